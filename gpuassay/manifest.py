@@ -1,0 +1,48 @@
+"""Types for Kubernetes objects as plain data.
+
+Objects are handled as the JSON they are: builders return them, the API takes them, recordings hold them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Manifest = dict[str, Any]
+"""A Kubernetes object as parsed JSON."""
+
+
+def dig(obj: Any, *path: str | int, default: Any = None) -> Any:
+    """Follow `path` through nested dicts and lists; `default` where a step is missing or null.
+
+    Kubernetes leaves out empty fields or writes them as null, so a chain of `[...]` breaks on healthy objects.
+    """
+    here = obj
+    for step in path:
+        if isinstance(here, dict):
+            here = here.get(step)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        elif isinstance(here, list) and isinstance(step, int) and -len(here) <= step < len(here):  # pyright: ignore[reportUnknownArgumentType]
+            here = here[step]  # pyright: ignore[reportUnknownVariableType]
+        else:
+            return default
+        if here is None:
+            return default
+    return here  # pyright: ignore[reportUnknownVariableType]
+
+
+def name_of(obj: Manifest) -> str:
+    """The object's name."""
+    return str(obj["metadata"]["name"])
+
+
+def condition(obj: Manifest, kind: str) -> Manifest | None:
+    """The entry of `status.conditions` whose type is `kind`, or None."""
+    for entry in dig(obj, "status", "conditions", default=[]):
+        if entry.get("type") == kind:
+            return entry
+    return None
+
+
+def is_true(obj: Manifest, kind: str) -> bool:
+    """Whether condition `kind` is present with status "True"."""
+    entry = condition(obj, kind)
+    return entry is not None and entry.get("status") == "True"
