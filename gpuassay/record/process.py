@@ -1,0 +1,99 @@
+"""Starts and stops the recorder process."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from gpuassay.record.live import LiveView
+from gpuassay.record.resources import DEFAULT_RESOURCES, RecorderConfig, Resource, check_unique
+
+STOP_SECONDS = 5.0
+LOG_NAME = "recorder.log"
+
+
+class RecorderProcess:
+    """A running recorder and its files.
+
+    Attributes:
+        spool: folder of the spool files.
+        process: the child; its standard output carries the wake-ups.
+    """
+
+    def __init__(self, spool: Path, process: subprocess.Popen[bytes]) -> None:
+        """Wrap a started process."""
+        self.spool, self.process = spool, process
+
+    def stop(self) -> None:
+        """End the process: close its input, then kill it if that does not do. Idempotent."""
+        if self.process.stdin and not self.process.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def start_recorder(
+    kubeconfig: Path | str,
+    spool: Path,
+    *,
+    resources: Iterable[Resource] = DEFAULT_RESOURCES,
+    context: str | None = None,
+    label_selector: str = "",
+) -> RecorderProcess:
+    """Start a recorder process that spools into `spool` (created; must hold no earlier spool).
+
+    Raises:
+        RecorderError: two resources share a kind.
+    """
+    spool.mkdir(parents=True, exist_ok=True)
+    chosen = tuple(resources)
+    check_unique(chosen)
+    config = spool / "recorder.json"
+    RecorderConfig(
+        kubeconfig=str(Path(kubeconfig).absolute()),
+        spool=str(spool.absolute()),
+        resources=chosen,
+        context=context,
+        label_selector=label_selector,
+        # The kernel sends the signal when the starting *thread* ends, so only the main thread may ask for it; the
+        # closed input ends the process in every case.
+        death_signal=threading.current_thread() is threading.main_thread(),
+    ).write(config)
+    with (spool / LOG_NAME).open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gpuassay.record.recorder", "--config", str(config)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+    return RecorderProcess(spool, process)
+
+
+@contextlib.contextmanager
+def live_recorder(
+    kubeconfig: Path | str,
+    spool: Path,
+    *,
+    resources: Iterable[Resource] = DEFAULT_RESOURCES,
+    context: str | None = None,
+    label_selector: str = "",
+) -> Iterator[LiveView]:
+    """A live view on a cluster, backed by its own recorder process; both end with the block."""
+    recorder = start_recorder(
+        kubeconfig, spool, resources=resources, context=context, label_selector=label_selector
+    )
+    assert recorder.process.stdout is not None
+    view = LiveView(recorder.spool, recorder.process.stdout)
+    try:
+        yield view
+    finally:
+        recorder.stop()
+        view.close()
