@@ -1,0 +1,44 @@
+"""Decorators for tests: what a test proves, what it needs, and which upstream defect it is known to meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pytest
+
+from gpuassay.verdict import Behaviour, Level
+
+Test = TypeVar("Test", bound=Callable[..., Any])
+
+
+def behaviour(id: str, *, level: Level, spec: str, red_when: str, mutant: str = "") -> Callable[[Test], Test]:  # noqa: A002
+    """Declare the behaviour that a test proves (see `gpuassay.verdict.Behaviour`).
+
+    The first line of the test's docstring is the behaviour as a sentence.
+    """
+    declared = Behaviour(id=id, level=level, spec=spec, red_when=red_when, mutant=mutant)
+
+    def mark(test: Test) -> Test:
+        return pytest.mark.behaviour(declared)(test)
+
+    return mark
+
+
+def known_defect(link: str, reason: str) -> Callable[[Test], Test]:
+    """Expect the behaviour to fail as the upstream issue `link` says; passing is then a FAIL (the note is out of date)."""
+
+    def mark(test: Test) -> Test:
+        marked = pytest.mark.known_defect(link)(test)
+        return pytest.mark.xfail(reason=f"{reason} ({link})", strict=True, raises=AssertionError)(marked)
+
+    return mark
+
+
+def needs(*capabilities: str) -> Callable[[Test], Test]:
+    """Skip by type where the cluster lacks a capability."""
+
+    def mark(test: Test) -> Test:
+        return pytest.mark.needs(*capabilities)(test)
+
+    return mark

@@ -1,0 +1,23 @@
+"""Names of our own labels and annotations: the only marks we leave on objects."""
+
+RUN = "gpuassay.io/run"
+"""Label on everything a run creates; the sweep at the end removes by it."""
+SCENARIO = "gpuassay.io/scenario"
+"""Label on everything a scenario creates; recordings are cut by it."""
+RUN_FOR = "gpuassay.io/run-for"
+"""Pod annotation: how long the fake container runs (Go duration, "1.5s"); without it, for ever."""
+START_DELAY = "gpuassay.io/start-delay"
+"""Pod annotation: how long the fake container takes to start."""
+EXIT_CODE = "gpuassay.io/exit-code"
+"""Pod annotation: what the fake container exits with; "0" without it."""
+NOT_READY = "gpuassay.io/not-ready"
+"""Pod annotation: the fake pod runs but never becomes Ready."""
+
+QUEUE_NAME = "kueue.x-k8s.io/queue-name"
+PRIORITY_CLASS = "kueue.x-k8s.io/priority-class"
+POD_GROUP = "kueue.x-k8s.io/pod-group-name"
+POD_GROUP_TOTAL = "kueue.x-k8s.io/pod-group-total-count"
+MIN_PARALLELISM = "kueue.x-k8s.io/job-min-parallelism"
+MAX_EXECUTION = "kueue.x-k8s.io/max-exec-time-seconds"
+
+GPU = "nvidia.com/gpu"

@@ -1,0 +1,335 @@
+"""The pytest plugin: options, behaviours, verdicts, scenarios run ahead, replay.
+
+With pytest-xdist the controller owns the cluster and the ledger; workers only judge recordings. The run directory is
+what they share.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpuassay.scenario import mutants
+from gpuassay.scenario.declare import Scenario, scenario_of_fixture
+from gpuassay.session import rundir
+from gpuassay.session.ledger import PROPERTY
+from gpuassay.session.measure import Measure
+from gpuassay.session.run import Run, open_run_of
+from gpuassay.verdict import Behaviour, Inconclusive, Level, State
+
+RUN = pytest.StashKey[Run]()
+MEASURE = pytest.StashKey[Measure]()
+RECORDINGS = pytest.StashKey[list[Any]]()
+FOUND = pytest.StashKey[dict[str, Any]]()
+
+SEVERITY = {Level.MUST: "blocker", Level.SHOULD: "normal", Level.MAY: "minor", Level.INFO: "trivial"}
+
+
+class ScenarioBroke(Exception):  # noqa: N818 - reads as a sentence in reports
+    """The scenario behind a test could not be acted out: says nothing about the system under test."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Our options; all but `--cluster`, `--replay`, `--mutant`, `--full`, `--plan` and `--asset` carry our prefix."""
+    group = parser.getgroup("gpuassay", "GPU platform conformance and performance")
+    group.addoption("--cluster", choices=("embedded", "existing"), default="embedded", help="what to test against")
+    group.addoption("--gpuassay-kubeconfig", metavar="FILE", help="kubeconfig of the existing cluster")
+    group.addoption("--gpuassay-context", metavar="NAME", help="context in it (default: its current context)")
+    group.addoption("--install-kueue", action="store_true", help="existing cluster: Kueue is not there, install it")
+    group.addoption(
+        "--allow-cluster-mutation", action="store_true", help="existing cluster: may change cluster-wide configuration"
+    )
+    group.addoption("--replay", metavar="RUN", help="judge a stored run (directory or .tar.xz) without any cluster")
+    group.addoption("--mutant", metavar="NAME", help="break the system under test by name; behaviours must go red")
+    group.addoption("--full", action="store_true", help="long versions of measurements")
+    group.addoption("--plan", action="store_true", help="say what would run and what it needs; run nothing")
+    group.addoption(
+        "--asset", action="append", default=[], metavar="NAME=DIR", help="take a component's programs from a directory"
+    )
+    group.addoption("--run-dir", metavar="DIR", help="where runs are kept (default: reports/runs)")
+
+
+def _stop(message: str) -> None:
+    pytest.exit(f"gpuassay: {message}", returncode=2)
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def _runs_suites(config: pytest.Config) -> bool:
+    """Whether the arguments reach into `suites/` (unit tests of the library leave no run directory)."""
+    suites = (config.rootpath / "suites").resolve()
+    places = [(config.invocation_params.dir / arg.split("::")[0]).resolve() for arg in config.args]
+    return any(place == suites or suites in place.parents or place in suites.parents for place in places)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Register markers, choose the run directory and direct JUnit and Allure into it."""
+    for line in (
+        "behaviour(declared): what the test proves (use gpuassay.behaviour.behaviour)",
+        "known_defect(link): fails as an upstream issue says",
+        "needs(*capabilities): skipped by type where the cluster lacks one",
+        "perf: a measurement; runs alone",
+        "scale: a measurement at a thousand nodes",
+    ):
+        config.addinivalue_line("markers", line)
+    if not _runs_suites(config) or config.option.collectonly:
+        return
+    if _is_worker(config):
+        workerinput: dict[str, Any] = config.workerinput  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+        if "gpuassay_run_dir" in workerinput:
+            config.stash[RUN] = Run.of_worker(Path(workerinput["gpuassay_run_dir"]))
+        return
+    try:
+        if config.option.mutant:
+            mutants.get(config.option.mutant)
+        run = open_run_of(config)
+    except Exception as error:  # noqa: BLE001 - every bad input ends here, as one line
+        _stop(" ".join(str(error).split()) or type(error).__name__)
+        return
+    config.stash[RUN] = run
+    config.option.xmlpath = config.option.xmlpath or str(run.directory / "junit.xml")
+    if hasattr(config.option, "allure_report_dir") and not config.option.allure_report_dir:
+        config.option.allure_report_dir = str(run.directory / "allure-results")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what is being judged."""
+    run = config.stash.get(RUN, None)
+    return run.header() if run else []
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """xdist controller: tell each worker where the run directory is."""
+    run = node.config.stash.get(RUN, None)
+    if run is not None:
+        node.workerinput["gpuassay_run_dir"] = str(run.directory)
+
+
+def _scenarios_of(item: pytest.Item) -> list[Scenario]:
+    module = getattr(item, "module", None)
+    names: list[str] = list(getattr(item, "fixturenames", []))
+    found = (scenario_of_fixture(getattr(module, name, None)) for name in names)
+    return [one for one in found if one is not None]
+
+
+def _declaration(item: pytest.Item, behaviour: Behaviour) -> dict[str, Any]:
+    doc = (getattr(getattr(item, "obj", None), "__doc__", None) or "").strip()
+    callspec = getattr(item, "callspec", None)
+    suffix = f"[{callspec.id}]" if callspec is not None else ""
+    return {
+        "behaviour": behaviour.id + suffix,
+        "test": item.nodeid,
+        "suite": behaviour.suite,
+        "feature": behaviour.feature,
+        "title": doc.splitlines()[0] if doc else item.name,
+        "level": behaviour.level.value,
+        "spec": behaviour.spec,
+        "red_when": behaviour.red_when,
+        "mutant": behaviour.mutant,
+    }
+
+
+def behaviour_of(item: pytest.Item) -> Behaviour | None:
+    """The behaviour an item declares, or None."""
+    marker = item.get_closest_marker("behaviour")
+    return marker.args[0] if marker else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Check declarations, label tests for Allure, and bring tests of one profile together, measurements last."""
+    suites = config.rootpath / "suites"
+    seen: dict[str, str] = {}
+    profiles: dict[str, int] = {}
+    keys: dict[str, tuple[bool, bool, int]] = {}
+    for item in items:
+        if suites not in item.path.parents:
+            continue
+        behaviour = behaviour_of(item)
+        if behaviour is None:
+            raise pytest.UsageError(f"{item.nodeid}: a test in suites/ must declare a behaviour")
+        declared = _declaration(item, behaviour)["behaviour"]
+        if seen.setdefault(declared, item.nodeid) != item.nodeid:
+            raise pytest.UsageError(f"behaviour {declared} is declared twice: {seen[declared]} and {item.nodeid}")
+        scenarios = _scenarios_of(item)
+        for one in scenarios:
+            profiles.setdefault(one.profile, len(profiles))
+        alone = any(one.alone for one in scenarios)
+        perf = item.get_closest_marker("perf") is not None or item.get_closest_marker("scale") is not None
+        keys[item.nodeid] = (perf, alone, min((profiles[one.profile] for one in scenarios), default=0))
+        for kind, value in (("epic", behaviour.suite), ("feature", behaviour.feature), ("as_id", declared), ("severity", SEVERITY[behaviour.level])):
+            item.add_marker(pytest.mark.allure_label(value, label_type=kind))
+    items.sort(key=lambda item: keys.get(item.nodeid, (False, False, -1)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The selected behaviours are known: declare them and set the engine to work."""
+    run = session.config.stash.get(RUN, None)
+    if run is None or (not _is_worker(session.config) and session.config.option.__dict__.get("numprocesses")):
+        return
+    declarations: list[dict[str, Any]] = []
+    scenarios: dict[str, Scenario] = {}
+    for item in session.items:
+        behaviour = behaviour_of(item)
+        if behaviour is not None:
+            declarations.append(_declaration(item, behaviour))
+            scenarios |= {one.id: one for one in _scenarios_of(item)}
+    if _is_worker(session.config):
+        run.hand_to_controller(declarations, list(scenarios.values()))
+    elif session.config.option.plan:
+        run.print_plan(declarations, list(scenarios.values()), session.items)
+        session.items.clear()
+    else:
+        run.begin(declarations, list(scenarios.values()))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    """xdist controller: the first worker that has collected says what is wanted."""
+    del ids
+    run = node.config.stash.get(RUN, None)
+    if run is not None:
+        run.begin_from_worker()
+
+
+def recording_of(request: pytest.FixtureRequest, scenario: Scenario) -> Any:
+    """The recording of `scenario`, waiting for the engine to finish it.
+
+    Raises:
+        ScenarioBroke: it could not be acted out.
+    """
+    run = request.config.stash[RUN]
+    recording = run.recording(scenario)
+    item = request.node
+    item.stash.setdefault(RECORDINGS, []).append(recording)
+    if recording.outcome == "skip":
+        pytest.skip(recording.error)
+    if recording.outcome != "ok":
+        raise ScenarioBroke(f"scenario {scenario.id}: {recording.error}\n{recording.timeline_text()}"[:6000])
+    lacking = [
+        need for marker in item.iter_markers("needs") for need in marker.args if need not in run.capabilities()
+    ]
+    if lacking:
+        pytest.skip(f"the cluster lacks: {', '.join(sorted(lacking))}")
+    return recording
+
+
+@pytest.fixture
+def measure(request: pytest.FixtureRequest) -> Measure:
+    """Figures, interval, threshold and exhibits of this test for the report."""
+    found = Measure(request.config.stash[RUN].directory)
+    request.node.stash[MEASURE] = found
+    return found
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """After a test's own judgement, the referee's: invariants that hold on every event of every recording."""
+    outcome = yield
+    from gpuassay.judge import referee  # judges need numpy: not for `--help`
+
+    for recording in pyfuncitem.stash.get(RECORDINGS, []):
+        findings = referee.findings(recording)
+        assert not findings, "the referee found broken invariants:\n" + "\n".join(findings[:20])
+    return outcome
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Hand state, reason and figures to the ledger with the report."""
+    report = yield
+    if behaviour_of(item) is None or item.config.stash.get(RUN, None) is None:
+        return report
+    found: dict[str, Any] = {"phase": report.when}
+    error = call.excinfo.value if call.excinfo else None
+    defect = item.get_closest_marker("known_defect")
+    if isinstance(error, Inconclusive):
+        found |= {"state": State.INCONCLUSIVE.value, "reason": str(error)}
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), item.reportinfo()[1] or 0, f"INCONCLUSIVE: {error}")
+    elif hasattr(report, "wasxfail") and report.skipped:
+        found |= {"state": State.KNOWN_DEFECT.value, "reason": str(report.wasxfail).removeprefix("reason: ")}
+    elif report.failed:
+        is_finding = report.when == "call" and (error is None or isinstance(error, AssertionError | pytest.fail.Exception))
+        state = State.FAIL if is_finding else State.ERROR
+        message = str(report.longrepr) if error is None else f"{type(error).__name__}: {error}"
+        found |= {"state": state.value, "reason": message.removeprefix("AssertionError: ")[:8000]}
+    if defect is not None:
+        found["link"] = defect.args[0]
+    measure_found = item.stash.get(MEASURE, None)
+    if measure_found is not None:
+        found |= {"measured": measure_found.values, "interval": measure_found.bounds, "threshold": measure_found.limit}
+    found["recordings"] = [recording.name for recording in item.stash.get(RECORDINGS, [])]
+    report.user_properties.append((PROPERTY, json.dumps(found)))
+    return report
+
+
+def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
+    """Show INCONCLUSIVE as what it is."""
+    if report.skipped and isinstance(report.longrepr, tuple) and str(report.longrepr[2]).startswith("INCONCLUSIVE"):
+        return "inconclusive", "I", "INCONCLUSIVE"
+    return None
+
+
+class Controller:
+    """Hooks of the process that sees all reports."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Enter each report in the ledger."""
+        self.run.ledger.take(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Close the stage, write verdicts and report; a run that proved nothing is not green."""
+        interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
+        why_not_green = self.run.finish(interrupted=interrupted)
+        if why_not_green and session.exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """End with the accounting, the findings worst first, and where the report is."""
+        lines = self.run.ending()
+        if lines:
+            terminalreporter.section("gpuassay")
+            for line in lines:
+                terminalreporter.write_line(line)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Give the run the terminal to speak on."""
+    run = session.config.stash.get(RUN, None)
+    if run is None or _is_worker(session.config):
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+
+    def say(text: str) -> None:
+        line = f"[{time.strftime('%H:%M:%S')}] {text}"
+        if reporter is None:
+            print(line, file=sys.stderr)
+        else:
+            reporter.ensure_newline()
+            reporter.write_line(line)
+
+    run.say = say
+    session.config.pluginmanager.register(Controller(run), "gpuassay-controller")
+
+
+__all__ = ["MEASURE", "RECORDINGS", "RUN", "behaviour_of", "recording_of", "rundir"]

@@ -1,0 +1,85 @@
+"""`@scenario`: a function of the lab that becomes a pytest fixture yielding its recording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from gpuassay.scenario.lab import Lab
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is acted out once and judged by many tests.
+
+    Attributes:
+        id: `<suite>.<module>.<function>`, the name of its recording.
+        function: acts on the lab; returns nothing.
+        profile: Kueue configuration it needs; scenarios of one profile run together.
+        alone: gets the cluster to itself (restarts, measurements).
+        needs: capabilities of the cluster without which it is skipped by type.
+        timeout: seconds after which it counts as broken.
+        module: importable module that declares it.
+    """
+
+    id: str
+    function: Callable[[Lab], None]
+    profile: str
+    alone: bool
+    needs: frozenset[str]
+    timeout: float
+    module: str
+
+    @property
+    def short(self) -> str:
+        """Name for namespaces and objects: lower case, no dots or underscores, at most 24 characters."""
+        return self.function.__name__.replace("_", "-").lower()[:24].strip("-")
+
+
+_declared: dict[str, Scenario] = {}
+_by_fixture: dict[int, Scenario] = {}
+
+
+def scenario(
+    profile: str = "default", *, alone: bool = False, needs: Iterable[str] = (), timeout: float = 60
+) -> Callable[[Callable[[Lab], None]], Any]:
+    """Declare a scenario. Tests of the module take it by name and get its `Recording`."""
+
+    def declare(function: Callable[[Lab], None]) -> Any:
+        module = function.__module__
+        parts = [part.removeprefix("test_") for part in module.split(".") if part != "suites"]
+        found = Scenario(
+            id=".".join([*parts, function.__name__]),
+            function=function,
+            profile=profile,
+            alone=alone,
+            needs=frozenset(needs),
+            timeout=timeout,
+            module=module,
+        )
+
+        @pytest.fixture(name=function.__name__)
+        def recording(request: pytest.FixtureRequest) -> Any:
+            from gpuassay.plugin import recording_of  # the plugin imports this module
+
+            return recording_of(request, found)
+
+        _declared[found.id] = found
+        _by_fixture[id(recording)] = found
+        return recording
+
+    return declare
+
+
+def declared() -> dict[str, Scenario]:
+    """Every scenario of the imported modules, by id."""
+    return dict(_declared)
+
+
+def scenario_of_fixture(fixture: object) -> Scenario | None:
+    """The scenario behind a fixture object of a test module, or None."""
+    return _by_fixture.get(id(fixture))

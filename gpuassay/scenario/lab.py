@@ -1,0 +1,292 @@
+"""What a scenario can do: create objects under its own name, wait, and note what the judges must know."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gpuassay import labels
+from gpuassay.cluster.api import ApiRefused
+from gpuassay.manifest import Manifest, dig, is_true, name_of
+from gpuassay.wait import WaitTimeout
+from gpuassay.workloads import core, kueue
+
+if TYPE_CHECKING:
+    from gpuassay.cluster.embedded import Cluster
+    from gpuassay.components.kueue import Kueue
+    from gpuassay.record.live import LiveView
+    from gpuassay.scenario.mutants import Mutant
+
+CLUSTER_SCOPED = frozenset(
+    {"ClusterQueue", "Cohort", "ResourceFlavor", "WorkloadPriorityClass", "AdmissionCheck", "Topology", "Namespace", "Node"}
+    | {"DeviceClass", "ResourceSlice", "PriorityClass", "RuntimeClass"}
+)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A ClusterQueue with a LocalQueue of the scenario's namespace in front of it."""
+
+    name: str
+    local: str
+    flavor: str
+
+
+class Lab:
+    """One scenario's hands on the cluster.
+
+    Everything created carries the run's and the scenario's labels. Cluster-scoped names get the scenario's token as
+    a suffix (`lab.unique`), namespaced objects live in `lab.namespace`.
+    """
+
+    def __init__(
+        self, *, token: str, run_id: str, cluster: Cluster, kueue: Kueue | None, view: LiveView,
+        mutant: Mutant | None = None, full: bool = False, progress: Callable[[str], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        self.token = token
+        self.namespace = f"ga-{token}"
+        self.cluster = cluster
+        self.api = cluster.api
+        self.view = view
+        self.full = full
+        self.progress = progress
+        self.notes: dict[str, Any] = {}
+        self.asked: list[Manifest] = []
+        self.samples: list[Manifest] = []
+        self.namespaces = [self.namespace]
+        self._kueue = kueue
+        self._run_id = run_id
+        self._mutant = mutant
+
+    @property
+    def kueue(self) -> Kueue:
+        """The Kueue under test as a component; raises RuntimeError where the cluster's Kueue is not ours to touch."""
+        if self._kueue is None:
+            raise RuntimeError("this scenario restarts or scrapes Kueue: declare needs={'kueue-process'}")
+        return self._kueue
+
+    # --- notes -----------------------------------------------------------------------------------------------------
+
+    def note(self, **values: Any) -> None:
+        """Hand JSON-able facts to the judges (`recording.notes`)."""
+        self.notes |= json.loads(json.dumps(values))
+
+    def mark(self, name: str) -> None:
+        """Note the time now, in ns since the epoch, as `notes["marks"][name]`."""
+        self.notes.setdefault("marks", {})[name] = time.time_ns()
+
+    def scrape(self, label: str) -> None:
+        """Keep all of Kueue's own metrics under `label` ("before" and "after" give deltas)."""
+        at = time.time_ns()
+        self.samples += [{"at": at, "source": "kueue", "label": label, **row} for row in self.kueue.metrics()]
+
+    # --- writing ---------------------------------------------------------------------------------------------------
+
+    def unique(self, base: str) -> str:
+        """A cluster-wide unique name."""
+        return f"{base}-{self.token}"
+
+    def _marked(self, manifest: Manifest) -> Manifest:
+        marks = {labels.RUN: self._run_id, labels.SCENARIO: self.token}
+        metadata = manifest["metadata"] | {"labels": dig(manifest, "metadata", "labels", default={}) | marks}
+        marked = manifest | {"metadata": metadata}
+        template = dig(marked, "spec", "template", "metadata")
+        if template is not None and marked["kind"] != "Workload":
+            template["labels"] = (template.get("labels") or {}) | marks
+        return marked
+
+    def create(self, manifest: Manifest) -> Manifest:
+        """Create an object (through the mutant, when there is one) and return what the server stored.
+
+        Raises:
+            ApiRefused: the server refused it; use `attempt` where the refusal is the behaviour.
+        """
+        asked = self._marked(manifest)
+        self.asked.append(asked)
+        return self.api.create(self._mutant.change(asked) if self._mutant else asked)
+
+    def create_all(self, manifests: Sequence[Manifest], *, threads: int = 8) -> list[Manifest]:
+        """Create many objects at once; the order of creation is not defined."""
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(self.create, manifests))
+
+    def attempt(self, label: str, manifest: Manifest) -> bool:
+        """Try to create an object and note under `notes["attempts"][label]` whether and why it was refused."""
+        try:
+            self.create(manifest)
+            outcome: Manifest = {"accepted": True}
+        except ApiRefused as refused:
+            outcome = {"accepted": False, "status": refused.status, "reason": refused.reason, "message": refused.message}
+        self.notes.setdefault("attempts", {})[label] = outcome
+        return bool(outcome["accepted"])
+
+    def attempt_patch(self, label: str, kind: str, name: str, body: Manifest, *, namespace: str | None = None) -> bool:
+        """Like `attempt`, for a merge patch."""
+        try:
+            self.patch(kind, name, body, namespace=namespace)
+            outcome: Manifest = {"accepted": True}
+        except ApiRefused as refused:
+            outcome = {"accepted": False, "status": refused.status, "reason": refused.reason, "message": refused.message}
+        self.notes.setdefault("attempts", {})[label] = outcome
+        return bool(outcome["accepted"])
+
+    def _namespace_for(self, kind: str, namespace: str | None) -> str | None:
+        return None if kind in CLUSTER_SCOPED else namespace or self.namespace
+
+    def patch(
+        self, kind: str, name: str, body: Manifest, *, namespace: str | None = None, subresource: str | None = None
+    ) -> Manifest:
+        """JSON merge patch."""
+        return self.api.patch(kind, name, body, namespace=self._namespace_for(kind, namespace), subresource=subresource)
+
+    def delete(self, kind: str, name: str, *, namespace: str | None = None, propagation: str = "Background") -> None:
+        """Delete an object; one that is already gone is fine."""
+        self.api.delete(kind, name, namespace=self._namespace_for(kind, namespace), propagation=propagation)
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def objects(self, kind: str, *, namespace: str | None = None) -> list[Manifest]:
+        """The latest known objects of this scenario (from the recorder's watch, not a request)."""
+        if kind in CLUSTER_SCOPED:
+            return self.view.objects(kind, token=self.token)
+        return self.view.objects(kind, namespace=namespace or self.namespace)
+
+    def get(self, kind: str, name: str, *, namespace: str | None = None) -> Manifest | None:
+        """The latest known object, or None."""
+        return self.view.get(kind, name, namespace=self._namespace_for(kind, namespace))
+
+    def workload_of(self, owner: str, *, namespace: str | None = None) -> Manifest | None:
+        """The Workload that stands for the job (pod, job set, ...) named `owner`."""
+        for workload in self.objects("Workload", namespace=namespace):
+            owners: list[Manifest] = dig(workload, "metadata", "ownerReferences", default=[])
+            if any(entry["name"] == owner for entry in owners) or name_of(workload) == owner:
+                return workload
+        return None
+
+    # --- waiting ---------------------------------------------------------------------------------------------------
+
+    def until(
+        self, ready: Callable[[], bool], what: str, *, timeout: float = 30, error: Callable[[], str | None] | None = None
+    ) -> None:
+        """Wait for a precondition. Failing to reach it breaks the scenario: its tests end as ERROR."""
+        self.view.wait(lambda _: ready(), what=what, timeout=timeout, error=(lambda _: error()) if error else None)
+
+    def observe(self, ready: Callable[[], bool], what: str, *, timeout: float = 10) -> bool:
+        """Give the system time to show what it should; the judge sees whether it did (`notes["observed"][what]`)."""
+        try:
+            self.until(ready, what, timeout=timeout)
+            seen = True
+        except WaitTimeout:
+            seen = False
+        self.notes.setdefault("observed", {})[what] = seen
+        return seen
+
+    def has(self, condition: str, *owners: str, namespace: str | None = None) -> bool:
+        """Whether the Workloads of all `owners` have `condition` True."""
+        found = [self.workload_of(owner, namespace=namespace) for owner in owners]
+        return all(workload is not None and is_true(workload, condition) for workload in found)
+
+    def count(self, condition: str, *, namespace: str | None = None) -> int:
+        """How many Workloads have `condition` True."""
+        return sum(is_true(workload, condition) for workload in self.objects("Workload", namespace=namespace))
+
+    def until_admitted(self, *owners: str, timeout: float = 30) -> None:
+        """Wait until the Workloads of all `owners` are admitted."""
+        self.until(lambda: self.has("Admitted", *owners), f"{', '.join(owners)} admitted", timeout=timeout)
+
+    def observe_admitted(self, *owners: str, timeout: float = 10) -> bool:
+        """Give the Workloads of `owners` time to be admitted; the judge sees whether they were."""
+        return self.observe(lambda: self.has("Admitted", *owners), f"{', '.join(owners)} admitted", timeout=timeout)
+
+    def until_pending(self, cluster_queue: str, count: int, *, timeout: float = 30) -> None:
+        """Wait until the ClusterQueue counts exactly `count` pending workloads."""
+
+        def counted() -> bool:
+            found = self.get("ClusterQueue", cluster_queue)
+            return found is not None and dig(found, "status", "pendingWorkloads", default=0) == count
+
+        self.until(counted, f"{count} pending in {cluster_queue}", timeout=timeout)
+
+    # --- Kueue's furniture -----------------------------------------------------------------------------------------
+
+    def flavor(self, base: str = "gpu", **options: Any) -> str:
+        """Create a ResourceFlavor (`kueue.resource_flavor` arguments); returns its name."""
+        name = self.unique(base)
+        self.create(kueue.resource_flavor(name, **options))
+        return name
+
+    def priority_class(self, base: str, value: int) -> str:
+        """Create a WorkloadPriorityClass; returns its name."""
+        name = self.unique(base)
+        self.create(kueue.priority_class(name, value))
+        return name
+
+    def cluster_queue(self, base: str, groups: Sequence[Manifest], *, active: bool = True, **options: Any) -> str:
+        """Create a ClusterQueue (`kueue.cluster_queue` arguments); waits until it is active; returns its name."""
+        name = self.unique(base)
+        self.create(kueue.cluster_queue(name, groups, **options))
+        if active and not options.get("stop"):
+            self.until_active(name)
+        return name
+
+    def until_active(self, *cluster_queues: str) -> None:
+        """Wait until the ClusterQueues have condition Active."""
+
+        def active() -> bool:
+            found = [self.get("ClusterQueue", name) for name in cluster_queues]
+            return all(queue is not None and is_true(queue, "Active") for queue in found)
+
+        self.until(active, f"ClusterQueue {', '.join(cluster_queues)} active")
+
+    def local_queue(self, name: str, cluster_queue: str, *, namespace: str | None = None, **options: Any) -> str:
+        """Create a LocalQueue; returns its name."""
+        self.create(kueue.local_queue(name, namespace or self.namespace, cluster_queue, **options))
+        return name
+
+    def queue(
+        self, gpus: int | str = 8, *, base: str = "queue", hold: bool = False, borrowing: int | str | None = None,
+        lending: int | str | None = None, flavor: str | None = None, active: bool = True, **options: Any,
+    ) -> Queue:  # fmt: skip
+        """A ClusterQueue with one GPU quota, its flavor (made when not given) and a LocalQueue named `base`.
+
+        Args:
+            gpus: nominal quota of `nvidia.com/gpu`.
+            base: name of the LocalQueue and stem of the ClusterQueue's name.
+            hold: start with stopPolicy Hold: create everything, then `release`.
+            borrowing: borrowing limit.
+            lending: lending limit.
+            flavor: an existing flavor to share.
+            active: wait until the ClusterQueue is active.
+            **options: further arguments of `kueue.cluster_queue`.
+        """
+        flavor = flavor or self.flavor(f"{base}-gpu")
+        if hold:
+            options["stop"] = "Hold"
+        name = self.cluster_queue(
+            base, [kueue.gpu_group(flavor, gpus, borrowing=borrowing, lending=lending)], active=active, **options
+        )
+        self.local_queue(base, name)
+        return Queue(name=name, local=base, flavor=flavor)
+
+    def release(self, queue: Queue | str) -> None:
+        """Lift a ClusterQueue's Hold."""
+        name = queue if isinstance(queue, str) else queue.name
+        self.mark(f"released {name}")
+        self.patch("ClusterQueue", name, {"spec": {"stopPolicy": "None"}})
+
+    def job(self, name: str, queue: Queue | str | None, **options: Any) -> str:
+        """Create a Job in a queue (`core.job` arguments); returns its name."""
+        local = queue.local if isinstance(queue, Queue) else queue
+        self.create(core.job(name, self.namespace, local, **options))
+        return name
+
+    def jobs(self, names: Iterable[str], queue: Queue | str, *, each: Mapping[str, Mapping[str, Any]] | None = None, **options: Any) -> list[str]:
+        """Create many Jobs at once; `each` holds further arguments by name."""
+        local = queue.local if isinstance(queue, Queue) else queue
+        listed = list(names)
+        self.create_all([core.job(name, self.namespace, local, **{**options, **((each or {}).get(name) or {})}) for name in listed])
+        return listed

@@ -1,0 +1,1 @@
+"""One run: its directory, its ledger of verdicts, its engine."""

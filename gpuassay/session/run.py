@@ -1,0 +1,201 @@
+"""A run: what was asked for, where it is kept, what acts and what is judged."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gpuassay.record.pack import open_run
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import mutants
+from gpuassay.scenario.declare import Scenario, declared
+from gpuassay.scenario.engine import Engine, read_status
+from gpuassay.session import rundir
+from gpuassay.session.ledger import Ledger
+from gpuassay.session.plan import plan_lines
+from gpuassay.wait import wait
+
+if TYPE_CHECKING:
+    from gpuassay.scenario.stage import Stage
+
+PATIENCE = 1800.0
+"""Seconds a test waits for its scenario; each wait inside a scenario has its own, shorter deadline."""
+
+
+@dataclass
+class Run:
+    """One run of the suite, as seen by one process (the only one, the xdist controller, or a worker).
+
+    Attributes:
+        directory: the run directory.
+        replay: directory of the stored run that is judged again, or None for a live run.
+        open_stage: opens cluster, Kueue and recorder (None in replays and workers).
+    """
+
+    directory: Path
+    replay: Path | None = None
+    open_stage: Callable[[Run], AbstractContextManager[Stage]] | None = None
+    mutant: str | None = None
+    full: bool = False
+    title: list[str] = field(default_factory=list[str])
+    say: Callable[[str], None] = print
+    ledger: Ledger = field(default_factory=Ledger)
+    _engine: Engine | None = None
+    _begun: bool = False
+    _recordings: dict[str, Recording] = field(default_factory=dict[str, Recording])
+
+    @classmethod
+    def of_worker(cls, directory: Path) -> Run:
+        """The run that the controller keeps, as an xdist worker sees it."""
+        known = directory / "replay-of.txt"
+        return cls(directory, replay=Path(known.read_text()) if known.exists() else None)
+
+    def header(self) -> list[str]:
+        """Lines for pytest's header."""
+        return self.title
+
+    # --- what is wanted --------------------------------------------------------------------------------------------
+
+    def hand_to_controller(self, declarations: list[dict[str, Any]], scenarios: list[Scenario]) -> None:
+        """xdist worker: leave word of what was collected (every worker collects the same)."""
+        word = {"declarations": declarations, "scenarios": [[one.module, one.id] for one in scenarios]}
+        target = self.directory / "wanted.json"
+        if not target.exists():
+            draft = self.directory / f"wanted.{id(self)}.{time.monotonic_ns()}"
+            draft.write_text(json.dumps(word))
+            draft.replace(target)
+
+    def begin_from_worker(self) -> None:
+        """xdist controller: begin with what a worker collected."""
+        if self._begun:
+            return
+        word = json.loads((self.directory / "wanted.json").read_text())
+        for module, _ in word["scenarios"]:
+            importlib.import_module(module)
+        known = declared()
+        self.begin(word["declarations"], [known[one] for _, one in word["scenarios"]])
+
+    def begin(self, declarations: list[dict[str, Any]], scenarios: list[Scenario]) -> None:
+        """Declare what is wanted and start acting it out."""
+        self._begun = True
+        self.ledger.declare(declarations)
+        if self.replay is None and scenarios and self.open_stage is not None:
+            opener = self.open_stage
+            self._engine = Engine(lambda: opener(self), self.directory, say=lambda text: self.say(text), full=self.full)
+            self._engine.start(scenarios)
+
+    def print_plan(self, declarations: list[dict[str, Any]], scenarios: list[Scenario], items: list[pytest.Item]) -> None:
+        """Say what would run, what it needs and which permissions it takes."""
+        self._begun = True
+        for line in plan_lines(declarations, scenarios, items):
+            self.say(line)
+
+    # --- what is judged --------------------------------------------------------------------------------------------
+
+    def capabilities(self) -> frozenset[str]:
+        """What the cluster (in a replay: the recorded one) offers."""
+        place = (self.replay or self.directory) / "run.json"
+        return frozenset(json.loads(place.read_text())["capabilities"])
+
+    def recording(self, scenario: Scenario) -> Recording:
+        """The recording of a scenario, loaded once per process; waits for it in a live run."""
+        if scenario.id not in self._recordings:
+            self._recordings[scenario.id] = self._find(scenario)
+        return self._recordings[scenario.id]
+
+    def _find(self, scenario: Scenario) -> Recording:
+        place = (self.replay or self.directory) / "recordings" / scenario.id
+        if self.replay is not None:
+            if not place.exists():
+                pytest.skip(f"not in the replayed run: scenario {scenario.id}")
+            return Recording.load(place)
+
+        def broken(_: object) -> str | None:
+            state, reason = read_status(self.directory)
+            gone = state in {"failed", "done", "absent"} and not (place / "recording.json").exists()
+            return f"the engine {state} before scenario {scenario.id}: {reason}" if gone else None
+
+        wait(
+            lambda: (place / "recording.json").exists(),
+            bool,
+            what=f"scenario {scenario.id}",
+            timeout=PATIENCE,
+            error=broken,
+            delay=0.05,
+        )
+        return Recording.load(place)
+
+    # --- the end ---------------------------------------------------------------------------------------------------
+
+    def finish(self, *, interrupted: bool) -> str | None:
+        """Take everything down and write the run's files; the reason why the run is not green, or None."""
+        if self._engine is not None:
+            self._engine.stop(abort=interrupted)
+        if not self._begun or not self.ledger.verdicts:
+            return None
+        from gpuassay import report  # jinja2 and charts: not for `--help`
+
+        rundir.describe(self.directory, ended=rundir.now())
+        leaks = self.directory / "leaks.txt"
+        if leaks.exists():
+            self.say(f"left behind on the cluster: see {leaks}")
+        self.ledger.write(self.directory)
+        report.write(self.directory)
+        accounting = report.accounting(self.ledger.lines())
+        if leaks.exists():
+            return "objects were left behind on the cluster"
+        return None if accounting.green else accounting.why
+
+    def ending(self) -> list[str]:
+        """The lines the terminal ends with."""
+        if not self._begun or not self.ledger.verdicts:
+            return []
+        from gpuassay import report
+
+        return report.terminal_ending(self.directory)
+
+
+def open_run_of(config: pytest.Config) -> Run:
+    """Make the run that the command line asks for.
+
+    Raises:
+        Exception: bad input; its message is one line for the user.
+    """
+    option = config.option
+    base = Path(option.run_dir) if option.run_dir else config.rootpath / "reports" / "runs"
+    stored = open_run(Path(option.replay)) if option.replay else None
+    if option.plan:
+        return Run(base / "plan", title=["gpuassay: plan only, nothing will run"])
+    directory = rundir.new_run_dir(base)
+    replay_of = None
+    title = [f"gpuassay: live run on cluster {option.cluster}, kept in {directory}"]
+    opener = None
+    if stored is not None:
+        told = json.loads((stored / "run.json").read_text())
+        replay_of = told["run_id"]
+        (directory / "replay-of.txt").write_text(str(stored))
+        title = [f"gpuassay: REPLAY of run {replay_of}: recordings are judged again, nothing runs"]
+    else:
+        from gpuassay.scenario.stage import opener_for  # cluster clients: not for replays
+
+        opener = opener_for(option)
+    if option.mutant:
+        title.append(f"gpuassay: MUTANT {option.mutant}: {mutants.get(option.mutant).breaks}")
+    mode = "replay" if stored else "live"
+    rundir.begin(directory, mode=mode, replay_of=replay_of, mutant=option.mutant, command=["pytest", *sys.argv[1:]])
+    if stored is not None:
+        keep = ("cluster", "components", "machine", "emulated", "capabilities", "mutant")
+        told = json.loads((stored / "run.json").read_text())
+        rundir.describe(directory, **{key: told[key] for key in keep})
+    return Run(
+        directory, replay=stored, open_stage=opener, mutant=option.mutant, full=option.full, title=title
+    )

@@ -1,0 +1,90 @@
+"""Making and describing a run directory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import secrets
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gpuassay.manifest import Manifest
+
+FORMAT = 1
+"""Version of the run directory; readers refuse any other."""
+
+
+def new_run_dir(base: Path) -> Path:
+    """Create `base/<UTC time>-<4 hex digits>` and point `base/../latest` at it."""
+    run = base / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    (run / "recordings").mkdir(parents=True)
+    (run / "exhibits").mkdir()
+    latest = base.parent / "latest"
+    draft = latest.with_name(f".latest-{run.name}")
+    draft.symlink_to(os.path.relpath(run, base.parent))
+    draft.replace(latest)
+    return run
+
+
+def machine() -> Manifest:
+    """What ran the suite; `fingerprint` changes when times stop being comparable."""
+    cpu = platform.processor() or platform.machine()
+    memory = 0
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                cpu = line.split(":", 1)[1].strip()
+                break
+        memory = int(Path("/proc/meminfo").read_text().split()[1]) * 1024
+    except OSError:
+        pass
+    cpus = os.cpu_count() or 1
+    described: Manifest = {
+        "cpus": cpus,
+        "memory_bytes": memory,
+        "cpu_model": cpu,
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+    }
+    # memory in GiB and the kernel's first two numbers: a reboot or a patch release is the same machine
+    coarse = f"{cpus} {cpu} {memory >> 30} {'.'.join(platform.release().split('.')[:2])}"
+    return described | {"fingerprint": hashlib.sha256(coarse.encode()).hexdigest()[:12]}
+
+
+def describe(run_dir: Path, **facts: Any) -> None:
+    """Merge `facts` into `run.json`, writing it atomically."""
+    target = run_dir / "run.json"
+    known = json.loads(target.read_text()) if target.exists() else {}
+    draft = target.with_suffix(".new")
+    draft.write_text(json.dumps(known | facts, indent=1) + "\n")
+    draft.replace(target)
+
+
+def begin(run_dir: Path, *, mode: str, replay_of: str | None, mutant: str | None, command: Sequence[str]) -> None:
+    """Write the first `run.json`: who and how; the cluster is added when it is up."""
+    describe(
+        run_dir,
+        format=FORMAT,
+        run_id=run_dir.name,
+        mode=mode,
+        replay_of=replay_of,
+        started=now(),
+        ended=None,
+        command=list(command) or [sys.executable],
+        cluster={"provider": "none", "kubernetes": "", "description": "no cluster was opened"},
+        components=[],
+        machine=machine(),
+        emulated=[],
+        capabilities=[],
+        mutant=mutant,
+    )
+
+
+def now() -> str:
+    """The time as ISO 8601 in UTC, seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
