@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import urllib3
 from kubernetes.client.configuration import Configuration
-from kubernetes.config import load_kube_config
+from kubernetes.config import load_kube_config  # pyright: ignore[reportUnknownVariableType]
 
 from gpuassay.record.resources import RecorderError
 
@@ -54,9 +54,7 @@ class KubeConnection:
             raise RecorderError(f"kubeconfig {kubeconfig} cannot be used: {_line(e)}") from e
         conf = self._configuration
         self._host = str(conf.host).rstrip("/")
-        extra: dict[str, str] = {}
-        if conf.tls_server_name:
-            extra["server_hostname"] = str(conf.tls_server_name)
+        extra: dict[str, Any] = {"server_hostname": str(conf.tls_server_name)} if conf.tls_server_name else {}
         self._pool = urllib3.PoolManager(
             num_pools=2,
             maxsize=pool_size,

@@ -10,29 +10,19 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from gpuassay.manifest import Manifest, dig
 from gpuassay.record.resources import RecorderError
 from gpuassay.record.spool import SUFFIX
+from gpuassay.record.timeline import EventLine
 from gpuassay.wait import wait
 
 SCENARIO_LABEL = "gpuassay.io/scenario"
 """Label that gives a cluster-scoped object to a scenario; its value is the scenario's token."""
 POLL_SECONDS = 0.25
 """Longest time between two looks of a wait, for conditions that no event announces."""
-
-
-@dataclass(frozen=True)
-class EventLine:
-    """One line of a scenario's `events.jsonl`: receipt time in ns, type, kind, and the JSON text."""
-
-    at: int
-    type: str
-    kind: str
-    text: str
 
 
 class LiveView:
@@ -225,7 +215,10 @@ class LiveView:
                 raise RecorderError(f"the recorder died: {self._dead}")
 
     def changed(self, timeout: float, since: int | None = None) -> int:
-        """Wait until something arrived after `since` (default: now), the recorder died, or time is up; the new mark."""
+        """Wait until something arrived after mark `since` (default: now), the recorder died, or time is up.
+
+        Returns the new mark.
+        """
         with self._changed:
             start = self._seq if since is None else since
             self._changed.wait_for(lambda: self._seq != start or self._dead, timeout)

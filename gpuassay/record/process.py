@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 from gpuassay.record.live import LiveView
@@ -85,11 +85,9 @@ def live_recorder(
     resources: Iterable[Resource] = DEFAULT_RESOURCES,
     context: str | None = None,
     label_selector: str = "",
-) -> Iterator[LiveView]:
+) -> Generator[LiveView]:
     """A live view on a cluster, backed by its own recorder process; both end with the block."""
-    recorder = start_recorder(
-        kubeconfig, spool, resources=resources, context=context, label_selector=label_selector
-    )
+    recorder = start_recorder(kubeconfig, spool, resources=resources, context=context, label_selector=label_selector)
     assert recorder.process.stdout is not None
     view = LiveView(recorder.spool, recorder.process.stdout)
     try:

@@ -1,0 +1,202 @@
+"""The files of one recording: written atomically, read back only if they are what was written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import lzma
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from gpuassay.manifest import Manifest
+from gpuassay.record.timeline import EventLine
+
+FORMAT = 1
+"""Version of the recording format; a reader refuses every other."""
+
+META = "recording.json"
+ASKED, EVENTS, AUDIT, METRICS, KUEUE_LOG = (
+    "asked.jsonl",
+    "events.jsonl",
+    "audit.jsonl",
+    "metrics.jsonl",
+    "logs/kueue.jsonl",
+)
+PARTS = (ASKED, EVENTS, AUDIT, METRICS, KUEUE_LOG)
+_BROKEN = (OSError, EOFError, lzma.LZMAError)
+
+
+class RecordingError(Exception):
+    """A recording is missing, truncated, of a foreign version or doctored; the message is one line."""
+
+
+@dataclass(frozen=True)
+class RecordingMeta:
+    """What `recording.json` says about a recording.
+
+    Attributes:
+        scenario: id of the scenario; the recording's name.
+        profile: configuration profile it ran under.
+        token: the scenario's label value on its objects.
+        namespaces: its namespaces.
+        started_ns: begin of the scenario, ns since the epoch.
+        ended_ns: end of the scenario, ns since the epoch.
+        outcome: "ok", "error" or "skip".
+        error: one line when the outcome is not "ok".
+        notes: JSON-able facts that the scenario hands to its judges.
+        gaps: GAP records: times in which the recorder may have missed changes.
+        pressure: CPU pressure during the scenario.
+    """
+
+    scenario: str
+    profile: str = "default"
+    token: str = ""
+    namespaces: Sequence[str] = ()
+    started_ns: int = 0
+    ended_ns: int = 0
+    outcome: str = "ok"
+    error: str = ""
+    notes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    gaps: Sequence[Manifest] = ()
+    pressure: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def without_managed_fields(obj: Manifest) -> Manifest:
+    """The object without `metadata.managedFields` (bookkeeping of server-side apply, half of an object's bytes)."""
+    metadata = obj.get("metadata")
+    if not isinstance(metadata, dict) or "managedFields" not in metadata:
+        return obj
+    kept: Manifest = {key: value for key, value in metadata.items() if key != "managedFields"}
+    return {**obj, "metadata": kept}
+
+
+def _event_text(event: EventLine | Mapping[str, Any]) -> str:
+    record: Manifest = json.loads(event.text) if isinstance(event, EventLine) else dict(event)
+    if isinstance(record.get("object"), dict):
+        record["object"] = without_managed_fields(record["object"])
+    return _dump(record)
+
+
+def _dump(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False)
+
+
+def write_recording(
+    folder: Path,
+    meta: RecordingMeta,
+    *,
+    asked: Iterable[Manifest] = (),
+    events: Iterable[EventLine | Mapping[str, Any]] = (),
+    audit: Iterable[Mapping[str, Any]] = (),
+    metrics: Iterable[Mapping[str, Any]] = (),
+    log: Iterable[Mapping[str, Any]] = (),
+) -> None:
+    """Write a recording; it appears under `folder` complete or not at all, and replaces an earlier one.
+
+    Args:
+        folder: `recordings/<scenario>` of a run directory.
+        meta: what `recording.json` says.
+        asked: objects as the scenario asked for them.
+        events: lines of `LiveView.lines`, or dicts `{"at", "type", "object"}`.
+        audit: the API server's audit lines.
+        metrics: samples `{"at", "source", "label", "name", "labels", "value"}`.
+        log: Kueue's JSON log lines.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        texts: dict[str, Iterable[str]] = {
+            ASKED: map(_dump, asked),
+            EVENTS: map(_event_text, events),
+            AUDIT: map(_dump, audit),
+            METRICS: map(_dump, metrics),
+            KUEUE_LOG: map(_dump, log),
+        }
+        sums = {part: _write_lines(draft / part, lines) for part, lines in texts.items()}
+        document = {"format": FORMAT, **asdict(meta), "namespaces": sorted(meta.namespaces), "files": sums}
+        (draft / META).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        draft.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(draft, folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> str:
+    """Write lines and return the sha256 of the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    with path.open("wb") as out:
+        for line in lines:
+            data = line.encode() + b"\n"
+            digest.update(data)
+            out.write(data)
+    return digest.hexdigest()
+
+
+def _read_part(folder: Path, part: str) -> bytes:
+    """A file's plain content, whether it lies there plain or as `.xz`."""
+    plain, packed = folder / part, folder / f"{part}.xz"
+    try:
+        return lzma.decompress(packed.read_bytes()) if packed.exists() and not plain.exists() else plain.read_bytes()
+    except FileNotFoundError as e:
+        raise RecordingError(f"{folder}: {part} is missing: the recording is truncated") from e
+    except _BROKEN as e:
+        raise RecordingError(f"{folder}: {part} cannot be read (truncated?): {e}") from e
+
+
+def read_meta(folder: Path) -> tuple[RecordingMeta, dict[str, str]]:
+    """`recording.json` and the checksums in it.
+
+    Raises:
+        RecordingError: missing, not JSON, of a foreign version, or incomplete.
+    """
+    try:
+        raw: dict[str, Any] = json.loads((folder / META).read_text(encoding="utf-8"))
+    except FileNotFoundError as e:
+        raise RecordingError(f"{folder}: no {META}: not a recording, or truncated") from e
+    except (OSError, ValueError) as e:
+        raise RecordingError(f"{folder}: {META} cannot be read (truncated?): {e}") from e
+    if raw.get("format") != FORMAT:
+        raise RecordingError(f"{folder}: recording format {raw.get('format')!r}; this version reads format {FORMAT}")
+    names = [one.name for one in fields(RecordingMeta)]
+    missing = [name for name in (*names, "files") if name not in raw]
+    if missing:
+        raise RecordingError(f"{folder}: {META} lacks {', '.join(missing)}: doctored or truncated")
+    return RecordingMeta(**{name: raw[name] for name in names}), dict(raw["files"])
+
+
+def verify(folder: Path, sums: Mapping[str, str]) -> None:
+    """Compare every part with its checksum.
+
+    Raises:
+        RecordingError: a part is missing, truncated or edited.
+    """
+    for part in PARTS:
+        if part not in sums:
+            raise RecordingError(f"{folder}: {META} has no checksum of {part}: doctored or truncated")
+        if hashlib.sha256(_read_part(folder, part)).hexdigest() != sums[part]:
+            raise RecordingError(f"{folder}: {part} does not match its checksum: truncated or doctored")
+
+
+def read_lines(folder: Path, part: str) -> Iterator[Manifest]:
+    """The parsed lines of a part.
+
+    Raises:
+        RecordingError: a line is no JSON object.
+    """
+    for number, line in enumerate(_read_part(folder, part).splitlines(), 1):
+        try:
+            record = json.loads(line)
+        except ValueError as e:
+            raise RecordingError(f"{folder}: {part} line {number} is no JSON (truncated?): {e}") from e
+        if not isinstance(record, dict):
+            raise RecordingError(f"{folder}: {part} line {number} is no JSON object")
+        yield record
