@@ -1,0 +1,1 @@
+"""What should happen: oracles and predictions, computed from first principles and free of any cluster."""

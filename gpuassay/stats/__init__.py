@@ -1,0 +1,1 @@
+"""Ratios, intervals and three-valued verdicts over run-level numbers."""
