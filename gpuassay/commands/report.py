@@ -1,0 +1,32 @@
+"""`gpuassay report RUN_DIR`: write the reports of a finished run again."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from gpuassay.report import ReportError, terminal_ending, write
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
+    """Add the sub-command."""
+    parser = subparsers.add_parser(
+        "report",
+        help="write summary.md, report.html and the Allure extras of a run directory",
+        description="Exit code 0: written and the run is green; 1: written, not green; 2: cannot be written.",
+    )
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="such as reports/runs/<run-id>")
+    parser.set_defaults(func=main)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Write the reports and print how the run ended; the exit code says whether it was green."""
+    run_dir: Path = arguments.run_dir
+    try:
+        written = write(run_dir)
+    except ReportError as error:
+        print(f"gpuassay report: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(terminal_ending(run_dir)))
+    return 0 if written.accounting.green else 1

@@ -1,0 +1,128 @@
+"""Exhibits: tables and charts that tests computed from recordings, checked before anything is drawn."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+from gpuassay.report.text import natural
+
+Real = Annotated[float, Field(allow_inf_nan=False)]
+"""A finite number: nothing else can be drawn."""
+
+
+class _Exhibit(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: str
+    title: str
+    notes: list[str] = []
+    section: str = "Other"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _single_note(cls, data: Any) -> Any:
+        """Notes may be one sentence, a list of them, or null."""
+        if isinstance(data, dict) and not isinstance(data.get("notes", []), list):  # pyright: ignore[reportUnknownMemberType]
+            entry: dict[str, Any] = dict(data)  # pyright: ignore[reportUnknownArgumentType]
+            entry["notes"] = [entry["notes"]] if entry["notes"] else []
+            return entry
+        return data  # pyright: ignore[reportUnknownVariableType]
+
+
+class Table(_Exhibit):
+    """Rows of strings, numbers or nulls under named columns."""
+
+    kind: Literal["table"]
+    columns: list[str]
+    rows: list[list[Any]]
+
+    @model_validator(mode="after")
+    def _rectangular(self) -> Table:
+        for index, row in enumerate(self.rows, start=1):
+            if len(row) != len(self.columns):
+                raise ValueError(f"row {index} has {len(row)} cells, {len(self.columns)} columns")
+        return self
+
+
+class Bar(BaseModel):
+    """One bar of a Gantt chart, `start` <= `end` in the chart's unit."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+    start: Real
+    end: Real
+    label: str = ""
+    css: str = Field("", alias="class")
+
+    @model_validator(mode="after")
+    def _forward(self) -> Bar:
+        if self.end < self.start:
+            raise ValueError(f"bar {self.label!r} ends before it starts")
+        return self
+
+
+class Lane(BaseModel):
+    """A row of a Gantt chart, such as one GPU."""
+
+    label: str
+    bars: list[Bar] = []
+
+
+class Gantt(_Exhibit):
+    """Bars in lanes over time."""
+
+    kind: Literal["gantt"]
+    lanes: list[Lane]
+    unit: str = "s"
+
+
+class Series(BaseModel):
+    """A named list of (x, y)."""
+
+    label: str
+    points: list[tuple[Real, Real]]
+
+
+class Lines(_Exhibit):
+    """Series over x: constant between points (`steps`) or joined by straight lines (`curve`)."""
+
+    kind: Literal["steps", "curve"]
+    series: list[Series]
+    x: str = ""
+    y: str = ""
+
+
+class Sample(BaseModel):
+    """A named list of values."""
+
+    label: str
+    values: list[Real]
+
+
+class Cdf(_Exhibit):
+    """Empirical distribution functions of one or more samples."""
+
+    kind: Literal["cdf"]
+    series: list[Sample]
+    x: str = ""
+
+
+Exhibit = Table | Gantt | Lines | Cdf
+"""Any exhibit."""
+
+EXHIBIT: TypeAdapter[Exhibit] = TypeAdapter(Annotated[Exhibit, Field(discriminator="kind")])
+"""Validates parsed JSON into an exhibit."""
+
+_KINDS = ("table", "gantt", "steps", "cdf", "curve")
+
+
+def by_section(exhibits: list[Exhibit]) -> list[tuple[str, list[Exhibit]]]:
+    """Exhibits grouped by section: sections that hold a table first, within a section tables before charts."""
+    groups: dict[str, list[Exhibit]] = {}
+    for exhibit in exhibits:
+        groups.setdefault(exhibit.section, []).append(exhibit)
+    for group in groups.values():
+        group.sort(key=lambda exhibit: (_KINDS.index(exhibit.kind), natural(exhibit.id)))
+    return sorted(groups.items(), key=lambda item: (_KINDS.index(item[1][0].kind), natural(item[0])))

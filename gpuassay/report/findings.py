@@ -1,0 +1,82 @@
+"""Findings: what a reader should look at, worst first, equal skip reasons told once; and the verdict sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gpuassay.report.account import Accounting, worst_first
+from gpuassay.report.rundir import RunDir
+from gpuassay.verdict import State, Verdict
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One or more behaviours that did not pass, for the same reason.
+
+    Attributes:
+        state: how they ended.
+        verdicts: the behaviours; more than one only for SKIP.
+    """
+
+    state: State
+    verdicts: list[Verdict]
+
+    @property
+    def first(self) -> Verdict:
+        """The behaviour that stands for the finding."""
+        return self.verdicts[0]
+
+
+def findings(verdicts: Iterable[Verdict]) -> list[Finding]:
+    """Everything that did not pass, worst first; skipped behaviours with one reason are one finding."""
+    found: list[Finding] = []
+    skips: dict[str, Finding] = {}
+    for verdict in worst_first(verdicts):
+        state = State(verdict.state)
+        if state is State.PASS:
+            continue
+        if state is State.SKIP and verdict.reason in skips:
+            skips[verdict.reason].verdicts.append(verdict)
+            continue
+        finding = Finding(state, [verdict])
+        found.append(finding)
+        if state is State.SKIP:
+            skips[verdict.reason] = finding
+    return found
+
+
+def subject(rundir: RunDir) -> str:
+    """What was tested, on what: `kueue v0.19.2 on the embedded cluster (Kubernetes v1.36.3)`."""
+    suites = sorted({verdict.suite for verdict in rundir.verdicts})
+    versions = {part.name: part.version for part in rundir.run.components if part.version}
+    tested = ", ".join(f"{suite} {versions[suite]}" if suite in versions else suite for suite in suites) or "Nothing"
+    cluster = rundir.run.cluster
+    if cluster is None:
+        return f"{tested} on an unknown cluster"
+    kubernetes = f" (Kubernetes {cluster.kubernetes})" if cluster.kubernetes else ""
+    return f"{tested} on the {cluster.provider} cluster{kubernetes}"
+
+
+def headline(account: Accounting) -> str:
+    """Whether it is fit, in at most three words."""
+    if account.states[State.FAIL]:
+        return "Not fit"
+    return "Fit as tested" if account.green else "No verdict"
+
+
+def verdict_sentence(rundir: RunDir, account: Accounting) -> str:
+    """What was tested, on what, and whether it is fit; a mutant run says whether the mutant was killed."""
+    words = f"{headline(account)}: {subject(rundir)}. {account.why}"
+    mutant = rundir.run.mutant
+    if not mutant:
+        return words
+    aimed = [v for v in rundir.verdicts if v.mutant == mutant]
+    killers = [v.behaviour for v in aimed if v.state == State.FAIL]
+    if not aimed:
+        fate = "no declared behaviour names it"
+    elif killers:
+        fate = f"killed by {', '.join(killers[:3])}{' and others' if len(killers) > 3 else ''}"
+    else:
+        fate = "SURVIVED: the behaviours that name it did not turn red"
+    return f"MUTANT {mutant} ({fate}): the system under test was broken on purpose. {words}"

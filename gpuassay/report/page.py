@@ -1,0 +1,55 @@
+"""`report.html`: one self-contained page for a person who must decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from markupsafe import Markup
+
+from gpuassay.report import gantt, lines
+from gpuassay.report.account import MEANING, WORST_FIRST, worst_first
+from gpuassay.report.exhibits import Cdf, Exhibit, Gantt, Lines, by_section
+from gpuassay.report.rundir import RunDir
+from gpuassay.report.templates import asset, script_hash, template
+from gpuassay.report.view import View, limit_for, measured, recording_link
+
+_REASONS = 600_000
+"""Characters all reasons together may take, so that the page stays below 2 MB."""
+
+
+def page(rundir: RunDir, view: View) -> str:
+    """The page for `rundir`."""
+    script = asset("report.js")
+    return template("report.html.j2").render(
+        rundir=rundir,
+        run=rundir.run,
+        view=view,
+        states=WORST_FIRST,
+        meanings=MEANING,
+        catalogue=worst_first(rundir.verdicts),
+        sections=[(name, list(_drawn(group))) for name, group in by_section(rundir.exhibits)],
+        reason_limit=limit_for(view, _REASONS, 8000),
+        measured=measured,
+        recording_link=lambda name: recording_link(rundir, name),
+        style=Markup(asset("report.css")),
+        script=Markup(script),
+        script_source=Markup(script_hash(script)),
+    )
+
+
+def _drawn(group: list[Exhibit]) -> Iterator[tuple[Exhibit, Markup | None]]:
+    """Each exhibit with its drawing; None for a table. Gantt charts of one section share the time axis."""
+    latest: dict[str, float] = {}
+    for chart in group:
+        if isinstance(chart, Gantt):
+            ends = [bar.end for lane in chart.lanes for bar in lane.bars]
+            latest[chart.unit] = max([latest.get(chart.unit, 0.0), *ends])
+    for exhibit in group:
+        if isinstance(exhibit, Gantt):
+            yield exhibit, Markup(gantt.draw(exhibit, latest[exhibit.unit]))
+        elif isinstance(exhibit, Lines):
+            yield exhibit, Markup(lines.draw(exhibit))
+        elif isinstance(exhibit, Cdf):
+            yield exhibit, Markup(lines.draw_cdf(exhibit))
+        else:
+            yield exhibit, None

@@ -1,0 +1,86 @@
+"""The templates under `reports/templates` and what they may call."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateNotFound
+
+from gpuassay.report.account import GLYPH, MEANING
+from gpuassay.report.rundir import ReportError
+from gpuassay.report.text import clip, number, one_line, plural, seconds
+from gpuassay.verdict import State
+
+ROOT = Path(__file__).resolve().parents[2] / "reports"
+"""Report templates and Allure configuration, in the repository beside the package."""
+
+
+def template(name: str) -> Template:
+    """The template `name`; everything a template prints is escaped in `.html.j2` and nothing may be undefined.
+
+    Raises:
+        ReportError: the package runs without its repository.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(ROOT / "templates"),
+        autoescape=lambda name: bool(name) and ".html" in str(name),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        number=number,
+        seconds=seconds,
+        clip=clip,
+        one_line=one_line,
+        css=state_css,
+        glyph=lambda state: GLYPH[State(state)],
+        meaning=lambda state: MEANING[State(state)],
+        cell=cell,
+        is_url=is_url,
+        plural=plural,
+    )
+    try:
+        return environment.get_template(name)
+    except TemplateNotFound:
+        raise ReportError(f"{ROOT / 'templates' / name}: missing; run from a checkout of the repository") from None
+
+
+def asset(name: str) -> str:
+    """A style sheet or script to be put into the page as it is.
+
+    Raises:
+        ReportError: the package runs without its repository.
+    """
+    path = ROOT / "templates" / name
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        raise ReportError(f"{path}: missing; run from a checkout of the repository") from None
+
+
+def script_hash(script: str) -> str:
+    """The Content-Security-Policy source that lets `script`, and no injected one, run."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def state_css(state: str) -> str:
+    """`known-defect` for KNOWN-DEFECT."""
+    return str(state).lower()
+
+
+def is_url(value: Any) -> bool:
+    """Whether `value` may become a link: no `javascript:`, no `data:`."""
+    return isinstance(value, str) and value.startswith(("https://", "http://")) and not any(c.isspace() for c in value)
+
+
+def cell(value: Any) -> str:
+    """Any JSON value in one table cell."""
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+    return number(value)
