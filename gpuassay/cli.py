@@ -1,0 +1,50 @@
+"""The `gpuassay` command."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+COMMANDS = ("doctor", "build")
+"""Sub-commands in the order of the help text; each is the module of that name in `gpuassay.commands`."""
+
+
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The argument parser, with all sub-commands or, to start fast, with `only` one."""
+    top = argparse.ArgumentParser(
+        prog="gpuassay", description="Proves what a GPU Kubernetes platform really does.", allow_abbrev=False
+    )
+    subparsers = top.add_subparsers(metavar="command", required=True)
+    for name in [only] if only else COMMANDS:
+        importlib.import_module(f"gpuassay.commands.{name}").add(subparsers)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code.
+
+    An exception whose class has an integer `exit_code` is the user's to mend: its message is printed as one line.
+    Everything else is a defect of ours and keeps its traceback.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    only = words[0] if words and words[0] in COMMANDS else None
+    arguments = parser(only).parse_args(words)
+    try:
+        code: Any = arguments.run(arguments)
+    except KeyboardInterrupt:
+        print("gpuassay: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except Exception as error:
+        code = getattr(type(error), "exit_code", None)
+        if not isinstance(code, int):
+            raise
+        print(f"gpuassay: {error}", file=sys.stderr)
+    return int(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

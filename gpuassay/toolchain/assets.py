@@ -1,0 +1,116 @@
+"""Programs that the user brings: `--asset NAME=DIR`, GPUASSAY_ASSET_<NAME>, and what envtest understands."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gpuassay.toolchain.catalogue import COMPONENTS, Component
+from gpuassay.toolchain.errors import ToolchainError
+
+ENVTEST = {
+    "etcd": "TEST_ASSET_ETCD",
+    "kube-apiserver": "TEST_ASSET_KUBE_APISERVER",
+    "kubectl": "TEST_ASSET_KUBECTL",
+}
+"""Programs that controller-runtime's envtest knows, and its variable for each (envtest documentation)."""
+
+
+@dataclass(frozen=True)
+class Assets:
+    """Directories that users name.
+
+    Attributes:
+        explicit: component name to directory, from `--asset`.
+        environ: the environment, for GPUASSAY_ASSET_<NAME>, KUBEBUILDER_ASSETS and TEST_ASSET_*.
+    """
+
+    explicit: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    @classmethod
+    def parse(cls, options: Iterable[str], environ: Mapping[str, str] | None = None) -> Assets:
+        """Read `NAME=DIR` options.
+
+        Raises:
+            ToolchainError: an option has another form, an unknown name, the same name twice, or no such directory.
+        """
+        explicit: dict[str, Path] = {}
+        for option in options:
+            name, equals, directory = option.partition("=")
+            if not equals or not name or not directory:
+                raise ToolchainError(f"--asset takes NAME=DIR, not {option!r}")
+            if name not in COMPONENTS:
+                raise ToolchainError(
+                    f"--asset {option}: no component is called {name!r}; there are {', '.join(COMPONENTS)}"
+                )
+            if name in explicit:
+                raise ToolchainError(f"--asset names {name} twice")
+            explicit[name] = _directory(directory, f"--asset {name}")
+        return cls(explicit, dict(os.environ) if environ is None else environ)
+
+    def directory(self, component: str) -> Path | None:
+        """The directory that the user names for the whole component, or None.
+
+        Raises:
+            ToolchainError: the variable names no directory.
+        """
+        if component in self.explicit:
+            return self.explicit[component]
+        variable = variable_of(component)
+        value = self.environ.get(variable)
+        return _directory(value, variable) if value else None
+
+    def programs(self, component: Component) -> dict[str, tuple[Path, str]]:
+        """Program name to (file, who named it), for those programs of `component` that the user brings.
+
+        A directory named for the component has to hold all of them; envtest's variables cover only what envtest runs.
+
+        Raises:
+            ToolchainError: a file that should be there is missing or cannot be executed; the message names it.
+        """
+        whole = self.directory(component.name)
+        if whole is not None:
+            source = f"--asset {component.name}" if component.name in self.explicit else variable_of(component.name)
+            return {name: (_file(whole / name, source), source) for name in component.packages}
+        return self._envtest(component)
+
+    def _envtest(self, component: Component) -> dict[str, tuple[Path, str]]:
+        found: dict[str, tuple[Path, str]] = {}
+        base = self.environ.get("KUBEBUILDER_ASSETS")
+        for name, variable in ENVTEST.items():
+            if name not in component.packages:
+                continue
+            if own := self.environ.get(variable):
+                found[name] = (_file(Path(own).absolute(), variable), variable)
+            elif base:
+                directory = _directory(base, "KUBEBUILDER_ASSETS")
+                found[name] = (_file(directory / name, "KUBEBUILDER_ASSETS"), "KUBEBUILDER_ASSETS")
+        if base and "kube-apiserver" in component.packages:
+            # setup-envtest brings neither of these; whoever put them there wants them to be of the same release.
+            for name in ("kube-controller-manager", "kube-scheduler"):
+                if (at := Path(base).absolute() / name).is_file():
+                    found[name] = (_file(at, "KUBEBUILDER_ASSETS"), "KUBEBUILDER_ASSETS")
+        return found
+
+
+def variable_of(component: str) -> str:
+    """Environment variable that names a directory for `component`, such as GPUASSAY_ASSET_KUEUE_PERF."""
+    return f"GPUASSAY_ASSET_{component.upper().replace('-', '_')}"
+
+
+def _directory(value: str, source: str) -> Path:
+    path = Path(value).expanduser().absolute()
+    if not path.is_dir():
+        raise ToolchainError(f"{source}: {path} is not a directory")
+    return path
+
+
+def _file(path: Path, source: str) -> Path:
+    if not path.is_file():
+        raise ToolchainError(f"{source}: {path} is missing")
+    if not os.access(path, os.X_OK):
+        raise ToolchainError(f"{source}: {path} cannot be executed")
+    return path

@@ -1,0 +1,134 @@
+"""What is built from what: one entry per component, one go.mod per entry or family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gpuassay.toolchain import gomod
+from gpuassay.toolchain.errors import ToolchainError
+
+MODULES = Path(__file__).parent / "modules"
+"""Holds one Go module per directory, each with its committed go.sum."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """Upstream programs that are built together.
+
+    Attributes:
+        name: what users and `programs()` call it.
+        directory: holds its go.mod and go.sum.
+        module: the Go module whose version is the component's version.
+        packages: program name to Go package path.
+        tags: Go build tags.
+        stamps: variables set at link time; `{version}`, `{major}` and `{minor}` are filled in from go.mod.
+        cpu_seconds: CPU time of a build with an empty Go build cache, measured on one x86-64 machine; for estimates.
+        optional: not needed by the suite itself, so built only when asked for by name.
+    """
+
+    name: str
+    directory: Path
+    module: str
+    packages: Mapping[str, str]
+    tags: tuple[str, ...] = ()
+    stamps: Mapping[str, str] = field(default_factory=dict[str, str])
+    cpu_seconds: float = 300.0
+    optional: bool = False
+
+    @property
+    def version(self) -> str:
+        """The version that go.mod requires, such as `v1.36.3`."""
+        return gomod.read(self.directory).version(self.module)
+
+    def flags(self) -> list[str]:
+        """Arguments of `go build` that decide what comes out."""
+        version = self.version
+        major, minor = version.removeprefix("v").split(".")[:2]
+        values = {name: value.format(version=version, major=major, minor=minor) for name, value in self.stamps.items()}
+        link = " ".join(["-s -w", *(f"-X {name}={value}" for name, value in values.items())])
+        tags = ["-tags", ",".join(self.tags)] if self.tags else []
+        return ["-trimpath", *tags, "-ldflags", link]
+
+    def binary(self, program: str) -> str:
+        """File name that `go build` gives `program`: the last path element that is not a major version suffix."""
+        parts = self.packages[program].split("/")
+        last = parts[-1]
+        return parts[-2] if last[:1] == "v" and last[1:].isdigit() and len(parts) > 1 else last
+
+
+_KUBE = "k8s.io/kubernetes/cmd"
+_KUBE_VERSION = "k8s.io/component-base/version"
+_KUEUE_PERF = "sigs.k8s.io/kueue/test/performance/scheduler"
+
+COMPONENTS: dict[str, Component] = {
+    component.name: component
+    for component in (
+        Component(
+            name="controlplane",
+            directory=MODULES / "controlplane",
+            module="k8s.io/kubernetes",
+            packages={
+                "etcd": "go.etcd.io/etcd/server/v3",
+                "kube-apiserver": f"{_KUBE}/kube-apiserver",
+                "kube-controller-manager": f"{_KUBE}/kube-controller-manager",
+                "kube-scheduler": f"{_KUBE}/kube-scheduler",
+                "kubectl": f"{_KUBE}/kubectl",
+            },
+            # As upstream's own release builds; grpcnotrace lets the linker drop what it cannot reach.
+            tags=("notest", "grpcnotrace"),
+            # Without these the programs say v0.0.0-master, which clients that parse the version refuse.
+            stamps={
+                f"{_KUBE_VERSION}.gitVersion": "{version}",
+                f"{_KUBE_VERSION}.gitMajor": "{major}",
+                f"{_KUBE_VERSION}.gitMinor": "{minor}",
+                f"{_KUBE_VERSION}.gitTreeState": "clean",
+            },
+            cpu_seconds=600,
+        ),
+        Component(
+            name="kwok",
+            directory=MODULES / "kwok",
+            module="sigs.k8s.io/kwok",
+            packages={"kwok": "sigs.k8s.io/kwok/cmd/kwok"},
+            stamps={"sigs.k8s.io/kwok/pkg/consts.Version": "{version}"},
+            cpu_seconds=225,
+        ),
+        Component(
+            name="kueue",
+            directory=MODULES / "kueue",
+            module="sigs.k8s.io/kueue",
+            packages={"kueue": "sigs.k8s.io/kueue/cmd/kueue"},
+            stamps={"sigs.k8s.io/kueue/pkg/version.GitVersion": "{version}"},
+            cpu_seconds=480,
+        ),
+        Component(
+            name="kueue-perf",
+            directory=MODULES / "kueue",
+            module="sigs.k8s.io/kueue",
+            packages={"minimalkueue": f"{_KUEUE_PERF}/minimalkueue", "runner": f"{_KUEUE_PERF}/runner"},
+            stamps={"sigs.k8s.io/kueue/pkg/version.GitVersion": "{version}"},
+            cpu_seconds=120,
+            optional=True,
+        ),
+    )
+}
+"""Every component by name."""
+
+
+def component(name: str) -> Component:
+    """The component called `name`.
+
+    Raises:
+        ToolchainError: there is none; the message lists those there are.
+    """
+    try:
+        return COMPONENTS[name]
+    except KeyError:
+        raise ToolchainError(f"no component is called {name!r}; there are {', '.join(COMPONENTS)}") from None
+
+
+def required() -> list[str]:
+    """Names of the components that the suite cannot run without, in the order in which they are built."""
+    return [name for name, entry in COMPONENTS.items() if not entry.optional]
