@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from gpuassay.report.text import natural
+from gpuassay.report.text import column, mapping, natural, sequence
 
 Real = Annotated[float, Field(allow_inf_nan=False)]
 """A finite number: nothing else can be drawn."""
@@ -24,11 +25,10 @@ class _Exhibit(BaseModel):
     @classmethod
     def _single_note(cls, data: Any) -> Any:
         """Notes may be one sentence, a list of them, or null."""
-        if isinstance(data, dict) and not isinstance(data.get("notes", []), list):  # pyright: ignore[reportUnknownMemberType]
-            entry: dict[str, Any] = dict(data)  # pyright: ignore[reportUnknownArgumentType]
-            entry["notes"] = [entry["notes"]] if entry["notes"] else []
-            return entry
-        return data  # pyright: ignore[reportUnknownVariableType]
+        entry = mapping(data)
+        if entry is None or sequence(entry.get("notes", [])) is not None:
+            return data
+        return entry | {"notes": [entry["notes"]] if entry["notes"] else []}
 
 
 class Table(_Exhibit):
@@ -44,6 +44,17 @@ class Table(_Exhibit):
             if len(row) != len(self.columns):
                 raise ValueError(f"row {index} has {len(row)} cells, {len(self.columns)} columns")
         return self
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """The rows as text, the numbers of a column with equal decimals."""
+        columns = [column([_plain(row[index]) for row in self.rows]) for index in range(len(self.columns))]
+        return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _plain(value: Any) -> Any:
+    """A nested value of a table cell as its JSON text."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
 
 
 class Bar(BaseModel):

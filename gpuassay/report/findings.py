@@ -58,25 +58,31 @@ def subject(rundir: RunDir) -> str:
     return f"{tested} on the {cluster.provider} cluster{kubernetes}"
 
 
-def headline(account: Accounting) -> str:
-    """Whether it is fit, in at most three words."""
+def headline(rundir: RunDir, account: Accounting) -> str:
+    """Whether it is fit, in at most three words; of a mutant run, what became of the mutant."""
+    if rundir.run.mutant:
+        return "Mutant killed" if killers(rundir) else "Mutant not killed"
     if account.states[State.FAIL]:
         return "Not fit"
     return "Fit as tested" if account.green else "No verdict"
 
 
+def killers(rundir: RunDir) -> list[str]:
+    """Ids of the behaviours that name the mutant of this run and were refuted, as they must be."""
+    return [v.behaviour for v in rundir.verdicts if v.mutant == rundir.run.mutant and v.state == State.FAIL]
+
+
 def verdict_sentence(rundir: RunDir, account: Accounting) -> str:
     """What was tested, on what, and whether it is fit; a mutant run says whether the mutant was killed."""
-    words = f"{headline(account)}: {subject(rundir)}. {account.why}"
+    words = f"{headline(rundir, account)}: {subject(rundir)}. {account.why}"
     mutant = rundir.run.mutant
     if not mutant:
         return words
-    aimed = [v for v in rundir.verdicts if v.mutant == mutant]
-    killers = [v.behaviour for v in aimed if v.state == State.FAIL]
-    if not aimed:
-        fate = "no declared behaviour names it"
-    elif killers:
-        fate = f"killed by {', '.join(killers[:3])}{' and others' if len(killers) > 3 else ''}"
+    killed_by = killers(rundir)
+    if killed_by:
+        fate = f"killed by {', '.join(killed_by[:3])}{' and others' if len(killed_by) > 3 else ''}"
+    elif any(v.mutant == mutant for v in rundir.verdicts):
+        fate = "SURVIVED: no behaviour that names it turned red"
     else:
-        fate = "SURVIVED: the behaviours that name it did not turn red"
-    return f"MUTANT {mutant} ({fate}): the system under test was broken on purpose. {words}"
+        fate = "no declared behaviour names it"
+    return f"MUTANT {mutant} ({fate}); the system under test was broken on purpose. {words}"

@@ -84,6 +84,8 @@ def _plot(
     legend, used = svg.legend([(label, f"s{i % STYLES}") for i, (label, _) in enumerate(series)], 14)
     x_low, x_high = svg.reach([x for _, points in series for x, _ in points])
     y_low, y_high = svg.reach([y for _, points in series for _, y in points] + ([top] if top else []))
+    if top is None:
+        y_high = svg.round_up(y_low, y_high, 5)
     y_ticks = svg.ticks(y_low, y_high, 5)
     start = used + 28
     left = 16 + 7.0 * max(len(svg.tick_label(value)) for value in y_ticks)

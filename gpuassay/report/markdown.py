@@ -39,9 +39,11 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    """A Markdown table; columns whose first cell is a number are right-aligned; long cells are shortened."""
-    first = rows[0] if rows else [""] * len(columns)
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], raw: Sequence[Sequence[Any]] | None = None
+) -> list[str]:
+    """A Markdown table; columns whose first cell (in `raw` if given) is a number are right-aligned."""
+    first = (raw or rows or [[""] * len(columns)])[0]
     rule = ["---:" if isinstance(value, int | float) else "---" for value in first]
     lines = [list(map(escape, columns)), rule]
     lines += [[escape(one_line(cell(value), 300)) for value in row] for row in rows]
@@ -122,7 +124,7 @@ def _finding(finding: Finding, limit: int) -> Iterator[str]:
 def _exhibit(exhibit: Exhibit) -> Iterator[str]:
     yield f"\n**{escape(exhibit.title)}**\n"
     if isinstance(exhibit, Table):
-        yield from table(exhibit.columns, exhibit.rows)
+        yield from table(exhibit.columns, exhibit.cells, exhibit.rows)
         yield ""
     elif isinstance(exhibit, Gantt):
         bars = [bar for lane in exhibit.lanes for bar in lane.bars]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from markupsafe import Markup
 
@@ -30,7 +31,7 @@ def page(rundir: RunDir, view: View) -> str:
         sections=[(name, list(_drawn(group))) for name, group in by_section(rundir.exhibits)],
         reason_limit=limit_for(view, _REASONS, 8000),
         measured=measured,
-        recording_link=lambda name: recording_link(rundir, name),
+        recording_link=partial(recording_link, rundir),
         style=Markup(asset("report.css")),
         script=Markup(script),
         script_source=Markup(script_hash(script)),

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from gpuassay.report.exhibits import EXHIBIT, Exhibit
-from gpuassay.report.text import clean_json, one_line
+from gpuassay.report.text import clean_json, mapping, one_line
 from gpuassay.verdict import Level, State, Verdict
 
 FORMAT = 1
@@ -184,7 +184,7 @@ def _why(error: ValueError) -> str:
 def _run(path: Path) -> Run:
     try:
         raw = _parse(_read(path))
-        found = raw.get("format") if isinstance(raw, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        found = (mapping(raw) or {}).get("format")
         if found != FORMAT:
             raise ValueError(f"format {found!r}, this program reads format {FORMAT}")
         return Run.model_validate(raw)

@@ -60,14 +60,26 @@ def linear(low: float, high: float, start: float, end: float) -> Scale:
 
 def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
     """Round values (1, 2, 2.5 or 5 times a power of ten apart) that cover [low, high] from inside."""
-    span = high - low
-    if not (math.isfinite(span) and span > 0):
+    step = _step(high - low, wanted)
+    if not step:
         return [low]
-    raw = span / max(1, wanted)
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next((m * power for m in (1, 2, 2.5, 5) if m * power >= raw * 0.999), 10 * power)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(index * step, 12) for index in range(first, last + 1)]
+
+
+def round_up(low: float, high: float, wanted: int) -> float:
+    """`high` moved up to the next tick, so that the greatest value is not drawn on the edge."""
+    step = _step(high - low, wanted)
+    return math.ceil(high / step - 1e-9) * step if step else high
+
+
+def _step(span: float, wanted: int) -> float:
+    """Distance of ticks, 0 where the range is empty or too large to be told."""
+    if not (math.isfinite(span) and span > 1e-300):
+        return 0.0
+    raw = span / max(1, wanted)
+    power = 10.0 ** math.floor(math.log10(raw))
+    return next((m * power for m in (1, 2, 2.5, 5) if m * power >= raw * 0.999), 10 * power)
 
 
 def reach(values: list[float]) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,22 +34,27 @@ def template(name: str) -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(
-        number=number,
-        seconds=seconds,
-        clip=clip,
-        one_line=one_line,
-        css=state_css,
-        glyph=lambda state: GLYPH[State(state)],
-        meaning=lambda state: MEANING[State(state)],
-        cell=cell,
-        is_url=is_url,
-        plural=plural,
-    )
+    for key, call in _filters().items():
+        environment.filters[key] = call
     try:
         return environment.get_template(name)
     except TemplateNotFound:
         raise ReportError(f"{ROOT / 'templates' / name}: missing; run from a checkout of the repository") from None
+
+
+def _filters() -> dict[str, Callable[..., Any]]:
+    return {
+        "number": number,
+        "seconds": seconds,
+        "clip": clip,
+        "one_line": one_line,
+        "css": state_css,
+        "glyph": lambda state: GLYPH[State(state)],
+        "meaning": lambda state: MEANING[State(state)],
+        "cell": cell,
+        "is_url": is_url,
+        "plural": plural,
+    }
 
 
 def asset(name: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 NOTHING = "\u2013"
 """Shown where there is no value: an en dash."""
@@ -28,13 +29,21 @@ def clean_json(value: Any) -> Any:
     """`value` (parsed JSON) with every string in it, keys too, passed through `clean`."""
     if isinstance(value, str):
         return clean(value)
-    if isinstance(value, list):
-        items: list[Any] = value
+    if (items := sequence(value)) is not None:
         return [clean_json(item) for item in items]
-    if isinstance(value, dict):
-        pairs: dict[str, Any] = value
+    if (pairs := mapping(value)) is not None:
         return {clean(key): clean_json(item) for key, item in pairs.items()}
     return value
+
+
+def mapping(value: Any) -> dict[str, Any] | None:
+    """`value` when it is a JSON object, else None."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def sequence(value: Any) -> list[Any] | None:
+    """`value` when it is a JSON array, else None."""
+    return cast("list[Any]", value) if isinstance(value, list) else None
 
 
 def clip(text: str, limit: int) -> str:
@@ -64,10 +73,22 @@ def number(value: Any) -> str:
     if isinstance(value, float):
         if not math.isfinite(value):
             return str(value)
-        if value == int(value) and abs(value) < 1e15:
+        if value.is_integer() and abs(value) < 1e15:
             return f"{int(value):,}"
         return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
     return str(value)
+
+
+def column(values: Sequence[Any]) -> list[str]:
+    """A table column: its floats share as many decimals as four digits of the greatest, or two of the least, need."""
+    sizes = [abs(v) for v in values if isinstance(v, float) and math.isfinite(v) and v]
+    if not sizes or max(sizes) >= 1e15:
+        return [number(value) for value in values]
+    wanted = max(3 - math.floor(math.log10(max(sizes))), 1 - math.floor(math.log10(min(sizes))))
+    most = max(0, min(6, wanted))
+    shown = [f"{size:.{most}f}" for size in sizes]
+    places = max(len(text.rstrip("0").partition(".")[2]) for text in shown) if most else 0
+    return [f"{v:,.{places}f}" if isinstance(v, float) and math.isfinite(v) else number(v) for v in values]
 
 
 def seconds(value: float) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from gpuassay.report.account import Accounting, accounting
 from gpuassay.report.findings import Finding, findings, headline, subject, verdict_sentence
 from gpuassay.report.rundir import RunDir
-from gpuassay.report.text import NOTHING, elapsed, number, one_line
+from gpuassay.report.text import NOTHING, elapsed, mapping, number, one_line, sequence
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def view(rundir: RunDir) -> View:
     return View(
         account=account,
         sentence=verdict_sentence(rundir, account),
-        headline=headline(account),
+        headline=headline(rundir, account),
         subject=subject(rundir),
         banner=run.banner,
         findings=findings(rundir.verdicts),
@@ -83,7 +83,7 @@ def _recordings(rundir: RunDir) -> list[RecordingRow]:
             profile=head.profile or NOTHING,
             outcome=head.outcome or "unknown",
             seconds=(head.ended_ns - head.started_ns) / 1e9 if head.ended_ns and head.started_ns else None,
-            gaps=number(len(head.gaps)) if isinstance(head.gaps, list) else _plain(head.gaps),  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+            gaps=number(len(gaps)) if (gaps := sequence(head.gaps)) is not None else _plain(head.gaps),
             pressure=_share(head.pressure),
             error=one_line(_plain(head.error), 300) if head.error else "",
         )
@@ -93,8 +93,7 @@ def _recordings(rundir: RunDir) -> list[RecordingRow]:
 
 def _share(value: Any) -> str:
     """CPU pressure: a share of time becomes percent, a mapping is told name by name."""
-    if isinstance(value, dict):
-        pairs: dict[str, Any] = value
+    if (pairs := mapping(value)) is not None:
         return ", ".join(f"{key} {_share(item)}" for key, item in pairs.items())
     if isinstance(value, float) and 0 <= value <= 1:
         return f"{100 * value:.1f} %"
@@ -102,11 +101,9 @@ def _share(value: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        pairs: dict[str, Any] = value
+    if (pairs := mapping(value)) is not None:
         return ", ".join(f"{key} {_plain(item)}" for key, item in pairs.items())
-    if isinstance(value, list):
-        items: list[Any] = value
+    if (items := sequence(value)) is not None:
         return ", ".join(_plain(item) for item in items)
     return number(value)
 
