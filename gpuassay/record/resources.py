@@ -11,6 +11,9 @@ from pathlib import Path
 class RecorderError(Exception):
     """The recorder cannot start, or died; the message is one line."""
 
+    exit_code = 2
+    """Of a command that ends with it: the input is the user\'s to mend."""
+
 
 @dataclass(frozen=True)
 class Resource:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from gpuassay.manifest import Manifest
+from gpuassay.manifest import Manifest, dig
 from gpuassay.record.timeline import EventLine
 
 FORMAT = 1
@@ -33,6 +33,9 @@ _BROKEN = (OSError, EOFError, lzma.LZMAError)
 
 class RecordingError(Exception):
     """A recording is missing, truncated, of a foreign version or doctored; the message is one line."""
+
+    exit_code = 2
+    """Of a command that ends with it: the input is the user\'s to mend."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,10 @@ class RecordingMeta:
 
 def without_managed_fields(obj: Manifest) -> Manifest:
     """The object without `metadata.managedFields` (bookkeeping of server-side apply, half of an object's bytes)."""
-    metadata = obj.get("metadata")
-    if not isinstance(metadata, dict) or "managedFields" not in metadata:
+    if dig(obj, "metadata", "managedFields") is None:
         return obj
-    kept: Manifest = {key: value for key, value in metadata.items() if key != "managedFields"}
-    return {**obj, "metadata": kept}
+    metadata: Manifest = obj["metadata"]
+    return {**obj, "metadata": {key: value for key, value in metadata.items() if key != "managedFields"}}
 
 
 def _event_text(event: EventLine | Mapping[str, Any]) -> str:

@@ -1,0 +1,92 @@
+"""A run directory as one file, and back."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import lzma
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+FORMAT = 1
+"""Version of the run directory; a reader refuses every other."""
+
+RUN = "run.json"
+ROOT = "run"
+"""Name of the top folder in the archive, whatever the run's id."""
+LEFT_OUT = frozenset({"allure-results"})
+"""Made again from the rest by a report; many small files."""
+
+
+class RunError(Exception):
+    """A run directory or archive cannot be used; the message is one line."""
+
+    exit_code = 2
+    """Of a command that ends with it: the input is the user\'s to mend."""
+
+
+def check_run(folder: Path) -> dict[str, Any]:
+    """The content of `run.json`.
+
+    Raises:
+        RunError: no run directory, or of a foreign version.
+    """
+    try:
+        run: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    except FileNotFoundError as e:
+        raise RunError(f"{folder}: no {RUN}: not a run directory, or truncated") from e
+    except (OSError, ValueError) as e:
+        raise RunError(f"{folder}: {RUN} cannot be read (truncated?): {e}") from e
+    if run.get("format") != FORMAT:
+        raise RunError(f"{folder}: run format {run.get('format')!r}; this version reads format {FORMAT}")
+    return run
+
+
+def pack(folder: Path, out: Path) -> None:
+    """Write the run directory `folder` to `out` (.tar.xz); equal directories give equal bytes.
+
+    Raises:
+        RunError: `folder` is no run directory.
+    """
+    check_run(folder)
+    # xz keeps no time and no name; with sorted members and fixed owners nothing is left that could differ.
+    with tarfile.open(out, "w:xz", preset=9, format=tarfile.PAX_FORMAT) as archive:
+        for path in sorted(folder.rglob("*")):
+            inner = path.relative_to(folder)
+            if not path.is_file() or path.is_symlink() or LEFT_OUT.intersection(inner.parts):
+                continue
+            member = tarfile.TarInfo(f"{ROOT}/{inner.as_posix()}")
+            member.size, member.mode, member.mtime = path.stat().st_size, 0o644, 0
+            with path.open("rb") as content:
+                archive.addfile(member, content)
+
+
+def open_run(path: Path | str) -> Path:
+    """The run directory of a directory or archive; an archive is unpacked into a folder that goes with the process.
+
+    Raises:
+        RunError: missing, truncated, of a foreign version, or an archive with unsafe members.
+    """
+    where = Path(path)
+    if where.is_dir():
+        check_run(where)
+        return where
+    if not where.exists():
+        raise RunError(f"{where}: no such run directory or archive")
+    folder = Path(tempfile.mkdtemp(prefix="gpuassay-run-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        with tarfile.open(where, "r:xz") as archive:
+            for member in archive:
+                if not (member.isfile() or member.isdir()):
+                    raise RunError(f"{where}: member {member.name!r} is neither file nor folder")
+                archive.extract(member, folder, filter="data")
+    except tarfile.FilterError as e:
+        raise RunError(f"{where}: unsafe member: {e}") from e
+    except (OSError, EOFError, lzma.LZMAError, tarfile.TarError) as e:
+        raise RunError(f"{where}: not a complete .tar.xz archive of a run (truncated?): {e}") from e
+    check_run(folder / ROOT)
+    return folder / ROOT
