@@ -1,0 +1,154 @@
+"""A Kubernetes API to test, whoever runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypedDict
+
+from gpuassay.cluster import nodes
+from gpuassay.cluster.api import Api
+from gpuassay.cluster.errors import ClusterError, ComponentDied
+from gpuassay.cluster.process import Process, Supervisor
+from gpuassay.toolchain import Assets
+
+CONTROL_PLANE = "control-plane"
+FAKE_NODES = "fake-nodes"
+AUDIT_LOG = "audit-log"
+COMPONENT_LOGS = "component-logs"
+RESTART_COMPONENTS = "restart-components"
+CLUSTER_WIDE = "cluster-wide-configuration"
+GPU_NODES = "gpu-nodes"
+KUEUE = "kueue"
+
+
+@dataclass(frozen=True)
+class Component:
+    """One upstream program or project that runs in the cluster.
+
+    Attributes:
+        name: such as `kueue`.
+        version: such as `v0.19.2`.
+        source: how it was obtained.
+        sha256: digest of the program, "" where it is not ours.
+    """
+
+    name: str
+    version: str
+    source: str
+    sha256: str = ""
+
+
+class Emulated(TypedDict):
+    """Something that is not real: what, what stands in for it, and what a reader must conclude from that."""
+
+    what: str
+    by: str
+    means: str
+
+
+@dataclass
+class Cluster:
+    """A cluster that can be used now.
+
+    Attributes:
+        name: for people.
+        provider: `embedded` or `existing`.
+        kubeconfig: path of a kubeconfig with all rights we have.
+        context: its context, None: the current one.
+        api: access with that kubeconfig.
+        directory: a folder of ours for logs and files.
+        capabilities: what tests may ask for (constants of this module).
+        parts: what runs in it; asked for its digests only when `components` is read.
+        emulated: what is not real.
+        audit_log: the API server's audit log, None when there is none to read.
+        assets: folders with programs that are taken instead of built ones, by component.
+        supervisor: owner of our child processes.
+        identities: kubeconfig files by identity (`kubeconfig_for`).
+        stop_actions: what `before_stop` was given.
+    """
+
+    name: str
+    provider: str
+    kubeconfig: Path
+    api: Api
+    directory: Path
+    capabilities: frozenset[str]
+    context: str | None = None
+    parts: list[Callable[[], Component]] = field(default_factory=list[Callable[[], Component]])
+    emulated: list[Emulated] = field(default_factory=list[Emulated])
+    audit_log: Path | None = None
+    assets: Assets | None = None
+    supervisor: Supervisor = field(default_factory=Supervisor)
+    identities: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    stop_actions: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+    _node_count: int = 0
+
+    @property
+    def description(self) -> str:
+        """One line for reports."""
+        return f"{self.provider} cluster {self.name}, Kubernetes {self.api.version['gitVersion']}"
+
+    @property
+    def components(self) -> list[Component]:
+        """Programs and their versions, for reports."""
+        return [part() for part in self.parts]
+
+    @property
+    def processes(self) -> Mapping[str, Process]:
+        """Our child processes by name; empty for a cluster that is not ours."""
+        return self.supervisor.processes
+
+    def component_died(self) -> ComponentDied | None:
+        """The first of our processes that died on its own, or None."""
+        return self.supervisor.death()
+
+    def has(self, *capabilities: str) -> bool:
+        """Whether it offers all of `capabilities`."""
+        return self.capabilities.issuperset(capabilities)
+
+    def kubeconfig_for(self, identity: str) -> Path:
+        """Kubeconfig of one identity (`admin`, `kueue`, `recorder`, ...).
+
+        Raises:
+            ClusterError: this cluster has no such identity.
+        """
+        if identity not in self.identities:
+            raise ClusterError(f"{self.description} has no identity {identity!r}; known: {', '.join(self.identities)}")
+        return self.identities[identity]
+
+    def add_nodes(
+        self, count: int, *, gpus: int = 8, labels: Mapping[str, str] | None = None,
+        allocatable: Mapping[str, str] | None = None, prefix: str = "gpu-node", timeout: float = 60,
+    ) -> list[str]:
+        """Add fake nodes and wait until the scheduler may use them; returns their names.
+
+        Args:
+            count: how many.
+            gpus: GPUs of each.
+            labels: further labels of each.
+            allocatable: further resources of each.
+            prefix: of their names; a running number follows.
+            timeout: seconds until all must be usable.
+
+        Raises:
+            ClusterError: this cluster has no fake nodes.
+        """
+        if FAKE_NODES not in self.capabilities:
+            raise ClusterError(f"{self.description} has no fake nodes: none can be added")
+        first, self._node_count = self._node_count, self._node_count + count
+        names = [f"{prefix}-{number}" for number in range(first, first + count)]
+        wanted = [nodes.fake_node(name, gpus=gpus, labels=labels, allocatable=allocatable) for name in names]
+        nodes.create_nodes(self.api, wanted)
+        nodes.wait_usable(self.api, names, timeout)
+        return names
+
+    def remove_nodes(self, names: list[str]) -> None:
+        """Delete nodes."""
+        for name in names:
+            self.api.delete("Node", name)
+
+    def before_stop(self, action: Callable[[], None]) -> None:
+        """Have `action` called before the control plane is stopped; the last one given is called first."""
+        self.stop_actions.append(action)

@@ -1,0 +1,250 @@
+"""A control plane of our own: etcd, kube-apiserver, kube-controller-manager, kube-scheduler and KWOK as child processes.
+
+No root, loopback only, gone with this process. Only the kubelet and what it would run are not real: KWOK plays nodes
+and pods by the stages in `manifests/kwok/stages.yaml`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpuassay import toolchain
+from gpuassay.cluster import audit, base, flags
+from gpuassay.cluster.api import Api
+from gpuassay.cluster.base import Cluster, Component, Emulated
+from gpuassay.cluster.certificates import Pki, make_pki
+from gpuassay.cluster.errors import ApiRefused, ClusterError
+from gpuassay.cluster.flags import Options
+from gpuassay.cluster.kubeconfig import write_kubeconfig
+from gpuassay.cluster.ports import free_ports, taken
+from gpuassay.cluster.process import Supervisor
+from gpuassay.toolchain import Assets
+from gpuassay.wait import wait
+
+STAGES = Path(__file__).parents[2] / "manifests" / "kwok" / "stages.yaml"
+
+READY_TIMEOUT = 90.0
+"""Seconds for every step of the start; an idle machine needs two."""
+PORT_ATTEMPTS = 5
+
+_serial = itertools.count(1)
+
+EMULATED: list[Emulated] = [
+    {
+        "what": "nodes and kubelets",
+        "by": "KWOK",
+        "means": "nodes are API objects that are kept Ready; GPUs are numbers in their status",
+    },
+    {
+        "what": "running of containers",
+        "by": "KWOK",
+        "means": "nothing runs: run time, start delay, readiness and exit code of a pod come from its annotations",
+    },
+]
+
+
+@dataclass
+class _Files:
+    """Where a cluster keeps its files."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        for folder in (self.logs, self.work, self.pki):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def work(self) -> Path:
+        return self.root / "work"
+
+    @property
+    def pki(self) -> Path:
+        return self.root / "pki"
+
+    @property
+    def etcd(self) -> Path:
+        return self.root / "etcd"
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def kubeconfig(self, identity: str) -> Path:
+        return self.root / ("kubeconfig" if identity == "admin" else f"kubeconfig-{identity}")
+
+
+def _start_store_and_api(
+    control: toolchain.Programs, files: _Files, pki: Pki, supervisor: Supervisor, options: Options, name: str
+) -> tuple[Api, dict[str, Path]]:
+    """Start etcd and the API server together, on other ports when one was lost to somebody."""
+    policy = audit.write_policy(files.root / "audit-policy.json")
+    for attempt in range(1, PORT_ATTEMPTS + 1):
+        client_port, peer_port, api_port = free_ports(3)
+        server = f"https://127.0.0.1:{api_port}"
+        kubeconfigs = {
+            identity: write_kubeconfig(files.kubeconfig(identity), server, pki.ca.certificate, identity, pair, name)
+            for identity, pair in pki.clients.items()
+        }
+        store = flags.etcd(control.path("etcd"), files.etcd, client_port, peer_port)
+        supervisor.start("etcd", store, files.log("etcd"), cwd=files.work)
+        serve = flags.apiserver(
+            control.path("kube-apiserver"), pki, api_port, client_port, files.work, options, policy,
+            files.root / "audit.jsonl",
+        )  # fmt: skip
+        supervisor.start("kube-apiserver", serve, files.log("kube-apiserver"), cwd=files.work)
+        api = Api.from_kubeconfig(kubeconfigs["admin"], direct=True)
+        lost = _wait_ready(api, supervisor)
+        if not lost:
+            return api, kubeconfigs
+        api.close()
+        supervisor.stop("kube-apiserver", "etcd", grace=0)
+        supervisor.forget("kube-apiserver")
+        supervisor.forget("etcd")
+        shutil.rmtree(files.etcd, ignore_errors=True)
+        if attempt == PORT_ATTEMPTS:
+            raise ClusterError(f"the control plane lost its ports to other programs {attempt} times in a row")
+    raise AssertionError("unreachable")
+
+
+def _wait_ready(api: Api, supervisor: Supervisor) -> bool:
+    """Wait for /readyz; True when a port was lost and the start must be repeated."""
+
+    def look() -> str:
+        for name in ("etcd", "kube-apiserver"):
+            process = supervisor.processes[name]
+            if not process.alive:
+                death = process.death()
+                if taken(process.tail(200)):
+                    return "port lost"
+                raise death if death else ClusterError(f"{name} ended while it was starting")
+        try:
+            return api.raw("/readyz")
+        except ClusterError as e:
+            return f"not ready: {e}"
+
+    answer = wait(
+        look, lambda said: said in ("ok", "port lost"), what="the API server to be ready", timeout=READY_TIMEOUT, delay=0.03
+    )
+    return answer == "port lost"
+
+
+def _wait_accounts(api: Api, supervisor: Supervisor) -> None:
+    """Wait for the ServiceAccount that every pod of namespace `default` needs: the controller manager works."""
+
+    def look() -> bool:
+        if death := supervisor.death():
+            raise death
+        with contextlib.suppress(ApiRefused):
+            return api.get("ServiceAccount", "default", "default") is not None
+        return False
+
+    wait(look, bool, what="ServiceAccount default/default", timeout=READY_TIMEOUT, delay=0.03)
+
+
+def _stop(cluster: Cluster, files: _Files) -> None:
+    """Stop in order. An API server whose etcd went first hangs for a minute, so etcd is last."""
+    with contextlib.ExitStack() as steps:  # every step is taken whatever an earlier one raises
+        steps.callback(shutil.rmtree, files.etcd, ignore_errors=True)
+        steps.callback(cluster.supervisor.stop, "etcd", grace=2)
+        steps.callback(cluster.supervisor.stop, "kube-apiserver", grace=5)
+        steps.callback(cluster.api.close)
+        steps.callback(cluster.supervisor.stop, "kwok", "kube-controller-manager", "kube-scheduler", grace=1)
+        while cluster.stop_actions:
+            steps.callback(cluster.stop_actions.pop(0))
+
+
+@contextmanager
+def embedded(
+    *,
+    directory: Path,
+    assets: Assets | None = None,
+    nodes: int = 1,
+    gpus: int = 8,
+    audit: bool = True,
+    performance: bool = False,
+    emulated_version: str | None = None,
+    feature_gates: Mapping[str, bool] | None = None,
+    node_lease_seconds: int | None = None,
+) -> Generator[Cluster]:
+    """Run a cluster for the length of a `with` block.
+
+    Args:
+        directory: an empty or new folder for its files; logs and audit log stay there, etcd's data does not.
+        assets: folders with programs that are taken instead of built ones, by component.
+        nodes: fake nodes to begin with.
+        gpus: GPUs of each.
+        audit: keep an audit log of writes.
+        performance: no request limits in the API server.
+        emulated_version: Kubernetes minor version whose API is imitated, such as "1.34".
+        feature_gates: Kubernetes feature gates.
+        node_lease_seconds: lease of fake nodes; by default 40, and 200 from 200 nodes on.
+
+    Raises:
+        ClusterError: it cannot be started; ComponentDied with the log's last lines when a program ended.
+        gpuassay.wait.WaitTimeout: a step took too long.
+    """
+    lease = node_lease_seconds or (200 if nodes >= 200 else 40)
+    options = Options(audit, performance, emulated_version, tuple((feature_gates or {}).items()), lease)
+    control, fake = toolchain.programs("controlplane", assets), toolchain.programs("kwok", assets)
+    files = _Files(directory.absolute())
+    if files.etcd.exists():
+        raise ClusterError(f"{directory} already holds a cluster's data: give an empty folder")
+    name = f"embedded-{os.getpid()}-{next(_serial)}"
+    supervisor = Supervisor()
+    try:
+        pki = make_pki(files.pki)
+        api, kubeconfigs = _start_store_and_api(control, files, pki, supervisor, options, name)
+    except BaseException:
+        supervisor.stop("kube-apiserver", "etcd", grace=0)
+        shutil.rmtree(files.etcd, ignore_errors=True)
+        raise
+    cluster = Cluster(
+        name=name, provider="embedded", kubeconfig=kubeconfigs["admin"], api=api, directory=files.root,
+        capabilities=frozenset({
+            base.CONTROL_PLANE, base.FAKE_NODES, base.COMPONENT_LOGS, base.RESTART_COMPONENTS, base.CLUSTER_WIDE,
+            base.GPU_NODES, *([base.AUDIT_LOG] if audit else []),
+        }),
+        parts=_parts(control, fake), emulated=list(EMULATED),
+        audit_log=files.root / "audit.jsonl" if audit else None, assets=assets,
+        supervisor=supervisor, identities=kubeconfigs,
+    )  # fmt: skip
+    try:
+        for what, argv in (
+            ("kube-controller-manager", flags.controller_manager(
+                control.path("kube-controller-manager"), pki, kubeconfigs["kube-controller-manager"], options)),
+            ("kube-scheduler", flags.scheduler(control.path("kube-scheduler"), kubeconfigs["kube-scheduler"], options)),
+            ("kwok", flags.kwok(fake.path("kwok"), kubeconfigs["kwok"], STAGES, options)),
+        ):  # fmt: skip
+            supervisor.start(what, argv, files.log(what), cwd=files.work)
+        _wait_accounts(api, supervisor)
+        if nodes:
+            cluster.add_nodes(nodes, gpus=gpus, timeout=max(60.0, nodes / 5))
+        yield cluster
+    finally:
+        _stop(cluster, files)
+
+
+def _parts(control: toolchain.Programs, fake: toolchain.Programs) -> list[Callable[[], Component]]:
+    def store() -> Component:
+        # the component's version is Kubernetes'; etcd tells its own
+        told = subprocess.run([control.path("etcd"), "--version"], capture_output=True, text=True, timeout=30, check=False)
+        found = re.search(r"\d+\.\d+\.\d+", told.stdout)
+        return Component("etcd", f"v{found[0]}" if found else "unknown", control.source, control.sha256["etcd"])
+
+    def of(programs: toolchain.Programs, name: str) -> Callable[[], Component]:
+        return lambda: Component(name, programs.version, programs.source, programs.sha256[name])
+
+    kube = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"]
+    return [store, *(of(control, name) for name in kube), of(fake, "kwok")]

@@ -1,0 +1,42 @@
+"""What can go wrong with a cluster; every message is fit to be shown as one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class ClusterError(Exception):
+    """The cluster cannot be had, or does not do what it must; the message says what to do about it."""
+
+
+class ComponentDied(ClusterError):  # noqa: N818 - reads as what it is
+    """A program of the cluster ended although nobody stopped it.
+
+    Attributes:
+        component: its name, such as `kube-apiserver`.
+        exit_code: its exit code; negative: the signal that ended it.
+        lines: the last lines of its log.
+    """
+
+    def __init__(self, component: str, exit_code: int, lines: Sequence[str]) -> None:
+        """Keep the parts; the message's first line says which program, the log follows."""
+        end = f"killed by signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
+        super().__init__("\n".join([f"{component} died ({end}); its last lines:", *lines]))
+        self.component, self.exit_code, self.lines = component, exit_code, list(lines)
+
+
+class ApiRefused(ClusterError):  # noqa: N818 - reads as what it is
+    """The API server answered with an error.
+
+    Attributes:
+        status: HTTP status.
+        reason: machine-readable reason of the `Status` object, such as `AlreadyExists`.
+        message: the server's sentence; a webhook that refused is named in it.
+        causes: `details.causes` of the `Status` object: field, reason and message of every complaint.
+    """
+
+    def __init__(self, status: int, reason: str, message: str, causes: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Keep the parts."""
+        super().__init__(f"{status} {reason}: {message}")
+        self.status, self.reason, self.message, self.causes = status, reason, message, list(causes)

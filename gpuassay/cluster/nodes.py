@@ -1,0 +1,58 @@
+"""Fake GPU nodes: Node objects that KWOK keeps Ready."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from gpuassay.cluster.api import Api
+from gpuassay.labels import GPU
+from gpuassay.manifest import Manifest, dig, is_true, name_of
+from gpuassay.wait import wait
+
+FAKE = ("type", "kwok")
+"""Label of nodes that KWOK plays."""
+
+
+def fake_node(
+    name: str, *, gpus: int = 8, labels: Mapping[str, str] | None = None, allocatable: Mapping[str, str] | None = None
+) -> Manifest:
+    """A node with `gpus` GPUs of an eight-GPU server; `allocatable` adds or replaces resources."""
+    resources = {"cpu": "128", "memory": "1Ti", "pods": "1000", "ephemeral-storage": "1Ti"}
+    marks = {FAKE[0]: FAKE[1], "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+    if gpus:
+        resources[GPU] = str(gpus)
+        marks |= {"nvidia.com/gpu.present": "true", "nvidia.com/gpu.count": str(gpus)}
+    resources |= allocatable or {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": marks | dict(labels or {})},
+        "status": {"capacity": resources, "allocatable": dict(resources)},
+    }
+
+
+def usable(node: Manifest) -> bool:
+    """Whether a node is Ready and carries none of the node controller's taints."""
+    taints: Iterable[Manifest] = dig(node, "spec", "taints", default=[])
+    return is_true(node, "Ready") and not any(str(taint["key"]).startswith("node.kubernetes.io/") for taint in taints)
+
+
+def create_nodes(api: Api, nodes: list[Manifest]) -> None:
+    """Create nodes, twelve requests at a time."""
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(api.create, nodes))
+
+
+def wait_usable(api: Api, names: Iterable[str], timeout: float) -> None:
+    """Wait until the scheduler may use all of `names`.
+
+    Raises:
+        gpuassay.wait.WaitTimeout: names the nodes that are not.
+    """
+    wanted = set(names)
+
+    def missing() -> list[str]:
+        return sorted(wanted - {name_of(node) for node in api.list("Node") if usable(node)})
+
+    wait(missing, lambda names: not names, what=f"{len(wanted)} fake node(s) to become usable", timeout=timeout, delay=0.1)
