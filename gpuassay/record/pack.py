@@ -35,11 +35,14 @@ def check_run(folder: Path) -> dict[str, Any]:
         RunError: no run directory, or of a foreign version.
     """
     try:
-        run: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        parsed: Any = json.loads((folder / RUN).read_text(encoding="utf-8"))
     except FileNotFoundError as e:
         raise RunError(f"{folder}: no {RUN}: not a run directory, or truncated") from e
     except (OSError, ValueError) as e:
         raise RunError(f"{folder}: {RUN} cannot be read (truncated?): {e}") from e
+    if not isinstance(parsed, dict):
+        raise RunError(f"{folder}: {RUN} is no JSON object")
+    run: dict[str, Any] = parsed
     if run.get("format") != FORMAT:
         raise RunError(f"{folder}: run format {run.get('format')!r}; this version reads format {FORMAT}")
     return run

@@ -59,13 +59,13 @@ class RecordingMeta:
     scenario: str
     profile: str = "default"
     token: str = ""
-    namespaces: Sequence[str] = ()
+    namespaces: Sequence[str] = field(default_factory=list[str])
     started_ns: int = 0
     ended_ns: int = 0
     outcome: str = "ok"
     error: str = ""
     notes: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    gaps: Sequence[Manifest] = ()
+    gaps: Sequence[Manifest] = field(default_factory=list[Manifest])
     pressure: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -161,11 +161,14 @@ def read_meta(folder: Path) -> tuple[RecordingMeta, dict[str, str]]:
         RecordingError: missing, not JSON, of a foreign version, or incomplete.
     """
     try:
-        raw: dict[str, Any] = json.loads((folder / META).read_text(encoding="utf-8"))
+        parsed: Any = json.loads((folder / META).read_text(encoding="utf-8"))
     except FileNotFoundError as e:
         raise RecordingError(f"{folder}: no {META}: not a recording, or truncated") from e
     except (OSError, ValueError) as e:
         raise RecordingError(f"{folder}: {META} cannot be read (truncated?): {e}") from e
+    if not isinstance(parsed, dict):
+        raise RecordingError(f"{folder}: {META} is no JSON object")
+    raw: Manifest = parsed
     if raw.get("format") != FORMAT:
         raise RecordingError(f"{folder}: recording format {raw.get('format')!r}; this version reads format {FORMAT}")
     names = [one.name for one in fields(RecordingMeta)]

@@ -16,15 +16,15 @@ from gpuassay.manifest import Manifest
 PATH = "/api/v1/pods"
 
 
-def pod(name: str, rv: int, uid: str = "", namespace: str = "ns-a", **spec: object) -> Manifest:
+def pod(name: str, rv: int, spec: Manifest) -> Manifest:
     """A pod as an API server sends it."""
     return {
         "kind": "Pod",
         "apiVersion": "v1",
         "metadata": {
             "name": name,
-            "namespace": namespace,
-            "uid": uid or f"uid-{name}",
+            "namespace": "ns-a",
+            "uid": f"uid-{name}",
             "resourceVersion": str(rv),
             "managedFields": [{"manager": "m"}],
         },
@@ -63,7 +63,7 @@ class FakeApi:
         """Create, change or delete a pod and send the event to all watches."""
         with self.changed:
             self.version += 1
-            obj = pod(name, self.version, **spec)  # type: ignore[arg-type]
+            obj = pod(name, self.version, spec)
             if change == "DELETED":
                 self.objects.pop(obj["metadata"]["uid"], None)
             else:
@@ -159,9 +159,8 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
             sent = version
             while True:
                 with api.changed:
-                    api.changed.wait_for(
-                        lambda: api.closing or api.epoch != epoch or any(rv > sent for rv, _ in api.history)
-                    )
+                    while not (api.closing or api.epoch != epoch or any(rv > sent for rv, _ in api.history)):
+                        api.changed.wait()
                     lines = [line for rv, line in api.history if rv > sent]
                     sent = max([sent, *(rv for rv, _ in api.history)])
                     over = api.closing or api.epoch != epoch
