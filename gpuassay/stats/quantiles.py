@@ -37,8 +37,8 @@ def quantile_interval(values: Sequence[float], q: float, confidence: float = 0.9
     ordered, n, tail = sorted(values), len(values), (1 - confidence) / 2
     # The value of rank r (from 1) is below the quantile unless fewer than r values are: P(Binomial(n, q) < r).
     low = high = None
-    for rank in range(1, n + 1):
-        fewer = float(stats.binom.cdf(rank - 1, n, q))  # pyright: ignore[reportUnknownMemberType]
+    cumulative: list[float] = stats.binom.cdf(list(range(n)), n, q).tolist()  # pyright: ignore
+    for rank, fewer in enumerate(cumulative, start=1):
         if fewer <= tail:
             low = ordered[rank - 1]
         if high is None and fewer >= 1 - tail:

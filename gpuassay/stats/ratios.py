@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 """Three-valued verdict: noise is neither a pass nor a fail."""
@@ -144,15 +145,15 @@ def _t(q: float, freedom: float) -> float:
     return float(stats.t.ppf(q, freedom))  # pyright: ignore[reportUnknownMemberType]
 
 
+@lru_cache(maxsize=1024)
 def _detectable(freedom: float, power: float, alpha: float) -> float:
-    """The non-centrality at which the t test has `power`: bisection on scipy's non-central t."""
+    """The non-centrality at which the two-sided t test reaches `power` (its far tail is too thin to count)."""
     critical = _t(1 - alpha / 2, freedom)
-    low, high = 0.0, critical + _t(power, freedom) + 10 * critical
-    for _ in range(60):
-        middle = (low + high) / 2
-        reached = float(stats.nct.sf(critical, freedom, middle))  # pyright: ignore[reportUnknownMemberType]
-        low, high = (middle, high) if reached < power else (low, middle)
-    return high
+
+    def missing(shift: float) -> float:
+        return float(stats.nct.sf(critical, freedom, shift)) - power  # pyright: ignore[reportUnknownMemberType]
+
+    return float(optimize.brentq(missing, 0.0, 20 * critical, xtol=1e-6))  # pyright: ignore
 
 
 def _interval(centre: float, spread: float, scale: float, freedom: float, n: int, confidence: float) -> RatioInterval:
@@ -160,7 +161,9 @@ def _interval(centre: float, spread: float, scale: float, freedom: float, n: int
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence}")
     half = spread * scale * _t((1 + confidence) / 2, freedom)
-    found = math.expm1(spread * scale * _detectable(freedom, 0.8, 1 - confidence)) if spread else 0.0
+    found = (
+        math.expm1(spread * scale * _detectable(round(freedom, 1), 0.8, round(1 - confidence, 9))) if spread else 0.0
+    )
     return RatioInterval(
         math.exp(centre), math.exp(centre - half), math.exp(centre + half), n, spread, found, confidence
     )
