@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -35,6 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser(only).parse_args(words)
     try:
         code: Any = arguments.run(arguments)
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does. Python would complain once more while it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         print("gpuassay: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT

@@ -68,9 +68,8 @@ def _component(name: str, assets: Assets, verify: bool) -> Fact:
     part = f"brought: {', '.join(sorted(brought))}; rest " if brought else ""
     found = cached(entry, say_on_stderr, verify)
     if found:
-        return Fact(
-            what, OK, f"{part}in the cache, {'every hash checked' if verify else 'built with ' + found.inputs.go}"
-        )
+        checked = ", every hash checked" if verify else ""
+        return Fact(what, OK, f"{part}in the cache, built with {found.inputs.go}{checked}")
     about = duration(build_seconds(entry.cpu_seconds))
     seen = f"{part}not built; at most about {about} with an empty Go build cache"
     if entry.optional:
@@ -134,7 +133,7 @@ def _pypi_answers() -> bool:
 
 def _registry_complaint(go: golang.Go) -> str | None:
     """None if the module registry gives the smallest file of a module that is needed."""
-    wanted = catalogue.component("kwok")
+    wanted = catalogue.component(catalogue.required()[0])
     with tempfile.TemporaryDirectory() as empty:
         # An empty module cache, so that the question is really asked.
         environment = golang.environment() | {"GOMODCACHE": empty, "GOFLAGS": "-mod=mod -modcacherw"}

@@ -1,0 +1,1 @@
+"""Tests of the toolchain, with a fake `go` in place of a compiler."""

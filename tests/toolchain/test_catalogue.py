@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gpuassay.toolchain import ToolchainError, catalogue, gomod
+from tests.toolchain import fake
+
+
+def test_go_mod_blocks_and_single_lines_are_read_and_comments_are_not() -> None:
+    parsed = gomod.parse(fake.GO_MOD + "require (\n\ta.b/c v0.1.0 // indirect\n)\nreplace a => b v1\ntool x.y/z\n")
+    assert parsed.go == "1.26.0"
+    assert parsed.require == {"a.b/c": "v0.1.0", "example.test/toy": "v1.2.3"}
+    assert set(parsed.tools) == {"example.test/toy/one", "example.test/toy/cmd/two/v3", "x.y/z"}
+
+
+def test_a_module_that_go_mod_does_not_require_is_named() -> None:
+    with pytest.raises(ToolchainError, match=r"does not require no\.such/module"):
+        gomod.parse(fake.GO_MOD).version("no.such/module")
+
+
+def test_a_missing_go_mod_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ToolchainError, match=r"go\.mod is missing"):
+        gomod.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", catalogue.COMPONENTS)
+def test_every_program_is_a_tool_of_its_module_with_committed_sums(name: str) -> None:
+    component = catalogue.component(name)
+    assert set(component.packages.values()) <= set(gomod.read(component.directory).tools)
+    sums = (component.directory / "go.sum").read_text()
+    assert f"{component.module} {component.version} h1:" in sums
+
+
+def test_versions_are_stamped_from_go_mod() -> None:
+    component = catalogue.component("controlplane")
+    major, minor, _ = component.version.removeprefix("v").split(".")
+    link = component.flags()[-1]
+    assert f"version.gitVersion={component.version} " in link
+    assert f"gitMajor={major} " in link
+    assert f"gitMinor={minor} " in link
+
+
+def test_a_binary_is_called_as_go_calls_it(tmp_path: Path) -> None:
+    assert catalogue.component("controlplane").binary("etcd") == "server"
+    assert catalogue.component("kueue").binary("kueue") == "kueue"
+    assert fake.component(tmp_path).binary("deux") == "two"
+
+
+def test_no_version_of_an_upstream_program_is_written_outside_go_mod() -> None:
+    package = Path(catalogue.__file__).parents[1]
+    versions = {component.version for component in catalogue.COMPONENTS.values()}
+    sources = {path: path.read_text() for path in package.rglob("*.py")}
+    assert sources
+    found = [(path.name, version) for path, text in sources.items() for version in versions if f'"{version}"' in text]
+    assert not found
+
+
+def test_an_unknown_component_is_answered_with_those_there_are() -> None:
+    with pytest.raises(ToolchainError, match=r"no component is called 'kueu'; there are controlplane, kwok, kueue"):
+        catalogue.component("kueu")
