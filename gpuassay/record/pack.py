@@ -9,7 +9,7 @@ import shutil
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 FORMAT = 1
 """Version of the run directory; a reader refuses every other."""
@@ -42,7 +42,7 @@ def check_run(folder: Path) -> dict[str, Any]:
         raise RunError(f"{folder}: {RUN} cannot be read (truncated?): {e}") from e
     if not isinstance(parsed, dict):
         raise RunError(f"{folder}: {RUN} is no JSON object")
-    run: dict[str, Any] = parsed
+    run = cast("dict[str, Any]", parsed)
     if run.get("format") != FORMAT:
         raise RunError(f"{folder}: run format {run.get('format')!r}; this version reads format {FORMAT}")
     return run

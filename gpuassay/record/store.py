@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from gpuassay.manifest import Manifest, dig
 from gpuassay.record.timeline import EventLine
@@ -168,7 +168,7 @@ def read_meta(folder: Path) -> tuple[RecordingMeta, dict[str, str]]:
         raise RecordingError(f"{folder}: {META} cannot be read (truncated?): {e}") from e
     if not isinstance(parsed, dict):
         raise RecordingError(f"{folder}: {META} is no JSON object")
-    raw: Manifest = parsed
+    raw = cast("Manifest", parsed)
     if raw.get("format") != FORMAT:
         raise RecordingError(f"{folder}: recording format {raw.get('format')!r}; this version reads format {FORMAT}")
     names = [one.name for one in fields(RecordingMeta)]
