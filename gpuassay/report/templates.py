@@ -7,7 +7,8 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateNotFound
 
@@ -49,8 +50,9 @@ def _filters() -> dict[str, Callable[..., Any]]:
         "clip": clip,
         "one_line": one_line,
         "css": state_css,
-        "glyph": lambda state: GLYPH[State(state)],
-        "meaning": lambda state: MEANING[State(state)],
+        "glyph": glyph,
+        "meaning": meaning,
+        "url_label": url_label,
         "cell": cell,
         "is_url": is_url,
         "plural": plural,
@@ -75,14 +77,37 @@ def script_hash(script: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
+def glyph(state: str) -> str:
+    """The sign of a state."""
+    return GLYPH[State(state)]
+
+
+def meaning(state: str) -> str:
+    """What a state says, in a few words."""
+    return MEANING[State(state)]
+
+
+def url_label(url: str, limit: int = 44) -> str:
+    """A URL short enough for a table: its host, then as much of its end as fits."""
+    parts = urlsplit(url)
+    words = f"{parts.path.strip('/').rsplit('/', 1)[-1]}{'#' + parts.fragment if parts.fragment else ''}"
+    label = f"{parts.netloc}: {words}" if words else parts.netloc
+    return label if len(label) <= limit else f"\u2026{words[-limit:]}" if words else label[:limit]
+
+
 def state_css(state: str) -> str:
     """`known-defect` for KNOWN-DEFECT."""
     return str(state).lower()
 
 
-def is_url(value: Any) -> bool:
+def is_url(value: Any) -> TypeGuard[str]:
     """Whether `value` may become a link: no `javascript:`, no `data:`."""
-    return isinstance(value, str) and value.startswith(("https://", "http://")) and not any(c.isspace() for c in value)
+    if not isinstance(value, str) or any(c.isspace() for c in value):
+        return False
+    try:
+        return urlsplit(value).scheme in ("http", "https") and bool(urlsplit(value).netloc)
+    except ValueError:
+        return False
 
 
 def cell(value: Any) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 from gpuassay.report.account import Accounting, accounting
-from gpuassay.report.findings import Finding, findings, headline, subject, verdict_sentence
+from gpuassay.report.findings import Finding, findings, headline, killers, subject, verdict_sentence
 from gpuassay.report.rundir import RunDir
 from gpuassay.report.text import NOTHING, elapsed, mapping, number, one_line, sequence
+from gpuassay.verdict import State
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class View:
     sentence: str
     headline: str
     subject: str
+    tone: str
     banner: str
     findings: list[Finding]
     wall_seconds: float | None
@@ -54,6 +56,7 @@ def view(rundir: RunDir) -> View:
         sentence=verdict_sentence(rundir, account),
         headline=headline(rundir, account),
         subject=subject(rundir),
+        tone=_tone(rundir, account),
         banner=run.banner,
         findings=findings(rundir.verdicts),
         wall_seconds=elapsed(run.started, run.ended),
@@ -73,6 +76,15 @@ def recording_link(rundir: RunDir, name: str) -> str:
 def limit_for(view: View, budget: int, most: int) -> int:
     """Characters each finding may show so that all of them together stay within `budget`."""
     return max(400, min(most, budget // max(1, len(view.findings))))
+
+
+def _tone(rundir: RunDir, account: Accounting) -> str:
+    """The colour of the headline: `pass`, `fail` or `error`."""
+    if rundir.run.mutant:
+        return "pass" if killers(rundir) else "fail"
+    if account.green:
+        return "pass"
+    return "fail" if account.states[State.FAIL] else "error"
 
 
 def _recordings(rundir: RunDir) -> list[RecordingRow]:
