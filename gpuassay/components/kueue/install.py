@@ -1,0 +1,104 @@
+"""Puts Kueue on a cluster of ours: CRDs, webhooks that point to this machine, and the manager as a child process."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from gpuassay import toolchain
+from gpuassay.cluster import base
+from gpuassay.cluster.base import Cluster, Component
+from gpuassay.cluster.errors import ApiRefused, ClusterError
+from gpuassay.components.kueue import manifests
+from gpuassay.components.kueue.certificates import make_webhook_certificates
+from gpuassay.components.kueue.manager import NAME, Kueue
+from gpuassay.components.kueue.profiles import NAMESPACE, Profile, profile
+from gpuassay.manifest import Manifest
+from gpuassay.toolchain import cache
+from gpuassay.wait import wait
+
+MODULE = "sigs.k8s.io/kueue"
+OTHER_CRDS = (("jobset", "sigs.k8s.io/jobset", "config/components/crd/bases"), ("lws", "sigs.k8s.io/lws", "config/crd/bases"))
+"""Projects whose objects Kueue queues: their CRDs are installed, their controllers are not."""
+
+
+@contextmanager
+def install(cluster: Cluster, profile_name: str | Profile = "default") -> Generator[Kueue]:
+    """Install Kueue for the length of a `with` block; afterwards webhooks and manager are gone, CRDs stay.
+
+    Args:
+        cluster: a cluster whose control plane is ours (its webhooks must reach this machine).
+        profile_name: the configuration to start with.
+
+    Raises:
+        ClusterError: not such a cluster, an unknown profile, or Kueue refuses to start.
+    """
+    chosen = profile(profile_name) if isinstance(profile_name, str) else profile_name
+    if base.CONTROL_PLANE not in cluster.capabilities:
+        raise ClusterError(f"Kueue as a process needs a control plane on this machine; {cluster.description} has none")
+    programs = toolchain.programs("kueue", cluster.assets)
+    module = toolchain.module_dir("kueue", MODULE, cluster.assets)
+    version = programs.version if programs.version.startswith("v") else module.name.partition("@")[2] or "unknown"
+    certificates = make_webhook_certificates(manifests.SERVICE, NAMESPACE)
+    kubectl = toolchain.programs("controlplane", cluster.assets).path("kubectl")
+    own = manifests.rendered(module, kubectl, cache.root())
+    folders = [toolchain.module_dir("kueue", path, cluster.assets) / below for _, path, below in OTHER_CRDS]
+    others = manifests.custom_resources(folders, cache.root(), "queued")
+
+    def point_webhooks(port: int) -> None:
+        _apply(cluster, manifests.localized(own, port, certificates) + others)
+
+    kueue = Kueue(cluster, programs.path(NAME), version, certificates, point_webhooks)
+    kueue.profile = chosen
+    cluster.parts.append(lambda: Component(NAME, version, programs.source, programs.sha256[NAME]))
+    cluster.capabilities |= {base.KUEUE}
+    cluster.emulated.append(
+        {
+            "what": "JobSet and LeaderWorkerSet controllers",
+            "by": "nothing: only their CRDs are installed",
+            "means": "Kueue's handling of these objects is real, nobody makes their pods",
+        }
+    )
+    cluster.before_stop(kueue.stop)
+    try:
+        kueue.start()
+        yield kueue
+    finally:
+        kueue.remove()
+
+
+def _apply(cluster: Cluster, objects: list[Manifest]) -> None:
+    """Apply side by side: the namespace first, webhooks last, and wait until the API server serves the new kinds."""
+    api = cluster.api
+    first = [o for o in objects if o["kind"] == "Namespace"]
+    last = [o for o in objects if o["kind"] in manifests.WEBHOOKS]
+    # the largest CRDs are the slowest, so they go first
+    between = sorted((o for o in objects if o not in first and o not in last), key=lambda o: -len(str(o)))
+    with ThreadPoolExecutor(8) as pool:
+        for group in (first, between):
+            list(pool.map(api.apply, group))
+        list(pool.map(lambda crd: _wait_served(cluster, crd), [o for o in between if o["kind"] == "CustomResourceDefinition"]))
+        list(pool.map(api.apply, last))
+
+
+def _wait_served(cluster: Cluster, crd: Manifest) -> None:
+    """Wait until a CRD's storage version answers: what "Established" promises, without fetching megabytes of schema."""
+    spec = crd["spec"]
+    stored = next(version["name"] for version in spec["versions"] if version["storage"])
+    path = f"/apis/{spec['group']}/{stored}/{spec['names']['plural']}?limit=1"
+
+    def served() -> bool:
+        if death := cluster.component_died():
+            raise death
+        try:
+            cluster.api.raw(path)
+        except ApiRefused as e:
+            if e.status in (404, 429, 503):
+                return False
+            raise
+        return True
+
+    wait(served, bool, what=f"the API server to serve {crd['metadata']['name']}", timeout=60, delay=0.05)
+
+
