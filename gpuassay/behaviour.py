@@ -12,7 +12,7 @@ from gpuassay.verdict import Behaviour, Level
 Test = TypeVar("Test", bound=Callable[..., Any])
 
 
-def behaviour(id: str, *, level: Level, spec: str, red_when: str, mutant: str = "") -> Callable[[Test], Test]:  # noqa: A002
+def behaviour(id: str, *, level: Level, spec: str, red_when: str, mutant: str = "") -> Callable[[Test], Test]:
     """Declare the behaviour that a test proves (see `gpuassay.verdict.Behaviour`).
 
     The first line of the test's docstring is the behaviour as a sentence.
@@ -26,7 +26,7 @@ def behaviour(id: str, *, level: Level, spec: str, red_when: str, mutant: str = 
 
 
 def known_defect(link: str, reason: str) -> Callable[[Test], Test]:
-    """Expect the behaviour to fail as the upstream issue `link` says; passing is then a FAIL (the note is out of date)."""
+    """Expect a failure as the upstream issue `link` says; passing is then a FAIL (the note is out of date)."""
 
     def mark(test: Test) -> Test:
         marked = pytest.mark.known_defect(link)(test)

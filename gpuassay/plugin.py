@@ -7,8 +7,7 @@ what they share.
 from __future__ import annotations
 
 import json
-import sys
-import time
+import logging
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -92,7 +91,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.option.mutant:
             mutants.get(config.option.mutant)
         run = open_run_of(config)
-    except Exception as error:  # noqa: BLE001 - every bad input ends here, as one line
+    except Exception as error:
         _stop(" ".join(str(error).split()) or type(error).__name__)
         return
     config.stash[RUN] = run
@@ -109,7 +108,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """xdist controller: tell each worker where the run directory is."""
+    """Xdist controller: tell each worker where the run directory is."""
     run = node.config.stash.get(RUN, None)
     if run is not None:
         node.workerinput["gpuassay_run_dir"] = str(run.directory)
@@ -167,7 +166,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         alone = any(one.alone for one in scenarios)
         perf = item.get_closest_marker("perf") is not None or item.get_closest_marker("scale") is not None
         keys[item.nodeid] = (perf, alone, min((profiles[one.profile] for one in scenarios), default=0))
-        for kind, value in (("epic", behaviour.suite), ("feature", behaviour.feature), ("as_id", declared), ("severity", SEVERITY[behaviour.level])):
+        for kind, value in (
+            ("epic", behaviour.suite),
+            ("feature", behaviour.feature),
+            ("as_id", declared),
+            ("severity", SEVERITY[behaviour.level]),
+        ):
             item.add_marker(pytest.mark.allure_label(value, label_type=kind))
     items.sort(key=lambda item: keys.get(item.nodeid, (False, False, -1)))
 
@@ -196,7 +200,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
-    """xdist controller: the first worker that has collected says what is wanted."""
+    """Xdist controller: the first worker that has collected says what is wanted."""
     del ids
     run = node.config.stash.get(RUN, None)
     if run is not None:
@@ -213,13 +217,12 @@ def recording_of(request: pytest.FixtureRequest, scenario: Scenario) -> Any:
     recording = run.recording(scenario)
     item = request.node
     item.stash.setdefault(RECORDINGS, []).append(recording)
-    if recording.outcome == "skip":
-        pytest.skip(recording.error)
-    if recording.outcome != "ok":
-        raise ScenarioBroke(f"scenario {scenario.id}: {recording.error}\n{recording.timeline_text()}"[:6000])
-    lacking = [
-        need for marker in item.iter_markers("needs") for need in marker.args if need not in run.capabilities()
-    ]
+    meta = recording.meta
+    if meta.outcome == "skip":
+        pytest.skip(meta.error)
+    if meta.outcome != "ok":
+        raise ScenarioBroke(f"scenario {scenario.id}: {meta.error}\n{recording.timeline_text()}"[:6000])
+    lacking = [need for marker in item.iter_markers("needs") for need in marker.args if need not in run.capabilities()]
     if lacking:
         pytest.skip(f"the cluster lacks: {', '.join(sorted(lacking))}")
     return recording
@@ -263,7 +266,9 @@ def pytest_runtest_makereport(
     elif hasattr(report, "wasxfail") and report.skipped:
         found |= {"state": State.KNOWN_DEFECT.value, "reason": str(report.wasxfail).removeprefix("reason: ")}
     elif report.failed:
-        is_finding = report.when == "call" and (error is None or isinstance(error, AssertionError | pytest.fail.Exception))
+        is_finding = report.when == "call" and (
+            error is None or isinstance(error, AssertionError | pytest.fail.Exception)
+        )
         state = State.FAIL if is_finding else State.ERROR
         message = str(report.longrepr) if error is None else f"{type(error).__name__}: {error}"
         found |= {"state": state.value, "reason": message.removeprefix("AssertionError: ")[:8000]}
@@ -318,17 +323,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     run = session.config.stash.get(RUN, None)
     if run is None or _is_worker(session.config):
         return
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-
-    def say(text: str) -> None:
-        line = f"[{time.strftime('%H:%M:%S')}] {text}"
-        if reporter is None:
-            print(line, file=sys.stderr)
-        else:
-            reporter.ensure_newline()
-            reporter.write_line(line)
-
-    run.say = say
+    manager = session.config.pluginmanager
+    run.speech.reporter = manager.get_plugin("terminalreporter")
+    run.speech.capture = manager.get_plugin("capturemanager")
+    run.speech.direct = bool(session.config.option.__dict__.get("numprocesses"))
+    # refused connections while a server starts are expected and waited out
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     session.config.pluginmanager.register(Controller(run), "gpuassay-controller")
 
 

@@ -1,0 +1,1 @@
+"""What is proved, one package per system under test."""

@@ -1,0 +1,1 @@
+"""Recording x model -> findings; pure."""

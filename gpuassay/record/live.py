@@ -258,6 +258,12 @@ class LiveView:
             pause=lambda seconds: self.changed(seconds, mark),
         )
 
+    def abort(self) -> None:
+        """Break off every wait under way, as if the recorder had died."""
+        with self._changed:
+            self._dead = self._dead or "the run was broken off"
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Stop tailing; call it after the recorder was stopped."""
         with self._changed:

@@ -1,0 +1,1 @@
+"""Scenarios act on a cluster: declaration, lab, engine, stage, mutants."""

@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuassay import pressure
-from gpuassay.cluster.process import ComponentDied
+from gpuassay.cluster.errors import ComponentDied
 from gpuassay.record.recording import RecordingMeta, write_recording
-from gpuassay.scenario.lab import Lab
 
 if TYPE_CHECKING:
     from gpuassay.scenario.declare import Scenario
@@ -82,7 +81,7 @@ class Engine:
                     self._act_profile(stage, profile, [one for one in scenarios if one.profile == profile])
                 self._status("done")
                 stage.at_rest()
-        except Exception as error:  # noqa: BLE001 - whatever broke the stage ends every waiting test as ERROR
+        except Exception as error:
             (self.run_dir / "engine-error.txt").write_text(traceback.format_exc())
             self._status("failed", f"{type(error).__name__}: {error}")
 
@@ -137,7 +136,7 @@ class Engine:
             stage.settle(lab, QUIET)
         except ComponentDied as died:
             outcome, reason = "error", str(died)
-        except Exception as error:  # noqa: BLE001 - a broken scenario is a result: its tests end as ERROR
+        except Exception as error:
             outcome, reason = "error", f"{type(error).__name__}: {error}"
             self._keep_traceback(scenario)
         died_now = stage.component_died()

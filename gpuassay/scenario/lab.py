@@ -10,19 +10,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gpuassay import labels
-from gpuassay.cluster.api import ApiRefused
+from gpuassay.cluster.errors import ApiRefused
 from gpuassay.manifest import Manifest, dig, is_true, name_of
 from gpuassay.wait import WaitTimeout
 from gpuassay.workloads import core, kueue
 
 if TYPE_CHECKING:
-    from gpuassay.cluster.embedded import Cluster
+    from gpuassay.cluster.base import Cluster
     from gpuassay.components.kueue import Kueue
     from gpuassay.record.live import LiveView
     from gpuassay.scenario.mutants import Mutant
 
 CLUSTER_SCOPED = frozenset(
-    {"ClusterQueue", "Cohort", "ResourceFlavor", "WorkloadPriorityClass", "AdmissionCheck", "Topology", "Namespace", "Node"}
+    {
+        "ClusterQueue",
+        "Cohort",
+        "ResourceFlavor",
+        "WorkloadPriorityClass",
+        "AdmissionCheck",
+        "Topology",
+        "Namespace",
+        "Node",
+    }
     | {"DeviceClass", "ResourceSlice", "PriorityClass", "RuntimeClass"}
 )
 
@@ -120,7 +129,12 @@ class Lab:
             self.create(manifest)
             outcome: Manifest = {"accepted": True}
         except ApiRefused as refused:
-            outcome = {"accepted": False, "status": refused.status, "reason": refused.reason, "message": refused.message}
+            outcome = {
+                "accepted": False,
+                "status": refused.status,
+                "reason": refused.reason,
+                "message": refused.message,
+            }
         self.notes.setdefault("attempts", {})[label] = outcome
         return bool(outcome["accepted"])
 
@@ -130,7 +144,12 @@ class Lab:
             self.patch(kind, name, body, namespace=namespace)
             outcome: Manifest = {"accepted": True}
         except ApiRefused as refused:
-            outcome = {"accepted": False, "status": refused.status, "reason": refused.reason, "message": refused.message}
+            outcome = {
+                "accepted": False,
+                "status": refused.status,
+                "reason": refused.reason,
+                "message": refused.message,
+            }
         self.notes.setdefault("attempts", {})[label] = outcome
         return bool(outcome["accepted"])
 
@@ -170,7 +189,12 @@ class Lab:
     # --- waiting ---------------------------------------------------------------------------------------------------
 
     def until(
-        self, ready: Callable[[], bool], what: str, *, timeout: float = 30, error: Callable[[], str | None] | None = None
+        self,
+        ready: Callable[[], bool],
+        what: str,
+        *,
+        timeout: float = 30,
+        error: Callable[[], str | None] | None = None,
     ) -> None:
         """Wait for a precondition. Failing to reach it breaks the scenario: its tests end as ERROR."""
         self.view.wait(lambda _: ready(), what=what, timeout=timeout, error=(lambda _: error()) if error else None)
@@ -284,9 +308,18 @@ class Lab:
         self.create(core.job(name, self.namespace, local, **options))
         return name
 
-    def jobs(self, names: Iterable[str], queue: Queue | str, *, each: Mapping[str, Mapping[str, Any]] | None = None, **options: Any) -> list[str]:
+    def jobs(
+        self,
+        names: Iterable[str],
+        queue: Queue | str,
+        *,
+        each: Mapping[str, Mapping[str, Any]] | None = None,
+        **options: Any,
+    ) -> list[str]:
         """Create many Jobs at once; `each` holds further arguments by name."""
         local = queue.local if isinstance(queue, Queue) else queue
         listed = list(names)
-        self.create_all([core.job(name, self.namespace, local, **{**options, **((each or {}).get(name) or {})}) for name in listed])
+        self.create_all(
+            [core.job(name, self.namespace, local, **{**options, **((each or {}).get(name) or {})}) for name in listed]
+        )
         return listed

@@ -31,7 +31,9 @@ class Ledger:
         """Enter declared tests; until a report comes they count as not run (ERROR)."""
         for one in declarations:
             if one["test"] not in self.verdicts:
-                self.verdicts[one["test"]] = Verdict(**one, state=State.ERROR, reason="not run: the run ended before its turn")
+                self.verdicts[one["test"]] = Verdict(
+                    **one, state=State.ERROR, reason="not run: the run ended before its turn"
+                )
 
     def take(self, report: pytest.TestReport) -> None:
         """Enter one report. The worst phase wins: a teardown error after a pass is an ERROR."""
@@ -40,7 +42,7 @@ class Ledger:
             return
         self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
         handed = next((value for key, value in report.user_properties if key == PROPERTY), None)
-        found = json.loads(handed) if isinstance(handed, str) else {}
+        found: dict[str, Any] = json.loads(handed) if isinstance(handed, str) else {}
         state, reason = _state(report, found)
         if report.when == "setup" and state is State.PASS:
             return  # only the call can pass

@@ -31,7 +31,7 @@ class Measure:
         """What the judged figure was held against."""
         self.limit = limit
 
-    def exhibit(self, id: str, **content: Any) -> None:  # noqa: A002
+    def exhibit(self, id: str, **content: Any) -> None:
         """A table or chart of the report (docs/architecture.md lists the kinds)."""
         body: Manifest = {"id": id, **content}
         folder = self.run_dir / "exhibits"

@@ -18,7 +18,8 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("kueue.x-k8s.io", "workloads workloads/status localqueues", "create get list watch patch update delete"),
     (
         "kueue.x-k8s.io",
-        "clusterqueues cohorts resourceflavors workloadpriorityclasses admissionchecks admissionchecks/status topologies",
+        "clusterqueues cohorts resourceflavors workloadpriorityclasses admissionchecks admissionchecks/status "
+        "topologies",
         "create get list watch patch update delete",
     ),
     ("events.k8s.io", "events", "get list watch"),
@@ -42,5 +43,8 @@ def plan_lines(
     lines += [f"  {need}: {count}" for need, count in sorted(wanted.items())] or ["  none"]
     lines.append("permissions on an existing cluster (API group, resources, verbs):")
     lines += [f"  {group or 'core'}: {resources}: {verbs}" for group, resources, verbs in RULES]
-    lines += [f"  {one['behaviour']} ({one['level']}): {one['title']}" for one in sorted(declarations, key=lambda d: d["behaviour"])]
+    lines += [
+        f"  {one['behaviour']} ({one['level']}): {one['title']}"
+        for one in sorted(declarations, key=lambda d: d["behaviour"])
+    ]
     return lines

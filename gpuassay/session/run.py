@@ -22,6 +22,7 @@ from gpuassay.scenario.engine import Engine, read_status
 from gpuassay.session import rundir
 from gpuassay.session.ledger import Ledger
 from gpuassay.session.plan import plan_lines
+from gpuassay.session.speech import Speech
 from gpuassay.wait import wait
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Run:
     mutant: str | None = None
     full: bool = False
     title: list[str] = field(default_factory=list[str])
-    say: Callable[[str], None] = print
+    speech: Speech = field(default_factory=Speech)
     ledger: Ledger = field(default_factory=Ledger)
     _engine: Engine | None = None
     _begun: bool = False
@@ -59,6 +60,10 @@ class Run:
         known = directory / "replay-of.txt"
         return cls(directory, replay=Path(known.read_text()) if known.exists() else None)
 
+    def say(self, text: str) -> None:
+        """Tell the person at the terminal how far things are."""
+        self.speech.say(text)
+
     def header(self) -> list[str]:
         """Lines for pytest's header."""
         return self.title
@@ -66,7 +71,7 @@ class Run:
     # --- what is wanted --------------------------------------------------------------------------------------------
 
     def hand_to_controller(self, declarations: list[dict[str, Any]], scenarios: list[Scenario]) -> None:
-        """xdist worker: leave word of what was collected (every worker collects the same)."""
+        """Xdist worker: leave word of what was collected (every worker collects the same)."""
         word = {"declarations": declarations, "scenarios": [[one.module, one.id] for one in scenarios]}
         target = self.directory / "wanted.json"
         if not target.exists():
@@ -75,7 +80,7 @@ class Run:
             draft.replace(target)
 
     def begin_from_worker(self) -> None:
-        """xdist controller: begin with what a worker collected."""
+        """Xdist controller: begin with what a worker collected."""
         if self._begun:
             return
         word = json.loads((self.directory / "wanted.json").read_text())
@@ -90,10 +95,12 @@ class Run:
         self.ledger.declare(declarations)
         if self.replay is None and scenarios and self.open_stage is not None:
             opener = self.open_stage
-            self._engine = Engine(lambda: opener(self), self.directory, say=lambda text: self.say(text), full=self.full)
+            self._engine = Engine(lambda: opener(self), self.directory, say=self.say, full=self.full)
             self._engine.start(scenarios)
 
-    def print_plan(self, declarations: list[dict[str, Any]], scenarios: list[Scenario], items: list[pytest.Item]) -> None:
+    def print_plan(
+        self, declarations: list[dict[str, Any]], scenarios: list[Scenario], items: list[pytest.Item]
+    ) -> None:
         """Say what would run, what it needs and which permissions it takes."""
         self._begun = True
         for line in plan_lines(declarations, scenarios, items):
@@ -131,8 +138,13 @@ class Run:
             timeout=PATIENCE,
             error=broken,
             delay=0.05,
+            pause=self._pause,
         )
         return Recording.load(place)
+
+    def _pause(self, seconds: float) -> None:
+        self.speech.flush()
+        time.sleep(seconds)
 
     # --- the end ---------------------------------------------------------------------------------------------------
 
@@ -140,6 +152,7 @@ class Run:
         """Take everything down and write the run's files; the reason why the run is not green, or None."""
         if self._engine is not None:
             self._engine.stop(abort=interrupted)
+        self.speech.flush()
         if not self._begun or not self.ledger.verdicts:
             return None
         from gpuassay import report  # jinja2 and charts: not for `--help`
@@ -150,7 +163,7 @@ class Run:
             self.say(f"left behind on the cluster: see {leaks}")
         self.ledger.write(self.directory)
         report.write(self.directory)
-        accounting = report.accounting(self.ledger.lines())
+        accounting = report.accounting(list(self.ledger.verdicts.values()))
         if leaks.exists():
             return "objects were left behind on the cluster"
         return None if accounting.green else accounting.why
@@ -196,6 +209,4 @@ def open_run_of(config: pytest.Config) -> Run:
         keep = ("cluster", "components", "machine", "emulated", "capabilities", "mutant")
         told = json.loads((stored / "run.json").read_text())
         rundir.describe(directory, **{key: told[key] for key in keep})
-    return Run(
-        directory, replay=stored, open_stage=opener, mutant=option.mutant, full=option.full, title=title
-    )
+    return Run(directory, replay=stored, open_stage=opener, mutant=option.mutant, full=option.full, title=title)

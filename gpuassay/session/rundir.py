@@ -59,7 +59,7 @@ def machine() -> Manifest:
 def describe(run_dir: Path, **facts: Any) -> None:
     """Merge `facts` into `run.json`, writing it atomically."""
     target = run_dir / "run.json"
-    known = json.loads(target.read_text()) if target.exists() else {}
+    known: Manifest = json.loads(target.read_text()) if target.exists() else {}
     draft = target.with_suffix(".new")
     draft.write_text(json.dumps(known | facts, indent=1) + "\n")
     draft.replace(target)

@@ -70,8 +70,16 @@ def pod_template(
 
 
 def _queued(
-    api: str, kind: str, name: str, namespace: str, queue: str | None, spec: Manifest,
-    *, priority: str | None = None, annotations: Mapping[str, str] | None = None, more_labels: Mapping[str, str] | None = None,
+    api: str,
+    kind: str,
+    name: str,
+    namespace: str,
+    queue: str | None,
+    spec: Manifest,
+    *,
+    priority: str | None = None,
+    annotations: Mapping[str, str] | None = None,
+    more_labels: Mapping[str, str] | None = None,
 ) -> Manifest:
     marks = dict(more_labels or {})
     if queue is not None:
@@ -109,14 +117,27 @@ def job(
         "template": pod_template(**template),
     }
     return _queued(
-        "batch/v1", "Job", name, namespace, queue, spec | dict(job_spec or {}),
-        priority=priority, annotations=annotations, more_labels=more_labels,
+        "batch/v1",
+        "Job",
+        name,
+        namespace,
+        queue,
+        spec | dict(job_spec or {}),
+        priority=priority,
+        annotations=annotations,
+        more_labels=more_labels,
     )
 
 
 def pod(
-    name: str, namespace: str, queue: str | None, *, group: str | None = None, group_total: int | None = None,
-    annotations: Mapping[str, str] | None = None, **template: Any,
+    name: str,
+    namespace: str,
+    queue: str | None,
+    *,
+    group: str | None = None,
+    group_total: int | None = None,
+    annotations: Mapping[str, str] | None = None,
+    **template: Any,
 ) -> Manifest:
     """A plain pod; with `group` a member of a pod group of `group_total` pods."""
     body = pod_template(**template)
@@ -148,13 +169,20 @@ def _replicated(
     return _queued("apps/v1", kind, name, namespace, queue, spec)
 
 
-def job_set(name: str, namespace: str, queue: str | None, groups: Mapping[str, Mapping[str, Any]], **more: Any) -> Manifest:
+def job_set(
+    name: str, namespace: str, queue: str | None, groups: Mapping[str, Mapping[str, Any]], **more: Any
+) -> Manifest:
     """A JobSet: `groups` maps a replicated job's name to `pods`, `replicas` and pod template arguments."""
     replicated: list[Manifest] = []
     for group, given in groups.items():
         options = dict(given)
         replicas, pods = options.pop("replicas", 1), options.pop("pods", 1)
-        inner: Manifest = {"parallelism": pods, "completions": pods, "backoffLimit": 0, "template": pod_template(**options)}
+        inner: Manifest = {
+            "parallelism": pods,
+            "completions": pods,
+            "backoffLimit": 0,
+            "template": pod_template(**options),
+        }
         replicated.append({"name": group, "replicas": replicas, "template": {"spec": inner}})
     return _queued("jobset.x-k8s.io/v1alpha2", "JobSet", name, namespace, queue, {"replicatedJobs": replicated}, **more)
 

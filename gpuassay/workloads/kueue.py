@@ -67,7 +67,9 @@ def resource_group(flavors: Mapping[str, Sequence[Manifest]]) -> Manifest:
     }
 
 
-def gpu_group(flavor: str, gpus: Quantity, *, borrowing: Quantity | None = None, lending: Quantity | None = None) -> Manifest:
+def gpu_group(
+    flavor: str, gpus: Quantity, *, borrowing: Quantity | None = None, lending: Quantity | None = None
+) -> Manifest:
     """The usual resource group: GPUs of one flavor."""
     return resource_group({flavor: [quota(GPU, gpus, borrowing=borrowing, lending=lending)]})
 
@@ -115,7 +117,9 @@ def cluster_queue(
     return _object("ClusterQueue", name, spec)
 
 
-def local_queue(name: str, namespace: str, cluster_queue_name: str, *, stop: str | None = None, **more: Any) -> Manifest:
+def local_queue(
+    name: str, namespace: str, cluster_queue_name: str, *, stop: str | None = None, **more: Any
+) -> Manifest:
     """A LocalQueue of `namespace` that feeds a ClusterQueue."""
     spec: Manifest = {"clusterQueue": cluster_queue_name} | ({"stopPolicy": stop} if stop else {}) | more
     return _object("LocalQueue", name, spec, namespace)
@@ -142,7 +146,9 @@ def topology(name: str, levels: Sequence[str]) -> Manifest:
     return _object("Topology", name, {"levels": [{"nodeLabel": level} for level in levels]})
 
 
-def pod_set(name: str = "main", *, count: int = 1, requests: Mapping[str, Quantity] | None = None, **more: Any) -> Manifest:
+def pod_set(
+    name: str = "main", *, count: int = 1, requests: Mapping[str, Quantity] | None = None, **more: Any
+) -> Manifest:
     """A pod set of a Workload made by hand."""
     container: Manifest = {"name": "main", "image": "gpuassay.io/none"}
     if requests:

@@ -1,0 +1,1 @@
+"""Kueue: queueing of GPU jobs."""

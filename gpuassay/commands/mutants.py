@@ -1,0 +1,108 @@
+"""`gpuassay mutants`: break the system under test on purpose and see the suite go red.
+
+A behaviour that stays green under its own mutant proves nothing; one that goes red under the identity mutant accuses
+the innocent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from gpuassay.commands import SubParsers
+from gpuassay.plugin import behaviour_of
+from gpuassay.scenario import mutants
+from gpuassay.verdict import State
+
+IDENTITY = "identity"
+
+
+class _Collector:
+    """Notes which test names which mutant."""
+
+    def __init__(self) -> None:
+        self.by_mutant: dict[str, list[str]] = defaultdict(list)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Read the declarations."""
+        for item in session.items:
+            behaviour = behaviour_of(item)
+            if behaviour is None:
+                continue
+            self.by_mutant[IDENTITY].append(item.nodeid)
+            if behaviour.mutant:
+                self.by_mutant[behaviour.mutant].append(item.nodeid)
+
+
+def add(subparsers: SubParsers) -> None:
+    """Register the sub-command."""
+    parser = subparsers.add_parser("mutants", help="break the system under test and see the suite go red")
+    parser.add_argument("names", nargs="*", help="mutants to try (default: all that a behaviour names, and identity)")
+    parser.add_argument("--suite", default="suites/kueue", help="where the behaviours are (default: %(default)s)")
+    parser.add_argument("--list", action="store_true", help="only list the mutants and what they break")
+    parser.add_argument("--out", type=Path, help="write the kill matrix there as JSON")
+    parser.add_argument("-m", dest="markers", default="not perf and not scale", help="pytest marker expression")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Try each mutant in a run of its own; 0 if each behaviour is killed by its mutant and identity kills none."""
+    collector = _Collector()
+    code = pytest.main([options.suite, "--collect-only", "-qq", "-m", options.markers], plugins=[collector])
+    if code != 0:
+        return 2
+    if options.list:
+        for name, one in sorted(mutants.MUTANTS.items()):
+            print(f"{name}: {one.breaks} ({len(collector.by_mutant.get(name, []))} behaviours)")
+        return 0
+    unknown = [name for name in [*options.names, *collector.by_mutant] if name not in mutants.MUTANTS]
+    if unknown:
+        print(f"gpuassay: unknown mutant: {', '.join(sorted(set(unknown)))}", file=sys.stderr)
+        return 2
+    names: list[str] = options.names or sorted(collector.by_mutant)
+    matrix = {
+        name: _try(name, collector.by_mutant[name], options.markers) for name in names if collector.by_mutant[name]
+    }
+    if options.out:
+        options.out.write_text(json.dumps(matrix, indent=1, sort_keys=True) + "\n")
+    return _judge(matrix)
+
+
+def _try(name: str, tests: list[str], markers: str) -> dict[str, str]:
+    """Behaviour id -> state of every behaviour that names the mutant, in one run with it."""
+    with tempfile.TemporaryDirectory(prefix="gpuassay-mutant-") as place:
+        command = [sys.executable, "-m", "pytest", "-q", "--no-header", "--mutant", name, "--run-dir", f"{place}/runs"]
+        done = subprocess.run([*command, "-m", markers, *tests], capture_output=True, text=True, check=False)
+        verdicts = sorted(Path(place, "runs").glob("*/verdicts.jsonl"))
+        if not verdicts:
+            print(done.stdout[-3000:] + done.stderr[-1000:], file=sys.stderr)
+            return dict.fromkeys(tests, State.ERROR.value)
+        lines = [json.loads(line) for line in verdicts[0].read_text().splitlines()]
+    states = {line["behaviour"]: line["state"] for line in lines}
+    killed = sum(state == State.FAIL for state in states.values())
+    print(f"{name}: {killed} of {len(states)} behaviours red", flush=True)
+    return states
+
+
+def _judge(matrix: dict[str, dict[str, str]]) -> int:
+    wrong: list[str] = []
+    for name, states in matrix.items():
+        for behaviour, state in states.items():
+            if name == IDENTITY and state in {State.FAIL, State.ERROR}:
+                wrong.append(f"{behaviour}: {state} although nothing is broken")
+            if name != IDENTITY and state not in {State.FAIL, State.SKIP}:
+                wrong.append(f"{behaviour}: {state} under its mutant {name}, must be FAIL")
+    for line in wrong:
+        print(line)
+    kills = sum(state == State.FAIL for name, states in matrix.items() if name != IDENTITY for state in states.values())
+    print(
+        f"{kills} behaviours killed by {len(matrix) - (IDENTITY in matrix)} mutants; {len(wrong)} not as they must be"
+    )
+    return 1 if wrong else 0

@@ -1,0 +1,18 @@
+"""Admission order of a recording against the order that the queue's rules give."""
+
+from __future__ import annotations
+
+from gpuassay.manifest import Manifest
+from gpuassay.model.order import from_workload, heap_order
+from gpuassay.record.recording import Recording
+
+
+def names_in_order(recording: Recording) -> list[str]:
+    """Names of Workloads as the scheduler decided on them (not as their admission became visible)."""
+    return [admission.workload for admission in recording.admissions()]
+
+
+def expected_order(recording: Recording, workloads: list[Manifest] | None = None) -> list[str]:
+    """Names of the Workloads (default: all of the recording) in the order in which their queue's heap gives them."""
+    chosen = recording.workloads() if workloads is None else workloads
+    return heap_order([from_workload(workload) for workload in chosen])

@@ -1,0 +1,184 @@
+"""The stage: a cluster with Kueue on it and a recorder watching, on which scenarios act."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpuassay import labels, toolchain
+from gpuassay.cluster.embedded import embedded
+from gpuassay.components import kueue
+from gpuassay.manifest import Manifest, dig
+from gpuassay.record.lines import LineIndex
+from gpuassay.record.process import live_recorder
+from gpuassay.scenario import mutants
+from gpuassay.scenario.lab import Lab
+from gpuassay.session import rundir
+from gpuassay.wait import WaitTimeout
+
+if TYPE_CHECKING:
+    from gpuassay.cluster.base import Cluster
+    from gpuassay.cluster.errors import ComponentDied
+    from gpuassay.record.live import EventLine, LiveView
+    from gpuassay.session.run import Run
+
+NODES = 40
+"""Fake nodes of 8 GPUs: more than all concurrent scenarios together can fill."""
+
+REST_SECONDS = 8.0
+"""How long a scenario may take to come to rest."""
+
+
+@dataclass
+class Stage:
+    """What the engine works with.
+
+    Attributes:
+        capabilities: what scenarios may need of this stage.
+    """
+
+    run_id: str
+    cluster: Cluster
+    view: LiveView
+    kueue: kueue.Kueue | None
+    capabilities: frozenset[str]
+    mutant: mutants.Mutant | None
+    audit: LineIndex | None
+    log: LineIndex | None
+    ours: bool
+    namespaces: list[str] = field(default_factory=list[str])
+
+    def lab(self, token: str, *, full: bool, progress: Callable[[str], None]) -> Lab:
+        """A lab for one scenario."""
+        return Lab(
+            token=token, run_id=self.run_id, cluster=self.cluster, kueue=self.kueue, view=self.view,
+            mutant=self.mutant, full=full, progress=progress,
+        )  # fmt: skip
+
+    def set_profile(self, profile: str) -> str | None:
+        """Bring Kueue into a configuration profile; the reason why that cannot be, or None."""
+        if self.kueue is None:
+            return None if profile == "default" else f"Kueue's configuration is not ours to change (profile {profile})"
+        if self.kueue.profile.name != profile:
+            self.kueue.reconfigure(profile)
+        return None
+
+    def prepare(self, lab: Lab) -> None:
+        """Make the scenario's namespace and start collecting its events."""
+        self.view.register(lab.token, [lab.namespace])
+        namespace: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": lab.namespace}}
+        lab.create(namespace)
+
+        def has_account() -> bool:
+            return lab.api.get("ServiceAccount", "default", lab.namespace) is not None
+
+        lab.until(has_account, f"ServiceAccount default in {lab.namespace}")
+
+    def positions(self) -> tuple[int, int]:
+        """Where the audit log and Kueue's log stand now."""
+        return (self.audit.position() if self.audit else 0, self.log.position() if self.log else 0)
+
+    def lines(self, token: str, start: tuple[int, int], *, everything: bool) -> tuple[list[Manifest], list[Manifest]]:
+        """The scenario's share of the audit log and of Kueue's log since `start`."""
+        audit = self.audit.of(token, start[0]) if self.audit else []
+        log = self.log.of(token, start[1], everything=everything) if self.log else []
+        return audit, log
+
+    def settle(self, lab: Lab, quiet: float) -> None:
+        """Wait until the scenario's objects have not changed for `quiet` seconds; note whether they came to rest."""
+
+        def quiet_for(lines: list[EventLine]) -> float:
+            return (time.time_ns() - lines[-1].at) / 1e9 if lines else quiet
+
+        try:
+            lab.until(lambda: quiet_for(self.view.lines(lab.token)) >= quiet, "at rest", timeout=REST_SECONDS)
+            at_rest = True
+        except WaitTimeout:
+            at_rest = False
+        lab.note(at_rest=at_rest)
+
+    def component_died(self) -> ComponentDied | None:
+        """What died on its own, if anything did."""
+        return self.cluster.component_died()
+
+    def clear(self, lab: Lab) -> None:
+        """Take a finished scenario's load off the cluster."""
+        self.view.forget(lab.token)
+        if not self.ours:
+            from gpuassay.cluster.leaks import sweep
+
+            sweep(self.cluster.api, self.run_id, scenario=lab.token)
+            return
+        for path in (f"/apis/batch/v1/namespaces/{lab.namespace}/jobs", f"/api/v1/namespaces/{lab.namespace}/pods"):
+            lab.api.request("delete", path, query={"propagationPolicy": "Background"})
+
+    def at_rest(self) -> None:
+        """All scenarios are done."""
+
+    def abort(self) -> None:
+        """End every wait under way: scenarios break off, the engine comes to its end."""
+        self.view.abort()
+
+
+def opener_for(option: argparse.Namespace) -> Callable[[Run], AbstractContextManager[Stage]]:
+    """How to open the stage that the command line asks for.
+
+    Raises:
+        ToolchainError: an `--asset` is not of the form NAME=DIR or lacks a program.
+        ClusterError: the existing cluster cannot be used.
+    """
+    assets = toolchain.Assets.parse(option.asset)
+    if option.cluster == "existing":
+        from gpuassay.scenario.existing import existing_stage
+
+        return existing_stage(option)
+    return lambda run: _embedded_stage(run, assets)
+
+
+@contextmanager
+def _embedded_stage(run: Run, assets: toolchain.Assets) -> Generator[Stage]:
+    with ExitStack() as stack:
+        logs = run.directory / "logs"
+        run.say("starting the control plane (etcd, kube-apiserver, kube-controller-manager, kube-scheduler, KWOK)")
+        cluster = stack.enter_context(embedded(directory=run.directory / "cluster", assets=assets, nodes=NODES))
+        view = stack.enter_context(live_recorder(cluster.kubeconfig, run.directory / "cluster" / "spool"))
+        run.say("installing Kueue")
+        queueing = stack.enter_context(kueue.install(cluster))
+        capabilities = cluster.capabilities | {"kueue-process", "scheduler-log"} | gates(queueing)
+        logs.mkdir(exist_ok=True)
+        rundir.describe(
+            run.directory,
+            cluster={
+                "provider": "embedded/T0",
+                "kubernetes": cluster.api.version["gitVersion"],
+                "description": f"control plane and Kueue as processes of this machine, {NODES} fake nodes of 8 GPUs",
+            },
+            components=[asdict(part) for part in cluster.components],
+            emulated=list(cluster.emulated),
+            capabilities=sorted(capabilities),
+        )
+        run.say("scenarios begin")
+        yield Stage(
+            run_id=run.directory.name,
+            cluster=cluster,
+            view=view,
+            kueue=queueing,
+            capabilities=frozenset(capabilities),
+            mutant=mutants.get(run.mutant) if run.mutant else None,
+            audit=LineIndex(Path(cluster.audit_log)) if cluster.audit_log else None,
+            log=LineIndex(queueing.log_path),
+            ours=True,
+        )
+
+
+def gates(queueing: kueue.Kueue) -> set[str]:
+    """Kueue's enabled feature gates as capabilities, such as `gate:PartialAdmission`."""
+    return {f"gate:{name}" for name, on in queueing.feature_gates().items() if on}
+
+
+__all__ = ["Stage", "dig", "labels", "opener_for"]
