@@ -84,8 +84,10 @@ def _compare(
         lines = by_object.get(key, [])
         # One create of a generated name, and one delete by collection, name no object: one of each may be ours.
         created = sum(event.type == "ADDED" for event in inside)
-        named_creates = sum(line["verb"] == "create" and not dig(line, "objectRef", "subresource") for line in lines)
-        unnamed = min(max(0, created - named_creates), nameless[kind, key[1]])
+        creates = [line for line in lines if line["verb"] == "create" and not dig(line, "objectRef", "subresource")]
+        if len(creates) - created > _near_end(recording, creates):
+            findings.append(f"{_name(key)}: {len(creates)} audited creates but {created} seen")
+        unnamed = min(max(0, created - len(creates)), nameless[kind, key[1]])
         nameless[kind, key[1]] -= unnamed
         swept = sum(event.type == "DELETED" for event in inside) if (kind, key[1]) in collections else 0
         surplus = len(lines) + unnamed + swept - len(inside)

@@ -48,6 +48,14 @@ DEFAULT_RESOURCES: tuple[Resource, ...] = (
 )
 """What a Kueue suite needs. Nodes are left out: their heartbeats would be most of the recording."""
 
+EXTRA_RESOURCES: tuple[Resource, ...] = (
+    Resource("Deployment", "/apis/apps/v1/deployments"),
+    Resource("StatefulSet", "/apis/apps/v1/statefulsets"),
+    Resource("JobSet", "/apis/jobset.x-k8s.io/v1alpha2/jobsets", optional=True),
+    Resource("LeaderWorkerSet", "/apis/leaderworkerset.x-k8s.io/v1/leaderworkersets", optional=True),
+)
+"""Owners of pods that only some scenarios use; add them to the default ones where those run."""
+
 
 @dataclass(frozen=True)
 class RecorderConfig:

@@ -38,7 +38,16 @@ def test_a_create_without_an_event_is_a_loss() -> None:
 
 def test_creates_too_many_of_one_object_are_a_loss() -> None:
     lost = [WRITES[0], audit(150, "create", "workloads", "w", 201), audit(160, "create", "workloads", "w", 201)]
-    assert findings(EVENTS[:1], lost) == ["Workload ns/w: 2 audited writes without an event, 0 of them explained"]
+    assert findings(EVENTS[:1], lost) == [
+        "Workload ns/w: 3 audited creates but 1 seen",
+        "Workload ns/w: 2 audited writes without an event, 0 of them explained",
+    ]
+
+
+def test_a_lost_create_is_not_taken_for_a_no_op() -> None:
+    lost = [*WRITES, audit(250, "patch", "workloads", "w"), audit(260, "patch", "workloads", "w")]
+    assert findings(EVENTS, lost) == []
+    assert findings(EVENTS[1:], lost) == ["Workload ns/w: 1 audited creates but 0 seen"]
 
 
 def test_an_event_without_a_write_is_invented() -> None:
