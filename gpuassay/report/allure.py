@@ -28,8 +28,11 @@ STATUS: dict[State, str] = {
 }
 """Allure's status for each state; `categories.json` tells the skipped ones apart by the start of the message."""
 
-SEVERITY = {"MUST": "blocker", "SHOULD": "critical", "MAY": "normal", "INFO": "trivial"}
+SEVERITY = {"MUST": "blocker", "SHOULD": "normal", "MAY": "minor", "INFO": "trivial"}
 """Allure's severity for each level."""
+
+_ID = "as_id"
+"""Label by which the plugin names the behaviour of an Allure result (allure-pytest's `LabelType.ID`)."""
 
 _NAMESPACE = uuid.UUID("8f0c9d0e-5a0c-5f0e-9a55-6f1d1d2f7a10")
 
@@ -103,9 +106,9 @@ def result(rundir: RunDir, verdict: Verdict) -> dict[str, Any]:
         "description": "Written from verdicts.jsonl: this test left no Allure result of its own.",
         "labels": [
             {"name": "epic", "value": verdict.suite},
-            {"name": "feature", "value": f"{verdict.suite}.{verdict.feature}"},
+            {"name": "feature", "value": verdict.feature},
             {"name": "severity", "value": SEVERITY[verdict.level]},
-            {"name": "behaviour", "value": verdict.behaviour},
+            {"name": "as_id", "value": verdict.behaviour},
             {"name": "tag", "value": verdict.level},
         ],
         "links": [
@@ -137,7 +140,7 @@ def _categories() -> str:
 
 
 def _seen(folder: Path, mine: set[str]) -> set[tuple[str, str]]:
-    """What results of other writers stand for: ("behaviour", id) and (full name, name without a title)."""
+    """What results of other writers stand for: ("as_id", behaviour) and (full name, name without a title)."""
     seen: set[tuple[str, str]] = set()
     for path in folder.glob("*-result.json"):
         if path.name in mine:
@@ -146,7 +149,7 @@ def _seen(folder: Path, mine: set[str]) -> set[tuple[str, str]]:
         seen.add((str(found.get("fullName", "")), ""))
         seen.add((str(found.get("fullName", "")), str(found.get("name", ""))))
         labels: list[dict[str, Any]] = found.get("labels") or []
-        seen.update(("behaviour", str(label.get("value"))) for label in labels if label.get("name") == "behaviour")
+        seen.update((_ID, str(label.get("value"))) for label in labels if label.get("name") == _ID)
     return seen
 
 
@@ -160,9 +163,9 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _has_result(verdict: Verdict, seen: set[tuple[str, str]]) -> bool:
-    """By behaviour label if the plugin wrote one, else by full name; a parametrised test also by its case."""
+    """By its id label if the plugin wrote one, else by full name; a parametrised test also by its case."""
     name = verdict.test.rsplit("::", 1)[-1]
-    return ("behaviour", verdict.behaviour) in seen or (full_name(verdict.test), name if "[" in name else "") in seen
+    return (_ID, verdict.behaviour) in seen or (full_name(verdict.test), name if "[" in name else "") in seen
 
 
 def _property_key(key: str) -> str:

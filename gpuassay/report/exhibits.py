@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from gpuassay.report.text import column, mapping, natural, sequence
 
-Real = Annotated[float, Field(allow_inf_nan=False)]
-"""A finite number: nothing else can be drawn."""
+Real = Annotated[float, Field(ge=-1e18, le=1e18, allow_inf_nan=False)]
+"""A finite number of sane size: nothing else can be drawn."""
 
 
 class _Exhibit(BaseModel):

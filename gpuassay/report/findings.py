@@ -16,7 +16,7 @@ class Finding:
 
     Attributes:
         state: how they ended.
-        verdicts: the behaviours; more than one only for SKIP.
+        verdicts: the behaviours; more than one only for SKIP and ERROR.
     """
 
     state: State
@@ -29,20 +29,19 @@ class Finding:
 
 
 def findings(verdicts: Iterable[Verdict]) -> list[Finding]:
-    """Everything that did not pass, worst first; skipped behaviours with one reason are one finding."""
+    """Everything that did not pass, worst first; what was skipped or broke for one reason is one finding."""
     found: list[Finding] = []
-    skips: dict[str, Finding] = {}
+    groups: dict[tuple[State, str], Finding] = {}
     for verdict in worst_first(verdicts):
         state = State(verdict.state)
         if state is State.PASS:
             continue
-        if state is State.SKIP and verdict.reason in skips:
-            skips[verdict.reason].verdicts.append(verdict)
+        key = state, verdict.reason
+        if state in (State.SKIP, State.ERROR) and key in groups:
+            groups[key].verdicts.append(verdict)
             continue
-        finding = Finding(state, [verdict])
-        found.append(finding)
-        if state is State.SKIP:
-            skips[verdict.reason] = finding
+        groups[key] = Finding(state, [verdict])
+        found.append(groups[key])
     return found
 
 
@@ -52,6 +51,8 @@ def subject(rundir: RunDir) -> str:
     versions = {part.name: part.version for part in rundir.run.components if part.version}
     tested = ", ".join(f"{suite} {versions[suite]}" if suite in versions else suite for suite in suites) or "Nothing"
     cluster = rundir.run.cluster
+    if cluster is not None and cluster.provider == "none":
+        return f"{tested}, no cluster was opened"
     if cluster is None:
         return f"{tested} on an unknown cluster"
     kubernetes = f" (Kubernetes {cluster.kubernetes})" if cluster.kubernetes else ""

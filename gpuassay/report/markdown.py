@@ -69,7 +69,7 @@ def _document(rundir: RunDir, view: View) -> Iterator[str]:
     yield ""
     yield escape(view.sentence)
     for problem in rundir.problems:
-        yield f"\n> Incomplete: {escape(problem)}"
+        yield f"\n> Know this first: {escape(problem)}"
     yield from _accounting(view)
     yield from _findings(view)
     for section, exhibits in by_section(rundir.exhibits):

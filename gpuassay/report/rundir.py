@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from gpuassay.report.exhibits import EXHIBIT, Exhibit
+from gpuassay.report.exhibits import EXHIBIT, Exhibit, Real
 from gpuassay.report.text import clean_json, mapping, one_line
 from gpuassay.verdict import Level, State, Verdict
 
@@ -86,13 +86,17 @@ class Run(_Open):
         return ", ".join(said)
 
 
+Nanoseconds = Annotated[int, Field(ge=0, lt=2**63)]
+"""A time since the epoch."""
+
+
 class RecordingHead(_Open):
     """What `recording.json` says about a recording as a whole. Times in ns since the epoch."""
 
     scenario: str = ""
     profile: str | None = None
-    started_ns: int | None = None
-    ended_ns: int | None = None
+    started_ns: Nanoseconds | None = None
+    ended_ns: Nanoseconds | None = None
     outcome: str | None = None
     error: Any = None
     notes: Any = None
@@ -139,6 +143,8 @@ def load(run_dir: Path) -> RunDir:
     verdicts = list(_verdicts(run_dir / "verdicts.jsonl"))
     if run.ended is None:
         problems.append("run.json has no end time: the run was interrupted, what follows is what was done so far")
+    if (run_dir / "leaks.txt").exists():
+        problems.append("objects were left behind on the cluster: leaks.txt names them, and the run is not green")
     repeated = [name for name, count in Counter(v.behaviour for v in verdicts).items() if count > 1]
     if repeated:
         problems.append(f"verdicts.jsonl: declared more than once: {one_line(', '.join(repeated))}")
@@ -214,7 +220,7 @@ def _verdicts(path: Path) -> Iterator[Verdict]:
 
 class _Duration(_Open):
     test: str
-    seconds: float
+    seconds: Real
 
 
 def _durations(path: Path, problems: list[str]) -> dict[str, float]:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeGuard
 from urllib.parse import urlsplit
@@ -27,6 +28,14 @@ def template(name: str) -> Template:
     Raises:
         ReportError: the package runs without its repository.
     """
+    try:
+        return _environment().get_template(name)
+    except TemplateNotFound:
+        raise ReportError(f"{ROOT / 'templates' / name}: missing; run from a checkout of the repository") from None
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(ROOT / "templates"),
         autoescape=lambda name: bool(name) and ".html" in str(name),
@@ -37,10 +46,7 @@ def template(name: str) -> Template:
     )
     for key, call in _filters().items():
         environment.filters[key] = call
-    try:
-        return environment.get_template(name)
-    except TemplateNotFound:
-        raise ReportError(f"{ROOT / 'templates' / name}: missing; run from a checkout of the repository") from None
+    return environment
 
 
 def _filters() -> dict[str, Callable[..., Any]]:

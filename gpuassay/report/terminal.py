@@ -31,7 +31,7 @@ def _ending(rundir: RunDir) -> list[str]:
     lines = [f"*** {seen.banner} ***"] if seen.banner else []
     lines.append(verdict_sentence(rundir, account))
     lines.append(f"{plural(account.declared, 'behaviour')} declared{took} = {counts or 'nothing'}")
-    lines.extend(f"incomplete: {one_line(problem)}" for problem in rundir.problems)
+    lines.extend(f"note: {one_line(problem)}" for problem in rundir.problems)
     found = findings(rundir.verdicts)
     lines.extend(_line(finding) for finding in found[:MOST])
     if len(found) > MOST:

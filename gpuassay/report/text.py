@@ -93,6 +93,8 @@ def column(values: Sequence[Any]) -> list[str]:
 
 def seconds(value: float) -> str:
     """A length of time: `0.42 s`, `12.3 s`, `4 min 05 s`, `2 h 03 min`."""
+    if not math.isfinite(value):
+        return f"{value} s"
     if value < 60:
         return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)

@@ -106,7 +106,7 @@ def _recordings(rundir: RunDir) -> list[RecordingRow]:
 def _share(value: Any) -> str:
     """CPU pressure: a share of time becomes percent, a mapping is told name by name."""
     if (pairs := mapping(value)) is not None:
-        return ", ".join(f"{key} {_share(item)}" for key, item in pairs.items())
+        return ", ".join(f"{key.replace('_', ' ')} {_share(item)}" for key, item in pairs.items())
     if isinstance(value, float) and 0 <= value <= 1:
         return f"{100 * value:.1f} %"
     return _plain(value)

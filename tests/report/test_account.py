@@ -10,9 +10,14 @@ from gpuassay.report import accounting, findings, worst_first
 from gpuassay.verdict import Level, State, Verdict
 from tests.report.synthetic import six_states, verdict
 
+
+def declared(state: State, level: Level, feature: str, index: int) -> Verdict:
+    return verdict(f"kueue.{feature}.b{index}", state, level=level.value)
+
+
 VERDICTS = st.lists(
     st.builds(
-        lambda state, level, feature, index: verdict(f"kueue.{feature}.b{index}", state, level=level.value),
+        declared,
         st.sampled_from(State),
         st.sampled_from(Level),
         st.sampled_from(["order", "quota"]),
@@ -80,3 +85,10 @@ def test_equal_skip_reasons_are_one_finding_and_passes_none() -> None:
         (State.KNOWN_DEFECT, 1),
         (State.SKIP, 2),
     ]
+
+
+def test_what_broke_for_one_reason_is_one_finding_but_failures_stay_apart() -> None:
+    ids = [f"kueue.order.b{i}" for i in range(3)]
+    broke = [verdict(name, State.ERROR, reason="not run: interrupted") for name in ids]
+    assert [len(finding.verdicts) for finding in findings(broke)] == [3]
+    assert len(findings([verdict(name, State.FAIL, reason="same") for name in ids])) == 3

@@ -27,7 +27,7 @@ def test_the_summary_holds_verdict_accounting_findings_tables_and_versions(tmp_p
     assert "| ✗ FAIL | 1 | refuted |" in text
     assert "| **declared** | **7** | the sum |" in text
     assert "| BestEffortFIFO | 522.2 | 15,001 | 1.05 | 0.98 to 1.02 | \u2013 |" in text
-    assert "- ○ **SKIP** 2 behaviours: needs real-kubelet (kueue.quota.dra, kueue.quota.mig)" in text
+    assert "- ○ **SKIP** 2 behaviours: needs real-kubelet (kueue.quota.mig, kueue.quota.dra)" in text
     assert "  seen:     job-a, job-b, job-c" in text
     assert "- **GPU nodes** by KWOK: No GPU exists." in text
     assert "| kueue | v0.19.2 | built from its Go module | abababababab |" in text
@@ -123,13 +123,13 @@ def test_a_parametrised_test_is_matched_by_its_case_and_a_label_beats_names(tmp_
     folder = write_run(tmp_path / "run", verdicts)
     (folder / "allure-results").mkdir()
     name = "suites.kueue.test_order.TestBurst#test_it"
-    labels = [{"name": "behaviour", "value": "kueue.order.b"}]
+    labels = [{"name": "as_id", "value": "kueue.order.b"}]
     (folder / "allure-results" / "1-result.json").write_text(json.dumps({"fullName": name, "name": "test_it[a]"}))
     (folder / "allure-results" / "2-result.json").write_text(json.dumps({"name": "B", "labels": labels}))
     write(folder)
     written = [result for result in results(folder) if "status" in result]
     assert [result["statusDetails"]["message"] for result in written] == ["PASS: "]
-    assert {"name": "behaviour", "value": "kueue.order.c"} in written[0]["labels"]
+    assert {"name": "as_id", "value": "kueue.order.c"} in written[0]["labels"]
 
 
 def test_allure_knows_cluster_versions_and_the_five_categories(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_what_may_be_missing_is_named_and_the_rest_is_reported(tmp_path: Path) -
         assert any(part in problem for problem in rundir.problems), part
     assert all("\n" not in problem for problem in rundir.problems)
     page = write(folder).page.read_text()
-    assert "This report is not complete" in page
+    assert "Know this first" in page
     assert "on an unknown cluster" in page
 
 
@@ -103,3 +103,13 @@ def test_an_exhibit_that_cannot_be_drawn_is_left_out_and_named(
 def test_a_behaviour_declared_twice_is_a_problem(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", [verdict(), verdict()])
     assert any("declared more than once: kueue.order.burst" in problem for problem in load(folder).problems)
+
+
+def test_leaks_and_a_run_without_a_cluster_are_said(tmp_path: Path) -> None:
+    run = run_json(cluster={"provider": "none", "kubernetes": "", "description": "no cluster was opened"})
+    folder = write_run(tmp_path / "run", six_states(), run=run)
+    (folder / "leaks.txt").write_text("Job/a\n")
+    write(folder)
+    ending = "\n".join(terminal_ending(folder))
+    assert "left behind on the cluster" in ending
+    assert "kueue v0.19.2, no cluster was opened" in ending
