@@ -56,7 +56,7 @@ class Api:
 
     def __init__(self, api_client: client.ApiClient) -> None:
         """Use `from_kubeconfig`."""
-        self._dynamic = DynamicClient(api_client, discoverer=_Nothing)
+        self._dynamic: Any = DynamicClient(api_client, discoverer=_Nothing)  # without types: the package has none here
         self._version: dict[str, str] | None = None
         self._lock = threading.Lock()
 
@@ -69,7 +69,8 @@ class Api:
         """
         settings = client.Configuration()
         settings.connection_pool_maxsize = _CONNECTIONS
-        config.load_kube_config(config_file=str(path), context=context, client_configuration=settings)
+        load: Any = config.load_kube_config  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        load(config_file=str(path), context=context, client_configuration=settings)
         if direct:
             settings.proxy = None
         return cls(client.ApiClient(settings))
@@ -97,16 +98,19 @@ class Api:
                 method, path, body=body, serialize=False, content_type=content_type, query_params=parameters,
                 _request_timeout=_TIMEOUT,
             )
-            return answer.data.decode()
+            return cast("bytes", answer.data).decode()
         except ApiException as e:  # the dynamic client's errors are its subclasses
-            raise _refusal(int(e.status or 0), _text(e.body)) from e
+            refused: Any = e
+            raise _refusal(int(refused.status or 0), _text(refused.body)) from e
         except urllib3.exceptions.HTTPError as e:
             raise ClusterError(f"no answer from the API server to {method.upper()} {path}: {e}") from e
 
     def _object(
-        self, method: str, path: str, body: Manifest | Sequence[Manifest] | str | None = None, content_type: str | None = None, **query: object
+        self, method: str, path: str, body: Manifest | Sequence[Manifest] | str | None = None,
+        content_type: str | None = None, **query: object,
     ) -> Manifest:
-        return cast("Manifest", json.loads(self.request(method, path, body, content_type=content_type, query=query)))
+        answer = self.request(method, path, body, content_type=content_type, query=query)
+        return cast("Manifest", json.loads(answer))
 
     def apply(self, manifest: Manifest, *, force: bool = True) -> Manifest:
         """Server-side apply as field manager `gpuassay`; `force` takes fields over from other managers."""
@@ -114,7 +118,8 @@ class Api:
         meta = manifest["metadata"]
         path = kind.path(meta["name"], meta.get("namespace"))
         # JSON is YAML; sent as text, it is not walked through once more by the client
-        return self._object("patch", path, json.dumps(manifest), APPLY, fieldManager=FIELD_MANAGER, force=str(force).lower())
+        body = json.dumps(manifest)
+        return self._object("patch", path, body, APPLY, fieldManager=FIELD_MANAGER, force=str(force).lower())
 
     def create(self, manifest: Manifest) -> Manifest:
         """Create; `generateName` is honoured."""
@@ -142,7 +147,8 @@ class Api:
                 "get", where.path(namespace=namespace), labelSelector=label_selector, fieldSelector=field_selector,
                 limit=500, **{"continue": more},
             )
-            found += [{"apiVersion": where.version, "kind": kind} | item for item in page.get("items") or []]
+            items: list[Manifest] = page.get("items") or []
+            found += [{"apiVersion": where.version, "kind": kind} | item for item in items]
             more = page["metadata"].get("continue") or None
             if more is None:
                 return found
@@ -159,7 +165,8 @@ class Api:
         """PUT the object: refused with 409 when its resourceVersion is no longer the newest."""
         kind = kind_of(manifest["kind"], manifest["apiVersion"])
         meta = manifest["metadata"]
-        return self._object("put", kind.path(meta["name"], meta.get("namespace"), subresource), manifest, fieldManager=FIELD_MANAGER)
+        path = kind.path(meta["name"], meta.get("namespace"), subresource)
+        return self._object("put", path, manifest, fieldManager=FIELD_MANAGER)
 
     def delete(
         self, kind: str, name: str, namespace: str | None = None, *, grace_seconds: int | None = None,

@@ -133,10 +133,10 @@ class Cluster:
             timeout: seconds until all must be usable.
 
         Raises:
-            ClusterError: this cluster has no fake nodes.
+            ClusterError: this cluster has no fake nodes, or its nodes are not ours to change.
         """
-        if FAKE_NODES not in self.capabilities:
-            raise ClusterError(f"{self.description} has no fake nodes: none can be added")
+        if not self.has(FAKE_NODES, CLUSTER_WIDE):
+            raise ClusterError(f"{self.description}: no fake nodes may be added")
         first, self._node_count = self._node_count, self._node_count + count
         names = [f"{prefix}-{number}" for number in range(first, first + count)]
         wanted = [nodes.fake_node(name, gpus=gpus, labels=labels, allocatable=allocatable) for name in names]

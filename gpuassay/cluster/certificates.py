@@ -72,7 +72,9 @@ def _authority(folder: Path, name: str) -> tuple[trustme.CA, Pair]:
     return authority, pair
 
 
-def _issue(authority: trustme.CA, folder: Path, name: str, names: tuple[str, ...], user: str, group: str | None) -> Pair:
+def _issue(
+    authority: trustme.CA, folder: Path, name: str, names: tuple[str, ...], user: str, group: str | None
+) -> Pair:
     # Go refuses the empty critical name extension that trustme writes for a certificate without names
     leaf = authority.issue_cert(*(names or (f"{name}.invalid",)), common_name=user, organization_name=group)
     certificate = folder / f"{name}.crt"

@@ -1,4 +1,4 @@
-"""A control plane of our own: etcd, kube-apiserver, kube-controller-manager, kube-scheduler and KWOK as child processes.
+"""A control plane of our own: etcd, kube-apiserver, controller manager, scheduler and KWOK as child processes.
 
 No root, loopback only, gone with this process. Only the kubelet and what it would run are not real: KWOK plays nodes
 and pods by the stages in `manifests/kwok/stages.yaml`.
@@ -134,9 +134,8 @@ def _wait_ready(api: Api, supervisor: Supervisor) -> bool:
         except ClusterError as e:
             return f"not ready: {e}"
 
-    answer = wait(
-        look, lambda said: said in ("ok", "port lost"), what="the API server to be ready", timeout=READY_TIMEOUT, delay=0.03
-    )
+    done = ("ok", "port lost")
+    answer = wait(look, done.__contains__, what="the API server to be ready", timeout=READY_TIMEOUT, delay=0.03)
     return answer == "port lost"
 
 
@@ -239,7 +238,8 @@ def embedded(
 def _parts(control: toolchain.Programs, fake: toolchain.Programs) -> list[Callable[[], Component]]:
     def store() -> Component:
         # the component's version is Kubernetes'; etcd tells its own
-        told = subprocess.run([control.path("etcd"), "--version"], capture_output=True, text=True, timeout=30, check=False)
+        ask = [control.path("etcd"), "--version"]
+        told = subprocess.run(ask, capture_output=True, text=True, timeout=30, check=False)
         found = re.search(r"\d+\.\d+\.\d+", told.stdout)
         return Component("etcd", f"v{found[0]}" if found else "unknown", control.source, control.sha256["etcd"])
 

@@ -9,6 +9,9 @@ from typing import Any
 class ClusterError(Exception):
     """The cluster cannot be had, or does not do what it must; the message says what to do about it."""
 
+    exit_code = 2
+    """Of the command line: the user's to mend."""
+
 
 class ComponentDied(ClusterError):  # noqa: N818 - reads as what it is
     """A program of the cluster ended although nobody stopped it.

@@ -104,5 +104,6 @@ def kind_of(name: str, version: str | None = None) -> Kind:
             if kind.name == name and kind.version.rpartition("/")[0] == group:
                 return Kind(name, version, kind.plural, kind.namespaced)
     if known is None:
-        raise ClusterError(f"kind {name!r}{f' of {version}' if version else ''} is not in the table of gpuassay.cluster.kinds")
+        of = f" of {version}" if version else ""
+        raise ClusterError(f"kind {name!r}{of} is not in the table of gpuassay.cluster.kinds")
     return known

@@ -1,4 +1,4 @@
-"""Kubeconfig files of embedded clusters. They name certificate files, so that no client unpacks keys into temp files."""
+"""Kubeconfig files of embedded clusters. They name certificate files: no client has to unpack keys into temp files."""
 
 from __future__ import annotations
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from gpuassay.cluster.api import Api
+from gpuassay.cluster.parallel import side_by_side
 from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest, dig, is_true, name_of
 from gpuassay.wait import wait
 
 FAKE = ("type", "kwok")
 """Label of nodes that KWOK plays."""
+STAGES_LABEL = "gpuassay.io/stages"
+"""Label of nodes whose pods follow our annotations; a cluster without such nodes promises nothing of the kind."""
 
 
 def fake_node(
@@ -19,7 +21,8 @@ def fake_node(
 ) -> Manifest:
     """A node with `gpus` GPUs of an eight-GPU server; `allocatable` adds or replaces resources."""
     resources = {"cpu": "128", "memory": "1Ti", "pods": "1000", "ephemeral-storage": "1Ti"}
-    marks = {FAKE[0]: FAKE[1], "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+    marks = {FAKE[0]: FAKE[1], STAGES_LABEL: "1", "kubernetes.io/hostname": name}
+    marks |= {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
     if gpus:
         resources[GPU] = str(gpus)
         marks |= {"nvidia.com/gpu.present": "true", "nvidia.com/gpu.count": str(gpus)}
@@ -40,8 +43,7 @@ def usable(node: Manifest) -> bool:
 
 def create_nodes(api: Api, nodes: list[Manifest]) -> None:
     """Create nodes, twelve requests at a time."""
-    with ThreadPoolExecutor(12) as pool:
-        list(pool.map(api.create, nodes))
+    side_by_side(api.create, nodes, threads=12)
 
 
 def wait_usable(api: Api, names: Iterable[str], timeout: float) -> None:
@@ -55,4 +57,5 @@ def wait_usable(api: Api, names: Iterable[str], timeout: float) -> None:
     def missing() -> list[str]:
         return sorted(wanted - {name_of(node) for node in api.list("Node") if usable(node)})
 
-    wait(missing, lambda names: not names, what=f"{len(wanted)} fake node(s) to become usable", timeout=timeout, delay=0.1)
+    what = f"{len(wanted)} fake node(s) to become usable"
+    wait(missing, lambda names: not names, what=what, timeout=timeout, delay=0.1)

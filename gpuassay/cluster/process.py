@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gpuassay.cluster.errors import ComponentDied
+from gpuassay.cluster.parallel import side_by_side
 
 TAIL = 30
 """Log lines shown when a program dies."""
@@ -215,9 +216,7 @@ class Supervisor:
     def stop(self, *names: str, grace: float = 5.0) -> None:
         """Stop the named children side by side; the others are not touched."""
         chosen = [self._children[name] for name in names if name in self._children]
-        if chosen:
-            with ThreadPoolExecutor(len(chosen)) as pool:
-                list(pool.map(lambda process: process.stop(grace), chosen))
+        side_by_side(lambda process: process.stop(grace), chosen)
 
     def death(self) -> ComponentDied | None:
         """The first death that nobody asked for, or None."""

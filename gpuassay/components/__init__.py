@@ -1,0 +1,1 @@
+"""What is installed on a cluster: install, configure, ready, diagnose, remove."""

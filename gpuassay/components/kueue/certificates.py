@@ -1,9 +1,10 @@
 """Certificates of Kueue's webhooks, made before Kueue starts.
 
-Kueue's certificate rotator writes the authority into two webhook configurations and five CRDs, and every CRD write makes
-the API server rebuild its handlers: about six seconds. When everything is in place and acceptable to the rotator it
-writes nothing. What it accepts (open-policy-agent/cert-controller, pkg/rotator): an authority that carries its own name
-as DNS name, an RSA authority key in PKCS#1, a server certificate for the Service's name, both valid for three months more.
+Kueue's certificate rotator writes the authority into two webhook configurations and five CRDs, and every CRD write
+makes the API server rebuild its handlers: about six seconds. When everything is in place and acceptable to the rotator
+it writes nothing. What it accepts (open-policy-agent/cert-controller, pkg/rotator): an authority that carries its own
+name as DNS name, an RSA authority key in PKCS#1, a server certificate for the Service's name, both valid for three
+months more.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import base64
 import datetime
 from dataclasses import dataclass
-from typing import cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -40,10 +40,13 @@ class WebhookCertificates:
 
 
 def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, ORGANIZATION), x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    parts = ((NameOID.ORGANIZATION_NAME, ORGANIZATION), (NameOID.COMMON_NAME, common_name))
+    return x509.Name([x509.NameAttribute(kind, text) for kind, text in parts])
 
 
-def _certificate(subject: str, issuer: str, key: rsa.RSAPublicKey, signer: rsa.RSAPrivateKey, *, authority: bool) -> bytes:
+def _certificate(
+    subject: str, issuer: str, key: rsa.RSAPublicKey, signer: rsa.RSAPrivateKey, *, authority: bool
+) -> bytes:
     now = datetime.datetime.now(datetime.UTC)
     builder = (
         x509.CertificateBuilder()
@@ -66,7 +69,7 @@ def _certificate(subject: str, issuer: str, key: rsa.RSAPublicKey, signer: rsa.R
     )  # fmt: skip
     if not authority:
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-    return builder.sign(signer, cast("hashes.HashAlgorithm", hashes.SHA256())).public_bytes(Encoding.PEM)
+    return builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 def _pem(key: rsa.RSAPrivateKey) -> bytes:

@@ -112,7 +112,8 @@ class Kueue:
             except requests.RequestException:
                 return "no answer"
 
-        answer = wait(look, lambda said: said in ("ok", "ended"), what="Kueue to be ready", timeout=READY_TIMEOUT, delay=0.03)
+        done = ("ok", "ended")
+        answer = wait(look, done.__contains__, what="Kueue to be ready", timeout=READY_TIMEOUT, delay=0.03)
         if answer == "ok":
             return True
         lines, _ = self.log_lines(self._started_at)
@@ -120,7 +121,8 @@ class Kueue:
         if taken(process.tail(200)):
             return False
         why = logs.complaint(lines) or "no word about why"
-        raise ClusterError(f"Kueue refuses to start with profile {self.profile.name!r} (exit code {process.exit_code}): {why}")
+        end = f"profile {self.profile.name!r}, exit code {process.exit_code}"
+        raise ClusterError(f"Kueue refuses to start ({end}): {why}")
 
     def stop(self, grace: float = 1.0) -> None:
         """Stop the manager; webhooks stay, so jobs and pods are refused until it runs again.

@@ -14,7 +14,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ from gpuassay.components.kueue.profiles import NAMESPACE
 from gpuassay.manifest import Manifest
 
 SERVICE = "kueue-webhook-service"
-SECRET = "kueue-webhook-server-cert"  # noqa: S105 - a name
+SECRET = "kueue-webhook-server-cert"
 METRICS_READER = "kueue-metrics-reader"
 METRICS_ACCOUNT = "gpuassay-metrics"
 
@@ -71,13 +71,13 @@ def _fingerprint(files: Iterable[Path]) -> str:
     return digest.hexdigest()[:20]
 
 
-def _kept(cache: Path, name: str, files: list[Path], make: Any) -> list[Manifest]:
+def _kept(cache: Path, name: str, files: list[Path], make: Callable[[], list[Manifest]]) -> list[Manifest]:
     """What `make` gave for these files the last time, else what it gives now."""
     at = cache / "manifests" / f"{name}-{_fingerprint(files)}.json"
     try:
         return json.loads(at.read_text())
     except (OSError, ValueError):
-        made: list[Manifest] = make()
+        made = make()
     try:
         at.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=at.parent)
@@ -97,14 +97,14 @@ def rendered(module: Path, kubectl: Path, cache: Path) -> list[Manifest]:
     """
 
     def make() -> list[Manifest]:
-        done = subprocess.run(
-            [kubectl, "kustomize", module / "config" / "default"], capture_output=True, text=True, timeout=120, check=False
-        )
+        command = [kubectl, "kustomize", module / "config" / "default"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode:
             raise ClusterError(f"Kueue's manifests in {module} cannot be rendered: {done.stderr.strip()}")
-        return [_slim(o) for o in _documents(done.stdout) if o["kind"] in _KEPT or o["metadata"]["name"] == METRICS_READER]
+        objects = _documents(done.stdout)
+        return [_slim(o) for o in objects if o["kind"] in _KEPT or o["metadata"]["name"] == METRICS_READER]
 
-    return _kept(cache, "kueue", [file for file in (module / "config").rglob("*.yaml")], make)
+    return _kept(cache, "kueue", list((module / "config").rglob("*.yaml")), make)
 
 
 def custom_resources(folders: Iterable[Path], cache: Path, name: str) -> list[Manifest]:

@@ -35,7 +35,7 @@ class _Pinned(HTTPAdapter):
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, assert_fingerprint=self._fingerprint, **kwargs)  # pyright: ignore[reportUnknownMemberType]
+        super().init_poolmanager(*args, assert_fingerprint=self._fingerprint, **kwargs)
 
 
 class Scraper:

@@ -1,7 +1,7 @@
 """Configuration profiles of Kueue as data.
 
-Kueue reads its configuration once, at start, so everything that depends on it needs a restart. A profile is what differs
-from `BASE`; tests are grouped by profile so that restarts are few. Fields: config.kueue.x-k8s.io/v1beta2.
+Kueue reads its configuration once, at start, so everything that depends on it needs a restart. A profile is what
+differs from `BASE`; tests are grouped by profile so that restarts are few. Fields: config.kueue.x-k8s.io/v1beta2.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
         if value is None:
             result.pop(key, None)
         elif isinstance(value, Mapping):
-            under = cast("Mapping[str, Any]", old) if isinstance(old, Mapping) else {}
+            under: dict[str, Any] = cast("dict[str, Any]", old) if isinstance(old, dict) else {}
             result[key] = merged(under, cast("Mapping[str, Any]", value))
         else:
             result[key] = value
@@ -129,7 +129,11 @@ PROFILES: dict[str, Profile] = {
             "default",
             "all integrations, upstream's defaults otherwise (topology-aware scheduling and elastic Jobs are on)",
         ),
-        Profile("jobs-only", "only batch/v1 Jobs are managed, for measurements", {"integrations": {"frameworks": ["batch/job"]}}),
+        Profile(
+            "jobs-only",
+            "only batch/v1 Jobs are managed, for measurements",
+            {"integrations": {"frameworks": ["batch/job"]}},
+        ),
         Profile(
             "fair-sharing",
             "preemption-based fair sharing within a cohort",
@@ -140,7 +144,9 @@ PROFILES: dict[str, Profile] = {
             "LocalQueues ordered by decayed past usage: half-life 10 s, sampled every second",
             {"admissionFairSharing": {"usageHalfLifeTime": "10s", "usageSamplingInterval": "1s"}},
         ),
-        Profile("pods-ready", "pods must be ready within 4 s, back within 3 s; two requeues, 1-2 s apart", _pods_ready()),
+        Profile(
+            "pods-ready", "pods must be ready within 4 s, back within 3 s; two requeues, 1-2 s apart", _pods_ready()
+        ),
         Profile(
             "pods-ready-block",
             "as pods-ready, and nothing is admitted while admitted pods are not ready",
@@ -153,7 +159,11 @@ PROFILES: dict[str, Profile] = {
                 "resources": {
                     "transformations": [
                         *_mig_transformations(),
-                        {"input": "example.com/retained", "strategy": "Retain", "outputs": {"example.com/credits": "10"}},
+                        {
+                            "input": "example.com/retained",
+                            "strategy": "Retain",
+                            "outputs": {"example.com/credits": "10"},
+                        },
                         {"input": "example.com/ignored", "strategy": "Replace"},
                     ],
                     "excludeResourcePrefixes": ["example.com/excluded-"],
@@ -165,7 +175,9 @@ PROFILES: dict[str, Profile] = {
             "claims of DeviceClass gpu.example.com count as resource example.com/claimed-gpu",
             {
                 "resources": {
-                    "deviceClassMappings": [{"name": "example.com/claimed-gpu", "deviceClassNames": ["gpu.example.com"]}]
+                    "deviceClassMappings": [
+                        {"name": "example.com/claimed-gpu", "deviceClassNames": ["gpu.example.com"]}
+                    ]
                 }
             },
         ),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 from gpuassay import toolchain
 from gpuassay.cluster import base
 from gpuassay.cluster.base import Cluster, Component
 from gpuassay.cluster.errors import ApiRefused, ClusterError
+from gpuassay.cluster.parallel import side_by_side
 from gpuassay.components.kueue import manifests
 from gpuassay.components.kueue.certificates import make_webhook_certificates
 from gpuassay.components.kueue.manager import NAME, Kueue
@@ -19,7 +20,7 @@ from gpuassay.toolchain import cache
 from gpuassay.wait import wait
 
 MODULE = "sigs.k8s.io/kueue"
-OTHER_CRDS = (("jobset", "sigs.k8s.io/jobset", "config/components/crd/bases"), ("lws", "sigs.k8s.io/lws", "config/crd/bases"))
+OTHER_CRDS = (("sigs.k8s.io/jobset", "config/components/crd/bases"), ("sigs.k8s.io/lws", "config/crd/bases"))
 """Projects whose objects Kueue queues: their CRDs are installed, their controllers are not."""
 
 
@@ -43,7 +44,7 @@ def install(cluster: Cluster, profile_name: str | Profile = "default") -> Genera
     certificates = make_webhook_certificates(manifests.SERVICE, NAMESPACE)
     kubectl = toolchain.programs("controlplane", cluster.assets).path("kubectl")
     own = manifests.rendered(module, kubectl, cache.root())
-    folders = [toolchain.module_dir("kueue", path, cluster.assets) / below for _, path, below in OTHER_CRDS]
+    folders = [toolchain.module_dir("kueue", path, cluster.assets) / below for path, below in OTHER_CRDS]
     others = manifests.custom_resources(folders, cache.root(), "queued")
 
     def point_webhooks(port: int) -> None:
@@ -75,11 +76,10 @@ def _apply(cluster: Cluster, objects: list[Manifest]) -> None:
     last = [o for o in objects if o["kind"] in manifests.WEBHOOKS]
     # the largest CRDs are the slowest, so they go first
     between = sorted((o for o in objects if o not in first and o not in last), key=lambda o: -len(str(o)))
-    with ThreadPoolExecutor(8) as pool:
-        for group in (first, between):
-            list(pool.map(api.apply, group))
-        list(pool.map(lambda crd: _wait_served(cluster, crd), [o for o in between if o["kind"] == "CustomResourceDefinition"]))
-        list(pool.map(api.apply, last))
+    side_by_side(api.apply, first)
+    side_by_side(api.apply, between)
+    side_by_side(partial(_wait_served, cluster), [o for o in between if o["kind"] == "CustomResourceDefinition"])
+    side_by_side(api.apply, last)
 
 
 def _wait_served(cluster: Cluster, crd: Manifest) -> None:

@@ -1,0 +1,84 @@
+"""What a run left on a cluster, and its removal: everything we create carries the run's label."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from gpuassay.cluster.api import Api
+from gpuassay.cluster.errors import ApiRefused
+from gpuassay.cluster.parallel import side_by_side
+from gpuassay.labels import RUN
+from gpuassay.wait import WaitTimeout, wait
+
+_STEPS: tuple[tuple[str, ...], ...] = (
+    ("JobSet", "LeaderWorkerSet", "Job", "CronJob", "Deployment", "StatefulSet"),
+    ("Workload",),
+    ("Pod", "ResourceClaim", "ResourceClaimTemplate"),
+    ("LocalQueue",),
+    ("ClusterQueue",),
+    ("Cohort",),
+    ("ResourceFlavor", "WorkloadPriorityClass", "AdmissionCheck", "PriorityClass", "RuntimeClass"),
+    ("Topology", "DeviceClass", "ResourceSlice"),
+    ("LimitRange", "ResourceQuota", "ConfigMap", "Secret", "Service", "ServiceAccount", "Role", "RoleBinding"),
+    ("ClusterRole", "ClusterRoleBinding", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"),
+    ("ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy", "Node"),
+    ("Namespace",),
+)
+"""Kinds in the order of removal: users of quota first, then queues, then what queues refer to."""
+
+Found = tuple[str, str | None, str]
+"""Kind, namespace, name."""
+
+
+def _find(api: Api, run_id: str, kind: str) -> list[Found]:
+    try:
+        objects = api.list(kind, label_selector=f"{RUN}={run_id}")
+    except ApiRefused as e:
+        if e.status in (403, 404, 405):
+            return []  # not served, or not ours to list: then we cannot have created any
+        raise
+    return [(kind, o["metadata"].get("namespace"), o["metadata"]["name"]) for o in objects]
+
+
+def _find_all(api: Api, run_id: str) -> list[Found]:
+    kinds = [kind for step in _STEPS for kind in step]
+    return [found for some in side_by_side(partial(_find, api, run_id), kinds) for found in some]
+
+
+def leftovers(api: Api, run_id: str) -> list[str]:
+    """Objects that carry the run's label, as `Kind namespace/name`."""
+    return [_text(found) for found in _find_all(api, run_id)]
+
+
+def _text(found: Found) -> str:
+    kind, namespace, name = found
+    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
+
+
+def _delete(api: Api, found: Found) -> None:
+    kind, namespace, name = found
+    api.delete(kind, name, namespace, grace_seconds=0 if kind == "Pod" else None)
+
+
+def sweep(api: Api, run_id: str, timeout: float = 60) -> list[str]:
+    """Remove everything that carries the run's label; returns what is still there after `timeout` seconds.
+
+    Every step is waited for before the next: a queue that goes before its Workloads leaves them without a referee.
+    """
+    for step in _STEPS:
+        mine = [found for some in side_by_side(partial(_find, api, run_id), step) for found in some]
+        side_by_side(partial(_delete, api), mine)
+        if mine and not _gone(api, run_id, step, timeout):
+            break
+    return leftovers(api, run_id)
+
+
+def _gone(api: Api, run_id: str, kinds: tuple[str, ...], timeout: float) -> bool:
+    def look() -> list[str]:
+        return [_text(found) for kind in kinds for found in _find(api, run_id, kind)]
+
+    try:
+        wait(look, lambda left: not left, what="what the run created to be gone", timeout=timeout, delay=0.1)
+    except WaitTimeout:
+        return False  # the caller lists what is left
+    return True
