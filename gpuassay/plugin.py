@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from gpuassay.record.recording import Recording
 from gpuassay.scenario import mutants
 from gpuassay.scenario.declare import Scenario, scenario_of_fixture
 from gpuassay.session import rundir
@@ -24,8 +25,7 @@ from gpuassay.verdict import Behaviour, Inconclusive, Level, State
 
 RUN = pytest.StashKey[Run]()
 MEASURE = pytest.StashKey[Measure]()
-RECORDINGS = pytest.StashKey[list[Any]]()
-FOUND = pytest.StashKey[dict[str, Any]]()
+RECORDINGS = pytest.StashKey[list[Recording]]()
 
 SEVERITY = {Level.MUST: "blocker", Level.SHOULD: "normal", Level.MAY: "minor", Level.INFO: "trivial"}
 
@@ -40,7 +40,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--cluster", choices=("embedded", "existing"), default="embedded", help="what to test against")
     group.addoption("--gpuassay-kubeconfig", metavar="FILE", help="kubeconfig of the existing cluster")
     group.addoption("--gpuassay-context", metavar="NAME", help="context in it (default: its current context)")
-    group.addoption("--install-kueue", action="store_true", help="existing cluster: Kueue is not there, install it")
+    group.addoption(
+        "--gpuassay-image",
+        metavar="IMAGE",
+        default="busybox:1.37",
+        help="existing cluster: image with a shell for jobs",
+    )
     group.addoption(
         "--allow-cluster-mutation", action="store_true", help="existing cluster: may change cluster-wide configuration"
     )
@@ -65,7 +70,8 @@ def _is_worker(config: pytest.Config) -> bool:
 def _runs_suites(config: pytest.Config) -> bool:
     """Whether the arguments reach into `suites/` (unit tests of the library leave no run directory)."""
     suites = (config.rootpath / "suites").resolve()
-    places = [(config.invocation_params.dir / arg.split("::")[0]).resolve() for arg in config.args]
+    named: list[str] = config.args
+    places = [(config.invocation_params.dir / arg.split("::")[0]).resolve() for arg in named]
     return any(place == suites or suites in place.parents or place in suites.parents for place in places)
 
 
@@ -83,9 +89,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not _runs_suites(config) or config.option.collectonly:
         return
     if _is_worker(config):
-        workerinput: dict[str, Any] = config.workerinput  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
-        if "gpuassay_run_dir" in workerinput:
-            config.stash[RUN] = Run.of_worker(Path(workerinput["gpuassay_run_dir"]))
+        handed = vars(config).get("workerinput", {}).get("gpuassay_run_dir")
+        if handed:
+            config.stash[RUN] = Run.of_worker(Path(str(handed)))
         return
     try:
         if config.option.mutant:
@@ -207,7 +213,7 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
         run.begin_from_worker()
 
 
-def recording_of(request: pytest.FixtureRequest, scenario: Scenario) -> Any:
+def recording_of(request: pytest.FixtureRequest, scenario: Scenario) -> Recording:
     """The recording of `scenario`, waiting for the engine to finish it.
 
     Raises:
@@ -228,6 +234,12 @@ def recording_of(request: pytest.FixtureRequest, scenario: Scenario) -> Any:
     return recording
 
 
+def recordings_of(item: pytest.Item) -> list[Recording]:
+    """The recordings that a test has judged so far."""
+    none: list[Recording] = []
+    return item.stash.get(RECORDINGS, none)
+
+
 @pytest.fixture
 def measure(request: pytest.FixtureRequest) -> Measure:
     """Figures, interval, threshold and exhibits of this test for the report."""
@@ -242,7 +254,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     outcome = yield
     from gpuassay.judge import referee  # judges need numpy: not for `--help`
 
-    for recording in pyfuncitem.stash.get(RECORDINGS, []):
+    for recording in recordings_of(pyfuncitem):
         findings = referee.findings(recording)
         assert not findings, "the referee found broken invariants:\n" + "\n".join(findings[:20])
     return outcome
@@ -277,7 +289,7 @@ def pytest_runtest_makereport(
     measure_found = item.stash.get(MEASURE, None)
     if measure_found is not None:
         found |= {"measured": measure_found.values, "interval": measure_found.bounds, "threshold": measure_found.limit}
-    found["recordings"] = [recording.name for recording in item.stash.get(RECORDINGS, [])]
+    found["recordings"] = [recording.name for recording in recordings_of(item)]
     report.user_properties.append((PROPERTY, json.dumps(found)))
     return report
 

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 from gpuassay import labels
 from gpuassay.manifest import Manifest, dig, is_true, name_of
@@ -60,9 +61,10 @@ def usage_of(workload: Manifest) -> _Usage:
     for assignment in dig(workload, "status", "admission", "podSetAssignments", default=[]):
         count = int(assignment.get("count") or 0)
         share = Fraction(max(0, count - gone.get(assignment["name"], 0)), count) if count else Fraction(1)
-        for resource, amount in (assignment.get("resourceUsage") or {}).items():
+        usage: dict[str, Any] = assignment.get("resourceUsage") or {}
+        for resource, amount in usage.items():
             flavor = dig(assignment, "flavors", resource, default="")
-            held[queue, str(flavor), resource] += parse_quantity(str(amount)) * share
+            held[queue, str(flavor), resource] += Fraction(parse_quantity(str(amount))) * share
     return held
 
 
@@ -85,12 +87,12 @@ def _quota(recording: Recording) -> list[str]:
         cohort = dig(queue, "spec", "cohortName")
         cohort_of[name] = str(cohort or "")
         for flavor, resource in _quota_entries(queue):
-            nominal = parse_quantity(resource["nominalQuota"])
+            nominal = Fraction(parse_quantity(resource["nominalQuota"]))
             pools[cohort_of[name], flavor, resource["name"]] += nominal
             if cohort is None:
                 limits[name, flavor, resource["name"]] = nominal
             elif resource.get("borrowingLimit") is not None:
-                limits[name, flavor, resource["name"]] = nominal + parse_quantity(resource["borrowingLimit"])
+                limits[name, flavor, resource["name"]] = nominal + Fraction(parse_quantity(resource["borrowingLimit"]))
     found: list[str] = []
     held: dict[str, _Usage] = {}
     for event in recording.of("Workload"):

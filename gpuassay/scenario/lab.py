@@ -14,6 +14,7 @@ from gpuassay.cluster.errors import ApiRefused
 from gpuassay.manifest import Manifest, dig, is_true, name_of
 from gpuassay.wait import WaitTimeout
 from gpuassay.workloads import core, kueue
+from gpuassay.workloads.real import with_real_containers
 
 if TYPE_CHECKING:
     from gpuassay.cluster.base import Cluster
@@ -55,6 +56,7 @@ class Lab:
     def __init__(
         self, *, token: str, run_id: str, cluster: Cluster, kueue: Kueue | None, view: LiveView,
         mutant: Mutant | None = None, full: bool = False, progress: Callable[[str], None] = lambda _: None,
+        image: str = "",
     ) -> None:  # fmt: skip
         self.token = token
         self.namespace = f"ga-{token}"
@@ -70,6 +72,7 @@ class Lab:
         self._kueue = kueue
         self._run_id = run_id
         self._mutant = mutant
+        self._image = image
 
     @property
     def kueue(self) -> Kueue:
@@ -115,6 +118,8 @@ class Lab:
             ApiRefused: the server refused it; use `attempt` where the refusal is the behaviour.
         """
         asked = self._marked(manifest)
+        if self._image:
+            asked = with_real_containers(asked, self._image)
         self.asked.append(asked)
         return self.api.create(self._mutant.change(asked) if self._mutant else asked)
 

@@ -6,14 +6,15 @@ import argparse
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuassay import labels, toolchain
+from gpuassay import toolchain
+from gpuassay.cluster import base
 from gpuassay.cluster.embedded import embedded
 from gpuassay.components import kueue
-from gpuassay.manifest import Manifest, dig
+from gpuassay.manifest import Manifest
 from gpuassay.record.lines import LineIndex
 from gpuassay.record.process import live_recorder
 from gpuassay.scenario import mutants
@@ -51,13 +52,14 @@ class Stage:
     audit: LineIndex | None
     log: LineIndex | None
     ours: bool
-    namespaces: list[str] = field(default_factory=list[str])
+    image: str = ""
 
     def lab(self, token: str, *, full: bool, progress: Callable[[str], None]) -> Lab:
         """A lab for one scenario."""
         return Lab(
             token=token, run_id=self.run_id, cluster=self.cluster, kueue=self.kueue, view=self.view,
             mutant=self.mutant, full=full, progress=progress,
+            image="" if base.FAKE_NODES in self.capabilities else self.image,
         )  # fmt: skip
 
     def set_profile(self, profile: str) -> str | None:
@@ -109,11 +111,6 @@ class Stage:
     def clear(self, lab: Lab) -> None:
         """Take a finished scenario's load off the cluster."""
         self.view.forget(lab.token)
-        if not self.ours:
-            from gpuassay.cluster.leaks import sweep
-
-            sweep(self.cluster.api, self.run_id, scenario=lab.token)
-            return
         for path in (f"/apis/batch/v1/namespaces/{lab.namespace}/jobs", f"/api/v1/namespaces/{lab.namespace}/pods"):
             lab.api.request("delete", path, query={"propagationPolicy": "Background"})
 
@@ -181,4 +178,4 @@ def gates(queueing: kueue.Kueue) -> set[str]:
     return {f"gate:{name}" for name, on in queueing.feature_gates().items() if on}
 
 
-__all__ = ["Stage", "dig", "labels", "opener_for"]
+__all__ = ["Stage", "opener_for"]

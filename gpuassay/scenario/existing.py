@@ -1,0 +1,88 @@
+"""The stage on somebody else's cluster: touch only what carries the run's label, remove it, and prove that."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpuassay.cluster import base, leaks
+from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.existing import connect, existing
+from gpuassay.record.process import live_recorder
+from gpuassay.scenario import mutants
+from gpuassay.scenario.stage import Stage
+from gpuassay.session import rundir
+
+if TYPE_CHECKING:
+    from gpuassay.session.run import Run
+
+
+def existing_stage(option: argparse.Namespace) -> Callable[[Run], AbstractContextManager[Stage]]:
+    """How to open the stage on the cluster that the command line names; tries the connection at once.
+
+    Raises:
+        ClusterError: no kubeconfig given, or the cluster cannot be used; one line says why.
+    """
+    if not option.gpuassay_kubeconfig:
+        raise ClusterError("--cluster existing needs --gpuassay-kubeconfig FILE")
+    kubeconfig = Path(option.gpuassay_kubeconfig).expanduser()
+    api, _ = connect(kubeconfig, option.gpuassay_context)
+    api.close()
+
+    @contextmanager
+    def stage(run: Run) -> Generator[Stage]:
+        with ExitStack() as stack:
+            run.say(f"using the cluster of {kubeconfig}")
+            folder = run.directory / "cluster"
+            folder.mkdir(parents=True)
+            cluster = stack.enter_context(
+                existing(
+                    directory=folder,
+                    kubeconfig=kubeconfig,
+                    context=option.gpuassay_context,
+                    allow_mutation=option.allow_cluster_mutation,
+                )
+            )
+            if base.KUEUE not in cluster.capabilities:
+                raise ClusterError(f"Kueue is not installed on {cluster.name}: install it, then run again")
+            view = stack.enter_context(
+                live_recorder(cluster.kubeconfig, folder / "spool", context=option.gpuassay_context)
+            )
+            rundir.describe(
+                run.directory,
+                cluster={
+                    "provider": "existing",
+                    "kubernetes": cluster.api.version["gitVersion"],
+                    "description": cluster.description,
+                },
+                components=[asdict(part) for part in cluster.components],
+                emulated=list(cluster.emulated),
+                capabilities=sorted(cluster.capabilities),
+            )
+            stack.callback(_clean, cluster, run)
+            yield Stage(
+                run_id=run.directory.name,
+                cluster=cluster,
+                view=view,
+                kueue=None,
+                capabilities=cluster.capabilities,
+                mutant=mutants.get(run.mutant) if run.mutant else None,
+                audit=None,
+                log=None,
+                ours=False,
+                image=option.gpuassay_image,
+            )
+
+    return stage
+
+
+def _clean(cluster: base.Cluster, run: Run) -> None:
+    """Remove everything that carries the run's label; what stays is written to `leaks.txt` and fails the run."""
+    run.say("removing everything that this run created")
+    left = leaks.sweep(cluster.api, run.directory.name)
+    if left:
+        (run.directory / "leaks.txt").write_text("\n".join(left) + "\n")

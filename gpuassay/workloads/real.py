@@ -1,0 +1,40 @@
+"""Turning pods made for fake nodes into pods that really run.
+
+On fake nodes a pod's run time and exit code are annotations that KWOK plays. On real nodes the container does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gpuassay import labels
+from gpuassay.manifest import Manifest, dig
+
+
+def _pods(obj: Manifest) -> Iterator[tuple[Manifest, Manifest]]:
+    """(metadata, spec) of every pod or pod template inside an object."""
+    if obj.get("kind") == "Pod":
+        yield obj["metadata"], obj["spec"]
+    for path in (("spec", "template"), ("spec", "leaderWorkerTemplate", "workerTemplate")):
+        template = dig(obj, *path)
+        if dig(template, "spec", "containers"):
+            yield template.get("metadata") or {}, template["spec"]
+    for replicated in dig(obj, "spec", "replicatedJobs", default=[]):
+        template = dig(replicated, "template", "spec", "template")
+        yield template.get("metadata") or {}, template["spec"]
+
+
+def with_real_containers(obj: Manifest, image: str) -> Manifest:
+    """The object, its containers running `image` for the annotated time and exiting as annotated (edited in place).
+
+    `image` needs a POSIX shell with `sleep`. A pod without a run time sleeps until it is deleted.
+    """
+    if obj.get("kind") == "Workload":
+        return obj  # nothing runs
+    for metadata, spec in _pods(obj):
+        notes: Manifest = metadata.get("annotations") or {}
+        seconds = str(notes.get(labels.RUN_FOR, "infinity")).removesuffix("s")
+        script = f"sleep {seconds}; exit {notes.get(labels.EXIT_CODE, '0')}"
+        for container in spec["containers"]:
+            container |= {"image": image, "command": ["/bin/sh", "-c", script]}
+    return obj
