@@ -69,7 +69,7 @@ def mde(cv: float, n: int, *, paired: bool = False, power: float = 0.8, alpha: f
     if n < 2 or cv < 0 or not 0 < alpha < power < 1:
         raise ValueError("mde needs n >= 2, cv >= 0 and 0 < alpha < power < 1")
     freedom, scale = (n - 1, math.sqrt(1 / n)) if paired else (2 * n - 2, math.sqrt(2 / n))
-    return math.expm1(cv * scale * _detectable(freedom, power, alpha))
+    return _exp(cv * scale * _detectable(freedom, power, alpha)) - 1
 
 
 def three_valued(
@@ -141,6 +141,11 @@ def _sd(logs: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
     return 0.0 if spread < 1e-13 else spread
 
 
+def _exp(x: float) -> float:
+    """Infinite, not an error, where two runs and a high confidence know nothing."""
+    return math.exp(x) if x < 700 else math.inf
+
+
 def _t(q: float, freedom: float) -> float:
     return float(stats.t.ppf(q, freedom))  # pyright: ignore[reportUnknownMemberType]
 
@@ -161,9 +166,5 @@ def _interval(centre: float, spread: float, scale: float, freedom: float, n: int
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence}")
     half = spread * scale * _t((1 + confidence) / 2, freedom)
-    found = (
-        math.expm1(spread * scale * _detectable(round(freedom, 1), 0.8, round(1 - confidence, 9))) if spread else 0.0
-    )
-    return RatioInterval(
-        math.exp(centre), math.exp(centre - half), math.exp(centre + half), n, spread, found, confidence
-    )
+    found = _exp(spread * scale * _detectable(round(freedom, 1), 0.8, round(1 - confidence, 9))) if spread else 0.0
+    return RatioInterval(_exp(centre), _exp(centre - half), _exp(centre + half), n, spread, found, confidence)

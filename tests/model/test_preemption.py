@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuassay.model.preemption import Holder, Policy, Reason, victims
+from gpuassay.model.preemption import Holder, Policy, Reason, candidate_key, victims
 from gpuassay.model.quota import Quota, QuotaTree
 
 QUIET = settings(derandomize=True, deadline=None, max_examples=150)
@@ -112,6 +112,44 @@ def test_borrow_within_cohort_takes_lower_priority_up_to_the_threshold() -> None
     ]
     strict = Policy(reclaim="LowerPriority", borrow_within_cohort="LowerPriority", max_priority_threshold=-1)
     assert names(want, strict, running, tree) == []
+
+
+def test_a_queue_that_paid_back_pays_no_more() -> None:
+    """Red when reclaim goes on in a queue that earlier victims brought back to its nominal quota."""
+    running = [holder(f"{q}{i}", queue=q, at=i + 5 * (q == "a")) for q in "ac" for i in range(2)]
+    tree = cohort({"a": Quota(1), "b": Quota(2), "c": Quota(1)}, running)
+    assert names(holder("want", 2, queue="b"), Policy(reclaim="Any"), running, tree) == ["a1", "c1"]
+
+
+def test_a_borrower_makes_room_in_its_own_queue() -> None:
+    """Red when a queue at its nominal quota gives up all it borrows, instead of the one workload that is needed."""
+    running = [holder(f"{q}{i}", queue=q, at=i) for q in "ab" for i in range(2)]
+    tree = cohort({"a": Quota(1), "b": Quota(1), "c": Quota(2)}, running)
+    policy = Policy(within_queue="LowerPriority", reclaim="Any")
+    assert names(holder("want", queue="b", priority=9), policy, running, tree) == ["b1"]
+
+
+def test_nobody_goes_for_a_request_beyond_the_nominal_quota() -> None:
+    """Red when Kueue is thought to preempt for what could only be borrowed (flavorassigner.go, fitsResourceQuota)."""
+    running = [holder("a0", queue="a"), holder("b0", queue="b")]
+    tree = cohort({"a": Quota(2), "b": Quota(1)}, running)
+    assert names(holder("want", 2, queue="b", priority=9), LOWER, running, tree) == []
+    assert names(
+        holder("want", 2, queue="b", priority=9), Policy("LowerPriority", "Any", "LowerPriority"), running, tree
+    )
+
+
+def test_the_order_of_candidates() -> None:
+    """Red when one of the five criteria is dropped, reversed or swapped with its neighbour."""
+    expected = [
+        holder("z", queue="b", priority=9, evicted=True),
+        holder("y", queue="a", priority=8),
+        holder("x", queue="b", priority=1, at=0),
+        holder("w", queue="b", priority=2, at=7),
+        holder("u", queue="b", priority=2, at=6),
+        holder("v", queue="b", priority=2, at=6),
+    ]
+    assert sorted(reversed(expected), key=lambda h: candidate_key(h, "b")) == expected
 
 
 def test_other_queues_go_before_the_own() -> None:

@@ -131,7 +131,7 @@ def test_equal_jobs_have_a_closed_form(jobs: int, gpus: int, strict: bool) -> No
 
 
 def test_a_release_during_a_batch_joins_it() -> None:
-    """Red when every release starts a batch of its own."""
+    """Red when a later release postpones the batch, or has to wait for another one."""
     jobs = [TwinJob("a", "q", 0, 10), TwinJob("b", "q", 0, 10.6), TwinJob("c", "q", 1, 5), TwinJob("d", "q", 2, 5)]
     done = by_name(simulate(jobs, one(2), SLOW))
     assert done["c"].attempts[0].start == done["d"].attempts[0].start == pytest.approx(0.2 + 10 + 1 + 1 + 0.15)
@@ -173,6 +173,32 @@ def test_a_preempted_job_starts_over_and_keeps_its_place() -> None:
     assert done["urgent"].attempts[0].start == pytest.approx(10.05 + SLOW.evict_lag + SLOW.start_lag)
     assert last.end is not None and last.end - last.start == pytest.approx(30)
     assert figures.wasted_gpu_seconds(run.runs) == pytest.approx(10.45 - 2.2)
+
+
+def test_a_preemptor_keeps_the_head_until_its_victim_is_gone() -> None:
+    """Red when a BestEffortFIFO preemptor is not sticky, or a StrictFIFO one is."""
+    jobs = [
+        TwinJob("low", "q", 0, 90),
+        TwinJob("urgent", "q", 5, 5, priority=1),
+        TwinJob("more", "q", 6, 5, priority=2),
+    ]
+    slow_death = replace(SLOW, evict_lag=3.0)
+    assert simulate(jobs, one(1, policy=PREEMPT), slow_death).admissions[1] == "urgent"
+    assert simulate(jobs, one(1, strict=True, policy=PREEMPT), slow_death).admissions[1] == "more"
+
+
+def test_what_a_preemptor_waits_for_is_not_lent_away() -> None:
+    """Red when another queue takes free quota while a preemptor with a better place waits for the rest."""
+    jobs = [
+        TwinJob("a0", "a", 0, 90, gpus=2),
+        TwinJob("b0", "b", 0, 90),
+        TwinJob("urgent", "b", 5, 5, gpus=2, priority=1),
+        TwinJob("late", "a", 6, 5),
+    ]
+    queues = [TwinQueue("a", Quota(2)), TwinQueue("b", Quota(2), policy=PREEMPT)]
+    run = simulate(jobs, queues, replace(SLOW, evict_lag=3.0), cohort="team")
+    assert run.admissions.index("urgent") < run.admissions.index("late")
+    assert [e.victim for e in run.evictions] == ["b0"]
 
 
 def test_a_victim_that_ends_by_itself_first_is_not_run_again() -> None:

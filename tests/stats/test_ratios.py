@@ -88,6 +88,13 @@ def test_equal_arms_have_ratio_one_and_no_width() -> None:
     assert p_value([6.0, 10.0], [3.0, 5.0]) == 0
 
 
+def test_two_wild_runs_know_nothing_but_do_not_crash() -> None:
+    """Red when an interval too wide for a float is an error instead of an inconclusive verdict."""
+    found = paired_ratio([1.0, 1e9], [1e9, 1.0], confidence=0.999)
+    assert (found.low, found.high, found.mde) == (0.0, math.inf, math.inf)
+    assert three_valued(found, 1.0) == "inconclusive"
+
+
 def test_p_and_interval_agree() -> None:
     """Red when the interval excludes 1 although p > 0.05, or the other way round."""
     source = random.Random(5)
@@ -164,6 +171,9 @@ def test_equivalence_needs_proof() -> None:
     assert equivalent([x * 1.1 for x in base], base, 0.02) == "fail"
     assert equivalent([x / 1.1 for x in base], base, 0.02) == "fail"
     assert equivalent([90.0, 112.0, 95.0, 108.0, 99.0], base, 0.02) == "inconclusive"
+    spread = [math.exp(x) for x in (-0.01, 0.0, 0.01)]  # within 2 % at 90 %, beyond it at 95 %: TOST takes 1 - 2 alpha
+    assert equivalent(spread, [1.0, 1.0, 1.0], 0.02) == "pass"
+    assert equivalent(spread, [1.0, 1.0, 1.0], 0.02, alpha=0.025) == "inconclusive"
     with pytest.raises(ValueError, match="margin"):
         equivalent(base, base, 0)
 
