@@ -14,7 +14,7 @@ from gpuassay.report.rundir import RunDir
 from gpuassay.report.templates import asset, script_hash, template
 from gpuassay.report.view import View, limit_for, measured, recording_link
 
-_REASONS = 350_000
+_REASONS = 300_000
 """Characters all reasons together may take: escaped at five bytes each, the page still stays below 2 MB."""
 
 

@@ -93,12 +93,11 @@ def meaning(state: str) -> str:
     return MEANING[State(state)]
 
 
-def url_label(url: str, limit: int = 44) -> str:
-    """A URL short enough for a table: its host, then as much of its end as fits."""
+def url_label(url: str, limit: int = 60) -> str:
+    """A URL in words that fit a table: the last part of its path and its fragment, else its host."""
     parts = urlsplit(url)
-    words = f"{parts.path.strip('/').rsplit('/', 1)[-1]}{'#' + parts.fragment if parts.fragment else ''}"
-    label = f"{parts.netloc}: {words}" if words else parts.netloc
-    return label if len(label) <= limit else f"\u2026{words[-limit:]}" if words else label[:limit]
+    words = " \u203a ".join(part for part in (parts.path.strip("/").rsplit("/", 1)[-1], parts.fragment) if part)
+    return one_line(words or parts.netloc, limit)
 
 
 def state_css(state: str) -> str:
