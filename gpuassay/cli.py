@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-COMMANDS = ("doctor", "build")
+COMMANDS = ("doctor", "build", "report")
 """Sub-commands in the order of the help text; each is the module of that name in `gpuassay.commands`."""
 
 
