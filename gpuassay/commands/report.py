@@ -17,7 +17,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         description="Exit code 0: written and the run is green; 1: written, not green; 2: cannot be written.",
     )
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="such as reports/runs/<run-id>")
-    parser.set_defaults(func=main)
+    parser.set_defaults(run=main)
 
 
 def main(arguments: argparse.Namespace) -> int:

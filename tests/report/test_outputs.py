@@ -170,7 +170,7 @@ def run_command(*arguments: str) -> int:
     parser = argparse.ArgumentParser()
     command.add(parser.add_subparsers())
     parsed = parser.parse_args(["report", *arguments])
-    return int(parsed.func(parsed))
+    return int(parsed.run(parsed))
 
 
 @pytest.mark.parametrize(("state", "code"), [(State.PASS, 0), (State.FAIL, 1), (State.SKIP, 1)])
