@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from functools import partial
 
@@ -20,8 +20,17 @@ from gpuassay.toolchain import cache
 from gpuassay.wait import wait
 
 MODULE = "sigs.k8s.io/kueue"
-OTHER_CRDS = (("sigs.k8s.io/jobset", "config/components/crd/bases"), ("sigs.k8s.io/lws", "config/crd/bases"))
-"""Projects whose objects Kueue queues: their CRDs are installed, their controllers are not."""
+OTHER_CRDS = {
+    "jobset.x-k8s.io/jobset": ("sigs.k8s.io/jobset", "config/components/crd/bases/jobset.x-k8s.io_jobsets.yaml"),
+    "leaderworkerset.x-k8s.io/leaderworkerset": (
+        "sigs.k8s.io/lws",
+        "config/crd/bases/leaderworkerset.x-k8s.io_leaderworkersets.yaml",
+    ),
+}
+"""Frameworks whose objects Kueue queues: module and file of the CRD. Their controllers are not installed.
+
+Each of these CRDs holds a whole pod template, a second of the API server's time, so a profile gets only those it uses.
+"""
 
 
 @contextmanager
@@ -44,13 +53,17 @@ def install(cluster: Cluster, profile_name: str | Profile = "default") -> Genera
     certificates = make_webhook_certificates(manifests.SERVICE, NAMESPACE)
     kubectl = toolchain.programs("controlplane", cluster.assets).path("kubectl")
     own = manifests.rendered(module, kubectl, cache.root())
-    folders = [toolchain.module_dir("kueue", path, cluster.assets) / below for path, below in OTHER_CRDS]
-    others = manifests.custom_resources(folders, cache.root(), "queued")
+    others = {
+        framework: toolchain.module_dir("kueue", path, cluster.assets) / file
+        for framework, (path, file) in OTHER_CRDS.items()
+    }
 
-    def point_webhooks(port: int) -> None:
-        _apply(cluster, manifests.localized(own, port, certificates) + others)
+    def prepare(port: int | None, frameworks: Collection[str]) -> None:
+        files = [file for framework, file in others.items() if framework in frameworks]
+        crds = manifests.custom_resources(files, cache.root())
+        _apply(cluster, (manifests.localized(own, port, certificates) if port else []) + crds)
 
-    kueue = Kueue(cluster, programs.path(NAME), version, certificates, point_webhooks)
+    kueue = Kueue(cluster, programs.path(NAME), version, certificates, prepare)
     kueue.profile = chosen
     cluster.parts.append(lambda: Component(NAME, version, programs.source, programs.sha256[NAME]))
     cluster.capabilities |= {base.KUEUE}

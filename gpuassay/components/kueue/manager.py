@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,18 @@ class Kueue:
 
     def __init__(
         self, cluster: Cluster, program: Path, version: str, certificates: WebhookCertificates,
-        point_webhooks: Callable[[int], None],
+        prepare: Callable[[int | None, Collection[str]], None],
     ) -> None:
-        """Used by `install`; `point_webhooks` applies the manifests for a webhook port."""
+        """Used by `install`.
+
+        `prepare(port, frameworks)` applies Kueue's manifests for a webhook port (None: they are there already) and the
+        CRDs of frameworks.
+        """
         self.cluster, self.version = cluster, version
         self.profile: Profile = profile("default")
         self.log_path = cluster.directory / "logs" / f"{NAME}.log"
-        self._program, self._point_webhooks = program, point_webhooks
+        self._program, self._prepare = program, prepare
+        self._prepared: set[str] = set()
         self._folder = cluster.directory / NAME
         (self._folder / "certificates").mkdir(parents=True, exist_ok=True)
         for name, content in certificates.files.items():
@@ -75,10 +80,14 @@ class Kueue:
         if self.process is not None and self.process.alive:
             raise ClusterError("Kueue runs already")
         for _ in range(PORT_ATTEMPTS):
+            missing = set(self.profile.frameworks()) - self._prepared
             if self._ports is None:
                 health, metrics, webhook = free_ports(3)
                 self._ports = health, metrics, webhook
-                self._point_webhooks(webhook)
+                self._prepare(webhook, missing)
+            elif missing:
+                self._prepare(None, missing)
+            self._prepared |= missing
             if self._try_start(*self._ports):
                 return
             self._ports = None

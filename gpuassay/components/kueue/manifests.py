@@ -107,15 +107,13 @@ def rendered(module: Path, kubectl: Path, cache: Path) -> list[Manifest]:
     return _kept(cache, "kueue", list((module / "config").rglob("*.yaml")), make)
 
 
-def custom_resources(folders: Iterable[Path], cache: Path, name: str) -> list[Manifest]:
-    """CRDs of projects whose objects Kueue queues, from their modules."""
-    files = [file for folder in folders for file in sorted(folder.glob("*.yaml"))]
+def custom_resources(files: Iterable[Path], cache: Path) -> list[Manifest]:
+    """CRDs of projects whose objects Kueue queues, from files of their modules."""
 
-    def make() -> list[Manifest]:
-        found = [document for file in files for document in _documents(file.read_text())]
-        return [_slim(document) for document in found if document["kind"] == "CustomResourceDefinition"]
+    def read(file: Path) -> list[Manifest]:
+        return _kept(cache, file.stem, [file], lambda: [_slim(document) for document in _documents(file.read_text())])
 
-    return _kept(cache, name, files, make)
+    return [crd for file in files for crd in read(file)]
 
 
 def _point_to_us(client: Manifest, port: int, bundle: str) -> None:

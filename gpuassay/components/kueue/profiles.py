@@ -76,6 +76,10 @@ class Profile:
         """The whole configuration, without addresses."""
         return merged(BASE, self.changes)
 
+    def frameworks(self) -> list[str]:
+        """The kinds of jobs that it manages, as Kueue names them."""
+        return list(self.configuration()["integrations"]["frameworks"])
+
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with `changes` laid over it, as in a JSON merge patch (RFC 7396); neither is altered."""
