@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import mutants
+from gpuassay.scenario import declare, mutants
 from gpuassay.scenario.declare import Scenario, scenario_of_fixture
 from gpuassay.session import rundir
 from gpuassay.session.ledger import PROPERTY
@@ -240,6 +240,9 @@ def recordings_of(item: pytest.Item) -> list[Recording]:
     return item.stash.get(RECORDINGS, none)
 
 
+declare.serve_recordings(recording_of)
+
+
 @pytest.fixture
 def measure(request: pytest.FixtureRequest) -> Measure:
     """Figures, interval, threshold and exhibits of this test for the report."""
@@ -256,7 +259,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
     for recording in recordings_of(pyfuncitem):
         findings = referee.findings(recording)
-        assert not findings, "the referee found broken invariants:\n" + "\n".join(findings[:20])
+        if findings:
+            pytest.fail("referee: " + "\nreferee: ".join(findings[:20]), pytrace=False)
     return outcome
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gpuassay.record.recording import Recording
+
 if TYPE_CHECKING:
     from gpuassay.scenario.lab import Lab
 
@@ -40,6 +42,9 @@ class Scenario:
         return self.function.__name__.replace("_", "-").lower()[:24].strip("-")
 
 
+Server = Callable[[pytest.FixtureRequest, "Scenario"], Recording]
+
+_serve: list[Server] = []
 _declared: dict[str, Scenario] = {}
 _by_fixture: dict[int, Scenario] = {}
 
@@ -63,16 +68,19 @@ def scenario(
         )
 
         @pytest.fixture(name=function.__name__)
-        def recording(request: pytest.FixtureRequest) -> Any:
-            from gpuassay.plugin import recording_of  # the plugin imports this module
-
-            return recording_of(request, found)
+        def recording(request: pytest.FixtureRequest) -> Recording:
+            return _serve[-1](request, found)
 
         _declared[found.id] = found
         _by_fixture[id(recording)] = found
         return recording
 
     return declare
+
+
+def serve_recordings(server: Server) -> None:
+    """Say who finds recordings (the plugin, which knows of the run)."""
+    _serve.append(server)
 
 
 def declared() -> dict[str, Scenario]:

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 NODES = 40
 """Fake nodes of 8 GPUs: more than all concurrent scenarios together can fill."""
 
-REST_SECONDS = 8.0
-"""How long a scenario may take to come to rest."""
+REST_SECONDS = 40.0
+"""How long a scenario may take to come to rest: generous, because a crowded machine only slows down, while a controller
+that fights itself never rests."""
 
 
 @dataclass
