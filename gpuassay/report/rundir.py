@@ -26,6 +26,9 @@ FORMAT = 1
 class ReportError(Exception):
     """A run directory that no honest report can be written from. The message is one line."""
 
+    exit_code = 2
+    """What the command line exits with: the user's to mend."""
+
 
 class _Open(BaseModel):
     """Unknown keys are ignored, so that a newer minor writer can still be read."""
