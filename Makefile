@@ -33,7 +33,7 @@ build: setup ## build the upstream programs into the cache
 	@$(PY) -m gpuassay build $(ARGS)
 
 lint: setup ## ruff, import rules, spelling
-	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/ruff check --quiet --output-format concise $(CODE)
 	@$(BIN)/ruff format --quiet --check $(CODE) || { echo "make format puts this right"; exit 1; }
 	@out=$$($(BIN)/lint-imports 2>&1) || { echo "$$out"; exit 1; }
 	@$(BIN)/codespell

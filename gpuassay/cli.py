@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-COMMANDS = ("doctor", "build", "report")
+COMMANDS = ("doctor", "build", "up", "demo", "report", "mutants", "pack")
 """Sub-commands in the order of the help text; each is the module of that name in `gpuassay.commands`."""
 
 

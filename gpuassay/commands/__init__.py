@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    SubParsers = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]
-    """What `ArgumentParser.add_subparsers` returns; argparse gives it no public name."""
+SubParsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]
+"""What `ArgumentParser.add_subparsers` returns. It has no public name, and only type checkers may subscript it."""
+
+__all__ = ["SubParsers", "argparse"]

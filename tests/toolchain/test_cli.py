@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -133,3 +135,12 @@ def test_the_lock_pins_every_package_by_hash_and_names_no_host() -> None:
     assert len(requirements) > 40
     assert all("==" in line and "--hash=sha256:" in line for line in requirements)
     assert "://" not in text
+
+
+def test_every_direct_dependency_is_in_the_lock() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    direct = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    locked = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    plain = {re.sub(r"[-_.]+", "-", name).lower() for name in locked}
+    wanted = {re.sub(r"[-_.]+", "-", re.split(r"[<>=!~;\[ ]", text)[0]).lower() for text in direct}
+    assert wanted <= plain, "run `make lock`"
