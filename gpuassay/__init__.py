@@ -1,0 +1,1 @@
+"""Proves what a GPU Kubernetes platform really does."""
