@@ -48,14 +48,15 @@ def _without_descriptions(node: Any, properties: bool = False) -> Any:
     return node
 
 
-def _slim(manifest: Manifest) -> Manifest:
+def slim(manifest: Manifest) -> Manifest:
+    """A CRD without the descriptions in its schemas; anything else as it is."""
     if manifest["kind"] != "CustomResourceDefinition":
         return manifest
-    slim = copy.deepcopy(manifest)
-    for version in slim["spec"]["versions"]:
+    result = copy.deepcopy(manifest)
+    for version in result["spec"]["versions"]:
         version["schema"] = _without_descriptions(version["schema"])
-    slim.pop("status", None)
-    return slim
+    result.pop("status", None)
+    return result
 
 
 def _documents(text: str) -> list[Manifest]:
@@ -102,7 +103,7 @@ def rendered(module: Path, kubectl: Path, cache: Path) -> list[Manifest]:
         if done.returncode:
             raise ClusterError(f"Kueue's manifests in {module} cannot be rendered: {done.stderr.strip()}")
         objects = _documents(done.stdout)
-        return [_slim(o) for o in objects if o["kind"] in _KEPT or o["metadata"]["name"] == METRICS_READER]
+        return [slim(o) for o in objects if o["kind"] in _KEPT or o["metadata"]["name"] == METRICS_READER]
 
     return _kept(cache, "kueue", list((module / "config").rglob("*.yaml")), make)
 
@@ -111,7 +112,7 @@ def custom_resources(files: Iterable[Path], cache: Path) -> list[Manifest]:
     """CRDs of projects whose objects Kueue queues, from files of their modules."""
 
     def read(file: Path) -> list[Manifest]:
-        return _kept(cache, file.stem, [file], lambda: [_slim(document) for document in _documents(file.read_text())])
+        return _kept(cache, file.stem, [file], lambda: [slim(document) for document in _documents(file.read_text())])
 
     return [crd for file in files for crd in read(file)]
 
