@@ -34,7 +34,7 @@ build: setup ## build the upstream programs into the cache
 
 lint: setup ## ruff, import rules, spelling
 	@$(BIN)/ruff check --quiet --output-format concise $(CODE)
-	@$(BIN)/ruff format --quiet --check $(CODE) || { echo "make format puts this right"; exit 1; }
+	@$(BIN)/ruff format --quiet --check --output-format concise $(CODE) || { echo "make format puts this right"; exit 1; }
 	@out=$$($(BIN)/lint-imports 2>&1) || { echo "$$out"; exit 1; }
 	@$(BIN)/codespell
 	@echo "lint: clean"
