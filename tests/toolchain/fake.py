@@ -26,7 +26,7 @@ build*)
     while [ "$1" != -o ]; do shift; done
     echo half > "$2/two"
     echo $$ > "$home/pid"
-    if [ -e "$home/hold" ]; then echo building > "$home/started"; cat "$home/hold" > /dev/null; fi
+    if [ -e "$home/hold" ]; then echo building > "$home/started"; read -r _ < "$home/hold"; fi
     for name in one two; do printf '#!/bin/sh\\necho %s v1.2.3\\n' $name > "$2/$name"; chmod +x "$2/$name"; done
     exit ;;
 esac
