@@ -41,6 +41,8 @@ class Recording:
     def __init__(self, meta: RecordingMeta, read: _Reader) -> None:
         """Wrap metadata and a reader of parts; use `load` or `of_parts`."""
         self.meta = meta
+        self.folder: Path | None = None
+        """Where it was read from; None for one in memory."""
         self._read = read
 
     @classmethod
@@ -57,7 +59,9 @@ class Recording:
         def read(part: str) -> Iterator[Manifest]:
             return store.read_lines(folder, part)
 
-        return cls(meta, read)
+        loaded = cls(meta, read)
+        loaded.folder = folder
+        return loaded
 
     @classmethod
     def of_parts(

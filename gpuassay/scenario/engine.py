@@ -127,6 +127,7 @@ class Engine:
             return
         token = f"{scenario.short}-x{secrets.token_hex(3)}"
         lab = stage.lab(token, full=self.full, progress=lambda text: self.say(f"{scenario.id}: {text}"))
+        lab.place = self.run_dir / "recordings" / scenario.id
         started, stall = time.time_ns(), pressure.cpu_stall_us()
         marks = stage.positions()
         outcome, reason = "ok", ""

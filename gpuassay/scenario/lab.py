@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpuassay import labels
@@ -69,9 +70,11 @@ class Lab:
         self.asked: list[Manifest] = []
         self.samples: list[Manifest] = []
         self.namespaces = [self.namespace]
+        self.run_id = run_id
+        self.mutant = mutant
+        self.place: Path | None = None
+        """Where the engine will write the recording; recordings of arms go beside it."""
         self._kueue = kueue
-        self._run_id = run_id
-        self._mutant = mutant
         self._image = image
 
     @property
@@ -103,7 +106,7 @@ class Lab:
         return f"{base}-{self.token}"
 
     def _marked(self, manifest: Manifest) -> Manifest:
-        marks = {labels.RUN: self._run_id, labels.SCENARIO: self.token}
+        marks = {labels.RUN: self.run_id, labels.SCENARIO: self.token}
         metadata = manifest["metadata"] | {"labels": dig(manifest, "metadata", "labels", default={}) | marks}
         marked = manifest | {"metadata": metadata}
         template = dig(marked, "spec", "template", "metadata")
@@ -121,7 +124,7 @@ class Lab:
         if self._image:
             asked = with_real_containers(asked, self._image)
         self.asked.append(asked)
-        return self.api.create(self._mutant.change(asked) if self._mutant else asked)
+        return self.api.create(self.mutant.change(asked) if self.mutant else asked)
 
     def create_all(self, manifests: Sequence[Manifest], *, threads: int = 8) -> list[Manifest]:
         """Create many objects at once; the order of creation is not defined."""
@@ -164,7 +167,9 @@ class Lab:
     def patch(
         self, kind: str, name: str, body: Manifest, *, namespace: str | None = None, subresource: str | None = None
     ) -> Manifest:
-        """JSON merge patch."""
+        """JSON merge patch (through the mutant, when there is one)."""
+        if self.mutant is not None:
+            body = self.mutant.change_patch(kind, body)
         return self.api.patch(kind, name, body, namespace=self._namespace_for(kind, namespace), subresource=subresource)
 
     def delete(self, kind: str, name: str, *, namespace: str | None = None, propagation: str = "Background") -> None:

@@ -135,7 +135,7 @@ class Run:
             lambda: (place / "recording.json").exists(),
             bool,
             what=f"scenario {scenario.id}",
-            timeout=PATIENCE,
+            timeout=max(PATIENCE, scenario.timeout),
             error=broken,
             delay=0.05,
             pause=self._pause,

@@ -1,0 +1,169 @@
+"""A bench: a fresh cluster with Kueue for one measurement, on which several arms run side by side.
+
+Every arm has a lab, a namespace and a recording of its own: `recordings/<scenario>.<arm>`. Arms share the control
+plane and Kueue, never nodes or quota, so what they can do to each other is slow each other down: an A/A arm shows by
+how much. A cluster for each arm would cost 14 CPU-seconds to start and half a gigabyte, and the start of seven of them
+would load two cores for a minute.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Generator, Iterable
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from gpuassay import pressure
+from gpuassay.cluster.embedded import embedded
+from gpuassay.components import kueue
+from gpuassay.manifest import Manifest
+from gpuassay.record.lines import LineIndex
+from gpuassay.record.process import live_recorder
+from gpuassay.record.recording import RecordingMeta, write_recording
+from gpuassay.record.resources import DEFAULT_RESOURCES, Resource
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.stage import Stage
+
+QUIET = 1.3
+"""Seconds without an event after which an arm counts as at rest: longer than Kueue's 1 s status batch."""
+
+
+@dataclass
+class Arm:
+    """One arm of a measurement.
+
+    Attributes:
+        name: suffix of its recording.
+        lab: its hands on the bench's cluster.
+    """
+
+    name: str
+    lab: Lab
+    started_ns: int
+    stall_us: int | None
+    marks: tuple[int, int]
+
+
+@dataclass
+class Bench:
+    """A cluster of its own for one measurement.
+
+    Attributes:
+        stage: cluster, recorder and Kueue.
+        host: the lab of the scenario that opened the bench.
+    """
+
+    stage: Stage
+    host: Lab
+    arms: list[Arm] = field(default_factory=list[Arm])
+
+    @property
+    def kueue(self) -> kueue.Kueue:
+        """Kueue of this bench."""
+        assert self.stage.kueue is not None
+        return self.stage.kueue
+
+    def arm(self, name: str) -> Arm:
+        """Open an arm: a namespace, and events that are kept from now on."""
+        token = f"{name}-x{secrets.token_hex(3)}"
+        lab = self.stage.lab(token, full=self.host.full, progress=self.host.progress)
+        opened = Arm(name, lab, time.time_ns(), pressure.cpu_stall_us(), self.stage.positions())
+        self.stage.prepare(lab)
+        self.arms.append(opened)
+        return opened
+
+    def settle(self) -> None:
+        """Wait until no arm's objects change any more; each arm notes whether it came to rest."""
+        for one in self.arms:
+            self.stage.settle(one.lab, QUIET)
+
+    def close(self, one: Arm, *, log: list[Manifest] | None = None, audit: bool = True) -> None:
+        """Write the arm's recording and stop keeping its events.
+
+        Args:
+            one: the arm.
+            log: Kueue's log lines to keep in place of those that concern the arm.
+            audit: keep the arm's audit lines.
+        """
+        assert self.host.place is not None, "the engine says where recordings go"
+        ended = time.time_ns()
+        found_audit, found_log = self.stage.lines(one.lab.token, one.marks, everything=False)
+        meta = RecordingMeta(
+            scenario=f"{self.host.place.name}.{one.name}",
+            profile=self.kueue.profile.name,
+            token=one.lab.token,
+            namespaces=one.lab.namespaces,
+            started_ns=one.started_ns,
+            ended_ns=ended,
+            notes=one.lab.notes,
+            gaps=self.stage.view.gaps(one.lab.token),
+            pressure={"cpu_stall_share": pressure.stall_share(one.stall_us, one.started_ns, ended)},
+        )
+        write_recording(
+            self.host.place.with_name(meta.scenario),
+            meta,
+            asked=one.lab.asked,
+            events=self.stage.view.lines(one.lab.token),
+            audit=found_audit if audit else [],
+            metrics=one.lab.samples,
+            log=found_log if log is None else log,
+        )
+        self.stage.view.forget(one.lab.token)
+        arms: list[str] = self.host.notes.setdefault("arms", [])
+        arms.append(one.name)
+
+    def close_all(self) -> None:
+        """Write the recordings of all open arms."""
+        while self.arms:
+            self.close(self.arms.pop(0))
+
+    def all_lines(self, since: tuple[int, int]) -> list[Manifest]:
+        """All of Kueue's log lines since `since` (a value of `Stage.positions`)."""
+        return self.stage.lines("", since, everything=True)[1]
+
+    def costs(self) -> dict[str, dict[str, float]]:
+        """CPU seconds so far and resident bytes now of every component."""
+        found: dict[str, dict[str, float]] = {}
+        for name, process in self.stage.cluster.processes.items():
+            cpu, rss = process.cpu_seconds(), process.resident_bytes()
+            if cpu is not None and rss is not None:
+                found[name] = {"cpu_s": cpu, "rss_bytes": float(rss)}
+        return found
+
+
+@contextmanager
+def bench(
+    lab: Lab, *, nodes: int = 0, resources: Iterable[Resource] = DEFAULT_RESOURCES, **cluster_options: Any
+) -> Generator[Bench]:
+    """Open a bench for the length of a `with` block; its logs stay in the run directory.
+
+    Args:
+        lab: the scenario's lab; a mutant of the run works on the bench too.
+        nodes: fake nodes of 8 GPUs that every arm may use; arms with a pool of their own need none here.
+        resources: what is recorded.
+        **cluster_options: further arguments of `embedded`.
+    """
+    folder = lab.cluster.directory.with_name(f"bench-{lab.token}")
+    with ExitStack() as stack:
+        lab.progress("starting a cluster of its own")
+        cluster = stack.enter_context(
+            embedded(directory=folder, assets=lab.cluster.assets, nodes=nodes, **cluster_options)
+        )
+        view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=resources))
+        queueing = stack.enter_context(kueue.install(cluster))
+        yield Bench(
+            stage=Stage(
+                run_id=lab.run_id,
+                cluster=cluster,
+                view=view,
+                kueue=queueing,
+                capabilities=cluster.capabilities,
+                mutant=lab.mutant,
+                audit=LineIndex(cluster.audit_log) if cluster.audit_log else None,
+                log=LineIndex(queueing.log_path),
+                ours=True,
+            ),
+            host=lab,
+        )
