@@ -182,7 +182,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: keys.get(item.nodeid, (False, False, -1)))
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)  # in a worker: before xdist tells the controller that the collection is there
 def pytest_collection_finish(session: pytest.Session) -> None:
     """The selected behaviours are known: declare them and set the engine to work."""
     run = session.config.stash.get(RUN, None)

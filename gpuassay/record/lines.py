@@ -11,6 +11,7 @@ import json
 import re
 import threading
 from pathlib import Path
+from typing import Any, cast
 
 from gpuassay.manifest import Manifest
 
@@ -75,7 +76,7 @@ class LineIndex:
 def _parse(line: bytes) -> Manifest | None:
     """A JSON object, or None for the odd line a program prints before its logger is set up."""
     try:
-        parsed = json.loads(line)
+        parsed: Any = json.loads(line)
     except ValueError:
         return None
-    return parsed if isinstance(parsed, dict) else None
+    return cast("Manifest", parsed) if isinstance(parsed, dict) else None
