@@ -162,7 +162,10 @@ class Run:
         if leaks.exists():
             self.say(f"left behind on the cluster: see {leaks}")
         self.ledger.write(self.directory)
-        report.write(self.directory)
+        try:
+            report.write(self.directory)
+        except report.ReportError as error:
+            return str(error)
         accounting = report.accounting(list(self.ledger.verdicts.values()))
         if leaks.exists():
             return "objects were left behind on the cluster"
