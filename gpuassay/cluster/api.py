@@ -28,7 +28,7 @@ STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 
 _CONNECTIONS = 64
-_TIMEOUT = (5, 90)
+TIMEOUT: tuple[float, float] = (5, 90)
 """Seconds to connect, and to wait for an answer: a half-open connection must not hang a run."""
 
 
@@ -78,6 +78,7 @@ class Api:
     def request(
         self, method: str, path: str, body: Manifest | Sequence[Manifest] | str | None = None,
         *, content_type: str | None = None, query: Mapping[str, object] | None = None,
+        timeout: tuple[float, float] = TIMEOUT,
     ) -> str:
         """One request; returns the body of the answer.
 
@@ -87,6 +88,7 @@ class Api:
             body: what is sent as JSON, or text that is sent as it is.
             content_type: of the body.
             query: query parameters.
+            timeout: seconds to connect, and to wait for an answer.
 
         Raises:
             ApiRefused: the server answered with an error.
@@ -96,7 +98,7 @@ class Api:
         try:
             answer: Any = self._dynamic.request(
                 method, path, body=body, serialize=False, content_type=content_type, query_params=parameters,
-                _request_timeout=_TIMEOUT,
+                _request_timeout=timeout,
             )
             return cast("bytes", answer.data).decode()
         except ApiException as e:  # the dynamic client's errors are its subclasses
@@ -180,9 +182,9 @@ class Api:
             if not (missing_ok and e.status == 404):
                 raise
 
-    def raw(self, path: str) -> str:
+    def raw(self, path: str, timeout: tuple[float, float] = TIMEOUT) -> str:
         """GET any path, such as `/metrics`."""
-        return self.request("get", path)
+        return self.request("get", path, timeout=timeout)
 
     @property
     def version(self) -> dict[str, str]:

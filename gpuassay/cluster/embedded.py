@@ -35,6 +35,8 @@ STAGES = Path(__file__).parents[2] / "manifests" / "kwok" / "stages.yaml"
 READY_TIMEOUT = 90.0
 """Seconds for every step of the start; an idle machine needs two."""
 PORT_ATTEMPTS = 5
+PROBE = (1, 5)
+"""Seconds to connect and to answer while starting: who took our port may never answer."""
 
 _serial = itertools.count(1)
 
@@ -53,40 +55,28 @@ EMULATED: list[Emulated] = [
 
 
 @dataclass
-class _Files:
-    """Where a cluster keeps its files."""
+class Files:
+    """Where a cluster keeps its files: `root` and what is below it."""
 
     root: Path
 
     def __post_init__(self) -> None:
+        self.logs, self.work, self.pki = self.root / "logs", self.root / "work", self.root / "pki"
+        self.etcd = self.root / "etcd"
         for folder in (self.logs, self.work, self.pki):
             folder.mkdir(parents=True, exist_ok=True)
 
-    @property
-    def logs(self) -> Path:
-        return self.root / "logs"
-
-    @property
-    def work(self) -> Path:
-        return self.root / "work"
-
-    @property
-    def pki(self) -> Path:
-        return self.root / "pki"
-
-    @property
-    def etcd(self) -> Path:
-        return self.root / "etcd"
-
     def log(self, name: str) -> Path:
+        """Log file of a program."""
         return self.logs / f"{name}.log"
 
     def kubeconfig(self, identity: str) -> Path:
+        """Kubeconfig of an identity."""
         return self.root / ("kubeconfig" if identity == "admin" else f"kubeconfig-{identity}")
 
 
-def _start_store_and_api(
-    control: toolchain.Programs, files: _Files, pki: Pki, supervisor: Supervisor, options: Options, name: str
+def start_store_and_api(
+    control: toolchain.Programs, files: Files, pki: Pki, supervisor: Supervisor, options: Options, name: str
 ) -> tuple[Api, dict[str, Path]]:
     """Start etcd and the API server together, on other ports when one was lost to somebody."""
     policy = audit.write_policy(files.root / "audit-policy.json")
@@ -130,7 +120,7 @@ def _wait_ready(api: Api, supervisor: Supervisor) -> bool:
                     return "port lost"
                 raise death if death else ClusterError(f"{name} ended while it was starting")
         try:
-            return api.raw("/readyz")
+            return api.raw("/readyz", timeout=PROBE)
         except ClusterError as e:
             return f"not ready: {e}"
 
@@ -152,7 +142,7 @@ def _wait_accounts(api: Api, supervisor: Supervisor) -> None:
     wait(look, bool, what="ServiceAccount default/default", timeout=READY_TIMEOUT, delay=0.03)
 
 
-def _stop(cluster: Cluster, files: _Files) -> None:
+def _stop(cluster: Cluster, files: Files) -> None:
     """Stop in order. An API server whose etcd went first hangs for a minute, so etcd is last."""
     with contextlib.ExitStack() as steps:  # every step is taken whatever an earlier one raises
         steps.callback(shutil.rmtree, files.etcd, ignore_errors=True)
@@ -197,14 +187,14 @@ def embedded(
     lease = node_lease_seconds or (200 if nodes >= 200 else 40)
     options = Options(audit, performance, emulated_version, tuple((feature_gates or {}).items()), lease)
     control, fake = toolchain.programs("controlplane", assets), toolchain.programs("kwok", assets)
-    files = _Files(directory.absolute())
+    files = Files(directory.absolute())
     if files.etcd.exists():
         raise ClusterError(f"{directory} already holds a cluster's data: give an empty folder")
     name = f"embedded-{os.getpid()}-{next(_serial)}"
     supervisor = Supervisor()
     try:
         pki = make_pki(files.pki)
-        api, kubeconfigs = _start_store_and_api(control, files, pki, supervisor, options, name)
+        api, kubeconfigs = start_store_and_api(control, files, pki, supervisor, options, name)
     except BaseException:
         supervisor.stop("kube-apiserver", "etcd", grace=0)
         shutil.rmtree(files.etcd, ignore_errors=True)
