@@ -3,29 +3,346 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.order import expected_order, names_in_order
+from gpuassay.judge.queueing import decided_before, decisions, mark, order_findings
+from gpuassay.manifest import is_true, name_of
 from gpuassay.record.recording import Recording
+from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
-from gpuassay.verdict import MUST
+from gpuassay.verdict import MUST, SHOULD
+from gpuassay.workloads import kueue
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#queueing-strategy"
+STOP = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#stoppolicy"
+SELECTOR = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#namespace-selector"
+
+BURST = 200
+JOBS = 40
 
 
-@scenario()
-def burst(lab: Lab) -> None:
-    """Twenty jobs created within a second or two in a held queue, then released."""
-    queue = lab.queue(gpus=20, hold=True)
-    lab.jobs([f"job-{index}" for index in range(20)], queue, run_for=1)
-    lab.until_pending(queue.name, 20)
+@scenario(timeout=120)
+def job_burst(lab: Lab) -> None:
+    """Forty Jobs of three priorities, created within a second or two in a held queue, then released."""
+    queue = lab.queue(gpus=JOBS, hold=True)
+    classes = [lab.priority_class(f"class-{value}", value) for value in (0, 100, 200)]
+    jobs = [byhand.unbound(f"job-{i}", lab, queue, priority=classes[i * 7 % 3]) for i in range(JOBS)]
+    lab.create_all(jobs)
+    byhand.observe_pending(lab, queue, JOBS)
     lab.release(queue)
-    lab.observe(lambda: lab.count("Admitted") == 20, "all admitted")
+    lab.observe(lambda: lab.count("QuotaReserved") == JOBS, "all have quota", timeout=30)
+    lab.note(restless=True)  # forty suspended Jobs take their time to be started; the order is settled before
+
+
+def _burst(lab: Lab, strategy: str) -> None:
+    queue = lab.queue(gpus=BURST, hold=True, strategy=strategy)
+    names = [f"w{i:03}" for i in range(BURST)]
+    byhand.workloads(lab, names, queue, each={name: {"priority": i * 7 % 3 * 100} for i, name in enumerate(names)})
+    byhand.observe_pending(lab, queue, BURST)
+    lab.release(queue)
+    lab.observe(lambda: lab.count("QuotaReserved") == BURST, "all have quota", timeout=30)
+
+
+@scenario(timeout=120)
+def strict_burst(lab: Lab) -> None:
+    """Two hundred Workloads of three priorities in a held StrictFIFO queue, then released."""
+    _burst(lab, "StrictFIFO")
+
+
+@scenario(timeout=120)
+def best_effort_burst(lab: Lab) -> None:
+    """Two hundred Workloads of three priorities in a held BestEffortFIFO queue, then released."""
+    _burst(lab, "BestEffortFIFO")
+
+
+def _expect_order(recording: Recording, names: list[str] | None = None) -> None:
+    findings = order_findings(recording, names)
+    assert not findings, "\n".join([*findings, recording.timeline_text(names)])
 
 
 @behaviour(
     "kueue.ordering.same-second-burst", level=MUST, spec=SPEC,
-    red_when="the heap orders by anything but priority, creation second, UID", mutant="hold-ignored",
+    red_when="Jobs are decided on by anything but priority, creation second and UID", mutant="priority-ignored",
 )  # fmt: skip
-def test_a_burst_is_admitted_in_heap_order(burst: Recording) -> None:
+def test_a_burst_of_jobs_is_admitted_in_heap_order(job_burst: Recording) -> None:
     """Jobs created in a burst are admitted by priority, then creation second, then UID: not by submission."""
-    assert names_in_order(burst) == expected_order(burst), burst.timeline_text()
+    _expect_order(job_burst)
+
+
+@behaviour(
+    "kueue.ordering.every-job-once", level=MUST, spec=SPEC,
+    red_when="a job of a burst is lost or gets quota twice", mutant="queue-label-lost",
+)  # fmt: skip
+def test_every_job_of_a_burst_gets_quota_once(job_burst: Recording) -> None:
+    """Each job of a burst gets one Workload, and the scheduler gives each of them quota exactly once."""
+    seen = decisions(job_burst)
+    workloads = sorted(name_of(one) for one in job_burst.workloads())
+    assert len(workloads) == JOBS, f"expected {JOBS} Workloads, seen {len(workloads)}"
+    assert sorted(seen) == workloads, f"expected each of {JOBS} once, seen {len(seen)} decisions: {seen}"
+
+
+@behaviour(
+    "kueue.ordering.burst-strict-fifo", level=MUST, spec=SPEC,
+    red_when="StrictFIFO decides by anything but priority, creation second and UID", mutant="priority-reversed",
+)  # fmt: skip
+def test_a_burst_in_a_strict_queue_is_admitted_in_heap_order(strict_burst: Recording) -> None:
+    """Two hundred Workloads of a StrictFIFO queue are admitted by priority, then creation second, then UID."""
+    _expect_order(strict_burst)
+
+
+@behaviour(
+    "kueue.ordering.burst-best-effort-fifo", level=MUST, spec=SPEC,
+    red_when="BestEffortFIFO decides by anything but priority, creation second and UID",
+    mutant="priority-latest-first",
+)  # fmt: skip
+def test_a_burst_in_a_best_effort_queue_is_admitted_in_heap_order(best_effort_burst: Recording) -> None:
+    """Two hundred Workloads of a BestEffortFIFO queue are admitted by priority, then creation second, then UID."""
+    _expect_order(best_effort_burst)
+
+
+@behaviour(
+    "kueue.ordering.hold-admits-nothing", level=MUST, spec=STOP,
+    red_when="a ClusterQueue with stopPolicy Hold gives out quota", mutant="hold-ignored",
+)  # fmt: skip
+def test_a_held_queue_admits_nothing_until_released(best_effort_burst: Recording, job_burst: Recording) -> None:
+    """A held ClusterQueue gives no quota, however much is free, until its stop policy is lifted."""
+    for recording in (best_effort_burst, job_burst):
+        queue = next(name_of(one) for one in recording.asked if one["kind"] == "ClusterQueue")
+        early = decided_before(recording, mark(recording, f"released {queue}"))
+        assert not early, f"expected none before the release, seen {early[:10]} ({len(early)})"
+
+
+# --- a head that does not fit ----------------------------------------------------------------------------------------
+
+
+def _blocked(lab: Lab, strategy: str) -> None:
+    queue = lab.queue(gpus=2, strategy=strategy)
+    byhand.workload(lab, "running", queue)
+    lab.until_admitted("running")
+    byhand.workload(lab, "big", queue, gpus=2)
+    byhand.observe_weighed(lab, "big")
+    byhand.next_second(lab)
+    byhand.workload(lab, "small", queue)
+    # marker: a queue of its own, decided on after `small` was queued; the scheduler has seen both heads by then
+    marker = lab.queue(gpus=1, base="marker", flavor=queue.flavor)
+    byhand.workload(lab, "marker", marker)
+    lab.until_admitted("marker")
+    if strategy == "BestEffortFIFO":
+        lab.observe_admitted("small")
+    byhand.workload(lab, "urgent", queue, priority=10)
+    lab.observe_admitted("urgent", timeout=4)
+
+
+@scenario()
+def strict_blocked(lab: Lab) -> None:
+    """StrictFIFO: one GPU is free, a workload for two waits, one for one comes behind it, then an urgent one."""
+    _blocked(lab, "StrictFIFO")
+
+
+@scenario()
+def best_effort_blocked(lab: Lab) -> None:
+    """BestEffortFIFO: one GPU is free, a workload for two waits, one for one comes behind it, then an urgent one."""
+    _blocked(lab, "BestEffortFIFO")
+
+
+@behaviour(
+    "kueue.ordering.strict-head-blocks", level=MUST, spec=SPEC,
+    red_when="a workload passes a blocked head", mutant="strategy-strict-to-best-effort",
+)  # fmt: skip
+def test_a_blocked_head_blocks_a_strict_queue(strict_blocked: Recording) -> None:
+    """In a StrictFIFO queue a workload that fits does not pass a head that does not."""
+    seen = decisions(strict_blocked)
+    assert "small" not in seen, f"expected small behind big, seen {seen}\n{strict_blocked.timeline_text()}"
+
+
+@behaviour(
+    "kueue.ordering.strict-head-is-the-most-urgent", level=MUST, spec=SPEC,
+    red_when="a blocked head keeps its place before a later workload of higher priority", mutant="priority-ignored",
+)  # fmt: skip
+def test_a_more_urgent_workload_becomes_the_head(strict_blocked: Recording) -> None:
+    """In a StrictFIFO queue a later workload of higher priority becomes the head and is admitted if it fits."""
+    seen = decisions(strict_blocked, ["running", "big", "small", "urgent"])
+    assert seen == ["running", "urgent"], f"expected running urgent, seen {seen}\n{strict_blocked.timeline_text()}"
+
+
+@behaviour(
+    "kueue.ordering.best-effort-skips", level=MUST, spec=SPEC,
+    red_when="a head that does not fit holds up smaller workloads", mutant="strategy-best-effort-to-strict",
+)  # fmt: skip
+def test_a_best_effort_queue_skips_a_blocked_head(best_effort_blocked: Recording) -> None:
+    """In a BestEffortFIFO queue a workload that fits is admitted past a head that does not."""
+    seen = decisions(best_effort_blocked, ["running", "big", "small"])
+    expected = ["running", "small"]
+    assert seen == expected, f"expected {expected}, seen {seen}\n{best_effort_blocked.timeline_text()}"
+
+
+@scenario()
+def cohort_beside_blocked(lab: Lab) -> None:
+    """Two StrictFIFO queues of a cohort: the head of one can not fit now, the other has room of its own."""
+    cohort = lab.unique("cohort")
+    first = lab.queue(gpus=2, base="first", strategy="StrictFIFO", cohort=cohort, borrowing=0)
+    second = lab.queue(gpus=2, base="second", strategy="StrictFIFO", cohort=cohort, borrowing=0, flavor=first.flavor)
+    byhand.workload(lab, "running", first)
+    lab.until_admitted("running")
+    byhand.workload(lab, "big", first, gpus=2)
+    byhand.observe_weighed(lab, "big")
+    byhand.workload(lab, "beside", second)
+    lab.observe_admitted("beside")
+
+
+@behaviour(
+    "kueue.ordering.strict-blocks-its-queue-only", level=MUST, spec=SPEC,
+    red_when="the blocked head of one queue holds up another queue of the cohort", mutant="local-queues-crossed",
+)  # fmt: skip
+def test_a_blocked_head_does_not_block_the_cohort(cohort_beside_blocked: Recording) -> None:
+    """A blocked StrictFIFO queue does not hold up the other queues of its cohort."""
+    seen = decisions(cohort_beside_blocked)
+    expected = ["running", "beside"]
+    assert seen == expected, f"expected {expected}, seen {seen}\n{cohort_beside_blocked.timeline_text()}"
+
+
+@scenario()
+def foreign_head(lab: Lab) -> None:
+    """The oldest and most urgent workload of a StrictFIFO queue is of a namespace that the queue does not serve."""
+    selector = {"matchLabels": {"gpuassay.io/served": lab.token}}
+    served = byhand.namespace(lab, "served", {"gpuassay.io/served": lab.token})
+    queue = lab.queue(gpus=1, strategy="StrictFIFO", namespace_selector=selector)
+    lab.local_queue("served", queue.name, namespace=served)
+    byhand.workload(lab, "foreign", queue, priority=10, gpus=2)
+    byhand.observe_weighed(lab, "foreign")
+    byhand.workload(lab, "own", "served", namespace=served)
+
+    def admitted() -> bool:
+        found = lab.get("Workload", "own", namespace=served)
+        return found is not None and is_true(found, "Admitted")
+
+    lab.observe(admitted, "own admitted", timeout=5)
+
+
+@behaviour(
+    "kueue.ordering.strict-foreign-head", level=MUST, spec=SELECTOR,
+    red_when="a workload that can never be admitted blocks those behind it", mutant="namespaces-all-welcome",
+)  # fmt: skip
+def test_a_head_of_a_foreign_namespace_does_not_block(foreign_head: Recording) -> None:
+    """In a StrictFIFO queue a head whose namespace the queue does not serve holds up nobody."""
+    seen = decisions(foreign_head)
+    assert seen == ["own"], f"expected own alone, seen {seen}\n{foreign_head.timeline_text()}"
+
+
+# --- a queue that changes --------------------------------------------------------------------------------------------
+
+
+@scenario()
+def strategy_changed(lab: Lab) -> None:
+    """A StrictFIFO queue with a blocked head becomes BestEffortFIFO."""
+    queue = lab.queue(gpus=2, strategy="StrictFIFO")
+    byhand.workload(lab, "running", queue)
+    lab.until_admitted("running")
+    byhand.workload(lab, "big", queue, gpus=2)
+    byhand.observe_weighed(lab, "big")
+    byhand.next_second(lab)
+    byhand.workload(lab, "small", queue)
+    marker = lab.queue(gpus=1, base="marker", flavor=queue.flavor)
+    byhand.workload(lab, "marker", marker)
+    lab.until_admitted("marker")
+    lab.mark("changed")
+    lab.patch("ClusterQueue", queue.name, {"spec": {"queueingStrategy": "BestEffortFIFO"}})
+    lab.observe_admitted("small")
+
+
+@behaviour(
+    "kueue.ordering.live-strategy-change", level=MUST, spec=SPEC,
+    red_when="a changed queueing strategy takes effect late, never, or before it was made",
+    mutant="strategy-strict-to-best-effort",
+)  # fmt: skip
+def test_a_changed_strategy_takes_effect(strategy_changed: Recording) -> None:
+    """A StrictFIFO queue that becomes BestEffortFIFO lets the next workload pass its blocked head, from then on."""
+    timeline = strategy_changed.timeline_text()
+    early = [one for one in decided_before(strategy_changed, mark(strategy_changed, "changed")) if one != "marker"]
+    assert early == ["running"], f"expected running alone before the change, seen {early}\n{timeline}"
+    seen = decisions(strategy_changed, ["running", "big", "small"])
+    assert seen == ["running", "small"], f"expected running small, seen {seen}\n{timeline}"
+
+
+@scenario()
+def flavor_comes_late(lab: Lab) -> None:
+    """A ClusterQueue of a flavor that does not exist gets eight workloads; then the flavor is created."""
+    flavor = lab.unique("late")
+    queue = lab.queue(gpus=8, flavor=flavor, active=False)
+    names = [f"w{i}" for i in range(8)]
+    byhand.workloads(lab, names, queue, each={name: {"priority": i % 3} for i, name in enumerate(names)})
+    byhand.observe_pending(lab, queue, 8)
+    lab.mark("flavor")
+    lab.create(kueue.resource_flavor(flavor))
+    lab.observe_admitted(*names)
+
+
+@behaviour(
+    "kueue.ordering.inactive-queue", level=MUST, spec="https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/",
+    red_when="an inactive queue admits, or forgets the order of those who waited", mutant="priority-reversed",
+)  # fmt: skip
+def test_an_inactive_queue_admits_nothing_then_everything_in_order(flavor_comes_late: Recording) -> None:
+    """A ClusterQueue without its flavor admits nothing; when the flavor comes it admits all who waited, in order."""
+    early = decided_before(flavor_comes_late, mark(flavor_comes_late, "flavor"))
+    assert not early, f"expected none before the flavor exists, seen {early}"
+    _expect_order(flavor_comes_late)
+
+
+@scenario()
+def one_at_a_time(lab: Lab) -> None:
+    """Six workloads of three priorities share one GPU; each is finished as soon as it is admitted."""
+    queue = lab.queue(gpus=1, hold=True, strategy="StrictFIFO")
+    names = [f"w{i}" for i in range(6)]
+    byhand.workloads(lab, names, queue, each={name: {"priority": i % 3} for i, name in enumerate(names)})
+    byhand.observe_pending(lab, queue, 6)
+    lab.release(queue)
+    for turn in range(6):
+        lab.observe(lambda turn=turn: lab.count("Admitted") > turn, f"{turn + 1} admitted")
+        byhand.finish_all(lab)
+
+
+@behaviour(
+    "kueue.ordering.one-at-a-time", level=MUST, spec=SPEC,
+    red_when="the order is lost from one admission to the next", mutant="quota-doubled",
+)  # fmt: skip
+def test_a_queue_of_one_serves_in_heap_order(one_at_a_time: Recording) -> None:
+    """With room for one workload, each end of one admits the next by priority, creation second and UID."""
+    _expect_order(one_at_a_time)
+    held: set[str] = set()
+    for event in one_at_a_time.of("Workload"):
+        holds = is_true(event.object, "QuotaReserved") and not is_true(event.object, "Finished")
+        (held.add if holds else held.discard)(event.name)
+        assert len(held) <= 1, f"expected one at a time, seen {sorted(held)}\n{one_at_a_time.timeline_text()}"
+
+
+@scenario()
+def check_retried(lab: Lab) -> None:
+    """A workload is evicted by its AdmissionCheck after a later one was queued; both wait for the one GPU."""
+    check = lab.unique("check")
+    lab.create(kueue.admission_check(check))
+    active = {"type": "Active", "status": "True", "reason": "Active", "message": ""}
+    active["lastTransitionTime"] = "2026-01-01T00:00:00Z"
+    lab.patch("AdmissionCheck", check, {"status": {"conditions": [active]}}, subresource="status")
+    queue = lab.queue(gpus=1, checks=[check])
+    byhand.workload(lab, "first", queue)
+    lab.until(lambda: lab.has("QuotaReserved", "first"), "first has quota")
+    byhand.next_second(lab)
+    byhand.workload(lab, "second", queue)
+    byhand.observe_weighed(lab, "second")
+    byhand.next_second(lab)
+    byhand.answer_check(lab, "first", check, "Retry")
+    byhand.observe_evicted(lab, 1)
+    for name in byhand.evicted(lab):
+        byhand.end_eviction(lab, name)
+    lab.observe(lambda: lab.has("QuotaReserved", "second"), "second has quota")
+
+
+@behaviour(
+    "kueue.ordering.evicted-by-check-goes-behind", level=SHOULD,
+    spec="https://kueue.sigs.k8s.io/docs/concepts/admission_check/#admission-checks",
+    red_when="a workload that its check sent back keeps its place before those who came meanwhile",
+    mutant="priority-earliest-first",
+)  # fmt: skip
+def test_a_workload_sent_back_by_its_check_goes_behind(check_retried: Recording) -> None:
+    """A workload evicted by an AdmissionCheck is queued by the time of its eviction, behind those who came before."""
+    seen = decisions(check_retried)
+    assert seen[:2] == ["first", "second"], f"expected first second, seen {seen}\n{check_retried.timeline_text()}"
