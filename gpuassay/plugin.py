@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from gpuassay.record import rundir
 from gpuassay.record.recording import Recording
 from gpuassay.scenario import declare, mutants
 from gpuassay.scenario.declare import Scenario, scenario_of_fixture
-from gpuassay.session import rundir
 from gpuassay.session.ledger import PROPERTY
 from gpuassay.session.measure import Measure
 from gpuassay.session.run import Run, open_run_of

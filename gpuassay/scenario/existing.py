@@ -7,21 +7,17 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gpuassay.cluster import base, leaks
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.existing import connect, existing
+from gpuassay.record import rundir
 from gpuassay.record.process import live_recorder
 from gpuassay.scenario import mutants
-from gpuassay.scenario.stage import Stage
-from gpuassay.session import rundir
-
-if TYPE_CHECKING:
-    from gpuassay.session.run import Run
+from gpuassay.scenario.stage import Host, Stage
 
 
-def existing_stage(option: argparse.Namespace) -> Callable[[Run], AbstractContextManager[Stage]]:
+def existing_stage(option: argparse.Namespace) -> Callable[[Host], AbstractContextManager[Stage]]:
     """How to open the stage on the cluster that the command line names; tries the connection at once.
 
     Raises:
@@ -34,7 +30,7 @@ def existing_stage(option: argparse.Namespace) -> Callable[[Run], AbstractContex
     api.close()
 
     @contextmanager
-    def stage(run: Run) -> Generator[Stage]:
+    def stage(run: Host) -> Generator[Stage]:
         with ExitStack() as stack:
             run.say(f"using the cluster of {kubeconfig}")
             folder = run.directory / "cluster"
@@ -80,7 +76,7 @@ def existing_stage(option: argparse.Namespace) -> Callable[[Run], AbstractContex
     return stage
 
 
-def _clean(cluster: base.Cluster, run: Run) -> None:
+def _clean(cluster: base.Cluster, run: Host) -> None:
     """Remove everything that carries the run's label; what stays is written to `leaks.txt` and fails the run."""
     run.say("removing everything that this run created")
     left = leaks.sweep(cluster.api, run.directory.name)

@@ -8,25 +8,24 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gpuassay import toolchain
 from gpuassay.cluster import base
 from gpuassay.cluster.embedded import embedded
 from gpuassay.components import kueue
 from gpuassay.manifest import Manifest
+from gpuassay.record import rundir
 from gpuassay.record.lines import LineIndex
 from gpuassay.record.process import live_recorder
 from gpuassay.scenario import mutants
 from gpuassay.scenario.lab import Lab
-from gpuassay.session import rundir
 from gpuassay.wait import WaitTimeout
 
 if TYPE_CHECKING:
     from gpuassay.cluster.base import Cluster
     from gpuassay.cluster.errors import ComponentDied
     from gpuassay.record.live import EventLine, LiveView
-    from gpuassay.session.run import Run
 
 NODES = 40
 """Fake nodes of 8 GPUs: more than all concurrent scenarios together can fill."""
@@ -34,6 +33,24 @@ NODES = 40
 REST_SECONDS = 40.0
 """How long a scenario may take to come to rest: generous, because a crowded machine only slows down, while a controller
 that fights itself never rests."""
+
+
+class Host(Protocol):
+    """The run on whose behalf a stage is opened."""
+
+    @property
+    def directory(self) -> Path:
+        """The run directory."""
+        ...
+
+    @property
+    def mutant(self) -> str | None:
+        """Name of the mutant that breaks the system under test."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Tell the person at the terminal how far things are."""
+        ...
 
 
 @dataclass
@@ -123,7 +140,7 @@ class Stage:
         self.view.abort()
 
 
-def opener_for(option: argparse.Namespace) -> Callable[[Run], AbstractContextManager[Stage]]:
+def opener_for(option: argparse.Namespace) -> Callable[[Host], AbstractContextManager[Stage]]:
     """How to open the stage that the command line asks for.
 
     Raises:
@@ -139,7 +156,7 @@ def opener_for(option: argparse.Namespace) -> Callable[[Run], AbstractContextMan
 
 
 @contextmanager
-def _embedded_stage(run: Run, assets: toolchain.Assets) -> Generator[Stage]:
+def _embedded_stage(run: Host, assets: toolchain.Assets) -> Generator[Stage]:
     with ExitStack() as stack:
         logs = run.directory / "logs"
         run.say("starting the control plane (etcd, kube-apiserver, kube-controller-manager, kube-scheduler, KWOK)")

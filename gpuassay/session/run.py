@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gpuassay.record import rundir
 from gpuassay.record.pack import open_run
 from gpuassay.record.recording import Recording
 from gpuassay.scenario import mutants
 from gpuassay.scenario.declare import Scenario, declared
 from gpuassay.scenario.engine import Engine, read_status
-from gpuassay.session import rundir
 from gpuassay.session.ledger import Ledger
 from gpuassay.session.plan import plan_lines
 from gpuassay.session.speech import Speech

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gpuassay.record.recording import RecordingMeta, write_recording
-from gpuassay.session import rundir
+from gpuassay.record import rundir
 
 ROOT = Path(__file__).parents[2]
 
