@@ -49,7 +49,8 @@ def run(options: argparse.Namespace) -> int:
     from gpuassay.components import kueue
 
     assets = Assets.parse(options.asset)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: everything is stopped in order
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     began = time.monotonic()
     try:
         if options.kueue:
