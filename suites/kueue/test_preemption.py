@@ -1,0 +1,444 @@
+"""Who is preempted within a ClusterQueue, how often, and what becomes of victim and preemptor."""
+
+from __future__ import annotations
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge.preempting import evictions, expected_victims, told_evictions, victims_by_name
+from gpuassay.judge.queueing import decisions
+from gpuassay.manifest import condition, dig, is_true
+from gpuassay.model.preemption import Policy
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import byhand
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab, Queue
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import INFO, MUST, SHOULD
+
+SPEC = "https://kueue.sigs.k8s.io/docs/concepts/preemption/"
+ALGORITHM = "https://kueue.sigs.k8s.io/docs/concepts/preemption/#classic-preemption"
+
+LOWER = {"withinClusterQueue": "LowerPriority"}
+NEWER = {"withinClusterQueue": "LowerOrNewerEqualPriority"}
+
+
+def _hold(lab: Lab, queue: Queue, name: str, gpus: int = 1, priority: int = 0) -> None:
+    """A workload that holds quota before the next one comes."""
+    byhand.workload(lab, name, queue, gpus=gpus, priority=priority)
+    lab.until_admitted(name)
+
+
+# --- which victims ------------------------------------------------------------------------------------------------------
+
+HOLDERS = {"low-old": 1, "low-new": 1, "middle": 5, "high": 20}
+
+
+@scenario()
+def one_victim(lab: Lab) -> None:
+    """Four workloads of three priorities fill a queue, a second apart; one of a priority between them comes."""
+    queue = lab.queue(gpus=4, preemption=LOWER)
+    for name, priority in HOLDERS.items():
+        _hold(lab, queue, name, priority=priority)
+        byhand.next_second(lab)
+    byhand.workload(lab, "preemptor", queue, priority=10)
+    byhand.observe_evicted(lab, 1)
+    lab.mark("victims gone")
+    byhand.end_eviction(lab, *byhand.evicted(lab))
+    lab.observe_admitted("preemptor")
+
+
+@behaviour(
+    "kueue.preemption.right-victim", level=MUST, spec=ALGORITHM,
+    red_when="the victim is not the most recently admitted of the lowest priority", mutant="priority-ignored",
+)  # fmt: skip
+def test_the_newest_of_the_lowest_priority_goes(one_victim: Recording) -> None:
+    """The victim is the workload of the lowest priority, and of these the one that got its quota last."""
+    expected = expected_victims(one_victim, "preemptor", list(HOLDERS), 4, Policy(within_queue="LowerPriority"))
+    seen = sorted(victims_by_name(one_victim))
+    assert seen == expected == ["low-new"], f"expected {expected}, seen {seen}\n{one_victim.timeline_text()}"
+
+
+@behaviour(
+    "kueue.preemption.preemptor-admitted", level=MUST, spec=SPEC,
+    red_when="the preemptor is not given what it made room for", mutant="preemption-off",
+)  # fmt: skip
+def test_the_preemptor_gets_quota(one_victim: Recording) -> None:
+    """The preemptor is admitted once its victim is gone, and nobody else is."""
+    seen = decisions(one_victim)
+    expected = [*HOLDERS, "preemptor"]
+    assert seen == expected, f"expected {expected}, seen {seen}\n{one_victim.timeline_text()}"
+
+
+@behaviour(
+    "kueue.preemption.victim-holds-until-gone", level=MUST, spec=SPEC,
+    red_when="the preemptor gets quota while the victim still has pods", mutant="quota-doubled",
+)  # fmt: skip
+def test_quota_of_a_victim_is_held_until_it_is_gone(one_victim: Recording) -> None:
+    """The preemptor gets quota only after its victim has given its own back."""
+    queue = one_victim.timelines("Workload")
+    gone = queue["low-new"].when(lambda one: is_true(one, "Evicted") and not is_true(one, "QuotaReserved"))
+    given = queue["preemptor"].when(lambda one: is_true(one, "QuotaReserved"))
+    assert gone is not None and given is not None and gone <= given, (
+        f"expected the victim gone (at {gone}) before the preemptor has quota (at {given})\n"
+        + one_victim.timeline_text(["low-new", "preemptor"])
+    )
+
+
+LAYOUTS: dict[str, dict[str, int]] = {
+    "ascending": {"a": 1, "b": 1, "c": 2, "d": 4},
+    "descending": {"d": 4, "c": 2, "b": 1, "a": 1},
+    "trimmed": {"big": 5, "small": 1, "middle": 2},
+}
+WANTED = {"ascending": 4, "descending": 4, "trimmed": 4}
+
+
+@scenario(timeout=90)
+def sizes(lab: Lab) -> None:
+    """Three queues of 8 GPUs, each filled by workloads of different sizes, a second apart; one for 4 GPUs comes."""
+    queues = {layout: lab.queue(gpus=8, base=layout, preemption=LOWER) for layout in LAYOUTS}
+    for place in range(4):
+        names: list[str] = []
+        for layout, holders in LAYOUTS.items():
+            for name, gpus in list(holders.items())[place : place + 1]:
+                names.append(byhand.workload(lab, f"{layout}-{name}", queues[layout], gpus=gpus))
+        lab.until_admitted(*names)
+        byhand.next_second(lab)
+    for layout, gpus in WANTED.items():
+        byhand.workload(lab, f"{layout}-preemptor", queues[layout], gpus=gpus, priority=1)
+    lab.observe(lambda: all(any(v.startswith(k) for v in byhand.evicted(lab)) for k in LAYOUTS), "victims in each")
+    for layout in LAYOUTS:
+        byhand.observe_weighed(lab, f"{layout}-preemptor")
+    for _ in range(2):  # victims are evicted in parallel: some may come after the first were seen
+        byhand.end_eviction(lab, *byhand.evicted(lab))
+        lab.observe_admitted(*(f"{layout}-preemptor" for layout in LAYOUTS), timeout=6)
+
+
+@behaviour(
+    "kueue.preemption.minimal-set", level=MUST, spec=ALGORITHM,
+    red_when="more are evicted than are needed, or others than the rule gives", mutant="requests-halved",
+)  # fmt: skip
+def test_the_victims_are_those_needed_and_no_more(sizes: Recording) -> None:
+    """Victims are taken newest first until the preemptor fits, and those that prove unneeded are spared."""
+    for layout, holders in LAYOUTS.items():
+        names = [f"{layout}-{name}" for name in holders]
+        policy = Policy(within_queue="LowerPriority")
+        expected = expected_victims(sizes, f"{layout}-preemptor", names, 8, policy)
+        seen = sorted(set(victims_by_name(sizes)) & set(names))
+        assert expected, f"the model finds no victims in {layout}"
+        assert seen == expected, f"{layout}: expected {expected}, seen {seen}\n{sizes.timeline_text(names)}"
+
+
+# --- who is safe --------------------------------------------------------------------------------------------------------
+
+
+def _older_equal(lab: Lab, preemption: dict[str, str]) -> None:
+    """A workload that is older than those that hold the quota, and of their priority, comes out of a held LocalQueue."""
+    queue = lab.queue(gpus=2, preemption=preemption)
+    lab.local_queue("held", queue.name, stop="Hold")
+    byhand.workload(lab, "older", "held", priority=5)
+    byhand.next_second(lab)
+    for name in ("first", "second"):
+        _hold(lab, queue, name, priority=5)
+        byhand.next_second(lab)
+    lab.patch("LocalQueue", "held", {"spec": {"stopPolicy": "None"}})
+    lab.observe(lambda: byhand.weighed(lab, "older") and byhand.pending(lab, queue) > 0, "older weighed")
+
+
+@scenario()
+def equal_priority(lab: Lab) -> None:
+    """LowerPriority: an older workload of the same priority waits before a full queue, then one of a higher comes."""
+    _older_equal(lab, LOWER)
+    byhand.workload(lab, "above", "queue", priority=6)  # marker: it does preempt
+    byhand.observe_evicted(lab, 1)
+    byhand.end_eviction(lab, *byhand.evicted(lab))
+    lab.observe_admitted("above")
+
+
+@behaviour(
+    "kueue.preemption.equal-priority-is-safe", level=MUST, spec=SPEC,
+    red_when="LowerPriority evicts workloads of equal priority", mutant="preemption-everywhere",
+)  # fmt: skip
+def test_lower_priority_spares_equals(equal_priority: Recording) -> None:
+    """Under LowerPriority a workload preempts nobody of its own priority, even if it is older; a higher one does."""
+    seen = victims_by_name(equal_priority)
+    timeline = equal_priority.timeline_text()
+    assert seen == {"second": 1}, f"expected one victim, second, for above alone; seen {seen}\n{timeline}"
+    order = decisions(equal_priority)
+    assert order == ["first", "second", "above"], f"expected first second above, seen {order}\n{timeline}"
+
+
+@scenario()
+def newer_equal(lab: Lab) -> None:
+    """LowerOrNewerEqualPriority: an older workload of the same priority comes before a full queue."""
+    _older_equal(lab, NEWER)
+    byhand.observe_evicted(lab, 1)
+    byhand.end_eviction(lab, *byhand.evicted(lab))
+    lab.observe_admitted("older")
+
+
+@behaviour(
+    "kueue.preemption.newer-equal-goes", level=MUST, spec=SPEC,
+    red_when="LowerOrNewerEqualPriority spares a newer workload of equal priority", mutant="preemption-off",
+)  # fmt: skip
+def test_newer_equals_are_preempted(newer_equal: Recording) -> None:
+    """Under LowerOrNewerEqualPriority a workload preempts the newest of its own priority that is newer than itself."""
+    policy = Policy(within_queue="LowerOrNewerEqualPriority")
+    expected = expected_victims(newer_equal, "older", ["first", "second"], 2, policy)
+    seen = victims_by_name(newer_equal)
+    timeline = newer_equal.timeline_text()
+    assert seen == dict.fromkeys(expected, 1) == {"second": 1}, f"expected {expected}, seen {seen}\n{timeline}"
+    order = decisions(newer_equal)
+    assert order == ["first", "second", "older"], f"expected first second older, seen {order}\n{timeline}"
+
+
+@scenario()
+def older_equal(lab: Lab) -> None:
+    """LowerOrNewerEqualPriority: a newer workload of the same priority comes before a full queue."""
+    queue = lab.queue(gpus=2, preemption=NEWER)
+    for name in ("first", "second"):
+        _hold(lab, queue, name, priority=5)
+    byhand.next_second(lab)
+    byhand.workload(lab, "newest", queue, priority=5)
+    byhand.observe_weighed(lab, "newest")
+
+
+@behaviour(
+    "kueue.preemption.older-equal-is-safe", level=MUST, spec=SPEC,
+    red_when="a newer workload takes the place of an older one of equal priority", mutant="priority-latest-first",
+)  # fmt: skip
+def test_older_equals_are_spared(older_equal: Recording) -> None:
+    """Under LowerOrNewerEqualPriority a workload waits for older ones of its own priority."""
+    seen, order = victims_by_name(older_equal), decisions(older_equal)
+    expected = ["first", "second"]
+    assert not seen, f"expected no victim, seen {seen}\n{older_equal.timeline_text()}"
+    assert order == expected, f"expected {expected}, seen {order}\n{older_equal.timeline_text()}"
+
+
+@scenario()
+def never(lab: Lab) -> None:
+    """The policy is left to its default; one of a far higher priority comes before a full queue."""
+    queue = lab.queue(gpus=1)
+    _hold(lab, queue, "low")
+    byhand.workload(lab, "high", queue, priority=1000)
+    byhand.observe_weighed(lab, "high")
+    byhand.finish(lab, "low")
+    lab.observe_admitted("high")
+
+
+@behaviour(
+    "kueue.preemption.never-by-default", level=MUST, spec=SPEC,
+    red_when="a queue that asks for no preemption evicts", mutant="preemption-everywhere",
+)  # fmt: skip
+def test_without_a_policy_nobody_is_preempted(never: Recording) -> None:
+    """A ClusterQueue without a preemption policy evicts nobody: the more important workload waits for room."""
+    seen, order = evictions(never), decisions(never)
+    assert not seen, f"expected no eviction, seen {seen}\n{never.timeline_text()}"
+    assert order == ["low", "high"], f"expected low high, seen {order}\n{never.timeline_text()}"
+
+
+# --- while victims go ---------------------------------------------------------------------------------------------------
+
+
+@scenario()
+def slow_victims(lab: Lab) -> None:
+    """A preemptor needs the GPUs of two victims, which go one after the other; a small one waits to slip in."""
+    queue = lab.queue(gpus=2, preemption=LOWER)
+    for name in ("left", "right"):
+        _hold(lab, queue, name)
+    byhand.workload(lab, "preemptor", queue, gpus=2, priority=10)
+    victims = byhand.observe_evicted(lab, 2)
+    byhand.workload(lab, "thief", queue, priority=10)
+    byhand.observe_pending(lab, queue, 2, timeout=4)
+    for name in victims[:1]:
+        byhand.end_eviction(lab, name)
+    # marker: another queue's workload is decided on after one GPU has become free
+    marker = lab.queue(gpus=1, base="marker", flavor=queue.flavor)
+    byhand.workload(lab, "marker", marker)
+    lab.until_admitted("marker")
+    byhand.observe_pending(lab, queue, 3, timeout=4)
+    for name in victims[1:]:
+        byhand.end_eviction(lab, name)
+    lab.observe_admitted("preemptor")
+    lab.mark("preemptor done")
+    byhand.finish_all(lab)
+    lab.observe_admitted("thief")
+    lab.observe_admitted("left")
+
+
+@behaviour(
+    "kueue.preemption.not-stolen", level=MUST, spec="https://github.com/kubernetes-sigs/kueue/issues/6929",
+    red_when="what the preemptor made room for goes to another workload", mutant="preemption-off",
+)  # fmt: skip
+def test_a_preemptor_is_not_stolen_from(slow_victims: Recording) -> None:
+    """While a preemptor waits for its second victim, the GPU of the first does not go to a workload that would fit."""
+    order = decisions(slow_victims, ["preemptor", "thief", "left", "right"])[2:]
+    timeline = slow_victims.timeline_text()
+    assert order[:2] == ["preemptor", "thief"], f"expected preemptor thief, seen {order}\n{timeline}"
+
+
+@behaviour(
+    "kueue.preemption.once", level=MUST, spec=SPEC,
+    red_when="a victim is evicted again while it is on its way out", mutant="preemption-off",
+)  # fmt: skip
+def test_each_victim_is_preempted_exactly_once(slow_victims: Recording) -> None:
+    """However many cycles pass until its pods are gone, a victim is evicted once, and its statistics say so."""
+    seen = victims_by_name(slow_victims)
+    assert seen == {"left": 1, "right": 1}, f"expected both once, seen {seen}\n{slow_victims.timeline_text()}"
+    told = {name: told_evictions(slow_victims.timelines("Workload")[name].final) for name in seen}
+    assert told == seen, f"schedulingStats: expected {seen}, seen {told}"
+
+
+@scenario()
+def victim_returns(lab: Lab) -> None:
+    """A victim waits with a workload of its priority that was created before the preemption, but after the victim."""
+    queue = lab.queue(gpus=1, preemption=LOWER)
+    _hold(lab, queue, "victim")
+    byhand.next_second(lab)
+    byhand.workload(lab, "later", queue)
+    byhand.observe_weighed(lab, "later")
+    byhand.next_second(lab)
+    byhand.workload(lab, "preemptor", queue, priority=10)
+    byhand.observe_evicted(lab, 1)
+    byhand.end_eviction(lab, *byhand.evicted(lab))
+    lab.observe_admitted("preemptor")
+    byhand.observe_pending(lab, queue, 2, timeout=4)
+    for name in ("preemptor", "victim"):
+        byhand.finish(lab, name)
+        lab.observe(lambda: lab.count("Admitted") > 0 and len(byhand.holding(lab)) == 1, f"one after {name}")
+
+
+@behaviour(
+    "kueue.preemption.victim-keeps-its-place", level=MUST, spec=SPEC,
+    red_when="a victim goes to the end of the queue", mutant="priority-latest-first",
+)  # fmt: skip
+def test_a_victim_returns_to_its_place(victim_returns: Recording) -> None:
+    """A preempted workload is queued again by its time of creation: before those of its priority that came later."""
+    order = decisions(victim_returns)
+    expected = ["victim", "preemptor", "victim", "later"]
+    assert order == expected, f"expected {expected}, seen {order}\n{victim_returns.timeline_text()}"
+
+
+# --- the whole way, with Jobs ---------------------------------------------------------------------------------------------
+
+
+@scenario()
+def jobs_preempted(lab: Lab) -> None:
+    """A queue full with a Job of two pods; a more important Job runs for a second in its place."""
+    queue = lab.queue(gpus=2, preemption=LOWER)
+    low, high = lab.priority_class("low", 1), lab.priority_class("high", 100)
+    lab.job("victim", queue, pods=2, priority=low)
+    lab.until(lambda: sum(dig(pod, "status", "phase") == "Running" for pod in lab.objects("Pod")) == 2, "pods run")
+    lab.job("preemptor", queue, priority=high, run_for=0.5)
+    lab.observe(lambda: lab.has("Finished", "preemptor"), "preemptor finished")
+    lab.observe(lambda: lab.has("Admitted", "victim"), "victim admitted again")
+
+
+@behaviour(
+    "kueue.preemption.conditions", level=MUST, spec="https://kueue.sigs.k8s.io/docs/concepts/preemption/#reasons-for-preemption",
+    red_when="conditions do not say that, why and for whom a workload was preempted", mutant="preemption-off",
+)  # fmt: skip
+def test_conditions_tell_of_the_preemption(jobs_preempted: Recording) -> None:
+    """A victim's conditions say Evicted for Preempted, Preempted for InClusterQueue by the preemptor, and Requeued."""
+    victim, preemptor = jobs_preempted.workload_of("victim"), jobs_preempted.workload_of("preemptor")
+    changes = victim.condition_changes()
+    seen = {(one.type, one.status, one.reason) for one in changes}
+    expected = {
+        ("Evicted", "True", "Preempted"),
+        ("Preempted", "True", "InClusterQueue"),
+        ("Requeued", "True", "Preempted"),
+        ("QuotaReserved", "False", "Pending"),
+    }
+    timeline = jobs_preempted.timeline_text()
+    assert expected <= seen, f"missing {sorted(expected - seen)} among {sorted(seen)}\n{timeline}"
+    message = next(one.message for one in changes if one.type == "Preempted" and one.status == "True")
+    assert preemptor.uid in message, f"expected the preemptor's UID {preemptor.uid} in {message!r}"
+
+
+@behaviour(
+    "kueue.preemption.job-suspended", level=MUST, spec=SPEC,
+    red_when="pods of a preempted Job go on running", mutant="preemption-off",
+)  # fmt: skip
+def test_a_preempted_job_is_suspended_and_loses_its_pods(jobs_preempted: Recording) -> None:
+    """A preempted Job is suspended and all its pods are deleted before the preemptor's pod is made."""
+    job = jobs_preempted.timelines("Job")["victim"]
+    started = job.when(lambda one: dig(one, "spec", "suspend") is False)
+    states = [(event.at, dig(event.object, "spec", "suspend", default=False)) for event in job.events]
+    stopped = next((at for at, suspended in states if started is not None and at > started and suspended), None)
+    pods = jobs_preempted.timelines("Pod").values()
+
+    def of(name: str) -> list[tuple[int, int | None]]:
+        mine = [one for one in pods if dig(one.final, "metadata", "labels", "job-name") == name]
+        return [(one.events[0].at, one.events[-1].at if one.deleted else None) for one in mine]
+
+    timeline = jobs_preempted.timeline_text()
+    assert stopped is not None, f"expected the victim's Job to be suspended again\n{timeline}"
+    first = sorted(of("victim"))[:2]
+    came = [made for made, _ in of("preemptor")]
+    assert came, f"expected a pod of the preemptor\n{timeline}"
+    assert all(gone is not None for _, gone in first), f"expected both pods of the victim deleted, seen {first}\n{timeline}"
+
+
+@behaviour(
+    "kueue.preemption.victim-runs-again", level=MUST, spec=SPEC,
+    red_when="a victim is lost", mutant="preemption-off",
+)  # fmt: skip
+def test_a_victim_runs_again(jobs_preempted: Recording) -> None:
+    """When the preemptor has finished, the victim gets its quota back and its Job is started again."""
+    victim = jobs_preempted.workload_of("victim").name
+    preemptor = jobs_preempted.workload_of("preemptor").name
+    order, expected = decisions(jobs_preempted), [victim, preemptor, victim]
+    assert order == expected, f"expected {expected}, seen {order}\n{jobs_preempted.timeline_text()}"
+    final = jobs_preempted.workload_of("victim").final
+    evicted = condition(final, "Evicted") or {}
+    assert evicted.get("status") == "False", f"expected Evicted False after the return, seen {evicted}"
+
+
+# --- always the same one --------------------------------------------------------------------------------------------------
+
+ROUNDS = 5
+
+
+@scenario(timeout=90)
+def rounds(lab: Lab) -> None:
+    """Four workloads fill a queue; five times a more important one comes, runs in the place of one, and ends."""
+    queue = lab.queue(gpus=4, preemption=LOWER)
+    for i in range(4):
+        _hold(lab, queue, f"low-{i}")
+    for turn in range(ROUNDS):
+        byhand.next_second(lab)
+        byhand.workload(lab, f"high-{turn}", queue, priority=10)
+        byhand.observe_evicted(lab, 1, timeout=5)
+        byhand.end_eviction(lab, *byhand.evicted(lab))
+        lab.observe_admitted(f"high-{turn}", timeout=5)
+        byhand.finish(lab, f"high-{turn}")
+        lab.observe(lambda: sum(n.startswith("low") for n in byhand.holding(lab)) == 4, "four low ones", timeout=5)
+
+
+@behaviour(
+    "kueue.preemption.victim-by-the-rule-each-time", level=SHOULD, spec=ALGORITHM,
+    red_when="a round of preemption takes another victim than the rule gives", mutant="preemption-off",
+)  # fmt: skip
+def test_every_round_takes_the_victim_of_the_rule(rounds: Recording) -> None:
+    """Round after round, the victim is the one that got its quota last: also if that is the last round's victim."""
+    seen = [one.workload for one in evictions(rounds)]
+    lows = [f"low-{i}" for i in range(4)]
+    policy = Policy(within_queue="LowerPriority")
+    expected = [
+        expected_victims(rounds, f"high-{turn}", lows, 4, policy, before=one.at)[0]
+        for turn, one in enumerate(evictions(rounds))
+    ]
+    assert len(seen) == ROUNDS, f"expected {ROUNDS} evictions, seen {seen}\n{rounds.timeline_text()}"
+    assert seen == expected, f"expected {expected}, seen {seen}\n{rounds.timeline_text()}"
+
+
+@behaviour(
+    "kueue.preemption.victim-concentration", level=INFO, spec=ALGORITHM,
+    red_when="preemptions do not happen, so that nothing can be told", mutant="preemption-off",
+)  # fmt: skip
+def test_victim_concentration(rounds: Recording, measure: Measure) -> None:
+    """How much of all preemption falls on one workload: the last one admitted is the first to go, again and again."""
+    counts = victims_by_name(rounds)
+    assert counts, f"expected victims, seen none\n{rounds.timeline_text()}"
+    total, most = sum(counts.values()), max(counts.values())
+    told = max(told_evictions(one) for one in rounds.workloads())
+    measure.value(preemptions=total, candidates=4, victims=len(counts), most_hit=most, share_of_most_hit=most / total)
+    assert told == most, f"schedulingStats of the most hit: expected {most}, seen {told}"
