@@ -8,8 +8,12 @@ from gpuassay.record.recording import Recording
 
 
 def names_in_order(recording: Recording) -> list[str]:
-    """Names of Workloads as the scheduler decided on them (not as their admission became visible)."""
-    return [admission.workload for admission in recording.admissions()]
+    """Names of the scenario's Workloads as the scheduler decided on them (not as their admission became visible).
+
+    The log keeps whole cycles, in which other scenarios' Workloads may take part.
+    """
+    own = recording.meta.namespaces
+    return [one.workload for one in recording.admissions() if not own or one.namespace in own]
 
 
 def expected_order(recording: Recording, workloads: list[Manifest] | None = None) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuassay import labels
 from gpuassay.cluster.errors import ApiRefused
-from gpuassay.manifest import Manifest, dig, is_true, name_of
+from gpuassay.manifest import Manifest, condition, dig, is_true, name_of
 from gpuassay.wait import WaitTimeout
 from gpuassay.workloads import core, kueue
 from gpuassay.workloads.real import with_real_containers
@@ -231,6 +231,11 @@ class Lab:
     def until_admitted(self, *owners: str, timeout: float = 30) -> None:
         """Wait until the Workloads of all `owners` are admitted."""
         self.until(lambda: self.has("Admitted", *owners), f"{', '.join(owners)} admitted", timeout=timeout)
+
+    def decided(self, *names: str) -> bool:
+        """Whether the scheduler has looked at the Workloads of all `names`: given them quota or refused it."""
+        found = [self.workload_of(name) for name in names]
+        return all(one is not None and condition(one, "QuotaReserved") is not None for one in found)
 
     def observe_admitted(self, *owners: str, timeout: float = 10) -> bool:
         """Give the Workloads of `owners` time to be admitted; the judge sees whether they were."""

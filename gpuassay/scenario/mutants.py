@@ -7,8 +7,11 @@ the recording shows what the broken system did, and the behaviours that name the
 from __future__ import annotations
 
 import copy
+import importlib
+import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from gpuassay import labels
 from gpuassay.manifest import Manifest, dig
@@ -22,11 +25,13 @@ class Mutant:
         name: what behaviours refer to.
         breaks: one sentence on what is broken.
         change: maps an object as asked to the object as written.
+        change_patch: maps kind and body of a merge patch as asked to the body as sent; an empty body changes nothing.
     """
 
     name: str
     breaks: str
     change: Callable[[Manifest], Manifest]
+    change_patch: Callable[[str, Manifest], Manifest] = lambda _, body: body
 
 
 MUTANTS: dict[str, Mutant] = {}
@@ -42,6 +47,27 @@ def mutant(name: str, breaks: str) -> Callable[[Callable[[Manifest], None]], Cal
             return changed
 
         MUTANTS[name] = Mutant(name, breaks, change)
+        return edit
+
+    return register
+
+
+def patch_mutant(name: str, breaks: str) -> Callable[[Callable[[str, Manifest], None]], object]:
+    """Register a function that edits a copy of each merge patch (kind, body) in place.
+
+    For what is lost on the way of a change, not of a creation. Under the name of a mutant of objects, it joins it.
+    """
+
+    def register(edit: Callable[[str, Manifest], None]) -> Callable[[str, Manifest], None]:
+        def change_patch(kind: str, body: Manifest) -> Manifest:
+            changed = copy.deepcopy(body)
+            edit(kind, changed)
+            return changed
+
+        old = MUTANTS.get(name)
+        MUTANTS[name] = (
+            replace(old, change_patch=change_patch) if old else Mutant(name, breaks, copy.deepcopy, change_patch)
+        )
         return edit
 
     return register
@@ -151,3 +177,9 @@ def _queue_label_lost(obj: Manifest) -> None:
 def _node_labels_lost(obj: Manifest) -> None:
     if obj["kind"] == "ResourceFlavor":
         obj.get("spec", {}).pop("nodeLabels", None)
+
+
+for _module in pkgutil.iter_modules([str(Path(__file__).parent)], "gpuassay.scenario."):
+    if _module.name.startswith(f"{__name__}_"):  # mutants_<topic>.py register themselves
+        importlib.import_module(_module.name)
+import gpuassay.scenario.mutants_sharing  # noqa: E402, F401

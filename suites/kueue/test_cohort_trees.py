@@ -1,0 +1,201 @@
+"""Cohorts with quota and parents of their own, and cohorts that change under way."""
+
+from __future__ import annotations
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge.cohorts import evictions, holding, pending, reservations_beyond, sharing_findings, trees
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import byhand
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.verdict import MUST
+from gpuassay.workloads import kueue
+
+COHORT = "https://kueue.sigs.k8s.io/docs/concepts/cohort/"
+CLUSTER_QUEUE = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#cohort"
+
+
+def numbered(stem: str, count: int) -> list[str]:
+    """`count` names: stem-0, stem-1, ..."""
+    return [f"{stem}-{index}" for index in range(count)]
+
+
+def decided(lab: Lab, *names: str) -> bool:
+    """Give the scheduler time to look at all of these Workloads: each got quota or was refused it."""
+    return lab.observe(lambda: lab.decided(*names), f"{', '.join(names)} decided")
+
+
+@scenario()
+def hierarchy(lab: Lab) -> None:
+    """A cohort with 2 GPUs of its own; two trees whose left branch borrows from the right, once with a limit of 1."""
+    flavor = lab.flavor()
+    own = lab.unique("own")
+    lab.create(kueue.cohort(own, groups=[kueue.gpu_group(flavor, 2)]))
+    queues = [lab.queue(1, base="own", cohort=own, flavor=flavor, active=False)]
+    queues.append(lab.queue(1, base="own-other", cohort=own, flavor=flavor, active=False))
+    for case, limit in (("wide", None), ("narrow", 1)):
+        root, left, right = (lab.unique(f"{case}-{part}") for part in ("root", "left", "right"))
+        lab.create(kueue.cohort(root))
+        lab.create(kueue.cohort(left, parent=root, groups=[kueue.gpu_group(flavor, 0, borrowing=limit)]))
+        lab.create(kueue.cohort(right, parent=root))
+        queues.append(lab.queue(1, base=case, cohort=left, flavor=flavor, active=False))
+        queues.append(lab.queue(2, base=f"{case}-other", cohort=right, flavor=flavor, active=False))
+    lab.until_active(*(queue.name for queue in queues))
+    lab.note(queues={queue.local: queue.name for queue in queues})
+    everyone: list[str] = []
+    for case, count in (("own", 5), ("wide", 4), ("narrow", 4)):
+        everyone += byhand.workloads(lab, numbered(case, count), case)
+    decided(lab, *everyone)
+
+
+def full_use(recording: Recording, base: str) -> int:
+    """GPUs that a queue may use while its tree is idle otherwise."""
+    tree = next(iter(trees(recording).values()))
+    return int(tree.queue(recording.notes["queues"][base]).potential())
+
+
+@behaviour(
+    "kueue.cohorts.cohort-quota", level=MUST, spec=COHORT,
+    red_when="quota of a Cohort object cannot be used by its queues", mutant="cohort-quota-dropped",
+)  # fmt: skip
+def test_a_cohorts_own_quota_is_shared(hierarchy: Recording) -> None:
+    """Quota of a Cohort object is there for its queues, in addition to what they lend to each other."""
+    assert full_use(hierarchy, "own") == 4
+    assert len(holding(hierarchy, "own")) == 4, hierarchy.timeline_text()
+
+
+@behaviour(
+    "kueue.cohorts.borrow-across-the-tree", level=MUST, spec=COHORT,
+    red_when="quota does not flow between the branches of a tree of cohorts", mutant="cohort-parent-dropped",
+)  # fmt: skip
+def test_quota_flows_between_branches(hierarchy: Recording) -> None:
+    """A queue borrows through the common parent what another branch of the tree does not use."""
+    assert full_use(hierarchy, "wide") == 3
+    assert len(holding(hierarchy, "wide")) == 3, hierarchy.timeline_text()
+
+
+@behaviour(
+    "kueue.cohorts.cohort-borrowing-limit", level=MUST, spec=COHORT,
+    red_when="a branch borrows more than its Cohort's borrowing limit", mutant="borrowing-limit-dropped",
+)  # fmt: skip
+def test_a_cohorts_borrowing_limit_is_kept(hierarchy: Recording) -> None:
+    """A Cohort's borrowingLimit bounds what its whole branch takes from the rest of the tree."""
+    assert full_use(hierarchy, "narrow") == 2
+    assert len(holding(hierarchy, "narrow")) == 2, hierarchy.timeline_text()
+
+
+@behaviour(
+    "kueue.cohorts.tree-work-conserving", level=MUST, spec=COHORT,
+    red_when="a tree of cohorts hands out more than it has, or keeps back what somebody waits for",
+    mutant="cohort-quota-dropped",
+)  # fmt: skip
+def test_a_tree_keeps_its_quotas_and_wastes_none(hierarchy: Recording) -> None:
+    """In a tree of cohorts no quota or limit is ever exceeded, and no workload waits for what it could have."""
+    assert sharing_findings(hierarchy) == [], hierarchy.timeline_text()
+
+
+@scenario()
+def cycle(lab: Lab) -> None:
+    """Two cohorts are each other's parents; a queue of them has work, and so has a queue elsewhere; then it is mended."""
+    lab.note(expected_errors=["cohort has a cycle"])
+    ring, other = lab.unique("ring"), lab.unique("other")
+    lab.create(kueue.cohort(ring, parent=other))
+    lab.create(kueue.cohort(other, parent=ring))
+    caught = lab.queue(1, base="caught", cohort=ring, active=False)
+    free = lab.queue(1, base="free", flavor=caught.flavor)
+    byhand.workload(lab, "in-the-ring", caught)
+    byhand.workload(lab, "elsewhere", free)
+    lab.observe_admitted("elsewhere")
+    lab.mark("mended")
+    lab.patch("Cohort", other, {"spec": {"parentName": None}})
+    lab.observe_admitted("in-the-ring")
+
+
+def admitted_at(recording: Recording, name: str) -> int | None:
+    """When a Workload was first seen with quota (ns), or None."""
+    history = recording.timelines("Workload").get(name)
+    return history.when(lambda one: bool(one.get("status", {}).get("admission"))) if history else None
+
+
+@behaviour(
+    "kueue.cohorts.cycle-admits-nothing", level=MUST, spec=COHORT,
+    red_when="queues admit although their cohorts form a cycle", mutant="cohort-parent-dropped",
+)  # fmt: skip
+def test_queues_in_a_cycle_admit_nothing(cycle: Recording) -> None:
+    """While cohorts form a cycle, their queues admit nothing."""
+    at, mended = admitted_at(cycle, "in-the-ring"), cycle.notes["marks"]["mended"]
+    assert at is None or at > mended, cycle.timeline_text()
+
+
+@behaviour(
+    "kueue.cohorts.cycle-leaves-others-alone", level=MUST, spec=COHORT,
+    red_when="a cycle of cohorts stops the scheduler for everybody", mutant="requests-doubled",
+)  # fmt: skip
+def test_a_cycle_does_not_stop_others(cycle: Recording) -> None:
+    """While some cohorts form a cycle, queues elsewhere admit as ever."""
+    at, mended = admitted_at(cycle, "elsewhere"), cycle.notes["marks"]["mended"]
+    assert at is not None and at < mended, cycle.timeline_text()
+
+
+@behaviour(
+    "kueue.cohorts.cycle-can-be-mended", level=MUST, spec=COHORT,
+    red_when="queues stay dead after the cycle of their cohorts was broken up", mutant="requests-doubled",
+)  # fmt: skip
+def test_a_mended_cycle_admits_again(cycle: Recording) -> None:
+    """When the cycle is broken up, what waited in its queues is admitted without further ado."""
+    assert holding(cycle, "caught") == ["in-the-ring"], cycle.timeline_text()
+
+
+@scenario()
+def shrinking(lab: Lab) -> None:
+    """A borrower of 2 own and 2 lent GPUs loses its lender: one lender leaves the cohort, another is deleted."""
+    flavor = lab.flavor()
+    for case in ("moved", "deleted"):
+        cohort = lab.unique(case)
+        borrower = lab.queue(2, base=case, cohort=cohort, flavor=flavor)
+        lender = lab.queue(2, base=f"{case}-lender", cohort=cohort, flavor=flavor)
+        byhand.workloads(lab, numbered(case, 4), borrower)
+        lab.observe_admitted(*numbered(case, 4))
+        byhand.workload(lab, f"{case}-late", borrower)
+        decided(lab, f"{case}-late")
+        if case == "moved":
+            lab.patch("ClusterQueue", lender.name, {"spec": {"cohortName": None}})
+            byhand.workload(lab, "moved-marker", lender, gpus=2)  # has its own quota only once it has left
+            lab.observe_admitted("moved-marker")
+        else:
+            lab.delete("LocalQueue", lender.local)
+            lab.delete("ClusterQueue", lender.name)
+            lab.observe(lambda gone=lender.name: lab.get("ClusterQueue", gone) is None, "the lender gone")
+        lab.mark(case)
+        lab.note(**{case: borrower.name}, quota_changed=[borrower.name, lender.name])
+        lab.delete("Workload", f"{case}-0")
+        lab.observe(lambda name=f"{case}-0": lab.workload_of(name) is None, f"{case}-0 gone")
+        byhand.workload(lab, f"{case}-latest", borrower)
+        decided(lab, f"{case}-latest")
+
+
+@behaviour(
+    "kueue.cohorts.leaving-shrinks-the-pool", level=MUST, spec=CLUSTER_QUEUE,
+    red_when="a queue that left a cohort still lends to it, or its leaving evicts borrowers", mutant="quota-doubled",
+)  # fmt: skip
+def test_a_queue_that_leaves_takes_its_quota_along(shrinking: Recording) -> None:
+    """When a lender leaves its cohort, borrowers keep what they run, and nothing new is admitted beyond the rest."""
+    since, queue = shrinking.notes["marks"]["moved"], shrinking.notes["moved"]
+    assert reservations_beyond(shrinking, queue, 2, since) == [], shrinking.timeline_text()
+    assert holding(shrinking, "moved") == numbered("moved", 4)[1:], shrinking.timeline_text()
+    assert pending(shrinking, "moved") == ["moved-late", "moved-latest"], shrinking.timeline_text()
+    assert holding(shrinking, "moved-lender") == ["moved-marker"], shrinking.timeline_text()
+    assert evictions(shrinking) == {}
+
+
+@behaviour(
+    "kueue.cohorts.deleting-shrinks-the-pool", level=MUST, spec=CLUSTER_QUEUE,
+    red_when="a deleted queue still lends to its cohort, or its deletion evicts borrowers", mutant="quota-doubled",
+)  # fmt: skip
+def test_a_deleted_queue_takes_its_quota_along(shrinking: Recording) -> None:
+    """When a lender is deleted, borrowers keep what they run, and nothing new is admitted beyond the rest."""
+    since, queue = shrinking.notes["marks"]["deleted"], shrinking.notes["deleted"]
+    assert reservations_beyond(shrinking, queue, 2, since) == [], shrinking.timeline_text()
+    assert holding(shrinking, "deleted") == numbered("deleted", 4)[1:], shrinking.timeline_text()
+    assert pending(shrinking, "deleted") == ["deleted-late", "deleted-latest"], shrinking.timeline_text()
+    assert evictions(shrinking) == {}
