@@ -1,0 +1,196 @@
+"""What may not be stored: bad objects and forbidden changes, each refused by the gate that should."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge.refusal import SCHEMA, refusal_findings, twin_label
+from gpuassay.labels import GPU, QUEUE_NAME
+from gpuassay.manifest import Manifest
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import CLUSTER_SCOPED, Lab
+from gpuassay.scenario.mutants_refusal import with_acceptable
+from gpuassay.verdict import MUST, Behaviour
+from gpuassay.workloads import core, kueue
+from suites.kueue import refused
+from suites.kueue.refused import Refusal
+
+MUTANT = "validation-missing"
+
+
+def _named(lab: Lab, manifest: Manifest, name: str) -> Manifest:
+    if manifest["kind"] in CLUSTER_SCOPED:
+        return manifest | {"metadata": manifest["metadata"] | {"name": lab.unique(name)}}
+    return manifest | {"metadata": manifest["metadata"] | {"name": name, "namespace": lab.namespace}}
+
+
+def _attempt_all(lab: Lab, cases: Sequence[Refusal]) -> None:
+    for case in cases:
+        lab.attempt(case.label, with_acceptable(_named(lab, case.bad, case.label), case.healthy))
+        lab.attempt(twin_label(case.label), _named(lab, case.healthy, f"{case.label}-twin"))
+
+
+def _parameters(feature: str, cases: Sequence[Refusal]) -> list[Any]:
+    return [
+        pytest.param(
+            case,
+            id=case.label,
+            marks=pytest.mark.behaviour(
+                Behaviour(f"kueue.webhooks.{feature}", MUST, case.spec, f"stored although {case.fault}", MUTANT)
+            ),
+        )
+        for case in cases
+    ]
+
+
+def _judge(recording: Recording, case: Refusal) -> None:
+    found = refusal_findings(recording.notes, case.label, case.gate, case.says)
+    assert not found, "\n".join(found)
+
+
+@scenario()
+def bad_cluster_queues(lab: Lab) -> None:
+    """Every bad ClusterQueue, and its healthy twin, is sent to the server."""
+    _attempt_all(lab, refused.CLUSTER_QUEUES)
+
+
+@scenario()
+def bad_furniture(lab: Lab) -> None:
+    """Every bad ResourceFlavor, Topology and Cohort, and its healthy twin, is sent to the server."""
+    _attempt_all(lab, refused.FURNITURE)
+
+
+@scenario()
+def bad_workloads(lab: Lab) -> None:
+    """Every bad Workload, and its healthy twin, is sent to the server."""
+    _attempt_all(lab, refused.WORKLOADS)
+
+
+@scenario()
+def bad_jobs(lab: Lab) -> None:
+    """Every bad Job and pod, and its healthy twin, is sent to the server."""
+    _attempt_all(lab, refused.JOBS)
+
+
+@pytest.mark.parametrize("case", _parameters("cluster-queue", refused.CLUSTER_QUEUES))
+def test_a_bad_cluster_queue_is_refused(bad_cluster_queues: Recording, case: Refusal) -> None:
+    """A ClusterQueue that breaks a rule is refused by the gate that holds the rule, its healthy twin is stored."""
+    _judge(bad_cluster_queues, case)
+
+
+@pytest.mark.parametrize("case", _parameters("furniture", refused.FURNITURE))
+def test_bad_furniture_is_refused(bad_furniture: Recording, case: Refusal) -> None:
+    """A ResourceFlavor, Topology or Cohort that breaks a rule is refused, its healthy twin is stored."""
+    _judge(bad_furniture, case)
+
+
+@pytest.mark.parametrize("case", _parameters("workload", refused.WORKLOADS))
+def test_a_bad_workload_is_refused(bad_workloads: Recording, case: Refusal) -> None:
+    """A Workload that breaks a rule is refused, its healthy twin is stored."""
+    _judge(bad_workloads, case)
+
+
+@pytest.mark.parametrize("case", _parameters("job", refused.JOBS))
+def test_a_bad_job_is_refused(bad_jobs: Recording, case: Refusal) -> None:
+    """A Job or pod that Kueue could not queue is refused when it is created, its healthy twin is stored."""
+    _judge(bad_jobs, case)
+
+
+# --- changes ----------------------------------------------------------------------------------------------------------
+
+
+@scenario()
+def forbidden_changes(lab: Lab) -> None:
+    """A LocalQueue, an admitted Workload, a running Job and a StatefulSet are changed in ways they must not be.
+
+    Each forbidden change has a control: another change of the same object that must go through.
+    """
+    queue = lab.queue(gpus=8)
+    other = lab.local_queue("other", queue.name)
+    elsewhere = lab.queue(gpus=1, base="elsewhere", flavor=queue.flavor)
+
+    local = kueue.local_queue("moving", lab.namespace, queue.name)
+    lab.create(with_acceptable(local, kueue.local_queue("moving", lab.namespace, elsewhere.name)))
+    lab.attempt_patch(twin_label("local-queue-moved"), "LocalQueue", "moving", {"spec": {"stopPolicy": "Hold"}})
+    lab.attempt_patch("local-queue-moved", "LocalQueue", "moving", {"spec": {"clusterQueue": elsewhere.name}})
+
+    def by_hand(name: str, count: int, queued: str) -> Manifest:
+        return kueue.workload(name, lab.namespace, queued, [kueue.pod_set(count=count, requests={GPU: 1})])
+
+    grown = by_hand("grown", 2, queue.local)["spec"]
+    lab.create(with_acceptable(by_hand("grown", 1, queue.local), by_hand("grown", 2, queue.local)))
+    lab.create(with_acceptable(by_hand("moved", 1, queue.local), by_hand("moved", 1, other)))
+    running = core.job("running", lab.namespace, queue.local)
+    lab.create(with_acceptable(running, core.job("running", lab.namespace, other)))
+    lab.create(with_acceptable(
+        core.stateful_set("serving", lab.namespace, refused.NOWHERE, replicas=1),
+        core.stateful_set("serving", lab.namespace, refused.NOWHERE, replicas=2),
+    ))  # fmt: skip
+    lab.until_admitted("grown", "moved", "running")
+    for name in ("grown", "moved"):
+        lab.attempt_patch(twin_label(name), "Workload", name, {"spec": {"priority": 1}})
+    lab.attempt_patch("grown", "Workload", "grown", {"spec": {"podSets": grown["podSets"]}})
+    lab.attempt_patch("moved", "Workload", "moved", {"spec": {"queueName": other}})
+    lab.until(
+        lambda: not (lab.get("Job", "running") or {"spec": {}})["spec"].get("suspend", True), "running unsuspended"
+    )
+    lab.attempt_patch(twin_label("running"), "Job", "running", {"metadata": {"labels": {"example.com/a": "b"}}})
+    lab.attempt_patch("running", "Job", "running", {"metadata": {"labels": {QUEUE_NAME: other}}})
+    lab.attempt_patch(twin_label("serving"), "StatefulSet", "serving", {"metadata": {"labels": {"example.com/a": "b"}}})
+    lab.attempt_patch("serving", "StatefulSet", "serving", {"spec": {"replicas": 2}})
+
+
+def _changes(recording: Recording, label: str, gate: str, says: str) -> None:
+    found = refusal_findings(recording.notes, label, gate, says)
+    assert not found, "\n".join([*found, recording.timeline_text([label])])
+
+
+@behaviour(
+    "kueue.webhooks.local-queue-stays", level=MUST, spec="https://kueue.sigs.k8s.io/docs/concepts/local_queue/",
+    red_when="a LocalQueue can be moved to another ClusterQueue", mutant=MUTANT,
+)  # fmt: skip
+def test_a_local_queue_keeps_its_cluster_queue(forbidden_changes: Recording) -> None:
+    """A LocalQueue cannot be moved to another ClusterQueue, while it can be stopped."""
+    _changes(forbidden_changes, "local-queue-moved", SCHEMA, "field is immutable")
+
+
+@behaviour(
+    "kueue.webhooks.reserved-pod-sets-stay", level=MUST, spec=f"{refused.CONCEPTS}/workload/",
+    red_when="a Workload that holds quota can grow without asking for more", mutant=MUTANT,
+)  # fmt: skip
+def test_pod_sets_cannot_grow_while_quota_is_reserved(forbidden_changes: Recording) -> None:
+    """A Workload's pod sets cannot grow while it holds quota, while its priority can change."""
+    _changes(forbidden_changes, "grown", "vworkload.kb.io", "field is immutable")
+
+
+@behaviour(
+    "kueue.webhooks.reserved-queue-stays", level=MUST, spec=f"{refused.CONCEPTS}/workload/",
+    red_when="a Workload that holds one queue's quota can claim to be in another", mutant=MUTANT,
+)  # fmt: skip
+def test_the_queue_cannot_change_while_quota_is_reserved(forbidden_changes: Recording) -> None:
+    """A Workload's queue cannot change while it holds quota."""
+    _changes(forbidden_changes, "moved", SCHEMA, "queueName is immutable while workload quota reserved")
+
+
+@behaviour(
+    "kueue.webhooks.running-job-stays", level=MUST, spec="https://kueue.sigs.k8s.io/docs/tasks/run/jobs/",
+    red_when="a running Job can be moved to another queue", mutant=MUTANT,
+)  # fmt: skip
+def test_a_running_job_keeps_its_queue(forbidden_changes: Recording) -> None:
+    """The queue name of a running Job cannot change, while other labels can."""
+    _changes(forbidden_changes, "running", "vjob.kb.io", "field is immutable")
+
+
+@behaviour(
+    "kueue.webhooks.stateful-set-size-stays", level=MUST,
+    spec="https://kueue.sigs.k8s.io/docs/tasks/run/statefulset/",
+    red_when="a queued StatefulSet can grow past what was admitted", mutant=MUTANT,
+)  # fmt: skip
+def test_a_queued_stateful_set_keeps_its_size(forbidden_changes: Recording) -> None:
+    """A queued StatefulSet can be scaled to zero and back, but not from one size to another."""
+    _changes(forbidden_changes, "serving", "vstatefulset.kb.io", "field is immutable")
