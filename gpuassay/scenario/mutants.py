@@ -182,4 +182,3 @@ def _node_labels_lost(obj: Manifest) -> None:
 for _module in pkgutil.iter_modules([str(Path(__file__).parent)], "gpuassay.scenario."):
     if _module.name.startswith(f"{__name__}_"):  # mutants_<topic>.py register themselves
         importlib.import_module(_module.name)
-import gpuassay.scenario.mutants_sharing  # noqa: E402, F401
