@@ -45,16 +45,20 @@ def predict(configuration: str, seed: int, scale: float = 1.0, latencies: Latenc
         raise ValueError(f"unknown configuration {configuration!r}; there are {', '.join(CONFIGURATIONS)}")
     if configuration == "pure":
         return simulate_pure(table3_mix(seed, scale), GPUS)
+    names = ("cq-medium", "cq-large") if configuration.startswith("two-queues") else ("cluster-queue", "cluster-queue")
+    priorities = (100, 1000) if configuration in {"priority", "preemption"} else (0, 0)
+    queues, cohort = queues_of(configuration)
+    return simulate(table3_mix(seed, scale, queues=names, priorities=priorities), queues, latencies, cohort=cohort)
+
+
+def queues_of(configuration: str) -> tuple[list[TwinQueue], str | None]:
+    """ClusterQueues and cohort of a configuration of `CONFIGURATIONS` other than `pure`."""
     if configuration.startswith("two-queues"):
         half = GPUS // 2
         limit = half if configuration.endswith("both-borrow") else 0
-        queues = [TwinQueue("cq-medium", Quota(half, limit)), TwinQueue("cq-large", Quota(half, half))]
-        jobs = table3_mix(seed, scale, queues=("cq-medium", "cq-large"))
-        return simulate(jobs, queues, latencies, cohort="whisper")
-    priorities = (0, 0) if configuration == "fifo" else (100, 1000)
+        return [TwinQueue("cq-medium", Quota(half, limit)), TwinQueue("cq-large", Quota(half, half))], "whisper"
     policy = Policy(within_queue="LowerPriority" if configuration == "preemption" else "Never")
-    jobs = table3_mix(seed, scale, priorities=priorities)
-    return simulate(jobs, [TwinQueue("cluster-queue", Quota(GPUS), policy=policy)], latencies)
+    return [TwinQueue("cluster-queue", Quota(GPUS), policy=policy)], None
 
 
 def predicted_table3(

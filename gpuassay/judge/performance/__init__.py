@@ -1,0 +1,1 @@
+"""Measurements of Kueue, judged: job runs, hand-overs, order, cycles, throughput."""

@@ -1,0 +1,3 @@
+from fixtures.arms import arms
+
+__all__ = ["arms"]

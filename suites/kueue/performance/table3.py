@@ -1,0 +1,145 @@
+"""Acts out Table 3: all configurations side by side, each on eight GPUs of its own, 32 jobs each."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from gpuassay.manifest import Manifest, is_true
+from gpuassay.model import figures
+from gpuassay.model.paper import GPUS, table3_mix
+from gpuassay.model.predict import CONFIGURATIONS, predict
+from gpuassay.model.twin import TwinJob
+from gpuassay.scenario.bench import Arm, Bench, bench
+from gpuassay.scenario.lab import Lab
+from gpuassay.workloads import mixes
+
+MANIFESTS = Path(__file__).parents[3] / "manifests" / "kueue" / "table3"
+
+CONTROL = "fifo-again"
+"""The A/A arm: FIFO once more."""
+
+ARMS: dict[str, str] = {name: name for name in CONFIGURATIONS} | {CONTROL: "fifo"}
+"""Configuration of every arm."""
+
+QUEUED = tuple(name for name in ARMS if name != "pure")
+"""Arms in which Kueue has a part."""
+
+SCHEDULER = "scheduler"
+"""Name of the recording with Kueue's scheduling cycles and histograms of all arms together."""
+
+QUICK = (1 / 30, 1)
+FULL = (1 / 10, 5)
+"""Time scale of run times, and how many rounds (a round is one run of every arm with one list of run times)."""
+
+PRIORITIES = {"priority": (100, 1000), "preemption": (100, 1000)}
+"""(medium, large) where a configuration has priorities, as its manifest has them."""
+
+
+@cache
+def documents(configuration: str) -> tuple[Manifest, ...]:
+    """The objects of a configuration's file."""
+    return tuple(yaml.safe_load_all((MANIFESTS / f"{configuration}.yaml").read_text()))
+
+
+@dataclass
+class Runner:
+    """One arm of one round."""
+
+    arm: Arm
+    configuration: mixes.Configuration
+    jobs: list[TwinJob]
+    patience: float
+
+    def submit(self, begin: float) -> None:
+        """Create the jobs on schedule (`begin` is a monotonic time, s)."""
+        pause = threading.Event()
+        for job in self.jobs:
+            pause.wait(max(0.0, begin + job.arrival - time.monotonic()))
+            self.arm.lab.view.check()
+            self.arm.lab.create(self.configuration.job(job.cls, job.name, job.run))
+
+    def finished(self) -> int:
+        """How many jobs are complete."""
+        return sum(is_true(job, "Complete") for job in self.arm.lab.objects("Job"))
+
+
+def open_arm(on: Bench, name: str, seed: int, scale: float, number: int) -> Runner:
+    """Make an arm's pool, queues and job list."""
+    configuration = ARMS[name]
+    arm = on.arm(f"{name}-{number}")
+    lab = arm.lab
+    on.stage.cluster.add_nodes(1, labels={mixes.POOL: lab.token}, prefix=f"pool-{lab.token}")
+    made = mixes.configuration(documents(configuration), lab.token, lab.namespace, lab.token)
+    queues = ("cq-medium", "cq-large") if configuration.startswith("two-queues") else ("cluster-queue",) * 2
+    jobs = table3_mix(seed, scale, queues=(queues[0], queues[1]), priorities=PRIORITIES.get(configuration, (0, 0)))
+    for manifest in made.queues:
+        lab.create(manifest)
+    lab.until_active(*(one["metadata"]["name"] for one in made.queues if one["kind"] == "ClusterQueue"))
+    lab.note(
+        configuration=configuration, seed=seed, scale=scale, round=number, gpus=GPUS, jobs=[asdict(job) for job in jobs]
+    )
+    predicted = figures.makespan(predict(configuration, seed, scale).runs)
+    return Runner(arm, made, jobs, patience=3 * predicted + 60)
+
+
+def play(runners: Sequence[Runner], progress_of: Lab, on: Bench) -> dict[str, dict[str, float]]:
+    """Submit all arms' jobs, a fraction of a second apart, and give them time to finish; costs when all are created."""
+    begin = time.monotonic() + 0.5
+    spoken = begin
+    with ThreadPoolExecutor(len(runners)) as pool:
+        # The arms' creations are spread over the second: one cycle of the shared scheduler then mostly has one arm.
+        futures = [pool.submit(one.submit, begin + number / len(runners)) for number, one in enumerate(runners)]
+
+        submitted: dict[str, dict[str, float]] = {}
+
+        def all_finished() -> bool:
+            nonlocal spoken, submitted
+            if not submitted and all(future.done() for future in futures):
+                submitted = on.costs()
+            counts = [one.finished() for one in runners]
+            if time.monotonic() - spoken > 20:
+                spoken = time.monotonic()
+                said = ", ".join(f"{one.arm.name} {n}/32" for one, n in zip(runners, counts, strict=True))
+                progress_of.progress(f"jobs finished: {said}")
+            return all(future.done() for future in futures) and min(counts) == 32
+
+        runners[0].arm.lab.observe(all_finished, "all arms finished", timeout=max(one.patience for one in runners))
+        for future in futures:
+            future.result()
+    for one in runners:
+        one.arm.lab.note(finished=one.finished())
+    return submitted
+
+
+def act(lab: Lab) -> None:
+    """Every arm, in as many rounds as the mode has; the scheduler's log and histograms apart."""
+    scale, rounds = FULL if lab.full else QUICK
+    with bench(lab) as on:
+        scheduler = on.arm(SCHEDULER)
+        scheduler.lab.scrape("before")
+        costs: list[dict[str, dict[str, dict[str, float]]]] = []
+        for number in range(1, rounds + 1):
+            lab.progress(f"round {number} of {rounds}: {len(ARMS)} arms side by side, run times x {scale:.3g}")
+            with ThreadPoolExecutor(len(ARMS)) as pool:
+                opening = [pool.submit(open_arm, on, name, number, scale, number) for name in ARMS]
+                runners = [one.result() for one in opening]
+            before = on.costs()
+            submitted = play(runners, lab, on)
+            on.settle()
+            for one in runners:
+                on.arms.remove(one.arm)
+                on.close(one.arm)
+            costs.append({"before": before, "submitted": submitted, "after": on.costs()})
+        scheduler.lab.scrape("after")
+        on.arms.remove(scheduler)
+        cycles = [line for line in on.all_lines(scheduler.marks) if "schedulingCycle" in line]
+        on.close(scheduler, log=cycles, audit=False)
+        lab.note(scale=scale, rounds=rounds, costs=costs)
