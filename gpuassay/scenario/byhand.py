@@ -90,8 +90,11 @@ def finish(lab: Lab, *names: str) -> None:
     def edit(obj: Manifest) -> None:
         _set(obj, "Finished", "True", "Succeeded", "finished by the scenario")
 
+    def end(name: str) -> None:
+        _write(lab, name, edit)
+
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda name: _write(lab, name, edit), names))
+        list(pool.map(end, names))
 
 
 def finish_all(lab: Lab) -> None:
@@ -190,3 +193,13 @@ def holding(lab: Lab) -> list[str]:
     """Names of Workloads that hold quota: reserved and not finished, in name order."""
     living = lab.objects("Workload")
     return [name_of(one) for one in living if is_true(one, "QuotaReserved") and not is_true(one, "Finished")]
+
+
+def observe_started(lab: Lab, *jobs: str, timeout: float = 20) -> bool:
+    """Give Kueue time to start these Jobs: on a crowded machine that comes seconds after their admission."""
+
+    def started() -> bool:
+        found = [lab.get("Job", job) for job in jobs]
+        return all(job is not None and dig(job, "spec", "suspend", default=False) is False for job in found)
+
+    return lab.observe(started, f"{', '.join(jobs)} started", timeout=timeout)
