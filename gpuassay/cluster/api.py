@@ -76,8 +76,13 @@ class Api:
         return cls(client.ApiClient(settings))
 
     def request(
-        self, method: str, path: str, body: Manifest | Sequence[Manifest] | str | None = None,
-        *, content_type: str | None = None, query: Mapping[str, object] | None = None,
+        self,
+        method: str,
+        path: str,
+        body: Manifest | Sequence[Manifest] | str | None = None,
+        *,
+        content_type: str | None = None,
+        query: Mapping[str, object] | None = None,
         timeout: tuple[float, float] = TIMEOUT,
     ) -> str:
         """One request; returns the body of the answer.
@@ -97,7 +102,12 @@ class Api:
         parameters = [(key, str(value)) for key, value in (query or {}).items() if value is not None]
         try:
             answer: Any = self._dynamic.request(
-                method, path, body=body, serialize=False, content_type=content_type, query_params=parameters,
+                method,
+                path,
+                body=body,
+                serialize=False,
+                content_type=content_type,
+                query_params=parameters,
                 _request_timeout=timeout,
             )
             return cast("bytes", answer.data).decode()
@@ -108,8 +118,12 @@ class Api:
             raise ClusterError(f"no answer from the API server to {method.upper()} {path}: {e}") from e
 
     def _object(
-        self, method: str, path: str, body: Manifest | Sequence[Manifest] | str | None = None,
-        content_type: str | None = None, **query: object,
+        self,
+        method: str,
+        path: str,
+        body: Manifest | Sequence[Manifest] | str | None = None,
+        content_type: str | None = None,
+        **query: object,
     ) -> Manifest:
         answer = self.request(method, path, body, content_type=content_type, query=query)
         return cast("Manifest", json.loads(answer))
@@ -139,15 +153,24 @@ class Api:
             raise
 
     def list(
-        self, kind: str, namespace: str | None = None, label_selector: str | None = None, *,
-        field_selector: str | None = None, version: str | None = None,
+        self,
+        kind: str,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        *,
+        field_selector: str | None = None,
+        version: str | None = None,
     ) -> list[Manifest]:
         """All objects of a kind, in pages; each with its `kind` and `apiVersion` filled in as `get` has them."""
         where, found, more = kind_of(kind, version), list[Manifest](), None
         while True:
             page = self._object(
-                "get", where.path(namespace=namespace), labelSelector=label_selector, fieldSelector=field_selector,
-                limit=500, **{"continue": more},
+                "get",
+                where.path(namespace=namespace),
+                labelSelector=label_selector,
+                fieldSelector=field_selector,
+                limit=500,
+                **{"continue": more},
             )
             items: list[Manifest] = page.get("items") or []
             found += [{"apiVersion": where.version, "kind": kind} | item for item in items]
@@ -156,8 +179,15 @@ class Api:
                 return found
 
     def patch(
-        self, kind: str, name: str, body: Manifest | list[Manifest], namespace: str | None = None, *,
-        subresource: str | None = None, content_type: str = MERGE, version: str | None = None,
+        self,
+        kind: str,
+        name: str,
+        body: Manifest | list[Manifest],
+        namespace: str | None = None,
+        *,
+        subresource: str | None = None,
+        content_type: str = MERGE,
+        version: str | None = None,
     ) -> Manifest:
         """Patch an object or its `subresource`; JSON merge patch unless `content_type` says otherwise."""
         path = kind_of(kind, version).path(name, namespace, subresource)
@@ -171,8 +201,15 @@ class Api:
         return self._object("put", path, manifest, fieldManager=FIELD_MANAGER)
 
     def delete(
-        self, kind: str, name: str, namespace: str | None = None, *, grace_seconds: int | None = None,
-        propagation: str = "Background", missing_ok: bool = True, version: str | None = None,
+        self,
+        kind: str,
+        name: str,
+        namespace: str | None = None,
+        *,
+        grace_seconds: int | None = None,
+        propagation: str = "Background",
+        missing_ok: bool = True,
+        version: str | None = None,
     ) -> None:
         """Delete an object; with `missing_ok` one that is gone already is fine."""
         query: dict[str, object] = {"propagationPolicy": propagation, "gracePeriodSeconds": grace_seconds}

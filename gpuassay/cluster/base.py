@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
@@ -83,7 +84,7 @@ class Cluster:
     supervisor: Supervisor = field(default_factory=Supervisor)
     identities: Mapping[str, Path] = field(default_factory=dict[str, Path])
     stop_actions: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
-    _node_count: int = 0
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def description(self) -> str:
@@ -119,8 +120,14 @@ class Cluster:
         return self.identities[identity]
 
     def add_nodes(
-        self, count: int, *, gpus: int = 8, labels: Mapping[str, str] | None = None,
-        allocatable: Mapping[str, str] | None = None, prefix: str = "gpu-node", timeout: float = 60,
+        self,
+        count: int,
+        *,
+        gpus: int = 8,
+        labels: Mapping[str, str] | None = None,
+        allocatable: Mapping[str, str] | None = None,
+        prefix: str = "gpu-node",
+        timeout: float = 60,
     ) -> list[str]:
         """Add fake nodes and wait until the scheduler may use them; returns their names.
 
@@ -137,8 +144,7 @@ class Cluster:
         """
         if not self.has(FAKE_NODES, CLUSTER_WIDE):
             raise ClusterError(f"{self.description}: no fake nodes may be added")
-        first, self._node_count = self._node_count, self._node_count + count
-        names = [f"{prefix}-{number}" for number in range(first, first + count)]
+        names = [f"{prefix}-{next(self._numbers)}" for _ in range(count)]
         wanted = [nodes.fake_node(name, gpus=gpus, labels=labels, allocatable=allocatable) for name in names]
         nodes.create_nodes(self.api, wanted)
         nodes.wait_usable(self.api, names, timeout)

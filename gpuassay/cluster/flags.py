@@ -50,7 +50,13 @@ def etcd(program: Path, data: Path, client_port: int, peer_port: int) -> list[st
 
 
 def apiserver(
-    program: Path, pki: Pki, port: int, etcd_port: int, work: Path, options: Options, audit_policy: Path,
+    program: Path,
+    pki: Pki,
+    port: int,
+    etcd_port: int,
+    work: Path,
+    options: Options,
+    audit_policy: Path,
     audit_log: Path,
 ) -> list[str | Path]:
     """The API server on loopback."""

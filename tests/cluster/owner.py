@@ -1,6 +1,6 @@
 """A process that owns a cluster, for the tests that kill it: says when it begins, when it is up, and waits.
 
-    python -m tests.cluster.owner FOLDER store|all
+python -m tests.cluster.owner FOLDER store|all
 """
 
 from __future__ import annotations

@@ -73,8 +73,9 @@ def test_a_component_that_dies_is_noticed_with_its_last_lines(tmp_path: Path, pr
 
 
 def test_an_apiserver_that_dies_while_it_starts_is_told_in_its_own_words(tmp_path: Path, programs: None) -> None:
-    with pytest.raises(ClusterError, match=r"(?s)kube-apiserver died .exit code 1.*Nonsense"), embedded(
-        directory=tmp_path, feature_gates={"Nonsense": True}
+    with (
+        pytest.raises(ClusterError, match=r"(?s)kube-apiserver died .exit code 1.*Nonsense"),
+        embedded(directory=tmp_path, feature_gates={"Nonsense": True}),
     ):
         pass
 

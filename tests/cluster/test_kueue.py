@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from gpuassay import labels
 from gpuassay.cluster import base
 from gpuassay.cluster.errors import ApiRefused, ClusterError
+from gpuassay.cluster.existing import existing
 from gpuassay.cluster.leaks import leftovers, sweep
-from gpuassay.components.kueue import PROFILES, Kueue, Profile, profile
+from gpuassay.components.kueue import PROFILES, Kueue, Profile, install, profile
 from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.wait import wait
 from gpuassay.workloads import core
@@ -94,6 +96,30 @@ def test_kueue_is_part_of_the_cluster(queueing: Kueue) -> None:
     rows = queueing.metrics()
     versions = [row["labels"]["git_version"] for row in rows if row["name"] == "kueue_build_info"]
     assert len(versions) == 1
+
+
+def test_somebody_else_finds_kueue_on_the_cluster(queueing: Kueue, tmp_path: Path) -> None:
+    with existing(directory=tmp_path, kubeconfig=queueing.cluster.kubeconfig) as seen:
+        assert seen.has(base.KUEUE)
+        assert not seen.has(base.COMPONENT_LOGS)
+        assert [part.name for part in seen.components] == ["kueue"]
+        with pytest.raises(ClusterError, match="needs a control plane on this machine"), install(seen):
+            pass
+
+
+def test_jobsets_and_leader_worker_sets_are_queued_and_admitted(queueing: Kueue, queue: str) -> None:
+    api = queueing.cluster.api
+    job_set = api.create(marked(core.job_set("js", queue, "lq", {"a": {"gpus": 1}, "b": {"gpus": 1}})))
+    assert job_set["spec"]["suspend"] is True
+
+    def look() -> bool:
+        return (api.get("JobSet", "js", queue) or {})["spec"]["suspend"]
+
+    wait(look, lambda suspended: not suspended, what="the JobSet to be let go", timeout=30)
+    wanted = marked(core.leader_worker_set("lws", queue, "lq", gpus=1))
+    wanted["spec"]["rolloutStrategy"] = {"type": "RollingUpdate"}  # set by LeaderWorkerSet's own webhook elsewhere
+    group = api.create(wanted)
+    assert dig(group, "metadata", "labels", labels.QUEUE_NAME) == "lq"
 
 
 def test_a_kill_is_survived_and_ordered_deaths_are_no_deaths(queueing: Kueue, queue: str) -> None:

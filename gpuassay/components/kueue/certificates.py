@@ -80,9 +80,11 @@ def make_webhook_certificates(service: str, namespace: str) -> WebhookCertificat
     """An authority and a server certificate for `service.namespace.svc`."""
     authority_key, server_key = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
     host = f"{service}.{namespace}.svc"
-    return WebhookCertificates({
-        "ca.crt": _certificate(AUTHORITY, AUTHORITY, authority_key.public_key(), authority_key, authority=True),
-        "ca.key": _pem(authority_key),
-        "tls.crt": _certificate(host, AUTHORITY, server_key.public_key(), authority_key, authority=False),
-        "tls.key": _pem(server_key),
-    })
+    return WebhookCertificates(
+        {
+            "ca.crt": _certificate(AUTHORITY, AUTHORITY, authority_key.public_key(), authority_key, authority=True),
+            "ca.key": _pem(authority_key),
+            "tls.crt": _certificate(host, AUTHORITY, server_key.public_key(), authority_key, authority=False),
+            "tls.key": _pem(server_key),
+        }
+    )

@@ -113,5 +113,3 @@ def _wait_served(cluster: Cluster, crd: Manifest) -> None:
         return True
 
     wait(served, bool, what=f"the API server to serve {crd['metadata']['name']}", timeout=60, delay=0.05)
-
-

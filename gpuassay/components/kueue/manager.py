@@ -37,7 +37,11 @@ class Kueue:
     """
 
     def __init__(
-        self, cluster: Cluster, program: Path, version: str, certificates: WebhookCertificates,
+        self,
+        cluster: Cluster,
+        program: Path,
+        version: str,
+        certificates: WebhookCertificates,
         prepare: Callable[[int | None, Collection[str]], None],
     ) -> None:
         """Used by `install`.
