@@ -69,6 +69,23 @@ def evictions(recording: Recording) -> dict[str, list[str]]:
     return found
 
 
+def flavor_of(recording: Recording, name: str, resource: str = GPU) -> str | None:
+    """The flavor that the first pod set of a Workload holds `resource` in at the end, or None where it has none."""
+    line = recording.timelines("Workload").get(name)
+    if line is None or not is_true(line.final, "QuotaReserved"):
+        return None
+    found = dig(line.final, "status", "admission", "podSetAssignments", 0, "flavors", resource)
+    return None if found is None else str(found)
+
+
+def usage_at_end(recording: Recording, name: str) -> dict[str, Fraction]:
+    """What a Workload is charged with at the end, by resource; empty where it holds no quota or does not exist."""
+    line = recording.timelines("Workload").get(name)
+    if line is None:
+        return {}
+    return {resource: amount for (_, _, resource), amount in usage_of(line.final).items()}
+
+
 def requested(workload: Manifest, resource: str) -> Fraction:
     """What all pods of a Workload ask for together, by requests or, where absent, by limits."""
     total = Fraction(0)

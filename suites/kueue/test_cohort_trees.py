@@ -96,7 +96,7 @@ def test_a_tree_keeps_its_quotas_and_wastes_none(hierarchy: Recording) -> None:
 
 @scenario()
 def cycle(lab: Lab) -> None:
-    """Two cohorts are each other's parents; a queue of them has work, and so has a queue elsewhere; then it is mended."""
+    """Two cohorts are each other's parents; a queue of them has work, and so has one elsewhere; then it is mended."""
     lab.note(expected_errors=["cohort has a cycle"])
     ring, other = lab.unique("ring"), lab.unique("other")
     lab.create(kueue.cohort(ring, parent=other))

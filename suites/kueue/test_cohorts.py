@@ -216,7 +216,7 @@ def test_an_owner_reclaims_from_any_priority(reclaiming: Recording) -> None:
     red_when="reclaiming with LowerPriority takes from an equal or higher priority", mutant="preemption-everywhere",
 )  # fmt: skip
 def test_an_owner_reclaims_from_lower_priorities_only(reclaiming: Recording) -> None:
-    """With reclaimWithinCohort LowerPriority, only borrowers of lower priority make room; others keep what they have."""
+    """With reclaimWithinCohort LowerPriority, only borrowers of lower priority make room, nobody else."""
     assert victims(reclaiming, "lower") == {"lower-low": ["InCohortReclamation"]}, reclaiming.timeline_text()
     assert holding(reclaiming, "lower-borrower") == ["lower-high"], reclaiming.timeline_text()
     assert holding(reclaiming, "lower-owner") == ["lower-owned"], reclaiming.timeline_text()

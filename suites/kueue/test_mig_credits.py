@@ -1,0 +1,231 @@
+"""MIG profiles counted as credits: compute slices and memory, so that all profiles draw on one quota."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gpuassay.behaviour import behaviour
+from gpuassay.components.kueue.profiles import GPC, GPU_MEMORY, MIG_CREDITS
+from gpuassay.judge.cohorts import holding, pending, usage_at_end
+from gpuassay.judge.mig import most_placeable
+from gpuassay.manifest import Manifest, condition, dig, name_of
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import byhand
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab, Queue
+from gpuassay.verdict import INFO, MUST
+from gpuassay.workloads import kueue
+
+SPEC = "https://kueue.sigs.k8s.io/docs/tasks/manage/administer_cluster_quotas/#transform-resources-for-quota-management"
+EXCLUDE = "https://kueue.sigs.k8s.io/docs/tasks/manage/administer_cluster_quotas/#exclude-arbitrary-resources-in-the-quota-management"
+RETAINED, CREDITS, IGNORED, EXCLUDED = (
+    f"example.com/{one}" for one in ("retained", "credits", "ignored", "excluded-x")
+)
+PREFIXES = {"nvidia": "nvidia.com/mig-", "das": "mig.das.com/mig-"}
+
+
+def credit_queue(lab: Lab, base: str, quotas: Mapping[str, int]) -> Queue:
+    """A queue whose quota is in credits of a flavor that stands for no nodes."""
+    flavor = lab.flavor(f"{base}-any")
+    group = kueue.resource_group({flavor: [kueue.quota(resource, amount) for resource, amount in quotas.items()]})
+    name = lab.cluster_queue(base, [group])
+    lab.local_queue(base, name)
+    return Queue(name=name, local=base, flavor=flavor)
+
+
+def asks(lab: Lab, name: str, queue: Queue, count: int = 1, **requests: int) -> str:
+    """Create a Workload of `count` pods that ask for these resources."""
+    pods = kueue.pod_set(count=count, requests=requests)
+    lab.create(kueue.workload(name, lab.namespace, queue.local, [pods]))
+    return name
+
+
+def plain(profile: str) -> str:
+    """A profile's name as part of an object's name."""
+    return profile.replace(".", "-")
+
+
+@scenario("transformations")
+def charges(lab: Lab) -> None:
+    """Two pods of each profile under both names, and resources that are kept, ignored or excluded."""
+    ample = credit_queue(lab, "ample", {GPC: 1000, GPU_MEMORY: 10_000})
+    names = [
+        asks(lab, f"{maker}-{plain(profile)}", ample, count=2, **{prefix + profile: 1})
+        for maker, prefix in PREFIXES.items()
+        for profile in MIG_CREDITS
+    ]
+    names.append(asks(lab, "mixed", ample, **{"nvidia.com/mig-1g.5gb": 2, "nvidia.com/mig-3g.20gb": 1}))
+    kept = credit_queue(lab, "kept", {GPC: 10, GPU_MEMORY: 100, RETAINED: 10, CREDITS: 100})
+    names.append(asks(lab, "retained", kept, **{RETAINED: 3}))
+    names.append(asks(lab, "left-out", kept, **{"nvidia.com/mig-1g.5gb": 1, IGNORED: 5, EXCLUDED: 7}))
+    lab.observe(lambda: lab.decided(*names), "all decided")
+
+
+def usage(recording: Recording, name: str) -> dict[str, int]:
+    """What a Workload is charged with."""
+    return {resource: int(amount) for resource, amount in usage_at_end(recording, name).items()}
+
+
+@behaviour(
+    "kueue.mig-credits.exact-charge", level=MUST, spec=SPEC,
+    red_when="a MIG profile is charged with other credits than its slices and memory", mutant="mig-profiles-confused",
+)  # fmt: skip
+def test_every_profile_is_charged_exactly(charges: Recording) -> None:
+    """Two pods of each MIG profile are charged with exactly twice its compute slices and memory, and nothing else."""
+    for profile, (slices, memory) in MIG_CREDITS.items():
+        seen = usage(charges, f"nvidia-{plain(profile)}")
+        assert seen == {GPC: 2 * slices, GPU_MEMORY: 2 * memory}, f"{profile}: {charges.timeline_text()}"
+
+
+@behaviour(
+    "kueue.mig-credits.das-names", level=MUST, spec=SPEC,
+    red_when="a profile costs more or less under the name that DAS gives it", mutant="transformation-bypassed",
+)  # fmt: skip
+def test_a_profile_costs_the_same_under_both_names(charges: Recording) -> None:
+    """A profile under mig.das.com costs what it costs under nvidia.com: a rewriting webhook cannot dodge quota."""
+    for profile, (slices, memory) in MIG_CREDITS.items():
+        seen = usage(charges, f"das-{plain(profile)}")
+        assert seen == {GPC: 2 * slices, GPU_MEMORY: 2 * memory}, f"{profile}: {charges.timeline_text()}"
+
+
+@behaviour(
+    "kueue.mig-credits.inputs-add-up", level=MUST, spec=SPEC,
+    red_when="two inputs with the same output do not add up", mutant="mig-profiles-confused",
+)  # fmt: skip
+def test_credits_of_several_profiles_add_up(charges: Recording) -> None:
+    """A pod that asks for several profiles is charged with the sum of their credits."""
+    (small, gigabytes), (large, more) = MIG_CREDITS["1g.5gb"], MIG_CREDITS["3g.20gb"]
+    expected = {GPC: 2 * small + large, GPU_MEMORY: 2 * gigabytes + more}
+    assert usage(charges, "mixed") == expected, charges.timeline_text()
+
+
+@behaviour(
+    "kueue.mig-credits.retain-keeps-input", level=MUST, spec=SPEC,
+    red_when="strategy Retain drops the input, or does not charge the output", mutant="transformation-bypassed",
+)  # fmt: skip
+def test_retain_charges_input_and_output(charges: Recording) -> None:
+    """With strategy Retain both the resource itself and its credits are charged."""
+    assert usage(charges, "retained") == {RETAINED: 3, CREDITS: 30}, charges.timeline_text()
+
+
+@behaviour(
+    "kueue.mig-credits.left-out", level=MUST, spec=EXCLUDE,
+    red_when="a resource that is excluded, or replaced by nothing, needs quota", mutant="transformation-bypassed",
+)  # fmt: skip
+def test_excluded_resources_are_not_charged(charges: Recording) -> None:
+    """Resources of an excluded prefix, or replaced by nothing, are not charged and need no quota."""
+    assert usage(charges, "left-out") == {GPC: 1, GPU_MEMORY: 5}, charges.timeline_text()
+
+
+@scenario("transformations")
+def one_gpu(lab: Lab) -> None:
+    """The credits of one A100 (7 slices, 40 GB); two pods of 3g.20gb, then 1g.5gb and, after one left, 2g.10gb."""
+    queue = credit_queue(lab, "a100", {GPC: 7, GPU_MEMORY: 40})
+    large, small, middle = (f"nvidia.com/mig-{one}" for one in ("3g.20gb", "1g.5gb", "2g.10gb"))
+    for name, resource in (("large-0", large), ("large-1", large), ("small", small)):
+        asks(lab, name, queue, **{resource: 1})
+        lab.observe(lambda name=name: lab.decided(name), f"{name} decided")
+    lab.delete("Workload", "large-0")
+    lab.observe_admitted("small")
+    asks(lab, "middle", queue, **{middle: 1})
+    asks(lab, "large-2", queue, **{large: 1})
+    lab.observe(lambda: lab.decided("middle", "large-2"), "both decided")
+
+
+@behaviour(
+    "kueue.mig-credits.memory-binds", level=MUST, spec=SPEC,
+    red_when="a workload is admitted beyond the memory credits because compute slices are left",
+    mutant="mig-profiles-confused",
+)  # fmt: skip
+def test_every_kind_of_credit_binds(one_gpu: Recording) -> None:
+    """Two 3g.20gb fill the memory of an A100: a 1g.5gb waits although a compute slice is free, and says why."""
+    history = one_gpu.timelines("Workload")["small"]
+    refused = [one for one in history.condition_changes() if one.type == "QuotaReserved" and one.status == "False"]
+    assert refused, one_gpu.timeline_text()
+    assert GPU_MEMORY in refused[0].message and "5 more needed" in refused[0].message, refused[0].message
+
+
+@behaviour(
+    "kueue.mig-credits.credits-shared", level=MUST, spec=SPEC,
+    red_when="credits freed by one profile cannot be used by others", mutant="transformation-bypassed",
+)  # fmt: skip
+def test_freed_credits_serve_other_profiles(one_gpu: Recording) -> None:
+    """The credits that a 3g.20gb gives back serve a 1g.5gb and a 2g.10gb; for another 3g.20gb 15 GB are missing."""
+    assert holding(one_gpu, "a100") == ["large-1", "middle", "small"], one_gpu.timeline_text()
+    assert pending(one_gpu, "a100") == ["large-2"], one_gpu.timeline_text()
+
+
+@scenario("transformations")
+def untouched(lab: Lab) -> None:
+    """A Job asks for a MIG profile that no node has."""
+    queue = credit_queue(lab, "whole", {GPC: 7, GPU_MEMORY: 40})
+    lab.job("mig", queue, gpus=None, limits={"nvidia.com/mig-2g.10gb": 1})
+    lab.observe_admitted("mig")
+    lab.observe(lambda: bool(lab.objects("Pod")), "its pod")
+
+
+@behaviour(
+    "kueue.mig-credits.pods-untouched", level=MUST, spec=SPEC,
+    red_when="credits instead of devices end up in the pods", mutant="mig-name-rewritten",
+)  # fmt: skip
+def test_pods_keep_asking_for_devices(untouched: Recording) -> None:
+    """Transformations are for quota only: Job and pod keep asking for the MIG device."""
+    path = ("spec", "containers", 0, "resources", "limits")
+    pods = [one.final for one in untouched.timelines("Pod").values()]
+    assert len(pods) == 1, untouched.timeline_text()
+    assert dig(pods[0], *path) == {"nvidia.com/mig-2g.10gb": "1"}, pods[0]["spec"]
+    job = untouched.timelines("Job")["mig"].final
+    assert dig(job, "spec", "template", *path) == {"nvidia.com/mig-2g.10gb": "1"}, job["spec"]
+
+
+@scenario("transformations")
+def impossible(lab: Lab) -> None:
+    """The credits of two A100 GPUs (14 slices, 80 GB) and three pods of 4g.20gb, of which a GPU can hold one."""
+    queue = credit_queue(lab, "two-gpus", {GPC: 14, GPU_MEMORY: 80})
+    names = [asks(lab, f"wide-{index}", queue, **{"nvidia.com/mig-4g.20gb": 1}) for index in range(3)]
+    byhand.observe_pending(lab, queue, 0)
+    lab.observe(lambda: lab.decided(*names), "all decided")
+
+
+def asked_profiles(recording: Recording, names: list[str]) -> list[str]:
+    """The MIG profiles that these Workloads asked for, one per pod."""
+    found: list[str] = []
+    for asked in recording.asked:
+        if asked["kind"] == "Workload" and name_of(asked) in names:
+            requests: Manifest = asked["spec"]["podSets"][0]["template"]["spec"]["containers"][0]["resources"][
+                "requests"
+            ]
+            found += [resource.partition("mig-")[2] for resource in requests]
+    return found
+
+
+@behaviour(
+    "kueue.mig-credits.geometry-gap", level=INFO, spec="https://docs.nvidia.com/datacenter/tesla/mig-user-guide/",
+    red_when="quota in credits has learned where MIG devices can be placed (the gap is closed)",
+    mutant="transformation-bypassed",
+)  # fmt: skip
+def test_credits_admit_what_no_gpu_can_place(impossible: Recording) -> None:
+    """Quota in credits admits mixes that GPUs cannot place: three 4g.20gb on two A100 GPUs, of which two fit."""
+    admitted = holding(impossible, "two-gpus")
+    assert len(admitted) == 3, impossible.timeline_text()
+    assert most_placeable(asked_profiles(impossible, admitted), 2) == 2
+
+
+@behaviour(
+    "kueue.mig-credits.uncovered-waits", level=MUST, spec=SPEC,
+    red_when="a workload whose credits no queue covers is admitted", mutant="transformation-bypassed",
+)  # fmt: skip
+def test_a_profile_without_quota_waits(uncovered: Recording) -> None:
+    """A workload whose credits its queue does not cover is not admitted, and is told which ones."""
+    line = uncovered.timelines("Workload")["homeless"].final
+    told = str((condition(line, "QuotaReserved") or {}).get("message", ""))
+    assert pending(uncovered, "slices-only") == ["homeless"], uncovered.timeline_text()
+    assert GPU_MEMORY in told, told
+
+
+@scenario("transformations")
+def uncovered(lab: Lab) -> None:
+    """A queue has quota for compute slices but none for memory."""
+    queue = credit_queue(lab, "slices-only", {GPC: 7})
+    asks(lab, "homeless", queue, **{"nvidia.com/mig-1g.5gb": 1})
+    lab.observe(lambda: lab.decided("homeless"), "it is decided")
