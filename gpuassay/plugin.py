@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ from gpuassay.verdict import Behaviour, Inconclusive, Level, State
 RUN = pytest.StashKey[Run]()
 MEASURE = pytest.StashKey[Measure]()
 RECORDINGS = pytest.StashKey[list[Recording]]()
+
+LONGEST = 20_000
+"""Characters of a reason: thirty lines of a dead component's log fit in."""
 
 SEVERITY = {Level.MUST: "blocker", Level.SHOULD: "normal", Level.MAY: "minor", Level.INFO: "trivial"}
 
@@ -101,6 +104,10 @@ def pytest_configure(config: pytest.Config) -> None:
         _stop(" ".join(str(error).split()) or type(error).__name__)
         return
     config.stash[RUN] = run
+    if config.option.plan:
+        # nothing runs and nothing is kept: no workers, no files
+        vars(config.option).update(numprocesses=None, dist="no", tx=[])
+        return
     config.option.xmlpath = config.option.xmlpath or str(run.directory / "junit.xml")
     if hasattr(config.option, "allure_report_dir") and not config.option.allure_report_dir:
         config.option.allure_report_dir = str(run.directory / "allure-results")
@@ -195,13 +202,24 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         if behaviour is not None:
             declarations.append(_declaration(item, behaviour))
             scenarios |= {one.id: one for one in _scenarios_of(item)}
+    wanted = list(scenarios.values())
     if _is_worker(session.config):
-        run.hand_to_controller(declarations, list(scenarios.values()))
+        run.hand_to_controller(declarations, wanted)
     elif session.config.option.plan:
-        run.print_plan(declarations, list(scenarios.values()), session.items)
+        _begin(lambda: run.print_plan(declarations, wanted, session.items))
         session.items.clear()
     else:
-        run.begin(declarations, list(scenarios.values()))
+        _begin(lambda: run.begin(declarations, wanted))
+
+
+def _begin(action: Callable[[], None]) -> None:
+    """Begin; what the suites ask for and cannot be had is one line and exit code 2."""
+    try:
+        action()
+    except Exception as error:
+        if not isinstance(getattr(type(error), "exit_code", None), int):
+            raise
+        _stop(str(error))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -210,7 +228,7 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
     del ids
     run = node.config.stash.get(RUN, None)
     if run is not None:
-        run.begin_from_worker()
+        _begin(run.begin_from_worker)
 
 
 def recording_of(request: pytest.FixtureRequest, scenario: Scenario) -> Recording:
@@ -227,7 +245,7 @@ def recording_of(request: pytest.FixtureRequest, scenario: Scenario) -> Recordin
     if meta.outcome == "skip":
         pytest.skip(meta.error)
     if meta.outcome != "ok":
-        raise ScenarioBroke(f"scenario {scenario.id}: {meta.error}\n{recording.timeline_text()}"[:6000])
+        raise ScenarioBroke(f"scenario {scenario.id}: {meta.error[:LONGEST]}\n{recording.timeline_text()[:4000]}")
     lacking = [need for marker in item.iter_markers("needs") for need in marker.args if need not in run.capabilities()]
     if lacking:
         pytest.skip(f"the cluster lacks: {', '.join(sorted(lacking))}")
@@ -287,7 +305,7 @@ def pytest_runtest_makereport(
         )
         state = State.FAIL if is_finding else State.ERROR
         message = str(report.longrepr) if error is None else f"{type(error).__name__}: {error}"
-        found |= {"state": state.value, "reason": message.removeprefix("AssertionError: ")[:8000]}
+        found |= {"state": state.value, "reason": message.removeprefix("AssertionError: ")[:LONGEST]}
     if defect is not None:
         found["link"] = defect.args[0]
     measure_found = item.stash.get(MEASURE, None)

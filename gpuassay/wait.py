@@ -1,7 +1,7 @@
 """The one wait: look at a snapshot until it is ready, until it can no longer become ready, or until time is up.
 
 Everything in the suite that waits goes through `wait`, so that every wait has a deadline, can fail fast with a
-sentence, and shows what it last saw.
+sentence, and shows what it last saw. It also means that one switch, `halt`, ends whatever is being waited for.
 """
 
 from __future__ import annotations
@@ -14,8 +14,20 @@ from tenacity import RetryCallState, Retrying, retry_if_result
 
 T = TypeVar("T")
 
+_halted: list[str] = []
+
 SHOWN = 600
 """Characters of the last snapshot that a message shows; the full one is in `.last`."""
+
+
+def halt(why: str) -> None:
+    """End every wait of this process, and each that is begun before `resume`, with a `WaitError` that says `why`."""
+    _halted[:] = [why]
+
+
+def resume() -> None:
+    """Let waits wait again."""
+    _halted.clear()
 
 
 class WaitError(Exception):
@@ -63,6 +75,8 @@ class _Attempt(Generic[T]):
         self.seen: list[T] = []
 
     def __call__(self) -> bool:
+        for why in _halted:
+            raise WaitError(self._what, why, self.seen[0] if self.seen else None)
         now = self._snapshot()
         self.seen[:] = [now]
         sentence = self._error(now) if self._error else None

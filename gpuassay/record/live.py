@@ -21,6 +21,8 @@ from gpuassay.wait import wait
 
 SCENARIO_LABEL = "gpuassay.io/scenario"
 """Label that gives a cluster-scoped object to a scenario; its value is the scenario's token."""
+TAIL = 30
+"""Lines of the recorder's log shown when it dies."""
 POLL_SECONDS = 0.25
 """Longest time between two looks of a wait, for conditions that no event announces."""
 
@@ -28,12 +30,17 @@ POLL_SECONDS = 0.25
 class LiveView:
     """Latest objects and per-scenario event lines; safe for many threads."""
 
-    def __init__(self, spool_dir: Path, wakeups: IO[bytes]) -> None:
-        """Tail the spools in `spool_dir` whenever `wakeups` brings something; its end means the recorder is gone."""
+    def __init__(self, spool_dir: Path, wakeups: IO[bytes], exit_code: Callable[[], int | None] = lambda: None) -> None:
+        """Tail the spools in `spool_dir` whenever `wakeups` brings something; its end means the recorder is gone.
+
+        `exit_code` tells how it ended, for the message.
+        """
+        self._exit_code = exit_code
         self._folder, self._wakeups = spool_dir, wakeups
         self._changed = threading.Condition()
         self._seq = 0
         self._dead = ""
+        self._aborted = ""
         self._closing = False
         self._tails: dict[Path, tuple[int, bytes]] = {}
         self._latest: dict[str, dict[str, dict[str, Manifest]]] = defaultdict(lambda: defaultdict(dict))
@@ -69,8 +76,11 @@ class LiveView:
 
     def _last_words(self) -> str:
         log = self._folder / "recorder.log"
-        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-        return lines[-1] if lines else "no message"
+        lines = log.read_text(errors="replace").splitlines()[-TAIL:] if log.exists() else []
+        code = self._exit_code()
+        if not lines:
+            lines = ["no message" if code is None or code >= 0 else f"killed by signal {-code}"]
+        return "\n".join(lines)
 
     def _tail(self) -> None:
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
@@ -211,6 +221,8 @@ class LiveView:
         with self._changed:
             if self._closing:
                 raise RecorderError("the live view is closed")
+            if self._aborted:
+                raise RecorderError(self._aborted)
             if self._dead:
                 raise RecorderError(f"the recorder died: {self._dead}")
 
@@ -221,7 +233,7 @@ class LiveView:
         """
         with self._changed:
             start = self._seq if since is None else since
-            self._changed.wait_for(lambda: self._seq != start or self._dead, timeout)
+            self._changed.wait_for(lambda: self._seq != start or self._dead or self._aborted, timeout)
             return self._seq
 
     def wait(
@@ -258,10 +270,10 @@ class LiveView:
             pause=lambda seconds: self.changed(seconds, mark),
         )
 
-    def abort(self) -> None:
-        """Break off every wait under way, as if the recorder had died."""
+    def abort(self, why: str = "the run was broken off") -> None:
+        """Break off every wait under way, and each that is begun later, with a RecorderError that says `why`."""
         with self._changed:
-            self._dead = self._dead or "the run was broken off"
+            self._aborted = self._aborted or why
             self._changed.notify_all()
 
     def close(self) -> None:

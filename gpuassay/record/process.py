@@ -77,6 +77,13 @@ def start_recorder(
     return RecorderProcess(spool, process)
 
 
+def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
+    """How a recorder ended whose output has ended: it has closed it an instant before it is gone."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return process.wait(STOP_SECONDS)
+    return None
+
+
 @contextlib.contextmanager
 def live_recorder(
     kubeconfig: Path | str,
@@ -89,7 +96,7 @@ def live_recorder(
     """A live view on a cluster, backed by its own recorder process; both end with the block."""
     recorder = start_recorder(kubeconfig, spool, resources=resources, context=context, label_selector=label_selector)
     assert recorder.process.stdout is not None
-    view = LiveView(recorder.spool, recorder.process.stdout)
+    view = LiveView(recorder.spool, recorder.process.stdout, lambda: _exit_code(recorder.process))
     try:
         yield view
     finally:

@@ -6,6 +6,7 @@ recording to appear in the run directory, so the run directory is the only thing
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import threading
@@ -19,8 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuassay import pressure
-from gpuassay.cluster.errors import ComponentDied
+from gpuassay.cluster.errors import ClusterError, ComponentDied
 from gpuassay.record.recording import RecordingMeta, write_recording
+from gpuassay.wait import WaitError, halt, resume
 
 if TYPE_CHECKING:
     from gpuassay.scenario.declare import Scenario
@@ -32,6 +34,12 @@ CONCURRENCY = 12
 QUIET = 1.3
 """Seconds without an event after which a scenario counts as at rest: longer than Kueue's 1 s status batch."""
 
+WATCH = 0.3
+"""Seconds between two looks at whether the stage still stands. It must be seen broken twice: a Kueue that lost its port
+while starting is dead for an instant, and started again."""
+
+BROKEN_OFF = "the run was broken off"
+
 
 @dataclass
 class Engine:
@@ -42,13 +50,18 @@ class Engine:
         run_dir: where `recordings/` grows.
         say: prints a progress line.
         full: long versions of measurements.
+        problem: why the stage could not be opened or taken down in order, "" when it could.
     """
 
     open_stage: Callable[[], AbstractContextManager[Stage]]
     run_dir: Path
     say: Callable[[str], None] = lambda _: None
     full: bool = False
+    problem: str = ""
     _stop: threading.Event = field(default_factory=threading.Event)
+    _acted: threading.Event = field(default_factory=threading.Event)
+    _collapsed: threading.Event = field(default_factory=threading.Event)
+    _aborted: bool = False
     _thread: threading.Thread | None = None
     _stage: Stage | None = None
     _left: set[str] = field(default_factory=set[str])
@@ -64,11 +77,14 @@ class Engine:
     def stop(self, *, abort: bool = False) -> None:
         """Take the stage down and return; `abort` also ends the scenarios under way."""
         self._stop.set()
-        stage = self._stage
-        if abort and stage is not None:
-            stage.abort()
+        if abort and self._thread is not None:
+            self._aborted = True
+            halt(BROKEN_OFF)  # also what opens the stage
+            if self._stage is not None:
+                self._stage.abort(BROKEN_OFF)
         if self._thread is not None:
             self._thread.join()
+        resume()
 
     def _status(self, state: str, reason: str = "") -> None:
         write_status(self.run_dir, state, reason)
@@ -77,13 +93,32 @@ class Engine:
         try:
             with self.open_stage() as stage:
                 self._stage = stage
-                for profile in dict.fromkeys(scenario.profile for scenario in scenarios):
-                    self._act_profile(stage, profile, [one for one in scenarios if one.profile == profile])
+                threading.Thread(target=self._watch, args=(stage,), name="gpuassay-watch", daemon=True).start()
+                try:
+                    for profile in dict.fromkeys(scenario.profile for scenario in scenarios):
+                        self._act_profile(stage, profile, [one for one in scenarios if one.profile == profile])
+                finally:
+                    self._acted.set()
                 self._status("done")
                 stage.at_rest()
         except Exception as error:
-            (self.run_dir / "engine-error.txt").write_text(traceback.format_exc())
-            self._status("failed", f"{type(error).__name__}: {error}")
+            if self._aborted:
+                self._status("failed", BROKEN_OFF)
+            elif not self._collapsed.is_set():  # what collapsed cannot be taken down in order, and need not be
+                self.problem = f"{type(error).__name__}: {error}"
+                (self.run_dir / "engine-error.txt").write_text(traceback.format_exc())
+                self._status("failed", self.problem)
+
+    def _watch(self, stage: Stage) -> None:
+        """End everything under way as soon as a component or the recorder is dead: nothing more can come of it."""
+        before = None
+        while not self._acted.wait(WATCH):
+            why = stage.broken()
+            if why is not None and why == before:
+                stage.abort(why)
+                self._collapsed.set()
+                return
+            before = why
 
     def _act_profile(self, stage: Stage, profile: str, scenarios: list[Scenario]) -> None:
         if self._stop.is_set():
@@ -91,16 +126,22 @@ class Engine:
         able = [one for one in scenarios if not self._skip(stage, one)]
         if not able:
             return
-        problem = stage.set_profile(profile)
+        outcome = "skip"
+        try:
+            problem = None if self._collapsed.is_set() else stage.set_profile(profile)
+        except (ClusterError, WaitError) as error:
+            outcome, problem = "error", f"profile {profile}: {self._reason(stage, error)}"
         if problem:
             for one in able:
-                self._write_outcome(stage, one, "skip", problem)
+                self._write_outcome(stage, one, outcome, problem)
             return
         together = [one for one in able if not one.alone]
         with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="scenario") as pool:
             # the longest first: the profile takes as long as its longest scenario, not as the last one started
-            for one in sorted(together, key=lambda one: -one.timeout):
-                pool.submit(self._act, stage, one)
+            ordered = sorted(together, key=lambda one: -one.timeout)
+            acting = [pool.submit(self._act, stage, one) for one in ordered]
+        for one in acting:
+            one.result()  # a recording that could not be written is a broken run
         for one in able:
             if one.alone:
                 self._act(stage, one)
@@ -125,6 +166,9 @@ class Engine:
     def _act(self, stage: Stage, scenario: Scenario) -> None:
         if self._stop.is_set():
             return
+        if self._collapsed.is_set():
+            self._write_outcome(stage, scenario, "error", stage.broken() or "")
+            return
         token = f"{scenario.short}-x{secrets.token_hex(3)}"
         lab = stage.lab(token, full=self.full, progress=lambda text: self.say(f"{scenario.id}: {text}"))
         lab.place = self.run_dir / "recordings" / scenario.id
@@ -135,14 +179,12 @@ class Engine:
             stage.prepare(lab)
             scenario.function(lab)
             stage.settle(lab, QUIET)
-        except ComponentDied as died:
-            outcome, reason = "error", str(died)
         except Exception as error:
-            outcome, reason = "error", f"{type(error).__name__}: {error}"
+            outcome, reason = "error", self._reason(stage, error)
             self._keep_traceback(scenario)
-        died_now = stage.component_died()
-        if outcome == "error" and died_now is not None:
-            reason = f"{died_now}; then {reason}"
+        if outcome == "ok" and (broken := stage.broken()):
+            # what was observed last may be the death and not the behaviour
+            outcome, reason = "error", broken
         ended = time.time_ns()
         meta = RecordingMeta(
             scenario=scenario.id,
@@ -168,7 +210,18 @@ class Engine:
             log=log,
         )
         self._done(scenario, outcome)
-        stage.clear(lab)
+        with contextlib.suppress(*([ClusterError] if stage.broken() else [])):
+            stage.clear(lab)
+
+    def _reason(self, stage: Stage, error: Exception) -> str:
+        """Why a scenario broke: what died, if something died, else what was raised."""
+        if not isinstance(error, WaitError):
+            self._collapsed.wait(3 * WATCH)  # a refused request may be the first sign of a death
+        broken = stage.broken()
+        said = str(error) if isinstance(error, ComponentDied) else f"{type(error).__name__}: {error}"
+        if broken is None:
+            return said
+        return broken if broken in said else f"{broken}\nthen {said}"
 
     def _keep_traceback(self, scenario: Scenario) -> None:
         logs = self.run_dir / "logs"

@@ -10,24 +10,26 @@ from pathlib import Path
 
 from gpuassay.cluster import base, leaks
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.cluster.existing import connect, existing
+from gpuassay.cluster.existing import existing
 from gpuassay.record import rundir
 from gpuassay.record.process import live_recorder
 from gpuassay.scenario import mutants
 from gpuassay.scenario.stage import Host, Stage
+from gpuassay.wait import resume
 
 
 def existing_stage(option: argparse.Namespace) -> Callable[[Host], AbstractContextManager[Stage]]:
     """How to open the stage on the cluster that the command line names; tries the connection at once.
 
     Raises:
-        ClusterError: no kubeconfig given, or the cluster cannot be used; one line says why.
+        ClusterError: no kubeconfig given, the cluster cannot be used, or has no Kueue; one line says why.
     """
     if not option.gpuassay_kubeconfig:
         raise ClusterError("--cluster existing needs --gpuassay-kubeconfig FILE")
     kubeconfig = Path(option.gpuassay_kubeconfig).expanduser()
-    api, _ = connect(kubeconfig, option.gpuassay_context)
-    api.close()
+    with existing(directory=Path(), kubeconfig=kubeconfig, context=option.gpuassay_context) as tried:
+        if base.KUEUE not in tried.capabilities:
+            raise ClusterError(f"Kueue is not installed on {tried.name}: install it, then run again")
 
     @contextmanager
     def stage(run: Host) -> Generator[Stage]:
@@ -43,8 +45,6 @@ def existing_stage(option: argparse.Namespace) -> Callable[[Host], AbstractConte
                     allow_mutation=option.allow_cluster_mutation,
                 )
             )
-            if base.KUEUE not in cluster.capabilities:
-                raise ClusterError(f"Kueue is not installed on {cluster.name}: install it, then run again")
             view = stack.enter_context(
                 live_recorder(cluster.kubeconfig, folder / "spool", context=option.gpuassay_context)
             )
@@ -79,6 +79,7 @@ def existing_stage(option: argparse.Namespace) -> Callable[[Host], AbstractConte
 def _clean(cluster: base.Cluster, run: Host) -> None:
     """Remove everything that carries the run's label; what stays is written to `leaks.txt` and fails the run."""
     run.say("removing everything that this run created")
+    resume()  # a run that was broken off cleans up as any other
     left = leaks.sweep(cluster.api, run.directory.name)
     if left:
         (run.directory / "leaks.txt").write_text("\n".join(left) + "\n")

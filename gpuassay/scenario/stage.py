@@ -19,6 +19,7 @@ from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.record import rundir
 from gpuassay.record.lines import LineIndex
 from gpuassay.record.process import live_recorder
+from gpuassay.record.resources import DEFAULT_RESOURCES, EXTRA_RESOURCES, RecorderError
 from gpuassay.scenario import mutants
 from gpuassay.scenario.lab import Lab
 from gpuassay.wait import WaitTimeout
@@ -33,6 +34,9 @@ NODES = 40
 
 COUNTER_LAG = 3.5
 """Seconds of quiet after which a counter that differs from a recount is wrong and not late (it is batched for 1 s)."""
+
+OWNERS = frozenset({"Deployment", "StatefulSet", "JobSet", "LeaderWorkerSet"})
+"""Kinds that would make their pods or Workloads again while those are cleared away."""
 
 REST_SECONDS = 40.0
 """How long a scenario may take to come to rest: generous, because a crowded machine only slows down, while a controller
@@ -144,12 +148,24 @@ class Stage:
         """What died on its own, if anything did."""
         return self.cluster.component_died()
 
+    def broken(self) -> str | None:
+        """Why nothing can be acted out here any more (a component or the recorder died), or None."""
+        if death := self.component_died():
+            return str(death)
+        try:
+            self.view.check()
+        except RecorderError as error:
+            return str(error)
+        return None
+
     def clear(self, lab: Lab) -> None:
         """Take a finished scenario's load off the cluster.
 
         Workloads too: the scheduler never stops trying the blocked head of a StrictFIFO queue.
         """
         self.view.forget(lab.token)
+        for owner in [one for one in lab.asked if one["kind"] in OWNERS]:
+            lab.delete(owner["kind"], owner["metadata"]["name"], namespace=owner["metadata"].get("namespace"))
         for namespace in lab.namespaces:
             for group, plural in (("apis/batch/v1", "jobs"), ("api/v1", "pods"), (f"apis/{KUEUE}", "workloads")):
                 path = f"/{group}/namespaces/{namespace}/{plural}"
@@ -158,9 +174,12 @@ class Stage:
     def at_rest(self) -> None:
         """All scenarios are done."""
 
-    def abort(self) -> None:
-        """End every wait under way: scenarios break off, the engine comes to its end."""
-        self.view.abort()
+    def abort(self, why: str) -> None:
+        """End every wait and every request under way: scenarios break off with `why`, the engine comes to its end."""
+        self.view.abort(why)
+        if self.ours:
+            # a request to an API server that lost its etcd hangs for a minute; to one that is gone it fails at once
+            self.cluster.supervisor.stop(*self.cluster.processes, grace=0)
 
 
 def opener_for(option: argparse.Namespace) -> Callable[[Host], AbstractContextManager[Stage]]:
@@ -184,7 +203,9 @@ def _embedded_stage(run: Host, assets: toolchain.Assets) -> Generator[Stage]:
         logs = run.directory / "logs"
         run.say("starting the control plane (etcd, kube-apiserver, kube-controller-manager, kube-scheduler, KWOK)")
         cluster = stack.enter_context(embedded(directory=run.directory / "cluster", assets=assets, nodes=NODES))
-        view = stack.enter_context(live_recorder(cluster.kubeconfig, run.directory / "cluster" / "spool"))
+        recorded = (*DEFAULT_RESOURCES, *EXTRA_RESOURCES)
+        spool = run.directory / "cluster" / "spool"
+        view = stack.enter_context(live_recorder(cluster.kubeconfig, spool, resources=recorded))
         run.say("installing Kueue")
         queueing = stack.enter_context(kueue.install(cluster))
         capabilities = cluster.capabilities | {"kueue-process", "scheduler-log"} | gates(queueing)

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 PATIENCE = 1800.0
 """Seconds a test waits for its scenario; each wait inside a scenario has its own, shorter deadline."""
 
+LEFT_SHOWN = 20
+"""Objects left behind that the terminal names."""
+
 
 @dataclass
 class Run:
@@ -90,19 +93,37 @@ class Run:
         self.begin(word["declarations"], [known[one] for _, one in word["scenarios"]])
 
     def begin(self, declarations: list[dict[str, Any]], scenarios: list[Scenario]) -> None:
-        """Declare what is wanted and start acting it out."""
+        """Declare what is wanted and start acting it out.
+
+        Raises:
+            ClusterError: a scenario names a Kueue profile that there is not.
+        """
         self._begun = True
+        self._check_profiles(scenarios)
         self.ledger.declare(declarations)
         if self.replay is None and scenarios and self.open_stage is not None:
             opener = self.open_stage
             self._engine = Engine(lambda: opener(self), self.directory, say=self.say, full=self.full)
             self._engine.start(scenarios)
 
+    def _check_profiles(self, scenarios: list[Scenario]) -> None:
+        if self.replay is not None:
+            return  # nothing will be configured
+        from gpuassay.cluster.errors import ClusterError
+        from gpuassay.components import kueue  # cluster clients: not for replays
+
+        for one in scenarios:
+            try:
+                kueue.profile(one.profile)
+            except ClusterError as error:
+                raise ClusterError(f"scenario {one.id}: {error}") from None
+
     def print_plan(
         self, declarations: list[dict[str, Any]], scenarios: list[Scenario], items: list[pytest.Item]
     ) -> None:
         """Say what would run, what it needs and which permissions it takes."""
         self._begun = True
+        self._check_profiles(scenarios)
         for line in plan_lines(declarations, scenarios, items):
             self.say(line)
 
@@ -159,8 +180,6 @@ class Run:
 
         rundir.describe(self.directory, ended=rundir.now())
         leaks = self.directory / "leaks.txt"
-        if leaks.exists():
-            self.say(f"left behind on the cluster: see {leaks}")
         self.ledger.write(self.directory)
         try:
             report.write(self.directory)
@@ -169,6 +188,8 @@ class Run:
         accounting = report.accounting(list(self.ledger.verdicts.values()))
         if leaks.exists():
             return "objects were left behind on the cluster"
+        if self._engine is not None and self._engine.problem:
+            return self._engine.problem
         return None if accounting.green else accounting.why
 
     def ending(self) -> list[str]:
@@ -177,7 +198,15 @@ class Run:
             return []
         from gpuassay import report
 
-        return report.terminal_ending(self.directory)
+        lines = report.terminal_ending(self.directory)
+        leaks = self.directory / "leaks.txt"
+        if leaks.exists():
+            left = leaks.read_text().splitlines()
+            more = f" and {len(left) - LEFT_SHOWN} more" if len(left) > LEFT_SHOWN else ""
+            lines.append(f"LEFT BEHIND on the cluster: {', '.join(left[:LEFT_SHOWN])}{more} (all of them: {leaks})")
+        if self._engine is not None and self._engine.problem:
+            lines.append(f"the cluster could not be used or taken down in order: {self._engine.problem}"[:2000])
+        return lines
 
 
 def open_run_of(config: pytest.Config) -> Run:
