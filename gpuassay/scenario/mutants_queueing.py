@@ -67,3 +67,17 @@ def _priority_added(obj: Manifest) -> None:
     marks = dig(obj, "metadata", "labels", default={})
     if obj["kind"] == "Job" and str(marks.get(labels.PRIORITY_CLASS, "")).startswith("missing"):
         marks.pop(labels.PRIORITY_CLASS)
+
+
+@mutant("flavors-renamed", "ClusterQueues refer to flavors that do not exist")
+def _flavors_renamed(obj: Manifest) -> None:
+    if obj["kind"] == "ResourceFlavor":
+        obj["metadata"]["name"] += "-renamed"
+
+
+@mutant("job-wrapped", "Jobs made while Kueue is down come in a wrapping that its webhooks do not look at")
+def _job_wrapped(obj: Manifest) -> None:
+    if obj["kind"] == "Job" and "while-down" in obj["metadata"]["name"]:
+        template = {"metadata": {"labels": dict(obj["metadata"]["labels"])}, "spec": obj["spec"]}
+        obj["kind"] = "CronJob"
+        obj["spec"] = {"schedule": "0 0 1 1 *", "suspend": True, "jobTemplate": template}

@@ -1,0 +1,235 @@
+"""Whether Kueue's metrics tell what happened."""
+
+from __future__ import annotations
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge.attempts import attempts_between
+from gpuassay.judge.preempting import evictions
+from gpuassay.judge.queueing import decisions, mark
+from gpuassay.labels import GPU
+from gpuassay.manifest import dig
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import byhand
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.verdict import MUST, SHOULD
+
+SPEC = "https://kueue.sigs.k8s.io/docs/reference/metrics/"
+
+
+@scenario(needs={"kueue-process"})
+def counted(lab: Lab) -> None:
+    """Three GPUs, five workloads, one preemptor that ends: three run, two wait. A StrictFIFO queue with one and two."""
+    queue = lab.queue(gpus=3, base="busy", preemption={"withinClusterQueue": "LowerPriority"})
+    strict = lab.queue(gpus=1, base="strict", strategy="StrictFIFO")
+    cohort = lab.unique("cohort")
+    lab.queue(gpus=7, base="limited", cohort=cohort, borrowing=2, lending=3)
+    lab.scrape("before")
+    byhand.workloads(lab, ["a", "b", "c"], queue)
+    byhand.workload(lab, "strict-a", strict)
+    lab.until_admitted("a", "b", "c", "strict-a")
+    byhand.workloads(lab, ["d", "e"], queue)
+    byhand.workloads(lab, ["strict-b", "strict-c"], strict)
+    byhand.observe_weighed(lab, "d", "e")
+    byhand.workload(lab, "urgent", queue, priority=10)
+    byhand.observe_evicted(lab, 1)
+    byhand.end_eviction(lab, *byhand.evicted(lab))
+    lab.observe_admitted("urgent")
+    byhand.finish(lab, "urgent")
+    lab.observe(lambda: lab.count("Admitted") == 5 and len(byhand.holding(lab)) == 4, "the GPU of urgent taken")
+    byhand.observe_pending(lab, queue, 2)
+    byhand.observe_pending(lab, strict, 2)
+    lab.observe(lambda: _gauge(lab, queue.name, "inadmissible") == 2, "two found inadmissible")
+    lab.scrape("after")
+
+
+def _gauge(lab: Lab, queue: str, status: str) -> float:
+    samples = lab.kueue.metrics()
+    mine = [one for one in samples if one["name"] == "kueue_pending_workloads"]
+    wanted = {"cluster_queue": queue, "status": status}
+    return sum(one["value"] for one in mine if wanted.items() <= one["labels"].items())
+
+
+def _queue(recording: Recording, base: str) -> str:
+    return f"{base}-{recording.token}"
+
+
+def _status(recording: Recording, base: str, field: str) -> int:
+    """The ClusterQueue's own counter, as last seen."""
+    return int(dig(recording.timelines("ClusterQueue")[_queue(recording, base)].final, "status", field, default=0))
+
+
+@behaviour(
+    "kueue.metrics.pending-gauge", level=MUST, spec=SPEC,
+    red_when="kueue_pending_workloads differs from the ClusterQueue's status or from what waits",
+    mutant="quota-doubled",
+)  # fmt: skip
+def test_the_pending_gauge_equals_the_status(counted: Recording) -> None:
+    """At rest the gauge of pending workloads, over both its states, equals what waits and the ClusterQueue's status."""
+    for base in ("busy", "strict"):
+        seen = counted.metrics("after").sum("kueue_pending_workloads", cluster_queue=_queue(counted, base))
+        told = _status(counted, base, "pendingWorkloads")
+        assert (seen, told) == (2, 2), f"{base}: expected 2 waiting, gauge says {seen:g}, status {told}"
+
+
+@behaviour(
+    "kueue.metrics.pending-split", level=SHOULD, spec=SPEC,
+    red_when="workloads that will not be tried are counted as active, or the reverse",
+    mutant="strategy-strict-to-best-effort",
+)  # fmt: skip
+def test_pending_splits_into_active_and_inadmissible(counted: Recording) -> None:
+    """What a BestEffortFIFO queue gave up for now is inadmissible; in a StrictFIFO queue all that waits is active."""
+    after = counted.metrics("after")
+    seen = {
+        base: tuple(
+            after.sum("kueue_pending_workloads", cluster_queue=_queue(counted, base), status=status)
+            for status in ("active", "inadmissible")
+        )
+        for base in ("busy", "strict")
+    }
+    expected = {"busy": (0, 2), "strict": (2, 0)}
+    assert seen == expected, f"(active, inadmissible): expected {expected}, seen {seen}"
+
+
+@behaviour(
+    "kueue.metrics.active-gauges", level=MUST, spec=SPEC,
+    red_when="the gauges of reserving and admitted workloads differ from the ClusterQueue's status",
+    mutant="quota-doubled",
+)  # fmt: skip
+def test_the_gauges_of_running_workloads_equal_the_status(counted: Recording) -> None:
+    """At rest the gauges of reserving and admitted workloads equal what holds quota and the ClusterQueue's status."""
+    for base, expected in (("busy", 3), ("strict", 1)):
+        for gauge, field in (
+            ("kueue_reserving_active_workloads", "reservingWorkloads"),
+            ("kueue_admitted_active_workloads", "admittedWorkloads"),
+        ):
+            seen = counted.metrics("after").sum(gauge, cluster_queue=_queue(counted, base))
+            told = _status(counted, base, field)
+            assert (seen, told) == (expected, expected), f"{base} {gauge}: expected {expected}, seen {seen:g}, {told}"
+
+
+@behaviour(
+    "kueue.metrics.admitted-total", level=MUST, spec=SPEC,
+    red_when="admissions are counted double or not at all", mutant="preemption-off",
+)  # fmt: skip
+def test_the_counters_of_admissions_equal_the_decisions(counted: Recording) -> None:
+    """The counters of reservations and admissions grow by one with each decision of the scheduler."""
+    taken = len([name for name in decisions(counted) if not name.startswith("strict")])
+    for counter in ("kueue_quota_reserved_workloads_total", "kueue_admitted_workloads_total"):
+        seen = counted.metric_delta(counter, cluster_queue=_queue(counted, "busy"))
+        assert seen == taken == 5, f"{counter}: expected 5, decisions {taken}, counter {seen:g}"
+
+
+@behaviour(
+    "kueue.metrics.evicted-total", level=MUST, spec=SPEC,
+    red_when="an eviction is counted double, not at all, or for another reason", mutant="preemption-off",
+)  # fmt: skip
+def test_the_counter_of_evictions_equals_the_evictions(counted: Recording) -> None:
+    """The counter of evicted workloads grows by the evictions of the queue, under their reason."""
+    seen_events = [one.reason for one in evictions(counted)]
+    queue = _queue(counted, "busy")
+    seen = counted.metric_delta("kueue_evicted_workloads_total", cluster_queue=queue, reason="Preempted")
+    every = counted.metric_delta("kueue_evicted_workloads_total", cluster_queue=queue)
+    assert seen_events == ["Preempted"], f"expected one preemption, seen {seen_events}\n{counted.timeline_text()}"
+    assert (seen, every) == (1, 1), f"expected 1 for Preempted and 1 in all, seen {seen:g} and {every:g}"
+
+
+@behaviour(
+    "kueue.metrics.preempted-total", level=MUST, spec=SPEC,
+    red_when="the counter of preemptions differs from the number of victims", mutant="preemption-off",
+)  # fmt: skip
+def test_the_counter_of_preemptions_equals_the_victims(counted: Recording) -> None:
+    """The counter of preempted workloads grows by one per victim, under the preempting queue and the reason."""
+    seen = counted.metric_delta(
+        "kueue_preempted_workloads_total",
+        preempting_cluster_queue=_queue(counted, "busy"), reason="InClusterQueue",
+    )  # fmt: skip
+    assert seen == len(evictions(counted)) == 1, f"expected 1 victim, seen {len(evictions(counted))}, counter {seen:g}"
+
+
+@behaviour(
+    "kueue.metrics.finished-total", level=SHOULD, spec=SPEC,
+    red_when="a finished workload is not counted", mutant="preemption-off",
+)  # fmt: skip
+def test_the_counter_of_finished_workloads(counted: Recording) -> None:
+    """The counter of finished workloads grows by one when a workload that ran in the queue finishes."""
+    seen = counted.metric_delta("kueue_finished_workloads_total", cluster_queue=_queue(counted, "busy"))
+    ran = "urgent" in decisions(counted)
+    assert ran and seen == 1, f"expected urgent admitted and finished, admitted {ran}, counter {seen:g}"
+
+
+@behaviour(
+    "kueue.metrics.quota-gauges", level=MUST, spec=SPEC,
+    red_when="the quota gauges differ from the ClusterQueue's spec", mutant="quota-doubled",
+)  # fmt: skip
+def test_the_quota_gauges_equal_the_spec(counted: Recording) -> None:
+    """The gauges of nominal quota, borrowing and lending limit equal what the ClusterQueue asks for."""
+    after = counted.metrics("after")
+    expected = {
+        ("kueue_cluster_queue_nominal_quota", "busy"): 3,
+        ("kueue_cluster_queue_nominal_quota", "strict"): 1,
+        ("kueue_cluster_queue_nominal_quota", "limited"): 7,
+        ("kueue_cluster_queue_borrowing_limit", "limited"): 2,
+        ("kueue_cluster_queue_lending_limit", "limited"): 3,
+    }
+    seen = {
+        (name, base): after.sum(name, cluster_queue=_queue(counted, base), resource=GPU) for name, base in expected
+    }
+    assert seen == expected, f"expected {expected}, seen {seen}"
+
+
+@behaviour(
+    "kueue.metrics.usage-gauges", level=MUST, spec=SPEC,
+    red_when="the gauges of reserved and used resources differ from what is held", mutant="requests-halved",
+)  # fmt: skip
+def test_the_usage_gauges_equal_what_is_held(counted: Recording) -> None:
+    """At rest the gauges of reserved and used GPUs equal the GPUs of the workloads that hold quota."""
+    after = counted.metrics("after")
+    for name in ("kueue_cluster_queue_resource_reservation", "kueue_cluster_queue_resource_usage"):
+        seen = {b: after.sum(name, cluster_queue=_queue(counted, b), resource=GPU) for b in ("busy", "strict")}
+        assert seen == {"busy": 3, "strict": 1}, f"{name}: expected busy 3, strict 1, seen {seen}"
+
+
+@behaviour(
+    "kueue.metrics.queue-status", level=SHOULD, spec=SPEC,
+    red_when="the status gauge of a queue is not one-hot, or tells another status", mutant="flavors-renamed",
+)  # fmt: skip
+def test_the_status_gauge_says_active(counted: Recording) -> None:
+    """Of the status gauge's series of an active ClusterQueue, active is 1 and all others are 0."""
+    for base in ("busy", "strict", "limited"):
+        rows = counted.metrics("after").select("kueue_cluster_queue_status", cluster_queue=_queue(counted, base))
+        seen = {row["labels"]["status"]: row["value"] for row in rows}
+        assert seen == {"active": 1, "pending": 0, "terminating": 0}, f"{base}: expected active alone, seen {seen}"
+
+
+@scenario(alone=True, needs={"kueue-process", "scheduler-log"})
+def attempts(lab: Lab) -> None:
+    """With the cluster to itself: four workloads, one after the other, before two GPUs; then one of them ends."""
+    queue = lab.queue(gpus=2)
+    lab.mark("before")
+    lab.scrape("before")
+    for name in ("a", "b"):
+        byhand.workload(lab, name, queue)
+        lab.observe(lambda name=name: lab.has("Admitted", name), f"{name} admitted")
+    for name in ("c", "d"):
+        byhand.workload(lab, name, queue)
+        byhand.observe_weighed(lab, name, timeout=4)
+    byhand.finish(lab, "a")
+    lab.observe(lambda: lab.count("Admitted") == 3, "three admitted")
+    byhand.observe_pending(lab, queue, 1)
+    lab.observe(lambda: _gauge(lab, queue.name, "inadmissible") == 1, "one found inadmissible")
+    lab.scrape("after")
+    lab.mark("after")
+
+
+@behaviour(
+    "kueue.metrics.admission-attempts", level=MUST, spec=SPEC,
+    red_when="attempts are not counted, or under the wrong result", mutant="quota-doubled",
+)  # fmt: skip
+def test_attempts_equal_cycles(attempts: Recording) -> None:
+    """Each scheduling cycle counts as one attempt, a success if it gave quota: counter and histogram agree on it."""
+    logged = attempts_between(attempts, mark(attempts, "before"), mark(attempts, "after"))
+    for name in ("kueue_admission_attempts_total", "kueue_admission_attempt_duration_seconds_count"):
+        seen = {result: attempts.metric_delta(name, result=result) for result in ("success", "inadmissible")}
+        assert seen == logged, f"{name}: expected as in the log {logged}, seen {seen}"
+    assert logged["success"] == 3, f"expected 3 successful cycles (2 GPUs, then 1 freed), seen {logged}"

@@ -1,0 +1,206 @@
+"""What survives the sudden end of Kueue's manager."""
+
+from __future__ import annotations
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge.preempting import evictions, victims_by_name
+from gpuassay.judge.queueing import decided_before, decisions, mark, order_findings
+from gpuassay.manifest import dig, is_true
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import byhand
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.verdict import MUST, SHOULD
+from gpuassay.workloads import core
+
+STATELESS = "https://kueue.sigs.k8s.io/docs/overview/"
+PREEMPTION = "https://kueue.sigs.k8s.io/docs/concepts/preemption/"
+WEBHOOK = "https://kueue.sigs.k8s.io/docs/concepts/workload/"
+
+
+def _restart(lab: Lab) -> None:
+    """SIGKILL, then a new start; both moments are noted."""
+    lab.mark("killed")
+    lab.kueue.kill()
+    lab.kueue.start()
+    lab.mark("ready again")
+
+
+NAMES = [f"w{i}" for i in range(8)]
+
+
+@scenario(alone=True, needs={"kueue-process", "scheduler-log"}, timeout=120)
+def killed_in_queue(lab: Lab) -> None:
+    """Eight workloads of three priorities for two GPUs; Kueue is killed after two of them have finished."""
+    queue = lab.queue(gpus=2, hold=True)
+    byhand.workloads(lab, NAMES, queue, each={name: {"priority": i % 3} for i, name in enumerate(NAMES)})
+    byhand.observe_pending(lab, queue, 8)
+    lab.release(queue)
+    lab.observe(lambda: lab.count("Admitted") == 2, "two admitted")
+    byhand.finish_all(lab)
+    lab.observe(lambda: lab.count("Admitted") == 4, "four admitted")
+    byhand.observe_pending(lab, queue, 4)
+    lab.observe(lambda: _reserving(lab, queue.name) == 2, "two counted")
+    lab.note(before=_told(lab, queue.name))
+    _restart(lab)
+    byhand.observe_pending(lab, queue, 4)
+    # marker: the new scheduler has decided on a queue of its own, so it has seen the cluster
+    marker = lab.queue(gpus=1, base="marker", flavor=queue.flavor)
+    byhand.workload(lab, "marker", marker)
+    lab.until_admitted("marker")
+    byhand.observe_weighed(lab, *(name for name in NAMES if not lab.has("QuotaReserved", name)))
+    lab.observe(lambda: _told(lab, queue.name) == lab.notes["before"], "usage as before")
+    lab.note(after=_told(lab, queue.name))
+    lab.mark("looked at")
+    for turn in (6, 8):
+        byhand.finish(lab, *(name for name in byhand.holding(lab) if name != "marker"))
+        lab.observe(lambda turn=turn: lab.count("Admitted") == turn + 1, f"{turn} admitted")
+
+
+def _reserving(lab: Lab, queue: str) -> int:
+    return int(dig(lab.get("ClusterQueue", queue), "status", "reservingWorkloads", default=0))
+
+
+def _told(lab: Lab, queue: str) -> dict[str, object]:
+    """What the ClusterQueue's status tells of its load."""
+    status = dig(lab.get("ClusterQueue", queue), "status", default={})
+    fields = ("pendingWorkloads", "reservingWorkloads", "admittedWorkloads", "flavorsReservation", "flavorsUsage")
+    return {field: status.get(field) for field in fields}
+
+
+@behaviour(
+    "kueue.restart.same-order", level=MUST, spec=STATELESS,
+    red_when="a restart of Kueue changes the order of those who wait", mutant="priority-reversed",
+)  # fmt: skip
+def test_the_order_survives_a_kill(killed_in_queue: Recording) -> None:
+    """Workloads that wait while Kueue is killed and started again get quota in the order they had before."""
+    findings = order_findings(killed_in_queue, NAMES)
+    assert not findings, "\n".join([*findings, killed_in_queue.timeline_text()])
+
+
+@behaviour(
+    "kueue.restart.no-second-admission", level=MUST, spec=STATELESS,
+    red_when="a workload that ran before the restart is decided on again, or room is seen that is taken",
+    mutant="quota-doubled",
+)  # fmt: skip
+def test_nobody_is_admitted_twice(killed_in_queue: Recording) -> None:
+    """After a restart the running workloads keep their quota: none is decided on again, none is evicted, none added."""
+    before = decided_before(killed_in_queue, mark(killed_in_queue, "killed"))
+    then = [n for n in decided_before(killed_in_queue, mark(killed_in_queue, "looked at")) if n != "marker"]
+    timeline = killed_in_queue.timeline_text()
+    assert len(before) == 4, f"expected four decisions before the kill, seen {before}\n{timeline}"
+    assert then == before, f"expected no decision until something ended, seen {then[len(before):]}\n{timeline}"
+    gone = evictions(killed_in_queue)
+    assert not gone, f"expected no eviction, seen {gone}\n{timeline}"
+
+
+@behaviour(
+    "kueue.restart.same-usage", level=MUST, spec=STATELESS,
+    red_when="the new Kueue counts the load otherwise than the old one", mutant="requests-halved",
+)  # fmt: skip
+def test_usage_is_the_same_before_and_after(killed_in_queue: Recording) -> None:
+    """A ClusterQueue's status tells the same counts, reservation and usage after the restart as before."""
+    before, after = killed_in_queue.notes["before"], killed_in_queue.notes["after"]
+    assert after == before, f"expected as before {before}, seen {after}"
+    total = dig(before, "flavorsReservation", 0, "resources", 0, "total")
+    assert total == "2", f"expected 2 GPUs reserved, seen {total}"
+
+
+@scenario(alone=True, needs={"kueue-process", "scheduler-log"}, timeout=120)
+def killed_in_preemption(lab: Lab) -> None:
+    """Kueue is killed when a victim is marked as evicted and still has its pods; they end after the restart."""
+    queue = lab.queue(gpus=2, preemption={"withinClusterQueue": "LowerPriority"})
+    for name in ("older", "newer"):
+        byhand.workload(lab, name, queue)
+        lab.until_admitted(name)
+        byhand.next_second(lab)
+    byhand.workload(lab, "preemptor", queue, priority=10)
+    byhand.observe_evicted(lab, 1)
+    _restart(lab)
+    marker = lab.queue(gpus=1, base="marker", flavor=queue.flavor)
+    byhand.workload(lab, "marker", marker)
+    lab.until_admitted("marker")
+    lab.note(evicted=byhand.evicted(lab))
+    byhand.end_eviction(lab, *byhand.evicted(lab))
+    lab.observe_admitted("preemptor")
+    byhand.observe_weighed(lab, "newer")
+    byhand.observe_pending(lab, queue, 1)
+
+
+@behaviour(
+    "kueue.restart.preemption-ends-once", level=MUST, spec=PREEMPTION,
+    red_when="a preemption under way is forgotten, or begun again with another victim", mutant="preemption-off",
+)  # fmt: skip
+def test_a_preemption_under_way_ends_once(killed_in_preemption: Recording) -> None:
+    """A preemption that a restart interrupts ends with one victim, evicted once, and with the preemptor admitted."""
+    timeline = killed_in_preemption.timeline_text()
+    assert victims_by_name(killed_in_preemption) == {"newer": 1}, (
+        f"expected newer once, seen {victims_by_name(killed_in_preemption)}\n{timeline}"
+    )
+    order, expected = decisions(killed_in_preemption), ["older", "newer", "marker", "preemptor"]
+    assert order == expected, f"expected {expected}, seen {order}\n{timeline}"
+
+
+@behaviour(
+    "kueue.restart.victim-not-lost", level=MUST, spec=PREEMPTION,
+    red_when="the victim of an interrupted preemption neither runs nor waits", mutant="preemption-off",
+)  # fmt: skip
+def test_the_victim_waits_again(killed_in_preemption: Recording) -> None:
+    """The victim of a preemption that a restart interrupted waits in its queue in the end, and is counted there."""
+    final = killed_in_preemption.timelines("Workload")["newer"].final
+    queue = killed_in_preemption.timelines("ClusterQueue")[f"queue-{killed_in_preemption.token}"].final
+    pending = dig(queue, "status", "pendingWorkloads", default=0)
+    seen = (is_true(final, "Evicted"), is_true(final, "QuotaReserved"), pending)
+    assert seen == (True, False, 1), (
+        f"(evicted, has quota, pending): expected (True, False, 1), seen {seen}\n{killed_in_preemption.timeline_text()}"
+    )
+
+
+@scenario(alone=True, needs={"kueue-process"}, timeout=120)
+def down(lab: Lab) -> None:
+    """Kueue is killed; a Job and a Workload are created while it is down, and the Job again once it is back."""
+    queue = lab.queue(gpus=2)
+    lab.job("before", queue)
+    lab.until(lambda: len(lab.objects("Pod")) == 1, "a pod of before")
+    lab.mark("killed")
+    lab.kueue.kill()
+    job = core.job("while-down", lab.namespace, queue.local)
+    lab.attempt("job while down", job)
+    lab.attempt("job outside while down", core.job("outside-while-down", lab.namespace, None))
+    lab.kueue.start()
+    lab.mark("ready again")
+    lab.attempt("job again", job)
+    lab.observe_admitted("while-down")
+    byhand.observe_started(lab, "before", "while-down")
+    lab.observe(lambda: len(lab.objects("Pod")) >= 2, "pods of both")
+
+
+@behaviour(
+    "kueue.restart.down-refuses-jobs", level=MUST, spec=WEBHOOK,
+    red_when="a Job slips past Kueue while it is down", mutant="job-wrapped",
+)  # fmt: skip
+def test_while_down_jobs_are_refused_by_name(down: Recording) -> None:
+    """While Kueue is down the creation of a Job is refused, and the refusal names Kueue's webhook."""
+    attempts = down.notes["attempts"]
+    refused = attempts["job while down"]
+    assert not refused["accepted"], f"expected a refusal, seen {refused}"
+    assert refused["status"] == 500 and "failed calling webhook" in refused["message"], f"seen {refused}"
+    assert "job.kb.io" in refused["message"], f"expected Kueue's webhook by name, seen {refused['message']}"
+    outside = attempts["job outside while down"]
+    assert not outside["accepted"], f"expected Jobs without a queue to be refused too, seen {outside}"
+
+
+@behaviour(
+    "kueue.restart.back-in-service", level=SHOULD, spec=WEBHOOK,
+    red_when="Jobs are refused or left waiting after Kueue is back", mutant="queue-label-lost",
+)  # fmt: skip
+def test_after_the_restart_jobs_are_served(down: Recording) -> None:
+    """Once Kueue is ready again the same Job is accepted and admitted, and what ran before runs on."""
+    again = down.notes["attempts"]["job again"]
+    assert again["accepted"], f"expected the Job to be accepted, seen {again}"
+    timeline = down.timeline_text()
+    assert down.notes["observed"]["while-down admitted"], f"expected while-down admitted\n{timeline}"
+    before = down.timelines("Job")["before"]
+    started = before.when(lambda one: dig(one, "spec", "suspend") is False)
+    stopped = [one.at for one in before.events if dig(one.object, "spec", "suspend") and one.at > (started or 0)]
+    assert started is not None and not stopped, f"expected before to run on, stopped at {stopped}\n{timeline}"
