@@ -69,7 +69,12 @@ class LineIndex:
             self._read()
             window = self._lines[start:]
         cycles = {cycle for tokens, cycle, _ in window if cycle is not None and mark in tokens}
-        chosen = [line for tokens, cycle, line in window if everything or mark in tokens or cycle in cycles]
+        chosen = [
+            line
+            for tokens, cycle, line in window
+            # one cycle decides on the heads of all queues: what it says of another scenario's is none of ours
+            if everything or mark in tokens or (cycle in cycles and not tokens)
+        ]
         return [parsed for line in chosen if (parsed := _parse(line)) is not None]
 
 

@@ -1,0 +1,238 @@
+"""Topology-aware scheduling: where pods are put, on fake nodes of the scenario's own.
+
+Each scenario brings its own nodes, which offer their GPUs under another resource name than all other nodes, so that
+no pod of another scenario can take a place on them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge.gates import bound
+from gpuassay.judge.topology import overbooked, pods_by_node, spread
+from gpuassay.manifest import Manifest, condition, dig, is_true
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.verdict import MUST
+from gpuassay.workloads import core, kueue
+
+SPEC = "https://kueue.sigs.k8s.io/docs/concepts/topology_aware_scheduling/"
+RACK, BLOCK, HOST = "gpuassay.io/rack", "gpuassay.io/block", "kubernetes.io/hostname"
+NEEDS = {"fake-nodes", "cluster-wide-configuration", "gate:TopologyAwareScheduling"}
+ACCELERATOR = "example.com/racked-gpu"
+EACH = 4
+"""GPUs of a node."""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Nodes of a scenario, and the flavor that stands for them."""
+
+    flavor: str
+    nodes: list[str]
+
+
+def _floor(lab: Lab, racks: Mapping[str, str], per_rack: int = 2) -> Floor:
+    """Nodes in racks (rack -> block), their Topology and flavor; where each node stands is noted."""
+    mine = {"gpuassay.io/floor": lab.token[-7:]}
+
+    def fill(rack: str) -> list[str]:
+        marks = mine | {RACK: rack, BLOCK: racks[rack]}
+        return lab.cluster.add_nodes(
+            per_rack, gpus=0, labels=marks, allocatable={ACCELERATOR: str(EACH)}, prefix=lab.unique(rack)
+        )
+
+    with ThreadPoolExecutor(len(racks)) as pool:
+        filled = dict(zip(racks, pool.map(fill, racks), strict=True))
+    lab.note(
+        racks={node: rack for rack, nodes in filled.items() for node in nodes},
+        blocks={node: racks[rack] for rack, nodes in filled.items() for node in nodes},
+    )
+    floor = lab.unique("floor")
+    lab.create(kueue.topology(floor, [BLOCK, RACK, HOST]))
+    flavor = lab.flavor("racked", node_labels=mine, topology=floor)
+    return Floor(flavor, [node for nodes in filled.values() for node in nodes])
+
+
+def _queue(lab: Lab, base: str, floor: Floor, gpus: int, *, stop: str | None = None) -> str:
+    group = kueue.resource_group({floor.flavor: [kueue.quota(ACCELERATOR, gpus)]})
+    lab.local_queue(base, lab.cluster_queue(base, [group], stop=stop))
+    return base
+
+
+def _workload(lab: Lab, name: str, queue: str, pods: int, gpus: int, **wish: str | bool) -> str:
+    """A Workload of `pods` pods with `gpus` GPUs each; `wish` is its topology request."""
+    pod_set = kueue.pod_set(count=pods, requests={ACCELERATOR: gpus}, topologyRequest=wish)
+    lab.create(kueue.workload(name, lab.namespace, queue, [pod_set]))
+    return name
+
+
+def _final(recording: Recording, name: str) -> Manifest:
+    return recording.timelines("Workload")[name].final
+
+
+@scenario(needs=NEEDS)
+def floor_of_two_blocks(lab: Lab) -> None:
+    """Two blocks of two racks of two nodes with 4 GPUs are filled up, workload after workload.
+
+    `filler` takes half a node, so that whoever does not care for racks continues there.
+    """
+    floor = _floor(lab, {"a1": "a", "a2": "a", "b1": "b", "b2": "b"})
+    queue = _queue(lab, "queue", floor, gpus=1000)
+    lab.observe_admitted(_workload(lab, "filler", queue, 1, 2, unconstrained=True))
+    lab.observe_admitted(_workload(lab, "rack", queue, 4, 2, required=RACK))
+    lab.observe_admitted(_workload(lab, "close", queue, 6, 2, preferred=RACK))
+    _workload(lab, "too-large", queue, 5, 2, required=RACK)
+    lab.observe(lambda: lab.decided("too-large"), "too-large was considered")
+    lab.observe_admitted(_workload(lab, "anywhere", queue, 5, 2, unconstrained=True))
+    _workload(lab, "none-left", queue, 1, 1, unconstrained=True)
+    lab.observe(lambda: lab.decided("none-left"), "none-left was considered")
+
+
+@behaviour(
+    "kueue.tas.required-in-one-domain", level=MUST, spec=SPEC,
+    red_when="pods that must share a rack are spread over racks", mutant="topology-lost",
+)  # fmt: skip
+def test_required_topology_holds(floor_of_two_blocks: Recording) -> None:
+    """Pods that require a rack all get nodes of one rack, even where fuller nodes stand elsewhere."""
+    seen = spread(_final(floor_of_two_blocks, "rack"), floor_of_two_blocks.notes["racks"])
+    story = floor_of_two_blocks.timeline_text(["rack"])
+    assert sorted(seen.values()) == [4], f"expected 4 pods in one rack, seen {dict(seen)}\n{story}"
+
+
+@behaviour(
+    "kueue.tas.preferred-widens-one-level", level=MUST, spec=SPEC,
+    red_when="pods that prefer one rack are spread further than needed, or wait for a rack", mutant="topology-lost",
+)  # fmt: skip
+def test_preferred_topology_widens_by_one_level(floor_of_two_blocks: Recording) -> None:
+    """Pods that prefer a rack and fit into none get a block of their own choice, no more."""
+    notes, workload = floor_of_two_blocks.notes, _final(floor_of_two_blocks, "close")
+    blocks, racks = spread(workload, notes["blocks"]), spread(workload, notes["racks"])
+    story = floor_of_two_blocks.timeline_text(["close"])
+    assert sorted(blocks.values()) == [6], f"expected 6 pods in one block, seen {dict(blocks)}\n{story}"
+    assert len(racks) == 2, f"expected both racks of the block, seen {dict(racks)}\n{story}"
+
+
+@behaviour(
+    "kueue.tas.preferred-is-no-demand", level=MUST, spec=SPEC,
+    red_when="pods wait for a rack that they only prefer", mutant="topology-too-strict",
+)  # fmt: skip
+def test_preferred_topology_does_not_block(floor_of_two_blocks: Recording) -> None:
+    """Pods that prefer a rack are admitted although no rack is large enough."""
+    admitted = is_true(_final(floor_of_two_blocks, "close"), "Admitted")
+    assert admitted, f"expected `close` to be admitted\n{floor_of_two_blocks.timeline_text(['close'])}"
+
+
+@behaviour(
+    "kueue.tas.too-large-waits", level=MUST, spec=SPEC,
+    red_when="a workload that no rack can hold is admitted, or waits without a reason", mutant="topology-lost",
+)  # fmt: skip
+def test_what_fits_no_rack_waits(floor_of_two_blocks: Recording) -> None:
+    """A workload that requires a rack and is larger than any waits, and is told how much would fit."""
+    recording = floor_of_two_blocks
+    notes = recording.notes
+    entry = condition(_final(recording, "too-large"), "QuotaReserved") or {}
+    seen = (entry.get("status"), str(entry.get("message")))
+    taken = Counter[str]()
+    for name in ("filler", "rack", "close"):
+        taken += spread(_final(recording, name), notes["racks"])
+    best = max(2 * EACH // 2 - taken[rack] for rack in set(notes["racks"].values()))
+    story = recording.timeline_text(["too-large"])
+    assert notes["observed"]["too-large was considered"], f"expected it to be considered\n{story}"
+    assert seen[0] == "False", f"expected QuotaReserved to be False, seen {seen}\n{story}"
+    expected = f"allows to fit only {best} out of 5 pod(s)"
+    assert expected in seen[1], f"expected {expected!r}, seen {seen[1]!r}\n{story}"
+
+
+@behaviour(
+    "kueue.tas.unconstrained-fills-up", level=MUST, spec=SPEC,
+    red_when="free places are left unused by pods that do not care where", mutant="topology-too-strict",
+)  # fmt: skip
+def test_unconstrained_pods_take_what_is_left(floor_of_two_blocks: Recording) -> None:
+    """Pods without a wish take the last places, wherever these are."""
+    seen = spread(_final(floor_of_two_blocks, "anywhere"), floor_of_two_blocks.notes["racks"])
+    story = floor_of_two_blocks.timeline_text(["anywhere"])
+    assert sum(seen.values()) == 5 and len(seen) > 1, f"expected 5 pods in several racks, seen {dict(seen)}\n{story}"
+
+
+@behaviour(
+    "kueue.tas.full-floor-waits", level=MUST, spec=SPEC,
+    red_when="quota is handed out beyond what the nodes have", mutant="topology-ignored",
+)  # fmt: skip
+def test_a_full_floor_takes_nothing_more(floor_of_two_blocks: Recording) -> None:
+    """When the nodes are full a workload waits, however much quota is left, and no node is ever promised twice."""
+    recording = floor_of_two_blocks
+    story = recording.timeline_text(["filler", "rack", "close", "anywhere", "none-left"])
+    asked = {"filler": 1, "rack": 4, "close": 6, "anywhere": 5}
+    placed = {name: sum(pods_by_node(_final(recording, name)).values()) for name in [*asked, "none-left"]}
+    assert placed == asked | {"none-left": 0}, f"expected {asked} placed, seen {placed}\n{story}"
+    capacity = dict.fromkeys(recording.notes["racks"], EACH)
+    found = overbooked(recording, capacity, {**dict.fromkeys([*asked, "too-large"], 2), "none-left": 1})
+    assert found == [], "\n".join([*found, story])
+
+
+@scenario(needs=NEEDS)
+def two_queues_one_rack(lab: Lab) -> None:
+    """Two ClusterQueues of eight GPUs each share two nodes of four; both are released on eight workloads at once.
+
+    A marker of another shape in each queue comes last: once it was looked at, nothing before it can still be admitted.
+    """
+    floor = _floor(lab, {"a1": "a"})
+    names: list[str] = []
+    for base in ("left", "right"):
+        queue = _queue(lab, base, floor, gpus=8, stop="Hold")
+        names += [_workload(lab, f"{base}-{index}", queue, 1, 2, required=HOST) for index in range(4)]
+    lab.note(names=names)
+    lab.observe(lambda: all(lab.get("Workload", name) for name in names), "all are there")
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lab.release, [lab.unique("left"), lab.unique("right")]))
+    lab.observe(lambda: lab.count("Admitted") >= 4, "the nodes are full")
+    markers = [_workload(lab, f"{base}-marker", base, 1, 1, required=HOST) for base in ("left", "right")]
+    lab.observe(lambda: lab.decided(*markers), "both queues were gone through")
+
+
+@behaviour(
+    "kueue.tas.queues-do-not-double-book", level=MUST, spec="https://github.com/kubernetes-sigs/kueue/issues/14570",
+    red_when="two queues are given the same place on a node", mutant="topology-ignored",
+)  # fmt: skip
+def test_two_queues_do_not_double_book_a_node(two_queues_one_rack: Recording) -> None:
+    """Queues that share nodes never get more out of a node than it has, though each has the quota for all of them."""
+    recording = two_queues_one_rack
+    names: list[str] = recording.notes["names"]
+    admitted = [name for name in names if is_true(_final(recording, name), "Admitted")]
+    story = recording.timeline_text(names)
+    assert len(admitted) == 4, f"expected 4 of 8 workloads of 2 GPUs on 8 GPUs, seen {admitted}\n{story}"
+    per_pod = dict.fromkeys(names, 2) | {"left-marker": 1, "right-marker": 1}
+    found = overbooked(recording, dict.fromkeys(recording.notes["racks"], EACH), per_pod)
+    assert found == [], "\n".join([*found, story])
+
+
+@scenario(needs=NEEDS)
+def racked_job(lab: Lab) -> None:
+    """One node of the first rack is half taken; a Job of two pods, a node large each, requires a rack."""
+    floor = _floor(lab, {"a1": "a", "a2": "a"})
+    queue = _queue(lab, "queue", floor, gpus=100)
+    lab.observe_admitted(_workload(lab, "filler", queue, 1, 2, unconstrained=True))
+    job = core.job("training", lab.namespace, queue, pods=2, gpus=None, limits={ACCELERATOR: EACH})
+    job["spec"]["template"]["metadata"]["annotations"]["kueue.x-k8s.io/podset-required-topology"] = RACK
+    lab.create(job)
+    lab.observe(lambda: sum(map(bound, lab.objects("Pod"))) == 2, "both pods placed")
+
+
+@behaviour(
+    "kueue.tas.pods-follow-assignment", level=MUST, spec=SPEC,
+    red_when="pods run on other nodes than the ones that were booked for them", mutant="topology-lost",
+)  # fmt: skip
+def test_pods_run_where_they_were_assigned(racked_job: Recording) -> None:
+    """The pods of a Job that requires a rack run on the very nodes that its Workload was assigned, in one rack."""
+    story = racked_job.timeline_text()
+    booked = pods_by_node(racked_job.workload_of("training").final)
+    seen = [str(dig(pod.final, "spec", "nodeName", default="")) for pod in racked_job.timelines("Pod").values()]
+    assert sorted(seen) == sorted(booked.elements()), f"expected {dict(booked)}, seen {seen}\n{story}"
+    racks = {racked_job.notes["racks"].get(node, node) for node in seen}
+    assert len(racks) == 1 and len(seen) == 2, f"expected two pods in one rack, seen {seen}\n{story}"
