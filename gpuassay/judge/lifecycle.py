@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from gpuassay.manifest import Manifest, condition, dig, is_true
 from gpuassay.record.recording import ConditionChange, Recording, Timeline
 
@@ -16,6 +18,15 @@ def flips(of: Timeline, kind: str, status: str = "True") -> list[ConditionChange
                 found.append(change)
             last = change.status
     return found
+
+
+def became_at(of: Timeline, kind: str) -> datetime | None:
+    """The transition time that the object itself gave when condition `kind` was first seen True; whole seconds."""
+    for event in of.events:
+        found = condition(event.object, kind)
+        if found and found["status"] == "True":
+            return datetime.fromisoformat(found["lastTransitionTime"])
+    return None
 
 
 def evictions(of: Timeline) -> list[str]:

@@ -126,7 +126,8 @@ def _admitted_means_reserved(recording: Recording) -> list[str]:
             found.append(f"Workload {event.name} is Admitted without QuotaReserved")
         checks = dig(workload, "status", "admissionChecks", default=[])
         unready = [check["name"] for check in checks if check.get("state") in {"Pending", None}]
-        if unready:
+        # An eviction resets the checks at once; Admitted goes when the pods have gone.
+        if unready and not is_true(workload, "Evicted"):
             found.append(f"Workload {event.name} is Admitted although checks are not ready: {', '.join(unready)}")
     return list(dict.fromkeys(found))
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from gpuassay.manifest import Manifest, dig, name_of
 from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.patience import see
 from gpuassay.workloads import kueue
 
 
@@ -60,14 +61,14 @@ def states(lab: Lab, owner: str) -> dict[str, str]:
     return {one["name"]: one["state"] for one in dig(found, "status", "admissionChecks", default=[])}
 
 
-def observe_asked(lab: Lab, owner: str, *checks: str, timeout: float = 10) -> bool:
+def observe_asked(lab: Lab, owner: str, *checks: str) -> bool:
     """Give Kueue time to reserve quota for `owner` and to list `checks` as Pending."""
 
     def asked() -> bool:
         told = states(lab, owner)
         return lab.has("QuotaReserved", owner) and all(told.get(name) == "Pending" for name in checks)
 
-    return lab.observe(asked, f"{owner} has quota and waits for checks", timeout=timeout)
+    return see(lab, asked, f"{owner} has quota and waits for checks")
 
 
 def _now() -> str:

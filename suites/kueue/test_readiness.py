@@ -11,6 +11,7 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario import byhand, checks
 from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.patience import see
 from gpuassay.verdict import MUST
 from gpuassay.workloads import kueue
 
@@ -60,7 +61,8 @@ def any_order(lab: Lab) -> None:
         lab.create_all([_part(lab, order[step], _name(order)) for order in orders])
         lab.until(lambda step=step: all(_noticed(lab, order[step], _name(order)) for order in orders), f"step {step}")
     names = [_name(order) for order in orders]
-    lab.observe(lambda: lab.has("Admitted", *names), "all admitted")
+    see(lab, lambda: lab.has("Admitted", *names), "all admitted")
+    see(lab, lambda: all(is_true(queue, "Active") for queue in lab.objects("LocalQueue")), "all LocalQueues active")
 
 
 @behaviour(
@@ -129,14 +131,14 @@ def inactive(lab: Lab) -> None:
     def active() -> bool:
         return is_true(lab.get("ClusterQueue", queues["dormant"]) or {}, "Active")
 
-    lab.observe(lambda: all(told(name) for name in queues.values()), "all say whether they are active")
+    see(lab, lambda: all(told(name) for name in queues.values()), "all say whether they are active")
     lab.note(queues=queues)
     lab.mark("woken")
     checks.report(lab, sleeper, active=True)
-    lab.observe(lambda: active() and lab.has("QuotaReserved", "patient"), "patient gets quota")
+    see(lab, lambda: active() and lab.has("QuotaReserved", "patient"), "patient gets quota")
     lab.mark("asleep")
     checks.report(lab, sleeper, active=False)
-    lab.observe(lambda: not active(), "dormant is inactive again")
+    see(lab, lambda: not active(), "dormant is inactive again")
 
 
 @behaviour(

@@ -1,0 +1,237 @@
+"""Admission checks, with the scenario as their controller: nothing starts before every check is ready."""
+
+from __future__ import annotations
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge.lifecycle import (
+    ever_reserved,
+    evictions,
+    flips,
+    node_selector,
+    reserved_at,
+    running,
+    seen_at,
+    workload_of,
+)
+from gpuassay.manifest import condition, dig, is_true
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import byhand, checks
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.patience import see, see_admitted, see_weighed
+from gpuassay.verdict import MUST
+
+SPEC = "https://kueue.sigs.k8s.io/docs/concepts/admission_check/"
+REJECTED = "DeactivatedDueToAdmissionCheck"
+ZONE = {"gpuassay.io/rack": "r1"}
+
+
+@scenario()
+def two_checks(lab: Lab) -> None:
+    """A job needs two checks; they become ready one after the other, the second with something to add to the pods."""
+    one, two = checks.check(lab, "budget"), checks.check(lab, "capacity")
+    queue = lab.queue(gpus=1, checks=[one, two])
+    lab.note(checks=[one, two])
+    lab.job("careful", queue)
+    checks.observe_asked(lab, "careful", one, two)
+    byhand.workload(lab, "behind", queue)
+    see_weighed(lab, "behind")
+    lab.mark("first ready")
+    checks.answer(lab, "careful", one, "Ready")
+    # a marker: Kueue works on Workloads one version after the other, so it has seen the first answer by then
+    see(lab, lambda: checks.states(lab, "careful").get(one) == "Ready", "first answer is there")
+    byhand.workload(lab, "marker", lab.queue(gpus=1, base="open", flavor=queue.flavor))
+    see_admitted(lab, "marker")
+    lab.mark("second ready")
+    checks.answer(
+        lab, "careful", two, "Ready", updates=[{"name": "main", "nodeSelector": ZONE, "annotations": {"rack": "r1"}}]
+    )
+    see_admitted(lab, "careful")
+    see(lab, lambda: running(lab.get("Job", "careful")), "careful runs")
+
+
+@behaviour(
+    "kueue.admission-checks.quota-first", level=MUST, spec=SPEC,
+    red_when="a job starts while its checks are pending", mutant="checks-dropped",
+)  # fmt: skip
+def test_quota_is_reserved_before_the_checks(two_checks: Recording) -> None:
+    """A job with checks gets quota and waits, suspended and not admitted, with each check listed as Pending."""
+    workload, at = workload_of(two_checks, "careful"), two_checks.notes["marks"]["first ready"]
+    seen = seen_at(workload, at) if workload else None
+    assert seen and is_true(seen, "QuotaReserved"), two_checks.timeline_text()
+    listed = {one["name"]: one["state"] for one in dig(seen, "status", "admissionChecks", default=[])}
+    expected = dict.fromkeys(two_checks.notes["checks"], "Pending")
+    assert listed == expected, f"expected {expected}, seen {listed}"
+    assert not is_true(seen, "Admitted"), two_checks.timeline_text()
+    assert not running(seen_at(two_checks.timelines("Job")["careful"], at)), two_checks.timeline_text()
+
+
+@behaviour(
+    "kueue.admission-checks.reservation-counts", level=MUST, spec=SPEC,
+    red_when="quota that is only reserved is given to somebody else", mutant="quota-doubled",
+)  # fmt: skip
+def test_reserved_quota_is_taken(two_checks: Recording) -> None:
+    """Quota that is reserved for a workload with pending checks is not given to another one."""
+    got = ever_reserved(two_checks)
+    careful = workload_of(two_checks, "careful")
+    assert careful and careful.name in got and "behind" not in got, f"{sorted(got)}\n{two_checks.timeline_text()}"
+
+
+@behaviour(
+    "kueue.admission-checks.all-must-be-ready", level=MUST, spec=SPEC,
+    red_when="one ready check of two admits a workload", mutant="checks-dropped",
+)  # fmt: skip
+def test_one_ready_check_is_not_enough(two_checks: Recording) -> None:
+    """With one of two checks ready, a job is neither admitted nor unsuspended, although a later one is."""
+    marks, marker = two_checks.notes["marks"], workload_of(two_checks, "marker")
+    passed = seen_at(marker, marks["second ready"]) if marker else None
+    assert passed and is_true(passed, "Admitted"), f"the marker was not admitted\n{two_checks.timeline_text()}"
+    workload = workload_of(two_checks, "careful")
+    seen = seen_at(workload, marks["second ready"]) if workload else None
+    assert seen and not is_true(seen, "Admitted"), two_checks.timeline_text()
+    assert not running(seen_at(two_checks.timelines("Job")["careful"], marks["second ready"]))
+
+
+@behaviour(
+    "kueue.admission-checks.ready-admits", level=MUST, spec=SPEC,
+    red_when="a workload whose checks are all ready waits on", mutant="check-ready-lost",
+)  # fmt: skip
+def test_ready_checks_admit(two_checks: Recording) -> None:
+    """Once every check is Ready the workload is admitted and its job runs."""
+    workload, job = workload_of(two_checks, "careful"), two_checks.timelines("Job")["careful"]
+    admitted = flips(workload, "Admitted") if workload else []
+    assert len(admitted) == 1 and running(job.final), two_checks.timeline_text()
+    assert admitted[0].at > two_checks.notes["marks"]["second ready"], two_checks.timeline_text()
+
+
+@behaviour(
+    "kueue.admission-checks.pod-set-updates", level=MUST, spec=f"{SPEC}#admissioncheckstates",
+    red_when="what a check says about the pods is lost", mutant="pod-set-updates-lost",
+)  # fmt: skip
+def test_a_check_adds_to_the_pods(two_checks: Recording) -> None:
+    """The node selector and the annotations that a check asks for are in the job's pod template while it runs."""
+    job = two_checks.timelines("Job")["careful"].final
+    notes = dig(job, "spec", "template", "metadata", "annotations", default={})
+    assert node_selector(job) == ZONE and notes.get("rack") == "r1", f"selector {node_selector(job)}, notes {notes}"
+
+
+@scenario()
+def retried(lab: Lab) -> None:
+    """A check asks for a retry, twice: before the job runs and while it runs."""
+    check = checks.check(lab, "moody")
+    queue = lab.queue(gpus=1, checks=[check])
+    lab.note(check=check)
+    lab.job("steady", queue)
+    checks.observe_asked(lab, "steady", check)
+    lab.mark("retry waiting")
+    checks.answer(lab, "steady", check, "Retry")
+    # A check's controller may only answer again once the eviction is over: Kueue takes an earlier answer as good.
+    see(lab, lambda: _lost_quota(lab) == 1, "evicted once")
+    checks.observe_asked(lab, "steady", check)
+    checks.answer(lab, "steady", check, "Ready")
+    see_admitted(lab, "steady")
+    see(lab, lambda: running(lab.get("Job", "steady")), "steady runs")
+    lab.mark("retry running")
+    checks.answer(lab, "steady", check, "Retry")
+    see(lab, lambda: not running(lab.get("Job", "steady")), "steady is stopped")
+    see(lab, lambda: _lost_quota(lab) == 2, "evicted twice")
+    checks.observe_asked(lab, "steady", check)
+
+
+def _lost_quota(lab: Lab) -> int:
+    """How often the job was evicted; 0 while an eviction is under way."""
+    found = lab.workload_of("steady")
+    stats = dig(found, "status", "schedulingStats", "evictions", default=[])
+    told = condition(found, "Evicted") if found else None
+    over = told is not None and told["status"] == "False"
+    return sum(int(one["count"]) for one in stats) if over else 0
+
+
+@behaviour(
+    "kueue.admission-checks.retry-requeues", level=MUST, spec=SPEC,
+    red_when="a workload whose check asks for a retry keeps its quota or is lost", mutant="check-retry-lost",
+)  # fmt: skip
+def test_retry_gives_the_quota_back_and_requeues(retried: Recording) -> None:
+    """A check's Retry takes the reserved quota back for reason AdmissionCheck; then the workload gets quota again."""
+    workload = workload_of(retried, "steady")
+    assert workload and evictions(workload)[:1] == ["AdmissionCheck"], retried.timeline_text()
+    marks = retried.notes["marks"]
+    waiting, running_at = marks["retry waiting"], marks["retry running"]
+    lost = [one.at for one in flips(workload, "QuotaReserved", "False") if waiting < one.at < running_at]
+    again = [one.at for one in flips(workload, "QuotaReserved") if waiting < one.at < running_at]
+    assert len(lost) == 1 and len(again) == 1 and lost[0] < again[0], retried.timeline_text()
+
+
+@behaviour(
+    "kueue.admission-checks.retry-resets", level=MUST, spec=SPEC,
+    red_when="a workload gets quota again with the answer of its last attempt", mutant="check-retry-lost",
+)  # fmt: skip
+def test_checks_start_over_after_a_retry(retried: Recording) -> None:
+    """After a Retry the check is Pending again before the workload gets quota again, and must become ready anew."""
+    workload = workload_of(retried, "steady")
+    versions = reserved_at(retried, "steady")
+    assert workload and len(versions) == 3, f"got quota at versions {versions}\n{retried.timeline_text()}"
+    for version in versions[1:]:
+        seen = next(one.object for one in workload.events if one.rv == version)
+        states = [one["state"] for one in dig(seen, "status", "admissionChecks", default=[])]
+        assert states == ["Pending"], f"got quota with checks {states}\n{retried.timeline_text()}"
+
+
+@behaviour(
+    "kueue.admission-checks.retry-stops-running", level=MUST, spec=SPEC,
+    red_when="a job runs on although its check has withdrawn its consent", mutant="check-retry-lost",
+)  # fmt: skip
+def test_retry_after_admission_stops_the_job(retried: Recording) -> None:
+    """When a check goes from Ready to Retry, the running job is evicted, suspended and waits for the check again."""
+    workload, job = workload_of(retried, "steady"), retried.timelines("Job")["steady"]
+    assert workload and evictions(workload) == ["AdmissionCheck"] * 2, retried.timeline_text()
+    before = seen_at(job, retried.notes["marks"]["retry running"])
+    assert running(before) and not running(job.final), retried.timeline_text()
+    assert is_true(workload.final, "QuotaReserved") and not is_true(workload.final, "Admitted")
+
+
+@scenario()
+def rejected(lab: Lab) -> None:
+    """A check rejects a job that waits for it and another one that runs; a third one comes after."""
+    check = checks.check(lab, "strict")
+    queue = lab.queue(gpus=2, checks=[check])
+    lab.jobs(["waits", "runs"], queue)
+    checks.observe_asked(lab, "waits", check)
+    checks.observe_asked(lab, "runs", check)
+    checks.answer(lab, "runs", check, "Ready")
+    see(lab, lambda: running(lab.get("Job", "runs")), "runs runs")
+    lab.mark("rejected")
+    for name in ("waits", "runs"):
+        checks.answer(lab, name, check, "Rejected")
+
+    def out() -> bool:
+        return not lab.has("QuotaReserved", "waits") and not lab.has("QuotaReserved", "runs")
+
+    see(lab, out, "both out")
+    byhand.workload(lab, "third", queue)
+    checks.observe_asked(lab, "third", check)
+
+
+@behaviour(
+    "kueue.admission-checks.rejected-deactivates", level=MUST, spec=SPEC,
+    red_when="a workload that a check has rejected is tried again or keeps its quota", mutant="check-rejection-lost",
+)  # fmt: skip
+def test_rejection_deactivates(rejected: Recording) -> None:
+    """A workload that a check rejects is deactivated, loses its quota and does not come back when there is room."""
+    workload = workload_of(rejected, "waits")
+    assert workload and dig(workload.final, "spec", "active") is False, rejected.timeline_text()
+    assert not is_true(workload.final, "QuotaReserved") and len(reserved_at(rejected, "waits")) == 1
+    assert evictions(workload) == [REJECTED], f"{evictions(workload)}\n{rejected.timeline_text()}"
+    assert "third" in ever_reserved(rejected), f"the quota is not free\n{rejected.timeline_text()}"
+
+
+@behaviour(
+    "kueue.admission-checks.rejected-stops-running", level=MUST, spec=SPEC,
+    red_when="a running job survives the rejection by its check", mutant="check-rejection-lost",
+)  # fmt: skip
+def test_rejection_stops_a_running_job(rejected: Recording) -> None:
+    """A running job whose check turns to Rejected is evicted, suspended and deactivated."""
+    workload, job = workload_of(rejected, "runs"), rejected.timelines("Job")["runs"]
+    assert running(seen_at(job, rejected.notes["marks"]["rejected"])), rejected.timeline_text()
+    assert workload and dig(workload.final, "spec", "active") is False, rejected.timeline_text()
+    assert not running(job.final) and evictions(workload) == [REJECTED], rejected.timeline_text()

@@ -1,0 +1,120 @@
+"""Partial admission: a job that can do with fewer pods starts with as many as there is quota for."""
+
+from __future__ import annotations
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge.lifecycle import assigned_count, ever_reserved, running, seen_at, workload_of
+from gpuassay.labels import GPU, MIN_PARALLELISM
+from gpuassay.manifest import Manifest, dig, name_of
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import byhand
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.patience import see, see_admitted
+from gpuassay.verdict import MUST
+from gpuassay.workloads import kueue
+
+SPEC = "https://kueue.sigs.k8s.io/docs/tasks/run/jobs/#partial-admission"
+SYNC = "kueue.x-k8s.io/job-completions-equal-parallelism"
+
+
+def _size(job: Manifest | None) -> tuple[int, int]:
+    return dig(job, "spec", "parallelism", default=0), dig(job, "spec", "completions", default=0)
+
+
+@scenario(needs={"gate:PartialAdmission"})
+def shrunk(lab: Lab) -> None:
+    """A job for five pods that takes two meets a quota of three and is evicted; another shrinks its completions."""
+    queue, pair = lab.queue(gpus=3), lab.queue(gpus=2, base="pair")
+    lab.job("wide", queue, pods=5, annotations={MIN_PARALLELISM: "2"})
+    lab.job(
+        "synced", pair, pods=4, annotations={MIN_PARALLELISM: "1", SYNC: "true"},
+        job_spec={"completionMode": "Indexed"},
+    )  # fmt: skip
+    see(lab, lambda: running(lab.get("Job", "wide")) and running(lab.get("Job", "synced")), "both run")
+    lab.until(lambda: lab.workload_of("wide") is not None, "Workload of wide")
+    lab.mark("evicted")
+    name = name_of(lab.workload_of("wide") or {})
+    lab.patch("Workload", name, {"spec": {"active": False}})
+    see(lab, lambda: not running(lab.get("Job", "wide")), "wide is stopped")
+    see(lab, lambda: _size(lab.get("Job", "wide")) == (5, 5), "parallelism restored")
+
+
+@behaviour(
+    "kueue.partial-admission.largest-fit", level=MUST, spec=SPEC,
+    red_when="a job that can shrink waits, or shrinks more than it has to", mutant="min-parallelism-lost",
+)  # fmt: skip
+def test_a_job_shrinks_to_what_fits(shrunk: Recording) -> None:
+    """A job for five pods that takes two is admitted with three where there is quota for three."""
+    wide = workload_of(shrunk, "wide")
+    counts = {assigned_count(one.object) for one in wide.events} - {0} if wide else set[int]()
+    assert counts == {3}, f"expected to be admitted with 3 pods, seen {counts}\n{shrunk.timeline_text()}"
+
+
+@behaviour(
+    "kueue.partial-admission.parallelism-lowered", level=MUST, spec=SPEC,
+    red_when="a job that was admitted with fewer pods starts all of them", mutant="min-parallelism-lost",
+)  # fmt: skip
+def test_a_shrunk_job_runs_fewer_pods(shrunk: Recording) -> None:
+    """While it runs, the parallelism of a partially admitted job is the admitted number; its completions stay."""
+    sizes = {_size(one.object) for one in shrunk.timelines("Job")["wide"].events if running(one.object)}
+    assert sizes == {(3, 5)}, f"expected (parallelism, completions) (3, 5), seen {sizes}\n{shrunk.timeline_text()}"
+    pods = [name for name in shrunk.timelines("Pod") if name.startswith("wide-")]
+    assert len(pods) == 3, f"expected 3 pods, seen {pods}"
+
+
+@behaviour(
+    "kueue.partial-admission.completions-follow", level=MUST, spec=SPEC,
+    red_when="a job that ties its completions to its parallelism waits for indexes that never run",
+    mutant="completions-sync-lost",
+)  # fmt: skip
+def test_completions_follow_where_asked(shrunk: Recording) -> None:
+    """With the annotation that ties completions to parallelism, both are lowered to the admitted number."""
+    sizes = {_size(one.object) for one in shrunk.timelines("Job")["synced"].events if running(one.object)}
+    assert sizes == {(2, 2)}, f"expected (2, 2), seen {sizes}\n{shrunk.timeline_text()}"
+
+
+@behaviour(
+    "kueue.partial-admission.parallelism-restored", level=MUST, spec=SPEC,
+    red_when="a job that was shrunk once never gets its size back", mutant="min-parallelism-lost",
+)  # fmt: skip
+def test_an_evicted_job_gets_its_size_back(shrunk: Recording) -> None:
+    """When a partially admitted job is evicted, its parallelism is again what its owner asked for."""
+    job = shrunk.timelines("Job")["wide"]
+    before = _size(seen_at(job, shrunk.notes["marks"]["evicted"]))
+    assert before == (3, 5), f"before the eviction: {before}"
+    assert not running(job.final) and _size(job.final) == (5, 5), f"{_size(job.final)}\n{shrunk.timeline_text()}"
+
+
+@scenario(needs={"gate:PartialAdmission"})
+def too_small(lab: Lab) -> None:
+    """Two GPUs are free: for a workload that takes three of four pods, and for one that takes no fewer than three."""
+    queue = lab.queue(gpus=2)
+    needy = kueue.pod_set(count=4, requests={GPU: 1}, minCount=3)
+    lab.create(kueue.workload("needy", lab.namespace, queue.local, [needy]))
+    byhand.workload(lab, "rigid", queue, count=3)
+    see(lab, lambda: lab.decided("needy", "rigid"), "both decided")
+    lab.create(kueue.workload("humble", lab.namespace, queue.local, [needy | {"minCount": 2}]))
+    see_admitted(lab, "humble")
+
+
+@behaviour(
+    "kueue.partial-admission.not-below-minimum", level=MUST, spec=SPEC,
+    red_when="a workload is started with fewer pods than it can do with", mutant="min-parallelism-one",
+)  # fmt: skip
+def test_nothing_shrinks_below_its_minimum(too_small: Recording) -> None:
+    """A workload whose minimum does not fit waits, while a younger one whose minimum fits is admitted with that."""
+    got = ever_reserved(too_small)
+    assert got == {"humble"}, f"expected only humble to get quota, seen {sorted(got)}\n{too_small.timeline_text()}"
+    assert assigned_count(too_small.timelines("Workload")["humble"].final) == 2, too_small.timeline_text()
+
+
+@behaviour(
+    "kueue.partial-admission.only-where-allowed", level=MUST, spec=SPEC,
+    red_when="a workload that needs all of its pods is started with some", mutant="min-parallelism-one",
+)  # fmt: skip
+def test_a_workload_without_minimum_never_shrinks(too_small: Recording) -> None:
+    """A workload that names no minimum waits for all of its pods."""
+    rigid = workload_of(too_small, "rigid")
+    assert rigid and "rigid" not in ever_reserved(too_small), too_small.timeline_text()
+    assert "humble" in ever_reserved(too_small), f"the marker was not admitted\n{too_small.timeline_text()}"
