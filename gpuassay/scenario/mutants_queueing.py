@@ -56,7 +56,7 @@ def _pod_priority_lost(obj: Manifest) -> None:
 def _requests_halved(obj: Manifest) -> None:
     template_of = {"Workload": ("spec", "podSets", 0, "template"), "Job": ("spec", "template")}
     path = template_of.get(obj["kind"])
-    resources = dig(obj, *path, "spec", "containers", 0, "resources", default={}) if path else {}
+    resources: dict[str, Manifest] = dig(obj, *path, "spec", "containers", 0, "resources", default={}) if path else {}
     for part in resources.values():
         if labels.GPU in part:
             part[labels.GPU] = str(int(part[labels.GPU]) // 2)

@@ -7,7 +7,7 @@ from gpuassay.judge.attempts import attempts_between
 from gpuassay.judge.preempting import evictions
 from gpuassay.judge.queueing import decisions, mark
 from gpuassay.labels import GPU
-from gpuassay.manifest import dig
+from gpuassay.manifest import dig, is_true
 from gpuassay.record.recording import Recording
 from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
@@ -190,16 +190,31 @@ def test_the_usage_gauges_equal_what_is_held(counted: Recording) -> None:
         assert seen == {"busy": 3, "strict": 1}, f"{name}: expected busy 3, strict 1, seen {seen}"
 
 
+@scenario(needs={"kueue-process"})
+def statuses(lab: Lab) -> None:
+    """Two ClusterQueues: the flavor of one exists, that of the other does not."""
+    served = lab.queue(gpus=1, base="served", active=False)
+    lab.queue(gpus=1, base="waiting", flavor=lab.unique("absent"), active=False)
+
+    def active() -> bool:
+        found = lab.get("ClusterQueue", served.name)
+        return found is not None and is_true(found, "Active")
+
+    lab.observe(active, "served is active", timeout=5)
+    lab.scrape("after")
+
+
 @behaviour(
     "kueue.metrics.queue-status", level=SHOULD, spec=SPEC,
     red_when="the status gauge of a queue is not one-hot, or tells another status", mutant="flavors-renamed",
 )  # fmt: skip
-def test_the_status_gauge_says_active(counted: Recording) -> None:
-    """Of the status gauge's series of an active ClusterQueue, active is 1 and all others are 0."""
-    for base in ("busy", "strict", "limited"):
-        rows = counted.metrics("after").select("kueue_cluster_queue_status", cluster_queue=_queue(counted, base))
-        seen = {row["labels"]["status"]: row["value"] for row in rows}
-        assert seen == {"active": 1, "pending": 0, "terminating": 0}, f"{base}: expected active alone, seen {seen}"
+def test_the_status_gauge_tells_the_status(statuses: Recording) -> None:
+    """Of a ClusterQueue's status series exactly one is 1: active, or pending where its flavor does not exist."""
+    for base, expected in (("served", "active"), ("waiting", "pending")):
+        rows = statuses.metrics("after").select("kueue_cluster_queue_status", cluster_queue=_queue(statuses, base))
+        seen = sorted(row["labels"]["status"] for row in rows if row["value"] == 1)
+        assert len(rows) == 3, f"{base}: expected 3 series, seen {rows}"
+        assert seen == [expected], f"{base}: expected {expected} alone, seen {seen}"
 
 
 @scenario(alone=True, needs={"kueue-process", "scheduler-log"})

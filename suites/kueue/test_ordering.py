@@ -83,7 +83,7 @@ def test_every_job_of_a_burst_gets_quota_once(job_burst: Recording) -> None:
 
 @behaviour(
     "kueue.ordering.burst-strict-fifo", level=MUST, spec=SPEC,
-    red_when="StrictFIFO decides by anything but priority, creation second and UID", mutant="priority-reversed",
+    red_when="StrictFIFO decides by anything but priority, creation second and UID", mutant="hold-ignored",
 )  # fmt: skip
 def test_a_burst_in_a_strict_queue_is_admitted_in_heap_order(strict_burst: Recording) -> None:
     """A hundred Workloads of a StrictFIFO queue are admitted by priority, then creation second, then UID."""
