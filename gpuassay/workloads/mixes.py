@@ -76,7 +76,7 @@ def configuration(documents: Sequence[Manifest], suffix: str, namespace: str, po
             case "LocalQueue":
                 spec["clusterQueue"] = unique(spec["clusterQueue"])
             case "Job":
-                marks = metadata.get("labels") or {}
+                marks: dict[str, str] = metadata.get("labels") or {}
                 if labels.PRIORITY_CLASS in marks:
                     marks[labels.PRIORITY_CLASS] = unique(marks[labels.PRIORITY_CLASS])
                 if labels.QUEUE_NAME not in marks:

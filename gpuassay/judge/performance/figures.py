@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from gpuassay.judge.performance.handover import Handover, handover, workloads_of_jobs
-from gpuassay.judge.performance.order import arm_inversions
+from gpuassay.judge.performance.order import arm_order
 from gpuassay.judge.performance.runs import (
     Bar,
     critical_waits,
@@ -100,7 +100,7 @@ def arm_figures(recording: Recording) -> ArmFigures:
         handover=gap,
         handover_in_makespan=critical_waits(bars, gap),
         handover_idle=total_waits(bars, gap),
-        inversions=len(arm_inversions(recording)) if queued else None,
+        inversions=len(arm_order(recording).broken) if queued else None,
         start_inversions=figures.start_inversions(runs, grace=1.0),
     )
 

@@ -28,6 +28,12 @@ def own_admissions(recording: Recording) -> list[Admission]:
     return [one for one in recording.admissions() if one.namespace in mine]
 
 
+def own_log(recording: Recording) -> list[Manifest]:
+    """Log lines about the arm's own Workloads."""
+    mine = set(recording.meta.namespaces)
+    return [line for line in recording.kueue_log if dig(line, "workload", "namespace") in mine]
+
+
 def planned(recording: Recording) -> list[TwinJob]:
     """The jobs as they were asked for, in order of creation."""
     listed: list[Manifest] = recording.notes["jobs"]
