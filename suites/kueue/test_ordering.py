@@ -186,6 +186,7 @@ def cohort_beside_blocked(lab: Lab) -> None:
     lab.until_admitted("running")
     byhand.workload(lab, "big", first, gpus=2)
     byhand.observe_weighed(lab, "big")
+    byhand.next_second(lab)  # were both in one queue, big would be before beside
     byhand.workload(lab, "beside", second)
     lab.observe_admitted("beside")
 
