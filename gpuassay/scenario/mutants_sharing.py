@@ -132,6 +132,13 @@ def _admission_scope_dropped(obj: Manifest) -> None:
         obj["spec"].pop("admissionScope", None)
 
 
+@mutant("booked-next-door", "what heavy uses is booked on light, and the reverse")
+def _booked_next_door(obj: Manifest) -> None:
+    other = {"heavy": "light", "light": "heavy"}
+    if obj["kind"] == "Workload" and obj["spec"]["queueName"] in other:
+        obj["spec"]["queueName"] = other[obj["spec"]["queueName"]]
+
+
 @mutant("never-ready", "pods that are ready are reported as not ready")
 def _never_ready(obj: Manifest) -> None:
     if obj["kind"] == "Job":

@@ -10,19 +10,10 @@ from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
 from gpuassay.verdict import MUST
 from gpuassay.workloads import kueue
+from suites.kueue.sharing import decided, numbered
 
 COHORT = "https://kueue.sigs.k8s.io/docs/concepts/cohort/"
 CLUSTER_QUEUE = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#cohort"
-
-
-def numbered(stem: str, count: int) -> list[str]:
-    """`count` names: stem-0, stem-1, ..."""
-    return [f"{stem}-{index}" for index in range(count)]
-
-
-def decided(lab: Lab, *names: str) -> bool:
-    """Give the scheduler time to look at all of these Workloads: each got quota or was refused it."""
-    return lab.observe(lambda: lab.decided(*names), f"{', '.join(names)} decided")
 
 
 @scenario()

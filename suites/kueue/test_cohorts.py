@@ -10,22 +10,13 @@ from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab, Queue
 from gpuassay.verdict import MUST
+from suites.kueue.sharing import decided, numbered
 
 COHORT = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#cohort"
 BORROWING = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#borrowinglimit"
 LENDING = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#lendinglimit"
 SEMANTICS = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#flavors-and-borrowing-semantics"
 PREEMPTION = "https://kueue.sigs.k8s.io/docs/concepts/preemption/"
-
-
-def numbered(stem: str, count: int) -> list[str]:
-    """`count` names: stem-0, stem-1, ..."""
-    return [f"{stem}-{index}" for index in range(count)]
-
-
-def decided(lab: Lab, *names: str) -> bool:
-    """Give the scheduler time to look at all of these Workloads: each got quota or was refused it."""
-    return lab.observe(lambda: lab.decided(*names), f"{', '.join(names)} decided")
 
 
 @scenario()

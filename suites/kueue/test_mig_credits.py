@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from gpuassay.behaviour import behaviour
 from gpuassay.components.kueue.profiles import GPC, GPU_MEMORY, MIG_CREDITS
 from gpuassay.judge.cohorts import holding, pending, usage_at_end
@@ -12,9 +10,9 @@ from gpuassay.manifest import Manifest, condition, dig, name_of
 from gpuassay.record.recording import Recording
 from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab, Queue
+from gpuassay.scenario.lab import Lab
 from gpuassay.verdict import INFO, MUST
-from gpuassay.workloads import kueue
+from suites.kueue.sharing import asks, credit_queue
 
 SPEC = "https://kueue.sigs.k8s.io/docs/tasks/manage/administer_cluster_quotas/#transform-resources-for-quota-management"
 EXCLUDE = "https://kueue.sigs.k8s.io/docs/tasks/manage/administer_cluster_quotas/#exclude-arbitrary-resources-in-the-quota-management"
@@ -22,22 +20,6 @@ RETAINED, CREDITS, IGNORED, EXCLUDED = (
     f"example.com/{one}" for one in ("retained", "credits", "ignored", "excluded-x")
 )
 PREFIXES = {"nvidia": "nvidia.com/mig-", "das": "mig.das.com/mig-"}
-
-
-def credit_queue(lab: Lab, base: str, quotas: Mapping[str, int]) -> Queue:
-    """A queue whose quota is in credits of a flavor that stands for no nodes."""
-    flavor = lab.flavor(f"{base}-any")
-    group = kueue.resource_group({flavor: [kueue.quota(resource, amount) for resource, amount in quotas.items()]})
-    name = lab.cluster_queue(base, [group])
-    lab.local_queue(base, name)
-    return Queue(name=name, local=base, flavor=flavor)
-
-
-def asks(lab: Lab, name: str, queue: Queue, count: int = 1, **requests: int) -> str:
-    """Create a Workload of `count` pods that ask for these resources."""
-    pods = kueue.pod_set(count=count, requests=requests)
-    lab.create(kueue.workload(name, lab.namespace, queue.local, [pods]))
-    return name
 
 
 def plain(profile: str) -> str:

@@ -98,7 +98,7 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 def _pods_ready(**changes: Any) -> dict[str, Any]:
     short: dict[str, Any] = {
-        "timeout": "4s",
+        "timeout": "6s",
         "recoveryTimeout": "3s",
         "requeuingStrategy": {"backoffBaseSeconds": 1, "backoffMaxSeconds": 2, "backoffLimitCount": 2},
     }
@@ -149,7 +149,7 @@ PROFILES: dict[str, Profile] = {
             {"admissionFairSharing": {"usageHalfLifeTime": "10s", "usageSamplingInterval": "1s"}},
         ),
         Profile(
-            "pods-ready", "pods must be ready within 4 s, back within 3 s; two requeues, 1-2 s apart", _pods_ready()
+            "pods-ready", "pods must be ready within 6 s, back within 3 s; two requeues, 1-2 s apart", _pods_ready()
         ),
         Profile(
             "pods-ready-block",

@@ -1,0 +1,34 @@
+"""What the scenarios on sharing have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gpuassay.scenario.lab import Lab, Queue
+from gpuassay.workloads import kueue
+
+
+def numbered(stem: str, count: int) -> list[str]:
+    """`count` names: stem-0, stem-1, ..."""
+    return [f"{stem}-{index}" for index in range(count)]
+
+
+def decided(lab: Lab, *names: str) -> bool:
+    """Give the scheduler time to look at all of these Workloads: each got quota or was refused it."""
+    return lab.observe(lambda: lab.decided(*names), f"{', '.join(names)} decided")
+
+
+def credit_queue(lab: Lab, base: str, quotas: Mapping[str, int]) -> Queue:
+    """A queue whose quota is in resources of a flavor that stands for no nodes."""
+    flavor = lab.flavor(f"{base}-any")
+    group = kueue.resource_group({flavor: [kueue.quota(resource, amount) for resource, amount in quotas.items()]})
+    name = lab.cluster_queue(base, [group])
+    lab.local_queue(base, name)
+    return Queue(name=name, local=base, flavor=flavor)
+
+
+def asks(lab: Lab, name: str, queue: Queue, count: int = 1, **requests: int) -> str:
+    """Create a Workload of `count` pods that ask for these resources; returns its name."""
+    pods = kueue.pod_set(count=count, requests=requests)
+    lab.create(kueue.workload(name, lab.namespace, queue.local, [pods]))
+    return name

@@ -1,0 +1,143 @@
+"""Dynamic resource allocation: claimed devices count against quota. Devices are plain API objects here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge.cohorts import holding, pending, usage_at_end
+from gpuassay.manifest import Manifest, condition
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab, Queue
+from gpuassay.verdict import MUST
+from gpuassay.workloads import kueue
+from suites.kueue.sharing import credit_queue, decided
+
+SPEC = "https://kueue.sigs.k8s.io/docs/concepts/dynamic_resource_allocation/"
+CLAIMED = "example.com/claimed-gpu"
+MAPPED, UNMAPPED = "gpu.example.com", "other.example.com"
+API = "resource.k8s.io/v1"
+
+
+def device_class(name: str) -> Manifest:
+    """A DeviceClass of all devices of the driver of its name."""
+    selector = {"cel": {"expression": f'device.driver == "{name}"'}}
+    return {"apiVersion": API, "kind": "DeviceClass", "metadata": {"name": name}, "spec": {"selectors": [selector]}}
+
+
+def resource_slice(name: str, driver: str, devices: int) -> Manifest:
+    """A ResourceSlice with `devices` devices on a node that nobody needs."""
+    spec: Manifest = {
+        "driver": driver,
+        "nodeName": "gpuassay-no-such-node",
+        "pool": {"name": name, "generation": 1, "resourceSliceCount": 1},
+        "devices": [{"name": f"gpu-{index}"} for index in range(devices)],
+    }
+    return {"apiVersion": API, "kind": "ResourceSlice", "metadata": {"name": name}, "spec": spec}
+
+
+def claim(lab: Lab, name: str, exactly: dict[str, Any]) -> str:
+    """Create a ResourceClaimTemplate with one request; returns its name."""
+    devices = {"requests": [{"name": "devices", "exactly": exactly}]}
+    metadata = {"name": name, "namespace": lab.namespace}
+    lab.create(
+        {
+            "apiVersion": API,
+            "kind": "ResourceClaimTemplate",
+            "metadata": metadata,
+            "spec": {"spec": {"devices": devices}},
+        }
+    )
+    return name
+
+
+def claims(lab: Lab, name: str, queue: Queue, template: str, count: int = 1) -> str:
+    """Create a Workload of `count` pods with a claim each; returns its name."""
+    pods = kueue.pod_set(count=count)
+    spec = pods["template"]["spec"]
+    spec["resourceClaims"] = [{"name": "gpus", "resourceClaimTemplateName": template}]
+    spec["containers"][0]["resources"] = {"claims": [{"name": "gpus"}]}
+    lab.create(kueue.workload(name, lab.namespace, queue.local, [pods]))
+    return name
+
+
+@scenario("dra", needs={"gate:KueueDRAIntegration"})
+def devices(lab: Lab) -> None:
+    """A quota of 5 claimed devices; claims for one and two, for an unmapped class, for all, for none that exists."""
+    lab.note(expected_errors=["Failed to process DRA resources", "insufficient matching devices"])
+    lab.create(device_class(MAPPED))
+    lab.create(device_class(UNMAPPED))
+    lab.create(resource_slice(lab.unique("slice"), MAPPED, 8))
+    queue = credit_queue(lab, "claimed", {CLAIMED: 5})
+    count = {"deviceClassName": MAPPED, "allocationMode": "ExactCount"}
+    nothing = {"selectors": [{"cel": {"expression": 'device.driver == "nobody.example.com"'}}]}
+    claim(lab, "one", count | {"count": 1})
+    claim(lab, "two", count | {"count": 2})
+    claim(lab, "foreign", count | {"count": 1, "deviceClassName": UNMAPPED})
+    claim(lab, "all", {"deviceClassName": MAPPED, "allocationMode": "All"})
+    claim(lab, "nowhere", count | {"count": 1} | nothing)
+    for template in ("foreign", "all", "nowhere"):
+        claims(lab, f"asks-{template}", queue, template)
+    claims(lab, "pair-of-two", queue, "two", count=2)
+    decided(lab, "pair-of-two")
+    claims(lab, "single", queue, "one")
+    decided(lab, "single")
+    claims(lab, "one-too-many", queue, "one")
+    decided(lab, "one-too-many", "asks-foreign", "asks-all", "asks-nowhere")
+
+
+@behaviour(
+    "kueue.dra.devices-charged", level=MUST, spec=SPEC,
+    red_when="claimed devices are not charged by number of devices and pods", mutant="device-counts-lost",
+)  # fmt: skip
+def test_claimed_devices_are_charged(devices: Recording) -> None:
+    """Devices claimed through a mapped DeviceClass are charged: count of the claim times number of pods."""
+    assert usage_at_end(devices, "pair-of-two") == {CLAIMED: 4}, devices.timeline_text()
+    assert usage_at_end(devices, "single") == {CLAIMED: 1}, devices.timeline_text()
+
+
+@behaviour(
+    "kueue.dra.quota-binds", level=MUST, spec=SPEC,
+    red_when="claims are admitted beyond the quota of their devices", mutant="device-counts-lost",
+)  # fmt: skip
+def test_claims_wait_for_quota(devices: Recording) -> None:
+    """A claim beyond the quota waits, although there are devices left."""
+    assert holding(devices, "claimed") == ["pair-of-two", "single"], devices.timeline_text()
+    assert "one-too-many" in pending(devices, "claimed"), devices.timeline_text()
+
+
+def refusal(recording: Recording, name: str) -> tuple[str, str]:
+    """Reason and message with which a Workload was refused quota at the end; empty where it was not."""
+    told = condition(recording.timelines("Workload")[name].final, "QuotaReserved")
+    return ("", "") if told is None or told["status"] == "True" else (str(told["reason"]), str(told["message"]))
+
+
+@behaviour(
+    "kueue.dra.unmapped-class", level=MUST, spec=SPEC,
+    red_when="devices of a class without mapping are admitted uncounted", mutant="claims-lost",
+)  # fmt: skip
+def test_an_unmapped_class_is_inadmissible(devices: Recording) -> None:
+    """A claim for a DeviceClass that is mapped to no resource is inadmissible, and the class is named."""
+    reason, message = refusal(devices, "asks-foreign")
+    assert reason == "Inadmissible" and UNMAPPED in message, f"{reason}: {message}; {devices.timeline_text()}"
+
+
+@behaviour(
+    "kueue.dra.allocation-mode-all", level=MUST, spec=SPEC,
+    red_when="a claim for all devices is admitted uncounted", mutant="claims-lost",
+)  # fmt: skip
+def test_a_claim_for_all_devices_is_inadmissible(devices: Recording) -> None:
+    """A claim with allocationMode All, whose size is unknown to quota, is inadmissible."""
+    reason, message = refusal(devices, "asks-all")
+    assert reason == "Inadmissible" and "All" in message, f"{reason}: {message}; {devices.timeline_text()}"
+
+
+@behaviour(
+    "kueue.dra.no-such-device", level=MUST, spec=SPEC,
+    red_when="a claim that no device can satisfy holds quota", mutant="claims-lost",
+)  # fmt: skip
+def test_a_claim_that_no_device_satisfies_holds_no_quota(devices: Recording) -> None:
+    """A claim whose selector matches no device is inadmissible and holds no quota."""
+    reason, message = refusal(devices, "asks-nowhere")
+    assert reason == "Inadmissible" and message, f"{reason}: {message}; {devices.timeline_text()}"

@@ -1,0 +1,208 @@
+"""Fair sharing: who borrows how much when several want all of it, and who goes first after much use."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge.cohorts import evictions, holding, pending
+from gpuassay.judge.fairness import consumed_by, fair_split, weighted_share
+from gpuassay.judge.order import names_in_order
+from gpuassay.labels import GPU
+from gpuassay.manifest import dig
+from gpuassay.model.quota import parse_quantity
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import byhand
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab, Queue
+from gpuassay.verdict import MUST, SHOULD
+from suites.kueue.sharing import decided, numbered
+
+SPEC = "https://kueue.sigs.k8s.io/docs/concepts/fair_sharing/"
+PREEMPTION = "https://kueue.sigs.k8s.io/docs/concepts/preemption/#fair-sharing"
+ADMISSION = "https://kueue.sigs.k8s.io/docs/concepts/admission_fair_sharing/"
+RECLAIM = {"reclaimWithinCohort": "Any"}
+
+
+def rivals(lab: Lab, case: str, gpus: int, weights: dict[str, int | None], **options: object) -> dict[str, Queue]:
+    """A cohort in which an owner has `gpus` GPUs and the others, by name, only what they borrow."""
+    cohort = lab.unique(case)
+    owner = lab.queue(gpus, base=f"{case}-owner", cohort=cohort, active=False)
+    queues = {
+        base: lab.queue(0, base=base, cohort=cohort, flavor=owner.flavor, weight=weight, active=False, **options)
+        for base, weight in weights.items()
+    }
+    queues["owner"] = owner
+    lab.until_active(*(queue.name for queue in queues.values()))
+    return queues
+
+
+def crowd(lab: Lab, first: Queue, late: Queue, gpus: int, share: int) -> None:
+    """The first queue takes all `gpus` GPUs by jobs of one; then the late one wants them, of which `share` are due."""
+    lab.create_all([byhand.unbound(name, lab, first) for name in numbered(first.local, gpus)])
+    lab.observe_admitted(*numbered(first.local, gpus))
+    names = numbered(late.local, gpus)
+    lab.create_all([byhand.unbound(name, lab, late) for name in names])
+    lab.observe(lambda: sum(lab.has("Admitted", name) for name in names) == share, f"{late.local} has {share}")
+    lab.note(queues={queue.local: queue.name for queue in (first, late)})
+
+
+@scenario("fair-sharing")
+def equals(lab: Lab) -> None:
+    """Of two equal queues one takes all 4 GPUs, then the other wants 4 too."""
+    queues = rivals(lab, "equal", 4, {"alpha": None, "beta": None}, preemption=RECLAIM)
+    crowd(lab, queues["beta"], queues["alpha"], 4, 2)
+
+
+@behaviour(
+    "kueue.fair-sharing.equal-weights", level=MUST, spec=SPEC,
+    red_when="queues of equal weight that want the same end with different shares", mutant="weights-by-name",
+)  # fmt: skip
+def test_equal_weights_share_equally(equals: Recording) -> None:
+    """Two queues of equal weight that both want 4 borrowed GPUs end with 2 each, whoever came first."""
+    expected = fair_split(4, {"alpha": 4, "beta": 4}, {})
+    seen = {name: len(holding(equals, name)) for name in expected}
+    assert seen == expected == {"alpha": 2, "beta": 2}, equals.timeline_text()
+
+
+@behaviour(
+    "kueue.fair-sharing.preempts-to-the-fair-share", level=MUST, spec=PREEMPTION,
+    red_when="rebalancing evicts nobody, more than it needs, or goes on after the balance", mutant="preemption-off",
+)  # fmt: skip
+def test_rebalancing_evicts_no_more_than_it_needs(equals: Recording) -> None:
+    """A late queue gets its share by exactly as many evictions as it needs, each told as fair sharing; then peace."""
+    causes = sorted(cause for causes in evictions(equals).values() for cause in causes)
+    assert causes == ["InCohortFairSharing"] * 2, equals.timeline_text()
+    assert equals.notes["at_rest"], equals.timeline_text()
+
+
+@scenario("fair-sharing")
+def unequals(lab: Lab) -> None:
+    """Of two queues with weights 2 and 1 the lighter takes all 3 GPUs, then the other wants 3 too."""
+    queues = rivals(lab, "unequal", 3, {"double": 2, "single": 1}, preemption=RECLAIM)
+    crowd(lab, queues["single"], queues["double"], 3, 2)
+
+
+@behaviour(
+    "kueue.fair-sharing.weights-two-to-one", level=MUST, spec=SPEC,
+    red_when="shares do not follow the weights", mutant="weights-dropped",
+)  # fmt: skip
+def test_shares_follow_weights(unequals: Recording) -> None:
+    """Of 3 borrowed GPUs, a queue of weight 2 ends with two and one of weight 1 with one."""
+    expected = fair_split(3, {"double": 3, "single": 3}, {"double": 2, "single": 1})
+    seen = {name: len(holding(unequals, name)) for name in expected}
+    assert seen == expected == {"double": 2, "single": 1}, unequals.timeline_text()
+
+
+@behaviour(
+    "kueue.fair-sharing.share-is-told", level=MUST, spec=SPEC,
+    red_when="status.fairSharing.weightedShare is not what the documented formula gives", mutant="weights-dropped",
+)  # fmt: skip
+def test_the_weighted_share_is_told_exactly(unequals: Recording) -> None:
+    """ClusterQueue status tells the weighted share: borrowed by lendable in thousandths, by weight, rounded up."""
+    weights = {"double": 2, "single": 1}
+    expected = {name: weighted_share(len(holding(unequals, name)), 3, weight) for name, weight in weights.items()}
+    lines = unequals.timelines("ClusterQueue")
+    told = {
+        name: dig(lines[unequals.notes["queues"][name]].final, "status", "fairSharing", "weightedShare")
+        for name in weights
+    }
+    assert told == expected, unequals.timeline_text()
+
+
+@scenario("fair-sharing")
+def contention(lab: Lab) -> None:
+    """One GPU comes free and two queues want it, twice: one has less so far, one weighs nothing."""
+    queues = rivals(lab, "less", 2, {"alpha": None, "beta": None})
+    byhand.workload(lab, "blocker", queues["owner"])
+    byhand.workload(lab, "alpha-has", queues["alpha"])
+    lab.observe_admitted("blocker", "alpha-has")
+    byhand.workload(lab, "alpha-wants", queues["alpha"], priority=1000)
+    byhand.workload(lab, "beta-wants", queues["beta"])
+    others = rivals(lab, "zero", 1, {"weightless": 0, "paying": 1})
+    byhand.workload(lab, "zero-blocker", others["owner"])
+    lab.observe_admitted("zero-blocker")
+    byhand.workload(lab, "weightless-wants", others["weightless"], priority=1000)
+    byhand.workload(lab, "paying-wants", others["paying"])
+    decided(lab, "alpha-wants", "beta-wants", "weightless-wants", "paying-wants")
+    lab.delete("Workload", "blocker")
+    lab.delete("Workload", "zero-blocker")
+    lab.observe(lambda: any(lab.has("Admitted", name) for name in ("alpha-wants", "beta-wants")), "one has it")
+    lab.observe_admitted("paying-wants")
+    lab.delete("Workload", "paying-wants")
+    lab.observe_admitted("weightless-wants")
+
+
+@behaviour(
+    "kueue.fair-sharing.lower-share-first", level=MUST, spec=SPEC,
+    red_when="in one cycle a queue that has more goes before one that has less", mutant="weights-by-name",
+)  # fmt: skip
+def test_who_has_less_goes_first(contention: Recording) -> None:
+    """Of two borrowing heads, the one whose queue would have the lower share goes first, against age and priority."""
+    order = [one for one in names_in_order(contention) if one.endswith("a-wants")]
+    assert order == ["beta-wants"], contention.timeline_text()
+    assert pending(contention, "alpha") == ["alpha-wants"], contention.timeline_text()
+
+
+@behaviour(
+    "kueue.fair-sharing.weight-zero-last", level=MUST, spec=SPEC,
+    red_when="a queue of weight 0 borrows while another wants the same", mutant="weights-dropped",
+)  # fmt: skip
+def test_weight_zero_comes_last_but_comes(contention: Recording) -> None:
+    """A queue of weight 0 borrows only what nobody else wants, whatever its priority; then it does."""
+    order = [one for one in names_in_order(contention) if one in {"weightless-wants", "paying-wants"}]
+    assert order == ["paying-wants", "weightless-wants"], contention.timeline_text()
+
+
+@scenario("admission-fair-sharing")
+def past_use(lab: Lab) -> None:
+    """Of two LocalQueues of one ClusterQueue, one has used the only GPU for seconds; both want it next."""
+    scope = {"admissionMode": "UsageBasedAdmissionFairSharing"}
+    queue = lab.queue(1, base="heavy", admissionScope=scope)
+    lab.local_queue("light", queue.name)
+    byhand.workload(lab, "heavy-0", "heavy")
+    lab.observe_admitted("heavy-0")
+    byhand.workload(lab, "heavy-1", "heavy", priority=1000)
+    byhand.workload(lab, "light-0", "light")
+    decided(lab, "heavy-1", "light-0")
+
+    def used() -> Fraction:
+        found = lab.get("LocalQueue", "heavy") or {}
+        path = ("status", "fairSharing", "admissionFairSharingStatus", "consumedResources", GPU)
+        return Fraction(parse_quantity(dig(found, *path, default=0)))
+
+    for step in (1, 2):
+        before = used()
+        lab.observe(lambda before=before: used() > before, f"use grows, step {step}", timeout=5)
+    lab.mark("freed")
+    lab.delete("Workload", "heavy-0")
+    lab.observe(lambda: any(lab.has("Admitted", name) for name in ("heavy-1", "light-0")), "one has it")
+    peak = used()
+    lab.observe(lambda: used() < peak, "use decays", timeout=5)
+    for local in ("heavy", "light"):  # their statuses are written every second for ever
+        lab.delete("LocalQueue", local)
+    lab.observe(lambda: not lab.objects("LocalQueue"), "no LocalQueues")
+
+
+@behaviour(
+    "kueue.fair-sharing.past-use-orders", level=MUST, spec=ADMISSION,
+    red_when="a LocalQueue's past use does not count", mutant="admission-scope-dropped",
+)  # fmt: skip
+def test_past_use_puts_a_local_queue_behind(past_use: Recording) -> None:
+    """With usage-based admission, the LocalQueue that used less goes first, against age and priority."""
+    assert names_in_order(past_use) == ["heavy-0", "light-0"], past_use.timeline_text()
+
+
+@behaviour(
+    "kueue.fair-sharing.past-use-is-told", level=SHOULD, spec=ADMISSION,
+    red_when="consumed resources do not grow with use, do not decay without, or exceed what is used",
+    mutant="booked-next-door",
+)  # fmt: skip
+def test_past_use_is_told(past_use: Recording) -> None:
+    """LocalQueue status tells past use: it grows towards present use while there is any, and decays after."""
+    freed = past_use.notes["marks"]["freed"]
+    before = [amount for at, amount in consumed_by(past_use, "heavy") if at < freed]
+    after = [amount for at, amount in consumed_by(past_use, "heavy") if at > freed]
+    assert before == sorted(before) and 0 < before[-1] <= 1, f"{before}: {past_use.timeline_text()}"
+    assert after and after[-1] < max(before), f"{before}, {after}: {past_use.timeline_text()}"
+    assert {amount for at, amount in consumed_by(past_use, "light") if at < freed} == {0}, past_use.timeline_text()
