@@ -13,7 +13,8 @@ from gpuassay import labels
 from gpuassay.manifest import Manifest
 from gpuassay.workloads.kueue import Quantity
 
-IMAGE = "registry.k8s.io/pause:3.10"
+IMAGE = "gpuassay.io/none"
+"""Names no image on purpose: where pods really run, the lab puts the user's image in (`gpuassay.workloads.real`)."""
 
 
 def seconds(duration: float) -> str:
@@ -193,5 +194,9 @@ def leader_worker_set(
     """A LeaderWorkerSet of `replicas` groups with `size` pods each."""
     body = pod_template(**template)
     body["spec"]["restartPolicy"] = "Always"
-    spec: Manifest = {"replicas": replicas, "leaderWorkerTemplate": {"size": size, "workerTemplate": body}}
+    spec: Manifest = {
+        "replicas": replicas,
+        "rolloutStrategy": {"type": "RollingUpdate"},  # its own webhook would fill this in; it may not be there
+        "leaderWorkerTemplate": {"size": size, "workerTemplate": body},
+    }
     return _queued("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", name, namespace, queue, spec)
