@@ -27,6 +27,10 @@ POLL_SECONDS = 0.25
 """Longest time between two looks of a wait, for conditions that no event announces."""
 
 
+Listener = Callable[[str, Manifest], None]
+"""Told of a change: ADDED, MODIFIED or DELETED, and the object."""
+
+
 class LiveView:
     """Latest objects and per-scenario event lines; safe for many threads."""
 
@@ -48,6 +52,7 @@ class LiveView:
         self._synced: set[str] = set()
         self._namespaces: dict[str, str] = {}
         self._lines: dict[str, list[EventLine]] = {}
+        self._listeners: list[tuple[str, Listener]] = []
         self._owner: dict[tuple[str, str], str] = {}
         """Token of a cluster-scoped object by (kind, name): Kubernetes Events about it carry no label."""
         self._reader = threading.Thread(target=self._read, name="recorder-tail", daemon=True)
@@ -121,6 +126,9 @@ class LiveView:
             self._latest[kind][namespace].pop(name, None)
         else:
             self._latest[kind][namespace][name] = obj
+        for wanted, listener in self._listeners:
+            if wanted == kind:
+                listener(change, obj)
         token = self._token(kind, namespace, name, obj)
         if token in self._lines:
             text = json.dumps(record, separators=(",", ":"))
@@ -173,6 +181,11 @@ class LiveView:
     def gaps(self, token: str) -> list[Manifest]:
         """The GAP records since the scenario was registered."""
         return [json.loads(line.text) for line in self.lines(token) if line.type == "GAP"]
+
+    def listen(self, kind: str, listener: Listener) -> None:
+        """Call `listener(type of change, object)` on every later change of a kind, in the tailing thread: be quick."""
+        with self._changed:
+            self._listeners.append((kind, listener))
 
     # -- the cluster now ------------------------------------------------------------------------------------------
 
