@@ -11,11 +11,15 @@ from pathlib import Path
 from gpuassay.cluster import base, leaks
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.existing import existing
+from gpuassay.components import kueue
 from gpuassay.record import rundir
 from gpuassay.record.process import live_recorder
 from gpuassay.scenario import mutants
 from gpuassay.scenario.stage import Host, Stage
 from gpuassay.wait import resume
+
+SWEEP_SECONDS = 60.0
+"""How long each kind of object may take to be gone: on a cluster with real kubelets pods take their time to end."""
 
 
 def existing_stage(option: argparse.Namespace) -> Callable[[Host], AbstractContextManager[Stage]]:
@@ -26,10 +30,12 @@ def existing_stage(option: argparse.Namespace) -> Callable[[Host], AbstractConte
     """
     if not option.gpuassay_kubeconfig:
         raise ClusterError("--cluster existing needs --gpuassay-kubeconfig FILE")
+    if option.install_kueue and not option.allow_cluster_mutation:
+        raise ClusterError("--install-kueue changes the whole cluster: add --allow-cluster-mutation")
     kubeconfig = Path(option.gpuassay_kubeconfig).expanduser()
     with existing(directory=Path(), kubeconfig=kubeconfig, context=option.gpuassay_context) as tried:
-        if base.KUEUE not in tried.capabilities:
-            raise ClusterError(f"Kueue is not installed on {tried.name}: install it, then run again")
+        if base.KUEUE not in tried.capabilities and not option.install_kueue:
+            raise ClusterError(f"Kueue is not installed on {tried.name}: install it, or add --install-kueue IMAGE")
 
     @contextmanager
     def stage(run: Host) -> Generator[Stage]:
@@ -45,6 +51,9 @@ def existing_stage(option: argparse.Namespace) -> Callable[[Host], AbstractConte
                     allow_mutation=option.allow_cluster_mutation,
                 )
             )
+            if option.install_kueue:
+                run.say(f"installing Kueue with image {option.install_kueue}")
+                stack.enter_context(kueue.deployed(cluster, option.install_kueue))
             view = stack.enter_context(
                 live_recorder(cluster.kubeconfig, folder / "spool", context=option.gpuassay_context)
             )
@@ -80,6 +89,6 @@ def _clean(cluster: base.Cluster, run: Host) -> None:
     """Remove everything that carries the run's label; what stays is written to `leaks.txt` and fails the run."""
     run.say("removing everything that this run created")
     resume()  # a run that was broken off cleans up as any other
-    left = leaks.sweep(cluster.api, run.directory.name)
+    left = leaks.sweep(cluster.api, run.directory.name, SWEEP_SECONDS)
     if left:
         (run.directory / "leaks.txt").write_text("\n".join(left) + "\n")

@@ -53,6 +53,8 @@ class Run:
     title: list[str] = field(default_factory=list[str])
     speech: Speech = field(default_factory=Speech)
     ledger: Ledger = field(default_factory=Ledger)
+    planned: int = 0
+    """Behaviours of a plan that was printed."""
     _engine: Engine | None = None
     _begun: bool = False
     _recordings: dict[str, Recording] = field(default_factory=dict[str, Recording])
@@ -125,7 +127,8 @@ class Run:
         self._begun = True
         self._check_profiles(scenarios)
         for line in plan_lines(declarations, scenarios, items):
-            self.say(line)
+            self.speech.tell(line)
+        self.planned = len(declarations)
 
     # --- what is judged --------------------------------------------------------------------------------------------
 
@@ -220,19 +223,19 @@ def open_run_of(config: pytest.Config) -> Run:
     stored = open_run(Path(option.replay)) if option.replay else None
     if option.plan:
         return Run(base / "plan", title=["gpuassay: plan only, nothing will run"])
+    opener = None
+    if stored is None:
+        from gpuassay.scenario.stage import opener_for  # cluster clients: not for replays
+
+        opener = opener_for(option)  # before anything is written: a cluster that cannot be used leaves nothing
     directory = rundir.new_run_dir(base)
     replay_of = None
     title = [f"gpuassay: live run on cluster {option.cluster}, kept in {directory}"]
-    opener = None
     if stored is not None:
         told = json.loads((stored / "run.json").read_text())
         replay_of = told["run_id"]
         (directory / "replay-of.txt").write_text(str(stored))
         title = [f"gpuassay: REPLAY of run {replay_of}: recordings are judged again, nothing runs"]
-    else:
-        from gpuassay.scenario.stage import opener_for  # cluster clients: not for replays
-
-        opener = opener_for(option)
     if option.mutant:
         title.append(f"gpuassay: MUTANT {option.mutant}: {mutants.get(option.mutant).breaks}")
     mode = "replay" if stored else "live"

@@ -27,7 +27,11 @@ class Speech:
 
     def say(self, text: str) -> None:
         """Queue a line with the time of day."""
-        self._lines.put(f"[{time.strftime('%H:%M:%S')}] {text}")
+        self.tell(f"[{time.strftime('%H:%M:%S')}] {text}")
+
+    def tell(self, text: str) -> None:
+        """Queue a line as it is."""
+        self._lines.put(text)
         if self.direct:
             self.flush()
 
