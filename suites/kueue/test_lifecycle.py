@@ -249,7 +249,7 @@ def test_a_job_is_stopped_after_its_maximum_execution_time(overtime: Recording) 
 @scenario()
 def moved(lab: Lab) -> None:
     """Of two jobs in a queue for one, both are to move to another queue: the running one and the waiting one."""
-    here, there = lab.queue(gpus=1, base="here"), lab.queue(gpus=2, base="there")
+    here, there = lab.queue(gpus=1, base="here", active=False), lab.queue(gpus=2, base="there", active=False)
     lab.job("hog", here)
     see(lab, lambda: running(lab.get("Job", "hog")), "hog runs")
     move = {"metadata": {"labels": {labels.QUEUE_NAME: there.local}}}

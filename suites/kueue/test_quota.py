@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.lifecycle import ever_reserved, evictions, finished_at, reserved_at, told, usage, workload_of
+from gpuassay.judge.lifecycle import (
+    ever_reserved,
+    evictions,
+    finished_at,
+    reserved_at,
+    seen_at,
+    told,
+    usage,
+    workload_of,
+)
 from gpuassay.judge.usage import ledger, peaks, reported_peaks
 from gpuassay.labels import GPU, RUN_FOR
 from gpuassay.manifest import Manifest, dig, is_true, name_of
@@ -243,6 +252,7 @@ def resized(lab: Lab) -> None:
     lab.patch("ClusterQueue", queue.name, {"spec": {"resourceGroups": [kueue.gpu_group(queue.flavor, 1)]}})
     byhand.workload(lab, "third", queue)
     see_weighed(lab, "third")
+    lab.mark("first ends")
     byhand.finish(lab, "first")
     byhand.workload(lab, "marker", lab.queue(gpus=1, base="other", flavor=queue.flavor))
     see_admitted(lab, "marker")
@@ -256,7 +266,8 @@ def test_a_raised_quota_admits_who_waits(resized: Recording) -> None:
     """A waiting workload is admitted when its ClusterQueue gets more quota, without being touched."""
     second = workload_of(resized, "second")
     got = second.when(lambda obj: is_true(obj, "QuotaReserved")) if second else None
-    assert got and got > resized.notes["marks"]["raised"], f"got quota at {got}\n{resized.timeline_text()}"
+    marks = resized.notes["marks"]
+    assert got and marks["raised"] < got < marks["first ends"], f"got quota at {got}\n{resized.timeline_text()}"
 
 
 @behaviour(
@@ -266,6 +277,9 @@ def test_a_raised_quota_admits_who_waits(resized: Recording) -> None:
 )  # fmt: skip
 def test_a_lowered_quota_evicts_nobody(resized: Recording) -> None:
     """Workloads that run when their quota is lowered below their sum run on, and nothing is admitted beside them."""
+    both = [workload_of(resized, name) for name in ("first", "second")]
+    overdrawn = [one and seen_at(one, resized.notes["marks"]["first ends"]) for one in both]
+    assert all(one and is_true(one, "Admitted") for one in overdrawn), f"never overdrawn\n{resized.timeline_text()}"
     got = ever_reserved(resized)
     assert got == {"first", "second", "marker"}, f"got quota: {sorted(got)}\n{resized.timeline_text()}"
     thrown = {name: evictions(one) for name, one in resized.timelines("Workload").items() if evictions(one)}
