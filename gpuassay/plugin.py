@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -371,6 +372,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     run.speech.reporter = manager.get_plugin("terminalreporter")
     run.speech.capture = manager.get_plugin("capturemanager")
     run.speech.direct = bool(session.config.option.__dict__.get("numprocesses"))
+    if run.open_stage is not None:
+        # a CI job that is cancelled: as Ctrl-C, so that somebody's cluster is cleaned up and the report is written
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     # refused connections while a server starts are expected and waited out
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     session.config.pluginmanager.register(Controller(run), "gpuassay-controller")

@@ -59,7 +59,8 @@ def slim(manifest: Manifest) -> Manifest:
     return result
 
 
-def _documents(text: str) -> list[Manifest]:
+def documents(text: str) -> list[Manifest]:
+    """The objects in a YAML text."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return [document for document in yaml.load_all(text, Loader=loader) if document]
 
@@ -102,7 +103,7 @@ def rendered(module: Path, kubectl: Path, cache: Path) -> list[Manifest]:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode:
             raise ClusterError(f"Kueue's manifests in {module} cannot be rendered: {done.stderr.strip()}")
-        objects = _documents(done.stdout)
+        objects = documents(done.stdout)
         return [slim(o) for o in objects if o["kind"] in _KEPT or o["metadata"]["name"] == METRICS_READER]
 
     return _kept(cache, "kueue", list((module / "config").rglob("*.yaml")), make)
@@ -112,7 +113,7 @@ def custom_resources(files: Iterable[Path], cache: Path) -> list[Manifest]:
     """CRDs of projects whose objects Kueue queues, from files of their modules."""
 
     def read(file: Path) -> list[Manifest]:
-        return _kept(cache, file.stem, [file], lambda: [slim(document) for document in _documents(file.read_text())])
+        return _kept(cache, file.stem, [file], lambda: [slim(document) for document in documents(file.read_text())])
 
     return [crd for file in files for crd in read(file)]
 
