@@ -14,7 +14,7 @@ from gpuassay.scenario.lab import Lab
 from gpuassay.verdict import SHOULD
 
 SPEC = "https://kueue.sigs.k8s.io/docs/tasks/troubleshooting/troubleshooting_jobs/"
-PATIENCE = 30
+PATIENCE = 60
 """Seconds that the system is given to show a behaviour: only a broken one, or a very busy machine, uses them up."""
 
 

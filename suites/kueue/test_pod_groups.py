@@ -14,7 +14,7 @@ from gpuassay.workloads import core
 
 SPEC = "https://kueue.sigs.k8s.io/docs/tasks/run/plain_pods/"
 GROUPS = f"{SPEC}#running-a-group-of-pods-to-be-admitted-together"
-PATIENCE = 30
+PATIENCE = 60
 """Seconds that the system is given to show a behaviour: only a broken one, or a very busy machine, uses them up."""
 
 

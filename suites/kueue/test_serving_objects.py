@@ -17,7 +17,7 @@ from gpuassay.verdict import MUST
 from gpuassay.workloads import core
 
 RUN = "https://kueue.sigs.k8s.io/docs/tasks/run"
-PATIENCE = 30
+PATIENCE = 60
 """Seconds that the system is given to show a behaviour: only a broken one, or a very busy machine, uses them up."""
 
 

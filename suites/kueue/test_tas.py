@@ -27,7 +27,7 @@ NEEDS = {"fake-nodes", "cluster-wide-configuration", "gate:TopologyAwareScheduli
 ACCELERATOR = "example.com/racked-gpu"
 EACH = 4
 """GPUs of a node."""
-PATIENCE = 30
+PATIENCE = 60
 """Seconds that the system is given to show a behaviour: only a broken one, or a very busy machine, uses them up."""
 
 

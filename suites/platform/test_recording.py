@@ -20,7 +20,7 @@ def busy(lab: Lab) -> None:
     lab.priority_class("usual", 5)
     queue = lab.queue(gpus=10)
     names = lab.jobs([f"job-{index}" for index in range(JOBS)], queue, run_for=0.2)
-    lab.observe(lambda: lab.has("Finished", *names), "all jobs finished", timeout=45)
+    lab.observe(lambda: lab.has("Finished", *names), "all jobs finished", timeout=120)
 
 
 @behaviour(
