@@ -42,15 +42,17 @@ def most_placeable(profiles: Sequence[str], gpus: int) -> int:
             return 0
         profile, rest = left[0], left[1:]
         width, starts = PLACEMENTS[profile]
-        most = best(rest, state)  # leave it out
+        most = 0
         for index, (taken, compute) in enumerate(state):
-            if compute + COMPUTE[profile] > SLICES:
+            if compute + COMPUTE[profile] > SLICES or state[index] in state[:index]:  # equal GPUs are interchangeable
                 continue
             for start in starts:
                 mask = ((1 << width) - 1) << start
                 if not taken & mask:
                     after = [*state[:index], (taken | mask, compute + COMPUTE[profile]), *state[index + 1 :]]
                     most = max(most, 1 + best(rest, tuple(sorted(after))))
-        return most
+                    if most == len(left):
+                        return most
+        return max(most, best(rest, state))  # or leave it out
 
     return best(left, ((0, 0),) * gpus)

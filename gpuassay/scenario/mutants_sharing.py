@@ -186,7 +186,8 @@ def _claims_lost(obj: Manifest) -> None:
     for spec in _pod_specs(obj):
         spec.pop("resourceClaims", None)
         for container in spec["containers"]:
-            (container.get("resources") or {}).pop("claims", None)
+            if "resources" in container:
+                container["resources"].pop("claims", None)
 
 
 @mutant("device-counts-lost", "a claim for several devices is written as a claim for one")

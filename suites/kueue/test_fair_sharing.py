@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 from gpuassay.behaviour import behaviour
 from gpuassay.judge.cohorts import evictions, holding, pending
@@ -24,7 +25,7 @@ ADMISSION = "https://kueue.sigs.k8s.io/docs/concepts/admission_fair_sharing/"
 RECLAIM = {"reclaimWithinCohort": "Any"}
 
 
-def rivals(lab: Lab, case: str, gpus: int, weights: dict[str, int | None], **options: object) -> dict[str, Queue]:
+def rivals(lab: Lab, case: str, gpus: int, weights: dict[str, int | None], **options: Any) -> dict[str, Queue]:
     """A cohort in which an owner has `gpus` GPUs and the others, by name, only what they borrow."""
     cohort = lab.unique(case)
     owner = lab.queue(gpus, base=f"{case}-owner", cohort=cohort, active=False)
@@ -173,12 +174,12 @@ def past_use(lab: Lab) -> None:
 
     for step in (1, 2):
         before = used()
-        lab.observe(lambda before=before: used() > before, f"use grows, step {step}", timeout=5)
+        lab.observe(lambda before=before: used() > before, f"use grows, step {step}")
     lab.mark("freed")
     lab.delete("Workload", "heavy-0")
     lab.observe(lambda: any(lab.has("Admitted", name) for name in ("heavy-1", "light-0")), "one has it")
     peak = used()
-    lab.observe(lambda: used() < peak, "use decays", timeout=5)
+    lab.observe(lambda: used() < peak, "use decays")
     for local in ("heavy", "light"):  # their statuses are written every second for ever
         lab.delete("LocalQueue", local)
     lab.observe(lambda: not lab.objects("LocalQueue"), "no LocalQueues")
@@ -203,6 +204,6 @@ def test_past_use_is_told(past_use: Recording) -> None:
     freed = past_use.notes["marks"]["freed"]
     before = [amount for at, amount in consumed_by(past_use, "heavy") if at < freed]
     after = [amount for at, amount in consumed_by(past_use, "heavy") if at > freed]
-    assert before == sorted(before) and 0 < before[-1] <= 1, f"{before}: {past_use.timeline_text()}"
+    assert before and before == sorted(before) and 0 < before[-1] <= 1, f"{before}: {past_use.timeline_text()}"
     assert after and after[-1] < max(before), f"{before}, {after}: {past_use.timeline_text()}"
-    assert {amount for at, amount in consumed_by(past_use, "light") if at < freed} == {0}, past_use.timeline_text()
+    assert not any(amount for at, amount in consumed_by(past_use, "light") if at < freed), past_use.timeline_text()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gpuassay.behaviour import behaviour
 from gpuassay.judge.cohorts import evictions, flavor_of, pending
 from gpuassay.labels import GPU
@@ -25,7 +27,7 @@ def two_flavors(first: tuple[str, int], second: tuple[str, int]) -> list[Manifes
     return [kueue.resource_group({name: [kueue.quota(GPU, gpus)] for name, gpus in (first, second)})]
 
 
-def queue(lab: Lab, base: str, first: tuple[str, int], second: tuple[str, int], **options: object) -> Queue:
+def queue(lab: Lab, base: str, first: tuple[str, int], second: tuple[str, int], **options: Any) -> Queue:
     """A ClusterQueue of two flavors with its LocalQueue."""
     name = lab.cluster_queue(base, two_flavors(first, second), **options)
     lab.local_queue(base, name)
