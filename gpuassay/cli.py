@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-COMMANDS = ("doctor", "build", "up", "demo", "report", "mutants", "pack")
+COMMANDS = ("doctor", "build", "up", "demo", "report", "mutants", "pack", "calibrate", "compare-runner")
 """Sub-commands in the order of the help text; each is the module of that name in `gpuassay.commands`."""
 
 
@@ -21,7 +21,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     )
     subparsers = top.add_subparsers(metavar="command", required=True)
     for name in [only] if only else COMMANDS:
-        importlib.import_module(f"gpuassay.commands.{name}").add(subparsers)
+        importlib.import_module(f"gpuassay.commands.{name.replace('-', '_')}").add(subparsers)
     return top
 
 

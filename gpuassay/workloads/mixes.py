@@ -14,6 +14,9 @@ from gpuassay.workloads import core, kueue
 POOL = "gpuassay.io/pool"
 """Node label that gives an arm of a measurement nodes of its own."""
 
+CLASS = "kueue.x-k8s.io/performance-scheduler-class"
+"""Label that Kueue's runner puts on its Workloads; ours carry it too, so that one judge reads both."""
+
 RESOURCE = "cpu"
 """What Kueue's generator asks for."""
 
@@ -239,5 +242,5 @@ def generated_workload(entry: GeneratedSet, name: str, namespace: str) -> Manife
     """A Workload object of a set; its LocalQueue is called like the set's queue."""
     pods = kueue.pod_set(requests={RESOURCE: entry.request})
     made = kueue.workload(name, namespace, entry.queue, [pods], priority=entry.priority)
-    made["metadata"]["labels"] = {"class": entry.cls}
+    made["metadata"]["labels"] = {CLASS: entry.cls}
     return made
