@@ -83,9 +83,12 @@ class LiveView:
         log = self._folder / "recorder.log"
         lines = log.read_text(errors="replace").splitlines()[-TAIL:] if log.exists() else []
         code = self._exit_code()
+        if code is not None and code < 0:
+            return "\n".join([f"killed by signal {-code}; its last lines:", *(lines or ["none"])])
         if not lines:
-            lines = ["no message" if code is None or code >= 0 else f"killed by signal {-code}"]
-        return "\n".join(lines)
+            return "no message"
+        # it ends with its reason; what it noted before is told after it
+        return "\n".join([lines[-1], *(["before that:", *lines[:-1]] if len(lines) > 1 else [])])
 
     def _tail(self) -> None:
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):

@@ -75,13 +75,18 @@ class Engine:
         self._thread.start()
 
     def stop(self, *, abort: bool = False) -> None:
-        """Take the stage down and return; `abort` also ends the scenarios under way."""
+        """Take the stage down and return.
+
+        Scenarios under way are broken off if `abort` is set, and when no test waits for them any more.
+        """
         self._stop.set()
-        if abort and self._thread is not None:
-            self._aborted = True
-            halt(BROKEN_OFF)  # also what opens the stage
-            if self._stage is not None:
-                self._stage.abort(BROKEN_OFF)
+        with self._lock:
+            # never once the stage is being taken down: that waits for things to be gone
+            self._aborted = (abort or bool(self._left)) and not self._acted.is_set()
+            if self._aborted:
+                halt(BROKEN_OFF)  # also what opens the stage
+        if self._aborted and self._stage is not None:
+            self._stage.abort(BROKEN_OFF)
         if self._thread is not None:
             self._thread.join()
         resume()
@@ -98,7 +103,8 @@ class Engine:
                     for profile in dict.fromkeys(scenario.profile for scenario in scenarios):
                         self._act_profile(stage, profile, [one for one in scenarios if one.profile == profile])
                 finally:
-                    self._acted.set()
+                    with self._lock:
+                        self._acted.set()
                 self._status("done")
                 stage.at_rest()
         except Exception as error:

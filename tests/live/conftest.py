@@ -26,8 +26,6 @@ PATIENCE = 240.0
 
 CONFTEST = """
 import signal
-from gpuassay.scenario import existing
-existing.SWEEP_SECONDS = 6.0  # what cannot go will not go later either
 signal.signal(signal.SIGINT, signal.default_int_handler)  # also where our parent ignores it
 pytest_plugins = ("gpuassay.plugin",)
 """

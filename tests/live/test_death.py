@@ -24,8 +24,8 @@ def test_a_death_in_a_scenario_is_an_error_with_last_words(tmp_path: Path) -> No
     """Red when the run hangs, blames the system under test, hides who died, or loses the report."""
     with ExitStack() as stack:
         runs: dict[str, Running] = {}
-        for component in COMPONENTS:  # side by side: most of a start is waiting
-            suite = LiveSuite(tmp_path / component)
+        for number, component in enumerate(COMPONENTS):  # side by side: most of a start is waiting
+            suite = LiveSuite(tmp_path / f"run-{number}")
             suite.write(SLOW)
             runs[component] = stack.enter_context(suite.start())
         for component, running in runs.items():

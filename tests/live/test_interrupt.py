@@ -14,9 +14,12 @@ SOON = 45.0
 """Seconds from Ctrl-C to the end; five on an idle machine."""
 
 
-def _interrupt(running: Running) -> Outcome:
-    """As a terminal does: SIGINT to the whole group."""
-    os.killpg(running.process.pid, signal.SIGINT)
+def _interrupt(running: Running, *, terminal: bool = True) -> Outcome:
+    """As a terminal does, SIGINT to the whole group; or as a CI job that is cancelled, SIGTERM."""
+    if terminal:
+        os.killpg(running.process.pid, signal.SIGINT)
+    else:
+        running.process.terminate()
     began = time.monotonic()
     outcome = running.finish()
     assert time.monotonic() - began < SOON
@@ -26,13 +29,13 @@ def _interrupt(running: Running) -> Outcome:
     return outcome
 
 
-@pytest.mark.parametrize("words", ["starting the control plane", "installing Kueue"])
-def test_while_the_cluster_is_brought_up(suite: LiveSuite, words: str) -> None:
+@pytest.mark.parametrize(("words", "terminal"), [("starting the control plane", True), ("installing Kueue", False)])
+def test_while_the_cluster_is_brought_up(suite: LiveSuite, words: str, terminal: bool) -> None:
     """Red when the start is waited for to its end, or leaves something."""
     suite.write(QUICK)
     with suite.start() as running:
         running.until_said(words)
-        outcome = _interrupt(running)
+        outcome = _interrupt(running, terminal=terminal)
     assert set(outcome.states.values()) == {"ERROR"}
     assert "scenarios begin" not in outcome.output
 
