@@ -34,12 +34,16 @@ def counted(lab: Lab) -> None:
     byhand.workload(lab, "urgent", queue, priority=10)
     byhand.observe_evicted(lab, 1)
     byhand.end_eviction(lab, *byhand.evicted(lab))
-    lab.observe_admitted("urgent")
+    lab.observe_admitted("urgent", timeout=byhand.PATIENCE)
     byhand.finish(lab, "urgent")
-    lab.observe(lambda: lab.count("Admitted") == 5 and len(byhand.holding(lab)) == 4, "the GPU of urgent taken")
+    lab.observe(
+        lambda: lab.count("Admitted") == 5 and len(byhand.holding(lab)) == 4,
+        "the GPU of urgent taken",
+        timeout=byhand.PATIENCE,
+    )
     byhand.observe_pending(lab, queue, 2)
     byhand.observe_pending(lab, strict, 2)
-    lab.observe(lambda: _gauge(lab, queue.name, "inadmissible") == 2, "two found inadmissible")
+    lab.observe(lambda: _gauge(lab, queue.name, "inadmissible") == 2, "two found inadmissible", timeout=byhand.PATIENCE)
     lab.scrape("after")
 
 
@@ -172,9 +176,7 @@ def test_the_quota_gauges_equal_the_spec(counted: Recording) -> None:
         ("kueue_cluster_queue_borrowing_limit", "limited"): 2,
         ("kueue_cluster_queue_lending_limit", "limited"): 3,
     }
-    seen = {
-        (name, base): after.sum(name, cluster_queue=_queue(counted, base), resource=GPU) for name, base in expected
-    }
+    seen = {(name, base): after.sum(name, cluster_queue=_queue(counted, base), resource=GPU) for name, base in expected}
     assert seen == expected, f"expected {expected}, seen {seen}"
 
 
@@ -200,7 +202,7 @@ def statuses(lab: Lab) -> None:
         found = lab.get("ClusterQueue", served.name)
         return found is not None and is_true(found, "Active")
 
-    lab.observe(active, "served is active", timeout=5)
+    lab.observe(active, "served is active", timeout=byhand.PATIENCE)
     lab.scrape("after")
 
 
@@ -225,14 +227,14 @@ def attempts(lab: Lab) -> None:
     lab.scrape("before")
     for name in ("a", "b"):
         byhand.workload(lab, name, queue)
-        lab.observe(lambda name=name: lab.has("Admitted", name), f"{name} admitted")
+        lab.observe(lambda name=name: lab.has("Admitted", name), f"{name} admitted", timeout=byhand.PATIENCE)
     for name in ("c", "d"):
         byhand.workload(lab, name, queue)
-        byhand.observe_weighed(lab, name, timeout=4)
+        byhand.observe_weighed(lab, name)
     byhand.finish(lab, "a")
-    lab.observe(lambda: lab.count("Admitted") == 3, "three admitted")
+    lab.observe(lambda: lab.count("Admitted") == 3, "three admitted", timeout=byhand.PATIENCE)
     byhand.observe_pending(lab, queue, 1)
-    lab.observe(lambda: _gauge(lab, queue.name, "inadmissible") == 1, "one found inadmissible")
+    lab.observe(lambda: _gauge(lab, queue.name, "inadmissible") == 1, "one found inadmissible", timeout=byhand.PATIENCE)
     lab.scrape("after")
     lab.mark("after")
 

@@ -43,7 +43,7 @@ def one_victim(lab: Lab) -> None:
     byhand.observe_evicted(lab, 1)
     lab.mark("victims gone")
     byhand.end_eviction(lab, *byhand.evicted(lab))
-    lab.observe_admitted("preemptor")
+    lab.observe_admitted("preemptor", timeout=byhand.PATIENCE)
 
 
 @behaviour(
@@ -104,12 +104,16 @@ def sizes(lab: Lab) -> None:
         byhand.next_second(lab)
     for layout, gpus in WANTED.items():
         byhand.workload(lab, f"{layout}-preemptor", queues[layout], gpus=gpus, priority=1)
-    lab.observe(lambda: all(any(v.startswith(k) for v in byhand.evicted(lab)) for k in LAYOUTS), "victims in each")
+    lab.observe(
+        lambda: all(any(v.startswith(k) for v in byhand.evicted(lab)) for k in LAYOUTS),
+        "victims in each",
+        timeout=byhand.PATIENCE,
+    )
     for layout in LAYOUTS:
         byhand.observe_weighed(lab, f"{layout}-preemptor")
     for _ in range(2):  # victims are evicted in parallel: some may come after the first were seen
         byhand.end_eviction(lab, *byhand.evicted(lab))
-        lab.observe_admitted(*(f"{layout}-preemptor" for layout in LAYOUTS), timeout=6)
+        lab.observe_admitted(*(f"{layout}-preemptor" for layout in LAYOUTS), timeout=byhand.PATIENCE)
 
 
 @behaviour(
@@ -140,7 +144,11 @@ def _older_equal(lab: Lab, preemption: dict[str, str]) -> None:
         _hold(lab, queue, name, priority=5)
         byhand.next_second(lab)
     lab.patch("LocalQueue", "held", {"spec": {"stopPolicy": "None"}})
-    lab.observe(lambda: byhand.weighed(lab, "older") and byhand.pending(lab, queue) > 0, "older weighed")
+    lab.observe(
+        lambda: byhand.weighed(lab, "older") and byhand.pending(lab, queue) > 0,
+        "older weighed",
+        timeout=byhand.PATIENCE,
+    )
 
 
 @scenario()
@@ -150,7 +158,7 @@ def equal_priority(lab: Lab) -> None:
     byhand.workload(lab, "above", "queue", priority=6)  # marker: it does preempt
     byhand.observe_evicted(lab, 1)
     byhand.end_eviction(lab, *byhand.evicted(lab))
-    lab.observe_admitted("above")
+    lab.observe_admitted("above", timeout=byhand.PATIENCE)
 
 
 @behaviour(
@@ -172,7 +180,7 @@ def newer_equal(lab: Lab) -> None:
     _older_equal(lab, NEWER)
     byhand.observe_evicted(lab, 1)
     byhand.end_eviction(lab, *byhand.evicted(lab))
-    lab.observe_admitted("older")
+    lab.observe_admitted("older", timeout=byhand.PATIENCE)
 
 
 @behaviour(
@@ -221,7 +229,7 @@ def never(lab: Lab) -> None:
     byhand.workload(lab, "high", queue, priority=1000)
     byhand.observe_weighed(lab, "high")
     byhand.finish(lab, "low")
-    lab.observe_admitted("high")
+    lab.observe_admitted("high", timeout=byhand.PATIENCE)
 
 
 @behaviour(
@@ -247,21 +255,21 @@ def slow_victims(lab: Lab) -> None:
     byhand.workload(lab, "preemptor", queue, gpus=2, priority=10)
     victims = byhand.observe_evicted(lab, 2)
     byhand.workload(lab, "thief", queue, priority=10)
-    byhand.observe_pending(lab, queue, 2, timeout=4)
+    byhand.observe_pending(lab, queue, 2)
     for name in victims[:1]:
         byhand.end_eviction(lab, name)
     # marker: another queue's workload is decided on after one GPU has become free
     marker = lab.queue(gpus=1, base="marker", flavor=queue.flavor)
     byhand.workload(lab, "marker", marker)
     lab.until_admitted("marker")
-    byhand.observe_pending(lab, queue, 3, timeout=4)
+    byhand.observe_pending(lab, queue, 3)
     for name in victims[1:]:
         byhand.end_eviction(lab, name)
-    lab.observe_admitted("preemptor")
+    lab.observe_admitted("preemptor", timeout=byhand.PATIENCE)
     lab.mark("preemptor done")
     byhand.finish_all(lab)
-    lab.observe_admitted("thief")
-    lab.observe_admitted("left")
+    lab.observe_admitted("thief", timeout=byhand.PATIENCE)
+    lab.observe(lambda: len(byhand.holding(lab)) == 2, "a victim is back", timeout=byhand.PATIENCE)
 
 
 @behaviour(
@@ -299,11 +307,15 @@ def victim_returns(lab: Lab) -> None:
     byhand.workload(lab, "preemptor", queue, priority=10)
     byhand.observe_evicted(lab, 1)
     byhand.end_eviction(lab, *byhand.evicted(lab))
-    lab.observe_admitted("preemptor")
-    byhand.observe_pending(lab, queue, 2, timeout=4)
+    lab.observe_admitted("preemptor", timeout=byhand.PATIENCE)
+    byhand.observe_pending(lab, queue, 2)
     for name in ("preemptor", "victim"):
         byhand.finish(lab, name)
-        lab.observe(lambda: lab.count("Admitted") > 0 and len(byhand.holding(lab)) == 1, f"one after {name}")
+        lab.observe(
+            lambda: lab.count("Admitted") > 0 and len(byhand.holding(lab)) == 1,
+            f"one after {name}",
+            timeout=byhand.PATIENCE,
+        )
 
 
 @behaviour(
@@ -328,8 +340,8 @@ def jobs_preempted(lab: Lab) -> None:
     lab.job("victim", queue, pods=2, priority=low)
     lab.until(lambda: sum(dig(pod, "status", "phase") == "Running" for pod in lab.objects("Pod")) == 2, "pods run")
     lab.job("preemptor", queue, priority=high, run_for=0.5)
-    lab.observe(lambda: lab.has("Finished", "preemptor"), "preemptor finished")
-    lab.observe(lambda: lab.has("Admitted", "victim"), "victim admitted again")
+    lab.observe(lambda: lab.has("Finished", "preemptor"), "preemptor finished", timeout=byhand.PATIENCE)
+    lab.observe(lambda: lab.has("Admitted", "victim"), "victim admitted again", timeout=byhand.PATIENCE)
 
 
 @behaviour(
@@ -407,11 +419,13 @@ def rounds(lab: Lab) -> None:
     for turn in range(ROUNDS):
         byhand.next_second(lab)
         byhand.workload(lab, f"high-{turn}", queue, priority=10)
-        byhand.observe_evicted(lab, 1, timeout=5)
+        byhand.observe_evicted(lab, 1)
         byhand.end_eviction(lab, *byhand.evicted(lab))
-        lab.observe_admitted(f"high-{turn}", timeout=5)
+        lab.observe_admitted(f"high-{turn}", timeout=byhand.PATIENCE)
         byhand.finish(lab, f"high-{turn}")
-        lab.observe(lambda: sum(n.startswith("low") for n in byhand.holding(lab)) == 4, "four low ones", timeout=5)
+        lab.observe(
+            lambda: sum(n.startswith("low") for n in byhand.holding(lab)) == 4, "four low ones", timeout=byhand.PATIENCE
+        )
 
 
 @behaviour(

@@ -36,11 +36,11 @@ def killed_in_queue(lab: Lab) -> None:
     byhand.workloads(lab, NAMES, queue, each={name: {"priority": i % 3} for i, name in enumerate(NAMES)})
     byhand.observe_pending(lab, queue, 8)
     lab.release(queue)
-    lab.observe(lambda: lab.count("Admitted") == 2, "two admitted")
+    lab.observe(lambda: lab.count("Admitted") == 2, "two admitted", timeout=byhand.PATIENCE)
     byhand.finish_all(lab)
-    lab.observe(lambda: lab.count("Admitted") == 4, "four admitted")
+    lab.observe(lambda: lab.count("Admitted") == 4, "four admitted", timeout=byhand.PATIENCE)
     byhand.observe_pending(lab, queue, 4)
-    lab.observe(lambda: _reserving(lab, queue.name) == 2, "two counted")
+    lab.observe(lambda: _reserving(lab, queue.name) == 2, "two counted", timeout=byhand.PATIENCE)
     lab.note(before=_told(lab, queue.name))
     _restart(lab)
     byhand.observe_pending(lab, queue, 4)
@@ -49,12 +49,12 @@ def killed_in_queue(lab: Lab) -> None:
     byhand.workload(lab, "marker", marker)
     lab.until_admitted("marker")
     byhand.observe_weighed(lab, *(name for name in NAMES if not lab.has("QuotaReserved", name)))
-    lab.observe(lambda: _told(lab, queue.name) == lab.notes["before"], "usage as before")
+    lab.observe(lambda: _told(lab, queue.name) == lab.notes["before"], "usage as before", timeout=byhand.PATIENCE)
     lab.note(after=_told(lab, queue.name))
     lab.mark("looked at")
     for turn in (6, 8):
         byhand.finish(lab, *(name for name in byhand.holding(lab) if name != "marker"))
-        lab.observe(lambda turn=turn: lab.count("Admitted") == turn + 1, f"{turn} admitted")
+        lab.observe(lambda turn=turn: lab.count("Admitted") == turn + 1, f"{turn} admitted", timeout=byhand.PATIENCE)
 
 
 def _reserving(lab: Lab, queue: str) -> int:
@@ -89,7 +89,7 @@ def test_nobody_is_admitted_twice(killed_in_queue: Recording) -> None:
     then = [n for n in decided_before(killed_in_queue, mark(killed_in_queue, "looked at")) if n != "marker"]
     timeline = killed_in_queue.timeline_text()
     assert len(before) == 4, f"expected four decisions before the kill, seen {before}\n{timeline}"
-    assert then == before, f"expected no decision until something ended, seen {then[len(before):]}\n{timeline}"
+    assert then == before, f"expected no decision until something ended, seen {then[len(before) :]}\n{timeline}"
     gone = evictions(killed_in_queue)
     assert not gone, f"expected no eviction, seen {gone}\n{timeline}"
 
@@ -122,7 +122,7 @@ def killed_in_preemption(lab: Lab) -> None:
     lab.until_admitted("marker")
     lab.note(evicted=byhand.evicted(lab))
     byhand.end_eviction(lab, *byhand.evicted(lab))
-    lab.observe_admitted("preemptor")
+    lab.observe_admitted("preemptor", timeout=byhand.PATIENCE)
     byhand.observe_weighed(lab, "newer")
     byhand.observe_pending(lab, queue, 1)
 
@@ -170,9 +170,9 @@ def down(lab: Lab) -> None:
     lab.kueue.start()
     lab.mark("ready again")
     lab.attempt("job again", job)
-    lab.observe_admitted("while-down")
+    lab.observe_admitted("while-down", timeout=byhand.PATIENCE)
     byhand.observe_started(lab, "before", "while-down")
-    lab.observe(lambda: len(lab.objects("Pod")) >= 2, "pods of both")
+    lab.observe(lambda: len(lab.objects("Pod")) >= 2, "pods of both", timeout=byhand.PATIENCE)
 
 
 @behaviour(
