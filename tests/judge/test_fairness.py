@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -53,8 +55,8 @@ def test_weighted_share_is_rounded_up() -> None:
 
 def test_told_use_is_read() -> None:
     """Statuses without fair sharing are no samples; one without the resource tells 0."""
-    statuses = [{}, {"consumedResources": {}}, {"consumedResources": {GPU: "500m"}}]
-    events = [
+    statuses: list[dict[str, Any]] = [{}, {"consumedResources": {}}, {"consumedResources": {GPU: "500m"}}]
+    events: list[dict[str, Any]] = [
         {
             "at": at,
             "type": "MODIFIED",
