@@ -21,8 +21,16 @@ from tests.cluster.conftest import need_programs
 from tests.cluster.test_kill import listening, members, ports_of
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 240.0
+PATIENCE = 400.0
 """Seconds for what takes ten on an idle machine: the machine may be shared with other clusters."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The run's own limit for a test is for tests without a cluster."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(3 * PATIENCE))
+
 
 CONFTEST = """
 import signal

@@ -51,16 +51,3 @@ def _kill_and_expect(component: str, running: Running) -> None:
         assert set(last_words.splitlines()[:shown]) <= set(log)
     assert (outcome.run / "report.html").exists()
     assert "kueue died" in outcome.output or component != "kueue"
-
-
-def test_the_death_of_the_recorder_is_an_error(suite: LiveSuite) -> None:
-    """Red when a run goes on without anyone who records it."""
-    suite.write(SLOW)
-    with suite.start() as running:
-        running.until_reached("acting")
-        os.kill(running.pid_of("gpuassay.record.recorder"), signal.SIGKILL)
-        outcome = running.finish(SOON)
-    assert outcome.code == 1, outcome.output
-    for verdict in outcome.verdicts.values():
-        assert verdict["state"] == "ERROR"
-        assert "the recorder died: killed by signal 9" in verdict["reason"]

@@ -125,6 +125,20 @@ def test_a_run_that_is_interrupted_there_cleans_up(suite: LiveSuite, theirs: Pat
     assert not _left(api, outcome)
 
 
+def test_the_death_of_the_recorder_there_is_an_error(suite: LiveSuite, theirs: Path, api: Api) -> None:
+    """Red when a run goes on without anyone who records it, or its objects stay."""
+    suite.write(SLOW)
+    with suite.start(*_on(theirs)) as running:
+        running.until_reached("acting")
+        os.kill(running.pid_of("gpuassay.record.recorder"), signal.SIGKILL)
+        outcome = running.finish()
+    assert outcome.code == 1, outcome.output
+    for verdict in outcome.verdicts.values():
+        assert verdict["state"] == "ERROR"
+        assert "the recorder died: killed by signal 9; its last lines:" in verdict["reason"]
+    assert not _left(api, outcome)
+
+
 def test_what_cannot_be_removed_fails_the_run_and_is_named(suite: LiveSuite, theirs: Path, api: Api) -> None:
     """Red when a run that leaves something behind is green or does not say what."""
     suite.write(LEAKS)

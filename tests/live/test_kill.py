@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -36,17 +35,12 @@ def test_killed_while_the_cluster_is_brought_up(suite: LiveSuite, words: str) ->
         _kill(running)
 
 
-@pytest.mark.usefixtures("programs")
-def test_killed_while_scenarios_act_and_tests_judge(tmp_path: Path) -> None:
+def test_killed_while_scenarios_act_and_tests_judge(suite: LiveSuite) -> None:
     """Red when cluster, recorder or a worker outlives the process that owns them."""
-    alone, parallel = LiveSuite(tmp_path / "alone"), LiveSuite(tmp_path / "parallel")
-    for suite in (alone, parallel):
-        suite.write(JUDGING + SLOW)
-    with alone.start() as one, parallel.start("-n", "2") as many:
-        one.until_reached("acting", "judging")
-        assert len(one.ports) >= 3
-        _kill(one)
-        many.until_reached("acting", "judging")
-        workers = [line for line in inside(parallel.folder).values() if line.endswith(f" in {parallel.folder}")]
+    suite.write(JUDGING + SLOW)
+    with suite.start("-n", "2") as running:
+        running.until_reached("acting", "judging")
+        assert len(running.ports) >= 3
+        workers = [line for line in inside(suite.folder).values() if line.endswith(f" in {suite.folder}")]
         assert len(workers) >= 3, "controller and two workers"
-        _kill(many)
+        _kill(running)
