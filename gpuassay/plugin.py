@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import signal
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -323,6 +324,16 @@ def pytest_runtest_makereport(
     found["recordings"] = [recording.name for recording in recordings_of(item)]
     report.user_properties.append((PROPERTY, json.dumps(found)))
     return report
+
+
+def _reason(message: str) -> str:
+    """An exception's message as a reason: equal for equal recordings, so without addresses.
+
+    pytest appends its own rendering of the assertion to a message that the test gave; the message alone is the reason.
+    """
+    told = message.removeprefix("AssertionError: ").removeprefix("Failed: ")
+    given, marker, _ = told.partition("\nassert ")
+    return re.sub(r" at 0x[0-9a-f]+", "", given if marker and given else told)[:8000]
 
 
 def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
