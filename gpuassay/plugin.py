@@ -315,7 +315,7 @@ def pytest_runtest_makereport(
         )
         state = State.FAIL if is_finding else State.ERROR
         message = str(report.longrepr) if error is None else f"{type(error).__name__}: {error}"
-        found |= {"state": state.value, "reason": message.removeprefix("AssertionError: ")[:LONGEST]}
+        found |= {"state": state.value, "reason": _reason(message)}
     if defect is not None:
         found["link"] = defect.args[0]
     measure_found = item.stash.get(MEASURE, None)
@@ -333,7 +333,7 @@ def _reason(message: str) -> str:
     """
     told = message.removeprefix("AssertionError: ").removeprefix("Failed: ")
     given, marker, _ = told.partition("\nassert ")
-    return re.sub(r" at 0x[0-9a-f]+", "", given if marker and given else told)[:8000]
+    return re.sub(r" at 0x[0-9a-f]+", "", given if marker and given else told)[:LONGEST]
 
 
 def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
