@@ -36,7 +36,7 @@ def _admission_off(obj: Manifest) -> None:
         obj["spec"]["stopPolicy"] = "Hold"
 
 
-@mutant("tolerations-lost", "flavors no longer give pods their tolerations")
+@mutant("flavor-tolerations-lost", "flavors no longer give pods their tolerations")
 def _tolerations_lost(obj: Manifest) -> None:
     if obj["kind"] == "ResourceFlavor":
         obj.get("spec", {}).pop("tolerations", None)

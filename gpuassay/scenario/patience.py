@@ -11,7 +11,7 @@ from collections.abc import Callable
 from gpuassay.scenario import byhand
 from gpuassay.scenario.lab import Lab, Queue
 
-PATIENCE = 25.0
+PATIENCE = 45.0
 """Seconds for what should show, while everything else has shown."""
 IMPATIENCE = 3.0
 """Seconds for what should show, once something has not."""

@@ -110,7 +110,7 @@ def test_pods_are_steered_to_their_flavor(life: Recording) -> None:
 
 @behaviour(
     "kueue.lifecycle.flavor-tolerations-injected", level=MUST, spec=FLAVORS,
-    red_when="pods cannot run on the tainted nodes of their flavor", mutant="tolerations-lost",
+    red_when="pods cannot run on the tainted nodes of their flavor", mutant="flavor-tolerations-lost",
 )  # fmt: skip
 def test_pods_get_the_tolerations_of_their_flavor(life: Recording) -> None:
     """While a job runs, its pods carry the tolerations of its flavor."""
