@@ -93,8 +93,8 @@ def cycle(lab: Lab) -> None:
     lab.create(kueue.cohort(ring, parent=other))
     lab.create(kueue.cohort(other, parent=ring))
     caught = lab.queue(1, base="caught", cohort=ring, active=False)
-    free = lab.queue(1, base="free", flavor=caught.flavor)
     byhand.workload(lab, "in-the-ring", caught)
+    free = lab.queue(1, base="free", flavor=caught.flavor)  # the marker: all of it comes after what is caught
     byhand.workload(lab, "elsewhere", free)
     lab.observe_admitted("elsewhere")
     lab.mark("mended")

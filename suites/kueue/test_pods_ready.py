@@ -57,6 +57,7 @@ def waits_for_recovery(lab: Lab, job: str) -> bool:
 )  # fmt: skip
 def test_pods_that_are_not_ready_in_time_are_evicted(readiness: Recording) -> None:
     """A job whose pods are not ready in time is evicted with reason PodsReadyTimeout, and not before the timeout."""
+    require_in_time(readiness, "never", TIMEOUT)
     assert evictions(readiness).get("never", [])[:1] == ["PodsReadyTimeout"], readiness.timeline_text()
     times = held_s(readiness, "never")
     assert times and min(times) >= TIMEOUT, f"{times}: {readiness.timeline_text()}"
@@ -68,6 +69,7 @@ def test_pods_that_are_not_ready_in_time_are_evicted(readiness: Recording) -> No
 )  # fmt: skip
 def test_each_try_waits_longer(readiness: Recording) -> None:
     """Each eviction counts in requeueState and doubles the wait until requeueAt, before which nothing is tried."""
+    require_in_time(readiness, "never", TIMEOUT)
     seen = backoffs(readiness, "never")
     assert [one.count for one in seen] == [1, 2], readiness.timeline_text()
     for one, wait in zip(seen, BACKOFFS, strict=True):
@@ -85,6 +87,7 @@ def test_each_try_waits_longer(readiness: Recording) -> None:
 )  # fmt: skip
 def test_after_the_limit_a_job_is_given_up(readiness: Recording) -> None:
     """After backoffLimitCount (2) further tries, a job that never gets ready is deactivated, and says why."""
+    require_in_time(readiness, "never", TIMEOUT)
     line = readiness.workload_of("never")
     assert dig(line.final, "spec", "active") is False, readiness.timeline_text()
     told = evictions(readiness).get("never", [])

@@ -40,11 +40,11 @@ def workload(
     obj = kueue.workload(name, "ns", local, [kueue.pod_set(requests={GPU: gpus})])
     obj["metadata"]["uid"] = name
     reserved = {"type": "QuotaReserved", "status": "True" if queue else "False", "reason": "Pending"}
-    obj["status"] = {"conditions": [reserved, *(more or [])]}
+    status: dict[str, Any] = {"conditions": [reserved, *(more or [])]}
     if queue:
         assignment = {"name": "main", "count": 1, "flavors": {GPU: "gpu"}, "resourceUsage": {GPU: str(gpus)}}
-        obj["status"]["admission"] = {"clusterQueue": queue, "podSetAssignments": [assignment]}
-    return obj
+        status["admission"] = {"clusterQueue": queue, "podSetAssignments": [assignment]}
+    return obj | {"status": status}
 
 
 def recording(objects: list[Manifest], *changes: Manifest) -> Recording:
