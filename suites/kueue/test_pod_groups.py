@@ -200,6 +200,9 @@ def test_a_pod_beyond_the_quota_waits(single_pods: Recording) -> None:
     """A pod that the quota cannot hold stays gated and has no node."""
     waiting = _pod(single_pods, "waiting").final
     story = single_pods.timeline_text()
+    workload = _workload(single_pods, "waiting")
+    assert workload is not None, f"expected a Workload of `waiting`, seen none\n{story}"
+    assert admitted_at(workload) is None, f"expected `waiting` not to be admitted\n{story}"
     assert gated(waiting) and not bound(waiting), f"expected `waiting` to be gated and without a node\n{story}"
     assert bound(_pod(single_pods, "running").final), f"expected `running` to have a node\n{story}"
 

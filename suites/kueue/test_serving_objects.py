@@ -126,7 +126,7 @@ def job_set(lab: Lab) -> None:
     queue = lab.queue(gpus=5, hold=True)
     groups: dict[str, Manifest] = {"leader": {}, "workers": {"replicas": 2, "pods": 2}}
     lab.create(core.job_set("training", lab.namespace, queue.local, groups))
-    lab.observe(lambda: lab.workload_of("training") is not None, "training queued", timeout=PATIENCE)
+    lab.observe(lambda: lab.decided("training"), "training considered", timeout=PATIENCE)
     lab.release(queue)
     lab.observe(lambda: not _suspended(lab.get("JobSet", "training") or {}), "training resumed", timeout=PATIENCE)
 
@@ -172,6 +172,8 @@ def test_a_job_set_is_suspended_until_admitted(job_set: Recording) -> None:
     resumed = history.when(lambda one: not _suspended(one))
     assert resumed is not None and resumed > released, f"expected it to be resumed after the release\n{story}"
     workload = _owned(job_set, "JobSet")[0]
+    decided = admitted_at(workload)
+    assert decided is not None and decided > released, f"expected it to be admitted after the release\n{story}"
     admitted = next(event.rv for event in workload.events if is_true(event.object, "Admitted"))
     opened = next(event.rv for event in history.events if not _suspended(event.object))
     assert admitted < opened, f"expected it to be resumed after its admission\n{story}"

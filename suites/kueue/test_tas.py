@@ -171,6 +171,8 @@ def test_a_full_floor_takes_nothing_more(floor_of_two_blocks: Recording) -> None
     recording = floor_of_two_blocks
     story = recording.timeline_text(["filler", "rack", "close", "anywhere", "none-left"])
     asked = {"filler": 1, "rack": 4, "close": 6, "anywhere": 5}
+    admitted = [name for name in [*asked, "too-large", "none-left"] if is_true(_final(recording, name), "Admitted")]
+    assert admitted == list(asked), f"expected {list(asked)} to be admitted, seen {admitted}\n{story}"
     placed = {name: sum(pods_by_node(_final(recording, name)).values()) for name in [*asked, "none-left"]}
     assert placed == asked | {"none-left": 0}, f"expected {asked} placed, seen {placed}\n{story}"
     capacity = dict.fromkeys(recording.notes["racks"], EACH)
