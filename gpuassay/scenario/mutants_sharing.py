@@ -57,6 +57,9 @@ def _cohort_quota_dropped(obj: Manifest) -> None:
 def _cohort_parent_dropped(obj: Manifest) -> None:
     if obj["kind"] == "Cohort":
         obj["spec"].pop("parentName", None)
+        for quota in _quotas(obj):  # limits are only legal below a parent
+            quota.pop("borrowingLimit", None)
+            quota.pop("lendingLimit", None)
 
 
 @mutant("borrow-within-cohort-dropped", "nobody preempts while borrowing, although the queue may")
