@@ -18,6 +18,7 @@ JOBS = 40
 def busy(lab: Lab) -> None:
     """Forty short jobs pass a queue of ten GPUs."""
     lab.priority_class("usual", 5)
+    lab.priority_class("rare", 10)
     queue = lab.queue(gpus=10)
     names = lab.jobs([f"job-{index}" for index in range(JOBS)], queue, run_for=0.2)
     lab.observe(lambda: lab.has("Finished", *names), "all jobs finished", timeout=120)
