@@ -19,9 +19,10 @@ def test_misnamed(misnamed): pass
 
 
 def _files(folder: Path) -> set[Path]:
-    return {
-        path for path in folder.rglob("*") if "__pycache__" not in path.parts and not path.name.startswith("output")
-    }
+    """All but what Python, other plugins (`.benchmarks`) and this test keep there."""
+    kept = ("__pycache__", ".", "output")
+    found = {path.relative_to(folder) for path in folder.rglob("*")}
+    return {path for path in found if not any(part.startswith(kept) for part in path.parts)}
 
 
 @pytest.mark.parametrize("arguments", [[], ["-n", "2"], ["--cluster", "existing"]], ids=" ".join)
