@@ -119,7 +119,8 @@ def _looks(releases: Sequence[float]) -> list[float]:
 def _waits(recording: Recording, workload: Timeline, queued: QueuedWorkload, decisions: list[float]) -> list[Wait]:
     """From first sight, and from every loss of quota, to the decision that followed.
 
-    They are paired by number, not by time: a decision may be logged before the watch shows what it was about.
+    They are paired by number, not by time: a decision may be logged before the watch shows what it was about. One
+    that is evicted in the moment in which it ends by itself gets no further decision; it waits until it is Finished.
     """
     begins = [seconds(recording, workload.events[0].at)]
     held = False
@@ -128,7 +129,9 @@ def _waits(recording: Recording, workload: Timeline, queued: QueuedWorkload, dec
         if held and not holds:
             begins.append(seconds(recording, event.at))
         held = holds
+    ended = workload.when(lambda obj: is_true(obj, "Finished"))
+    over = None if ended is None else seconds(recording, ended)
     return [
-        Wait(queued, since, decisions[number] if number < len(decisions) else None)
+        Wait(queued, since, decisions[number] if number < len(decisions) else over)
         for number, since in enumerate(begins)
     ]
