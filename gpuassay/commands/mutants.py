@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from gpuassay.commands import SubParsers
-from gpuassay.plugin import behaviour_of
 from gpuassay.scenario import mutants
 from gpuassay.verdict import State
 
@@ -32,6 +31,8 @@ class _Collector:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Read the declarations."""
+        from gpuassay.plugin import behaviour_of  # not before pytest loads it as a plugin: it wants to be the first
+
         for item in session.items:
             behaviour = behaviour_of(item)
             if behaviour is None:
