@@ -84,7 +84,10 @@ def _runs(folder: Path, rates: list[float], *, machine: str = "abc", stall: floa
         run.mkdir()
         (run / "run.json").write_text(json.dumps({"run_id": run.name, "machine": MACHINE | {"fingerprint": machine}}))
         measured = {"workloads_per_s": rate, "divisor": 50, "cpu_stall_share": stall}
-        lines = [{"behaviour": "kueue.throughput.rate", "measured": measured}, {"behaviour": "other", "measured": {}}]
+        lines: list[Manifest] = [
+            {"behaviour": "kueue.throughput.rate", "measured": measured},
+            {"behaviour": "other", "measured": {}},
+        ]
         (run / "verdicts.jsonl").write_text("\n".join(map(json.dumps, lines)))
         made.append(run)
     return made
