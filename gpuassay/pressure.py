@@ -21,6 +21,15 @@ def cpu_stall_us() -> int | None:
     return int(some.rsplit("total=", 1)[1])
 
 
+def recent() -> float:
+    """Share (0..1) of the last ten seconds in which some task waited for a CPU; 0 where the kernel does not say."""
+    try:
+        text = _PSI.read_text()
+    except OSError:
+        return 0.0
+    return float(text.partition("avg10=")[2].split()[0]) / 100
+
+
 def stall_share(before_us: int | None, started_ns: int, ended_ns: int) -> float | None:
     """Share (0..1) of the time since `started_ns` in which some task waited; None where it is not known."""
     now = cpu_stall_us()

@@ -18,9 +18,6 @@ from gpuassay.manifest import Manifest, condition, dig, is_true, name_of
 from gpuassay.scenario.lab import Lab, Queue
 from gpuassay.workloads import core, kueue
 
-PATIENCE = 30.0
-"""Seconds that an observation may take: a healthy system needs a few, a crowded machine many, a broken one all."""
-
 ATTEMPTS = 50
 """Writes of a status before another writer is taken to be faster for ever."""
 
@@ -125,7 +122,7 @@ def evicted(lab: Lab) -> list[str]:
     return [name_of(one) for one in living if is_true(one, "Evicted") and is_true(one, "QuotaReserved")]
 
 
-def observe_evicted(lab: Lab, count: int, *, timeout: float = PATIENCE) -> list[str]:
+def observe_evicted(lab: Lab, count: int, *, timeout: float | None = None) -> list[str]:
     """Give Kueue time to evict `count` Workloads; returns those that it has evicted."""
     lab.observe(lambda: len(evicted(lab)) >= count, f"{count} evicted", timeout=timeout)
     return evicted(lab)
@@ -137,7 +134,7 @@ def pending(lab: Lab, queue: Queue | str) -> int:
     return int(dig(found, "status", "pendingWorkloads", default=0))
 
 
-def observe_pending(lab: Lab, queue: Queue | str, count: int, *, timeout: float = PATIENCE) -> bool:
+def observe_pending(lab: Lab, queue: Queue | str, count: int, *, timeout: float | None = None) -> bool:
     """Give a ClusterQueue time to count exactly `count` pending workloads."""
     name = queue if isinstance(queue, str) else queue.name
     return lab.observe(lambda: pending(lab, name) == count, f"{count} pending in {name}", timeout=timeout)
@@ -154,7 +151,7 @@ def weighed(lab: Lab, *owners: str) -> bool:
     return all(waits(owner) for owner in owners)
 
 
-def observe_weighed(lab: Lab, *owners: str, timeout: float = PATIENCE) -> bool:
+def observe_weighed(lab: Lab, *owners: str, timeout: float | None = None) -> bool:
     """Give the scheduler time to look at these workloads and to leave them waiting."""
     return lab.observe(lambda: weighed(lab, *owners), f"{', '.join(owners)} weighed", timeout=timeout)
 
@@ -198,7 +195,7 @@ def holding(lab: Lab) -> list[str]:
     return [name_of(one) for one in living if is_true(one, "QuotaReserved") and not is_true(one, "Finished")]
 
 
-def observe_started(lab: Lab, *jobs: str, timeout: float = PATIENCE) -> bool:
+def observe_started(lab: Lab, *jobs: str, timeout: float | None = None) -> bool:
     """Give Kueue time to start these Jobs: on a crowded machine that comes seconds after their admission."""
 
     def started() -> bool:

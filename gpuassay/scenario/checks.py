@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 from gpuassay.manifest import Manifest, dig, name_of
 from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.patience import see
 from gpuassay.workloads import kueue
 
 
@@ -68,7 +67,7 @@ def observe_asked(lab: Lab, owner: str, *checks: str) -> bool:
         told = states(lab, owner)
         return lab.has("QuotaReserved", owner) and all(told.get(name) == "Pending" for name in checks)
 
-    return see(lab, asked, f"{owner} has quota and waits for checks")
+    return lab.observe(asked, f"{owner} has quota and waits for checks")
 
 
 def _now() -> str:

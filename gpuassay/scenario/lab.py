@@ -38,6 +38,12 @@ CLUSTER_SCOPED = frozenset(
 )
 
 
+PATIENCE = 45.0
+"""Seconds for what should show, while everything else has shown: a slow machine is not a broken system."""
+IMPATIENCE = 3.0
+"""Seconds for what should show, once something has not."""
+
+
 @dataclass(frozen=True)
 class Queue:
     """A ClusterQueue with a LocalQueue of the scenario's namespace in front of it."""
@@ -209,15 +215,21 @@ class Lab:
         """Wait for a precondition. Failing to reach it breaks the scenario: its tests end as ERROR."""
         self.view.wait(lambda _: ready(), what=what, timeout=timeout, error=(lambda _: error()) if error else None)
 
-    def observe(self, ready: Callable[[], bool], what: str, *, timeout: float = 10) -> bool:
-        """Give the system time to show what it should; the judge sees whether it did (`notes["observed"][what]`)."""
+    def observe(self, ready: Callable[[], bool], what: str, *, timeout: float | None = None) -> bool:
+        """Give the system time to show what it should; the judge sees whether it did (`notes["observed"][what]`).
+
+        Without a `timeout`, as long as a crowded machine needs (`PATIENCE`), yet quick (`IMPATIENCE`) once something
+        else has not shown: the first miss refutes a behaviour, what is looked for after it is not worth a long wait.
+        """
+        seen: dict[str, bool] = self.notes.setdefault("observed", {})
+        if timeout is None:
+            timeout = PATIENCE if all(seen.values()) else IMPATIENCE
         try:
             self.until(ready, what, timeout=timeout)
-            seen = True
+            seen[what] = True
         except WaitTimeout:
-            seen = False
-        self.notes.setdefault("observed", {})[what] = seen
-        return seen
+            seen[what] = False
+        return seen[what]
 
     def has(self, condition: str, *owners: str, namespace: str | None = None) -> bool:
         """Whether the Workloads of all `owners` have `condition` True."""
@@ -237,7 +249,7 @@ class Lab:
         found = [self.workload_of(name) for name in names]
         return all(one is not None and condition(one, "QuotaReserved") is not None for one in found)
 
-    def observe_admitted(self, *owners: str, timeout: float = 10) -> bool:
+    def observe_admitted(self, *owners: str, timeout: float | None = None) -> bool:
         """Give the Workloads of `owners` time to be admitted; the judge sees whether they were."""
         return self.observe(lambda: self.has("Admitted", *owners), f"{', '.join(owners)} admitted", timeout=timeout)
 

@@ -46,6 +46,8 @@ def mutant(name: str, breaks: str) -> Callable[[Callable[[Manifest], None]], Cal
             edit(changed)
             return changed
 
+        if name in MUTANTS:
+            raise ValueError(f"mutant {name!r} is registered twice")
         MUTANTS[name] = Mutant(name, breaks, change)
         return edit
 

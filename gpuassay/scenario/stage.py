@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from gpuassay import toolchain
+from gpuassay import pressure, toolchain
 from gpuassay.cluster import base
 from gpuassay.cluster.embedded import embedded
 from gpuassay.cluster.kinds import KUEUE
@@ -123,6 +123,7 @@ class Stage:
         Where a ClusterQueue's counters differ from a recount, on a busy machine only its update is late, which is
         given `COUNTER_LAG` seconds of quiet.
         """
+        quiet *= 1 + 2 * pressure.recent()
 
         def quiet_for(lines: list[EventLine]) -> float:
             return (time.time_ns() - lines[-1].at) / 1e9 if lines else quiet

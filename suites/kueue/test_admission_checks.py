@@ -18,7 +18,6 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario import byhand, checks
 from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.patience import see, see_admitted, see_weighed
 from gpuassay.verdict import MUST
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/admission_check/"
@@ -35,19 +34,19 @@ def two_checks(lab: Lab) -> None:
     lab.job("careful", queue)
     checks.observe_asked(lab, "careful", one, two)
     byhand.workload(lab, "behind", queue)
-    see_weighed(lab, "behind")
+    byhand.observe_weighed(lab, "behind")
     lab.mark("first ready")
     checks.answer(lab, "careful", one, "Ready")
     # a marker: Kueue works on Workloads one version after the other, so it has seen the first answer by then
-    see(lab, lambda: checks.states(lab, "careful").get(one) == "Ready", "first answer is there")
+    lab.observe(lambda: checks.states(lab, "careful").get(one) == "Ready", "first answer is there")
     byhand.workload(lab, "marker", lab.queue(gpus=1, base="open", flavor=queue.flavor))
-    see_admitted(lab, "marker")
+    lab.observe_admitted("marker")
     lab.mark("second ready")
     checks.answer(
         lab, "careful", two, "Ready", updates=[{"name": "main", "nodeSelector": ZONE, "annotations": {"rack": "r1"}}]
     )
-    see_admitted(lab, "careful")
-    see(lab, lambda: running(lab.get("Job", "careful")), "careful runs")
+    lab.observe_admitted("careful")
+    lab.observe(lambda: running(lab.get("Job", "careful")), "careful runs")
 
 
 @behaviour(
@@ -126,15 +125,15 @@ def retried(lab: Lab) -> None:
     lab.mark("retry waiting")
     checks.answer(lab, "steady", check, "Retry")
     # A check's controller may only answer again once the eviction is over: Kueue takes an earlier answer as good.
-    see(lab, lambda: _lost_quota(lab) == 1, "evicted once")
+    lab.observe(lambda: _lost_quota(lab) == 1, "evicted once")
     checks.observe_asked(lab, "steady", check)
     checks.answer(lab, "steady", check, "Ready")
-    see_admitted(lab, "steady")
-    see(lab, lambda: running(lab.get("Job", "steady")), "steady runs")
+    lab.observe_admitted("steady")
+    lab.observe(lambda: running(lab.get("Job", "steady")), "steady runs")
     lab.mark("retry running")
     checks.answer(lab, "steady", check, "Retry")
-    see(lab, lambda: not running(lab.get("Job", "steady")), "steady is stopped")
-    see(lab, lambda: _lost_quota(lab) == 2, "evicted twice")
+    lab.observe(lambda: not running(lab.get("Job", "steady")), "steady is stopped")
+    lab.observe(lambda: _lost_quota(lab) == 2, "evicted twice")
     checks.observe_asked(lab, "steady", check)
 
 
@@ -199,7 +198,7 @@ def rejected(lab: Lab) -> None:
     checks.observe_asked(lab, "waits", check)
     checks.observe_asked(lab, "runs", check)
     checks.answer(lab, "runs", check, "Ready")
-    see(lab, lambda: running(lab.get("Job", "runs")), "runs runs")
+    lab.observe(lambda: running(lab.get("Job", "runs")), "runs runs")
     lab.mark("rejected")
     for name in ("waits", "runs"):
         checks.answer(lab, name, check, "Rejected")
@@ -207,7 +206,7 @@ def rejected(lab: Lab) -> None:
     def out() -> bool:
         return not lab.has("QuotaReserved", "waits") and not lab.has("QuotaReserved", "runs")
 
-    see(lab, out, "both out")
+    lab.observe(out, "both out")
     byhand.workload(lab, "third", queue)
     checks.observe_asked(lab, "third", check)
 

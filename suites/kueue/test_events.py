@@ -14,8 +14,6 @@ from gpuassay.scenario.lab import Lab
 from gpuassay.verdict import SHOULD
 
 SPEC = "https://kueue.sigs.k8s.io/docs/tasks/troubleshooting/troubleshooting_jobs/"
-PATIENCE = 60
-"""Seconds that the system is given to show a behaviour: only a broken one, or a very busy machine, uses them up."""
 
 
 @scenario()
@@ -24,19 +22,18 @@ def told(lab: Lab) -> None:
     low, high = lab.priority_class("low", 1), lab.priority_class("high", 10)
     queue = lab.queue(gpus=1, preemption={"withinClusterQueue": "LowerPriority"})
     lab.job("victim", queue, priority=low)
-    if not lab.observe_admitted("victim", timeout=PATIENCE):
+    if not lab.observe_admitted("victim"):
         return
     lab.job("waiting", queue, priority=low)
-    lab.observe(lambda: lab.decided("waiting"), "the waiting job was considered", timeout=PATIENCE)
+    lab.observe(lambda: lab.decided("waiting"), "the waiting job was considered")
     lab.job("urgent", queue, priority=high)
-    if not lab.observe_admitted("urgent", timeout=PATIENCE):
+    if not lab.observe_admitted("urgent"):
         return
     # Events are sent apart from what they tell of, and not in order.
     last = (("urgent", "Started"), ("victim", "Stopped"))
     lab.observe(
         lambda: all(any(_about(one, *wanted) for one in lab.objects("Event")) for wanted in last),
         "the last events",
-        timeout=PATIENCE,
     )
 
 

@@ -22,7 +22,6 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.patience import see, see_admitted, see_pending, see_weighed
 from gpuassay.verdict import MUST
 from gpuassay.workloads import core, kueue
 
@@ -44,12 +43,12 @@ def life(lab: Lab) -> None:
     queue = lab.queue(gpus=2, flavor=flavor, hold=True)
     lab.job("good", queue, run_for=0.3, nodeSelector=OWN)
     lab.job("bad", queue, run_for=0.3, exit_code=3)
-    see_pending(lab, queue, 2)
+    byhand.observe_pending(lab, queue, 2)
     lab.release(queue)
-    see_admitted(lab, "good", "bad")
+    lab.observe_admitted("good", "bad")
     lab.job("next", queue, gpus=2)
-    see_admitted(lab, "next")
-    see(lab, lambda: running(lab.get("Job", "next")), "next runs")
+    lab.observe_admitted("next")
+    lab.observe(lambda: running(lab.get("Job", "next")), "next runs")
 
 
 @behaviour(
@@ -154,14 +153,14 @@ def deactivated(lab: Lab) -> None:
     lab.until(lambda: running(lab.get("Job", "out")), "job out runs")
     name = name_of(lab.workload_of("out") or {})
     lab.patch("Workload", name, {"spec": {"active": False}})
-    see(lab, lambda: not lab.has("QuotaReserved", "out"), "out gives its quota back")
-    see(lab, lambda: node_selector(lab.get("Job", "out") or {}) == OWN, "template restored")
+    lab.observe(lambda: not lab.has("QuotaReserved", "out"), "out gives its quota back")
+    lab.observe(lambda: node_selector(lab.get("Job", "out") or {}) == OWN, "template restored")
     byhand.workload(lab, "marker", queue)
-    see_admitted(lab, "marker")
+    lab.observe_admitted("marker")
     lab.mark("reactivated")
     lab.patch("Workload", name, {"spec": {"active": True}})
-    see_admitted(lab, "out")
-    see(lab, lambda: running(lab.get("Job", "out")), "out runs again")
+    lab.observe_admitted("out")
+    lab.observe(lambda: running(lab.get("Job", "out")), "out runs again")
 
 
 @behaviour(
@@ -229,7 +228,7 @@ def overtime(lab: Lab) -> None:
     queue = lab.queue(gpus=1)
     lab.job("slow", queue, more_labels={labels.MAX_EXECUTION: "2"})
     lab.until_admitted("slow")
-    see(lab, lambda: not lab.has("QuotaReserved", "slow"), "slow gives its quota back")
+    lab.observe(lambda: not lab.has("QuotaReserved", "slow"), "slow gives its quota back")
 
 
 @behaviour(
@@ -251,14 +250,14 @@ def moved(lab: Lab) -> None:
     """Of two jobs in a queue for one, both are to move to another queue: the running one and the waiting one."""
     here, there = lab.queue(gpus=1, base="here", active=False), lab.queue(gpus=2, base="there", active=False)
     lab.job("hog", here)
-    see(lab, lambda: running(lab.get("Job", "hog")), "hog runs")
+    lab.observe(lambda: running(lab.get("Job", "hog")), "hog runs")
     move = {"metadata": {"labels": {labels.QUEUE_NAME: there.local}}}
     lab.attempt_patch("running", "Job", "hog", move)
     lab.job("waiter", here)
-    see_weighed(lab, "waiter")
+    byhand.observe_weighed(lab, "waiter")
     lab.attempt_patch("waiting", "Job", "waiter", move)
-    see_admitted(lab, "waiter")
-    see(lab, lambda: running(lab.get("Job", "waiter")), "waiter runs")
+    lab.observe_admitted("waiter")
+    lab.observe(lambda: running(lab.get("Job", "waiter")), "waiter runs")
 
 
 @behaviour(
@@ -292,12 +291,12 @@ def deleted(lab: Lab) -> None:
     lab.job("first", queue)
     lab.until_admitted("first")
     lab.job("second", queue)
-    see_weighed(lab, "second")
+    byhand.observe_weighed(lab, "second")
     lab.mark("deleted")
     lab.delete("Job", "first")
-    see_admitted(lab, "second")
-    see(lab, lambda: running(lab.get("Job", "second")), "second runs")
-    see(lab, lambda: lab.workload_of("first") is None, "Workload of first is gone")
+    lab.observe_admitted("second")
+    lab.observe(lambda: running(lab.get("Job", "second")), "second runs")
+    lab.observe(lambda: lab.workload_of("first") is None, "Workload of first is gone")
 
 
 @behaviour(
@@ -319,7 +318,7 @@ def prebuilt(lab: Lab) -> None:
     job = lab.create(core.job("adopter", lab.namespace, queue.local, more_labels={PREBUILT: "ready-made"}))
     pods = kueue.pod_set(template={"spec": job["spec"]["template"]["spec"]})
     lab.create(kueue.workload("ready-made", lab.namespace, queue.local, [pods]))
-    see(lab, lambda: running(lab.get("Job", "adopter")), "adopter runs")
+    lab.observe(lambda: running(lab.get("Job", "adopter")), "adopter runs")
 
 
 @behaviour(

@@ -34,16 +34,15 @@ def counted(lab: Lab) -> None:
     byhand.workload(lab, "urgent", queue, priority=10)
     byhand.observe_evicted(lab, 1)
     byhand.end_eviction(lab, *byhand.evicted(lab))
-    lab.observe_admitted("urgent", timeout=byhand.PATIENCE)
+    lab.observe_admitted("urgent")
     byhand.finish(lab, "urgent")
     lab.observe(
         lambda: lab.count("Admitted") == 5 and len(byhand.holding(lab)) == 4,
         "the GPU of urgent taken",
-        timeout=byhand.PATIENCE,
     )
     byhand.observe_pending(lab, queue, 2)
     byhand.observe_pending(lab, strict, 2)
-    lab.observe(lambda: _gauge(lab, queue.name, "inadmissible") == 2, "two found inadmissible", timeout=byhand.PATIENCE)
+    lab.observe(lambda: _gauge(lab, queue.name, "inadmissible") == 2, "two found inadmissible")
     lab.scrape("after")
 
 
@@ -202,7 +201,7 @@ def statuses(lab: Lab) -> None:
         found = lab.get("ClusterQueue", served.name)
         return found is not None and is_true(found, "Active")
 
-    lab.observe(active, "served is active", timeout=byhand.PATIENCE)
+    lab.observe(active, "served is active")
     lab.scrape("after")
 
 
@@ -227,14 +226,14 @@ def attempts(lab: Lab) -> None:
     lab.scrape("before")
     for name in ("a", "b"):
         byhand.workload(lab, name, queue)
-        lab.observe(lambda name=name: lab.has("Admitted", name), f"{name} admitted", timeout=byhand.PATIENCE)
+        lab.observe(lambda name=name: lab.has("Admitted", name), f"{name} admitted")
     for name in ("c", "d"):
         byhand.workload(lab, name, queue)
         byhand.observe_weighed(lab, name)
     byhand.finish(lab, "a")
-    lab.observe(lambda: lab.count("Admitted") == 3, "three admitted", timeout=byhand.PATIENCE)
+    lab.observe(lambda: lab.count("Admitted") == 3, "three admitted")
     byhand.observe_pending(lab, queue, 1)
-    lab.observe(lambda: _gauge(lab, queue.name, "inadmissible") == 1, "one found inadmissible", timeout=byhand.PATIENCE)
+    lab.observe(lambda: _gauge(lab, queue.name, "inadmissible") == 1, "one found inadmissible")
     lab.scrape("after")
     lab.mark("after")
 

@@ -128,9 +128,9 @@ def _blocked(lab: Lab, strategy: str) -> None:
     byhand.workload(lab, "marker", marker)
     lab.until_admitted("marker")
     if strategy == "BestEffortFIFO":
-        lab.observe_admitted("small", timeout=byhand.PATIENCE)
+        lab.observe_admitted("small")
     byhand.workload(lab, "urgent", queue, priority=10)
-    lab.observe_admitted("urgent", timeout=byhand.PATIENCE)
+    lab.observe_admitted("urgent")
 
 
 @scenario()
@@ -188,7 +188,7 @@ def cohort_beside_blocked(lab: Lab) -> None:
     byhand.observe_weighed(lab, "big")
     byhand.next_second(lab)  # were both in one queue, big would be before beside
     byhand.workload(lab, "beside", second)
-    lab.observe_admitted("beside", timeout=byhand.PATIENCE)
+    lab.observe_admitted("beside")
 
 
 @behaviour(
@@ -217,7 +217,7 @@ def foreign_head(lab: Lab) -> None:
         found = lab.get("Workload", "own", namespace=served)
         return found is not None and is_true(found, "Admitted")
 
-    lab.observe(admitted, "own admitted", timeout=byhand.PATIENCE)
+    lab.observe(admitted, "own admitted")
 
 
 @behaviour(
@@ -248,7 +248,7 @@ def strategy_changed(lab: Lab) -> None:
     lab.until_admitted("marker")
     lab.mark("changed")
     lab.patch("ClusterQueue", queue.name, {"spec": {"queueingStrategy": "BestEffortFIFO"}})
-    lab.observe_admitted("small", timeout=byhand.PATIENCE)
+    lab.observe_admitted("small")
 
 
 @behaviour(
@@ -275,7 +275,7 @@ def flavor_comes_late(lab: Lab) -> None:
     byhand.observe_pending(lab, queue, 8)
     lab.mark("flavor")
     lab.create(kueue.resource_flavor(flavor))
-    lab.observe_admitted(*names, timeout=byhand.PATIENCE)
+    lab.observe_admitted(*names)
 
 
 @behaviour(
@@ -298,7 +298,7 @@ def one_at_a_time(lab: Lab) -> None:
     byhand.observe_pending(lab, queue, 6)
     lab.release(queue)
     for turn in range(6):
-        lab.observe(lambda turn=turn: lab.count("Admitted") > turn, f"{turn + 1} admitted", timeout=byhand.PATIENCE)
+        lab.observe(lambda turn=turn: lab.count("Admitted") > turn, f"{turn + 1} admitted")
         byhand.finish_all(lab)
 
 
@@ -335,7 +335,7 @@ def check_retried(lab: Lab) -> None:
     byhand.observe_evicted(lab, 1)
     for name in byhand.evicted(lab):
         byhand.end_eviction(lab, name)
-    lab.observe(lambda: lab.has("QuotaReserved", "second"), "second has quota", timeout=byhand.PATIENCE)
+    lab.observe(lambda: lab.has("QuotaReserved", "second"), "second has quota")
 
 
 @behaviour(

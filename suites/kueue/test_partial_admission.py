@@ -10,7 +10,6 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.patience import see, see_admitted
 from gpuassay.verdict import MUST
 from gpuassay.workloads import kueue
 
@@ -31,13 +30,13 @@ def shrunk(lab: Lab) -> None:
         "synced", pair, pods=4, annotations={MIN_PARALLELISM: "1", SYNC: "true"},
         job_spec={"completionMode": "Indexed"},
     )  # fmt: skip
-    see(lab, lambda: running(lab.get("Job", "wide")) and running(lab.get("Job", "synced")), "both run")
+    lab.observe(lambda: running(lab.get("Job", "wide")) and running(lab.get("Job", "synced")), "both run")
     lab.until(lambda: lab.workload_of("wide") is not None, "Workload of wide")
     lab.mark("evicted")
     name = name_of(lab.workload_of("wide") or {})
     lab.patch("Workload", name, {"spec": {"active": False}})
-    see(lab, lambda: not running(lab.get("Job", "wide")), "wide is stopped")
-    see(lab, lambda: _size(lab.get("Job", "wide")) == (5, 5), "parallelism restored")
+    lab.observe(lambda: not running(lab.get("Job", "wide")), "wide is stopped")
+    lab.observe(lambda: _size(lab.get("Job", "wide")) == (5, 5), "parallelism restored")
 
 
 @behaviour(
@@ -93,9 +92,9 @@ def too_small(lab: Lab) -> None:
     needy = kueue.pod_set(count=4, requests={GPU: 1}, minCount=3)
     lab.create(kueue.workload("needy", lab.namespace, queue.local, [needy]))
     byhand.workload(lab, "rigid", queue, count=3)
-    see(lab, lambda: lab.decided("needy", "rigid"), "both decided")
+    lab.observe(lambda: lab.decided("needy", "rigid"), "both decided")
     lab.create(kueue.workload("humble", lab.namespace, queue.local, [needy | {"minCount": 2}]))
-    see_admitted(lab, "humble")
+    lab.observe_admitted("humble")
 
 
 @behaviour(

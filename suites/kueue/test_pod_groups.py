@@ -14,8 +14,6 @@ from gpuassay.workloads import core
 
 SPEC = "https://kueue.sigs.k8s.io/docs/tasks/run/plain_pods/"
 GROUPS = f"{SPEC}#running-a-group-of-pods-to-be-admitted-together"
-PATIENCE = 60
-"""Seconds that the system is given to show a behaviour: only a broken one, or a very busy machine, uses them up."""
 
 
 def _pods(lab: Lab, queue: Queue, *names: str, **options: object) -> None:
@@ -45,11 +43,11 @@ def group_completed_late(lab: Lab) -> None:
     _pods(lab, queue, "first", "second", group="team", group_total=3)
     lab.until(lambda: all(lab.get("Pod", name) for name in ("first", "second")), "two pods of the group")
     lab.job("whole", queue, gpus=3, run_for=1)
-    if lab.observe_admitted("whole", timeout=PATIENCE):
-        lab.observe(lambda: lab.has("Finished", "whole"), "whole finished", timeout=PATIENCE)
+    if lab.observe_admitted("whole"):
+        lab.observe(lambda: lab.has("Finished", "whole"), "whole finished")
     lab.mark("completed")
     _pods(lab, queue, "third", group="team", group_total=3)
-    lab.observe(lambda: _placed(lab, "first", "second", "third"), "the group runs", timeout=PATIENCE)
+    lab.observe(lambda: _placed(lab, "first", "second", "third"), "the group runs")
 
 
 @behaviour(
@@ -104,10 +102,10 @@ def group_too_large(lab: Lab) -> None:
     """A complete group of two pods is admitted; then a third pod claims to belong to it."""
     queue = lab.queue(gpus=3)
     _pods(lab, queue, "first", "second", group="pair", group_total=2)
-    lab.observe(lambda: _placed(lab, "first", "second"), "the pair runs", timeout=PATIENCE)
+    lab.observe(lambda: _placed(lab, "first", "second"), "the pair runs")
     lab.mark("full")
     _pods(lab, queue, "excess", group="pair", group_total=2)
-    lab.observe(lambda: lab.get("Pod", "excess") is None, "excess gone", timeout=PATIENCE)
+    lab.observe(lambda: lab.get("Pod", "excess") is None, "excess gone")
 
 
 @behaviour(
@@ -130,7 +128,7 @@ def group_of_two_shapes(lab: Lab) -> None:
     queue = lab.queue(gpus=4)
     _pods(lab, queue, "leader", group="mixed", group_total=3, gpus=0, run_for=0.5)
     _pods(lab, queue, "left", "right", group="mixed", group_total=3, gpus=2, run_for=0.5)
-    lab.observe(lambda: lab.has("Finished", "leader"), "the group finished", timeout=PATIENCE)
+    lab.observe(lambda: lab.has("Finished", "leader"), "the group finished")
 
 
 @behaviour(
@@ -170,9 +168,9 @@ def single_pods(lab: Lab) -> None:
     """A pod takes the only GPU, a second one waits."""
     queue = lab.queue(gpus=1)
     _pods(lab, queue, "running")
-    lab.observe(lambda: _placed(lab, "running"), "the first pod runs", timeout=PATIENCE)
+    lab.observe(lambda: _placed(lab, "running"), "the first pod runs")
     _pods(lab, queue, "waiting")
-    lab.observe(lambda: lab.decided("waiting"), "the second pod was considered", timeout=PATIENCE)
+    lab.observe(lambda: lab.decided("waiting"), "the second pod was considered")
 
 
 @behaviour(

@@ -42,7 +42,7 @@ def one_victim(lab: Lab) -> None:
     byhand.observe_evicted(lab, 1)
     lab.mark("victims gone")
     byhand.end_eviction(lab, *byhand.evicted(lab))
-    lab.observe_admitted("preemptor", timeout=byhand.PATIENCE)
+    lab.observe_admitted("preemptor")
 
 
 @behaviour(
@@ -106,13 +106,12 @@ def sizes(lab: Lab) -> None:
     lab.observe(
         lambda: all(any(v.startswith(k) for v in byhand.evicted(lab)) for k in LAYOUTS),
         "victims in each",
-        timeout=byhand.PATIENCE,
     )
     for layout in LAYOUTS:
         byhand.observe_weighed(lab, f"{layout}-preemptor")
     for _ in range(2):  # victims are evicted in parallel: some may come after the first were seen
         byhand.end_eviction(lab, *byhand.evicted(lab))
-        lab.observe_admitted(*(f"{layout}-preemptor" for layout in LAYOUTS), timeout=byhand.PATIENCE)
+        lab.observe_admitted(*(f"{layout}-preemptor" for layout in LAYOUTS))
 
 
 @behaviour(
@@ -146,7 +145,6 @@ def _older_equal(lab: Lab, preemption: dict[str, str]) -> None:
     lab.observe(
         lambda: byhand.weighed(lab, "older") and byhand.pending(lab, queue) > 0,
         "older weighed",
-        timeout=byhand.PATIENCE,
     )
 
 
@@ -157,7 +155,7 @@ def equal_priority(lab: Lab) -> None:
     byhand.workload(lab, "above", "queue", priority=6)  # marker: it does preempt
     byhand.observe_evicted(lab, 1)
     byhand.end_eviction(lab, *byhand.evicted(lab))
-    lab.observe_admitted("above", timeout=byhand.PATIENCE)
+    lab.observe_admitted("above")
 
 
 @behaviour(
@@ -179,7 +177,7 @@ def newer_equal(lab: Lab) -> None:
     _older_equal(lab, NEWER)
     byhand.observe_evicted(lab, 1)
     byhand.end_eviction(lab, *byhand.evicted(lab))
-    lab.observe_admitted("older", timeout=byhand.PATIENCE)
+    lab.observe_admitted("older")
 
 
 @behaviour(
@@ -228,7 +226,7 @@ def never(lab: Lab) -> None:
     byhand.workload(lab, "high", queue, priority=1000)
     byhand.observe_weighed(lab, "high")
     byhand.finish(lab, "low")
-    lab.observe_admitted("high", timeout=byhand.PATIENCE)
+    lab.observe_admitted("high")
 
 
 @behaviour(
@@ -264,11 +262,11 @@ def slow_victims(lab: Lab) -> None:
     byhand.observe_pending(lab, queue, 3)
     for name in victims[1:]:
         byhand.end_eviction(lab, name)
-    lab.observe_admitted("preemptor", timeout=byhand.PATIENCE)
+    lab.observe_admitted("preemptor")
     lab.mark("preemptor done")
     byhand.finish_all(lab)
-    lab.observe_admitted("thief", timeout=byhand.PATIENCE)
-    lab.observe(lambda: len(byhand.holding(lab)) == 2, "a victim is back", timeout=byhand.PATIENCE)
+    lab.observe_admitted("thief")
+    lab.observe(lambda: len(byhand.holding(lab)) == 2, "a victim is back")
 
 
 @behaviour(
@@ -306,14 +304,13 @@ def victim_returns(lab: Lab) -> None:
     byhand.workload(lab, "preemptor", queue, priority=10)
     byhand.observe_evicted(lab, 1)
     byhand.end_eviction(lab, *byhand.evicted(lab))
-    lab.observe_admitted("preemptor", timeout=byhand.PATIENCE)
+    lab.observe_admitted("preemptor")
     byhand.observe_pending(lab, queue, 2)
     for name in ("preemptor", "victim"):
         byhand.finish(lab, name)
         lab.observe(
             lambda: lab.count("Admitted") > 0 and len(byhand.holding(lab)) == 1,
             f"one after {name}",
-            timeout=byhand.PATIENCE,
         )
 
 

@@ -37,8 +37,8 @@ def jobs_preempted(lab: Lab) -> None:
     lab.job("victim", queue, pods=2, priority=low)
     lab.until(lambda: sum(dig(pod, "status", "phase") == "Running" for pod in lab.objects("Pod")) == 2, "pods run")
     lab.job("preemptor", queue, priority=high, run_for=0.5)
-    lab.observe(lambda: lab.has("Finished", "preemptor"), "preemptor finished", timeout=byhand.PATIENCE)
-    lab.observe(lambda: lab.has("Admitted", "victim"), "victim admitted again", timeout=byhand.PATIENCE)
+    lab.observe(lambda: lab.has("Finished", "preemptor"), "preemptor finished")
+    lab.observe(lambda: lab.has("Admitted", "victim"), "victim admitted again")
 
 
 @behaviour(
@@ -118,11 +118,9 @@ def rounds(lab: Lab) -> None:
         byhand.workload(lab, f"high-{turn}", queue, priority=10)
         byhand.observe_evicted(lab, 1)
         byhand.end_eviction(lab, *byhand.evicted(lab))
-        lab.observe_admitted(f"high-{turn}", timeout=byhand.PATIENCE)
+        lab.observe_admitted(f"high-{turn}")
         byhand.finish(lab, f"high-{turn}")
-        lab.observe(
-            lambda: sum(n.startswith("low") for n in byhand.holding(lab)) == 4, "four low ones", timeout=byhand.PATIENCE
-        )
+        lab.observe(lambda: sum(n.startswith("low") for n in byhand.holding(lab)) == 4, "four low ones")
 
 
 @behaviour(

@@ -43,8 +43,8 @@ def classes(lab: Lab) -> None:
         lab.create(byhand.unbound(name, lab, queue, **options))
     byhand.observe_pending(lab, queue, len(each))
     lab.release(queue)
-    lab.observe(lambda: lab.count("Admitted") == 8, "eight admitted", timeout=byhand.PATIENCE)
-    lab.observe(lambda: len(lab.objects("Pod")) == 8, "eight pods", timeout=byhand.PATIENCE)
+    lab.observe(lambda: lab.count("Admitted") == 8, "eight admitted")
+    lab.observe(lambda: len(lab.objects("Pod")) == 8, "eight pods")
 
 
 def _workload(recording: Recording, job: str) -> Manifest:
@@ -167,9 +167,7 @@ def class_changed(lab: Lab) -> None:
 
     lab.observe(raised, "priority raised")
     lab.delete("Job", "running")
-    lab.observe(
-        lambda: lab.has("Admitted", "late") or lab.has("Admitted", "early"), "one admitted", timeout=byhand.PATIENCE
-    )
+    lab.observe(lambda: lab.has("Admitted", "late") or lab.has("Admitted", "early"), "one admitted")
     byhand.observe_started(lab, *(job for job in ("late", "early") if lab.has("Admitted", job)))
 
 
@@ -198,7 +196,7 @@ def raised_to_preempt(lab: Lab) -> None:
     lab.patch("Workload", "waiting", {"spec": {"priority": 10}})
     byhand.observe_evicted(lab, 1)
     byhand.end_eviction(lab, *byhand.evicted(lab))
-    lab.observe_admitted("waiting", timeout=byhand.PATIENCE)
+    lab.observe_admitted("waiting")
 
 
 @behaviour(

@@ -20,7 +20,6 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.patience import see, see_admitted, see_weighed
 from gpuassay.verdict import MUST
 from gpuassay.workloads import kueue
 
@@ -42,7 +41,7 @@ def burst(lab: Lab) -> None:
     queue = lab.queue(gpus=5)
     sizes = {f"job-{index}": size for index, size in enumerate(SIZES)}
     lab.jobs(sizes, queue, each={name: {"gpus": size} for name, size in sizes.items()}, run_for=0.2)
-    see(lab, lambda: lab.count("Finished") == len(sizes), "all finished")
+    lab.observe(lambda: lab.count("Finished") == len(sizes), "all finished")
 
 
 @behaviour(
@@ -87,7 +86,7 @@ def counted(lab: Lab) -> None:
     byhand_pods = {"pair": 2, "second-pair": 2, "single": 1}
     for name, count in byhand_pods.items():
         _by_hand(lab, name, "few-pods", count)
-        see(lab, lambda name=name: lab.decided(name), f"{name} decided")
+        lab.observe(lambda name=name: lab.decided(name), f"{name} decided")
     lab.attempt(
         "pods requested", kueue.workload("sly", lab.namespace, "few-pods", [kueue.pod_set(requests={"pods": 1})])
     )
@@ -96,9 +95,9 @@ def counted(lab: Lab) -> None:
     lab.create(kueue.workload("capped", lab.namespace, gpus.local, [capped]))
     _by_hand(lab, "none", gpus.local, **{GPU: 1, DONGLE: 0})
     _by_hand(lab, "some", gpus.local, **{GPU: 1, DONGLE: 1})
-    see_weighed(lab, "some")
+    byhand.observe_weighed(lab, "some")
     byhand.workload(lab, "marker", gpus)
-    see_admitted(lab, "marker", "none", "capped")
+    lab.observe_admitted("marker", "none", "capped")
 
 
 @behaviour(
@@ -168,10 +167,10 @@ def reclaimed(lab: Lab) -> None:
 
     lab.until(lambda: len(started()) == 2, "both pods run")
     byhand.workload(lab, "waiting", queue)
-    see_weighed(lab, "waiting")
+    byhand.observe_weighed(lab, "waiting")
     lab.mark("one ends")
     lab.patch("Pod", name_of(started()[0]), {"metadata": {"annotations": {RUN_FOR: "0.05s"}}})
-    see_admitted(lab, "waiting")
+    lab.observe_admitted("waiting")
 
 
 @behaviour(
@@ -203,13 +202,13 @@ def ranged(lab: Lab) -> None:
         lab.local_queue(name, lab.cluster_queue(name, [kueue.resource_group({flavor: [kueue.quota("cpu", cpus)]})]))
     for name in ("plain-0", "plain-1", "plain-2"):
         _by_hand(lab, name, "small")
-        see(lab, lambda name=name: lab.decided(name), f"{name} decided")
+        lab.observe(lambda name=name: lab.decided(name), f"{name} decided")
     greedy = kueue.pod_set()
     greedy["template"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "3"}, "limits": {"cpu": "3"}}
     lab.create(kueue.workload("greedy", lab.namespace, "large", [greedy]))
-    see_weighed(lab, "greedy")
+    byhand.observe_weighed(lab, "greedy")
     _by_hand(lab, "marker", "large", cpu=1)
-    see_admitted(lab, "marker")
+    lab.observe_admitted("marker")
 
 
 @behaviour(
@@ -245,17 +244,17 @@ def resized(lab: Lab) -> None:
     byhand.workload(lab, "first", queue)
     lab.until_admitted("first")
     byhand.workload(lab, "second", queue)
-    see_weighed(lab, "second")
+    byhand.observe_weighed(lab, "second")
     lab.mark("raised")
     lab.patch("ClusterQueue", queue.name, {"spec": {"resourceGroups": [kueue.gpu_group(queue.flavor, 2)]}})
-    see_admitted(lab, "second")
+    lab.observe_admitted("second")
     lab.patch("ClusterQueue", queue.name, {"spec": {"resourceGroups": [kueue.gpu_group(queue.flavor, 1)]}})
     byhand.workload(lab, "third", queue)
-    see_weighed(lab, "third")
+    byhand.observe_weighed(lab, "third")
     lab.mark("first ends")
     byhand.finish(lab, "first")
     byhand.workload(lab, "marker", lab.queue(gpus=1, base="other", flavor=queue.flavor))
-    see_admitted(lab, "marker")
+    lab.observe_admitted("marker")
 
 
 @behaviour(

@@ -11,7 +11,6 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario import byhand, checks
 from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.patience import see
 from gpuassay.verdict import MUST
 from gpuassay.workloads import kueue
 
@@ -61,8 +60,8 @@ def any_order(lab: Lab) -> None:
         lab.create_all([_part(lab, order[step], _name(order)) for order in orders])
         lab.until(lambda step=step: all(_noticed(lab, order[step], _name(order)) for order in orders), f"step {step}")
     names = [_name(order) for order in orders]
-    see(lab, lambda: lab.has("Admitted", *names), "all admitted")
-    see(lab, lambda: all(is_true(queue, "Active") for queue in lab.objects("LocalQueue")), "all LocalQueues active")
+    lab.observe(lambda: lab.has("Admitted", *names), "all admitted")
+    lab.observe(lambda: all(is_true(queue, "Active") for queue in lab.objects("LocalQueue")), "all LocalQueues active")
 
 
 @behaviour(
@@ -131,14 +130,14 @@ def inactive(lab: Lab) -> None:
     def active() -> bool:
         return is_true(lab.get("ClusterQueue", queues["dormant"]) or {}, "Active")
 
-    see(lab, lambda: all(told(name) for name in queues.values()), "all say whether they are active")
+    lab.observe(lambda: all(told(name) for name in queues.values()), "all say whether they are active")
     lab.note(queues=queues)
     lab.mark("woken")
     checks.report(lab, sleeper, active=True)
-    see(lab, lambda: active() and lab.has("QuotaReserved", "patient"), "patient gets quota")
+    lab.observe(lambda: active() and lab.has("QuotaReserved", "patient"), "patient gets quota")
     lab.mark("asleep")
     checks.report(lab, sleeper, active=False)
-    see(lab, lambda: not active(), "dormant is inactive again")
+    lab.observe(lambda: not active(), "dormant is inactive again")
 
 
 @behaviour(

@@ -36,11 +36,11 @@ def killed_in_queue(lab: Lab) -> None:
     byhand.workloads(lab, NAMES, queue, each={name: {"priority": i % 3} for i, name in enumerate(NAMES)})
     byhand.observe_pending(lab, queue, 8)
     lab.release(queue)
-    lab.observe(lambda: lab.count("Admitted") == 2, "two admitted", timeout=byhand.PATIENCE)
+    lab.observe(lambda: lab.count("Admitted") == 2, "two admitted")
     byhand.finish_all(lab)
-    lab.observe(lambda: lab.count("Admitted") == 4, "four admitted", timeout=byhand.PATIENCE)
+    lab.observe(lambda: lab.count("Admitted") == 4, "four admitted")
     byhand.observe_pending(lab, queue, 4)
-    lab.observe(lambda: _reserving(lab, queue.name) == 2, "two counted", timeout=byhand.PATIENCE)
+    lab.observe(lambda: _reserving(lab, queue.name) == 2, "two counted")
     lab.note(before=_told(lab, queue.name))
     _restart(lab)
     byhand.observe_pending(lab, queue, 4)
@@ -49,12 +49,12 @@ def killed_in_queue(lab: Lab) -> None:
     byhand.workload(lab, "marker", marker)
     lab.until_admitted("marker")
     byhand.observe_weighed(lab, *(name for name in NAMES if not lab.has("QuotaReserved", name)))
-    lab.observe(lambda: _told(lab, queue.name) == lab.notes["before"], "usage as before", timeout=byhand.PATIENCE)
+    lab.observe(lambda: _told(lab, queue.name) == lab.notes["before"], "usage as before")
     lab.note(after=_told(lab, queue.name))
     lab.mark("looked at")
     for turn in (6, 8):
         byhand.finish(lab, *(name for name in byhand.holding(lab) if name != "marker"))
-        lab.observe(lambda turn=turn: lab.count("Admitted") == turn + 1, f"{turn} admitted", timeout=byhand.PATIENCE)
+        lab.observe(lambda turn=turn: lab.count("Admitted") == turn + 1, f"{turn} admitted")
 
 
 def _reserving(lab: Lab, queue: str) -> int:
@@ -122,7 +122,7 @@ def killed_in_preemption(lab: Lab) -> None:
     lab.until_admitted("marker")
     lab.note(evicted=byhand.evicted(lab))
     byhand.end_eviction(lab, *byhand.evicted(lab))
-    lab.observe_admitted("preemptor", timeout=byhand.PATIENCE)
+    lab.observe_admitted("preemptor")
     byhand.observe_weighed(lab, "newer")
     byhand.observe_pending(lab, queue, 1)
 
@@ -170,9 +170,9 @@ def down(lab: Lab) -> None:
     lab.kueue.start()
     lab.mark("ready again")
     lab.attempt("job again", job)
-    lab.observe_admitted("while-down", timeout=byhand.PATIENCE)
+    lab.observe_admitted("while-down")
     byhand.observe_started(lab, "before", "while-down")
-    lab.observe(lambda: len(lab.objects("Pod")) >= 2, "pods of both", timeout=byhand.PATIENCE)
+    lab.observe(lambda: len(lab.objects("Pod")) >= 2, "pods of both")
 
 
 @behaviour(

@@ -17,8 +17,6 @@ from gpuassay.verdict import MUST
 from gpuassay.workloads import core
 
 RUN = "https://kueue.sigs.k8s.io/docs/tasks/run"
-PATIENCE = 60
-"""Seconds that the system is given to show a behaviour: only a broken one, or a very busy machine, uses them up."""
 
 
 def _workloads(recording: Recording) -> dict[str, Timeline]:
@@ -45,7 +43,7 @@ def deployment(lab: Lab) -> None:
         decided = [one for one in lab.objects("Workload") if condition(one, "QuotaReserved")]
         return len(decided) == 3 and sum(map(bound, pods)) == 2
 
-    lab.observe(settled, "three pods decided on, two of them placed", timeout=PATIENCE)
+    lab.observe(settled, "three pods decided on, two of them placed")
 
 
 @behaviour(
@@ -81,12 +79,12 @@ def stateful_set(lab: Lab) -> None:
     """A StatefulSet takes both GPUs of a queue, a job waits for them, the StatefulSet is scaled to zero."""
     queue = lab.queue(gpus=2)
     lab.create(core.stateful_set("serving", lab.namespace, queue.local, replicas=2))
-    lab.observe(lambda: sum(map(bound, lab.objects("Pod"))) == 2, "both replicas placed", timeout=PATIENCE)
+    lab.observe(lambda: sum(map(bound, lab.objects("Pod"))) == 2, "both replicas placed")
     lab.job("next", queue, gpus=2)
-    lab.observe(lambda: lab.decided("next"), "the next job was considered", timeout=PATIENCE)
+    lab.observe(lambda: lab.decided("next"), "the next job was considered")
     lab.mark("scaled")
     lab.patch("StatefulSet", "serving", {"spec": {"replicas": 0}})
-    lab.observe(lambda: _runs(lab, "next"), "next runs", timeout=PATIENCE)
+    lab.observe(lambda: _runs(lab, "next"), "next runs")
 
 
 @behaviour(
@@ -126,9 +124,9 @@ def job_set(lab: Lab) -> None:
     queue = lab.queue(gpus=5, hold=True)
     groups: dict[str, Manifest] = {"leader": {}, "workers": {"replicas": 2, "pods": 2}}
     lab.create(core.job_set("training", lab.namespace, queue.local, groups))
-    lab.observe(lambda: lab.decided("training"), "training considered", timeout=PATIENCE)
+    lab.observe(lambda: lab.decided("training"), "training considered")
     lab.release(queue)
-    lab.observe(lambda: not _suspended(lab.get("JobSet", "training") or {}), "training resumed", timeout=PATIENCE)
+    lab.observe(lambda: not _suspended(lab.get("JobSet", "training") or {}), "training resumed")
 
 
 def _suspended(obj: Manifest) -> bool:
@@ -189,7 +187,7 @@ def leader_worker_set(lab: Lab) -> None:
         found = lab.objects("Workload")
         return len(found) == 2 and all(condition(one, "QuotaReserved") for one in found) and lab.count("Admitted") == 1
 
-    lab.observe(settled, "both groups decided on", timeout=PATIENCE)
+    lab.observe(settled, "both groups decided on")
 
 
 @behaviour(

@@ -9,7 +9,6 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario import byhand, checks
 from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.patience import see, see_admitted
 from gpuassay.verdict import MUST
 
 CLUSTER_QUEUE = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#stoppolicy"
@@ -25,7 +24,7 @@ def _stop(lab: Lab, kind: str, name: str, policy: str) -> None:
         told = condition(found, "Active") if found else None
         return told is not None and (told["reason"] == "Stopped") == (policy != "None")
 
-    see(lab, noticed, f"{kind} {name}: {policy}")
+    lab.observe(noticed, f"{kind} {name}: {policy}")
 
 
 @scenario()
@@ -42,12 +41,12 @@ def held(lab: Lab) -> None:
     _stop(lab, "ClusterQueue", gated.name, "Hold")
     byhand.workload(lab, "new", queue)
     byhand.workload(lab, "marker", lab.queue(gpus=1, base="open", flavor=queue.flavor))
-    see_admitted(lab, "marker")
-    see(lab, lambda: not lab.has("QuotaReserved", "reserving"), "reserving has given its quota back")
+    lab.observe_admitted("marker")
+    lab.observe(lambda: not lab.has("QuotaReserved", "reserving"), "reserving has given its quota back")
     lab.mark("resumed")
     lab.patch("ClusterQueue", queue.name, {"spec": {"stopPolicy": "None"}})
     lab.patch("ClusterQueue", gated.name, {"spec": {"stopPolicy": "None"}})
-    see_admitted(lab, "new")
+    lab.observe_admitted("new")
     checks.observe_asked(lab, "reserving", check)
 
 
@@ -106,11 +105,11 @@ def drained(lab: Lab) -> None:
     lab.until(lambda: running(lab.get("Job", "old")), "old runs")
     _stop(lab, "ClusterQueue", queue.name, "HoldAndDrain")
     byhand.workload(lab, "marker", lab.queue(gpus=1, base="open", flavor=queue.flavor))
-    see_admitted(lab, "marker")
-    see(lab, lambda: not lab.has("QuotaReserved", "old"), "old has given its quota back")
+    lab.observe_admitted("marker")
+    lab.observe(lambda: not lab.has("QuotaReserved", "old"), "old has given its quota back")
     lab.mark("resumed")
     lab.patch("ClusterQueue", queue.name, {"spec": {"stopPolicy": "None"}})
-    see(lab, lambda: len(_reservations(lab, "old")) > 0 and running(lab.get("Job", "old")), "old runs again")
+    lab.observe(lambda: len(_reservations(lab, "old")) > 0 and running(lab.get("Job", "old")), "old runs again")
 
 
 def _reservations(lab: Lab, owner: str) -> list[str]:
@@ -159,16 +158,16 @@ def one_of_two(lab: Lab) -> None:
     _stop(lab, "LocalQueue", "red", "Hold")
     byhand.workload(lab, "red-new", "red")
     byhand.workload(lab, "blue-new", "blue")
-    see_admitted(lab, "blue-new")
+    lab.observe_admitted("blue-new")
     lab.mark("drained")
     _stop(lab, "LocalQueue", "red", "HoldAndDrain")
-    see(lab, lambda: not lab.has("QuotaReserved", "red-old"), "red-old has given its quota back")
+    lab.observe(lambda: not lab.has("QuotaReserved", "red-old"), "red-old has given its quota back")
     byhand.workload(lab, "blue-last", "blue")
-    see_admitted(lab, "blue-last")
+    lab.observe_admitted("blue-last")
     lab.mark("resumed")
     lab.patch("LocalQueue", "red", {"spec": {"stopPolicy": "None"}})
-    see_admitted(lab, "red-old", "red-new")
-    see(lab, lambda: running(lab.get("Job", "red-old")), "red-old runs again")
+    lab.observe_admitted("red-old", "red-new")
+    lab.observe(lambda: running(lab.get("Job", "red-old")), "red-old runs again")
 
 
 @behaviour(

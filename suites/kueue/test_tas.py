@@ -27,8 +27,6 @@ NEEDS = {"fake-nodes", "cluster-wide-configuration", "gate:TopologyAwareScheduli
 ACCELERATOR = "example.com/racked-gpu"
 EACH = 4
 """GPUs of a node."""
-PATIENCE = 60
-"""Seconds that the system is given to show a behaviour: only a broken one, or a very busy machine, uses them up."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +84,14 @@ def floor_of_two_blocks(lab: Lab) -> None:
     """
     floor = _floor(lab, {"a1": "a", "a2": "a", "b1": "b", "b2": "b"})
     queue = _queue(lab, "queue", floor, gpus=1000)
-    lab.observe_admitted(_workload(lab, "filler", queue, 1, 2, unconstrained=True), timeout=PATIENCE)
-    lab.observe_admitted(_workload(lab, "rack", queue, 4, 2, required=RACK), timeout=PATIENCE)
-    lab.observe_admitted(_workload(lab, "close", queue, 6, 2, preferred=RACK), timeout=PATIENCE)
+    lab.observe_admitted(_workload(lab, "filler", queue, 1, 2, unconstrained=True))
+    lab.observe_admitted(_workload(lab, "rack", queue, 4, 2, required=RACK))
+    lab.observe_admitted(_workload(lab, "close", queue, 6, 2, preferred=RACK))
     _workload(lab, "too-large", queue, 5, 2, required=RACK)
-    lab.observe(lambda: lab.decided("too-large"), "too-large was considered", timeout=PATIENCE)
-    lab.observe_admitted(_workload(lab, "anywhere", queue, 5, 2, unconstrained=True), timeout=PATIENCE)
+    lab.observe(lambda: lab.decided("too-large"), "too-large was considered")
+    lab.observe_admitted(_workload(lab, "anywhere", queue, 5, 2, unconstrained=True))
     _workload(lab, "none-left", queue, 1, 1, unconstrained=True)
-    lab.observe(lambda: lab.decided("none-left"), "none-left was considered", timeout=PATIENCE)
+    lab.observe(lambda: lab.decided("none-left"), "none-left was considered")
 
 
 @behaviour(
@@ -192,12 +190,12 @@ def two_queues_one_rack(lab: Lab) -> None:
         queue = _queue(lab, base, floor, gpus=8, stop="Hold")
         names += [_workload(lab, f"{base}-{index}", queue, 1, 2, required=HOST) for index in range(4)]
     lab.note(names=names)
-    lab.observe(lambda: all(lab.get("Workload", name) for name in names), "all are there", timeout=PATIENCE)
+    lab.observe(lambda: all(lab.get("Workload", name) for name in names), "all are there")
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lab.release, [lab.unique("left"), lab.unique("right")]))
-    lab.observe(lambda: lab.count("Admitted") >= 4, "the nodes are full", timeout=PATIENCE)
+    lab.observe(lambda: lab.count("Admitted") >= 4, "the nodes are full")
     markers = [_workload(lab, f"{base}-marker", base, 1, 1, required=HOST) for base in ("left", "right")]
-    lab.observe(lambda: lab.decided(*markers), "both queues were gone through", timeout=PATIENCE)
+    lab.observe(lambda: lab.decided(*markers), "both queues were gone through")
 
 
 @behaviour(
@@ -221,11 +219,11 @@ def racked_job(lab: Lab) -> None:
     """One node of the first rack is half taken; a Job of two pods, a node large each, requires a rack."""
     floor = _floor(lab, {"a1": "a", "a2": "a"})
     queue = _queue(lab, "queue", floor, gpus=100)
-    lab.observe_admitted(_workload(lab, "filler", queue, 1, 2, unconstrained=True), timeout=PATIENCE)
+    lab.observe_admitted(_workload(lab, "filler", queue, 1, 2, unconstrained=True))
     job = core.job("training", lab.namespace, queue, pods=2, gpus=None, limits={ACCELERATOR: EACH})
     job["spec"]["template"]["metadata"]["annotations"]["kueue.x-k8s.io/podset-required-topology"] = RACK
     lab.create(job)
-    lab.observe(lambda: sum(map(bound, lab.objects("Pod"))) == 2, "both pods placed", timeout=PATIENCE)
+    lab.observe(lambda: sum(map(bound, lab.objects("Pod"))) == 2, "both pods placed")
 
 
 @behaviour(

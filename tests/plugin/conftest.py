@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from gpuassay.record.recording import RecordingMeta, write_recording
 from gpuassay.record import rundir
+from gpuassay.record.recording import RecordingMeta, write_recording
 
 ROOT = Path(__file__).parents[2]
 
