@@ -8,6 +8,7 @@ from statistics import median
 import pytest
 
 from fixtures.arms import Arms
+from fixtures.runs import CLOCK, StoreRuns
 from gpuassay.behaviour import behaviour
 from gpuassay.judge.performance import thresholds
 from gpuassay.judge.performance.figures import arm_lanes
@@ -83,6 +84,7 @@ def test_every_admission_is_the_head_of_its_queue(
         assert not order.broken, f"{order.broken}\n{arm.timeline_text()}"[:6000]
 
 
+@pytest.mark.benchmark(timer=CLOCK, group="table-3 makespan")
 @pytest.mark.parametrize("name", QUEUED)
 @behaviour(
     "kueue.performance.twin-makespan", level=SHOULD, spec=QUEUES,
@@ -90,7 +92,7 @@ def test_every_admission_is_the_head_of_its_queue(
     mutant="queue-label-lost",
 )  # fmt: skip
 def test_the_makespan_is_what_the_rules_and_the_hand_over_give(
-    configurations: Recording, arms: Arms, measure: Measure, name: str
+    configurations: Recording, arms: Arms, measure: Measure, store_runs: StoreRuns, name: str
 ) -> None:
     """The makespan is the twin's within 2 %, given the hand-over measured in the same recording."""
     found = rounds(arms(configurations), name)
@@ -98,6 +100,7 @@ def test_the_makespan_is_what_the_rules_and_the_hand_over_give(
         error = median(tables.twin_error_of(arm) for arm in found)
     except NothingMeasured as nothing:
         pytest.fail(str(nothing))
+    store_runs([figures_of(arm).makespan for arm in found])
     limit = LIMITS.limit("twin_makespan")
     measure.value(live_vs_twin=error, makespan_s=median(figures_of(arm).makespan for arm in found))
     measure.threshold(limit)
