@@ -33,7 +33,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
     assert end.value.code == 0
     printed = capsys.readouterr().out
-    assert all(f"\n    {name} " in printed for name in cli.COMMANDS)
+    assert all(f"\n    {name}" in printed for name in cli.COMMANDS)
 
 
 @pytest.mark.parametrize("words", [[], ["no-such-command"], ["doctor", "--no-such-option"]])
