@@ -28,19 +28,19 @@ def complete(lines: Iterable[Manifest]) -> list[Cycle]:
     return [cycle for cycle in kueuelog.cycles(lines) if cycle.duration_s is not None]
 
 
-def own_cycles(recording: Recording) -> tuple[list[Cycle], int]:
+def own_cycles(scheduler: Recording, arm: Recording) -> tuple[list[Cycle], int]:
     """The cycles in which only this arm's Workloads were heads, and how many it shared with other arms.
 
     A cycle takes one head of every ClusterQueue that has one, so arms on one Kueue meet in a cycle now and then; what
-    such a cycle took belongs to neither.
+    such a cycle took belongs to neither. `scheduler` is the recording with the cycles of all arms.
     """
-    mine = set(recording.meta.namespaces)
+    mine = set(arm.meta.namespaces)
     seen: dict[int, set[str]] = defaultdict(set)
-    for line in recording.kueue_log:
+    for line in scheduler.kueue_log:
         number, namespace = line.get("schedulingCycle"), dig(line, "workload", "namespace")
         if isinstance(number, int) and namespace:
             seen[number].add(str(namespace))
-    cycles = [cycle for cycle in complete(recording.kueue_log) if seen[cycle.number] & mine]
+    cycles = [cycle for cycle in complete(scheduler.kueue_log) if seen[cycle.number] & mine]
     own = [cycle for cycle in cycles if seen[cycle.number] <= mine]
     return own, len(cycles) - len(own)
 

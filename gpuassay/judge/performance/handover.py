@@ -75,6 +75,16 @@ def workloads_of_jobs(recording: Recording) -> dict[str, Timeline]:
     return found
 
 
+def preempted_jobs(recording: Recording) -> list[str]:
+    """Name of the job of every preemption, also of one whose container had not started yet."""
+    return [
+        name
+        for name, workload in workloads_of_jobs(recording).items()
+        for change in workload.condition_changes()
+        if change.type == "Evicted" and change.status == "True" and change.reason == "Preempted"
+    ]
+
+
 def handover(recording: Recording) -> Handover:
     """Measure the steps of one arm."""
     jobs = recording.timelines("Job")

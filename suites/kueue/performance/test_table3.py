@@ -12,7 +12,7 @@ from fixtures.runs import CLOCK, StoreRuns
 from gpuassay.behaviour import behaviour
 from gpuassay.judge.performance import thresholds
 from gpuassay.judge.performance.figures import arm_lanes
-from gpuassay.judge.performance.handover import NothingMeasured, handover
+from gpuassay.judge.performance.handover import NothingMeasured, handover, preempted_jobs
 from gpuassay.judge.performance.runs import job_runs, own_admissions
 from gpuassay.model import figures
 from gpuassay.record.recording import Recording
@@ -167,16 +167,16 @@ def test_the_hand_over_is_two_one_second_batches(configurations: Recording, arms
     mutant="preemption-off",
 )  # fmt: skip
 def test_only_preemption_kills_and_only_medium_jobs(configurations: Recording, arms: Arms, measure: Measure) -> None:
-    """Containers are killed in the preemption configuration alone, and only those of medium jobs."""
+    """Jobs are preempted in the preemption configuration alone, and only medium ones."""
     found = arms(configurations)
-    killed = {
-        name: [run.name for arm in rounds(found, name) for run in job_runs(arm) for _ in range(figures.evictions(run))]
-        for name in table3.ARMS
-    }
-    measure.value(evictions=len(killed["preemption"]), victims=", ".join(sorted(set(killed["preemption"]))))
-    assert killed["preemption"], "no job was preempted although large ones found all GPUs with medium ones"
-    assert all(name.startswith("medium") for name in killed["preemption"]), killed
-    assert not any(names for name, names in killed.items() if name != "preemption"), killed
+    victims = {name: [job for arm in rounds(found, name) for job in preempted_jobs(arm)] for name in QUEUED}
+    killed = {run.name for arm in rounds(found, "pure") for run in job_runs(arm) if figures.evictions(run)}
+    mine = victims.pop("preemption")
+    measure.value(preemptions=len(mine), victims=", ".join(sorted(set(mine))))
+    assert mine, "no job was preempted although large ones found all GPUs with medium ones"
+    assert all(name.startswith("medium") for name in mine), mine
+    assert not any(victims.values()), f"preempted without a policy for it: {victims}"
+    assert not killed, f"killed although Kueue has no part in it: {killed}"
 
 
 @behaviour(

@@ -61,8 +61,8 @@ def _cells(row: CycleRow, shared: int) -> list[object]:
     ]  # fmt: skip
 
 
-def _row(arms: Sequence[Recording], name: str, result: str) -> tuple[CycleRow | None, int]:
-    found = [cycles.own_cycles(arm) for arm in arms]
+def _row(scheduler: Recording, arms: Sequence[Recording], name: str, result: str) -> tuple[CycleRow | None, int]:
+    found = [cycles.own_cycles(scheduler, arm) for arm in arms]
     values = [value for own, _ in found for value in cycles.durations(own, result)]
     return cycles.row(name, result, values, cycles.bucketed(values)), sum(shared for _, shared in found)
 
@@ -100,6 +100,8 @@ def test_exact_quantiles_lie_in_the_histograms_intervals(
         edge: (ours[edge], told[edge], early[edge]) for edge in EDGES if not ours[edge] <= told[edge] <= early[edge]
     }
     measure.value(cycles=len(values), edges_moved=sum(ours[edge] != told[edge] for edge in EDGES))
+    if wrong:
+        LIMITS.refuse_noise(scheduler)  # starved between two lines, the log's clock runs on
     assert not wrong, f"cumulative counts by edge (log, histogram, log less 1 ms): {wrong}"
 
 
@@ -116,7 +118,7 @@ def test_most_admitting_cycles_are_below_the_first_bucket_edge(
     medians: dict[str, float] = {}
     for name in QUEUED:
         for result in RESULTS:
-            row, shared = _row(rounds(found, name), name, result)
+            row, shared = _row(found[SCHEDULER], rounds(found, name), name, result)
             if row is None:
                 continue
             rows.append(_cells(row, shared))
@@ -139,7 +141,7 @@ def test_most_admitting_cycles_are_below_the_first_bucket_edge(
         name: [
             1000 * value
             for arm in rounds(found, name)
-            for value in cycles.durations(cycles.own_cycles(arm)[0], "success")
+            for value in cycles.durations(cycles.own_cycles(found[SCHEDULER], arm)[0], "success")
         ]
         for name in medians
     }

@@ -30,7 +30,8 @@ def _recording(log: list[Manifest]) -> Recording:
 
 def test_cycles_shared_with_another_arm_belong_to_nobody() -> None:
     log = [*_cycle(1, 0.001, "mine"), *_cycle(2, 0.5, "mine", "theirs"), *_cycle(3, 0.2, "mine", admits=False)]
-    own, shared = cycles.own_cycles(_recording([*log, *_cycle(4, 9.0, "theirs")]))
+    scheduler = _recording([*log, *_cycle(4, 9.0, "theirs")])
+    own, shared = cycles.own_cycles(scheduler, _recording([]))
     assert ([cycle.number for cycle in own], shared) == ([1, 3], 1)
     assert cycles.durations(own, "success") == [pytest.approx(0.001)]
     assert cycles.durations(own, "inadmissible") == [pytest.approx(0.2)]
