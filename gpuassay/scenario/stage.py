@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from gpuassay import pressure, toolchain
 from gpuassay.cluster import base
 from gpuassay.cluster.embedded import embedded
+from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.kinds import KUEUE
 from gpuassay.components import kueue
 from gpuassay.manifest import Manifest, dig, is_true
@@ -26,7 +27,7 @@ from gpuassay.wait import WaitTimeout
 
 if TYPE_CHECKING:
     from gpuassay.cluster.base import Cluster
-    from gpuassay.cluster.errors import ClusterError, ComponentDied
+    from gpuassay.cluster.errors import ComponentDied
     from gpuassay.record.live import EventLine, LiveView
 
 NODES = 40

@@ -145,6 +145,7 @@ def strict_neighbour(lab: Lab) -> None:
     decided(lab, "running")
     byhand.workload(lab, "head", strict, gpus=2)
     decided(lab, "head")
+    byhand.next_second(lab)  # within a second the UID decides who is the head
     byhand.workload(lab, "behind", strict)
     byhand.workload(lab, "next-door", neighbour)
     lab.observe_admitted("next-door")

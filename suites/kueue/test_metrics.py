@@ -7,7 +7,7 @@ from gpuassay.judge.attempts import attempts_between
 from gpuassay.judge.preempting import evictions
 from gpuassay.judge.queueing import decisions, mark
 from gpuassay.labels import GPU
-from gpuassay.manifest import dig, is_true
+from gpuassay.manifest import condition, dig
 from gpuassay.record.recording import Recording
 from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
@@ -195,13 +195,13 @@ def test_the_usage_gauges_equal_what_is_held(counted: Recording) -> None:
 def statuses(lab: Lab) -> None:
     """Two ClusterQueues: the flavor of one exists, that of the other does not."""
     served = lab.queue(gpus=1, base="served", active=False)
-    lab.queue(gpus=1, base="waiting", flavor=lab.unique("absent"), active=False)
+    waiting = lab.queue(gpus=1, base="waiting", flavor=lab.unique("absent"), active=False)
 
-    def active() -> bool:
-        found = lab.get("ClusterQueue", served.name)
-        return found is not None and is_true(found, "Active")
+    def told(name: str) -> str | None:
+        return dig(condition(lab.get("ClusterQueue", name) or {}, "Active"), "status")
 
-    lab.observe(active, "served is active")
+    lab.observe(lambda: told(served.name) == "True", "served is active")
+    lab.observe(lambda: told(waiting.name) == "False", "waiting is inactive")
     lab.scrape("after")
 
 
