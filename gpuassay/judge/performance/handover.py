@@ -10,6 +10,7 @@ from gpuassay.judge.performance.runs import job_runs, own_admissions, seconds
 from gpuassay.manifest import is_true
 from gpuassay.model.twin import Latencies
 from gpuassay.record.recording import Recording, Timeline
+from gpuassay.stats.quantiles import quantile
 
 WAITED = 0.3
 """Seconds after which a Workload that was seen counts as having waited: an immediate decision takes milliseconds."""
@@ -46,6 +47,12 @@ class Handover:
     def total(self) -> float:
         """Median seconds for which a GPU stays free between two jobs that follow each other."""
         return self.exit_to_admission + _median("start", self.start)
+
+    @property
+    def spread(self) -> float:
+        """Seconds by which one hand-over in twenty exceeds the median: its own noise, which the twin does not have."""
+        steps = (self.finish, self.requeue, self.start)
+        return sum(quantile(values, 0.95) - median(values) for values in steps if values)
 
     def latencies(self) -> Latencies:
         """What the twin is to assume. Raises NothingMeasured."""
