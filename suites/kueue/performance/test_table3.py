@@ -112,8 +112,8 @@ def test_the_makespan_is_what_the_rules_and_the_hand_over_give(
             LIMITS.refuse_noise(arm)
         if spread > room:
             raise Inconclusive(
-                f"makespan is {error:+.1%} off the twin's, but single hand-overs are up to {spread:.1f} s longer than the"
-                f" median that the twin was given, and {limit:.0%} are {room:.1f} s"
+                f"makespan is {error:+.1%} off the twin's, but single hand-overs are up to {spread:.1f} s longer than"
+                f" the median that the twin was given, and {limit:.0%} are {room:.1f} s"
             )
     assert abs(error) <= limit, f"makespan is {error:+.1%} off the twin's, limit {limit:.0%}"
 
