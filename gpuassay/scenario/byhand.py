@@ -23,10 +23,18 @@ ATTEMPTS = 50
 
 
 def _manifest(
-    lab: Lab, name: str, queue: Queue | str, gpus: int = 1, count: int = 1, namespace: str | None = None, **more: Any
+    lab: Lab,
+    name: str,
+    queue: Queue | str,
+    gpus: int = 1,
+    count: int = 1,
+    namespace: str | None = None,
+    distinct: bool = False,
+    **more: Any,
 ) -> Manifest:
     local = queue.local if isinstance(queue, Queue) else queue
-    pods = [kueue.pod_set(count=count, requests={labels.GPU: gpus})]
+    pod = {"tolerations": kueue.shape(name)} if distinct else None
+    pods = [kueue.pod_set(count=count, requests={labels.GPU: gpus}, pod=pod)]
     return kueue.workload(name, namespace or lab.namespace, local, pods, **more)
 
 
@@ -37,7 +45,8 @@ def workload(lab: Lab, name: str, queue: Queue | str, **options: Any) -> str:
         lab: the scenario's lab.
         name: of the Workload.
         queue: LocalQueue.
-        **options: `gpus` per pod and `count` of pods (1 each), `namespace`, `kueue.workload` arguments.
+        **options: `gpus` per pod and `count` of pods (1 each), `namespace`, `distinct` (a shape of its own, see
+            `kueue.shape`), `kueue.workload` arguments.
     """
     lab.create(_manifest(lab, name, queue, **options))
     return name
@@ -172,9 +181,12 @@ def namespace(lab: Lab, base: str, marks: Mapping[str, str] | None = None) -> st
     return name
 
 
-def unbound(name: str, lab: Lab, queue: Queue, **options: Any) -> Manifest:
+def unbound(name: str, lab: Lab, queue: Queue, *, distinct: bool = False, **options: Any) -> Manifest:
     """A Job whose pod finds no node: queued, admitted and unsuspended at the least cost for the machine."""
-    return core.job(name, lab.namespace, queue.local, nodeSelector={"gpuassay.io/no-such-node": "true"}, **options)
+    nowhere = {"gpuassay.io/no-such-node": "true"}
+    if distinct:
+        options["tolerations"] = kueue.shape(name)
+    return core.job(name, lab.namespace, queue.local, nodeSelector=nowhere, **options)
 
 
 def answer_check(lab: Lab, name: str, check: str, state: str, message: str = "by the scenario") -> None:

@@ -146,17 +146,32 @@ def topology(name: str, levels: Sequence[str]) -> Manifest:
     return _object("Topology", name, {"levels": [{"nodeLabel": level} for level in levels]})
 
 
+def shape(name: str) -> list[Manifest]:
+    """Tolerations that mean nothing and make a pod spec unlike any other.
+
+    Kueue parks a workload unseen when one of equal shape (requests, priority, parts of the pod spec) was found
+    inadmissible (pkg/workload, `computeSchedulingHash`). A scenario that waits until the scheduler has looked at each
+    of its workloads gives each its own shape.
+    """
+    return [{"key": f"gpuassay.io/{name}", "operator": "Exists", "effect": "NoSchedule"}]
+
+
 def pod_set(
-    name: str = "main", *, count: int = 1, requests: Mapping[str, Quantity] | None = None, **more: Any
+    name: str = "main",
+    *,
+    count: int = 1,
+    requests: Mapping[str, Quantity] | None = None,
+    pod: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> Manifest:
-    """A pod set of a Workload made by hand."""
+    """A pod set of a Workload made by hand; `pod` holds further fields of its pod spec."""
     container: Manifest = {"name": "main", "image": "gpuassay.io/none"}
     if requests:
         container["resources"] = {"requests": {key: str(value) for key, value in requests.items()}}
     return {
         "name": name,
         "count": count,
-        "template": {"spec": {"containers": [container], "restartPolicy": "Never"}},
+        "template": {"spec": {"containers": [container], "restartPolicy": "Never"} | dict(pod or {})},
     } | more
 
 

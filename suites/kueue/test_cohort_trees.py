@@ -35,7 +35,7 @@ def hierarchy(lab: Lab) -> None:
     lab.note(queues={queue.local: queue.name for queue in queues})
     everyone: list[str] = []
     for case, count in (("own", 5), ("wide", 4), ("narrow", 4)):
-        everyone += byhand.workloads(lab, numbered(case, count), case)
+        everyone += byhand.workloads(lab, numbered(case, count), case, distinct=True)
     decided(lab, *everyone)
 
 
@@ -147,7 +147,7 @@ def shrinking(lab: Lab) -> None:
         lender = lab.queue(2, base=f"{case}-lender", cohort=cohort, flavor=flavor)
         byhand.workloads(lab, numbered(case, 4), borrower)
         lab.observe_admitted(*numbered(case, 4))
-        byhand.workload(lab, f"{case}-late", borrower)
+        byhand.workload(lab, f"{case}-late", borrower, distinct=True)
         decided(lab, f"{case}-late")
         if case == "moved":
             lab.patch("ClusterQueue", lender.name, {"spec": {"cohortName": None}})
@@ -161,7 +161,7 @@ def shrinking(lab: Lab) -> None:
         lab.note(**{case: borrower.name}, quota_changed=[borrower.name, lender.name])
         lab.delete("Workload", f"{case}-0")
         lab.observe(lambda name=f"{case}-0": lab.workload_of(name) is None, f"{case}-0 gone")
-        byhand.workload(lab, f"{case}-latest", borrower)
+        byhand.workload(lab, f"{case}-latest", borrower, distinct=True)
         decided(lab, f"{case}-latest")
 
 

@@ -35,9 +35,9 @@ def limits(lab: Lab) -> None:
     lab.note(queues={base: queue.name for base, queue in queues.items()})
     everyone: list[str] = []
     for case in ("free", "capped", "shut", "kept"):
-        everyone += byhand.workloads(lab, numbered(case, 5), queues[f"{case}-borrower"])
+        everyone += byhand.workloads(lab, numbered(case, 5), queues[f"{case}-borrower"], distinct=True)
     decided(lab, *everyone)
-    decided(lab, *byhand.workloads(lab, numbered("owner", 2), queues["kept-lender"]))
+    decided(lab, *byhand.workloads(lab, numbered("owner", 2), queues["kept-lender"], distinct=True))
 
 
 def full_use(recording: Recording, base: str) -> int:

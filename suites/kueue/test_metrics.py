@@ -28,7 +28,7 @@ def counted(lab: Lab) -> None:
     byhand.workloads(lab, ["a", "b", "c"], queue)
     byhand.workload(lab, "strict-a", strict)
     lab.until_admitted("a", "b", "c", "strict-a")
-    byhand.workloads(lab, ["d", "e"], queue)
+    byhand.workloads(lab, ["d", "e"], queue, distinct=True)
     byhand.workloads(lab, ["strict-b", "strict-c"], strict)
     byhand.observe_weighed(lab, "d", "e")
     byhand.workload(lab, "urgent", queue, priority=10)
@@ -228,7 +228,7 @@ def attempts(lab: Lab) -> None:
         byhand.workload(lab, name, queue)
         lab.observe(lambda name=name: lab.has("Admitted", name), f"{name} admitted")
     for name in ("c", "d"):
-        byhand.workload(lab, name, queue)
+        byhand.workload(lab, name, queue, distinct=True)
         byhand.observe_weighed(lab, name)
     byhand.finish(lab, "a")
     lab.observe(lambda: lab.count("Admitted") == 3, "three admitted")

@@ -130,7 +130,7 @@ def _blocked(lab: Lab, strategy: str) -> None:
     if strategy == "BestEffortFIFO":
         lab.observe_admitted("small")
     byhand.workload(lab, "urgent", queue, priority=10)
-    lab.observe_admitted("urgent")
+    lab.observe(lambda: lab.decided("urgent"), "urgent decided")
 
 
 @scenario()

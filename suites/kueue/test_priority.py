@@ -157,7 +157,7 @@ def class_changed(lab: Lab) -> None:
     lab.create(byhand.unbound("early", lab, queue, priority=low))
     byhand.observe_weighed(lab, "early")
     byhand.next_second(lab)
-    lab.create(byhand.unbound("late", lab, queue, priority=low))
+    lab.create(byhand.unbound("late", lab, queue, distinct=True, priority=low))
     byhand.observe_weighed(lab, "late")
     lab.patch("Job", "late", {"metadata": {"labels": {"kueue.x-k8s.io/priority-class": high}}})
 

@@ -29,7 +29,7 @@ def two_locals(lab: Lab) -> None:
     byhand.workload(lab, "right-running", "right", gpus=1)
     lab.until_admitted("left-running", "right-running")
     for name in ("left-waits", "right-waits", "right-waits-too"):
-        byhand.workload(lab, name, name.partition("-")[0])
+        byhand.workload(lab, name, name.partition("-")[0], distinct=True)
     byhand.observe_weighed(lab, "left-waits", "right-waits", "right-waits-too")
     byhand.observe_pending(lab, queue, 3)
 
