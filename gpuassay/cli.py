@@ -10,7 +10,18 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-COMMANDS = ("doctor", "build", "up", "demo", "report", "mutants", "pack", "calibrate", "compare-runner")
+COMMANDS = (
+    "doctor",
+    "build",
+    "up",
+    "demo",
+    "report",
+    "mutants",
+    "catalogue",
+    "pack",
+    "calibrate",
+    "compare-runner",
+)
 """Sub-commands in the order of the help text; each is the module of that name in `gpuassay.commands`."""
 
 

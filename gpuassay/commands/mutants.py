@@ -7,6 +7,8 @@ the innocent.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -56,7 +58,8 @@ def add(subparsers: SubParsers) -> None:
 def run(options: argparse.Namespace) -> int:
     """Try each mutant in a run of its own; 0 if each behaviour is killed by its mutant and identity kills none."""
     collector = _Collector()
-    code = pytest.main([options.suite, "--collect-only", "-qq", "-m", options.markers], plugins=[collector])
+    with contextlib.redirect_stdout(io.StringIO()):
+        code = pytest.main([options.suite, "--collect-only", "-qq", "-m", options.markers], plugins=[collector])
     if code != 0:
         return 2
     if options.list:

@@ -17,8 +17,8 @@ FORMAT = 1
 RUN = "run.json"
 ROOT = "run"
 """Name of the top folder in the archive, whatever the run's id."""
-LEFT_OUT = frozenset({"allure-results"})
-"""Made again from the rest by a report; many small files."""
+KEPT = frozenset({RUN, "verdicts.jsonl", "durations.jsonl", "recordings"})
+"""What a replay needs. The rest is made again from it, or is a cluster's own files (keys among them)."""
 
 
 class RunError(Exception):
@@ -57,9 +57,10 @@ def pack(folder: Path, out: Path) -> None:
     check_run(folder)
     # xz keeps no time and no name; with sorted members and fixed owners nothing is left that could differ.
     with tarfile.open(out, "w:xz", preset=9, format=tarfile.PAX_FORMAT) as archive:
-        for path in sorted(folder.rglob("*")):
+        # files of one kind side by side: they share most of their text, and xz looks back only so far
+        for path in sorted(folder.rglob("*"), key=lambda path: (path.name, path)):
             inner = path.relative_to(folder)
-            if not path.is_file() or path.is_symlink() or LEFT_OUT.intersection(inner.parts):
+            if not path.is_file() or path.is_symlink() or inner.parts[0] not in KEPT:
                 continue
             member = tarfile.TarInfo(f"{ROOT}/{inner.as_posix()}")
             member.size, member.mode, member.mtime = path.stat().st_size, 0o644, 0

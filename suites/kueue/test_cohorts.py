@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
 from gpuassay.judge.cohorts import evictions, holding, pending, sharing_findings, trees
-from gpuassay.judge.order import names_in_order
+from gpuassay.judge.queueing import decisions
 from gpuassay.record.recording import Recording
 from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
@@ -130,7 +130,7 @@ def one_cycle(lab: Lab) -> None:
 )  # fmt: skip
 def test_who_needs_not_borrow_goes_first(one_cycle: Recording) -> None:
     """Among the heads of one cycle, one that fits into nominal quota precedes one that borrows, at any priority."""
-    assert names_in_order(one_cycle) == ["running", "owned"], one_cycle.timeline_text()
+    assert decisions(one_cycle) == ["running", "owned"], one_cycle.timeline_text()
     assert pending(one_cycle, "borrower") == ["borrowed"], one_cycle.timeline_text()
 
 
@@ -158,7 +158,7 @@ def strict_neighbour(lab: Lab) -> None:
 )  # fmt: skip
 def test_a_blocked_head_does_not_block_the_cohort(strict_neighbour: Recording) -> None:
     """The blocked head of a StrictFIFO queue does not keep another queue of the cohort from its own quota."""
-    assert names_in_order(strict_neighbour) == ["running", "next-door"], strict_neighbour.timeline_text()
+    assert decisions(strict_neighbour) == ["running", "next-door"], strict_neighbour.timeline_text()
 
 
 @scenario()

@@ -8,7 +8,7 @@ from typing import Any
 from gpuassay.behaviour import behaviour
 from gpuassay.judge.cohorts import evictions, holding, pending
 from gpuassay.judge.fairness import consumed_by, fair_split, weighted_share
-from gpuassay.judge.order import names_in_order
+from gpuassay.judge.queueing import decisions
 from gpuassay.labels import GPU
 from gpuassay.manifest import dig
 from gpuassay.model.quota import parse_quantity
@@ -140,7 +140,7 @@ def contention(lab: Lab) -> None:
 )  # fmt: skip
 def test_who_has_less_goes_first(contention: Recording) -> None:
     """Of two borrowing heads, the one whose queue would have the lower share goes first, against age and priority."""
-    order = [one for one in names_in_order(contention) if one.endswith("a-wants")]
+    order = [one for one in decisions(contention) if one.endswith("a-wants")]
     assert order == ["beta-wants"], contention.timeline_text()
     assert pending(contention, "alpha") == ["alpha-wants"], contention.timeline_text()
 
@@ -151,7 +151,7 @@ def test_who_has_less_goes_first(contention: Recording) -> None:
 )  # fmt: skip
 def test_weight_zero_comes_last_but_comes(contention: Recording) -> None:
     """A queue of weight 0 borrows only what nobody else wants, whatever its priority; then it does."""
-    order = [one for one in names_in_order(contention) if one in {"weightless-wants", "paying-wants"}]
+    order = [one for one in decisions(contention) if one in {"weightless-wants", "paying-wants"}]
     assert order == ["paying-wants", "weightless-wants"], contention.timeline_text()
 
 
@@ -191,7 +191,7 @@ def past_use(lab: Lab) -> None:
 )  # fmt: skip
 def test_past_use_puts_a_local_queue_behind(past_use: Recording) -> None:
     """With usage-based admission, the LocalQueue that used less goes first, against age and priority."""
-    assert names_in_order(past_use) == ["heavy-0", "light-0"], past_use.timeline_text()
+    assert decisions(past_use) == ["heavy-0", "light-0"], past_use.timeline_text()
 
 
 @behaviour(

@@ -51,7 +51,7 @@ HEAD = '''
 from pathlib import Path
 import pytest
 from gpuassay.behaviour import behaviour, needs
-from gpuassay.judge.order import names_in_order
+from gpuassay.judge.queueing import decisions
 from gpuassay.scenario.declare import scenario
 from gpuassay.verdict import MUST
 from gpuassay.wait import wait
@@ -89,7 +89,7 @@ QUICK = '''
 @says("demo.live.finishes")
 def test_finishes(quick):
     """A job runs to its end."""
-    assert len(names_in_order(quick)) == 1
+    assert len(decisions(quick)) == 1
 
 @says("demo.live.once")
 def test_once(quick):
