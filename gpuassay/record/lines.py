@@ -22,11 +22,12 @@ _CYCLE = re.compile(rb'"schedulingCycle":(\d+)')
 class LineIndex:
     """Follows a growing file of JSON lines and hands out a scenario's share of it.
 
-    Thread-safe. The file may be started anew under another path (`switch`) when its writer is restarted.
+    Thread-safe. Where lines name the folder `run_dir`, they say RUN instead.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, run_dir: Path | None = None) -> None:
         self._lock = threading.Lock()
+        self._secret = str(run_dir.absolute()).encode() if run_dir else b""
         self._path = path
         self._offset = 0
         self._rest = b""
@@ -38,12 +39,6 @@ class LineIndex:
             self._read()
             return len(self._lines)
 
-    def switch(self, path: Path) -> None:
-        """Read what is left of the old file, then follow `path` from its start."""
-        with self._lock:
-            self._read()
-            self._path, self._offset, self._rest = path, 0, b""
-
     def _read(self) -> None:
         if not self._path.exists():
             return
@@ -52,7 +47,9 @@ class LineIndex:
             data = file.read()
         self._offset += len(data)
         *whole, self._rest = (self._rest + data).split(b"\n")
-        for line in whole:
+        for raw in whole:
+            # where the run lives is nobody's business but this machine's
+            line = raw.replace(self._secret, b"RUN") if self._secret else raw
             cycle = _CYCLE.search(line)
             self._lines.append((frozenset(_TOKEN.findall(line)), int(cycle[1]) if cycle else None, line))
 

@@ -232,8 +232,8 @@ def _embedded_stage(run: Host, assets: toolchain.Assets) -> Generator[Stage]:
             kueue=queueing,
             capabilities=frozenset(capabilities),
             mutant=mutants.get(run.mutant) if run.mutant else None,
-            audit=LineIndex(Path(cluster.audit_log)) if cluster.audit_log else None,
-            log=LineIndex(queueing.log_path),
+            audit=LineIndex(cluster.audit_log, run.directory) if cluster.audit_log else None,
+            log=LineIndex(queueing.log_path, run.directory),
             ours=True,
         )
 

@@ -40,3 +40,12 @@ def test_another_scenarios_decision_in_the_same_cycle_is_left_out(tmp_path: Path
 def test_lines_before_the_start_are_left_out(tmp_path: Path) -> None:
     lines = index(tmp_path / "log", {"queue": f"q-{MINE}"})
     assert lines.of(MINE, lines.position()) == []
+
+
+def test_the_place_of_the_run_is_not_told(tmp_path: Path) -> None:
+    """Red when recordings name folders of the machine they were made on."""
+    path = tmp_path / "kueue.log"
+    path.write_text(json.dumps({"msg": f"certificates in {tmp_path}/cluster/x", "name": "a-xabc123"}) + "\n")
+    assert LineIndex(path, tmp_path).of("a-xabc123", 0) == [
+        {"msg": "certificates in RUN/cluster/x", "name": "a-xabc123"}
+    ]
