@@ -24,7 +24,7 @@ class Scenario:
         profile: Kueue configuration it needs; scenarios of one profile run together.
         alone: gets the cluster to itself (restarts, measurements).
         needs: capabilities of the cluster without which it is skipped by type.
-        timeout: seconds after which it counts as broken.
+        timeout: seconds it may be expected to take; the longest are begun first, and its tests wait accordingly.
         module: importable module that declares it.
     """
 

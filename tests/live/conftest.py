@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -12,13 +11,13 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gpuassay.wait import wait
 from tests.cluster.conftest import need_programs
 from tests.cluster.test_kill import listening, members, ports_of
+from tests.outcome import Outcome
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 400.0
@@ -133,28 +132,6 @@ def inside(folder: Path) -> dict[int, str]:
             if folder == where or folder in where.parents:
                 found[int(entry.name)] = f"{entry.name} in {where}"
     return found
-
-
-@dataclass
-class Outcome:
-    """How a run of the small suite ended."""
-
-    code: int
-    output: str
-    run: Path
-
-    @property
-    def verdicts(self) -> dict[str, dict[str, Any]]:
-        """Verdict lines by behaviour."""
-        place = self.run / "verdicts.jsonl"
-        assert place.exists(), self.output
-        lines = (json.loads(line) for line in place.read_text().splitlines())
-        return {line["behaviour"]: line for line in lines}
-
-    @property
-    def states(self) -> dict[str, str]:
-        """State by behaviour."""
-        return {behaviour: line["state"] for behaviour, line in self.verdicts.items()}
 
 
 @dataclass

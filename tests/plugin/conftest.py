@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 
 from gpuassay.record import rundir
 from gpuassay.record.recording import RecordingMeta, write_recording
+from tests.outcome import Outcome
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,28 +43,6 @@ def lacking(lab):
 def unheard(lab):
     """Has no recording."""
 '''
-
-
-@dataclass
-class Outcome:
-    """What a run of the small suite left."""
-
-    code: int
-    output: str
-    run: Path
-
-    @property
-    def verdicts(self) -> dict[str, dict[str, Any]]:
-        """Verdict lines by behaviour."""
-        place = self.run / "verdicts.jsonl"
-        assert place.exists(), self.output
-        lines = (json.loads(line) for line in place.read_text().splitlines())
-        return {line["behaviour"]: line for line in lines}
-
-    @property
-    def states(self) -> dict[str, str]:
-        """State by behaviour."""
-        return {behaviour: line["state"] for behaviour, line in self.verdicts.items()}
 
 
 @dataclass
