@@ -14,6 +14,7 @@ COMMANDS = (
     "doctor",
     "build",
     "up",
+    "sweep",
     "demo",
     "report",
     "mutants",

@@ -186,7 +186,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         scenarios = _scenarios_of(item)
         for one in scenarios:
             profiles.setdefault(one.profile, len(profiles))
-        alone = any(one.alone for one in scenarios)
+        # judged in the order in which lanes end: a cluster's restarts come before its other profiles
+        alone = any(one.alone == "machine" for one in scenarios)
         perf = item.get_closest_marker("perf") is not None or item.get_closest_marker("scale") is not None
         keys[item.nodeid] = (perf, alone, min((profiles[one.profile] for one in scenarios), default=0))
         for kind, value in (
@@ -383,7 +384,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     run.speech.reporter = manager.get_plugin("terminalreporter")
     run.speech.capture = manager.get_plugin("capturemanager")
     run.speech.direct = bool(session.config.option.__dict__.get("numprocesses"))
-    if run.open_stage is not None:
+    if run.venue is not None:
         # a CI job that is cancelled: as Ctrl-C, so that somebody's cluster is cleaned up and the report is written
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     # refused connections while a server starts are expected and waited out

@@ -8,6 +8,7 @@ from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.labels import RUN
+from gpuassay.manifest import Manifest
 from gpuassay.wait import WaitTimeout, wait
 
 _STEPS: tuple[tuple[str, ...], ...] = (
@@ -30,14 +31,25 @@ Found = tuple[str, str | None, str]
 """Kind, namespace, name."""
 
 
-def _find(api: Api, run_id: str, kind: str) -> list[Found]:
+def _listed(api: Api, selector: str, kind: str) -> list[Manifest]:
     try:
-        objects = api.list(kind, label_selector=f"{RUN}={run_id}")
+        return api.list(kind, label_selector=selector)
     except ApiRefused as e:
         if e.status in (403, 404, 405):
             return []  # not served, or not ours to list: then we cannot have created any
         raise
+
+
+def _find(api: Api, run_id: str, kind: str) -> list[Found]:
+    objects = _listed(api, f"{RUN}={run_id}", kind)
     return [(kind, o["metadata"].get("namespace"), o["metadata"]["name"]) for o in objects]
+
+
+def runs(api: Api) -> dict[str, int]:
+    """How many objects each run has on the cluster, by run id."""
+    kinds = [kind for step in _STEPS for kind in step]
+    found = [o["metadata"]["labels"][RUN] for some in side_by_side(partial(_listed, api, RUN), kinds) for o in some]
+    return {run_id: found.count(run_id) for run_id in sorted(set(found))}
 
 
 def _find_all(api: Api, run_id: str) -> list[Found]:

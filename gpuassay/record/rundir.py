@@ -8,6 +8,7 @@ import os
 import platform
 import secrets
 import sys
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,13 +57,17 @@ def machine() -> Manifest:
     return described | {"fingerprint": hashlib.sha256(coarse.encode()).hexdigest()[:12]}
 
 
+_writing = threading.Lock()
+
+
 def describe(run_dir: Path, **facts: Any) -> None:
     """Merge `facts` into `run.json`, writing it atomically."""
     target = run_dir / "run.json"
-    known: Manifest = json.loads(target.read_text()) if target.exists() else {}
-    draft = target.with_suffix(".new")
-    draft.write_text(json.dumps(known | facts, indent=1) + "\n")
-    draft.replace(target)
+    with _writing:  # clusters side by side describe themselves
+        known: Manifest = json.loads(target.read_text()) if target.exists() else {}
+        draft = target.with_suffix(".new")
+        draft.write_text(json.dumps(known | facts, indent=1) + "\n")
+        draft.replace(target)
 
 
 def begin(run_dir: Path, *, mode: str, replay_of: str | None, mutant: str | None, command: Sequence[str]) -> None:

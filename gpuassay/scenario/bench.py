@@ -9,6 +9,7 @@ would load two cores for a minute.
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager
@@ -168,17 +169,18 @@ def bench(
         view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=resources))
         queueing = stack.enter_context(kueue.install(cluster))
         _wait_metrics(queueing)
-        yield Bench(
-            stage=Stage(
-                run_id=lab.run_id,
-                cluster=cluster,
-                view=view,
-                kueue=queueing,
-                capabilities=cluster.capabilities,
-                mutant=lab.mutant,
-                audit=LineIndex(cluster.audit_log, folder.parent) if cluster.audit_log else None,
-                log=LineIndex(queueing.log_path, folder.parent),
-                ours=True,
-            ),
-            host=lab,
+        stage = Stage(
+            run_id=lab.run_id,
+            cluster=cluster,
+            view=view,
+            kueue=queueing,
+            capabilities=cluster.capabilities,
+            mutant=lab.mutant,
+            audit=LineIndex(cluster.audit_log, folder.parent) if cluster.audit_log else None,
+            log=LineIndex(queueing.log_path, folder.parent),
+            ours=True,
         )
+        over = threading.Event()
+        stage.watch(until=over)
+        stack.callback(over.set)
+        yield Bench(stage=stage, host=lab)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -12,6 +12,9 @@ from gpuassay.record.recording import Recording
 
 if TYPE_CHECKING:
     from gpuassay.scenario.lab import Lab
+
+
+Alone = Literal["", "cluster", "machine"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Scenario:
         id: `<suite>.<module>.<function>`, the name of its recording.
         function: acts on the lab; returns nothing.
         profile: Kueue configuration it needs; scenarios of one profile run together.
-        alone: gets the cluster to itself (restarts, measurements).
+        alone: what it gets to itself: "" nothing, its "cluster" (it restarts Kueue), or the "machine" (it measures).
         needs: capabilities of the cluster without which it is skipped by type.
         timeout: seconds it may be expected to take; the longest are begun first, and its tests wait accordingly.
         module: importable module that declares it.
@@ -31,7 +34,7 @@ class Scenario:
     id: str
     function: Callable[[Lab], None]
     profile: str
-    alone: bool
+    alone: Alone
     needs: frozenset[str]
     timeout: float
     module: str
@@ -50,7 +53,7 @@ _by_fixture: dict[int, Scenario] = {}
 
 
 def scenario(
-    profile: str = "default", *, alone: bool = False, needs: Iterable[str] = (), timeout: float = 60
+    profile: str = "default", *, alone: Alone = "", needs: Iterable[str] = (), timeout: float = 60
 ) -> Callable[[Callable[[Lab], None]], Any]:
     """Declare a scenario. Tests of the module take it by name and get its `Recording`."""
 

@@ -15,6 +15,7 @@ from gpuassay.components import kueue
 from gpuassay.record import rundir
 from gpuassay.record.process import live_recorder
 from gpuassay.scenario import mutants
+from gpuassay.scenario.lanes import Lane
 from gpuassay.scenario.stage import Host, Stage
 from gpuassay.wait import resume
 
@@ -22,7 +23,7 @@ SWEEP_SECONDS = 60.0
 """How long each kind of object may take to be gone: on a cluster with real kubelets pods take their time to end."""
 
 
-def existing_stage(option: argparse.Namespace) -> Callable[[Host], AbstractContextManager[Stage]]:
+def existing_stage(option: argparse.Namespace) -> Callable[[Host, Lane], AbstractContextManager[Stage]]:
     """How to open the stage on the cluster that the command line names; tries the connection at once.
 
     Raises:
@@ -38,10 +39,10 @@ def existing_stage(option: argparse.Namespace) -> Callable[[Host], AbstractConte
             raise ClusterError(f"Kueue is not installed on {tried.name}: install it, or add --install-kueue IMAGE")
 
     @contextmanager
-    def stage(run: Host) -> Generator[Stage]:
+    def stage(run: Host, lane: Lane) -> Generator[Stage]:
         with ExitStack() as stack:
             run.say(f"using the cluster of {kubeconfig}")
-            folder = run.directory / "cluster"
+            folder = run.directory / lane.name
             folder.mkdir(parents=True)
             cluster = stack.enter_context(
                 existing(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,12 +24,17 @@ from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import DEFAULT_RESOURCES, EXTRA_RESOURCES, RecorderError
 from gpuassay.scenario import mutants
 from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.lanes import MAIN, Lane
 from gpuassay.wait import WaitTimeout
 
 if TYPE_CHECKING:
     from gpuassay.cluster.base import Cluster
     from gpuassay.cluster.errors import ComponentDied
     from gpuassay.record.live import EventLine, LiveView
+
+WATCH = 0.3
+"""Seconds between two looks at whether the stage still stands. It must be seen broken twice: a Kueue that lost its port
+while starting is dead for an instant, and started again."""
 
 NODES = 40
 """Fake nodes of 8 GPUs: more than all concurrent scenarios together can fill."""
@@ -68,6 +74,7 @@ class Stage:
 
     Attributes:
         capabilities: what scenarios may need of this stage.
+        collapsed: set when a component or the recorder died and everything under way was ended.
     """
 
     run_id: str
@@ -80,6 +87,7 @@ class Stage:
     log: LineIndex | None
     ours: bool
     image: str = ""
+    collapsed: threading.Event = field(default_factory=threading.Event)
 
     def lab(self, token: str, *, full: bool, progress: Callable[[str], None]) -> Lab:
         """A lab for one scenario."""
@@ -160,6 +168,21 @@ class Stage:
             return str(error)
         return None
 
+    def watch(self, *, until: threading.Event) -> None:
+        """End everything under way as soon as a component or the recorder is dead: nothing more can come of it."""
+
+        def look() -> None:
+            before = None
+            while not until.wait(WATCH):
+                why = self.broken()
+                if why is not None and why == before:
+                    self.abort(why)
+                    self.collapsed.set()
+                    return
+                before = why
+
+        threading.Thread(target=look, name="gpuassay-watch", daemon=True).start()
+
     def clear(self, lab: Lab) -> None:
         """Take a finished scenario's load off the cluster.
 
@@ -185,8 +208,21 @@ class Stage:
             self.cluster.supervisor.stop(*self.cluster.processes, grace=0)
 
 
-def opener_for(option: argparse.Namespace) -> Callable[[Host], AbstractContextManager[Stage]]:
-    """How to open the stage that the command line asks for.
+@dataclass(frozen=True)
+class Venue:
+    """Where a run takes place.
+
+    Attributes:
+        open: opens the stage of a lane on behalf of a run.
+        several: clusters may be opened side by side.
+    """
+
+    open: Callable[[Host, Lane], AbstractContextManager[Stage]]
+    several: bool
+
+
+def venue_for(option: argparse.Namespace) -> Venue:
+    """The place that the command line asks for.
 
     Raises:
         ToolchainError: an `--asset` is not of the form NAME=DIR or lacks a program.
@@ -196,20 +232,22 @@ def opener_for(option: argparse.Namespace) -> Callable[[Host], AbstractContextMa
     if option.cluster == "existing":
         from gpuassay.scenario.existing import existing_stage
 
-        return existing_stage(option)
-    return lambda run: _embedded_stage(run, assets)
+        return Venue(existing_stage(option), several=False)
+    return Venue(lambda run, lane: _embedded_stage(run, lane, assets), several=True)
 
 
 @contextmanager
-def _embedded_stage(run: Host, assets: toolchain.Assets) -> Generator[Stage]:
+def _embedded_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[Stage]:
     with ExitStack() as stack:
         logs = run.directory / "logs"
-        run.say("starting the control plane (etcd, kube-apiserver, kube-controller-manager, kube-scheduler, KWOK)")
-        cluster = stack.enter_context(embedded(directory=run.directory / "cluster", assets=assets, nodes=NODES))
+        which = "" if lane.name == MAIN else f" of {lane.name}"
+        programs = "etcd, kube-apiserver, kube-controller-manager, kube-scheduler, KWOK"
+        run.say(f"starting the control plane{which} ({programs})")
+        folder = run.directory / lane.name
+        cluster = stack.enter_context(embedded(directory=folder, assets=assets, nodes=NODES))
         recorded = (*DEFAULT_RESOURCES, *EXTRA_RESOURCES)
-        spool = run.directory / "cluster" / "spool"
-        view = stack.enter_context(live_recorder(cluster.kubeconfig, spool, resources=recorded))
-        run.say("installing Kueue")
+        view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=recorded))
+        run.say(f"installing Kueue{which}")
         queueing = stack.enter_context(kueue.install(cluster))
         capabilities = cluster.capabilities | {"kueue-process", "scheduler-log"} | gates(queueing)
         logs.mkdir(exist_ok=True)
@@ -224,7 +262,7 @@ def _embedded_stage(run: Host, assets: toolchain.Assets) -> Generator[Stage]:
             emulated=list(cluster.emulated),
             capabilities=sorted(capabilities),
         )
-        run.say("scenarios begin")
+        run.say(f"scenarios{which} begin")
         yield Stage(
             run_id=run.directory.name,
             cluster=cluster,
@@ -243,4 +281,4 @@ def gates(queueing: kueue.Kueue) -> set[str]:
     return {f"gate:{name}" for name, on in queueing.feature_gates().items() if on}
 
 
-__all__ = ["Stage", "opener_for"]
+__all__ = ["Stage", "Venue", "venue_for"]

@@ -6,8 +6,6 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +24,7 @@ from gpuassay.session.speech import Speech
 from gpuassay.wait import wait
 
 if TYPE_CHECKING:
-    from gpuassay.scenario.stage import Stage
+    from gpuassay.scenario.stage import Venue
 
 PATIENCE = 1800.0
 """Seconds a test waits for its scenario; each wait inside a scenario has its own, shorter deadline."""
@@ -42,12 +40,12 @@ class Run:
     Attributes:
         directory: the run directory.
         replay: directory of the stored run that is judged again, or None for a live run.
-        open_stage: opens cluster, Kueue and recorder (None in replays and workers).
+        venue: where stages (cluster, Kueue, recorder) are opened (None in replays and workers).
     """
 
     directory: Path
     replay: Path | None = None
-    open_stage: Callable[[Run], AbstractContextManager[Stage]] | None = None
+    venue: Venue | None = None
     mutant: str | None = None
     full: bool = False
     title: list[str] = field(default_factory=list[str])
@@ -103,9 +101,11 @@ class Run:
         self._begun = True
         self._check_profiles(scenarios)
         self.ledger.declare(declarations)
-        if self.replay is None and scenarios and self.open_stage is not None:
-            opener = self.open_stage
-            self._engine = Engine(lambda: opener(self), self.directory, say=self.say, full=self.full)
+        if self.replay is None and scenarios and self.venue is not None:
+            venue = self.venue
+            self._engine = Engine(
+                lambda lane: venue.open(self, lane), self.directory, self.say, full=self.full, several=venue.several
+            )
             self._engine.start(scenarios)
 
     def _check_profiles(self, scenarios: list[Scenario]) -> None:
@@ -223,11 +223,11 @@ def open_run_of(config: pytest.Config) -> Run:
     stored = open_run(Path(option.replay)) if option.replay else None
     if option.plan:
         return Run(base / "plan", title=["gpuassay: plan only, nothing will run"])
-    opener = None
+    venue = None
     if stored is None:
-        from gpuassay.scenario.stage import opener_for  # cluster clients: not for replays
+        from gpuassay.scenario.stage import venue_for  # cluster clients: not for replays
 
-        opener = opener_for(option)  # before anything is written: a cluster that cannot be used leaves nothing
+        venue = venue_for(option)  # before anything is written: a cluster that cannot be used leaves nothing
     directory = rundir.new_run_dir(base)
     replay_of = None
     title = [f"gpuassay: live run on cluster {option.cluster}, kept in {directory}"]
@@ -244,4 +244,4 @@ def open_run_of(config: pytest.Config) -> Run:
         keep = ("cluster", "components", "machine", "emulated", "capabilities", "mutant")
         told = json.loads((stored / "run.json").read_text())
         rundir.describe(directory, **{key: told[key] for key in keep})
-    return Run(directory, replay=stored, open_stage=opener, mutant=option.mutant, full=option.full, title=title)
+    return Run(directory, replay=stored, venue=venue, mutant=option.mutant, full=option.full, title=title)

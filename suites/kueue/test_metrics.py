@@ -218,7 +218,7 @@ def test_the_status_gauge_tells_the_status(statuses: Recording) -> None:
         assert seen == [expected], f"{base}: expected {expected} alone, seen {seen}"
 
 
-@scenario(alone=True, needs={"kueue-process", "scheduler-log"})
+@scenario(alone="cluster", needs={"kueue-process", "scheduler-log"})
 def attempts(lab: Lab) -> None:
     """With the cluster to itself: four workloads, one after the other, before two GPUs; then one of them ends."""
     queue = lab.queue(gpus=2)

@@ -29,7 +29,7 @@ def _restart(lab: Lab) -> None:
 NAMES = [f"w{i}" for i in range(8)]
 
 
-@scenario(alone=True, needs={"kueue-process", "scheduler-log"}, timeout=120)
+@scenario(alone="cluster", needs={"kueue-process", "scheduler-log"}, timeout=120)
 def killed_in_queue(lab: Lab) -> None:
     """Eight workloads of three priorities for two GPUs; Kueue is killed after two of them have finished."""
     queue = lab.queue(gpus=2, hold=True)
@@ -106,7 +106,7 @@ def test_usage_is_the_same_before_and_after(killed_in_queue: Recording) -> None:
     assert total == "2", f"expected 2 GPUs reserved, seen {total}"
 
 
-@scenario(alone=True, needs={"kueue-process", "scheduler-log"}, timeout=120)
+@scenario(alone="cluster", needs={"kueue-process", "scheduler-log"}, timeout=120)
 def killed_in_preemption(lab: Lab) -> None:
     """Kueue is killed when a victim is marked as evicted and still has its pods; they end after the restart."""
     queue = lab.queue(gpus=2, preemption={"withinClusterQueue": "LowerPriority"})
@@ -156,7 +156,7 @@ def test_the_victim_waits_again(killed_in_preemption: Recording) -> None:
     )
 
 
-@scenario(alone=True, needs={"kueue-process"}, timeout=120)
+@scenario(alone="cluster", needs={"kueue-process"}, timeout=120)
 def down(lab: Lab) -> None:
     """Kueue is killed; a Job and a Workload are created while it is down, and the Job again once it is back."""
     queue = lab.queue(gpus=2)

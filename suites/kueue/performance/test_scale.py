@@ -57,7 +57,7 @@ class _Steps:
         self.lab.progress(f"{size} {kind}: {added / wall:.0f}/s")
 
 
-@scenario(alone=True, needs={"control-plane", "kueue-process"}, timeout=7200)
+@scenario(alone="machine", needs={"control-plane", "kueue-process"}, timeout=7200)
 def thousand_nodes(lab: Lab) -> None:
     """Nodes, then pods of plain Jobs, then Workload objects, each in steps."""
     watched = (*WORKLOAD_PATHS, Resource("Job", "/apis/batch/v1/jobs"))

@@ -32,7 +32,7 @@ QUICK, FULL = 50, 10
 """By what the counts of Kueue's generator are divided."""
 
 
-@scenario(alone=True, needs={"control-plane", "kueue-process"}, timeout=1800)
+@scenario(alone="machine", needs={"control-plane", "kueue-process"}, timeout=1800)
 def baseline(lab: Lab) -> None:
     """Kueue's baseline generator, its counts divided, through our driver on a full Kueue with webhooks."""
     document = generator_document(lab.cluster.assets)

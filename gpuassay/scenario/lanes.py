@@ -1,0 +1,76 @@
+"""Which scenarios share a cluster: a lane is a cluster of its own with the scenarios that are acted out on it.
+
+Most of a scenario is waiting for one-second batches, so two clusters side by side take half the time of one after the
+other: while one Kueue is restarted with another configuration, or killed, the other goes on.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpuassay.scenario.declare import Scenario
+
+MAIN = "cluster"
+"""The lane of Kueue's default profile; its folder in the run directory."""
+CHANGING = "cluster-changing"
+"""The lane whose Kueue gets other configurations, is restarted and killed."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A cluster and what is acted out on it.
+
+    Attributes:
+        name: its folder in the run directory.
+        scenarios: in the order of their declaration.
+    """
+
+    name: str
+    scenarios: tuple[Scenario, ...]
+
+
+def lanes(scenarios: Sequence[Scenario], *, several: bool) -> list[Lane]:
+    """Share scenarios out among clusters; all on one where there cannot be several."""
+
+    def lane_of(one: Scenario) -> str:
+        changing = one.profile != "default" or one.alone == "cluster"
+        return CHANGING if several and changing else MAIN
+
+    names = dict.fromkeys(lane_of(one) for one in scenarios)
+    return [Lane(name, tuple(one for one in scenarios if lane_of(one) == name)) for name in names]
+
+
+class Floor:
+    """Gives the machine to one scenario at a time, once every lane is done with what runs side by side."""
+
+    def __init__(self, lanes: int) -> None:
+        """Every lane is busy."""
+        self._busy = lanes
+        self._closed = False
+        self._changed = threading.Condition()
+        self._turn = threading.Lock()
+
+    def leave(self) -> None:
+        """One lane is done with what runs side by side."""
+        with self._changed:
+            self._busy -= 1
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nobody waits any more: the run is being broken off."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """The machine for the length of a `with` block."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._busy <= 0 or self._closed)
+        with self._turn:
+            yield
