@@ -5,7 +5,7 @@ Pure: needs no cluster. Judges take a `Recording`; everything they may ask is a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,8 @@ class Recording:
         meta, sums = store.read_meta(folder)
         store.verify(folder, sums)
 
-        def read(part: str) -> Iterator[Manifest]:
-            return store.read_lines(folder, part)
+        def read(part: str) -> Iterable[Manifest]:
+            return [] if part in store.OPTIONAL_PARTS and part not in sums else store.read_lines(folder, part)
 
         loaded = cls(meta, read)
         loaded.folder = folder
@@ -73,6 +73,8 @@ class Recording:
         audit: Sequence[Manifest] = (),
         metrics: Sequence[Manifest] = (),
         log: Sequence[Manifest] = (),
+        requests: Sequence[Manifest] = (),
+        kv_events: Sequence[Manifest] = (),
     ) -> Recording:
         """A recording in memory, from lines as `write_recording` takes them: for tests of judges."""
         lines: list[Manifest] = [
@@ -85,6 +87,8 @@ class Recording:
             store.AUDIT: audit,
             store.METRICS: metrics,
             store.KUEUE_LOG: log,
+            store.REQUESTS: requests,
+            store.KV_EVENTS: kv_events,
         }
         return cls(meta or RecordingMeta(scenario="in-memory"), parts.__getitem__)
 
@@ -206,6 +210,28 @@ class Recording:
     def kueue_log(self) -> list[Manifest]:
         """Kueue's log lines that concern the scenario."""
         return list(self._read(store.KUEUE_LOG))
+
+    @cached_property
+    def requests(self) -> list[Manifest]:
+        """Rows of requests to model servers, as `gpuassay.load` writes them, in the order of the asks."""
+        return list(self._read(store.REQUESTS))
+
+    def asks(self, wave: str) -> list[Manifest]:
+        """The rows of one wave of requests.
+
+        Raises:
+            LookupError: there was no such wave.
+        """
+        rows = [row for row in self.requests if row.get("wave") == wave]
+        if not rows:
+            waves = ", ".join(dict.fromkeys(str(row.get("wave")) for row in self.requests)) or "none"
+            raise LookupError(f"{self.name}: no wave of requests called {wave!r}; there are {waves}")
+        return rows
+
+    @cached_property
+    def kv_events(self) -> list[Manifest]:
+        """KV-cache events of model servers, in the order in which the forwarder passed them on."""
+        return list(self._read(store.KV_EVENTS))
 
     @cached_property
     def _samples(self) -> list[Manifest]:

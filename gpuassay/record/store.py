@@ -28,6 +28,9 @@ ASKED, EVENTS, AUDIT, METRICS, KUEUE_LOG = (
     "logs/kueue.jsonl",
 )
 PARTS = (ASKED, EVENTS, AUDIT, METRICS, KUEUE_LOG)
+REQUESTS, KV_EVENTS = "requests.jsonl", "kv-events.jsonl"
+OPTIONAL_PARTS = (REQUESTS, KV_EVENTS)
+"""Written only by scenarios that send requests to model servers."""
 _BROKEN = (OSError, EOFError, lzma.LZMAError)
 
 
@@ -97,6 +100,8 @@ def write_recording(
     audit: Iterable[Mapping[str, Any]] = (),
     metrics: Iterable[Mapping[str, Any]] = (),
     log: Iterable[Mapping[str, Any]] = (),
+    requests: Sequence[Mapping[str, Any]] = (),
+    kv_events: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write a recording; it appears under `folder` complete or not at all, and replaces an earlier one.
 
@@ -108,6 +113,8 @@ def write_recording(
         audit: the API server's audit lines.
         metrics: samples `{"at", "source", "label", "name", "labels", "value"}`.
         log: Kueue's JSON log lines.
+        requests: rows of requests to model servers, as `gpuassay.load` writes them.
+        kv_events: KV-cache events of model servers, as the forwarder wrote them.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -119,6 +126,7 @@ def write_recording(
             METRICS: map(_dump, metrics),
             KUEUE_LOG: map(_dump, log),
         }
+        texts |= {part: map(_dump, rows) for part, rows in ((REQUESTS, requests), (KV_EVENTS, kv_events)) if rows}
         sums = {part: _write_lines(draft / part, lines) for part, lines in texts.items()}
         document = {"format": FORMAT, **asdict(meta), "namespaces": sorted(meta.namespaces), "files": sums}
         (draft / META).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -184,7 +192,7 @@ def verify(folder: Path, sums: Mapping[str, str]) -> None:
     Raises:
         RecordingError: a part is missing, truncated or edited.
     """
-    for part in PARTS:
+    for part in (*PARTS, *(one for one in OPTIONAL_PARTS if one in sums or (folder / one).exists())):
         if part not in sums:
             raise RecordingError(f"{folder}: {META} has no checksum of {part}: doctored or truncated")
         if hashlib.sha256(_read_part(folder, part)).hexdigest() != sums[part]:

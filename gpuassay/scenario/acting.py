@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from gpuassay.scenario.declare import Scenario
     from gpuassay.scenario.stage import Stage
 
-CONCURRENCY = 12
-"""Scenarios at a time: most of a scenario is waiting for one-second batches, so more than the machine's cores."""
-
 QUIET = 1.3
 """Seconds without an event after which a scenario counts as at rest: longer than Kueue's 1 s status batch."""
 
@@ -39,6 +36,7 @@ class Acting:
         stop: set when nothing further shall be begun.
         done: told of every scenario that has its recording, and of the outcome.
         say: prints a progress line.
+        width: how many scenarios are acted out at a time.
         full: long versions of measurements.
         acted: set when nothing is acted out on the stage any more.
     """
@@ -48,6 +46,7 @@ class Acting:
     stop: threading.Event
     done: Callable[[Scenario, str], None]
     say: Callable[[str], None]
+    width: int
     full: bool = False
     acted: threading.Event = field(default_factory=threading.Event)
 
@@ -73,7 +72,7 @@ class Acting:
             return
         # the longest first: the profile takes as long as its longest scenario, not as the last one started
         together = sorted((one for one in able if not one.alone), key=lambda one: -one.timeout)
-        with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="scenario") as pool:
+        with ThreadPoolExecutor(self.width, thread_name_prefix="scenario") as pool:
             acting = [pool.submit(self._act, one) for one in together]
         for one in acting:
             one.result()  # a recording that could not be written is a broken run
@@ -137,6 +136,8 @@ class Acting:
             audit=audit,
             metrics=lab.samples,
             log=log,
+            requests=lab.requests,
+            kv_events=lab.kv_events,
         )
         self.done(scenario, outcome)
         with contextlib.suppress(*([ClusterError] if stage.broken() else [])):

@@ -112,6 +112,8 @@ class Bench:
             audit=found_audit if audit else [],
             metrics=one.lab.samples,
             log=found_log if log is None else log,
+            requests=one.lab.requests,
+            kv_events=one.lab.kv_events,
         )
         self.stage.view.forget(one.lab.token)
         arms: list[str] = self.host.notes.setdefault("arms", [])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 Alone = Literal["", "cluster", "machine"]
+System = Literal["kueue", "routing"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Scenario:
     Attributes:
         id: `<suite>.<module>.<function>`, the name of its recording.
         function: acts on the lab; returns nothing.
+        system: what stands on the cluster: Kueue, or what endpoint pickers need.
         profile: Kueue configuration it needs; scenarios of one profile run together.
         alone: what it gets to itself: "" nothing, its "cluster" (it restarts Kueue), or the "machine" (it measures).
         needs: capabilities of the cluster without which it is skipped by type.
@@ -33,6 +35,7 @@ class Scenario:
 
     id: str
     function: Callable[[Lab], None]
+    system: System
     profile: str
     alone: Alone
     needs: frozenset[str]
@@ -53,7 +56,12 @@ _by_fixture: dict[int, Scenario] = {}
 
 
 def scenario(
-    profile: str = "default", *, alone: Alone = "", needs: Iterable[str] = (), timeout: float = 60
+    profile: str = "default",
+    *,
+    system: System = "kueue",
+    alone: Alone = "",
+    needs: Iterable[str] = (),
+    timeout: float = 60,
 ) -> Callable[[Callable[[Lab], None]], Any]:
     """Declare a scenario. Tests of the module take it by name and get its `Recording`."""
 
@@ -63,9 +71,10 @@ def scenario(
         found = Scenario(
             id=".".join([*parts, function.__name__]),
             function=function,
+            system=system,
             profile=profile,
             alone=alone,
-            needs=frozenset(needs),
+            needs=frozenset([*needs, *([] if system == "kueue" else [system])]),
             timeout=timeout,
             module=module,
         )

@@ -110,7 +110,7 @@ class Engine:
         acting: Acting | None = None
         try:
             with self.open_stage(lane) as stage:
-                acting = Acting(stage, self.run_dir, self._stop, self._done, self.say, self.full)
+                acting = Acting(stage, self.run_dir, self._stop, self._done, self.say, lane.width, self.full)
                 self._actings[lane.name] = acting
                 stage.watch(until=acting.acted)
                 measuring = [one for one in lane.scenarios if one.alone == "machine"]

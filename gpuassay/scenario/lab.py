@@ -75,6 +75,8 @@ class Lab:
         self.notes: dict[str, Any] = {}
         self.asked: list[Manifest] = []
         self.samples: list[Manifest] = []
+        self.requests: list[Manifest] = []
+        self.kv_events: list[Manifest] = []
         self.namespaces = [self.namespace]
         self.run_id = run_id
         self.mutant = mutant

@@ -19,6 +19,12 @@ MAIN = "cluster"
 """The lane of Kueue's default profile; its folder in the run directory."""
 CHANGING = "cluster-changing"
 """The lane whose Kueue gets other configurations, is restarted and killed."""
+ROUTING = "cluster-routing"
+"""The lane of endpoint pickers: no Kueue."""
+
+WIDTH = {MAIN: 12, CHANGING: 12, ROUTING: 3}
+"""Scenarios at a time: most of one on Kueue is waiting for one-second batches, so more than the machine's cores; one of
+routing starts some ten processes of its own."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +39,21 @@ class Lane:
     name: str
     scenarios: tuple[Scenario, ...]
 
+    @property
+    def width(self) -> int:
+        """How many scenarios are acted out at a time."""
+        return WIDTH[self.name]
+
 
 def lanes(scenarios: Sequence[Scenario], *, several: bool) -> list[Lane]:
     """Share scenarios out among clusters; all on one where there cannot be several."""
 
     def lane_of(one: Scenario) -> str:
-        changing = one.profile != "default" or one.alone == "cluster"
-        return CHANGING if several and changing else MAIN
+        if not several:
+            return MAIN
+        if one.system == "routing":
+            return ROUTING
+        return CHANGING if one.profile != "default" or one.alone == "cluster" else MAIN
 
     names = dict.fromkeys(lane_of(one) for one in scenarios)
     return [Lane(name, tuple(one for one in scenarios if lane_of(one) == name)) for name in names]
