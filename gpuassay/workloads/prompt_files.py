@@ -65,12 +65,14 @@ def read_prompts(path: Path) -> list[Prompt]:
 
 
 def _at(path: Path, number: int, wrong: str) -> BadPromptFile:
-    return BadPromptFile(f"prompts file {path}, line {number}: {wrong}")
+    # What is quoted from the file may hold line breaks.
+    return BadPromptFile(f"prompts file {path}, line {number}: {' '.join(wrong.split())}")
 
 
 def _csv_entries(path: Path, body: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     # A transcript is longer than the field size that the csv module allows by default.
     before = csv.field_size_limit(max(len(body), 131_072))
+    first = 1
     try:
         reader = csv.reader(io.StringIO(body, newline=""), strict=True)
         header = [name.strip().lower() for name in next(reader)]
@@ -84,7 +86,7 @@ def _csv_entries(path: Path, body: str) -> Iterator[tuple[int, Mapping[str, Any]
                 yield first, dict(zip(header, row, strict=True))
             first = reader.line_num + 1
     except csv.Error as error:
-        raise _at(path, body.count("\n", 0, len(body.rstrip())) + 1, f"not CSV: {error}") from error
+        raise _at(path, first, f"not CSV: {error}") from error
     finally:
         csv.field_size_limit(before)
 

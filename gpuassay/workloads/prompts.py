@@ -1,8 +1,9 @@
 """Prompts that are asked of a model: seeded, of an exact number of tokens, sharing exactly as much as they should.
 
 Lengths are in tokens of the simulator's tokenizer (`gpuassay.workloads.tokens`); another model's tokenizer makes other
-lengths of the same text, so there they are the order of magnitude only. Every word of a prompt is unlike every word of
-another one, unless the two share a prefix by design: nothing is cached by accident.
+lengths of the same text, so there they are the order of magnitude only. No two prompts begin with the same token,
+unless they share a prefix by design; and since a cached block stands for all that comes before it, nothing else is
+shared.
 """
 
 from __future__ import annotations
@@ -45,19 +46,20 @@ class Prompt:
 
 
 def words(seed: int | str, name: str, tokens: int) -> str:
-    """Text of exactly `tokens` tokens, one word each, that no other (seed, name) yields. ValueError if it is negative.
+    """Text of exactly `tokens` tokens, one word each, that begins as no other (seed, name) does.
 
-    Each word carries a digest of its place, so two texts differ in every token, and texts of one seed and name of
-    different lengths are prefixes of each other.
+    The first word has 60 random bits; the others are short (6 bytes a token, about as in English), from a vocabulary
+    of 65,536. Texts of one seed and name are prefixes of each other. Raises ValueError if `tokens` is negative.
     """
     if tokens < 0:
         raise ValueError(f"{name}: a text of {tokens} tokens cannot be made")
     source = random.Random(f"{seed}/{name}")
-    return "".join(f"w{source.getrandbits(60):015x} " for _ in range(tokens))
+    first = f"w{source.getrandbits(60):015x} "
+    return (first + "".join(f"w{source.getrandbits(16):04x} " for _ in range(tokens - 1))) if tokens else ""
 
 
 def synthetic(label: str, tokens: int, seed: int = 0) -> Prompt:
-    """A prompt of exactly `tokens` tokens that shares no token with one of another label or seed."""
+    """A prompt of exactly `tokens` tokens that shares no prefix with one of another label or seed."""
     return Prompt(label, words(seed, label, tokens), tokens)
 
 
@@ -79,7 +81,7 @@ def gaussian_lengths(
     """
     if n < 1 or not mean > 0 or least < 1 or share < 0:
         raise ValueError(
-            f"lengths need n >= 1, mean > 0, least >= 1, share >= 0; not n={n}, mean={mean}, least={least}, share={share}"
+            f"lengths need n, mean and least above 0 and share >= 0, not n={n}, mean={mean}, least={least}, share={share}"
         )
     source = random.Random(f"lengths/{seed}")
     found = [max(least, round(source.gauss(mean, share * mean))) for _ in range(n)]
@@ -132,10 +134,8 @@ def shuffled_order(n: int, repeats: int, seed: int = 0) -> list[int]:
     return order
 
 
-def shared_prefix(
-    groups: int, per_group: int, prefix_tokens: int, own_tokens: int, seed: int = 0
-) -> list[Prompt]:
-    """Prompts of `groups` groups; those of a group begin with the same `prefix_tokens` tokens and end each on their own.
+def shared_prefix(groups: int, per_group: int, prefix_tokens: int, own_tokens: int, seed: int = 0) -> list[Prompt]:
+    """Prompts of `groups` groups; those of one begin with the same `prefix_tokens` tokens and end each on their own.
 
     Labels are g0.0, g0.1, ..., g1.0. Raises ValueError unless there is at least one group with one prompt.
     """

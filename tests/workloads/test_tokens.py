@@ -1,0 +1,61 @@
+"""The simulator's dummy tokenizer, as its source defines it."""
+
+from __future__ import annotations
+
+import string
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpuassay.workloads.tokens import chat_text, chat_token_ids, count, pieces, token_id, token_ids
+
+QUIET = settings(derandomize=True, deadline=None, max_examples=100)
+
+
+def test_known_hashes() -> None:
+    """Red when the hash is not FNV-1a of 32 bits (values from the algorithm's published test vectors)."""
+    assert token_id("") == 0x811C9DC5
+    assert token_id("a") == 0xE40C292C
+    assert token_id("foobar") == 0xBF9CF968
+
+
+def test_white_space_belongs_to_the_token_before_it() -> None:
+    """Red when tokens are hashed without it: then the index knows other blocks than the engine, and nothing hits."""
+    assert pieces("The quick,  brown\nfox. ") == ["The ", "quick", ",  ", "brown\n", "fox", ". "]
+    assert token_ids("a b") != token_ids("a\nb")
+    assert len({token_id("a"), token_id("a "), token_id("a\n")}) == 3
+
+
+def test_a_leading_underscore_is_a_token_of_its_own() -> None:
+    """Red when words go before punctuation: upstream lists the underscore among the marks, and the first match wins."""
+    assert pieces("_a_b __") == ["_", "a_b ", "_", "_"]
+
+
+def test_other_characters_are_skipped() -> None:
+    """Red when letters beyond ASCII count: Go's \\w and \\s are ASCII only (a vertical tab is no white space there)."""
+    assert pieces("é\u00e9x|y`\u00a0 z\v ü") == ["x", "y", "z"]
+    assert token_ids("") == token_ids(" \n äöü") == []
+
+
+@QUIET
+@given(st.lists(st.text(string.ascii_letters + string.digits, min_size=1), max_size=50))
+def test_a_word_and_a_blank_is_one_token(words: list[str]) -> None:
+    """Red when prompts of n words are not n tokens long."""
+    assert count("".join(f"{word} " for word in words)) == len(words)
+
+
+@QUIET
+@given(st.text(), st.text())
+def test_a_longer_text_keeps_the_tokens_of_its_beginning(one: str, more: str) -> None:
+    """Red when a prompt that extends another one does not share its prefix, so that no multi-turn chat could hit."""
+    whole = one + " " if not one.endswith(" ") else one
+    assert token_ids(whole + "x" + more)[: count(whole)] == token_ids(whole)
+
+
+def test_a_chat_is_its_messages_under_headings() -> None:
+    """Red when the text that a chat is turned into changes by a byte."""
+    messages = [("system", "be brief"), ("user", "hi")]
+    assert chat_text(messages) == "### system: be brief\n### user: hi\n"
+    system, user = ["#", "#", "# ", "system", ": ", "be ", "brief\n"], ["#", "#", "# ", "user", ": ", "hi\n"]
+    assert pieces(chat_text(messages)) == system + user
+    assert chat_token_ids(messages) == token_ids(chat_text(messages))
