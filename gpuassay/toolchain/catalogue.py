@@ -61,6 +61,9 @@ class Component:
 _KUBE = "k8s.io/kubernetes/cmd"
 _KUBE_VERSION = "k8s.io/component-base/version"
 _KUEUE_PERF = "sigs.k8s.io/kueue/test/performance/scheduler"
+_LLMD_EPP = "github.com/llm-d/llm-d-inference-scheduler"
+_LLMD_SIM = "github.com/llm-d/llm-d-inference-sim"
+_GAIE = "sigs.k8s.io/gateway-api-inference-extension"
 
 COMPONENTS: dict[str, Component] = {
     component.name: component
@@ -110,6 +113,44 @@ COMPONENTS: dict[str, Component] = {
             packages={"minimalkueue": f"{_KUEUE_PERF}/minimalkueue", "runner": f"{_KUEUE_PERF}/runner"},
             stamps={"sigs.k8s.io/kueue/pkg/version.GitVersion": "{version}"},
             cpu_seconds=120,
+            optional=True,
+        ),
+        Component(
+            name="llmd-epp",
+            directory=MODULES / "llmd-epp",
+            module=_LLMD_EPP,
+            packages={"epp": f"{_LLMD_EPP}/cmd/epp"},
+            cpu_seconds=400,
+        ),
+        Component(
+            name="llmd-sim",
+            directory=MODULES / "llmd-sim",
+            module=_LLMD_SIM,
+            packages={"llm-d-inference-sim": f"{_LLMD_SIM}/cmd/llm-d-inference-sim"},
+            cpu_seconds=400,
+        ),
+        Component(
+            name="pd-sidecar",
+            directory=MODULES / "llmd-epp",
+            module=_LLMD_EPP,
+            packages={"pd-sidecar": f"{_LLMD_EPP}/cmd/pd-sidecar"},
+            cpu_seconds=120,
+            optional=True,
+        ),
+        Component(
+            name="gaie-epp",
+            directory=MODULES / "gaie-epp",
+            module=_GAIE,
+            packages={"epp": f"{_GAIE}/cmd/epp"},
+            cpu_seconds=400,
+            optional=True,
+        ),
+        Component(
+            name="lwepp",
+            directory=MODULES / "lwepp",
+            module=_GAIE,
+            packages={"lwepp": f"{_GAIE}/cmd/lwepp"},
+            cpu_seconds=300,
             optional=True,
         ),
     )
