@@ -9,7 +9,7 @@ are parked unseen, `SchedulingEquivalenceHashing`), `pkg/cache/queue/inadmissibl
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gpuassay.model import preemption
@@ -69,6 +69,19 @@ INSTANT = Latencies(0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
+class OwnLags:
+    """Seconds that the machinery took for one job, where they were measured; else those of `Latencies` count.
+
+    Attributes:
+        starts: decision to container start, of each admission in turn.
+        finish: container exit to quota released.
+    """
+
+    starts: tuple[float, ...] = ()
+    finish: float | None = None
+
+
+@dataclass(frozen=True)
 class Eviction:
     """`victim` was preempted at `at` (s) for `preemptor`."""
 
@@ -109,14 +122,15 @@ def simulate(
     latencies: Latencies | None = None,
     *,
     cohort: str | None = None,
+    own: Mapping[str, OwnLags] | None = None,
 ) -> TwinRun:
-    """Run `jobs` through Kueue with `queues`, all of them in `cohort` if one is named.
+    """Run `jobs` through Kueue with `queues`, all of them in `cohort` if one is named; `own` holds lags by job.
 
     A job that no quota can ever hold stays pending. Raises ValueError on a bad job list or a queue without a whole
     number of GPUs as nominal quota.
     """
     _check(jobs, {q.name for q in queues})
-    simulation = _Simulation(queues, latencies or Latencies(), cohort)
+    simulation = _Simulation(queues, latencies or Latencies(), cohort, own or {})
     for job in jobs:
         simulation.add(job)
     return simulation.run()
@@ -229,8 +243,10 @@ class _Heap:
 
 
 class _Simulation:
-    def __init__(self, queues: Sequence[TwinQueue], latencies: Latencies, cohort: str | None) -> None:
-        self.latencies, self.cohort = latencies, cohort
+    def __init__(
+        self, queues: Sequence[TwinQueue], latencies: Latencies, cohort: str | None, own: Mapping[str, OwnLags]
+    ) -> None:
+        self.latencies, self.cohort, self.own = latencies, cohort, own
         parents = {q.name: cohort for q in queues} if cohort is not None else {}
         self.tree = QuotaTree({q.name: q.quota for q in queues}, parents)
         nominal = sum((q.quota.nominal for q in queues), 0)
@@ -281,7 +297,9 @@ class _Simulation:
         self.decisions.append(Decision(live.queued, now, live.job.gpus))
         self.waits.append(Wait(live.queued, live.since, now, live.job.gpus))
         epoch = live.epoch
-        self.at(now + self.latencies.start_lag, lambda then: self.start(live, epoch, then))
+        starts = self.own.get(live.job.name, OwnLags()).starts
+        lag = starts[epoch - 1] if epoch <= len(starts) else self.latencies.start_lag
+        self.at(now + lag, lambda then: self.start(live, epoch, then))
 
     def start(self, live: _Live, epoch: int, now: float) -> None:
         if live.epoch != epoch or live.reserved_at is None or live.evicted:
@@ -294,7 +312,8 @@ class _Simulation:
             return
         live.exited = True
         live.attempts[-1] = Attempt(live.attempts[-1].start, now)
-        self.at(now + self.latencies.finish_lag, lambda then: self.release(live, then))
+        finish = self.own.get(live.job.name, OwnLags()).finish
+        self.at(now + (self.latencies.finish_lag if finish is None else finish), lambda then: self.release(live, then))
 
     def evict(self, live: _Live, preemptor: _Live, reason: str, now: float) -> None:
         live.evicted = True

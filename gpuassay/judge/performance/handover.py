@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from gpuassay.judge.performance.runs import job_runs, own_admissions, seconds
 from gpuassay.manifest import is_true
-from gpuassay.model.twin import Latencies
+from gpuassay.model.twin import Latencies, OwnLags
 from gpuassay.record.recording import Recording, Timeline
-from gpuassay.stats.quantiles import quantile
 
 WAITED = 0.3
 """Seconds after which a Workload that was seen counts as having waited: an immediate decision takes milliseconds."""
@@ -30,6 +29,7 @@ class Handover:
         finish: pod Succeeded to Workload Finished (the job controller gathers status changes for 1 s).
         requeue: Workload Finished to the next decision for one that had waited (Kueue gathers requeues for 1 s).
         evict: Workload Evicted to its quota released.
+        own: start and finish of each job by name, for the twin.
     """
 
     create: Sequence[float]
@@ -37,6 +37,7 @@ class Handover:
     finish: Sequence[float]
     requeue: Sequence[float]
     evict: Sequence[float]
+    own: Mapping[str, OwnLags]
 
     @property
     def exit_to_admission(self) -> float:
@@ -47,12 +48,6 @@ class Handover:
     def total(self) -> float:
         """Median seconds for which a GPU stays free between two jobs that follow each other."""
         return self.exit_to_admission + _median("start", self.start)
-
-    @property
-    def spread(self) -> float:
-        """Seconds by which one hand-over in twenty exceeds the median: its own noise, which the twin does not have."""
-        steps = (self.finish, self.requeue, self.start)
-        return sum(quantile(values, 0.95) - median(values) for values in steps if values)
 
     def latencies(self) -> Latencies:
         """What the twin is to assume. Raises NothingMeasured."""
@@ -105,24 +100,30 @@ def handover(recording: Recording) -> Handover:
     start: list[float] = []
     finish: list[float] = []
     evict: list[float] = []
+    own: dict[str, OwnLags] = {}
     releases: list[float] = []
     waited: list[float] = []
     for name, workload in workloads.items():
         seen = seconds(recording, workload.events[0].at)
         create.append(seen - seconds(recording, jobs[name].events[0].at))
         run, decisions = runs[name], decided.get(workload.name, [])
-        start += [
+        starts = [
             attempt.start - max(before)
             for attempt in run.attempts
             if (before := [decision for decision in decisions if decision <= attempt.start])
         ]
+        start += starts
         waited += [decision for decision in decisions[:1] if decision - seen > WAITED]
         ended = workload.when(lambda obj: is_true(obj, "Finished"))
+        finishing = None
         if ended is not None and run.finished is not None:
-            finish.append(seconds(recording, ended) - run.finished)
+            finishing = seconds(recording, ended) - run.finished
+            finish.append(finishing)
             releases.append(seconds(recording, ended))
         evict += _evictions(recording, workload)
-    return Handover(create, start, finish, _gaps(sorted(releases), sorted(waited)), evict)
+        # an admission whose container never started leaves the count of starts behind that of decisions
+        own[name] = OwnLags(tuple(starts) if len(starts) == len(decisions) else (), finishing)
+    return Handover(create, start, finish, _gaps(sorted(releases), sorted(waited)), evict, own)
 
 
 def _evictions(recording: Recording, workload: Timeline) -> list[float]:
