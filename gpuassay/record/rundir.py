@@ -9,7 +9,7 @@ import platform
 import secrets
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,11 +62,39 @@ _writing = threading.Lock()
 
 def describe(run_dir: Path, **facts: Any) -> None:
     """Merge `facts` into `run.json`, writing it atomically."""
+    _change(run_dir, lambda known: known | facts)
+
+
+def describe_cluster(
+    run_dir: Path,
+    cluster: Manifest,
+    *,
+    components: Sequence[Manifest],
+    emulated: Sequence[Mapping[str, object]],
+    capabilities: Iterable[str],
+) -> None:
+    """Add a cluster to `run.json`: what several have in common is said once, their descriptions follow each other."""
+
+    def add(known: Manifest) -> Manifest:
+        before = known["cluster"]
+        told: list[str] = [] if before["provider"] == "none" else before["description"].split("; ")
+        told += [cluster["description"]] * (cluster["description"] not in told)
+        return known | {
+            "cluster": cluster | {"description": "; ".join(told)},
+            "components": known["components"] + [one for one in components if one not in known["components"]],
+            "emulated": known["emulated"] + [one for one in emulated if one not in known["emulated"]],
+            "capabilities": sorted({*known["capabilities"], *capabilities}),
+        }
+
+    _change(run_dir, add)
+
+
+def _change(run_dir: Path, how: Callable[[Manifest], Manifest]) -> None:
     target = run_dir / "run.json"
     with _writing:  # clusters side by side describe themselves
         known: Manifest = json.loads(target.read_text()) if target.exists() else {}
         draft = target.with_suffix(".new")
-        draft.write_text(json.dumps(known | facts, indent=1) + "\n")
+        draft.write_text(json.dumps(how(known), indent=1) + "\n")
         draft.replace(target)
 
 

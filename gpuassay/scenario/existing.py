@@ -58,16 +58,16 @@ def existing_stage(option: argparse.Namespace) -> Callable[[Host, Lane], Abstrac
             view = stack.enter_context(
                 live_recorder(cluster.kubeconfig, folder / "spool", context=option.gpuassay_context)
             )
-            rundir.describe(
+            rundir.describe_cluster(
                 run.directory,
-                cluster={
+                {
                     "provider": "existing",
                     "kubernetes": cluster.api.version["gitVersion"],
                     "description": cluster.description,
                 },
                 components=[asdict(part) for part in cluster.components],
-                emulated=list(cluster.emulated),
-                capabilities=sorted(cluster.capabilities),
+                emulated=cluster.emulated,
+                capabilities=cluster.capabilities,
             )
             stack.callback(_clean, cluster, run)
             yield Stage(

@@ -251,16 +251,16 @@ def _embedded_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generato
         queueing = stack.enter_context(kueue.install(cluster))
         capabilities = cluster.capabilities | {"kueue-process", "scheduler-log"} | gates(queueing)
         logs.mkdir(exist_ok=True)
-        rundir.describe(
+        rundir.describe_cluster(
             run.directory,
-            cluster={
+            {
                 "provider": "embedded/T0",
                 "kubernetes": cluster.api.version["gitVersion"],
-                "description": f"control plane and Kueue as processes of this machine, {NODES} fake nodes of 8 GPUs",
+                "description": _described(lane),
             },
             components=[asdict(part) for part in cluster.components],
-            emulated=list(cluster.emulated),
-            capabilities=sorted(capabilities),
+            emulated=cluster.emulated,
+            capabilities=capabilities,
         )
         run.say(f"scenarios{which} begin")
         yield Stage(
@@ -274,6 +274,12 @@ def _embedded_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generato
             log=LineIndex(queueing.log_path, run.directory),
             ours=True,
         )
+
+
+def _described(lane: Lane) -> str:
+    if lane.name == MAIN:
+        return f"control plane and Kueue as processes of this machine, {NODES} fake nodes of 8 GPUs"
+    return "beside it another such cluster, for restarts and other configurations"
 
 
 def gates(queueing: kueue.Kueue) -> set[str]:
