@@ -12,6 +12,9 @@ from gpuassay.report.text import column, mapping, natural, sequence
 Real = Annotated[float, Field(ge=-1e18, le=1e18, allow_inf_nan=False)]
 """A finite number of sane size: nothing else can be drawn."""
 
+Amount = Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False)]
+"""A count or share."""
+
 
 class _Exhibit(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -90,19 +93,30 @@ class Gantt(_Exhibit):
 
 
 class Series(BaseModel):
-    """A named list of (x, y)."""
+    """A named list of (x, y), with the interval of each y where it is known."""
 
     label: str
     points: list[tuple[Real, Real]]
+    intervals: list[tuple[Real, Real]] = []
+
+    @model_validator(mode="after")
+    def _paired(self) -> Series:
+        if self.intervals and len(self.intervals) != len(self.points):
+            raise ValueError(f"series {self.label!r}: {len(self.points)} points, {len(self.intervals)} intervals")
+        return self
 
 
 class Lines(_Exhibit):
-    """Series over x: constant between points (`steps`) or joined by straight lines (`curve`)."""
+    """Series over x: constant between points (`steps`) or joined by straight lines (`curve`).
+
+    `log` names the axes with a logarithmic scale ("x", "y" or "xy"); what is not above zero is not drawn there.
+    """
 
     kind: Literal["steps", "curve"]
     series: list[Series]
     x: str = ""
     y: str = ""
+    log: Literal["", "x", "y", "xy"] = ""
 
 
 class Sample(BaseModel):
@@ -118,15 +132,33 @@ class Cdf(_Exhibit):
     kind: Literal["cdf"]
     series: list[Sample]
     x: str = ""
+    log: Literal["", "x"] = ""
 
 
-Exhibit = Table | Gantt | Lines | Cdf
+class Heatmap(_Exhibit):
+    """Cells of a matrix, `values[row][column]`, the darker the greater."""
+
+    kind: Literal["heatmap"]
+    rows: list[str]
+    columns: list[str]
+    values: list[list[Amount]]
+    x: str = ""
+    y: str = ""
+
+    @model_validator(mode="after")
+    def _rectangular(self) -> Heatmap:
+        if len(self.values) != len(self.rows) or any(len(row) != len(self.columns) for row in self.values):
+            raise ValueError(f"values are not {len(self.rows)} x {len(self.columns)}")
+        return self
+
+
+Exhibit = Table | Gantt | Lines | Cdf | Heatmap
 """Any exhibit."""
 
 EXHIBIT: TypeAdapter[Exhibit] = TypeAdapter(Annotated[Exhibit, Field(discriminator="kind")])
 """Validates parsed JSON into an exhibit."""
 
-_KINDS = ("table", "gantt", "steps", "cdf", "curve")
+_KINDS = ("table", "gantt", "steps", "cdf", "curve", "heatmap")
 
 
 def by_section(exhibits: list[Exhibit]) -> list[tuple[str, list[Exhibit]]]:

@@ -22,15 +22,36 @@ _HEIGHT = 260.0
 def draw(chart: Lines) -> str:
     """A `steps` or `curve` exhibit as SVG."""
     step = chart.kind == "steps"
-    series = [(s.label, thin(sorted(s.points, key=lambda p: p[0]) if step else s.points, step)) for s in chart.series]
+    series = [
+        (
+            s.label,
+            thin(
+                sorted(_shown(s.points, chart.log), key=lambda p: p[0]) if step else _shown(s.points, chart.log), step
+            ),
+        )
+        for s in chart.series
+    ]
+    whiskers = [
+        [(x, low, high) for (x, _), (low, high) in zip(s.points, s.intervals, strict=False)] for s in chart.series
+    ]
     kind = "Step chart" if step else "Chart"
-    return _plot(chart.title, kind, series, chart.x, chart.y, step=step, dots=not step)
+    return _plot(
+        chart.title, kind, series, chart.x, chart.y, step=step, dots=not step, log=chart.log, whiskers=whiskers
+    )
+
+
+def _shown(points: Points, log: str) -> list[tuple[float, float]]:
+    """Points that a logarithmic axis can show."""
+    return [(x, y) for x, y in points if (x > 0 or "x" not in log) and (y > 0 or "y" not in log)]
 
 
 def draw_cdf(chart: Cdf) -> str:
     """A `cdf` exhibit as SVG: the share of values at or below x, in percent; the legend tells n, p50 and p99."""
-    series = [(_describe(s.label, s.values), thin(distribution(s.values), step=True)) for s in chart.series]
-    return _plot(chart.title, "Cumulative distribution", series, chart.x, "share at or below, %", step=True, top=100.0)
+    series = [
+        (_describe(s.label, s.values), thin(_shown(distribution(s.values), chart.log), step=True)) for s in chart.series
+    ]
+    words = "share at or below, %"
+    return _plot(chart.title, "Cumulative distribution", series, chart.x, words, step=True, top=100.0, log=chart.log)
 
 
 def distribution(values: Sequence[float]) -> list[tuple[float, float]]:
@@ -80,13 +101,21 @@ def _plot(
     step: bool,
     dots: bool = False,
     top: float | None = None,
+    log: str = "",
+    whiskers: Sequence[Sequence[tuple[float, float, float]]] = (),
 ) -> str:
     legend, used = svg.legend([(label, f"s{i % STYLES}") for i, (label, _) in enumerate(series)], 14)
-    x_low, x_high = svg.reach([x for _, points in series for x, _ in points])
-    y_low, y_high = svg.reach([y for _, points in series for _, y in points] + ([top] if top else []))
-    if top is None:
+    whiskers = [[w for w in one if w[1] > 0 or "y" not in log] for one in whiskers]
+    xs = [x for _, points in series for x, _ in points]
+    ys = [y for _, points in series for _, y in points] + [y for one in whiskers for _, *ends in one for y in ends]
+    x_low, x_high = svg.reach_above_zero(xs) if "x" in log else svg.reach(xs)
+    y_low, y_high = svg.reach_above_zero(ys) if "y" in log else svg.reach(ys + ([top] if top else []))
+    if top is None and "y" not in log:
         y_high = svg.round_up(y_low, y_high, 5)
-    y_ticks = svg.ticks(y_low, y_high, 5)
+    x_ticks = svg.decades(x_low, x_high) if "x" in log else svg.ticks(x_low, x_high, 8)
+    y_ticks = svg.decades(y_low, y_high) if "y" in log else svg.ticks(y_low, y_high, 5)
+    x_scale = svg.logarithmic if "x" in log else svg.linear
+    y_scale = svg.logarithmic if "y" in log else svg.linear
     start = used + 28
     left = 16 + 7.0 * max(len(svg.tick_label(value)) for value in y_ticks)
     frame = svg.Frame(
@@ -94,16 +123,27 @@ def _plot(
         svg.WIDTH - 24,
         start,
         start + _HEIGHT,
-        svg.linear(x_low, x_high, left, svg.WIDTH - 24),
-        svg.linear(y_low, y_high, start + _HEIGHT, start),
+        x_scale(x_low, x_high, left, svg.WIDTH - 24),
+        y_scale(y_low, y_high, start + _HEIGHT, start),
     )
-    parts = [legend, frame.x_axis(svg.ticks(x_low, x_high, 8), x_label), frame.y_axis(y_ticks, y_label)]
+    parts = [legend, frame.x_axis(x_ticks, x_label), frame.y_axis(y_ticks, y_label)]
     if not any(points for _, points in series):
         parts.append(svg.text(svg.WIDTH / 2, start + _HEIGHT / 2, "no data", "axis", text_anchor="middle"))
     for index, (label, points) in enumerate(series):
         parts.append(_line(frame, label, points, f"s{index % STYLES}", step=step, dots=dots))
+    for index, one in enumerate(whiskers):
+        # a little apart, so that intervals at one x do not hide each other
+        aside = 5.0 * (index - (len(whiskers) - 1) / 2)
+        parts += [_whisker(frame, aside, bounds, f"s{index % STYLES}") for bounds in one]
     description = f"{kind} of {plural(len(series), 'line')}: {', '.join(label for label, _ in series[:8])}"
     return svg.canvas(frame.bottom + 42, title, description, "".join(parts))
+
+
+def _whisker(frame: svg.Frame, aside: float, bounds: tuple[float, float, float], css: str) -> str:
+    x, low, high = bounds
+    at = frame.x(x) + aside
+    said = svg.hint(f"{number(low)} to {number(high)}")
+    return svg.element("line", said, x1=at, x2=at, y1=frame.y(low), y2=frame.y(high), css=f"whisker {css}")
 
 
 def _line(frame: svg.Frame, label: str, points: Points, css: str, *, step: bool, dots: bool) -> str:

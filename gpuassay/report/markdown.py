@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gpuassay.report.account import GLYPH, MEANING, WORST_FIRST, Counts
-from gpuassay.report.exhibits import Cdf, Exhibit, Gantt, Lines, Table, by_section
+from gpuassay.report.exhibits import Cdf, Exhibit, Gantt, Heatmap, Lines, Table, by_section
 from gpuassay.report.findings import Finding
 from gpuassay.report.lines import quantile
 from gpuassay.report.rundir import RunDir
@@ -137,6 +137,9 @@ def _exhibit(exhibit: Exhibit) -> Iterator[str]:
             values = [y for _, y in series.points]
             greatest = f"greatest {number(max(values))}" if values else ""
             yield f"- {escape(series.label)} {spark(values)} {greatest}"
+    elif isinstance(exhibit, Heatmap):
+        for label, values in zip(exhibit.rows, exhibit.values, strict=True):
+            yield f"- {escape(label)} {spark(values)}"
     else:
         yield from _cdf(exhibit)
     yield from (f"- {escape(note)}" for note in exhibit.notes)

@@ -7,9 +7,9 @@ from functools import partial
 
 from markupsafe import Markup
 
-from gpuassay.report import gantt, lines
+from gpuassay.report import gantt, heatmap, lines
 from gpuassay.report.account import MEANING, WORST_FIRST, worst_first
-from gpuassay.report.exhibits import Cdf, Exhibit, Gantt, Lines, by_section
+from gpuassay.report.exhibits import Cdf, Exhibit, Gantt, Heatmap, Lines, by_section
 from gpuassay.report.rundir import RunDir
 from gpuassay.report.templates import asset, script_hash, template
 from gpuassay.report.view import View, limit_for, measured, recording_link
@@ -52,5 +52,7 @@ def _drawn(group: list[Exhibit]) -> Iterator[tuple[Exhibit, Markup | None]]:
             yield exhibit, Markup(lines.draw(exhibit))
         elif isinstance(exhibit, Cdf):
             yield exhibit, Markup(lines.draw_cdf(exhibit))
+        elif isinstance(exhibit, Heatmap):
+            yield exhibit, Markup(heatmap.draw(exhibit))
         else:
             yield exhibit, None

@@ -58,6 +58,29 @@ def linear(low: float, high: float, start: float, end: float) -> Scale:
     return lambda value: start + ((value - low) / span * (end - start) if span else 0.0)
 
 
+def logarithmic(low: float, high: float, start: float, end: float) -> Scale:
+    """Maps [low, high], both above zero, onto [start, end] by their logarithms."""
+    inner = linear(math.log10(low), math.log10(high), start, end)
+    return lambda value: inner(math.log10(value))
+
+
+def decades(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten within [low, high]; powers of ten alone where those are many."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    steps = (1, 2, 5) if last - first <= 3 else (1,)
+    values = [m * 10.0**power for power in range(first, last + 1) for m in steps]
+    return [value for value in values if low * 0.999 <= value <= high * 1.001]
+
+
+def reach_above_zero(values: list[float]) -> tuple[float, float]:
+    """The range a logarithmic axis shows: from 1, 2 or 5 times a power of ten to another."""
+    above = [value for value in values if value > 0] or [1.0]
+    around = [m * 10.0**power for power in range(-18, 19) for m in (1, 2, 5)]
+    low = max((value for value in around if value <= min(above)), default=min(above))
+    high = min((value for value in around if value >= max(above)), default=max(above))
+    return (low, high) if high > low else (low / 2, high * 2)
+
+
 def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
     """Round values (1, 2, 2.5 or 5 times a power of ten apart) that cover [low, high] from inside."""
     step = _step(high - low, wanted)

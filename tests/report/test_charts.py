@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuassay.report import gantt, lines, svg
-from gpuassay.report.exhibits import EXHIBIT, Gantt, Lines, by_section
+from gpuassay.report import gantt, heatmap, lines, svg
+from gpuassay.report.exhibits import EXHIBIT, Gantt, Heatmap, Lines, by_section
 from gpuassay.report.text import clean, clip, column, natural, number, one_line, seconds
 from tests.report.synthetic import exhibits
 
@@ -168,3 +168,52 @@ def test_times() -> None:
         "4 min 05 s",
         "2 h 03 min",
     ]
+
+
+def curve(**changes: object) -> Lines:
+    base = {
+        "id": "c",
+        "title": "t",
+        "kind": "curve",
+        "series": [{"label": "a", "points": [[1, 1], [10, 10], [100, 100]]}],
+    }
+    found = EXHIBIT.validate_python(base | changes)
+    assert isinstance(found, Lines)
+    return found
+
+
+def test_a_logarithmic_axis_gives_equal_room_to_equal_ratios() -> None:
+    dots = [one.attrib for one in ElementTree.fromstring(lines.draw(curve(log="xy"))).iter("circle")]
+    across = [float(one["cx"]) for one in dots]
+    down = [float(one["cy"]) for one in dots]
+    assert across[1] - across[0] == pytest.approx(across[2] - across[1], abs=0.2)
+    assert down[0] - down[1] == pytest.approx(down[1] - down[2], abs=0.2)
+
+
+def test_what_is_not_above_zero_is_not_drawn_on_a_logarithmic_axis() -> None:
+    series = [{"label": "a", "points": [[0, 1], [1, 0], [2, 2]]}]
+    dots = list(ElementTree.fromstring(lines.draw(curve(log="xy", series=series))).iter("circle"))
+    assert len(dots) == 1
+
+
+def test_an_interval_is_a_line_through_its_point() -> None:
+    series = [{"label": "a", "points": [[1, 5]], "intervals": [[4, 8]]}]
+    drawing = ElementTree.fromstring(lines.draw(curve(series=series)))
+    (dot,) = drawing.iter("circle")
+    (whisker,) = [one for one in drawing.iter("line") if "whisker" in one.attrib.get("class", "")]
+    assert float(whisker.attrib["y2"]) < float(dot.attrib["cy"]) < float(whisker.attrib["y1"])
+
+
+@given(st.lists(st.lists(st.floats(0, 1e12), min_size=3, max_size=3), min_size=1, max_size=6))
+def test_a_heatmap_is_darkest_where_its_value_is_greatest(values: list[list[float]]) -> None:
+    rows = [f"prompt {number}" for number in range(len(values))]
+    chart = EXHIBIT.validate_python(
+        {"id": "h", "title": "t", "kind": "heatmap", "rows": rows, "columns": ["a", "b", "c"], "values": values}
+    )
+    assert isinstance(chart, Heatmap)
+    shades = {
+        float(one.find("title").text.split(": ")[1].replace(",", "")): one.attrib["class"]  # pyright: ignore
+        for one in ElementTree.fromstring(heatmap.draw(chart)).iter("rect")
+    }
+    if shades and max(shades) > 0:
+        assert shades[max(shades)] == "heat h5"
