@@ -1,0 +1,173 @@
+"""Lanes: clusters side by side, and the machine for one scenario at a time. No cluster is started."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import Alone, Scenario, System
+from gpuassay.scenario.engine import Engine, Opener, read_status
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.lanes import CHANGING, MAIN, ROUTING, Lane, lanes
+
+SECONDS = 20
+
+
+def made(
+    name: str,
+    act: Callable[[Lab], None] = lambda _: None,
+    *,
+    profile: str = "default",
+    alone: Alone = "",
+    system: System = "kueue",
+) -> Scenario:
+    def function(lab: Lab) -> None:
+        act(lab)
+
+    function.__name__ = name
+    return Scenario(name, function, system, profile, alone, frozenset(), 60, __name__)
+
+
+@dataclass
+class FakeStage:
+    """A stage on which nothing stands: enough for the engine, and nothing else."""
+
+    name: str
+    capabilities: frozenset[str] = frozenset()
+    collapsed: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def view(self) -> FakeStage:
+        return self
+
+    def gaps(self, _: str) -> list[Any]:
+        return []
+
+    def watch(self, *, until: threading.Event) -> None: ...
+    def set_profile(self, profile: str) -> None: ...
+    def positions(self) -> tuple[int, int]:
+        return 0, 0
+
+    def lab(self, token: str, **_: Any) -> Any:
+        lab: dict[str, Any] = {"notes": {}, "asked": [], "samples": [], "requests": [], "kv_events": []}
+        return SimpleNamespace(**lab, namespaces=[], token=token)
+
+    def prepare(self, lab: Lab) -> None: ...
+    def settle(self, lab: Lab, quiet: float) -> None: ...
+    def broken(self) -> None: ...
+    def lines(self, token: str, start: object = None, **_: Any) -> Any:
+        return [] if start is None else ([], [])
+
+    def clear(self, lab: Lab) -> None: ...
+    def at_rest(self) -> None: ...
+    def abort(self, why: str) -> None: ...
+
+
+@contextmanager
+def fake(lane: Lane) -> Generator[Any]:
+    yield FakeStage(lane.name)
+
+
+def play(run: Path, scenarios: list[Scenario], opener: Any = fake) -> Engine:
+    (run / "recordings").mkdir()
+    engine = Engine(cast("Opener", opener), run, several=True)
+    engine.start(scenarios)
+    thread = engine.__dict__["_thread"]
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+    return engine
+
+
+def test_profiles_and_restarts_get_a_lane_of_their_own() -> None:
+    some = [
+        made("plain"),
+        made("fair", profile="fair-sharing"),
+        made("restart", alone="cluster"),
+        made("measure", alone="machine"),
+        made("route", system="routing"),
+    ]
+    names = {lane.name: [one.id for one in lane.scenarios] for lane in lanes(some, several=True)}
+    assert names == {MAIN: ["plain", "measure"], CHANGING: ["fair", "restart"], ROUTING: ["route"]}
+
+
+def test_somebody_elses_cluster_is_one_lane() -> None:
+    some = [made("plain"), made("fair", profile="fair-sharing"), made("route", system="routing")]
+    assert [lane.name for lane in lanes(some, several=False)] == [MAIN]
+
+
+def test_lanes_act_side_by_side(tmp_path: Path) -> None:
+    """Red when one lane waits for the other: each of these two waits for the other to begin."""
+    meet = threading.Barrier(2, timeout=SECONDS)
+    engine = play(tmp_path, [made("one", lambda _: _pass(meet)), made("two", lambda _: _pass(meet), profile="dra")])
+    assert (engine.problem, read_status(tmp_path)) == ("", ("done", ""))
+    assert [Recording.load(tmp_path / "recordings" / name).meta.outcome for name in ("one", "two")] == ["ok", "ok"]
+
+
+def _pass(meet: threading.Barrier) -> None:
+    meet.wait()
+
+
+def test_what_measures_waits_until_every_lane_is_done(tmp_path: Path) -> None:
+    """Red when a measurement begins while another lane still acts."""
+    seen: list[str] = []
+    go = threading.Event()
+
+    def slow(_: Lab) -> None:
+        go.wait(SECONDS)
+        seen.append("other lane")
+
+    def first(_: Lab) -> None:
+        go.set()  # the main lane is done with its first scenario; the other has not ended yet
+
+    play(
+        tmp_path,
+        [
+            made("first", first),
+            made("measure", lambda _: seen.append("measurement"), alone="machine"),
+            made("slow", slow, profile="dra"),
+        ],
+    )
+    assert seen == ["other lane", "measurement"]
+
+
+def test_a_lane_that_cannot_be_opened_breaks_its_own_scenarios_only(tmp_path: Path) -> None:
+    """Red when a test would wait for ever, or another lane's scenarios suffer."""
+
+    @contextmanager
+    def opener(lane: Lane) -> Generator[Any]:
+        if lane.name == CHANGING:
+            raise RuntimeError("no room for a second cluster")
+        yield FakeStage(lane.name)
+
+    engine = play(tmp_path, [made("fine"), made("broken", profile="dra"), made("last", alone="machine")], opener)
+    outcomes = {
+        name: Recording.load(tmp_path / "recordings" / name).meta.outcome for name in ("fine", "broken", "last")
+    }
+    assert outcomes == {"fine": "ok", "broken": "error", "last": "ok"}
+    assert "no room" in engine.problem
+
+
+@pytest.mark.parametrize("alone", ["", "machine"])
+def test_a_run_that_is_stopped_ends(tmp_path: Path, alone: Alone) -> None:
+    """Red when stopping hangs on a scenario that waits for its turn."""
+    begun, end = threading.Event(), threading.Event()
+
+    def slow(_: Lab) -> None:
+        begun.set()
+        end.wait(SECONDS)
+
+    (tmp_path / "recordings").mkdir()
+    engine = Engine(cast("Opener", fake), tmp_path, several=True)
+    engine.start([made("slow", slow, profile="dra"), made("waits", alone=alone)])
+    assert begun.wait(SECONDS)
+    end.set()
+    engine.stop(abort=True)
+    assert not engine.__dict__["_thread"].is_alive()
