@@ -113,8 +113,13 @@ class Lab:
         """A cluster-wide unique name."""
         return f"{base}-{self.token}"
 
+    @property
+    def marks(self) -> dict[str, str]:
+        """Labels of everything that this scenario creates."""
+        return {labels.RUN: self.run_id, labels.SCENARIO: self.token}
+
     def _marked(self, manifest: Manifest) -> Manifest:
-        marks = {labels.RUN: self.run_id, labels.SCENARIO: self.token}
+        marks = self.marks
         metadata = manifest["metadata"] | {"labels": dig(manifest, "metadata", "labels", default={}) | marks}
         marked = manifest | {"metadata": metadata}
         template = dig(marked, "spec", "template", "metadata")

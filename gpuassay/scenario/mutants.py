@@ -12,9 +12,14 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpuassay import labels
 from gpuassay.manifest import Manifest, dig
+
+if TYPE_CHECKING:  # component code: not for replays
+    from gpuassay.components.llmd.arm import Arm
+    from gpuassay.components.llmd.routing import Routing
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,16 @@ class Mutant:
         breaks: one sentence on what is broken.
         change: maps an object as asked to the object as written.
         change_patch: maps kind and body of a merge patch as asked to the body as sent; an empty body changes nothing.
+        change_arm: maps the arm of a routing scenario as asked to the arm that is brought up.
+        disturb: done to an arm before every wave of requests through its gateway.
     """
 
     name: str
     breaks: str
     change: Callable[[Manifest], Manifest]
     change_patch: Callable[[str, Manifest], Manifest] = lambda _, body: body
+    change_arm: Callable[[Arm], Arm] = lambda arm: arm
+    disturb: Callable[[Routing], None] = lambda _: None
 
 
 MUTANTS: dict[str, Mutant] = {}
@@ -71,6 +80,20 @@ def patch_mutant(name: str, breaks: str) -> Callable[[Callable[[str, Manifest], 
             replace(old, change_patch=change_patch) if old else Mutant(name, breaks, copy.deepcopy, change_patch)
         )
         return edit
+
+    return register
+
+
+def arm_mutant(
+    name: str, breaks: str, *, disturb: Callable[[Routing], None] = lambda _: None
+) -> Callable[[Callable[[Arm], Arm]], object]:
+    """Register a function that returns the broken arm of a routing scenario, or what disturbs it while it is asked."""
+
+    def register(change_arm: Callable[[Arm], Arm]) -> Callable[[Arm], Arm]:
+        if name in MUTANTS:
+            raise ValueError(f"mutant {name!r} is registered twice")
+        MUTANTS[name] = Mutant(name, breaks, copy.deepcopy, change_arm=change_arm, disturb=disturb)
+        return change_arm
 
     return register
 

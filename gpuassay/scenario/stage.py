@@ -24,7 +24,7 @@ from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import DEFAULT_RESOURCES, EXTRA_RESOURCES, RecorderError
 from gpuassay.scenario import mutants
 from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.lanes import MAIN, Lane
+from gpuassay.scenario.lanes import MAIN, ROUTING, Lane
 from gpuassay.wait import WaitTimeout
 
 if TYPE_CHECKING:
@@ -233,7 +233,15 @@ def venue_for(option: argparse.Namespace) -> Venue:
         from gpuassay.scenario.existing import existing_stage
 
         return Venue(existing_stage(option), several=False)
-    return Venue(lambda run, lane: _embedded_stage(run, lane, assets), several=True)
+
+    def embedded_venue(run: Host, lane: Lane) -> AbstractContextManager[Stage]:
+        if lane.name == ROUTING:
+            from gpuassay.scenario.routing_stage import routing_stage
+
+            return routing_stage(run, lane, assets)
+        return _embedded_stage(run, lane, assets)
+
+    return Venue(embedded_venue, several=True)
 
 
 @contextmanager
