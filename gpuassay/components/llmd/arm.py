@@ -1,0 +1,90 @@
+"""What an arm of a routing experiment consists of: everything that makes it differ from another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gpuassay.cluster.errors import ClusterError
+from gpuassay.components.gateway import configuration as designs
+from gpuassay.components.gateway.envoy import Change
+from gpuassay.components.llmd import profiles
+from gpuassay.components.llmd.endpoints import MOST_REPLICAS
+from gpuassay.components.llmd.simulator import Cache, Latency
+
+MODEL = "gpuassay/simulated-8b"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm; two are compared by changing one attribute.
+
+    Attributes:
+        profile: endpoint-picker configuration in `manifests/llmd`, or `round-robin`: no picker at all.
+        replicas: model servers, 1 to 8.
+        cache: KV cache of each.
+        latency: simulated time of each.
+        gateway: a design of `gpuassay.components.gateway.configuration`, or None: the picker is asked directly.
+        failure_mode: FailClose or FailOpen, of the InferencePool and of the gateway.
+        events: way of KV-cache events: `forwarder` (ours, with a tap), `direct` (the picker's own socket) or `none`;
+            by default a forwarder where the profile reads events.
+        picker: which endpoint picker (`gpuassay.components.llmd.picker.IMPLEMENTATIONS`).
+        model: name of the served model.
+        pool: name of the InferencePool.
+        labels: put on every object that is created.
+        probe: whether to insist that events reach the picker; off for arms that are broken on purpose.
+        verbosity: of the picker's log (`-v`).
+        change_picker: alters the picker's configuration in place.
+        change_gateway: alters the gateway's bootstrap in place.
+        picker_flags: further arguments of the picker.
+        picker_env: further environment of the picker.
+        simulator_flags: further arguments of every model server.
+        simulator_env: environment of every model server; `{address}` and `{port}` are filled in.
+        tokenizer_shift: added to every token id: a wrong tokenizer.
+    """
+
+    profile: str = "precise"
+    replicas: int = 8
+    cache: Cache = field(default_factory=Cache)
+    latency: Latency = field(default_factory=Latency)
+    gateway: str | None = "override-host"
+    failure_mode: str = "FailClose"
+    events: str | None = None
+    picker: str = "llm-d"
+    model: str = MODEL
+    pool: str = "simulated"
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    probe: bool = True
+    verbosity: int = 1
+    change_picker: profiles.Change | None = None
+    change_gateway: Change | None = None
+    picker_flags: tuple[str, ...] = ()
+    picker_env: Mapping[str, str] = field(default_factory=dict[str, str])
+    simulator_flags: tuple[str, ...] = ()
+    simulator_env: Mapping[str, str] = field(default_factory=dict[str, str])
+    tokenizer_shift: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.replicas <= MOST_REPLICAS:
+            raise ClusterError(f"{self.replicas} replicas: a pool on one machine has 1 to {MOST_REPLICAS}")
+        if self.profile != profiles.ROUND_ROBIN:
+            profiles.text(self.profile)
+        elif self.gateway is None:
+            raise ClusterError("round robin is the gateway's: an arm needs a picker or a gateway")
+        if self.precise and not self.cache.blocks:
+            raise ClusterError(f"profile {self.profile!r} reads KV-cache events: give the replicas a cache")
+        if self.events not in (None, "forwarder", "direct", "none"):
+            raise ClusterError(f"events={self.events!r} is none of forwarder, direct, none")
+        if self.gateway is not None:
+            designs.Plan(0, 0, Path(), self.gateway, failure_mode=self.failure_mode)
+
+    @property
+    def precise(self) -> bool:
+        """Whether its picker reads KV-cache events."""
+        return self.profile in profiles.PRECISE
+
+    @property
+    def event_path(self) -> str:
+        """`forwarder`, `direct` or `none`."""
+        return self.events or ("forwarder" if self.precise else "none")

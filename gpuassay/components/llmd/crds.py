@@ -1,0 +1,99 @@
+"""The custom resources of the Gateway API Inference Extension, from its module's files, once per cluster.
+
+Releases after v1.5 no longer ship InferenceObjective and InferenceModelRewrite, so the files are those of the release
+that llm-d's endpoint picker itself depends on.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import yaml
+
+from gpuassay import toolchain
+from gpuassay.cluster.api import APPLY, FIELD_MANAGER, Api
+from gpuassay.cluster.base import Cluster
+from gpuassay.cluster.errors import ApiRefused, ClusterError
+from gpuassay.cluster.kinds import Kind
+from gpuassay.cluster.parallel import side_by_side
+from gpuassay.manifest import Manifest
+from gpuassay.wait import wait
+
+MODULE = "sigs.k8s.io/gateway-api-inference-extension"
+FILES = (
+    "inference.networking.k8s.io_inferencepools.yaml",
+    "inference.networking.x-k8s.io_inferenceobjectives.yaml",
+    "inference.networking.x-k8s.io_inferencemodelrewrites.yaml",
+)
+
+INFERENCE_POOL = Kind("InferencePool", "inference.networking.k8s.io/v1", "inferencepools", True)
+INFERENCE_OBJECTIVE = Kind("InferenceObjective", "inference.networking.x-k8s.io/v1alpha2", "inferenceobjectives", True)
+INFERENCE_MODEL_REWRITE = Kind(
+    "InferenceModelRewrite", "inference.networking.x-k8s.io/v1alpha2", "inferencemodelrewrites", True
+)
+
+_installing = threading.Lock()
+_installed: WeakKeyDictionary[Api, bool] = WeakKeyDictionary()
+
+
+def install(cluster: Cluster) -> None:
+    """Apply the CRDs and wait until the API server serves them; a cluster that has them already costs nothing.
+
+    Raises:
+        ClusterError: the module lacks a file, or the API server refuses one.
+    """
+    with _installing:
+        if cluster.api in _installed:
+            return
+        at = toolchain.module_dir("llmd-epp", MODULE, cluster.assets) / "config" / "crd" / "bases"
+        definitions = [_read(at / name) for name in FILES]
+        side_by_side(cluster.api.apply, definitions)
+        for kind in (INFERENCE_POOL, INFERENCE_OBJECTIVE, INFERENCE_MODEL_REWRITE):
+            _wait_served(cluster, kind)
+        _installed[cluster.api] = True
+
+
+def _read(file: Path) -> Manifest:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        definition: Manifest = yaml.load(file.read_text(), Loader=loader)
+    except FileNotFoundError:
+        raise ClusterError(f"{file} is missing: this release of {MODULE} does not ship it") from None
+    definition.pop("status", None)
+    return definition
+
+
+def _wait_served(cluster: Cluster, kind: Kind) -> None:
+    def served() -> bool:
+        if death := cluster.component_died():
+            raise death
+        try:
+            cluster.api.raw(f"{kind.path()}?limit=1")
+        except ApiRefused as refused:
+            if refused.status in (404, 429, 503):
+                return False
+            raise
+        return True
+
+    wait(served, bool, what=f"the API server to serve {kind.plural}", timeout=60)
+
+
+def apply(api: Api, kind: Kind, manifest: Manifest) -> None:
+    """Server-side apply of an object whose kind is not in the table of `gpuassay.cluster.kinds`."""
+    meta = manifest["metadata"]
+    path = kind.path(meta["name"], meta["namespace"])
+    api.request(
+        "patch", path, json.dumps(manifest), content_type=APPLY, query={"fieldManager": FIELD_MANAGER, "force": "true"}
+    )
+
+
+def delete(api: Api, kind: Kind, name: str, namespace: str) -> None:
+    """Delete such an object; one that is gone already is fine."""
+    try:
+        api.request("delete", kind.path(name, namespace))
+    except ApiRefused as refused:
+        if refused.status != 404:
+            raise

@@ -1,0 +1,75 @@
+"""What an arm tells reports: its programs, and in words what is not real."""
+
+from __future__ import annotations
+
+from gpuassay.cluster.base import Component, Emulated
+from gpuassay.components.gateway.envoy import PACKAGE, Envoy
+from gpuassay.components.llmd.simulator import Cache, Latency
+from gpuassay.toolchain import Programs
+
+
+def components(servers: Programs, pickers: Programs | None, program: str, envoy: Envoy | None) -> list[Component]:
+    """The upstream programs of an arm."""
+
+    def of(programs: Programs, name: str) -> Component:
+        return Component(name, programs.version, programs.source, programs.sha256[name])
+
+    found = [of(servers, "llm-d-inference-sim")]
+    if pickers is not None:
+        picker = of(pickers, program)
+        found.append(Component(pickers.component, picker.version, picker.source, picker.sha256))
+    if envoy is not None:
+        found.append(Component("envoy", envoy.version, f"Python package {PACKAGE}"))
+    return found
+
+
+def latency_in_words(latency: Latency) -> str:
+    """The latency law with its numbers."""
+    each = f"{latency.inter_token * 1e3:g} ms per further token"
+    if latency.constant_ttft is not None:
+        return f"first token after {latency.constant_ttft * 1e3:g} ms, {each}"
+    return (
+        f"first token after {latency.prefill_overhead * 1e3:g} ms and {latency.prefill_per_token * 1e6:g} us for every "
+        f"prompt token that is not cached, {each}, up to {latency.factor_under_load:g} times that with "
+        f"{latency.max_running} running requests"
+    )
+
+
+def emulated(latency: Latency, cache: Cache, events: str, gateway: bool) -> list[Emulated]:
+    """What is not real in an arm."""
+    size = f"{cache.blocks} blocks of {cache.block_size} tokens" if cache.blocks else "no prefix cache"
+    found: list[Emulated] = [
+        {
+            "what": "model servers",
+            "by": "llm-d-inference-sim: real HTTP interface, prefix cache, KV-cache events and metrics",
+            "means": f"no GPU and no model: output is random text, time is made up ({latency_in_words(latency)}); "
+            f"the cache of each holds {size}",
+        },
+        {
+            "what": "tokenizer",
+            "by": "a service of gpuassay that cuts text as the simulator does",
+            "means": "token counts are the simulator's, not a language model's",
+        },
+        {
+            "what": "Pods of the model servers",
+            "by": "objects whose status gpuassay writes as a kubelet would",
+            "means": "addresses are loopback addresses of this machine, readiness is what a scenario says",
+        },
+    ]
+    if gateway:
+        found.append(
+            {
+                "what": "gateway controller",
+                "by": "a fixed Envoy configuration and a file of pool members that gpuassay writes when Pods change",
+                "means": "Envoy is real; nobody reads Gateway or HTTPRoute, and nobody writes their status",
+            }
+        )
+    if events == "forwarder":
+        found.append(
+            {
+                "what": "way of KV-cache events",
+                "by": "a forwarder of gpuassay between model servers and endpoint picker",
+                "means": "events arrive as they are; the picker's socket does not notice that a model server went away",
+            }
+        )
+    return found

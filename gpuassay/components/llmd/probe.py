@@ -1,0 +1,88 @@
+"""Do KV-cache events reach the endpoint picker? Asked the only way that cannot lie: warm a replica, see who is picked.
+
+No signal of any program tells it. A picker whose events get lost is SERVING, knows all endpoints and answers 200.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Callable, Sequence
+
+from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.parallel import side_by_side
+from gpuassay.components.child import ANSWER_SECONDS, http
+from gpuassay.components.llmd.extproc import ExternalProcessing
+from gpuassay.components.llmd.simulator import Replica, completion
+from gpuassay.wait import wait
+
+BLOCKS = 4
+"""Full blocks of a probe's prompt."""
+LEAST = 8
+"""Probes of one round: a picker that guesses among n replicas is right in all of them with chance n ** -LEAST."""
+
+_serial = itertools.count()
+
+
+def fresh_prompt(blocks: int, block_size: int) -> str:
+    """A prompt of exactly `blocks` full blocks that nobody has asked before: its first word is unique."""
+    words = blocks * block_size
+    return f"probe{os.getpid()}x{next(_serial)} " + "and " * (words - 1)
+
+
+def served_by(url: str, model: str, prompt: str) -> str:
+    """Name of the Pod that answers a completion asked of a gateway.
+
+    Raises:
+        ClusterError: no answer, another one than 200, or one that does not name its Pod.
+    """
+    _, name = completion(http(), url, model, prompt, 1, ANSWER_SECONDS)
+    if not name:
+        raise ClusterError(f"an answer of {url} has no header x-inference-pod: who served it cannot be told")
+    return name
+
+
+def picked_by(target: str, model: str, prompt: str) -> str:
+    """`address:port` that the picker at `target` chooses for a completion.
+
+    Raises:
+        ClusterError: it chooses none.
+    """
+    with ExternalProcessing(target) as picker:
+        return picker.pick(json.dumps({"model": model, "prompt": prompt, "max_tokens": 1}).encode())
+
+
+def await_events(
+    replicas: Sequence[Replica], picked: Callable[[str], str], model: str, block_size: int, timeout: float
+) -> None:
+    """Repeat rounds until every replica, warmed directly with a fresh prompt, is picked for that prompt.
+
+    Args:
+        replicas: all of the pool.
+        picked: name of the replica to which a prompt goes.
+        model: name of the served model.
+        block_size: tokens per block.
+        timeout: seconds.
+
+    Raises:
+        gpuassay.wait.WaitTimeout: in no round all were; shown are those that failed in the last one.
+    """
+    probes = list(replicas) * -(-LEAST // len(replicas))
+
+    def missed(replica: Replica) -> str | None:
+        prompt = fresh_prompt(BLOCKS, block_size)
+        replica.complete(prompt)
+        try:
+            instead = picked(prompt)
+        except ClusterError as error:
+            return f"{replica.name}: {error}"
+        return None if instead == replica.name else f"{replica.name}: {instead} was picked"
+
+    def round_of_probes() -> list[str]:
+        return [miss for miss in side_by_side(missed, probes) if miss]
+
+    wait(
+        round_of_probes, lambda misses: not misses, timeout=timeout, delay=0.01,
+        what="KV-cache events of all model servers to reach the endpoint picker",
+    )  # fmt: skip

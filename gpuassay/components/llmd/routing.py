@@ -1,0 +1,297 @@
+"""Brings an arm up: gateway, endpoint picker and model servers, answering.
+
+Order of the start: tokenizer, event forwarder, gateway and objects; picker and model servers; the picker knows all
+endpoints; KV-cache events of every replica reach it. Each step is waited for by what the program itself says. The last
+one matters most: what a model server publishes before somebody listens is lost for ever, and nothing would ever tell.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from gpuassay import toolchain
+from gpuassay.cluster import base
+from gpuassay.cluster.api import Api
+from gpuassay.cluster.base import Cluster, Component, Emulated
+from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.parallel import side_by_side
+from gpuassay.cluster.ports import free_ports
+from gpuassay.components.child import PortLostError
+from gpuassay.components.gateway import configuration as gateway_configuration
+from gpuassay.components.gateway.envoy import Envoy
+from gpuassay.components.llmd import addresses, crds, probe, profiles
+from gpuassay.components.llmd.arm import Arm
+from gpuassay.components.llmd.description import components, emulated
+from gpuassay.components.llmd.endpoints import Endpoints
+from gpuassay.components.llmd.helpers import Forwarder, Tokenizer
+from gpuassay.components.llmd.picker import Picker, implementation
+from gpuassay.components.llmd.simulator import Replica
+from gpuassay.manifest import Manifest
+
+PORT_ATTEMPTS = 4
+
+
+@dataclass
+class Routing:
+    """An arm that is up.
+
+    Attributes:
+        arm: what was asked for.
+        namespace: of its objects.
+        folder: of its files and logs.
+        replicas: the model servers.
+        endpoints: their Pods and the InferencePool.
+        picker: None in the round-robin arm.
+        envoy: None without a gateway.
+        tokenizer: None where no picker asks for tokens.
+        forwarder: way and tap of KV-cache events, None without.
+        steps: seconds from the beginning to the end of every step of the start.
+    """
+
+    arm: Arm
+    namespace: str
+    folder: Path
+    replicas: list[Replica]
+    endpoints: Endpoints
+    picker: Picker | None
+    envoy: Envoy | None
+    tokenizer: Tokenizer | None
+    forwarder: Forwarder | None
+    components: list[Component]
+    steps: dict[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def url(self) -> str:
+        """Base URL of the gateway.
+
+        Raises:
+            ClusterError: the arm has none.
+        """
+        if self.envoy is None:
+            raise ClusterError("this arm has no gateway: ask its picker by `external_processing`")
+        return self.envoy.url
+
+    @property
+    def pool(self) -> str:
+        """Name of the InferencePool."""
+        return self.arm.pool
+
+    @property
+    def model(self) -> str:
+        """Name of the served model."""
+        return self.arm.model
+
+    def replica(self, name: str) -> Replica:
+        """The model server of a Pod, by the Pod's name."""
+        return next(replica for replica in self.replicas if replica.name == name)
+
+    def at(self, endpoint: str) -> Replica:
+        """The model server at `address:port`."""
+        return next(replica for replica in self.replicas if replica.endpoint == endpoint)
+
+    def describe(self) -> dict[str, object]:
+        """Programs with versions, and in words what is simulated: parts of `run.json`."""
+        told = [{"name": one.name, "version": one.version, "source": one.source} for one in self.components]
+        return {"components": told, "emulated": self.emulated}
+
+    @property
+    def emulated(self) -> list[Emulated]:
+        """What is not real, and what a reader must conclude from that."""
+        return emulated(self.arm.latency, self.arm.cache, self.arm.event_path, self.arm.gateway is not None)
+
+    def start(self) -> None:
+        """Used by `routing`."""
+        began = time.monotonic()
+
+        def done(step: str) -> None:
+            self.steps[step] = round(time.monotonic() - began, 3)
+
+        def up(step: str, work: Callable[[], None]) -> None:
+            work()
+            done(step)
+
+        first: list[tuple[str, Callable[[], None]]] = []
+        if self.tokenizer is not None:
+            first.append(("tokenizer", partial(self.tokenizer.start, shift=self.arm.tokenizer_shift)))
+        if self.forwarder is not None:
+            first.append(("forwarder", self.forwarder.start))
+        if self.envoy is not None:
+            first.append(("gateway", partial(self.envoy.start, [replica.endpoint for replica in self.replicas])))
+        port = self.picker.port if self.picker else 9002
+        first.append(("objects", partial(self.endpoints.create, port, self.arm.failure_mode)))
+        side_by_side(lambda item: up(*item), first)
+        if self.picker is not None:
+            self.picker.launch()
+            if self.arm.event_path == "direct":
+                self.picker.await_serving()  # it binds; publishers that come first would dial again only each second
+        for replica in self.replicas:
+            replica.child.launch()
+        side_by_side(Replica.await_ready, self.replicas)
+        done("model servers")
+        if self.picker is not None:
+            self.picker.await_serving()
+            done("picker serving")
+            if self.picker.implementation.configurable:  # the light one counts nothing
+                self.picker.await_ready_pods(len(self.replicas))
+            done("endpoints known")
+        self.endpoints.on_change = None if self.envoy is None else self.envoy.set_members
+        self.endpoints.sync()
+        if self.arm.precise and self.arm.probe:
+            self.await_events()
+            done("events flow")
+
+    def await_events(self, timeout: float = 15) -> None:
+        """Wait until KV-cache events of every replica reach the picker, by asking: warm one, then see who is picked.
+
+        Costs each replica some cached blocks of prompts that nobody else uses.
+
+        Raises:
+            gpuassay.wait.WaitTimeout: they do not; shown is which replicas failed in the last round.
+        """
+        probe.await_events(self.replicas, self._picked, self.model, self.arm.cache.block_size, timeout)
+
+    def _picked(self, prompt: str) -> str:
+        """Name of the replica to which a completion goes, by the gateway or else by the picker's word."""
+        if self.envoy is not None:
+            return probe.served_by(self.envoy.url, self.model, prompt)
+        assert self.picker is not None
+        return self.at(probe.picked_by(self.picker.target, self.model, prompt)).name
+
+    def stop(self) -> None:
+        """Stop everything, gateway first, and delete Pods and pool. Idempotent."""
+        with ExitStack() as later:
+            # the last one given is called first, and each is called whatever the others do
+            later.callback(self.endpoints.remove)
+            helpers = [one.child for one in (self.tokenizer, self.forwarder) if one is not None]
+            later.callback(lambda: side_by_side(lambda child: child.stop(2), helpers))
+            later.callback(lambda: side_by_side(lambda replica: replica.child.stop(2), self.replicas))
+            for one in (self.picker, self.envoy):
+                if one is not None:
+                    later.callback(partial(one.child.stop, 2))
+
+
+@contextmanager
+def routing(cluster: Cluster, directory: Path, namespace: str, arm: Arm | None = None) -> Generator[Routing]:
+    """Bring an arm up for the length of a `with` block; afterwards no process and no object of it is left.
+
+    Args:
+        cluster: a cluster whose API server is on this machine: its Pods have loopback addresses.
+        directory: folder for configuration, logs and the tap of this arm.
+        namespace: one arm per namespace; it is made if it is not there, and then also deleted.
+        arm: what to bring up; the precise arm with eight replicas by default.
+
+    Raises:
+        gpuassay.toolchain.ToolchainError: a program cannot be had.
+        ClusterError: a program refuses to start; its own last message is shown.
+        gpuassay.wait.WaitTimeout: a step took too long.
+    """
+    wanted = arm or Arm()
+    if not cluster.has(base.CONTROL_PLANE):
+        raise ClusterError(f"model servers as processes need an API server on this machine; {cluster.description}")
+    crds.install(cluster)
+    with _namespace(cluster.api, namespace, wanted.labels):
+        built = _started(cluster, directory.absolute(), namespace, wanted)
+        _tell(cluster, built)
+        try:
+            yield built
+        finally:
+            built.stop()
+
+
+def _started(cluster: Cluster, folder: Path, namespace: str, arm: Arm) -> Routing:
+    """An arm that is up, on other ports when one was lost to somebody."""
+    for attempt in range(1, PORT_ATTEMPTS + 1):
+        built = _build(cluster, folder, namespace, arm)
+        try:
+            built.start()
+            return built
+        except PortLostError as lost:
+            built.stop()
+            if attempt == PORT_ATTEMPTS:
+                raise ClusterError(f"{lost}, {attempt} times in a row") from None
+        except BaseException:
+            built.stop()
+            raise
+    raise AssertionError("unreachable")
+
+
+def _build(cluster: Cluster, folder: Path, namespace: str, arm: Arm) -> Routing:
+    """All parts of an arm with ports of their own; nothing runs yet."""
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    servers = toolchain.programs("llmd-sim", cluster.assets)
+    with_picker = arm.profile != profiles.ROUND_ROBIN
+    chosen = implementation(arm.picker)
+    pickers = toolchain.programs(chosen.component, cluster.assets) if with_picker else None
+    grpc_port, health, metrics, publish, bound, tokens, listener, admin, *own = free_ports(8 + arm.replicas)
+    path = arm.event_path
+    block = addresses.block()
+    replicas = [
+        Replica(
+            cluster, servers.path("llm-d-inference-sim"), folder / "logs" / f"model-server-{number}.log",
+            name=f"model-server-{number}", namespace=namespace, address=f"{block}.{11 + number}", port=port,
+            model=arm.model, cache=arm.cache, latency=arm.latency, number=number, extra=arm.simulator_flags,
+            events={"forwarder": publish, "direct": bound}.get(path),
+            env={key: value.format(address=f"{block}.{11 + number}", port=port)
+                 for key, value in arm.simulator_env.items()},
+        )
+        for number, port in enumerate(own)
+    ]  # fmt: skip
+    tokenizer = Tokenizer(cluster, folder, namespace, tokens) if arm.precise and with_picker else None
+    forwarder = Forwarder(cluster, folder, namespace, publish, bound) if path == "forwarder" else None
+    picker = None
+    if pickers is not None:
+        places = {"MODEL": arm.model, "EVENTS": f"tcp://127.0.0.1:{bound}", "TOKENIZER": f"127.0.0.1:{tokens}"}
+        picker = Picker(
+            cluster, chosen, pickers.path(chosen.program), pickers.version, folder, pool=arm.pool,
+            namespace=namespace, ports=(grpc_port, health, metrics), verbosity=arm.verbosity,
+            configuration=profiles.configuration(arm.profile, places, arm.change_picker)
+            if chosen.configurable else None,
+            extra=arm.picker_flags, env=arm.picker_env,
+        )  # fmt: skip
+    envoy = None
+    if arm.gateway is not None:
+        plan = gateway_configuration.Plan(
+            listener=listener, admin=admin, endpoints=folder / "envoy" / "endpoints.json", picker=grpc_port,
+            design=arm.gateway if with_picker else "no-picker", failure_mode=arm.failure_mode,
+        )  # fmt: skip
+        envoy = Envoy(cluster, folder, namespace, plan, arm.change_gateway)
+    endpoints = Endpoints(cluster.api, arm.pool, namespace, replicas, arm.labels)
+    parts = components(servers, pickers, chosen.program, envoy)
+    return Routing(arm, namespace, folder, replicas, endpoints, picker, envoy, tokenizer, forwarder, parts)
+
+
+@contextmanager
+def _namespace(api: Api, name: str, labels: Mapping[str, str]) -> Generator[None]:
+    """The namespace, made and deleted if it was not there; its ServiceAccount exists when the block begins."""
+    there = api.get("Namespace", name) is not None
+    if not there:
+        space: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels)}}
+        api.create(space)
+    try:
+        # no Pod is admitted without it; the controller that makes it may be slower than we are, or absent
+        api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}})
+        yield
+    finally:
+        if not there:
+            api.delete("Namespace", name)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A part of a cluster whose version is known already."""
+
+    component: Component
+
+    def __call__(self) -> Component:
+        return self.component
+
+
+def _tell(cluster: Cluster, built: Routing) -> None:
+    """Add what is new to what the cluster tells of itself for reports."""
+    cluster.parts += [told for told in map(_Told, built.components) if told not in cluster.parts]
+    cluster.emulated += [one for one in built.emulated if one not in cluster.emulated]

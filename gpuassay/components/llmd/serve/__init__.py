@@ -1,0 +1,1 @@
+"""Programs of our own that an arm needs beside the upstream ones; each runs as a process."""
