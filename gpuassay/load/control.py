@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
 import urllib.request
 from collections.abc import Generator
 from pathlib import Path
 
 import msgspec
 
-from gpuassay.cluster.process import start
 from gpuassay.load.echo import MODEL
 from gpuassay.load.errors import LoadError
 from gpuassay.load.gate import Control, control_of
@@ -27,7 +25,7 @@ from gpuassay.load.plan import (
     chat_body,
     completion_body,
 )
-from gpuassay.load.runner import run
+from gpuassay.load.runner import run, start_module
 from gpuassay.load.timing import EchoTiming, Truth, read_truths
 from gpuassay.wait import wait
 
@@ -65,7 +63,7 @@ def echo_server(timing: EchoTiming, directory: Path, *, name: str = "echo") -> G
     file, ready, log = (directory / f"{name}.{kind}" for kind in ("timing.json", "port", "log"))
     file.write_bytes(msgspec.json.encode(timing))
     ready.unlink(missing_ok=True)
-    process = start(name, [sys.executable, "-m", "gpuassay.load.echo", file, ready], log)
+    process = start_module("gpuassay.load.echo", [file, ready], log)
     try:
         wait(
             lambda: ready.exists() or not process.alive,

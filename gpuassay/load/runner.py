@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import gpuassay
 from gpuassay.cluster.process import Process, start
 from gpuassay.load.errors import CountsDoNotClose, LoadError
 from gpuassay.load.plan import ClosedLoop, Plan, due_seconds
@@ -39,9 +42,9 @@ def run(plan: Plan, directory: Path, *, name: str = "load", processes: int = 1) 
     try:
         for number, path in enumerate(rows):
             path.unlink(missing_ok=True)
-            command = [sys.executable, "-m", "gpuassay.load", file, path, "--shard", f"{number}/{processes}"]
+            arguments = [file, path, "--shard", f"{number}/{processes}"]
             log = path.with_suffix(".log")
-            children.append(start(path.stem, command, log, on_death=lambda _: ended.set()))
+            children.append(start_module("gpuassay.load", arguments, log, on_death=lambda _: ended.set()))
 
         def pause(seconds: float) -> None:
             ended.wait(seconds)
@@ -63,6 +66,16 @@ def run(plan: Plan, directory: Path, *, name: str = "load", processes: int = 1) 
     for child in children:
         _check(child)
     return merge([read_result(path) for path in rows])
+
+
+def start_module(
+    module: str, arguments: Sequence[str | Path], log: Path, on_death: Callable[[Process], None] | None = None
+) -> Process:
+    """Start a module of ours as a program, from whatever folder we were started in."""
+    package = Path(gpuassay.__path__[0]).resolve().parent
+    paths = os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH"))))
+    command = [sys.executable, "-m", module, *arguments]
+    return start(log.stem, command, log, env={**os.environ, "PYTHONPATH": paths}, on_death=on_death)
 
 
 def longest(plan: Plan) -> float:
