@@ -72,3 +72,8 @@ def _block_size(arm: Arm) -> Arm:
                 sizes["blockSizeTokens"] = 2 * int(sizes["blockSizeTokens"])
 
     return replace(arm, change_picker=doubled)
+
+
+@arm_mutant("precise-everywhere", "every picker knows the caches, those that are controls too")
+def _precise(arm: Arm) -> Arm:
+    return replace(arm, profile="precise") if arm.profile in ("random", "approximate") else arm

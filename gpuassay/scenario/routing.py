@@ -127,7 +127,7 @@ class Site:
         index: int,
         label: str,
         body: Mapping[str, Any],
-        headers: dict[str, str],
+        headers: Mapping[str, str],
     ) -> Manifest:
         row: Manifest = {
             "wave": wave,

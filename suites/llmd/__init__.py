@@ -1,0 +1,1 @@
+"""Cache-aware routing of LLM requests: endpoint pickers, gateways, prefix caches."""

@@ -1,0 +1,83 @@
+"""Precise prefix routing: a request goes where its prefix is cached, and nowhere else.
+
+The decisive scenario warms a replica behind the gateway's back. Only a picker that knows the caches can find it: one
+that remembers its own picks, or guesses, cannot. Every arm that must not find it stands beside as a control.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuassay.behaviour import behaviour
+from gpuassay.components.llmd.arm import Arm
+from gpuassay.judge import routing
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.routing import opened
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST
+from gpuassay.workloads.prompts import prompt_set
+
+SPEC = "https://github.com/llm-d/llm-d-kv-cache"
+
+ASKS = 16
+TOKENS = 200
+BLOCKS = TOKENS // 16
+ARMS = ("precise", "random", "approximate")
+
+
+@scenario(system="routing", timeout=90)
+def warmed_directly(lab: Lab) -> None:
+    """Each of 16 prompts is asked of one replica directly, then of the gateway; precise beside two controls."""
+    for profile in ARMS:
+        prompts = {
+            prompt.label: prompt for prompt in prompt_set([TOKENS] * ASKS, seed=ARMS.index(profile), prefix=profile)
+        }
+        with opened(lab, Arm(profile=profile), name=profile) as site:
+            replicas = site.replicas
+            site.warm({label: replicas[i % len(replicas)] for i, label in enumerate(prompts)}, prompts)
+            site.ask(profile, list(prompts.values()))
+
+
+@behaviour(
+    "llmd.precise.follows-the-cache", level=MUST, spec=SPEC,
+    red_when="a request does not go to the replica that has its prefix cached", mutant="picker-random",
+)  # fmt: skip
+def test_a_request_goes_to_the_replica_that_was_warmed_directly(warmed_directly: Recording, measure: Measure) -> None:
+    """At least 15 of 16 requests find the replica that was warmed behind the gateway's back."""
+    score = routing.direct_warm(warmed_directly.asks("precise"), warmed_directly.notes["warmed"], 8)
+    measure.value(found=score.hits, asked=score.asks)
+    assert not routing.direct_warm_findings(score)
+
+
+@behaviour(
+    "llmd.precise.cached-tokens", level=MUST, spec=SPEC,
+    red_when="the replica that is picked has the prefix no longer, or not all of its full blocks", mutant="events-lost",
+)  # fmt: skip
+def test_every_full_block_of_a_warmed_prompt_is_a_hit(warmed_directly: Recording) -> None:
+    """Of 200 tokens, the 12 full blocks of 16 are taken from the cache."""
+    rows = warmed_directly.asks("precise")
+    assert not routing.cached_findings(rows, {row["label"]: BLOCKS * 16 for row in rows})
+
+
+@pytest.mark.parametrize("profile", ARMS[1:])
+@behaviour(
+    "llmd.precise.controls-cannot-know", level=MUST, spec="measurement: negative control",
+    red_when="a picker that cannot know the caches finds the warm replica: the test itself leaks",
+    mutant="precise-everywhere",
+)  # fmt: skip
+def test_a_picker_that_cannot_know_the_caches_does_not_find_it(warmed_directly: Recording, profile: str) -> None:
+    """Random and approximate pickers score no better than chance."""
+    score = routing.direct_warm(warmed_directly.asks(profile), warmed_directly.notes["warmed"], 8)
+    assert not routing.control_findings(score)
+
+
+@pytest.mark.parametrize("profile", ARMS)
+@behaviour(
+    "llmd.precise.picker-is-asked", level=MUST, spec=SPEC,
+    red_when="the gateway answers without having asked the picker", mutant="picker-not-asked",
+)  # fmt: skip
+def test_the_picker_is_asked_for_every_answer(warmed_directly: Recording, profile: str) -> None:
+    """Every answer carries the picker's mark: a status of 200 alone proves nothing."""
+    assert not routing.asked_findings(warmed_directly.asks(profile))
