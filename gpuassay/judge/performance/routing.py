@@ -1,0 +1,239 @@
+"""Figures 5, 6 and 7: what asking an endpoint picker costs, and what asking one that knows the caches gains.
+
+Input are load rows (see `gpuassay.judge.routing`), one list per round; rounds of two arms with the same place in their
+lists were interleaved. Warm-up rows are to be left out by whoever calls. Times are seconds, from `start_ns` to
+`first_ns` (TTFT) and to `last_ns` (E2E).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+from gpuassay.judge.performance.routing_intervals import (
+    Effect,
+    over_prompts,
+    paired_difference,
+    ratio_of_rounds,
+    worst,
+)
+from gpuassay.judge.routing import Row, answered, cached_hit_rate
+from gpuassay.model.paper_routing import FIGURE_5
+from gpuassay.stats.quantiles import quantile
+from gpuassay.stats.ratios import Outcome
+
+Rounds = Sequence[Sequence[Row]]
+"""The rounds of one arm at one concurrency."""
+
+
+def ttft(row: Row) -> float:
+    """Seconds from sending to the first token."""
+    return (int(row["first_ns"]) - int(row["start_ns"])) / 1e9
+
+
+def e2e(row: Row) -> float:
+    """Seconds from sending to the last token."""
+    return (int(row["last_ns"]) - int(row["start_ns"])) / 1e9
+
+
+def timed(rows: Iterable[Row]) -> list[Row]:
+    """The answered rows that have all three times; a request that failed has no TTFT to be averaged."""
+    return [row for row in answered(rows) if row.get("first_ns") is not None and row.get("last_ns") is not None]
+
+
+def _values(rows: Iterable[Row], measure: Callable[[Row], float]) -> list[float]:
+    found = [measure(row) for row in timed(rows)]
+    if not found:
+        raise ValueError("a round without a single answered request: nothing to measure")
+    return found
+
+
+def _by_prompt(rows: Iterable[Row], measure: Callable[[Row], float]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for row in timed(rows):
+        found.setdefault(str(row["label"]), []).append(measure(row))
+    return found
+
+
+def p99(values: Sequence[float]) -> float:
+    """The 99th percentile."""
+    return quantile(values, 0.99)
+
+
+# --- Figure 5: overhead ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """What an arm adds to the TTFT of another one at one concurrency.
+
+    `base` and `arm` are medians of the rounds' medians in s; `added` is the mean over rounds of the difference of their
+    medians in s.
+    """
+
+    concurrency: int
+    base: float
+    arm: float
+    added: Effect
+    rounds: tuple[float, ...]
+
+
+def overhead(concurrency: int, arm: Rounds, base: Rounds) -> Overhead:
+    """The paired difference of round medians. ValueError for fewer than 2 rounds, or a round without an answer."""
+    mine = [median(_values(rows, ttft)) for rows in arm]
+    theirs = [median(_values(rows, ttft)) for rows in base]
+    added = paired_difference(mine, theirs)
+    return Overhead(
+        concurrency, median(theirs), median(mine), added, tuple(a - b for a, b in zip(mine, theirs, strict=True))
+    )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A three-valued judgement and the sentence that explains it."""
+
+    outcome: Outcome
+    reason: str
+
+
+def bound_verdict(found: Overhead, at_most: float) -> Judged:
+    """Whether the added TTFT is at most so many seconds."""
+    return Judged(
+        found.added.verdict(at_most, "lower"),
+        f"{found.concurrency} streams: adds {found.added.told('ms', 1e3)} to a TTFT of {found.base * 1e3:.3g} ms,"
+        f" at most {at_most * 1e3:g} ms are allowed",
+    )
+
+
+def paper_band_verdict(found: Sequence[Overhead]) -> Judged:
+    """Whether every concurrency lies in the paper's +3 to +11 ms. ValueError if there is none."""
+    low, high = FIGURE_5.least_ms / 1e3, FIGURE_5.most_ms / 1e3
+    told = "; ".join(f"{one.concurrency} streams +{one.added.told('ms', 1e3)}" for one in found)
+    return Judged(
+        worst([one.added.within(low, high) for one in found]),
+        f"the paper adds {FIGURE_5.least_ms:g} to {FIGURE_5.most_ms:g} ms; here {told}",
+    )
+
+
+def growth_verdict(found: Sequence[Overhead]) -> Judged:
+    """Whether the overhead grows with concurrency: the most streams add more than the fewest, over the same rounds.
+
+    Raises ValueError for fewer than two concurrencies, or if they have different numbers of rounds.
+    """
+    ordered = sorted(found, key=lambda one: one.concurrency)
+    if len(ordered) < 2:
+        raise ValueError("growth needs at least two concurrencies")
+    fewest, most = ordered[0], ordered[-1]
+    growth = paired_difference(most.rounds, fewest.rounds)
+    return Judged(
+        growth.verdict(0.0, "higher"),
+        f"from {fewest.concurrency} to {most.concurrency} streams the overhead grows by {growth.told('ms', 1e3)}",
+    )
+
+
+# --- Figures 6 and 7: gain -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What an arm that knows the caches gains over one that does not, in one pass at one concurrency.
+
+    Attributes:
+        phase: "cold" or "warm"; the two are never mixed, for a cold pass cannot improve p99.
+        concurrency: streams.
+        hit_rates: of the baseline and of the arm, by the answers' own count.
+        mean_ratio: mean TTFT of the baseline over that of the arm; above 1 is a gain.
+        p50_ratio: the same of medians.
+        p99_ratio: the same of 99th percentiles.
+        mean_e2e: mean E2E of the arm less that of the baseline in s; below 0 is a gain.
+        p99_e2e: the same of 99th percentiles.
+    """
+
+    phase: str
+    concurrency: int
+    hit_rates: tuple[float, float]
+    mean_ratio: Effect
+    p50_ratio: Effect
+    p99_ratio: Effect
+    mean_e2e: Effect
+    p99_e2e: Effect
+
+
+def gain(phase: str, concurrency: int, arm: Rounds, base: Rounds) -> Gain:
+    """Compare an arm with a baseline, round by round; of a single round, with an interval over its prompts only.
+
+    Raises ValueError if there are no rounds, different numbers of them, a round without an answer, or if the prompts of
+    the two arms of a single round differ.
+    """
+    if not arm or len(arm) != len(base):
+        raise ValueError(f"arms need the same number of rounds, at least one: they have {len(arm)} and {len(base)}")
+
+    def ratio(measure: Callable[[Sequence[float]], float]) -> Effect:
+        if len(arm) > 1:
+            return ratio_of_rounds(_measured(base, ttft, measure), _measured(arm, ttft, measure))
+        return over_prompts(_by_prompt(base[0], ttft), _by_prompt(arm[0], ttft), measure, lambda a, b: a / b)
+
+    def difference(measure: Callable[[Sequence[float]], float]) -> Effect:
+        if len(arm) > 1:
+            return paired_difference(_measured(arm, e2e, measure), _measured(base, e2e, measure))
+        return over_prompts(_by_prompt(arm[0], e2e), _by_prompt(base[0], e2e), measure, lambda a, b: a - b)
+
+    return Gain(
+        phase,
+        concurrency,
+        (fmean(map(cached_hit_rate, base)), fmean(map(cached_hit_rate, arm))),
+        ratio(fmean),
+        ratio(median),
+        ratio(p99),
+        difference(fmean),
+        difference(p99),
+    )
+
+
+def _measured(rounds: Rounds, of: Callable[[Row], float], measure: Callable[[Sequence[float]], float]) -> list[float]:
+    return [measure(_values(rows, of)) for rows in rounds]
+
+
+@dataclass(frozen=True)
+class GainBars:
+    """How large a gain must be: ratios at least, E2E differences in s at most; None where nothing is asked."""
+
+    mean_ratio: float | None = None
+    p99_ratio: float | None = None
+    mean_e2e: float | None = None
+    p99_e2e: float | None = None
+
+
+WARM = GainBars(mean_ratio=4.0, p99_ratio=5.0, mean_e2e=0.0)
+"""Of a warm pass at the scaled load; the paper has 6.25 and 20 at full scale."""
+
+COLD = GainBars(mean_ratio=2.5)
+"""Of a cold pass: one request in eight misses whatever the router knows, so p99 is not judged."""
+
+
+def gain_verdicts(found: Gain, bars: GainBars) -> dict[str, Judged]:
+    """One three-valued verdict for every bar that is set, by its name."""
+    before, after = found.hit_rates
+    where = f"{found.phase}, {found.concurrency} streams, hit rate {after:.3f} after {before:.3f}"
+    verdicts: dict[str, Judged] = {}
+    for name, bar, effect in (
+        ("mean_ratio", bars.mean_ratio, found.mean_ratio),
+        ("p99_ratio", bars.p99_ratio, found.p99_ratio),
+    ):
+        if bar is not None:
+            told = f"{where}: TTFT {name.removesuffix('_ratio')} is {effect.told()} times smaller, {bar:g} wanted"
+            verdicts[name] = Judged(effect.verdict(bar, "higher"), told)
+    for name, bar, effect in (
+        ("mean_e2e", bars.mean_e2e, found.mean_e2e),
+        ("p99_e2e", bars.p99_e2e, found.p99_e2e),
+    ):
+        if bar is not None:
+            told = f"{where}: E2E {name.removesuffix('_e2e')} differs by {effect.told('s')}, at most {bar:g} s wanted"
+            verdicts[name] = Judged(effect.verdict(bar, "lower"), told)
+    return verdicts
+
+
+def by_concurrency(rows: Mapping[int, Rounds], base: Mapping[int, Rounds], phase: str) -> list[Gain]:
+    """The gain at every concurrency that both arms have, in rising order."""
+    return [gain(phase, streams, rows[streams], base[streams]) for streams in sorted(set(rows) & set(base))]
