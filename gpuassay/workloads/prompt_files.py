@@ -143,7 +143,7 @@ def _answer(path: Path, number: int, entry: Mapping[str, Any]) -> int | None:
             wanted = int(given)
         except (TypeError, ValueError):
             wanted = 0
-        if wanted < 1 or isinstance(given, bool) or (isinstance(given, float) and given != wanted):
+        if wanted < 1 or isinstance(given, bool) or (isinstance(given, float) and not given.is_integer()):
             raise _at(path, number, f"{name} must be a whole number of tokens above 0, not {given!r}")
         return wanted
     return None

@@ -80,9 +80,8 @@ def gaussian_lengths(
         ValueError: n, mean or least is not positive, share is negative, or `total` cannot be met.
     """
     if n < 1 or not mean > 0 or least < 1 or share < 0:
-        raise ValueError(
-            f"lengths need n, mean and least above 0 and share >= 0, not n={n}, mean={mean}, least={least}, share={share}"
-        )
+        got = f"n={n}, mean={mean}, least={least}, share={share}"
+        raise ValueError(f"lengths need n, mean and least above 0 and share >= 0, not {got}")
     source = random.Random(f"lengths/{seed}")
     found = [max(least, round(source.gauss(mean, share * mean))) for _ in range(n)]
     if total is None:
