@@ -23,6 +23,7 @@ from gpuassay.components.llmd import profiles
 from gpuassay.components.llmd.arm import Arm
 from gpuassay.components.llmd.endpoints import ACTIVE_PORTS, members, running
 from gpuassay.components.llmd.extproc import ExternalProcessing, chunks
+from gpuassay.components.llmd.probe import FALSE_ALARM, rounds
 from gpuassay.components.llmd.serve.forwarder import described
 from gpuassay.components.llmd.simulator import Cache, Latency, duration
 from gpuassay.manifest import Manifest
@@ -136,6 +137,12 @@ def test_the_tap_tells_events_of_both_encodings_and_survives_what_it_cannot_read
         assert (line["blocks"], line["bytes"]) == (blocks, len(payload))
     assert described([b"t"], 5)["unreadable"] is True
     assert described([b"t", b"", b"\xc1"], 5)["unreadable"] is True
+
+
+# Red when a picker that guesses could pass the probe of events.
+@pytest.mark.parametrize("replicas", range(2, 9))
+def test_guessing_does_not_pass_a_round_of_probes(replicas: int) -> None:
+    assert replicas ** -(replicas * rounds(replicas)) <= FALSE_ALARM * 1.01
 
 
 def test_log_lines_that_are_no_json_are_kept_as_text() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 from collections.abc import Callable, Sequence
 
@@ -19,8 +20,8 @@ from gpuassay.wait import wait
 
 BLOCKS = 4
 """Full blocks of a probe's prompt."""
-LEAST = 8
-"""Probes of one round: a picker that guesses among n replicas is right in all of them with chance n ** -LEAST."""
+FALSE_ALARM = 1e-6
+"""Chance that a picker which guesses is right in every probe of one round; with one replica it always is."""
 
 _serial = itertools.count()
 
@@ -53,6 +54,12 @@ def picked_by(target: str, model: str, prompt: str) -> str:
         return picker.pick(json.dumps({"model": model, "prompt": prompt, "max_tokens": 1}).encode())
 
 
+def rounds(replicas: int) -> int:
+    """How often each replica is probed in one round: n replicas k times each are all guessed with chance n**-(n*k)."""
+    needed = 1 if replicas == 1 else math.ceil(math.log(1 / FALSE_ALARM, replicas))
+    return -(-needed // replicas)
+
+
 def await_events(
     replicas: Sequence[Replica], picked: Callable[[str], str], model: str, block_size: int, timeout: float
 ) -> None:
@@ -68,7 +75,7 @@ def await_events(
     Raises:
         gpuassay.wait.WaitTimeout: in no round all were; shown are those that failed in the last one.
     """
-    probes = list(replicas) * -(-LEAST // len(replicas))
+    probes = list(replicas) * rounds(len(replicas))
 
     def missed(replica: Replica) -> str | None:
         prompt = fresh_prompt(BLOCKS, block_size)

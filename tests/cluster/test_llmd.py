@@ -1,0 +1,224 @@
+"""Routing arms, live: they come up, route as their names say, show what is broken, and leave nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpuassay.cluster.base import Cluster
+from gpuassay.cluster.errors import ClusterError
+from gpuassay.components.llmd import probe
+from gpuassay.components.llmd.arm import Arm
+from gpuassay.components.llmd.extproc import ExternalProcessing
+from gpuassay.components.llmd.routing import Routing, routing
+from gpuassay.components.llmd.simulator import Latency
+from gpuassay.components.metrics import total
+from gpuassay.wait import WaitTimeout, wait
+from tests.cluster.conftest import need_programs
+
+QUICK = Latency(prefill_overhead=0.002, prefill_per_token=0.00001, inter_token=0.001)
+BLOCKS = 12
+"""Full blocks of a prompt of the decisive test."""
+PROMPTS = 16
+
+
+@pytest.fixture(scope="session")
+def routers() -> None:
+    need_programs("controlplane", "kwok", "llmd-epp", "llmd-sim")
+
+
+@pytest.fixture(scope="module")
+def precise(routers: None, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Routing]:
+    with routing(cluster, tmp_path_factory.mktemp("precise"), "precise", Arm(latency=QUICK)) as up:
+        yield up
+
+
+def directly_warmed(up: Routing, prompts: int = PROMPTS) -> int:
+    """The decisive test: warm one replica behind the picker's back, ask the gateway; how often that replica answers."""
+    hits = 0
+    for number in range(prompts):
+        replica = up.replicas[number % len(up.replicas)]
+        prompt = probe.fresh_prompt(BLOCKS, up.arm.cache.block_size)
+        replica.complete(prompt)
+        hits += probe.served_by(up.url, up.model, prompt) == replica.name
+    return hits
+
+
+def knows(up: Routing, count: int) -> None:
+    """Wait until the picker counts `count` endpoints as ready."""
+    assert up.picker is not None
+    up.picker.await_ready_pods(count)
+
+
+def programs_of(up: Routing) -> list[int]:
+    """Process ids of everything that an arm runs."""
+    parts = [up.picker, up.envoy, up.tokenizer, up.forwarder, *up.replicas]
+    return [part.child.process.pid for part in parts if part is not None and part.child.process is not None]
+
+
+def assert_gone(pids: list[int]) -> None:
+    def left() -> list[int]:
+        return [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+
+    wait(left, lambda found: not found, what="all programs of the arm to be gone", timeout=5)
+
+
+# Red when an arm needs more than the time it may take on a busy machine, or a step is skipped.
+def test_an_arm_is_up_within_seconds(precise: Routing) -> None:
+    print(precise.steps)
+    assert list(precise.steps)[-1] == "events flow"
+    assert precise.steps["events flow"] < 15
+    assert precise.picker is not None
+    assert precise.picker.ready_pods() == len(precise.replicas) == 8
+
+
+# Red when the picker does not see what lies in the caches.
+def test_precise_routing_finds_every_replica_that_was_warmed_directly(precise: Routing) -> None:
+    assert directly_warmed(precise) == PROMPTS
+
+
+# Red when the test above could be passed without seeing the caches.
+@pytest.mark.usefixtures("routers")
+@pytest.mark.parametrize("profile", ["random", "approximate", "round-robin"])
+def test_the_others_do_not(profile: str, cluster: Cluster, tmp_path: Path) -> None:
+    with routing(cluster, tmp_path, f"control-{profile}", Arm(profile, latency=QUICK)) as up:
+        # at chance 1/8, more than 8 of 16 has a probability of 1e-5
+        assert directly_warmed(up) <= 8
+
+
+# Red when hits are counted that were none, or events are lost on their way through the tap.
+def test_replica_and_tap_tell_of_the_same_blocks(precise: Routing) -> None:
+    assert precise.forwarder is not None
+    replica = precise.replicas[3]
+    before, seen = replica.metrics(), len(precise.forwarder.events())
+    prompt = probe.fresh_prompt(BLOCKS, 16)
+    replica.complete(prompt)
+    cached = replica.complete(prompt)["usage"]["prompt_tokens_details"]["cached_tokens"]
+    after = replica.metrics()
+    assert cached == BLOCKS * 16
+    assert total(after, "vllm:prefix_cache_hits") - total(before, "vllm:prefix_cache_hits") == cached
+    assert total(after, "vllm:prefix_cache_queries") - total(before, "vllm:prefix_cache_queries") == 2 * cached
+    stored = precise.forwarder.await_events(replica.topic, since=seen)
+    assert sum(line["blocks"] for line in stored) == BLOCKS
+
+
+# Red when Envoy goes on sending to who left the pool, or does not take back who returned.
+def test_the_gateway_follows_pods(precise: Routing) -> None:
+    assert precise.envoy is not None
+    leaver = precise.replicas[2]
+    everybody = [replica.endpoint for replica in precise.replicas]
+    changes: list[tuple[str, Any]] = [
+        ("not ready", lambda: precise.endpoints.set_ready(leaver.name, False)),
+        ("another label", lambda: precise.endpoints.set_labels(leaver.name, {"app": "other"})),
+        ("deleted", lambda: precise.endpoints.delete(leaver.name)),
+    ]
+    for what, change in changes:
+        change()
+        assert precise.envoy.members() == sorted(set(everybody) - {leaver.endpoint}), what
+        knows(precise, 7)
+        precise.endpoints.restore(leaver.name)
+        assert precise.envoy.members() == sorted(everybody), what
+        knows(precise, 8)
+
+
+# Red when the picker's answer to a gateway is misread, or depends on how the body was cut.
+def test_the_picker_answers_without_a_gateway(precise: Routing) -> None:
+    assert precise.picker is not None
+    prompt = probe.fresh_prompt(BLOCKS, 16)
+    precise.replicas[5].complete(prompt)
+    body = f'{{"model": "{precise.model}", "prompt": "{prompt}", "max_tokens": 1}}'.encode()
+    with ExternalProcessing(precise.picker.target) as picker:
+        whole, cut = picker.ask(body), picker.ask(body, count=5)
+        assert whole.destination == whole.metadata_destination == cut.destination == precise.replicas[5].endpoint
+        assert whole.body == cut.body == body
+        allowed = precise.replicas[1].endpoint
+        assert picker.ask(body, subset=[allowed]).destination == allowed
+        assert picker.ask(b"no json").immediate == 400
+        answer = b'{"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}'
+        with picker.stream() as stream:
+            stream.request(body)
+            assert stream.response([answer[:10], answer[10:]], served=allowed).body == answer
+
+
+# Red when a replica that dies takes the KV-cache events of the others with it.
+def test_events_flow_on_when_a_replica_dies_and_comes_back(precise: Routing) -> None:
+    victim = precise.replicas[7]
+    victim.kill()
+    others = precise.replicas[:7]
+    for replica in others:
+        prompt = probe.fresh_prompt(BLOCKS, 16)
+        replica.complete(prompt)
+        assert probe.served_by(precise.url, precise.model, prompt) == replica.name
+    victim.restart()
+    knows(precise, 8)
+    precise.await_events()
+
+
+def test_what_is_simulated_and_what_runs_is_told(precise: Routing, cluster: Cluster) -> None:
+    names = {part.name for part in precise.components}
+    assert names == {"llm-d-inference-sim", "llmd-epp", "envoy"}
+    assert names <= {part.name for part in cluster.components}
+    words = " ".join(one["means"] for one in precise.emulated)
+    assert "no GPU and no model" in words
+    assert "10 us for every prompt token" in words
+
+
+# Red when a refusal is hidden behind a time-out.
+@pytest.mark.usefixtures("routers")
+def test_a_refused_configuration_is_shown_in_the_pickers_own_words(cluster: Cluster, tmp_path: Path) -> None:
+    def misspelt(configuration: dict[str, Any]) -> None:
+        configuration["plugins"][1]["type"] = "precise-cache"
+
+    arm = Arm(replicas=1, latency=QUICK, change_picker=misspelt)
+    refused = r"endpoint-picker refuses to start \(exit code 1\): .*precise-cache"
+    with pytest.raises(ClusterError, match=refused), routing(cluster, tmp_path, "refused", arm):
+        pass
+    names = [name for name in cluster.processes if name.startswith("refused-")]
+    assert len(names) == 5
+    assert not any(cluster.processes[name].alive for name in names)
+    assert cluster.component_died() is None
+
+
+# Red when an arm counts as up although its picker cannot see the caches: everything else about it looks well.
+@pytest.mark.usefixtures("routers")
+def test_an_arm_whose_events_cannot_arrive_is_not_called_ready(cluster: Cluster, tmp_path: Path) -> None:
+    arm = Arm(replicas=2, latency=QUICK, simulator_env={"POD_IP": "{address}"}, probe=False)
+    silence = pytest.raises(WaitTimeout, match=r"KV-cache events of all model servers .* was picked")
+    with routing(cluster, tmp_path, "deaf", arm) as up, silence:
+        up.await_events(timeout=0.3)
+
+
+# Red when anything of an arm outlives it.
+@pytest.mark.usefixtures("routers")
+def test_two_arms_at_once_do_not_touch_and_nothing_is_left(cluster: Cluster, tmp_path: Path) -> None:
+    with (
+        routing(cluster, tmp_path / "a", "left-a", Arm(replicas=2, latency=QUICK)) as one,
+        routing(cluster, tmp_path / "b", "left-b", Arm("random", replicas=2, gateway=None)) as other,
+    ):
+        assert not {r.address for r in one.replicas} & {r.address for r in other.replicas}
+        assert directly_warmed(one, 8) == 8
+        pids = programs_of(one) + programs_of(other)
+        assert len(pids) == 6 + 3
+    assert_gone(pids)
+    for space in ("left-a", "left-b"):
+        assert cluster.api.list("Pod", space) == []
+    assert cluster.component_died() is None
+
+
+@pytest.mark.usefixtures("routers")
+def test_kill_minus_nine_of_the_owner_leaves_nothing_of_an_arm(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.cluster.owner_of_an_arm", str(tmp_path)]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root, start_new_session=True) as owner:
+        assert owner.stdout is not None
+        up, *pids = owner.stdout.readline().decode().split()
+        assert up == "up"
+        assert len(pids) == 6
+        owner.kill()
+    assert_gone([int(pid) for pid in pids])
