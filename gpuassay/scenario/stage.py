@@ -130,16 +130,17 @@ class Stage:
         """Wait until the scenario's objects have not changed for `quiet` seconds; note whether they came to rest.
 
         Where a ClusterQueue's counters differ from a recount, on a busy machine only its update is late, which is
-        given `COUNTER_LAG` seconds of quiet.
+        given `COUNTER_LAG` seconds of quiet, and up to three times as many the more the machine is short of CPU time.
         """
-        quiet *= 1 + 2 * pressure.recent()
+        slowness = 1 + 2 * pressure.recent()
+        quiet, lag = quiet * slowness, COUNTER_LAG * slowness
 
         def quiet_for(lines: list[EventLine]) -> float:
             return (time.time_ns() - lines[-1].at) / 1e9 if lines else quiet
 
         def rests() -> bool:
             passed = quiet_for(self.view.lines(lab.token))
-            return passed >= quiet and (passed >= COUNTER_LAG or self._counted(lab))
+            return passed >= quiet and (passed >= lag or self._counted(lab))
 
         try:
             lab.until(rests, "at rest", timeout=REST_SECONDS)
