@@ -42,15 +42,19 @@ def shown(rows: Iterable[Row]) -> str:
     return "; ".join(told) + (f"; and {len(some) - SHOWN} more" if len(some) > SHOWN else "")
 
 
-def count_findings(rows: Sequence[Row], asked: int) -> list[str]:
-    """What does not close: every ask 0 .. asked - 1 must have left exactly one row, answered or failed."""
+def count_findings(rows: Sequence[Row], asked: int, first: int = 0) -> list[str]:
+    """What does not close: every ask must have left exactly one row, answered or failed.
+
+    Asks are numbered by `index` from `first`; a later wave of one scenario does not begin at 0.
+    """
     seen = Counter(int(row["index"]) for row in rows)
+    wanted = set(range(first, first + asked))
     found: list[str] = []
-    if missing := sorted(set(range(asked)) - set(seen)):
+    if missing := sorted(wanted - set(seen)):
         found.append(f"{asked} requests were asked, {len(missing)} left no row: {_numbers(missing)}")
     if twice := sorted(index for index, times in seen.items() if times > 1):
         found.append(f"requests with more than one row: {_numbers(twice)}")
-    if extra := sorted(set(seen) - set(range(asked))):
+    if extra := sorted(set(seen) - wanted):
         found.append(f"rows of requests that were never asked: {_numbers(extra)}")
     neither = [row for row in rows if row.get("status") is None and not row.get("error")]
     if neither:
@@ -240,8 +244,11 @@ def cached_hit_rate(rows: Iterable[Row]) -> float:
 
 
 def cached_findings(rows: Sequence[Row], expected: Mapping[str, int]) -> list[str]:
-    """Answers whose cached tokens are not exactly those expected of their prompt (by label)."""
-    wrong = [row for row in answered(rows) if int(row.get("cached_tokens") or 0) != expected.get(str(row["label"]), -1)]
+    """Answers whose cached tokens are not exactly those expected of their prompt (by label); or that there are none."""
+    good = answered(rows)
+    if not good:
+        return [f"no answered requests: cached tokens cannot be told; {shown(rows)}"]
+    wrong = [row for row in good if int(row.get("cached_tokens") or 0) != expected.get(str(row["label"]), -1)]
     if not wrong:
         return []
     labels = sorted({str(row["label"]) for row in wrong})[:SHOWN]

@@ -127,6 +127,8 @@ def agreement_findings(
     Holds if nobody but this load asked between the scrapes, and every answer was complete.
     """
     good = answered(rows)
+    if not good:
+        return ["no answered requests: nothing to compare the counters with"]
     if mute := [row for row in good if row.get("prompt_tokens") is None]:
         return [f"answers that do not say their prompt tokens: {shown(mute)}"]
     return growth_findings(

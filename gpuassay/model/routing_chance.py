@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from scipy import stats
 
 
+@lru_cache(maxsize=4096)
 def at_least_by_chance(hits: int, asks: int, replicas: int) -> float:
     """Probability that a random choice among `replicas` meets the wanted one at least `hits` times in `asks`.
 

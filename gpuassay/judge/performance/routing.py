@@ -1,7 +1,7 @@
 """Figures 5, 6 and 7: what asking an endpoint picker costs, and what asking one that knows the caches gains.
 
 Input are load rows (see `gpuassay.judge.routing`), one list per round; rounds of two arms with the same place in their
-lists were interleaved. Warm-up rows are to be left out by whoever calls. Times are seconds, from `start_ns` to
+lists were interleaved. Rows that the load declared as warm-up are left out. Times are seconds, from `start_ns` to
 `first_ns` (TTFT) and to `last_ns` (E2E).
 """
 
@@ -11,8 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
+import numpy as np
+
 from gpuassay.judge.performance.routing_intervals import (
+    Array,
     Effect,
+    Measure,
     over_prompts,
     paired_difference,
     ratio_of_rounds,
@@ -20,7 +24,6 @@ from gpuassay.judge.performance.routing_intervals import (
 )
 from gpuassay.judge.routing import Row, answered, cached_hit_rate
 from gpuassay.model.paper_routing import FIGURE_5
-from gpuassay.stats.quantiles import quantile
 from gpuassay.stats.ratios import Outcome
 
 Rounds = Sequence[Sequence[Row]]
@@ -38,8 +41,12 @@ def e2e(row: Row) -> float:
 
 
 def timed(rows: Iterable[Row]) -> list[Row]:
-    """The answered rows that have all three times; a request that failed has no TTFT to be averaged."""
-    return [row for row in answered(rows) if row.get("first_ns") is not None and row.get("last_ns") is not None]
+    """The answered rows that have all three times and are no warm-up; a request that failed has no TTFT."""
+    return [
+        row
+        for row in answered(rows)
+        if row.get("first_ns") is not None and row.get("last_ns") is not None and not row.get("warm_up")
+    ]
 
 
 def _values(rows: Iterable[Row], measure: Callable[[Row], float]) -> list[float]:
@@ -56,9 +63,19 @@ def _by_prompt(rows: Iterable[Row], measure: Callable[[Row], float]) -> dict[str
     return found
 
 
-def p99(values: Sequence[float]) -> float:
-    """The 99th percentile."""
-    return quantile(values, 0.99)
+def mean(values: Array) -> Array:
+    """The mean over the last axis."""
+    return np.asarray(np.mean(values, axis=-1))
+
+
+def p50(values: Array) -> Array:
+    """The median over the last axis."""
+    return np.asarray(np.quantile(values, 0.5, axis=-1))
+
+
+def p99(values: Array) -> Array:
+    """The 99th percentile over the last axis, interpolated as `gpuassay.stats.quantiles.quantile` does."""
+    return np.asarray(np.quantile(values, 0.99, axis=-1))
 
 
 # --- Figure 5: overhead ----------------------------------------------------------------------------------------------
@@ -169,12 +186,12 @@ def gain(phase: str, concurrency: int, arm: Rounds, base: Rounds) -> Gain:
     if not arm or len(arm) != len(base):
         raise ValueError(f"arms need the same number of rounds, at least one: they have {len(arm)} and {len(base)}")
 
-    def ratio(measure: Callable[[Sequence[float]], float]) -> Effect:
+    def ratio(measure: Measure) -> Effect:
         if len(arm) > 1:
             return ratio_of_rounds(_measured(base, ttft, measure), _measured(arm, ttft, measure))
         return over_prompts(_by_prompt(base[0], ttft), _by_prompt(arm[0], ttft), measure, lambda a, b: a / b)
 
-    def difference(measure: Callable[[Sequence[float]], float]) -> Effect:
+    def difference(measure: Measure) -> Effect:
         if len(arm) > 1:
             return paired_difference(_measured(arm, e2e, measure), _measured(base, e2e, measure))
         return over_prompts(_by_prompt(arm[0], e2e), _by_prompt(base[0], e2e), measure, lambda a, b: a - b)
@@ -182,17 +199,21 @@ def gain(phase: str, concurrency: int, arm: Rounds, base: Rounds) -> Gain:
     return Gain(
         phase,
         concurrency,
-        (fmean(map(cached_hit_rate, base)), fmean(map(cached_hit_rate, arm))),
-        ratio(fmean),
-        ratio(median),
+        (_hit_rate(base), _hit_rate(arm)),
+        ratio(mean),
+        ratio(p50),
         ratio(p99),
-        difference(fmean),
+        difference(mean),
         difference(p99),
     )
 
 
-def _measured(rounds: Rounds, of: Callable[[Row], float], measure: Callable[[Sequence[float]], float]) -> list[float]:
-    return [measure(_values(rows, of)) for rows in rounds]
+def _measured(rounds: Rounds, of: Callable[[Row], float], measure: Measure) -> list[float]:
+    return [float(measure(np.array(_values(rows, of)))) for rows in rounds]
+
+
+def _hit_rate(rounds: Rounds) -> float:
+    return fmean(cached_hit_rate(timed(rows)) for rows in rounds)
 
 
 @dataclass(frozen=True)

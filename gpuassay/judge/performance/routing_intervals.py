@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy import stats
@@ -72,6 +72,11 @@ def ratio_of_rounds(a: Sequence[float], b: Sequence[float]) -> Effect:
     return Effect(found.ratio, found.low, found.high, found.n, "rounds")
 
 
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+Measure = Callable[[Array], Array]
+"""A figure over the last axis of an array: of many values, or of many draws at once."""
+
 ByPrompt = Mapping[str, Sequence[float]]
 """Values of one round by label of the prompt."""
 
@@ -79,8 +84,8 @@ ByPrompt = Mapping[str, Sequence[float]]
 def over_prompts(
     a: ByPrompt,
     b: ByPrompt,
-    measure: Callable[[Sequence[float]], float],
-    combine: Callable[[float, float], float],
+    measure: Measure,
+    combine: Callable[[Array, Array], Array],
     confidence: float = 0.95,
 ) -> Effect:
     """An effect within one round: `combine(measure(a), measure(b))`, with a bootstrap over prompts (percentiles).
@@ -93,22 +98,22 @@ def over_prompts(
     if set(a) != set(b) or len(a) < 2:
         raise ValueError(f"arms need the same prompts, at least 2: they have {len(a)} and {len(b)}")
     labels, source = sorted(a), np.random.default_rng(20261121)
-    drawn: list[float] = []
-    for _ in range(RESAMPLES):
-        picked = [labels[int(i)] for i in source.integers(0, len(labels), len(labels))]
-        drawn.append(
-            combine(
-                measure([value for label in picked for value in a[label]]),
-                measure([value for label in picked for value in b[label]]),
-            )
-        )
-    whole = combine(
-        measure([value for label in labels for value in a[label]]),
-        measure([value for label in labels for value in b[label]]),
-    )
+    draws = source.integers(0, len(labels), (RESAMPLES, len(labels)))
+    drawn = combine(*(_drawn(arm, labels, draws, measure) for arm in (a, b)))
+    whole = combine(*(measure(np.array([value for label in labels for value in arm[label]])) for arm in (a, b)))
     tail = (1 - confidence) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Effect(whole, float(low), float(high), len(labels), "prompts")
+    return Effect(float(whole), float(low), float(high), len(labels), "prompts")
+
+
+def _drawn(arm: ByPrompt, labels: Sequence[str], draws: np.ndarray[Any, np.dtype[np.int64]], measure: Measure) -> Array:
+    """The measure of each draw (a row of places in `labels`)."""
+    values = [np.array(list(arm[label]), dtype=np.float64) for label in labels]
+    if len({len(one) for one in values}) == 1:
+        return measure(np.array(values)[draws].reshape(len(draws), -1))
+    # Requests failed, so prompts have different numbers of values, and draws different lengths.
+    rows: list[list[int]] = draws.tolist()
+    return np.array([measure(np.concatenate([values[place] for place in row])) for row in rows])
 
 
 def worst(outcomes: Sequence[Outcome]) -> Outcome:
