@@ -55,14 +55,21 @@ class LatencyLaw:
 
 @dataclass(frozen=True)
 class Platform:
-    """Equal replicas with one cache each."""
+    """Equal replicas with one cache each.
+
+    `jitter` is the standard deviation of a TTFT relative to itself. Without it a policy that leaves nothing to chance
+    (round robin) runs the same every time, and one that looks at the load runs in lock step.
+    """
 
     replicas: int
     cache: CacheShape
     latency: LatencyLaw
+    jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        """Raises ValueError without a replica."""
+        """Raises ValueError without a replica, or for a negative jitter."""
+        if self.jitter < 0:
+            raise ValueError(f"jitter is a share of a TTFT, at least 0, not {self.jitter}")
         if self.replicas < 1:
             raise ValueError(f"a platform has at least one replica, not {self.replicas}")
 
@@ -201,6 +208,7 @@ class _Run:
             ]
         self.running = [0] * platform.replicas
         self.waiting: list[deque[_Running]] = [deque() for _ in range(platform.replicas)]
+        self.noise = random.Random(f"noise/{seed}")
         self.router = router(policy, self.caches, random.Random(f"picks/{seed}"))
         self.now = 0.0
         self.heap: list[tuple[float, int, _Kind, _Running]] = []
@@ -249,6 +257,8 @@ class _Run:
         self.running[one.replica] += 1
         one.cached = hits * self.platform.cache.block_size
         lasts = self.platform.latency.ttft(tokens - one.cached, self.running[one.replica])
+        if self.platform.jitter:
+            lasts *= max(0.0, self.noise.gauss(1, self.platform.jitter))
         one.ttft = self.now - one.asked + lasts
         self._at(lasts, "first", one)
         return True

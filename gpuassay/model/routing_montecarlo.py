@@ -22,7 +22,11 @@ class Spread:
     high: float
 
     def holds(self, value: float, slack: float = 0.0) -> bool:
-        """Whether a value lies in the interval, widened by `slack` on both sides."""
+        """Whether a value lies in the interval, widened by `slack` on both sides.
+
+        Where the model leaves nothing to chance the interval is a point, and only rounding is forgiven.
+        """
+        slack += 1e-9
         return self.low - slack <= value <= self.high + slack
 
     def __str__(self) -> str:

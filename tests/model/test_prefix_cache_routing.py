@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -184,6 +185,16 @@ def test_latency_law() -> None:
     assert cold.ttft == pytest.approx(0.152)
     assert cold.e2e == pytest.approx(0.302)
     assert warm.ttft == pytest.approx(0.060 + 4 * 0.00092)
+
+
+def test_jitter_breaks_the_lock_step() -> None:
+    """Red when a policy that looks at the load runs the same in every simulation, as no live one does."""
+    still = expected(two_passes(0), PLATFORM, LEAST_LOADED, concurrency=8, runs=10)[0].hit_rate
+    assert still.low == still.high
+    moved = expected(two_passes(0), replace(PLATFORM, jitter=0.02), LEAST_LOADED, concurrency=8, runs=10)[0].hit_rate
+    assert moved.low < moved.high
+    with pytest.raises(ValueError, match="jitter is a share"):
+        replace(PLATFORM, jitter=-1)
 
 
 def test_a_full_replica_lets_wait() -> None:
