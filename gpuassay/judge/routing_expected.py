@@ -13,7 +13,7 @@ from gpuassay.model.routing_policies import Policy
 def traffic_of(passes: Sequence[Sequence[Row]], block_size: int) -> Traffic:
     """The traffic of a run's passes: prompts by label, their lengths as the servers counted them, in order of index.
 
-    For prompts that share nothing. A request that failed counts as asked; the length of its prompt comes from another one.
+    For prompts that share nothing. A failed request counts as asked; the length of its prompt is told by another.
 
     Raises:
         ValueError: nothing was asked, no answer tells the length of a prompt, or answers disagree about it.

@@ -9,6 +9,8 @@ only, pin the blocks of running requests and evict, when a block is needed, an u
   the simulator a random block of it (they carry one time stamp and it walks a map);
 - what is a hit: vLLM counts the unbroken beginning of the chain, the simulator every block that it holds, also one
   behind a hole, which no engine could use.
+
+400 asks for six prompts of a simulator too small for them had, every one, the cached tokens of `simulator_cache`.
 """
 
 from __future__ import annotations
