@@ -77,3 +77,8 @@ def _block_size(arm: Arm) -> Arm:
 @arm_mutant("precise-everywhere", "every picker knows the caches, those that are controls too")
 def _precise(arm: Arm) -> Arm:
     return replace(arm, profile="precise") if arm.profile in ("random", "approximate") else arm
+
+
+@arm_mutant("picker-random-or-precise", "pickers are mixed up: those that know the caches guess, those that guess know")
+def _mixed(arm: Arm) -> Arm:
+    return replace(arm, profile="precise" if arm.profile == "random" else "random") if arm.gateway else arm

@@ -1,0 +1,160 @@
+"""Figures 6 and 7: TTFT and time to the last token under random and under cache-aware routing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge import routing
+from gpuassay.judge.performance.routing import COLD, WARM, GainBars, gain, gain_verdicts
+from gpuassay.judge.routing_metrics import counter_hit_rate
+from gpuassay.load.gate import Control, require_valid
+from gpuassay.model.paper_routing import FIGURE_6, FIGURE_7
+from gpuassay.record.metrics import Samples
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import INFO, MUST, SHOULD, Inconclusive
+from suites.llmd.performance import exhibits, load67
+from suites.llmd.performance.load67 import wave
+
+pytestmark = [pytest.mark.perf, pytest.mark.timeout(7200)]
+
+PAPER = "paper on Kueue, DAS and llm-d (arXiv 2602.04900): Figures 6 and 7"
+CACHE = "https://docs.vllm.ai/en/stable/features/automatic_prefix_caching/"
+SLACK = 0.03
+"""Room around the model's interval of hit rates: a cached block counts from another moment in the model than live."""
+
+
+@scenario(system="routing", alone="machine", timeout=7200)
+def passes(lab: Lab) -> None:
+    """32 prompts, each asked 8 times, cold and warm, under random, approximate and precise routing."""
+    load67.act(lab)
+
+
+def rows_of(recording: Recording, arm: str, concurrency: int, phase: str) -> list[list[Any]]:
+    """The rounds of one arm at one concurrency."""
+    rounds = int(recording.notes["rounds"])
+    return [recording.asks(wave(arm, concurrency, number, phase)) for number in range(1, rounds + 1)]
+
+
+def most(recording: Recording) -> int:
+    """The highest concurrency, at which figures are drawn and claims judged."""
+    return int(max(recording.notes["concurrencies"]))
+
+
+def require_generator(recording: Recording, concurrency: int, effect_s: float, at: float) -> None:
+    """Raise Inconclusive if the load generator's own error is too large for an effect of so many seconds."""
+    control = msgspec.convert(recording.notes["control"][str(concurrency)], Control)
+    require_valid(control, effect_s * 1e3, at=at)
+
+
+@behaviour(
+    "llmd.performance.all-answered", level=MUST, spec=PAPER,
+    red_when="a request is lost, fails, or bypasses the picker", mutant="picker-not-asked",
+)  # fmt: skip
+def test_every_request_is_answered_through_the_picker(passes: Recording, measure: Measure) -> None:
+    """All 256 requests of every pass are answered, and the picker was asked for each of them."""
+    for arm in passes.notes["arms"]:
+        for concurrency in passes.notes["concurrencies"]:
+            for phase in ("cold", "warm"):
+                for rows in rows_of(passes, arm, concurrency, phase):
+                    assert not routing.count_findings(rows, 256)
+                    assert not routing.failure_findings(rows)
+                    if arm != "round-robin":
+                        assert not routing.asked_findings(rows)
+    exhibits.show(passes, measure)
+
+
+@pytest.mark.parametrize("arm", ["random", "approximate", "precise"])
+@behaviour(
+    "llmd.performance.hit-rate", level=MUST, spec=CACHE,
+    red_when="the share of cached tokens is not what the policy gives by the model", mutant="picker-random-or-precise",
+)  # fmt: skip
+def test_the_hit_rate_is_what_the_model_expects(passes: Recording, measure: Measure, arm: str) -> None:
+    """The model servers' own counters give the hit rate that the policy has in the model, cold and warm."""
+    for concurrency in passes.notes["concurrencies"]:
+        for number in range(1, int(passes.notes["rounds"]) + 1):
+            before = "begin"
+            for phase, model in zip(("cold", "warm"), load67.modelled(arm, concurrency, number), strict=True):
+                samples = [passes.metrics(wave(arm, concurrency, number, one)) for one in (before, phase)]
+                rate = counter_hit_rate(*_servers(samples))
+                measure.value(**{f"{phase}_hit_rate": rate, f"{phase}_model": model.hit_rate.mean})
+                assert not routing.hit_rate_findings(rate, model.hit_rate, f"{phase} hit rate of {arm}", SLACK)
+                before = phase
+
+
+def _servers(samples: list[Samples]) -> tuple[Samples, Samples]:
+    before, after = samples
+    return before, after
+
+
+@behaviour(
+    "llmd.performance.one-replica-per-prompt", level=MUST, spec=PAPER,
+    red_when="a prompt is served by several replicas although one has it cached", mutant="picker-random",
+)  # fmt: skip
+def test_a_prompt_stays_on_one_replica_under_precise_routing(passes: Recording, measure: Measure) -> None:
+    """Once caches are warm, the 8 requests of a prompt go to one replica."""
+    for rows in rows_of(passes, "precise", most(passes), "warm"):
+        measure.value(replicas_per_prompt=routing.replicas_per_prompt(rows))
+        assert not routing.stickiness_findings(rows)
+
+
+def _judge(recording: Recording, measure: Measure, phase: str, name: str, bars: GainBars) -> None:
+    concurrency = most(recording)
+    precise, random = (rows_of(recording, arm, concurrency, phase) for arm in ("precise", "random"))
+    found = gain(phase, concurrency, precise, random)
+    judged = gain_verdicts(found, bars)[name]
+    effect = getattr(found, name)
+    measure.value(value=effect.value, rounds=int(recording.notes["rounds"]))
+    measure.interval(effect.low, effect.high)
+    measure.threshold(getattr(bars, name))
+    # the generator's error must be small against the shorter of the two times
+    require_generator(recording, concurrency, 0.08, 0.99 if name.startswith("p99") else 0.5)
+    if judged.outcome == "inconclusive":
+        raise Inconclusive(judged.reason)
+    assert judged.outcome == "pass", judged.reason
+
+
+@behaviour(
+    "llmd.performance.figure-6-mean", level=SHOULD, spec=PAPER,
+    red_when="precise routing does not bring the mean TTFT of a warm pass down to a quarter", mutant="picker-random",
+)  # fmt: skip
+def test_precise_routing_divides_the_warm_mean_ttft(passes: Recording, measure: Measure) -> None:
+    """Warm: mean TTFT under random routing is at least 4 times that under precise routing (paper: 6.25)."""
+    measure.value(paper=FIGURE_6.mean_ratio)
+    _judge(passes, measure, "warm", "mean_ratio", WARM)
+
+
+@behaviour(
+    "llmd.performance.figure-6-p99", level=SHOULD, spec=PAPER,
+    red_when="precise routing does not bring the 99th percentile of TTFT of a warm pass down to a fifth",
+    mutant="picker-random",
+)  # fmt: skip
+def test_precise_routing_divides_the_warm_p99_ttft(passes: Recording, measure: Measure) -> None:
+    """Warm: the 99th percentile of TTFT is at least 5 times smaller (paper: up to 20)."""
+    measure.value(paper=FIGURE_6.p99_ratio_up_to)
+    _judge(passes, measure, "warm", "p99_ratio", WARM)
+
+
+@behaviour(
+    "llmd.performance.figure-6-cold", level=SHOULD, spec=PAPER,
+    red_when="precise routing gains nothing while caches are being filled", mutant="picker-random",
+)  # fmt: skip
+def test_precise_routing_gains_while_caches_fill(passes: Recording, measure: Measure) -> None:
+    """Cold: mean TTFT is at least 2.5 times smaller; the 99th percentile cannot be, 1 request in 8 is a first one."""
+    _judge(passes, measure, "cold", "mean_ratio", COLD)
+
+
+@behaviour(
+    "llmd.performance.figure-7", level=INFO, spec=PAPER,
+    red_when="requests end no earlier under precise routing", mutant="picker-random",
+)  # fmt: skip
+def test_precise_routing_ends_requests_earlier(passes: Recording, measure: Measure) -> None:
+    """Warm: requests end earlier on average; the simulator has no decode stalls, so less than the paper's 1 s."""
+    measure.value(paper_s=FIGURE_7.mean_difference_ms / 1e3)
+    _judge(passes, measure, "warm", "mean_e2e", WARM)
