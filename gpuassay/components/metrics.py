@@ -24,6 +24,9 @@ class Sample(TypedDict):
 def scrape(what: str, url: str, session: requests.Session | None = None) -> list[Sample]:
     """All samples at `url` now.
 
+    Names of counters end in `_total` even where the program leaves that out: the parser brings them into the form of
+    OpenMetrics, so both spellings are one name here.
+
     Args:
         what: who is asked, for messages.
         url: of the metrics page.
