@@ -120,14 +120,14 @@ COMPONENTS: dict[str, Component] = {
             directory=MODULES / "llmd-epp",
             module=_LLMD_EPP,
             packages={"epp": f"{_LLMD_EPP}/cmd/epp"},
-            cpu_seconds=400,
+            cpu_seconds=440,
         ),
         Component(
             name="llmd-sim",
             directory=MODULES / "llmd-sim",
             module=_LLMD_SIM,
             packages={"llm-d-inference-sim": f"{_LLMD_SIM}/cmd/llm-d-inference-sim"},
-            cpu_seconds=400,
+            cpu_seconds=450,
         ),
         Component(
             name="pd-sidecar",

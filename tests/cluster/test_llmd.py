@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,13 +16,17 @@ import pytest
 
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.ports import free_ports
+from gpuassay.components.child import http
 from gpuassay.components.llmd import probe
+from gpuassay.components.llmd import routing as module
 from gpuassay.components.llmd.arm import Arm
 from gpuassay.components.llmd.extproc import ExternalProcessing
 from gpuassay.components.llmd.routing import Routing, routing
 from gpuassay.components.llmd.simulator import Latency
 from gpuassay.components.metrics import total
 from gpuassay.wait import WaitTimeout, wait
+from gpuassay.workloads.tokens import chat_token_ids, token_ids
 from tests.cluster.conftest import need_programs
 
 QUICK = Latency(prefill_overhead=0.002, prefill_per_token=0.00001, inter_token=0.001)
@@ -93,6 +98,19 @@ def test_the_others_do_not(profile: str, cluster: Cluster, tmp_path: Path) -> No
     with routing(cluster, tmp_path, f"control-{profile}", Arm(profile, latency=QUICK)) as up:
         # at chance 1/8, more than 8 of 16 has a probability of 1e-5
         assert directly_warmed(up) <= 8
+
+
+# Red when the picker's tokens are not the model server's: block hashes then never fit, and nothing tells.
+@pytest.mark.parametrize("text", ["word " * 20, 'a,b  "c"\n\tund über_1 $x; <|y|>', "...", "_a 1.5e3 🙂 z"])
+def test_the_tokenizer_cuts_as_the_model_server_does(text: str, precise: Routing) -> None:
+    server = precise.replicas[0]
+    asked: list[tuple[str, dict[str, Any], list[int]]] = [
+        ("completions", {"prompt": text}, token_ids(text)),
+        ("chat/completions", {"messages": [{"role": "user", "content": text}]}, chat_token_ids([("user", text)])),
+    ]
+    for path, body, ours in asked:
+        answer = http().post(f"{server.url}/v1/{path}/render", json={"model": precise.model, **body}, timeout=5).json()
+        assert (answer[0] if path == "completions" else answer)["token_ids"] == ours, path
 
 
 # Red when hits are counted that were none, or events are lost on their way through the tap.
@@ -199,6 +217,28 @@ def test_an_arm_whose_events_cannot_arrive_is_not_called_ready(cluster: Cluster,
     silence = pytest.raises(WaitTimeout, match=r"KV-cache events of all model servers .* was picked")
     with routing(cluster, tmp_path, "deaf", arm) as up, silence:
         up.await_events(timeout=0.3)
+
+
+# Red when a port that somebody else took ends the run instead of costing a second try.
+@pytest.mark.usefixtures("routers")
+def test_a_lost_port_is_replaced(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as squatter:
+        lost = squatter.getsockname()[1]
+        tries: list[int] = []
+
+        def ports(count: int) -> list[int]:
+            given = free_ports(count)
+            # first the gateway's listener, then the first model server's
+            if len(tries) < 2:
+                given[(6, 8)[len(tries)]] = lost
+            tries.append(count)
+            return given
+
+        monkeypatch.setattr(module, "free_ports", ports)
+        with routing(cluster, tmp_path, "squatted", Arm("random", replicas=1, latency=QUICK)) as up:
+            assert len(tries) == 3
+            assert directly_warmed(up, 1) == 1
+    assert cluster.component_died() is None
 
 
 # Red when anything of an arm outlives it.

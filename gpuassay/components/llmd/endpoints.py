@@ -7,6 +7,7 @@ controller manager deletes Pods of nodes that do not exist, and are scheduled by
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from gpuassay.cluster.api import Api
@@ -93,7 +94,8 @@ def members(inference_pool: Manifest, pods: Sequence[Manifest]) -> list[str]:
         if not is_true(candidate, "Ready") or dig(candidate, "metadata", "deletionTimestamp"):
             continue
         active = dig(candidate, "metadata", "annotations", ACTIVE_PORTS)
-        chosen = {int(port) for port in str(active).split(",")} if active else set(ports)
+        # an annotation without a number is no missing annotation: such a Pod serves no port
+        chosen = set(ports) if active is None else {int(port) for port in re.findall(r"\d+", str(active))}
         found += [f"{address}:{port}" for port in ports if port in chosen]
     return sorted(found)
 

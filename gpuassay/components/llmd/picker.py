@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.ports import free_ports
 from gpuassay.components.child import Child, http
 from gpuassay.components.metrics import Sample, scrape, total
 from gpuassay.wait import wait
@@ -102,12 +104,17 @@ class Picker:
         verbosity: int = 1,
         extra: tuple[str, ...] = (),
         env: Mapping[str, str] | None = None,
+        name: str = "endpoint-picker",
     ) -> None:
         """Used by `gpuassay.components.llmd.arm`; `ports` are those of gRPC, health and metrics."""
+        self._sibling = partial(
+            Picker, cluster, chosen, program, version, folder,
+            pool=pool, namespace=namespace, verbosity=verbosity, extra=extra, env=env,
+        )  # fmt: skip
         self.implementation, self.version, self.pool = chosen, version, pool
         self.configuration = configuration
         self.port, self._health_port, self._metrics_port = ports
-        self.configuration_file = folder / "endpoint-picker.yaml"
+        self.configuration_file = folder / f"{name}.yaml"
         self._http = http()
         command: list[str | Path] = [
             program, "--pool-name", pool, "--pool-namespace", namespace,
@@ -117,8 +124,16 @@ class Picker:
         if chosen.configurable:
             command += ["--config-file", self.configuration_file, "-v", str(verbosity)]
         environment = {"KUBECONFIG": str(cluster.kubeconfig), "NAMESPACE": namespace} | dict(env or {})
-        log = folder / "logs" / "endpoint-picker.log"
-        self.child = Child(cluster, f"{namespace}-endpoint-picker", log, [*command, *extra], environment)
+        log = folder / "logs" / f"{name}.log"
+        self.child = Child(cluster, f"{namespace}-{name}", log, [*command, *extra], environment)
+
+    def sibling(self, name: str) -> Picker:
+        """Another picker of the same pool with the same configuration and ports of its own, not started; stop it too.
+
+        Its configuration must not bind a port: KV-cache events reach one picker only.
+        """
+        health, metrics, grpc_port = free_ports(3)
+        return self._sibling(configuration=self.configuration, ports=(grpc_port, health, metrics), name=name)
 
     @property
     def target(self) -> str:
