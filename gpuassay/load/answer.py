@@ -1,21 +1,21 @@
-"""One request: sent, its answer read and stamped as it comes, every failure put into a class."""
+"""What an answer says, noted in its row as it comes; whatever is wrong with it is put into a class."""
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import time
+from collections.abc import Callable
 from typing import Any
 
-import aiohttp
 import msgspec
 
+from gpuassay.load.http1 import BadHttp, CutShort
 from gpuassay.load.rows import Row
 from gpuassay.load.sse import EventParser, EventTooLong
 
 DETAIL = 300
 """Characters of an answer that a failed row shows."""
 
+_KEPT = 16 * 1024
 _DONE = b"[DONE]"
 
 
@@ -54,93 +54,109 @@ class _Payload(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Payload)
 
 
-class _Bad(Exception):  # noqa: N818 - never leaves this module
+class BadAnswer(Exception):  # noqa: N818 - reads as what it is
     """The answer is not what it should be: its class and a sentence."""
 
     def __init__(self, error: str, detail: str) -> None:
-        super().__init__(error)
+        super().__init__(detail)
         self.error, self.detail = error, detail
 
 
-async def ask(
-    session: aiohttp.ClientSession,
-    url: str,
-    body: bytes,
-    headers: dict[str, str],
-    row: Row,
-    *,
-    streamed: bool,
-    keep: tuple[str, ...],
-) -> None:
-    """Post `body` and fill in the row, whatever happens. Only a cancellation is passed on (class `interrupted`)."""
-    row.start_ns = time.monotonic_ns()
-    try:
-        async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-            row.headers_ns = time.monotonic_ns()
-            row.status = response.status
-            row.headers = {name: response.headers[name] for name in keep if name in response.headers}
-            row.served_by = response.headers.get("x-inference-pod")
-            if response.status // 100 != 2:
-                raise _Bad(f"http-{response.status}", await _beginning(response))
-            await (_read_events(response, row) if streamed else _read_whole(response, row))
-    except asyncio.CancelledError:
-        row.error, row.detail = "interrupted", "the load generator was told to stop"
-        raise
-    except _Bad as bad:
-        row.error, row.detail = bad.error, bad.detail
-    except Exception as error:
-        # whatever a broken server makes the client raise is this request's failure and nobody else's
-        row.error, row.detail = _class_of(error, row), _short(str(error) or type(error).__name__)
-    finally:
-        row.end_ns = time.monotonic_ns()
+class Reading:
+    """Reads one answer into its row (a `gpuassay.load.http1.Answer`); raises BadAnswer as soon as it is known to be."""
 
+    def __init__(self, row: Row, *, streamed: bool, keep: tuple[str, ...]) -> None:
+        """For a request whose answer was asked for as a stream or not, and the response headers to keep."""
+        self._row, self._streamed, self._keep = row, streamed, keep
+        self._take: Callable[[bytes, int], None] = self._keep_body
+        self._body = bytearray()
+        self._limit = _KEPT
+        self._kind = ""
+        self._parser = EventParser()
+        self._events, self._done = 0, False
 
-async def _read_events(response: aiohttp.ClientResponse, row: Row) -> None:
-    if response.content_type != "text/event-stream":
-        raise _Bad("not-sse", f"{response.content_type}: {await _beginning(response)}")
-    parser, events, done = EventParser(), 0, False
-    clock, last, gaps = time.monotonic_ns, 0, row.gaps_ns
-    async for chunk in response.content.iter_any():
-        now = clock()
-        for data in parser.feed(chunk):
-            if data == _DONE:
-                done = True
+    def on_head(self, status: int, headers: dict[str, str], now: int) -> None:
+        """Note status and headers, decide how the body is to be read."""
+        row = self._row
+        row.headers_ns, row.status = now, status
+        row.headers = {name: headers[name] for name in self._keep if name in headers}
+        row.served_by = headers.get("x-inference-pod")
+        self._kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if status // 100 == 2:
+            if not self._streamed:
+                self._limit = 0
+            elif self._kind == "text/event-stream":
+                self._take = self._take_events
+
+    def on_body(self, data: bytes, now: int) -> None:
+        """Read on."""
+        self._take(data, now)
+
+    def on_end(self, now: int) -> None:
+        """Judge the answer as a whole."""
+        row = self._row
+        row.end_ns = now
+        if row.status is None or row.status // 100 != 2:
+            raise BadAnswer(f"http-{row.status}", self._beginning())
+        if not self._streamed:
+            self._read_whole()
+        elif self._take == self._keep_body:
+            raise BadAnswer("not-sse", f"{self._kind or 'no content-type'}: {self._beginning()}")
+        elif not self._done:
+            raise BadAnswer("truncated", f"the stream ended without [DONE] after {self._events} events with text")
+        elif not self._events:
+            raise BadAnswer("empty", "the stream has no text")
+        elif row.tokens is None:
+            row.tokens, row.tokens_from = self._events, "events"
+
+    def _keep_body(self, data: bytes, now: int) -> None:
+        if not self._limit or len(self._body) < self._limit:
+            self._body += data
+
+    def _take_events(self, data: bytes, now: int) -> None:
+        row = self._row
+        for event in self._parser.feed(data):
+            if event == _DONE:
+                self._done = True
                 continue
-            payload = _payload(data, "malformed-event")
+            payload = _payload(event, "malformed-event")
             if payload.usage is not None:
                 _note_usage(row, payload.usage)
             if not any(choice.has_text() for choice in payload.choices):
                 continue
-            events += 1
-            if last:
-                gaps.append(now - last)
-            else:
+            self._events += 1
+            if row.last_ns is None:
                 row.first_ns = now
-            row.last_ns = last = now
-    if not done:
-        raise _Bad("truncated", f"the stream ended without [DONE] after {events} events with text")
-    if not events:
-        raise _Bad("empty", "the stream has no text")
-    if row.tokens is None:
-        row.tokens, row.tokens_from = events, "events"
+            else:
+                row.gaps_ns.append(now - row.last_ns)
+            row.last_ns = now
+
+    def _read_whole(self) -> None:
+        payload = _payload(bytes(self._body), "malformed-answer")
+        if not payload.choices:
+            raise BadAnswer("malformed-answer", f"no choices: {self._beginning()}")
+        if payload.usage is not None:
+            _note_usage(self._row, payload.usage)
+
+    def _beginning(self) -> str:
+        return _short(self._body.decode(errors="replace"))
 
 
-async def _read_whole(response: aiohttp.ClientResponse, row: Row) -> None:
-    data = await response.read()
-    payload = _payload(data, "malformed-answer")
-    if not payload.choices:
-        raise _Bad("malformed-answer", f"no choices: {_short(data.decode(errors='replace'))}")
-    if payload.usage is not None:
-        _note_usage(row, payload.usage)
+def note_failure(row: Row, error: Exception) -> None:
+    """Put what ended an exchange into the row: class and words."""
+    if isinstance(error, BadAnswer):
+        row.error, row.detail = error.error, error.detail
+    else:
+        row.error, row.detail = _class_of(error, row), _short(str(error) or type(error).__name__)
 
 
 def _payload(data: bytes, error: str) -> _Payload:
     try:
         payload = _decoder.decode(data)
     except (msgspec.DecodeError, ValueError) as why:
-        raise _Bad(error, f"{why}: {_short(data.decode(errors='replace'))}") from None
+        raise BadAnswer(error, f"{why}: {_short(data.decode(errors='replace'))}") from None
     if payload.error is not None:
-        raise _Bad("error-event" if error == "malformed-event" else "error-answer", _short(str(payload.error)))
+        raise BadAnswer("error-event" if error == "malformed-event" else "error-answer", _short(str(payload.error)))
     return payload
 
 
@@ -160,21 +176,14 @@ def _class_of(error: Exception, row: Row) -> str:
         return "malformed-event"
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return "file-handles"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return "connect"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "truncated"
-    if isinstance(error, OSError | aiohttp.ServerDisconnectedError):
-        return "disconnected" if row.headers_ns is None else "truncated"
-    return "bad-http"
-
-
-async def _beginning(response: aiohttp.ClientResponse) -> str:
-    """What a failed answer says; a body that breaks off says less."""
-    try:
-        return _short((await response.content.read(16 * 1024)).decode(errors="replace"))
-    except aiohttp.ClientPayloadError:
-        return ""
+    if isinstance(error, CutShort):
+        if row.status is not None and row.status // 100 != 2:
+            return f"http-{row.status}"
+        return "truncated" if error.begun else "disconnected"
+    if isinstance(error, BadHttp):
+        return "bad-http"
+    # nothing but connecting is left
+    return "connect"
 
 
 def _short(text: str) -> str:

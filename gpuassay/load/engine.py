@@ -13,11 +13,10 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import msgspec
 import uvloop
 
-from gpuassay.load.answer import ask
+from gpuassay.load.client import Client
 from gpuassay.load.clock import SECOND_NS, Alarm, LagProbe
 from gpuassay.load.errors import LoadError
 from gpuassay.load.plan import Ask, ClosedLoop, Plan, due_seconds
@@ -90,22 +89,24 @@ class _Engine:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._interrupt)
-        async with _session(self.plan) as session:
-            if self.plan.preflight:
-                await preflight(session, self.plan)
-            # what lives now lives to the end: a collection would only stop the loop to find that out
-            gc.collect()
-            gc.freeze()
-            probe = LagProbe(loop)
-            wall, started, cpu = time.time_ns(), time.monotonic_ns(), time.process_time()
-            try:
-                if self.streams is not None:
-                    await self._closed_loop(session, self.streams)
-                else:
-                    await self._open_loop(session, started + LEAD_NS)
-            finally:
-                probe.close()
+        if self.plan.preflight:
+            await preflight(self.plan)
+        client = Client(self.plan, loop)
+        # what lives now lives to the end: a collection would only stop the loop to find that out
+        gc.collect()
+        gc.freeze()
+        probe = LagProbe(loop)
+        wall, started, cpu = time.time_ns(), time.monotonic_ns(), time.process_time()
+        try:
+            if self.streams is not None:
+                await self._closed_loop(client, self.streams)
+            else:
+                await self._open_loop(client, started + LEAD_NS)
+        finally:
             ended = time.monotonic_ns()
+            probe.close()
+            await client.close()
+            gc.unfreeze()
         ok = sum(row.ok for row in self.rows)
         return LoadResult(
             self._head(started, wall),
@@ -121,21 +122,21 @@ class _Engine:
             ),
         )
 
-    async def _closed_loop(self, session: aiohttp.ClientSession, streams: int) -> None:
+    async def _closed_loop(self, client: Client, streams: int) -> None:
         todo = iter(self.todo)
         for stream in range(streams):
-            self._spawn(self._stream(session, todo, stream))
+            self._spawn(self._stream(client, todo, stream))
         await self._finish()
 
-    async def _stream(self, session: aiohttp.ClientSession, todo: Iterator[tuple[int, Ask]], stream: int) -> None:
+    async def _stream(self, client: Client, todo: Iterator[tuple[int, Ask]], stream: int) -> None:
         for index, one in todo:  # shared by all streams, so that asks start in the plan's order
             row = self._row(index, one)
             row.stream = stream
-            await self._send(session, one, row)
+            await self._send(client, one, row)
             if row.error and self.plan.failure_pause:
                 await asyncio.sleep(self.plan.failure_pause)
 
-    async def _open_loop(self, session: aiohttp.ClientSession, origin: int) -> None:
+    async def _open_loop(self, client: Client, origin: int) -> None:
         assert self.due is not None
         due = self.due
         alarm = Alarm(asyncio.get_running_loop())
@@ -146,7 +147,7 @@ class _Engine:
                 await alarm.until(at)
                 row = self._row(index, one)
                 row.due_ns = at
-                self._spawn(self._send(session, one, row))
+                self._spawn(self._send(client, one, row))
 
         self._spawn(dispatch())
         try:
@@ -158,11 +159,10 @@ class _Engine:
         warm_up = index < self.plan.warm_up
         return Row(index=index, label=one.label, warm_up=warm_up, request_id=f"{self.plan.request_ids}-{index}")
 
-    async def _send(self, session: aiohttp.ClientSession, one: Ask, row: Row) -> None:
+    async def _send(self, client: Client, one: Ask, row: Row) -> None:
         self.rows.append(row)
         body, streamed = self.bodies[one.label]
-        headers = {"x-request-id": row.request_id, **one.headers}
-        await ask(session, self.plan.endpoint(), body, headers, row, streamed=streamed, keep=self.plan.keep_headers)
+        await client.ask(body, {"x-request-id": row.request_id, **one.headers}, row, streamed=streamed)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         if self.interrupted:
@@ -208,18 +208,8 @@ class _Engine:
             started_ns=started,
             wall_ns=wall,
             boot=_boot(),
-            generator=f"gpuassay.load (aiohttp {aiohttp.__version__}, uvloop {uvloop.__version__})",
+            generator=f"gpuassay.load (uvloop {uvloop.__version__})",
         )
-
-
-def _session(plan: Plan) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, ssl=plan.verify_tls),
-        timeout=aiohttp.ClientTimeout(total=plan.timeout),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"content-type": "application/json", "accept-encoding": "identity"},
-        auto_decompress=False,
-    )
 
 
 def _serialised(plan: Plan, label: str) -> tuple[bytes, bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import random
+import re
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -67,6 +68,10 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
                 raise ValueError(f"shape: times of the schedule fall at entry {place} ({before:g} s, then {after:g} s)")
 
 
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t -~\x80-\xff]*")
+_OURS = ("host", "content-length", "transfer-encoding", "x-request-id")
+
 Shape = ClosedLoop | Poisson | Schedule
 
 
@@ -75,6 +80,14 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     label: str
     headers: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        """ValueError if a header would change the request around it."""
+        for name, value in self.headers.items():
+            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+                raise ValueError(f"asks: no HTTP header: {name!r}: {value!r}")
+            if name.lower() in _OURS:
+                raise ValueError(f"asks: the header {name} is set by the load generator")
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -20,12 +20,15 @@ class _Models(msgspec.Struct):
     data: list[_Model]
 
 
-async def preflight(session: aiohttp.ClientSession, plan: Plan) -> None:
+async def preflight(plan: Plan) -> None:
     """Raises LoadError if nothing answers, the server has no OpenAI-like model list, or the model is not in it."""
     url = f"{plan.url.rstrip('/')}/v1/models"
     timeout = min(TIMEOUT, plan.timeout)
     try:
-        async with session.get(url, timeout=aiohttp.ClientTimeout(total=timeout), allow_redirects=False) as response:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout)) as session,
+            session.get(url, allow_redirects=False, ssl=plan.verify_tls) as response,
+        ):
             status, body = response.status, await response.read()
     except TimeoutError:
         raise LoadError(f"{url}: no answer within {timeout:g} s; check the URL and that the server is ready") from None

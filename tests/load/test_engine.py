@@ -153,7 +153,7 @@ def test_an_interrupted_run_leaves_the_rows_so_far(tmp_path: Path) -> None:
     result = read_result(out)
     assert result.tail.interrupted
     assert (result.tail.asked, result.tail.ok, result.tail.failed) == (8, 6, 2)
-    assert [row.error for row in result.rows[6:]] == ["interrupted", "interrupted"]
+    assert sorted(row.error for row in result.rows) == [""] * 6 + ["interrupted"] * 2
 
 
 def test_a_cut_file_of_rows_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,247 @@
+"""A client's half of HTTP/1.1 (RFC 9112), as little as a load generator needs, stamped where bytes arrive.
+
+A general client hands every chunk through a stream, a future and a task before anybody can look at the clock; at 64
+streams that is most of the generator's error (docs/load.md has both measured). Here the clock is read first, in the
+callback of the socket, and what the bytes mean is worked out in the same call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol, cast
+
+MAX_HEAD = 256 * 1024
+_ALIVE = b"HTTP/1.1"
+
+
+class BadHttp(ValueError):  # noqa: N818 - reads as what it is
+    """What came is not an HTTP/1.1 answer."""
+
+
+class CutShort(ConnectionError):  # noqa: N818 - reads as what it is
+    """The connection ended before the answer did; `begun`: after its head was there."""
+
+    def __init__(self, begun: bool) -> None:
+        super().__init__(f"the connection ended {'within the answer' if begun else 'before an answer'}")
+        self.begun = begun
+
+
+class Answer(Protocol):
+    """Takes an answer as it comes; times are ns of CLOCK_MONOTONIC. What it raises ends the exchange."""
+
+    def on_head(self, status: int, headers: dict[str, str], now: int) -> None:
+        """The head, names in lower case."""
+        ...
+
+    def on_body(self, data: bytes, now: int) -> None:
+        """A piece of the body."""
+        ...
+
+    def on_end(self, now: int) -> None:
+        """The body is complete."""
+        ...
+
+
+class ResponseParser:
+    """Takes one connection's bytes in pieces of any size and tells an `Answer` what they say.
+
+    `feed` returns True when the answer is complete. Raises BadHttp.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer, self._rest = answer, b""
+        self._left = 0
+        self._step = self._head
+        self.begun = self.done = False
+        self.reusable = True
+        self._until_close = False
+
+    def feed(self, data: bytes, now: int) -> bool:
+        """Read on."""
+        text = self._rest + data if self._rest else data
+        while text and not self.done:
+            took = self._step(text, now)
+            if took < 0:  # needs more to go on
+                break
+            text = text[took:]
+        self._rest = text
+        if self.done and text:
+            self.reusable = False  # nothing was asked that this could be the answer to
+        return self.done
+
+    def close(self, now: int) -> bool:
+        """The connection has ended; True if that completes the answer."""
+        if self._until_close and not self.done:
+            self._end(now)
+        return self.done
+
+    def _end(self, now: int) -> None:
+        self.done = True
+        self._answer.on_end(now)
+
+    def _head(self, text: bytes, now: int) -> int:
+        end = text.find(b"\r\n\r\n")
+        if not b"HTTP/".startswith(text[:5]) and not text.startswith(b"HTTP/"):
+            raise BadHttp(f"not an HTTP answer: {text[:80]!r}")
+        if end < 0:
+            if len(text) > MAX_HEAD:
+                raise BadHttp(f"a head of more than {MAX_HEAD} bytes")
+            return -1
+        first, *lines = text[:end].split(b"\r\n")
+        parts = first.split(b" ", 2)
+        if len(parts) < 2 or not parts[1].isdigit():
+            raise BadHttp(f"not a status line: {first[:80]!r}")
+        status = int(parts[1])
+        if status // 100 == 1:
+            return end + 4  # an interim answer: the real one follows
+        headers: dict[str, str] = {}
+        for line in lines:
+            name, _, value = line.partition(b":")
+            headers[name.decode("latin-1").lower()] = value.strip().decode("latin-1")
+        self._body_of(status, headers, parts[0])
+        self.begun = True
+        self._answer.on_head(status, headers, now)
+        if self._left == 0 and self._step == self._counted:
+            self._end(now)
+        return end + 4
+
+    def _body_of(self, status: int, headers: dict[str, str], version: bytes) -> None:
+        """How the body is delimited: RFC 9112, section 6.3."""
+        connection = headers.get("connection", "").lower()
+        self.reusable = "close" not in connection and (version == _ALIVE or "keep-alive" in connection)
+        length = headers.get("content-length")
+        if status in (204, 304):
+            self._step, self._left = self._counted, 0
+        elif "chunked" in headers.get("transfer-encoding", "").lower():
+            self._step = self._chunk_size
+        elif length is not None:
+            if not length.isdigit():
+                raise BadHttp(f"content-length: {length[:80]!r}")
+            self._step, self._left = self._counted, int(length)
+        else:
+            self._step, self._until_close, self.reusable = self._all, True, False
+
+    def _counted(self, text: bytes, now: int) -> int:
+        piece = text[: self._left]
+        self._left -= len(piece)
+        self._answer.on_body(piece, now)
+        if self._left == 0:
+            self._end(now)
+        return len(piece)
+
+    def _all(self, text: bytes, now: int) -> int:
+        self._answer.on_body(text, now)
+        return len(text)
+
+    def _chunk_size(self, text: bytes, now: int) -> int:
+        end = text.find(b"\r\n")
+        if end < 0:
+            if len(text) > MAX_HEAD:
+                raise BadHttp("a chunk size without end")
+            return -1
+        try:
+            self._left = int(text[:end].partition(b";")[0], 16)
+        except ValueError:
+            raise BadHttp(f"not a chunk size: {text[:end][:80]!r}") from None
+        self._step = self._chunk if self._left else self._trailer
+        return end + 2
+
+    def _chunk(self, text: bytes, now: int) -> int:
+        piece = text[: self._left]
+        self._left -= len(piece)
+        if self._left == 0:
+            self._step = self._chunk_end
+        self._answer.on_body(piece, now)
+        return len(piece)
+
+    def _chunk_end(self, text: bytes, now: int) -> int:
+        if len(text) < 2:
+            return -1
+        if text[:2] != b"\r\n":
+            raise BadHttp(f"a chunk is longer than its size: {text[:80]!r}")
+        self._step = self._chunk_size
+        return 2
+
+    def _trailer(self, text: bytes, now: int) -> int:
+        end = text.find(b"\r\n")
+        if end < 0:
+            return -1
+        if end == 0:
+            self._end(now)
+        return end + 2
+
+
+class Connection(asyncio.Protocol):
+    """One connection; one exchange at a time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._parser: ResponseParser | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self.lost = asyncio.Event()
+        """Set when the connection is gone: uvloop does not end while a transport is still closing."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request can be sent on it."""
+        return self._transport is not None and not self._transport.is_closing() and self._parser is None
+
+    async def exchange(self, request: bytes, answer: Answer) -> None:
+        """Send a request and return when its answer is complete.
+
+        A cancellation closes the connection. Raises BadHttp, CutShort, OSError, or what `answer` raises.
+        """
+        assert self._transport is not None and self._parser is None
+        self._parser, self._waiter = ResponseParser(answer), self._loop.create_future()
+        parser = self._parser
+        self._transport.write(request)
+        try:
+            await self._waiter
+        finally:
+            if not (parser.done and parser.reusable):
+                self.close()
+            self._parser = self._waiter = None
+
+    def close(self) -> None:
+        """Drop the connection and what is under way on it."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Of asyncio.Protocol."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
+
+    def data_received(self, data: bytes) -> None:
+        """Of asyncio.Protocol."""
+        now = time.monotonic_ns()
+        parser = self._parser
+        if parser is None or parser.done:
+            self.close()  # an answer that nobody asked for
+            return
+        try:
+            if parser.feed(data, now):
+                self._finish(None)
+        except Exception as error:
+            self._finish(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Of asyncio.Protocol."""
+        now = time.monotonic_ns()
+        parser, self._transport = self._parser, None
+        self.lost.set()
+        if parser is None or parser.done:
+            return
+        try:
+            complete = exc is None and parser.close(now)
+            self._finish(None if complete else CutShort(parser.begun))
+        except Exception as error:
+            self._finish(error)
+
+    def _finish(self, error: Exception | None) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            if error is None:
+                self._waiter.set_result(None)
+            else:
+                self._waiter.set_exception(error)
