@@ -134,7 +134,7 @@ COMPONENTS: dict[str, Component] = {
             directory=MODULES / "llmd-epp",
             module=_LLMD_EPP,
             packages={"pd-sidecar": f"{_LLMD_EPP}/cmd/pd-sidecar"},
-            cpu_seconds=120,
+            cpu_seconds=350,
             optional=True,
         ),
         Component(
@@ -150,7 +150,7 @@ COMPONENTS: dict[str, Component] = {
             directory=MODULES / "lwepp",
             module=_GAIE,
             packages={"lwepp": f"{_GAIE}/cmd/lwepp"},
-            cpu_seconds=300,
+            cpu_seconds=310,
             optional=True,
         ),
     )

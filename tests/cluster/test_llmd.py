@@ -113,6 +113,25 @@ def test_the_tokenizer_cuts_as_the_model_server_does(text: str, precise: Routing
         assert (answer[0] if path == "completions" else answer)["token_ids"] == ours, path
 
 
+# Red when the other endpoint pickers do not come up behind the same gateway, or their answers are misread.
+@pytest.mark.parametrize(
+    ("picker", "profile", "program"), [("gaie", "approximate", "gaie-epp"), ("light", "built-in", "lwepp")]
+)
+def test_other_pickers_serve_behind_the_same_gateway(
+    picker: str, profile: str, program: str, routers: None, cluster: Cluster, tmp_path: Path
+) -> None:
+    need_programs(program)
+    with routing(cluster, tmp_path, f"picker-{picker}", Arm(profile, picker=picker, replicas=2, latency=QUICK)) as up:
+        answer = http().get(f"{up.url}/v1/models", timeout=5)
+        assert answer.status_code == 200
+        assert answer.headers["x-went-into-resp-headers"] == "true"
+        assert program in {part.name for part in up.components}
+        assert up.picker is not None
+        with ExternalProcessing(up.picker.target) as asked:
+            seen = {asked.ask(None, path="/v1/models").destination for _ in range(64)}
+        assert seen == {replica.endpoint for replica in up.replicas}
+
+
 # Red when hits are counted that were none, or events are lost on their way through the tap.
 def test_replica_and_tap_tell_of_the_same_blocks(precise: Routing) -> None:
     assert precise.forwarder is not None

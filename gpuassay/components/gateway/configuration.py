@@ -50,6 +50,7 @@ class Plan:
         design: one of `DESIGNS`.
         picker: port of the external processor; not used without a picker.
         failure_mode: of the InferencePool: what happens to requests while the picker cannot be asked.
+        body_mode: how bodies go to the picker; in no other mode than the default does llm-d's answer.
     """
 
     listener: int
@@ -58,6 +59,7 @@ class Plan:
     design: str = "override-host"
     picker: int = 0
     failure_mode: str = "FailClose"
+    body_mode: str = "FULL_DUPLEX_STREAMED"
 
     def __post_init__(self) -> None:
         if self.design not in DESIGNS:
@@ -132,11 +134,10 @@ def _external_processor(plan: Plan) -> dict[str, Any]:
             "@type": f"{_TYPE}.extensions.filters.http.ext_proc.v3.ExternalProcessor",
             "failure_mode_allow": plan.failure_mode == "FailOpen",
             "grpc_service": {"envoy_grpc": {"cluster_name": PICKER, "authority": "localhost"}, "timeout": "10s"},
-            # the only body mode in which llm-d's picker answers at all
             "processing_mode": {
-                "request_header_mode": "SEND", "request_body_mode": "FULL_DUPLEX_STREAMED",
+                "request_header_mode": "SEND", "request_body_mode": plan.body_mode,
                 "request_trailer_mode": "SEND", "response_header_mode": "SEND",
-                "response_body_mode": "FULL_DUPLEX_STREAMED", "response_trailer_mode": "SEND",
+                "response_body_mode": plan.body_mode, "response_trailer_mode": "SEND",
             },
             "message_timeout": "1000s",
             # without these the picker gets no subset hint and no served endpoint, and its choice is not taken

@@ -11,6 +11,7 @@ from gpuassay.components.gateway import configuration as designs
 from gpuassay.components.gateway.envoy import Change
 from gpuassay.components.llmd import profiles
 from gpuassay.components.llmd.endpoints import MOST_REPLICAS
+from gpuassay.components.llmd.picker import implementation
 from gpuassay.components.llmd.simulator import Cache, Latency
 
 MODEL = "gpuassay/simulated-8b"
@@ -21,7 +22,8 @@ class Arm:
     """One arm; two are compared by changing one attribute.
 
     Attributes:
-        profile: endpoint-picker configuration in `manifests/llmd`, or `round-robin`: no picker at all.
+        profile: endpoint-picker configuration in `manifests/llmd`; `round-robin`: no picker at all; `built-in`: the
+            rule of a picker that reads no configuration (`light`).
         replicas: model servers, 1 to 8.
         cache: KV cache of each.
         latency: simulated time of each.
@@ -68,9 +70,16 @@ class Arm:
     def __post_init__(self) -> None:
         if not 1 <= self.replicas <= MOST_REPLICAS:
             raise ClusterError(f"{self.replicas} replicas: a pool on one machine has 1 to {MOST_REPLICAS}")
-        if self.profile != profiles.ROUND_ROBIN:
+        fixed = not implementation(self.picker).configurable
+        if fixed != (self.profile == profiles.BUILT_IN):
+            raise ClusterError(
+                f"picker {self.picker!r} reads no configuration: its profile is {profiles.BUILT_IN!r}"
+                if fixed
+                else f"profile {profiles.BUILT_IN!r} is for a picker that reads no configuration; {self.picker!r} does"
+            )
+        if self.profile not in (profiles.ROUND_ROBIN, profiles.BUILT_IN):
             profiles.text(self.profile)
-        elif self.gateway is None:
+        elif self.profile == profiles.ROUND_ROBIN and self.gateway is None:
             raise ClusterError("round robin is the gateway's: an arm needs a picker or a gateway")
         if self.precise and not self.cache.blocks:
             raise ClusterError(f"profile {self.profile!r} reads KV-cache events: give the replicas a cache")

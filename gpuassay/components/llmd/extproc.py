@@ -276,12 +276,13 @@ class ExternalProcessing:
         return Stream(self._stub, timeout)
 
     def ask(
-        self, body: bytes, *, count: int = 1, subset: Sequence[str] | None = None,
+        self, body: bytes | None, *, count: int = 1, subset: Sequence[str] | None = None,
         headers: Mapping[str, str] | None = None, path: str = "/v1/completions", timeout: float = 5.0,
     ) -> Answer:  # fmt: skip
         """One request in `count` chunks, and the picker's answer to it; the stream is closed."""
         with self.stream(timeout) as stream:
-            return stream.request(chunks(body, count), path=path, headers=headers, subset=subset)
+            parts = None if body is None else chunks(body, count)
+            return stream.request(parts, path=path, headers=headers, subset=subset)
 
     def pick(self, body: bytes, *, timeout: float = 5.0) -> str:
         """The endpoint (`address:port`) that is picked for a request body.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,9 @@ class Implementation:
         component: of the toolchain.
         program: of that component.
         configurable: whether it reads an EndpointPickerConfig.
-        flags: arguments beyond ports and pool.
         what: one line for people.
+        flags: arguments beyond ports and pool.
+        body_mode: external-processing mode of bodies in which it answers at all.
     """
 
     name: str
@@ -43,7 +44,8 @@ class Implementation:
     program: str
     configurable: bool
     what: str
-    flags: tuple[str, ...] = field(default=())
+    flags: tuple[str, ...] = ()
+    body_mode: str = "FULL_DUPLEX_STREAMED"
 
 
 # Short intervals, because readiness is read from these metrics: by default gauges move every five seconds.
@@ -59,7 +61,7 @@ IMPLEMENTATIONS = {
         Implementation("gaie", "gaie-epp", "epp", True, "endpoint picker of the inference extension", _COMMON),
         Implementation(
             "light", "lwepp", "lwepp", False, "light endpoint picker: round robin, requests without a body only",
-            ("--secure-serving=false", "--health-checking"),
+            ("--secure-serving=false", "--health-checking"), "NONE",
         ),
     )
 }  # fmt: skip

@@ -54,6 +54,20 @@ def picked_by(target: str, model: str, prompt: str) -> str:
         return picker.pick(json.dumps({"model": model, "prompt": prompt, "max_tokens": 1}).encode())
 
 
+def await_all_picked(target: str, endpoints: Sequence[str], timeout: float = 15) -> None:
+    """Wait until a picker that picks in turn has picked every endpoint in one turn; requests have no body.
+
+    Raises:
+        gpuassay.wait.WaitTimeout: it does not; what it picked last is shown.
+    """
+    with ExternalProcessing(target) as picker:
+
+        def turn() -> set[str | None]:
+            return {picker.ask(None, path="/v1/models").destination for _ in endpoints}
+
+        wait(turn, set(endpoints).__eq__, what="the endpoint picker to know all endpoints", timeout=timeout)
+
+
 def rounds(replicas: int) -> int:
     """How often each replica is probed in one round: n replicas k times each are all guessed with chance n**-(n*k)."""
     needed = 1 if replicas == 1 else math.ceil(math.log(1 / FALSE_ALARM, replicas))

@@ -23,6 +23,9 @@ PRECISE = ("precise", "precise-no-speculation", "precise-load")
 ROUND_ROBIN = "round-robin"
 """The arm without an endpoint picker: the gateway alone, in turn."""
 
+BUILT_IN = "built-in"
+"""The rule of a picker that reads no configuration."""
+
 Change = Callable[[dict[str, Any]], None]
 """Alters a parsed configuration in place, for a test that needs another one."""
 

@@ -136,8 +136,10 @@ class Routing:
         if self.picker is not None:
             self.picker.await_serving()
             done("picker serving")
-            if self.picker.implementation.configurable:  # the light one counts nothing
+            if self.picker.implementation.configurable:
                 self.picker.await_ready_pods(len(self.replicas))
+            else:  # the light one counts nothing, but it picks in turn
+                probe.await_all_picked(self.picker.target, [replica.endpoint for replica in self.replicas])
             done("endpoints known")
         self.endpoints.on_change = None if self.envoy is None else self.envoy.set_members
         self.endpoints.sync()
@@ -257,6 +259,7 @@ def _build(cluster: Cluster, folder: Path, namespace: str, arm: Arm) -> Routing:
     if arm.gateway is not None:
         plan = gateway_configuration.Plan(
             listener=listener, admin=admin, endpoints=folder / "envoy" / "endpoints.json", picker=grpc_port,
+            body_mode=chosen.body_mode,
             design=arm.gateway if with_picker else "no-picker", failure_mode=arm.failure_mode,
         )  # fmt: skip
         envoy = Envoy(cluster, folder, namespace, plan, arm.change_gateway)
