@@ -21,6 +21,7 @@ from gpuassay.components.child import http
 from gpuassay.components.llmd import probe
 from gpuassay.components.llmd import routing as module
 from gpuassay.components.llmd.arm import Arm
+from gpuassay.components.llmd.decisions import VERBOSITY, decisions
 from gpuassay.components.llmd.extproc import ExternalProcessing
 from gpuassay.components.llmd.routing import Routing, routing
 from gpuassay.components.llmd.simulator import Latency
@@ -42,7 +43,7 @@ def routers() -> None:
 
 @pytest.fixture(scope="module")
 def precise(routers: None, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Routing]:
-    with routing(cluster, tmp_path_factory.mktemp("precise"), "precise", Arm(latency=QUICK)) as up:
+    with routing(cluster, tmp_path_factory.mktemp("precise"), "precise", Arm(latency=QUICK, verbosity=VERBOSITY)) as up:
         yield up
 
 
@@ -130,6 +131,24 @@ def test_other_pickers_serve_behind_the_same_gateway(
         with ExternalProcessing(up.picker.target) as asked:
             seen = {asked.ask(None, path="/v1/models").destination for _ in range(64)}
         assert seen == {replica.endpoint for replica in up.replicas}
+
+
+# Red when the picker's log is misread: score and choice must be those of the answer.
+def test_the_log_tells_why_a_replica_was_picked(precise: Routing) -> None:
+    assert precise.picker is not None
+    picker, replica = precise.picker, precise.replicas[6]
+    prompt, since = probe.fresh_prompt(BLOCKS, 16), precise.picker.log_offset()
+    replica.complete(prompt)
+    body = {"model": precise.model, "prompt": prompt, "max_tokens": 1}
+    http().post(f"{precise.url}/v1/completions", json=body, headers={"x-request-id": "why"}, timeout=5)
+    told = wait(
+        lambda: [one for one in decisions(picker.log_lines(since)[0]) if one.picked],
+        bool, what="the picker's log to tell of the request", timeout=5,
+    )  # fmt: skip
+    assert [(one.request, one.picked) for one in told] == [("why", replica.endpoint)]
+    scores = told[0].scores["precise-prefix-cache-scorer"]
+    assert len(scores) == 8
+    assert {name for name, score in scores.items() if score > 0} == {f"{replica.name}-rank-6"}
 
 
 # Red when hits are counted that were none, or events are lost on their way through the tap.
