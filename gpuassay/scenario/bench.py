@@ -18,7 +18,6 @@ from typing import Any
 
 from gpuassay import pressure
 from gpuassay.cluster.embedded import embedded
-from gpuassay.cluster.errors import ClusterError
 from gpuassay.components import kueue
 from gpuassay.manifest import Manifest
 from gpuassay.record.lines import LineIndex
@@ -27,7 +26,6 @@ from gpuassay.record.recording import RecordingMeta, write_recording
 from gpuassay.record.resources import DEFAULT_RESOURCES, Resource
 from gpuassay.scenario.lab import Lab
 from gpuassay.scenario.stage import Stage
-from gpuassay.wait import wait
 
 QUIET = 1.3
 """Seconds without an event after which an arm counts as at rest: longer than Kueue's 1 s status batch."""
@@ -138,18 +136,6 @@ class Bench:
         return found
 
 
-def _wait_metrics(queueing: kueue.Kueue) -> None:
-    """The metrics server comes up a moment after Kueue says that it is ready."""
-
-    def answers() -> str:
-        try:
-            return "" if queueing.metrics() else "no samples"
-        except ClusterError as error:
-            return str(error)
-
-    wait(answers, lambda problem: not problem, what="Kueue's metrics", timeout=15, delay=0.1)
-
-
 @contextmanager
 def bench(
     lab: Lab, *, nodes: int = 0, resources: Iterable[Resource] = DEFAULT_RESOURCES, **cluster_options: Any
@@ -170,7 +156,6 @@ def bench(
         )
         view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=resources))
         queueing = stack.enter_context(kueue.install(cluster))
-        _wait_metrics(queueing)
         stage = Stage(
             run_id=lab.run_id,
             cluster=cluster,

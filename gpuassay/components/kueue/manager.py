@@ -19,10 +19,11 @@ from gpuassay.components.kueue.certificates import WebhookCertificates
 from gpuassay.components.kueue.manifests import WEBHOOKS
 from gpuassay.components.kueue.metrics import Sample, Scraper
 from gpuassay.components.kueue.profiles import Profile, merged, profile
-from gpuassay.wait import wait
+from gpuassay.wait import WaitTimeout, wait
 
 NAME = "kueue"
 READY_TIMEOUT = 60.0
+METRICS_TIMEOUT = 15.0
 PORT_ATTEMPTS = 4
 
 
@@ -191,11 +192,24 @@ class Kueue:
         raise ClusterError("Kueue's log has no line with its feature gates")
 
     def metrics(self) -> list[Sample]:
-        """All metric samples now.
+        """All metric samples now; first of all waits for the metrics server, which comes up a moment after Kueue.
 
         Raises:
             ClusterError: not running, or no answer.
         """
-        if self._scraper is None:
+        scraper = self._scraper
+        if scraper is None:
             raise ClusterError("Kueue was not started yet")
-        return self._scraper.scrape()
+
+        def first() -> str:
+            try:
+                return "" if scraper.scrape() else "no samples"
+            except ClusterError as error:
+                return str(error)
+
+        if not scraper.answered and self.process is not None and self.process.alive:
+            try:
+                wait(first, lambda problem: not problem, what="Kueue's metrics", timeout=METRICS_TIMEOUT, delay=0.1)
+            except WaitTimeout as late:
+                raise ClusterError(str(late.last)) from None
+        return scraper.scrape()

@@ -45,6 +45,8 @@ class Scraper:
         """Nothing is asked yet."""
         self._api, self._port = api, port
         self._session: requests.Session | None = None
+        self.answered = False
+        """Whether a scrape ever succeeded."""
 
     def scrape(self) -> list[Sample]:
         """All samples now.
@@ -60,6 +62,7 @@ class Scraper:
         now = time.time_ns()
         if answer.status_code != 200:
             raise ClusterError(f"Kueue's metrics are refused: {answer.status_code} {answer.text.strip()}")
+        self.answered = True
         return [
             {"at": now, "name": sample.name, "labels": dict(sample.labels), "value": float(sample.value)}
             for family in text_string_to_metric_families(answer.text)
