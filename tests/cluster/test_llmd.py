@@ -24,7 +24,7 @@ from gpuassay.components.llmd.arm import Arm
 from gpuassay.components.llmd.decisions import VERBOSITY, decisions
 from gpuassay.components.llmd.extproc import ExternalProcessing
 from gpuassay.components.llmd.routing import Routing, routing
-from gpuassay.components.llmd.simulator import Latency
+from gpuassay.components.llmd.simulator import Latency, Replica
 from gpuassay.components.metrics import total
 from gpuassay.wait import WaitTimeout, wait
 from gpuassay.workloads.tokens import chat_token_ids, token_ids
@@ -63,6 +63,11 @@ def knows(up: Routing, count: int) -> None:
     """Wait until the picker counts `count` endpoints as ready."""
     assert up.picker is not None
     up.picker.await_ready_pods(count)
+
+
+def served(replica: Replica) -> float:
+    """Requests that a model server has finished."""
+    return total(replica.metrics(), "vllm:request_success_total")
 
 
 def programs_of(up: Routing) -> list[int]:
@@ -149,6 +154,19 @@ def test_the_log_tells_why_a_replica_was_picked(precise: Routing) -> None:
     scores = told[0].scores["precise-prefix-cache-scorer"]
     assert len(scores) == 8
     assert {name for name, score in scores.items() if score > 0} == {f"{replica.name}-rank-6"}
+
+
+# Red when a long cold prompt does not use both kinds of servers, or a short or cached one does.
+def test_prefill_and_decode_apart(routers: None, cluster: Cluster, tmp_path: Path) -> None:
+    need_programs("pd-sidecar")
+    arm = Arm("prefill-decode", latency=QUICK, replicas=3, prefillers=1)
+    with routing(cluster, tmp_path, "apart", arm) as up:
+        prefill, *decode = up.replicas
+        long, short = probe.fresh_prompt(BLOCKS, 16), probe.fresh_prompt(1, 16)
+        for prompt, prefilled in ((long, 1), (long, 0), (short, 0)):
+            before = served(prefill), sum(map(served, decode))
+            assert probe.served_by(up.url, up.model, prompt) in {replica.name for replica in decode}
+            assert (served(prefill) - before[0], sum(map(served, decode)) - before[1]) == (prefilled, 1)
 
 
 # Red when hits are counted that were none, or events are lost on their way through the tap.
@@ -297,8 +315,8 @@ def test_two_arms_at_once_do_not_touch_and_nothing_is_left(cluster: Cluster, tmp
 
 
 @pytest.mark.usefixtures("routers")
-def test_kill_minus_nine_of_the_owner_leaves_nothing_of_an_arm(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.cluster.owner_of_an_arm", str(tmp_path)]
+def test_kill_minus_nine_of_the_owner_leaves_nothing_of_an_arm(cluster: Cluster, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.cluster.owner_of_an_arm", str(tmp_path), str(cluster.kubeconfig)]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root, start_new_session=True) as owner:
         assert owner.stdout is not None

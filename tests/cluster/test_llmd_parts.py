@@ -30,6 +30,10 @@ from gpuassay.components.llmd.simulator import Cache, Latency, duration
 from gpuassay.manifest import Manifest
 
 PLACES = {"MODEL": "m", "EVENTS": "tcp://127.0.0.1:1", "TOKENIZER": "127.0.0.1:2"}
+HANDLERS = {
+    "single-profile-handler", "disagg-profile-handler", "disagg-headers-handler", "prefix-based-pd-decider",
+}  # fmt: skip
+"""Plugins that work without being named in a scheduling profile."""
 _messages: Any = external_processor_pb2
 
 
@@ -39,8 +43,9 @@ def test_every_profile_is_a_whole_configuration(name: str) -> None:
     made = profiles.configuration(name, PLACES)
     assert "$" not in json.dumps(made)
     declared = {entry["type"] for entry in made["plugins"]}
-    (profile,) = made["schedulingProfiles"]
-    assert {entry["pluginRef"] for entry in profile["plugins"]} | {"single-profile-handler"} == declared
+    used = {entry["pluginRef"] for profile in made["schedulingProfiles"] for entry in profile["plugins"]}
+    assert used | HANDLERS & declared == declared
+    assert used <= declared
 
 
 # Red when speculation is asked for without the gate that makes it work, or the other way round.
@@ -79,6 +84,8 @@ def test_unknown_profiles_places_and_plugins_are_named() -> None:
         ({"picker": "light"}, "picker 'light' reads no configuration: its profile is 'built-in'"),
         ({"profile": "built-in"}, "is for a picker that reads no configuration; 'llm-d' does"),
         ({"picker": "heavy"}, "no endpoint picker is called 'heavy'; there are llm-d, gaie, light"),
+        ({"profile": "prefill-decode"}, "0 of 8 replicas as prefill servers .* needs some of both kinds"),
+        ({"prefillers": 2}, "2 of 8 replicas as prefill servers with profile 'precise'"),
         ({"events": "pigeon"}, "events='pigeon' is none of"),
         ({"gateway": "nginx"}, "no gateway design is called 'nginx'"),
         ({"failure_mode": "FailSlow"}, "failure mode 'FailSlow' is none of"),

@@ -25,6 +25,8 @@ class Arm:
         profile: endpoint-picker configuration in `manifests/llmd`; `round-robin`: no picker at all; `built-in`: the
             rule of a picker that reads no configuration (`light`).
         replicas: model servers, 1 to 8.
+        prefillers: how many of them are prefill servers; the others are decode servers with a sidecar each. Only
+            with profile `prefill-decode`, and needed there.
         cache: KV cache of each.
         latency: simulated time of each.
         gateway: a design of `gpuassay.components.gateway.configuration`, or None: the picker is asked directly.
@@ -48,6 +50,7 @@ class Arm:
 
     profile: str = "precise"
     replicas: int = 8
+    prefillers: int = 0
     cache: Cache = field(default_factory=Cache)
     latency: Latency = field(default_factory=Latency)
     gateway: str | None = "override-host"
@@ -81,6 +84,13 @@ class Arm:
             profiles.text(self.profile)
         elif self.profile == profiles.ROUND_ROBIN and self.gateway is None:
             raise ClusterError("round robin is the gateway's: an arm needs a picker or a gateway")
+        if not (
+            0 < self.prefillers < self.replicas if self.profile == profiles.PREFILL_DECODE else not self.prefillers
+        ):
+            raise ClusterError(
+                f"{self.prefillers} of {self.replicas} replicas as prefill servers with profile {self.profile!r}: "
+                f"profile {profiles.PREFILL_DECODE!r} needs some of both kinds, the others have none"
+            )
         if self.precise and not self.cache.blocks:
             raise ClusterError(f"profile {self.profile!r} reads KV-cache events: give the replicas a cache")
         if self.events not in (None, "forwarder", "direct", "none"):

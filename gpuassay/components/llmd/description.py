@@ -8,7 +8,9 @@ from gpuassay.components.llmd.simulator import Cache, Latency
 from gpuassay.toolchain import Programs
 
 
-def components(servers: Programs, pickers: Programs | None, program: str, envoy: Envoy | None) -> list[Component]:
+def components(
+    servers: Programs, pickers: Programs | None, program: str, sidecars: Programs | None, envoy: Envoy | None
+) -> list[Component]:
     """The upstream programs of an arm."""
 
     def of(programs: Programs, name: str) -> Component:
@@ -18,6 +20,8 @@ def components(servers: Programs, pickers: Programs | None, program: str, envoy:
     if pickers is not None:
         picker = of(pickers, program)
         found.append(Component(pickers.component, picker.version, picker.source, picker.sha256))
+    if sidecars is not None:
+        found.append(of(sidecars, "pd-sidecar"))
     if envoy is not None:
         found.append(Component("envoy", envoy.version, f"Python package {PACKAGE}"))
     return found

@@ -128,7 +128,7 @@ class Endpoints:
         side_by_side(self._create_pod, self._replicas)
 
     def _create_pod(self, replica: Replica) -> None:
-        self._api.apply(pod(replica, self.namespace, self._labels | self.selector))
+        self._api.apply(pod(replica, self.namespace, self._labels | self.selector | replica.labels))
         self._write_status(replica.name, running(replica.address))
 
     def _write_status(self, name: str, status: Manifest) -> None:

@@ -20,6 +20,9 @@ FOLDER = Path(__file__).parents[3] / "manifests" / "llmd"
 PRECISE = ("precise", "precise-no-speculation", "precise-load")
 """Profiles that read KV-cache events and so need the tokenizer and a probe that events flow."""
 
+PREFILL_DECODE = "prefill-decode"
+"""The profile whose model servers are either prefill or decode servers."""
+
 ROUND_ROBIN = "round-robin"
 """The arm without an endpoint picker: the gateway alone, in turn."""
 

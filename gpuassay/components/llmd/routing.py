@@ -30,7 +30,7 @@ from gpuassay.components.llmd.description import components, emulated
 from gpuassay.components.llmd.endpoints import Endpoints
 from gpuassay.components.llmd.helpers import Forwarder, Tokenizer
 from gpuassay.components.llmd.picker import Picker, implementation
-from gpuassay.components.llmd.simulator import Replica
+from gpuassay.components.llmd.simulator import Replica, Sidecar
 from gpuassay.manifest import Manifest
 
 PORT_ATTEMPTS = 4
@@ -130,7 +130,7 @@ class Routing:
             if self.arm.event_path == "direct":
                 self.picker.await_serving()  # it binds; publishers that come first would dial again only each second
         for replica in self.replicas:
-            replica.child.launch()
+            replica.launch()
         side_by_side(Replica.await_ready, self.replicas)
         done("model servers")
         if self.picker is not None:
@@ -171,7 +171,7 @@ class Routing:
             later.callback(self.endpoints.remove)
             helpers = [one.child for one in (self.tokenizer, self.forwarder) if one is not None]
             later.callback(lambda: side_by_side(lambda child: child.stop(2), helpers))
-            later.callback(lambda: side_by_side(lambda replica: replica.child.stop(2), self.replicas))
+            later.callback(lambda: side_by_side(lambda replica: replica.stop(2), self.replicas))
             for one in (self.picker, self.envoy):
                 if one is not None:
                     later.callback(partial(one.child.stop, 2))
@@ -229,7 +229,10 @@ def _build(cluster: Cluster, folder: Path, namespace: str, arm: Arm) -> Routing:
     with_picker = arm.profile != profiles.ROUND_ROBIN
     chosen = implementation(arm.picker)
     pickers = toolchain.programs(chosen.component, cluster.assets) if with_picker else None
-    grpc_port, health, metrics, publish, bound, tokens, listener, admin, *own = free_ports(8 + arm.replicas)
+    sidecars = toolchain.programs("pd-sidecar", cluster.assets) if arm.prefillers else None
+    ports = free_ports(8 + 2 * arm.replicas)
+    grpc_port, health, metrics, publish, bound, tokens, listener, admin = ports[:8]
+    own, inner = ports[8 : 8 + arm.replicas], ports[8 + arm.replicas :]
     path = arm.event_path
     block = addresses.block()
     replicas = [
@@ -237,11 +240,14 @@ def _build(cluster: Cluster, folder: Path, namespace: str, arm: Arm) -> Routing:
             cluster, servers.path("llm-d-inference-sim"), folder / "logs" / f"model-server-{number}.log",
             name=f"model-server-{number}", namespace=namespace, address=f"{block}.{11 + number}", port=port,
             model=arm.model, cache=arm.cache, latency=arm.latency, number=number, extra=arm.simulator_flags,
+            role=("prefill" if prefills else "decode") if sidecars else None,
+            sidecar=Sidecar(sidecars.path("pd-sidecar"), inner[number]) if sidecars and not prefills else None,
             events={"forwarder": publish, "direct": bound}.get(path),
             env={key: value.format(address=f"{block}.{11 + number}", port=port)
                  for key, value in arm.simulator_env.items()},
         )
         for number, port in enumerate(own)
+        for prefills in (number < arm.prefillers,)
     ]  # fmt: skip
     tokenizer = Tokenizer(cluster, folder, namespace, tokens) if arm.precise and with_picker else None
     forwarder = Forwarder(cluster, folder, namespace, publish, bound) if path == "forwarder" else None
@@ -264,7 +270,7 @@ def _build(cluster: Cluster, folder: Path, namespace: str, arm: Arm) -> Routing:
         )  # fmt: skip
         envoy = Envoy(cluster, folder, namespace, plan, arm.change_gateway)
     endpoints = Endpoints(cluster.api, arm.pool, namespace, replicas, arm.labels)
-    parts = components(servers, pickers, chosen.program, envoy)
+    parts = components(servers, pickers, chosen.program, sidecars, envoy)
     return Routing(arm, namespace, folder, replicas, endpoints, picker, envoy, tokenizer, forwarder, parts)
 
 

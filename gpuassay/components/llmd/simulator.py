@@ -17,6 +17,9 @@ from gpuassay.cluster.errors import ClusterError
 from gpuassay.components.child import ANSWER_SECONDS, Child, http
 from gpuassay.components.metrics import Sample, scrape
 
+ROLE = "llm-d.ai/role"
+"""Pod label by which llm-d's endpoint picker tells prefill from decode servers."""
+
 
 @dataclass(frozen=True)
 class Cache:
@@ -29,6 +32,19 @@ class Cache:
 
     blocks: int = 896
     block_size: int = 16
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What stands before a decode server when prefill and decode are apart.
+
+    Attributes:
+        program: llm-d's P/D sidecar.
+        port: on which the decode server itself listens; the Pod's port is the sidecar's.
+    """
+
+    program: Path
+    port: int
 
 
 @dataclass(frozen=True)
@@ -87,8 +103,10 @@ class Replica:
     Attributes:
         name: of the Pod; every answer carries it in the header `x-inference-pod`.
         address: the Pod's loopback address.
-        port: its port, on this and every other address of the machine.
+        port: the Pod's port, on this and every other address of the machine.
         child: the process.
+        labels: further labels of its Pod.
+        sidecar: the process before it, None without prefill and decode apart.
     """
 
     def __init__(
@@ -108,10 +126,15 @@ class Replica:
         number: int,
         extra: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
+        role: str | None = None,
+        sidecar: Sidecar | None = None,
     ) -> None:
         """Used by `gpuassay.components.llmd.arm`; `events`: the port that takes KV-cache events."""
         self.name, self.address, self.port, self.model = name, address, port, model
+        self.labels = {ROLE: role} if role else {}
         self._http = http()
+        served = sidecar.port if sidecar else port
+        self._direct = f"http://{address}:{served}"
         # the address with its port is used verbatim in the topic of KV-cache events, where the picker wants both
         environment = {"POD_IP": f"{address}:{port}", "POD_NAME": name, "POD_NAMESPACE": namespace} | (env or {})
         keep = (
@@ -123,11 +146,18 @@ class Replica:
             # one message per request: a batch would hold events back for up to a second
             keep += ["--event-batch-size", "1", "--zmq-endpoint", f"tcp://127.0.0.1:{events}"]
         command: list[str | Path] = [
-            program, "--model", model, "--force-dummy-tokenizer", "--port", str(port), "--mode", "random",
+            program, "--model", model, "--force-dummy-tokenizer", "--port", str(served), "--mode", "random",
             "--seed", str(100 + number), "--max-model-len", "131072", "--max-request-body-size-mb", "64",
             *keep, *latency.flags(), *extra,
         ]  # fmt: skip
         self.child = Child(cluster, f"{namespace}-{name}", log, command, environment)
+        self.sidecar: Child | None = None
+        if sidecar is not None:
+            before: list[str | Path] = [
+                sidecar.program, "--port", str(port), "--vllm-port", str(sidecar.port), "--secure-proxy=false",
+                "--kv-connector", "nixlv2", "--zap-encoder=json",
+            ]  # fmt: skip
+            self.sidecar = Child(cluster, f"{namespace}-{name}-sidecar", log.with_suffix(".sidecar.log"), before)
 
     @property
     def endpoint(self) -> str:
@@ -136,8 +166,8 @@ class Replica:
 
     @property
     def url(self) -> str:
-        """Base URL of its OpenAI-like API, past every gateway."""
-        return f"http://{self.endpoint}"
+        """Base URL of its OpenAI-like API, past every gateway and sidecar."""
+        return self._direct
 
     @property
     def topic(self) -> str:
@@ -146,10 +176,19 @@ class Replica:
 
     def healthy(self) -> bool:
         """Whether GET /health answers 200."""
+        return self._healthy(self.url)
+
+    def _healthy(self, url: str) -> bool:
         try:
-            return self._http.get(f"{self.url}/health", timeout=1).status_code == 200
+            return self._http.get(f"{url}/health", timeout=1).status_code == 200
         except requests.RequestException:
             return False
+
+    def launch(self) -> None:
+        """Start it, and its sidecar, without waiting."""
+        self.child.launch()
+        if self.sidecar is not None:
+            self.sidecar.launch()
 
     def await_ready(self) -> None:
         """Wait until it serves.
@@ -158,6 +197,9 @@ class Replica:
             ClusterError: it ended; its own last message is shown.
         """
         self.child.await_ready(self.healthy, what=f"model server {self.name} to be healthy")
+        if self.sidecar is not None:
+            at = f"http://{self.endpoint}"
+            self.sidecar.await_ready(lambda: self._healthy(at), what=f"the sidecar of {self.name} to be healthy")
 
     def metrics(self) -> list[Sample]:
         """All its metrics now.
@@ -206,6 +248,12 @@ class Replica:
         self.child.kill()
         self.child.launch()
         self.await_ready()
+
+    def stop(self, grace: float) -> None:
+        """End it and its sidecar, by SIGKILL after `grace` seconds."""
+        if self.sidecar is not None:
+            self.sidecar.stop(grace)
+        self.child.stop(grace)
 
 
 def completion(
