@@ -177,6 +177,7 @@ class Child:
         """SIGTERM, then wait until it has ended by itself; SIGKILL after `timeout` seconds."""
         process = self.process
         if process is not None:
+            process.thaw()  # what is suspended hears no SIGTERM
             process.stop(timeout)
 
     stop = terminate

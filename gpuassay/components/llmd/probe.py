@@ -69,7 +69,10 @@ def await_all_picked(target: str, endpoints: Sequence[str], timeout: float = 15)
 
 
 def rounds(replicas: int) -> int:
-    """How often each replica is probed in one round: n replicas k times each are all guessed with chance n**-(n*k)."""
+    """How often each replica is probed in one round: n replicas k times each are all guessed with chance n**-(n*k).
+
+    With one replica there is nothing to guess: the probe then says only that it answers.
+    """
     needed = 1 if replicas == 1 else math.ceil(math.log(1 / FALSE_ALARM, replicas))
     return -(-needed // replicas)
 

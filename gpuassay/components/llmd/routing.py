@@ -230,7 +230,7 @@ def _build(cluster: Cluster, folder: Path, namespace: str, arm: Arm) -> Routing:
     chosen = implementation(arm.picker)
     pickers = toolchain.programs(chosen.component, cluster.assets) if with_picker else None
     sidecars = toolchain.programs("pd-sidecar", cluster.assets) if arm.prefillers else None
-    ports = free_ports(8 + 2 * arm.replicas)
+    ports = free_ports(8 + arm.replicas * (2 if sidecars else 1))
     grpc_port, health, metrics, publish, bound, tokens, listener, admin = ports[:8]
     own, inner = ports[8 : 8 + arm.replicas], ports[8 + arm.replicas :]
     path = arm.event_path
