@@ -140,6 +140,9 @@ def pytest_configure_node(node: Any) -> None:
 def _scenarios_of(item: pytest.Item) -> list[Scenario]:
     module = getattr(item, "module", None)
     names: list[str] = list(getattr(item, "fixturenames", []))
+    callspec = getattr(item, "callspec", None)
+    if callspec is not None:  # a test of several systems names its scenario as a parameter
+        names += [value for value in callspec.params.values() if isinstance(value, str) and value not in names]
     found = (scenario_of_fixture(getattr(module, name, None)) for name in names)
     return [one for one in found if one is not None]
 

@@ -1,0 +1,336 @@
+"""Asking an endpoint picker (EPP) over its own protocol, without a gateway: every answer is a row of the recording.
+
+with opened(lab, Arm(gateway=None, replicas=3)) as site, asking(site) as epp:
+    epp.ask("plain", epp.body("hello"))
+    epp.exchange("json", epp.body("hello"), [b'{"usage": ...}'])
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from envoy.config.core.v3 import base_pb2
+from envoy.service.ext_proc.v3 import external_processor_pb2
+
+from gpuassay.cluster.errors import ClusterError
+from gpuassay.components.llmd.extproc import Answer, ExternalProcessing, Stream, chunks
+from gpuassay.components.llmd.picker import HEALTH_SERVICE, Picker
+from gpuassay.judge.routing_metrics import PICKER, name_in
+from gpuassay.manifest import Manifest
+from gpuassay.record.metrics import Samples
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.mutants_routing_epp import BROKEN, Broken
+from gpuassay.scenario.routing import Site
+from gpuassay.wait import WaitTimeout, wait
+
+PATIENCE = 5.0
+"""Seconds for one request, answer and all: what takes longer hangs."""
+FOLLOWED = 3.0
+"""Seconds for a change to show: thrice what is asked of a picker, so that a late one is told from a blind one."""
+
+_messages: Any = external_processor_pb2
+_core: Any = base_pb2
+
+
+class _Disturbed:
+    """A call whose messages pass a broken picker."""
+
+    def __init__(self, call: Any, broken: Broken) -> None:
+        self._call, self._broken = call, broken
+
+    def __iter__(self) -> Iterator[Any]:
+        for message in self._call:
+            yield from self._broken.answered(message)
+
+    def cancel(self) -> None:
+        if not self._broken.holds_streams:
+            self._call.cancel()
+
+
+@dataclass(frozen=True)
+class _DisturbedStub:
+    stub: Any
+    make: type[Broken]
+
+    def Process(self, outgoing: Iterator[Any], timeout: float) -> _Disturbed:  # noqa: N802 - the protocol's name
+        broken = self.make()
+
+        def passed() -> Iterator[Any]:
+            yield from map(broken.sent, outgoing)
+            if broken.holds_streams:
+                threading.Event().wait(timeout)  # the stream's own end frees it
+
+        return _Disturbed(self.stub.Process(passed(), timeout=timeout), broken)
+
+
+class StepwiseStream(Stream):
+    """A stream whose response can be sent chunk by chunk, each only after the one before has come back."""
+
+    def response_stepwise(self, parts: Sequence[bytes], *, headers: Mapping[str, str]) -> list[bytes]:
+        """What had come back of each chunk before the next was sent.
+
+        Raises:
+            grpc.RpcError: the stream ended, for example because a chunk was held back until its time was up.
+        """
+        self.begin_response(headers)
+        return [self.next_chunk(part, last=number == len(parts) - 1) for number, part in enumerate(parts)]
+
+    def begin_response(self, headers: Mapping[str, str]) -> None:
+        """Send response headers, and wait for them to come back. Errors as `response_stepwise`."""
+        sent = {":status": "200", **headers}
+        listed = [_core.HeaderValue(key=key, raw_value=value.encode()) for key, value in sent.items()]
+        self._put("response_headers", _messages.HttpHeaders(headers=_core.HeaderMap(headers=listed)), {})
+        self._next("response_headers")
+
+    def next_chunk(self, part: bytes, *, last: bool) -> bytes:
+        """Send one chunk of the response, and return what comes back for it. Errors as `response_stepwise`."""
+        self._put_body("response_body", [part], {}, not last)
+        answer = self._next("response_body")
+        return bytes(answer.response.body_mutation.streamed_response.body)
+
+    def _next(self, kind: str) -> Any:
+        for message in self._call:
+            if message.WhichOneof("response") == kind:
+                return getattr(message, kind)
+        raise EOFError("the picker ended the stream")
+
+
+class Connection(ExternalProcessing):
+    """A connection to a picker, through the mutant of the run if it has one for it."""
+
+    def __init__(self, target: str, broken: type[Broken] | None) -> None:
+        """`target` is `host:port`; `broken` stands for another picker."""
+        super().__init__(target)
+        if broken is not None:
+            self._stub = _DisturbedStub(self._stub, broken)
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def stream(self, timeout: float = PATIENCE) -> StepwiseStream:
+        """Open a stream for one request that ends after `timeout` seconds at the latest."""
+        return StepwiseStream(self._stub, timeout)
+
+
+def digest(body: bytes) -> str:
+    """What a JSON body means (sorted keys, exact numbers), or the bytes of another one; short, for comparison."""
+    with suppress(ValueError):
+        body = json.dumps(json.loads(body), sort_keys=True).encode()
+    return hashlib.sha256(body).hexdigest()[:20]
+
+
+def exact(part: bytes) -> str:
+    """The bytes of a chunk, short, for comparison."""
+    return f"{len(part)}:{hashlib.sha256(part).hexdigest()[:20]}"
+
+
+@dataclass
+class Asking:
+    """A connection to a picker, with a pen.
+
+    Attributes:
+        site: the arm.
+        connection: streams to its picker.
+        picker: the picker.
+    """
+
+    site: Site
+    connection: Connection
+    picker: Picker
+    _index: int = field(default=0)
+
+    def body(self, prompt: str, **more: Any) -> bytes:
+        """A completion request."""
+        return json.dumps({"model": self.site.routing.model, "prompt": prompt, "max_tokens": 4, **more}).encode()
+
+    def row(self, wave: str, answer: Answer, sent: bytes | None, began: int, **more: Any) -> Manifest:
+        """Keep what the picker answered to a request as a row of the recording; `began` in ns (monotonic)."""
+        found: Manifest = {
+            "wave": wave,
+            "index": self._index,
+            "start_ns": began,
+            "end_ns": time.monotonic_ns(),
+            "status": answer.immediate,
+            "destination": answer.destination,
+            "metadata_destination": answer.metadata_destination,
+            "clear_route_cache": answer.clear_route_cache,
+            "ended": answer.ended,
+            "detail": (answer.detail or answer.immediate_body.decode(errors="replace"))[:300],
+            "sent": None if sent is None else digest(sent),
+            "returned": digest(answer.body) if answer.body_chunks else None,
+            "largest_chunk": max(map(len, answer.body_chunks), default=0),
+            **more,
+        }
+        self._index += 1
+        self.site.lab.requests.append(found)
+        return found
+
+    def ask(
+        self, wave: str, body: bytes | None, *, label: str = "", count: int = 1, path: str = "/v1/completions",
+        headers: Mapping[str, str] | None = None, subset: Sequence[str] | None = None, trailers: bool = False,
+        timeout: float = PATIENCE,
+    ) -> Manifest:  # fmt: skip
+        """One request, in `count` chunks; without body where it is None. Its row tells the hint and the `label`."""
+        began = time.monotonic_ns()
+        parts = None if body is None else chunks(body, count)
+        with self.connection.stream(timeout) as stream:
+            answer = stream.request(parts, path=path, headers=headers, subset=subset, trailers=trailers)
+        hint = None if subset is None else list(subset)
+        return self.row(wave, answer, body, began, label=label, count=count, hint=hint)
+
+    def exchange(
+        self, wave: str, body: bytes, response: Sequence[bytes] | Callable[[str], bytes], *, label: str = "",
+        status: int = 200, content_type: str = "application/json",
+    ) -> Manifest:  # fmt: skip
+        """One request and, where something was picked, a response to it; the row holds what came back of its chunks.
+
+        Args:
+            wave: name under which judges find the row.
+            body: of the request.
+            response: its chunks, or who serves the endpoint that was picked.
+            label: of the row.
+            status: HTTP status of the response.
+            content_type: of the response.
+        """
+        began = time.monotonic_ns()
+        with self.connection.stream() as stream:
+            answer = stream.request(body)
+            row = self.row(wave, answer, body, began, label=label)
+            if answer.destination is None:
+                return row
+            parts = [response(answer.destination)] if callable(response) else list(response)
+            back = stream.response(parts, status=status, headers={"content-type": content_type})
+        row["response"] = {
+            "sent": list(map(exact, parts)),
+            "returned": list(map(exact, back.body_chunks)),
+            "sent_whole": exact(b"".join(parts)),
+            "returned_whole": exact(back.body),
+            "ended": back.ended,
+        }
+        if callable(response):
+            row["usage"] = json.loads(parts[0]).get("usage")
+        return row
+
+
+def broken(lab: Lab) -> type[Broken] | None:
+    """The broken picker that the run's mutant stands for, None without one."""
+    return BROKEN.get(lab.mutant.name) if lab.mutant is not None else None
+
+
+@contextmanager
+def asking(site: Site, picker: Picker | None = None) -> Generator[Asking]:
+    """Connect to a picker, by default the arm's, for the length of a `with` block; notes who is in the pool."""
+    chosen = picker or site.routing.picker
+    assert chosen is not None, "an arm that is asked directly has a picker"
+    site.lab.note(members=[replica.endpoint for replica in site.replicas])
+    with Connection(chosen.target, broken(site.lab)) as connection:
+        yield Asking(site, connection, chosen)
+
+
+def health(lab: Lab, picker: Picker, service: str = HEALTH_SERVICE) -> str:
+    """What a picker's health service says of `service` (`Picker.health`), or what the run's mutant makes of it."""
+    said = picker.health(service)
+    mutant = broken(lab)
+    return said if mutant is None else mutant.health(said)
+
+
+def scrape(lab: Lab, picker: Picker, label: str) -> Samples:
+    """Keep a picker's metrics under `label`, source `picker`; returns them."""
+    mutant = broken(lab)
+    taken = picker.metrics()
+    rows: list[Manifest] = [{"source": "picker", "label": label, **row} for row in taken]
+    rows = rows if mutant is None else mutant.samples(rows)
+    lab.samples += rows
+    return Samples(rows)
+
+
+def gauge(lab: Lab, picker: Picker) -> float | None:
+    """How many endpoints a picker counts as ready; None while it does not tell."""
+    return _gauge(lab, picker, "ready_endpoints", {"name": picker.pool})
+
+
+def _gauge(lab: Lab, picker: Picker, metric: str, labels: Mapping[str, str]) -> float | None:
+    mutant = broken(lab)
+    try:
+        rows: list[Manifest] = [{"source": "picker", "label": "", **row} for row in picker.metrics()]
+        samples = Samples(rows if mutant is None else mutant.samples(rows))
+        rows = samples.select(name_in(samples, metric, PICKER))
+        return sum(float(row["value"]) for row in rows if labels.items() <= row["labels"].items())
+    except (ClusterError, LookupError):
+        return None
+
+
+def running(lab: Lab, picker: Picker) -> float | None:
+    """How many requests a picker counts as under way; None while it does not tell."""
+    return _gauge(lab, picker, "requests_running", {})
+
+
+def settled(lab: Lab, epp: Asking, ready: Callable[[Manifest], bool], timeout: float = 5) -> None:
+    """Give the picker time to know what its model servers report: until three picks in a row are `ready`.
+
+    The asks are rows of the wave `settling`, which nobody judges.
+    """
+    body = epp.body("settling")
+    lab.observe(
+        lambda: all(ready(epp.ask("settling", body)) for _ in range(3)),
+        "the picker knows its replicas' load",
+        timeout=timeout,
+    )
+
+
+def follow(
+    epp: Asking, what: str, act: Callable[[], object], *, into: Sequence[str] = (), out: Sequence[str] = ()
+) -> None:
+    """Change something, and note how long it takes until endpoints are in, or out of, the picker's choices.
+
+    An endpoint is in when it is picked where it is the only one allowed. Noted as `changes`: `what`, `endpoint`,
+    `expected` ("in" or "out"), `seconds` since before the change was made (None: not seen within `FOLLOWED`).
+    """
+    lab = epp.site.lab
+    body = epp.body("probe")
+    began = time.monotonic()
+    act()
+    for expected, endpoint in [*(("in", one) for one in into), *(("out", one) for one in out)]:
+        seen = _seconds_until(
+            lambda endpoint=endpoint: epp.ask("probe", body, subset=[endpoint], timeout=1)["destination"] == endpoint,
+            expected == "in", f"{endpoint} to be {expected} after {what}", began,
+        )  # fmt: skip
+        change = {"what": what, "endpoint": endpoint, "expected": expected, "seconds": seen}
+        lab.note(changes=[*lab.notes.get("changes", []), change])
+
+
+def follow_gauge(epp: Asking, what: str, expected: int) -> None:
+    """Note how long it takes until the picker's metrics count `expected` ready endpoints (`gauges`, as `follow`)."""
+    lab = epp.site.lab
+    began = time.monotonic()
+    seen = _seconds_until(
+        lambda: gauge(lab, epp.picker) == expected, True, f"{expected} ready endpoints after {what}", began
+    )
+    change = {"what": what, "endpoint": f"a count of {expected}", "expected": "in", "seconds": seen}
+    lab.note(gauges=[*lab.notes.get("gauges", []), change])
+
+
+def follow_health(epp: Asking, what: str, expected: str) -> None:
+    """Note how long it takes until the picker's health service says `expected` (`healths`, as `follow`)."""
+    lab = epp.site.lab
+    seen = _seconds_until(
+        lambda: health(lab, epp.picker) == expected, True, f"{expected} after {what}", time.monotonic()
+    )
+    change = {"what": what, "endpoint": expected, "expected": "in", "seconds": seen}
+    lab.note(healths=[*lab.notes.get("healths", []), change])
+
+
+def _seconds_until(look: Callable[[], bool], expected: bool, what: str, began: float) -> float | None:
+    """Seconds from `began` until a look is as expected, None if that does not happen within `FOLLOWED`."""
+    try:
+        wait(look, lambda seen: seen == expected, what=what, timeout=FOLLOWED, delay=0.01)
+    except WaitTimeout:
+        return None
+    return round(time.monotonic() - began, 3)

@@ -1,0 +1,220 @@
+"""EPP core: a picker's health services, its end on SIGTERM, and the choice of a leader among several."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import grpc
+
+from gpuassay.behaviour import behaviour
+from gpuassay.cluster.ports import free_ports
+from gpuassay.components.llmd.picker import HEALTH_SERVICE, Picker
+from gpuassay.judge import epp as judge
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.epp import asking, health
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.routing import Site, opened
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST, SHOULD
+from suites.llmd.epp_requests import EXT_PROC, events, small, usage
+from suites.llmd.epps import per_epp
+
+HEALTH = "https://github.com/grpc/grpc/blob/master/doc/health-checking.md"
+TERMINATION = "https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination"
+LEADER = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/pull/1337"
+
+EXTERNAL_PROCESSOR = "envoy.service.ext_proc.v3.ExternalProcessor"
+SERVICES = ("", HEALTH_SERVICE, EXTERNAL_PROCESSOR)
+ELECTION = ("--ha-enable-leader-election",)
+
+IDLE_END = 2.0
+"""Seconds for the end of a picker that has nothing to do; a Pod is given 30 by default."""
+BUSY_END = 8.0
+"""Seconds for its end while a stream is open that its client ends after a moment."""
+TAKE_OVER = 5.0
+"""Seconds until another picker leads when the leader ends in order; candidates try every 2 s."""
+
+
+@per_epp(timeout=20)
+def ending(lab: Lab, picker: str) -> None:
+    """SIGTERM while a response streams through the picker; then again while it has nothing to do."""
+    with opened(lab, small(picker, replicas=2, profile="random")) as site:
+        with asking(site) as epp:
+            lab.note(health={service: health(lab, epp.picker, service) for service in SERVICES})
+            chunks = events(site.routing.model, usage(5, 5, 0))
+            stream = epp.connection.stream(timeout=BUSY_END)
+            stream.request(epp.body("a long answer"))
+            back: list[bool] = []
+            error = ""
+            try:
+                stream.begin_response({"content-type": "text/event-stream"})
+                back = [stream.next_chunk(part, last=False) == part for part in chunks[:3]]
+                lab.note(stepwise=back)
+            except (grpc.RpcError, EOFError) as broke:
+                error = type(broke).__name__
+            if lab.mutant is not None:
+                lab.mutant.disturb(site.routing)
+            with _terminated(lab, epp.picker, "busy"):
+                lab.observe(lambda: health(lab, epp.picker) != "SERVING", "no longer healthy", timeout=1.5)
+                epp.ask("refused-while-ending", epp.body("too late"), timeout=1)
+                try:
+                    rest = chunks[3:]
+                    back += [stream.next_chunk(part, last=part is rest[-1]) == part for part in rest]
+                except (grpc.RpcError, EOFError) as broke:
+                    error = error or type(broke).__name__
+                stream.close()
+            lab.note(open_stream={"back": back, "chunks": len(chunks), "error": error})
+        found = site.routing.picker
+        assert found is not None
+        found.start()
+        found.await_ready_pods(2)
+        if lab.mutant is not None:
+            lab.mutant.disturb(site.routing)
+        with _terminated(lab, found, "idle"):
+            pass
+
+
+@contextmanager
+def _terminated(lab: Lab, picker: Picker, label: str) -> Generator[None]:
+    """SIGTERM to a picker for the length of a `with` block; notes after it how long the end took, and the exit code."""
+    process = picker.child.process
+    assert process is not None
+    began = time.monotonic()
+    ended: list[float] = []
+
+    def end() -> None:
+        picker.child.terminate(BUSY_END)
+        ended.append(round(time.monotonic() - began, 3))
+
+    waiting = threading.Thread(target=end, name=f"end of {picker.child.name}")
+    waiting.start()
+    try:
+        yield
+    finally:
+        waiting.join()
+        lab.note(ends={**lab.notes.get("ends", {}), label: {"seconds": ended[0], "exit_code": process.exit_code}})
+
+
+def _candidate(site: Site, name: str, flags: tuple[str, ...]) -> Picker:
+    """One more picker of the arm's pool, with the arm's configuration."""
+    first, routing = site.routing.picker, site.routing
+    assert first is not None
+    folder = routing.folder / name
+    (folder / "logs").mkdir(parents=True)
+    grpc_port, health_port, metrics_port = free_ports(3)
+    made = Picker(
+        site.lab.cluster, first.implementation, Path(first.child.command[0]), first.version, folder, pool=first.pool,
+        namespace=routing.namespace, configuration=first.configuration, ports=(grpc_port, health_port, metrics_port),
+        extra=flags,
+    )  # fmt: skip
+    made.child.name = f"{routing.namespace}-{name}"
+    return made
+
+
+@per_epp(timeout=20)
+def leading(lab: Lab, picker: str) -> None:
+    """Two more pickers of one pool elect a leader; the leader ends in order, and the other one takes over."""
+    asked = small(picker, replicas=2, profile="random", flags=ELECTION)
+    flags = (lab.mutant.change_arm(asked) if lab.mutant is not None else asked).picker_flags
+    with opened(lab, small(picker, replicas=2, profile="random")) as site, ExitStack() as stack:
+        first, second = _candidate(site, "first", flags), _candidate(site, "second", flags)
+        for one in (first, second):
+            stack.callback(one.child.terminate, 2)
+            one.launch()
+            lab.until(lambda one=one: health(lab, one, "liveness") != "UNAVAILABLE", "a picker to answer", timeout=10)
+            lab.observe(lambda: health(lab, first, "readiness") == "SERVING", "the first one leads", timeout=6)
+        names = ("liveness", "readiness", *SERVICES)
+        lab.note(candidates=[{service: health(lab, one, service) for service in names} for one in (first, second)])
+        with asking(site, first) as epp:
+            epp.ask("leader", epp.body("hello"))
+        began = time.monotonic()
+        first.child.terminate(3)
+        seen = lab.observe(lambda: health(lab, second, "readiness") == "SERVING", "the second one leads", timeout=8)
+        lab.note(take_over=round(time.monotonic() - began, 3) if seen else None)
+        with asking(site, second) as epp:
+            epp.ask("successor", epp.body("hello"))
+
+
+@behaviour(
+    "llmd.epp-life.healthy", level=MUST, spec=HEALTH, mutant="epp-never-healthy",
+    red_when="a picker that works is taken out of service by its health check",
+)  # fmt: skip
+def test_a_picker_that_serves_says_so(ending: Recording) -> None:
+    """A picker that serves says SERVING for itself, for the external processor and for the name that charts ask for."""
+    assert ending.notes["health"] == dict.fromkeys(SERVICES, "SERVING")
+
+
+@behaviour(
+    "llmd.epp.response-not-held-back", level=MUST, spec=EXT_PROC, mutant="epp-response-buffered",
+    red_when="a chunk of a streamed response is held back until later ones arrive",
+)  # fmt: skip
+def test_each_chunk_comes_back_before_the_next_arrives(ending: Recording) -> None:
+    """A streamed response is not held back: each chunk comes back before the next one has been sent."""
+    assert ending.notes.get("stepwise") == [True, True, True]
+
+
+@behaviour(
+    "llmd.epp-life.ends-idle", level=MUST, spec=TERMINATION, mutant="picker-frozen",
+    red_when="a picker that has nothing to do outlives SIGTERM, or dies of it with an error",
+)  # fmt: skip
+def test_an_idle_picker_ends_at_once(ending: Recording, measure: Measure) -> None:
+    """On SIGTERM a picker that has nothing to do ends within 2 s, with exit code 0."""
+    end = ending.notes["ends"]["idle"]
+    measure.value(end_s=end["seconds"])
+    measure.threshold(IDLE_END)
+    assert end["exit_code"] == 0
+    assert end["seconds"] <= IDLE_END
+
+
+@behaviour(
+    "llmd.epp-life.not-healthy-when-ending", level=MUST, spec=TERMINATION, mutant="epp-always-healthy",
+    red_when="a gateway goes on sending requests to a picker that is ending",
+)  # fmt: skip
+def test_an_ending_picker_is_not_healthy(ending: Recording) -> None:
+    """After SIGTERM a picker no longer says SERVING, although a stream is still open, and takes no new requests."""
+    assert ending.notes["observed"]["no longer healthy"]
+    assert not [row for row in ending.asks("refused-while-ending") if judge.picked(row)]
+
+
+@behaviour(
+    "llmd.epp-life.drains", level=SHOULD, spec=TERMINATION, mutant="epp-response-dropped",
+    red_when="a rolling update of the picker breaks responses that are under way",
+)  # fmt: skip
+def test_an_ending_picker_finishes_open_streams(ending: Recording, measure: Measure) -> None:
+    """A response that streams through a picker when it gets SIGTERM is passed on to its end; then the picker ends."""
+    stream, end = ending.notes["open_stream"], ending.notes["ends"]["busy"]
+    measure.value(end_s=end["seconds"])
+    assert stream["error"] == ""
+    assert stream["back"] == [True] * stream["chunks"]
+    assert end["exit_code"] == 0
+
+
+@behaviour(
+    "llmd.epp-life.one-leader", level=MUST, spec=LEADER, mutant="leader-election-off",
+    red_when="several pickers call themselves ready, so that each knows a part of the requests",
+)  # fmt: skip
+def test_one_picker_leads(leading: Recording) -> None:
+    """Of two pickers with leader election both are alive and one is ready: the one that leads."""
+    leader, standby = leading.notes["candidates"]
+    assert {leader["liveness"], standby["liveness"]} == {"SERVING"}
+    ready = ("readiness", "", EXTERNAL_PROCESSOR)
+    assert [leader[service] for service in ready] == ["SERVING"] * 3
+    assert [standby[service] for service in ready] == ["NOT_SERVING"] * 3
+    assert not judge.picked_findings(leading.asks("leader"))
+
+
+@behaviour(
+    "llmd.epp-life.takes-over", level=SHOULD, spec=LEADER, mutant="epp-never-healthy",
+    red_when="no picker serves after the leader has ended",
+)  # fmt: skip
+def test_another_picker_takes_over(leading: Recording, measure: Measure) -> None:
+    """When the leader ends in order, the other picker is ready within 5 s, and picks."""
+    measure.value(take_over_s=leading.notes["take_over"])
+    measure.threshold(TAKE_OVER)
+    assert leading.notes["take_over"] is not None
+    assert leading.notes["take_over"] <= TAKE_OVER
+    assert not judge.picked_findings(leading.asks("successor"))

@@ -1,0 +1,259 @@
+"""EPP core: the picker's metrics. Exactly k requests move its counters by k, and tokens by what responses say.
+
+Requests are picked, then responses of known usage are sent through the picker; at last a real model server answers, so
+that the picker's counters can be held against the server's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gpuassay.behaviour import behaviour
+from gpuassay.components.child import http
+from gpuassay.judge import epp as judge
+from gpuassay.judge import epp_metrics
+from gpuassay.judge.routing_metrics import SERVER, delta, growth_findings
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.epp import PATIENCE, Asking, asking, running, scrape
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.routing import Site, opened
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST, SHOULD
+from suites.llmd.epp_requests import EXT_PROC, OPENAI, events, small, usage, whole
+from suites.llmd.epps import per_epp
+
+METRICS = "https://gateway-api-inference-extension.sigs.k8s.io/guides/metrics-and-observability/"
+
+REFUSED = (b"no JSON at all", b"{", b'{"model": ')
+HELD = 3
+REAL = 5
+JSON_USAGE = tuple((100 + n, 10 + n, 64) for n in range(7))
+"""Prompt, completion and cached tokens of each JSON response."""
+STREAM_USAGE = tuple((500 + n, 50 + n, 128) for n in range(5))
+SPLIT_USAGE = ((900, 90, 0), (901, 91, 0))
+
+
+def _forward(site: Site, epp: Asking, number: int) -> None:
+    """What a gateway does: ask the picker, send the request where it says, and show the picker the response."""
+    body = epp.body(f"A prompt for a real model server, number {number}.", ignore_eos=True)
+
+    def serve(endpoint: str) -> bytes:
+        return http().post(f"http://{endpoint}/v1/completions", data=body, timeout=PATIENCE).content
+
+    epp.exchange("real", body, serve)
+
+
+@per_epp(timeout=20)
+def counted(lab: Lab, picker: str) -> None:
+    """Responses of known usage, refusals, requests left half-way, real ones; metrics are scraped around each."""
+    with opened(lab, small(picker, replicas=2, profile="random")) as site, asking(site) as epp:
+        model = site.routing.model
+        body = epp.body("hello")
+        for _ in range(2):  # so that no counter is at its beginning: one that starts again is found out
+            epp.exchange("before", body, [whole(model, usage(1, 1, 0))])
+            epp.ask("before", REFUSED[0])
+        _scraped(lab, epp, site, "before")
+        if lab.mutant is not None:
+            lab.mutant.disturb(site.routing)
+        for number, numbers in enumerate(JSON_USAGE):
+            parts = whole(model, usage(*numbers))
+            size = max(1, len(parts) // (number + 1))
+            epp.exchange("json", body, [parts[at : at + size] for at in range(0, len(parts), size)])
+        _scraped(lab, epp, site, "json")
+        for numbers in STREAM_USAGE:
+            epp.exchange(
+                "stream", body, events(model, usage(*numbers)), content_type="text/event-stream; charset=utf-8"
+            )
+        _scraped(lab, epp, site, "stream")
+        for number, numbers in enumerate(SPLIT_USAGE):
+            *texts, told, done = events(model, usage(*numbers))
+            cut = len(told) // 2 + number
+            split = [*texts, told[:cut], told[cut:] + done]
+            epp.exchange("split", body, split, content_type="text/event-stream")
+        _scraped(lab, epp, site, "split")
+        for absurd in REFUSED:
+            epp.ask("refused", absurd)
+        for failed in (500, 503):
+            answer = b"upstream says: no\x00\xff"
+            epp.exchange("failed", body, [answer[:5], answer[5:]], status=failed, content_type="text/plain")
+        _scraped(lab, epp, site, "refused")
+        _left_half_way(lab, epp, body)
+        _scraped(lab, epp, site, "half-way")
+        for number in range(REAL):
+            _forward(site, epp, number)
+        _scraped(lab, epp, site, "real")
+
+
+def _scraped(lab: Lab, epp: Asking, site: Site, label: str) -> None:
+    """Scrape once no request is under way: a picker counts a refusal only after it has sent it."""
+    lab.observe(lambda: running(lab, epp.picker) == 0, f"no request under way ({label})", timeout=2)
+    scrape(lab, epp.picker, label)
+    for replica in site.replicas:
+        lab.samples += [{"source": replica.name, "label": label, **row} for row in replica.metrics()]
+
+
+def _left_half_way(lab: Lab, epp: Asking, body: bytes) -> None:
+    """Clients that leave after the choice, before any response."""
+    streams = [epp.connection.stream() for _ in range(HELD)]
+    for stream in streams:
+        stream.request(body)
+    lab.observe(lambda: running(lab, epp.picker) == HELD, "requests under way are counted", timeout=2)
+    for stream in streams:
+        stream.close()
+    lab.observe(lambda: running(lab, epp.picker) == 0, "requests that were left are no longer counted", timeout=2)
+
+
+def _grown(recording: Recording, first: str, last: str, expected: dict[str, float]) -> list[str]:
+    before, after = recording.metrics(first, "picker"), recording.metrics(last, "picker")
+    return growth_findings(before, after, expected, epp_metrics.TABLE)
+
+
+def _tokens(recording: Recording, first: str, last: str, usages: Sequence[tuple[int, int, int]]) -> list[str]:
+    before, after = recording.metrics(first, "picker"), recording.metrics(last, "picker")
+    expected = {"input_tokens": sum(one[0] for one in usages), "output_tokens": sum(one[1] for one in usages)}
+    return [
+        *growth_findings(before, after, {"input_tokens": len(usages), "output_tokens": len(usages)}, epp_metrics.TABLE),
+        *epp_metrics.sum_findings(before, after, expected),
+    ]
+
+
+def _numbers(row: judge.Row) -> tuple[int, int, int]:
+    return row["usage"]["prompt_tokens"], row["usage"]["completion_tokens"], 0
+
+
+@behaviour(
+    "llmd.epp-metrics.requests", level=MUST, spec=METRICS, mutant="index-emptied",
+    red_when="k requests do not move the counter of requests by k",
+)  # fmt: skip
+def test_requests_are_counted_exactly(counted: Recording, measure: Measure) -> None:
+    """Each request that is sent on counts once: as a request, and as a decision of the scheduler."""
+    asked = len(JSON_USAGE)
+    measure.value(requests=asked)
+    assert not _grown(counted, "before", "json", {"requests": asked, "scheduler_duration": asked, "request_errors": 0})
+
+
+@behaviour(
+    "llmd.epp-metrics.durations", level=MUST, spec=METRICS, mutant="epp-counters-stuck",
+    red_when="a response that is complete is not timed, or is timed twice",
+)  # fmt: skip
+def test_complete_responses_are_timed_once(counted: Recording) -> None:
+    """Each complete response, as JSON or streamed, is one observation of the request's duration."""
+    assert not _grown(counted, "before", "json", {"request_duration": len(JSON_USAGE)})
+    assert not _grown(counted, "json", "stream", {"request_duration": len(STREAM_USAGE)})
+
+
+@behaviour(
+    "llmd.epp-metrics.tokens-json", level=MUST, spec=METRICS, mutant="epp-usage-overlooked",
+    red_when="the usage of a JSON response is overlooked or misread",
+)  # fmt: skip
+def test_tokens_of_json_responses_are_counted(counted: Recording) -> None:
+    """Prompt and completion tokens of JSON responses, cut into any number of chunks, are counted exactly."""
+    assert not _tokens(counted, "before", "json", JSON_USAGE)
+
+
+@behaviour(
+    "llmd.epp-metrics.tokens-stream", level=MUST, spec=METRICS, mutant="epp-usage-overlooked",
+    red_when="the usage in a streamed response is overlooked or misread",
+)  # fmt: skip
+def test_tokens_of_streamed_responses_are_counted(counted: Recording) -> None:
+    """Prompt and completion tokens are counted exactly where the usage is an event of its own before the end."""
+    assert not _tokens(counted, "json", "stream", STREAM_USAGE)
+
+
+@behaviour(
+    "llmd.epp-metrics.tokens-split-event", level=SHOULD, spec=METRICS,
+    red_when="the usage is overlooked when its event arrives in two chunks",
+)  # fmt: skip
+def test_tokens_are_counted_where_an_event_is_cut(counted: Recording) -> None:
+    """Tokens are counted where the chunks of a response do not end with its events: nobody promises that they do."""
+    assert not _tokens(counted, "stream", "split", SPLIT_USAGE)
+
+
+@behaviour(
+    "llmd.epp-metrics.cached-tokens", level=SHOULD, spec=OPENAI,
+    red_when="prompt tokens that came from a cache are not counted: a hit rate cannot be read from the picker",
+)  # fmt: skip
+def test_cached_tokens_are_counted(counted: Recording) -> None:
+    """Cached prompt tokens (`usage.prompt_tokens_details.cached_tokens`) are counted exactly."""
+    before, after = counted.metrics("before", "picker"), counted.metrics("json", "picker")
+    assert not epp_metrics.sum_findings(before, after, {"cached_tokens": sum(one[2] for one in JSON_USAGE)})
+
+
+@behaviour(
+    "llmd.epp-metrics.refusals", level=MUST, spec=METRICS, mutant="epp-errors-forgiven",
+    red_when="refused requests do not count as errors, or count as requests",
+)  # fmt: skip
+def test_refusals_are_counted_as_errors(counted: Recording) -> None:
+    """Each refused request counts once as an error, under a code that says why, and not as a request sent on."""
+    before, after = counted.metrics("split", "picker"), counted.metrics("refused", "picker")
+    code = {"error_code": "BadRequest"}
+    assert not growth_findings(before, after, {"request_errors": len(REFUSED)}, epp_metrics.TABLE, code)
+    assert not _grown(counted, "split", "refused", {"requests": 2})
+
+
+@behaviour(
+    "llmd.epp-metrics.server-errors", level=SHOULD, spec=METRICS,
+    red_when="responses of 500 and 503 do not count as errors",
+)  # fmt: skip
+def test_errors_of_model_servers_are_counted(counted: Recording) -> None:
+    """Each response of a model server with an error status counts once as an error of the model server."""
+    before, after = counted.metrics("split", "picker"), counted.metrics("refused", "picker")
+    assert not growth_findings(
+        before, after, {"request_errors": 2}, epp_metrics.TABLE, {"error_code": "ModelServerError"}
+    )
+
+
+@behaviour(
+    "llmd.epp-metrics.running", level=MUST, spec=METRICS, mutant="epp-streams-held",
+    red_when="requests whose client has left count as running for ever",
+)  # fmt: skip
+def test_requests_that_are_left_are_not_running(counted: Recording) -> None:
+    """Requests under way are counted as running, and no longer when their client leaves without a response."""
+    seen = counted.notes["observed"]
+    assert seen["requests under way are counted"]
+    assert seen["requests that were left are no longer counted"]
+
+
+@behaviour(
+    "llmd.epp-metrics.agrees-with-servers", level=MUST, spec=METRICS, mutant="epp-usage-overlooked",
+    red_when="picker and model servers count different requests or tokens for the same load",
+)  # fmt: skip
+def test_picker_and_model_servers_count_the_same(counted: Recording) -> None:
+    """For requests that real model servers answer, picker, servers and responses tell of the same tokens."""
+    rows = counted.asks("real")
+    assert not judge.picked_findings(rows)
+    told = {key: sum(row["usage"][key] for row in rows) for key in ("prompt_tokens", "completion_tokens")}
+    assert not _tokens(counted, "half-way", "real", [_numbers(row) for row in rows])
+    before, after = counted.metrics("half-way"), counted.metrics("real")
+    assert delta(before, after, "requests_succeeded", SERVER) == REAL
+    assert delta(before, after, "prompt_tokens", SERVER) == told["prompt_tokens"]
+    assert delta(before, after, "generation_tokens", SERVER) == told["completion_tokens"]
+
+
+@behaviour(
+    "llmd.epp.response-bytes-kept", level=MUST, spec=EXT_PROC, mutant="epp-response-rewritten",
+    red_when="a client gets other bytes than the model server sent",
+)  # fmt: skip
+def test_json_responses_come_back_byte_for_byte(counted: Recording) -> None:
+    """A JSON response comes back byte for byte, white space included, in however many chunks it arrives."""
+    rows = [*counted.asks("json"), *counted.asks("real")]
+    assert not judge.response_findings(rows, by_chunk=False)
+
+
+@behaviour(
+    "llmd.epp.response-chunks-kept", level=MUST, spec=EXT_PROC, mutant="epp-response-buffered",
+    red_when="events of a stream are merged, reordered, changed or lost",
+)  # fmt: skip
+def test_streamed_responses_keep_their_chunks(counted: Recording) -> None:
+    """A streamed response comes back in the chunks in which it arrives, in their order, byte for byte."""
+    rows = [*counted.asks("stream"), *counted.asks("split")]
+    assert not judge.response_findings(rows, by_chunk=True)
+
+
+@behaviour(
+    "llmd.epp.failed-response-kept", level=MUST, spec=EXT_PROC, mutant="epp-response-dropped",
+    red_when="a client does not get to know what the model server said of an error",
+)  # fmt: skip
+def test_failed_responses_come_back_byte_for_byte(counted: Recording) -> None:
+    """A response with an error status that is no JSON comes back byte for byte."""
+    assert not judge.response_findings(counted.asks("failed"), by_chunk=False)

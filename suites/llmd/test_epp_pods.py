@@ -1,0 +1,188 @@
+"""EPP core: who is in the pool. A picker follows Pods and InferencePool within a second, in both directions.
+
+An endpoint is asked for where it is the only one that the gateway allows: it is picked, or the request is refused.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuassay.behaviour import behaviour
+from gpuassay.components.llmd import crds, endpoints
+from gpuassay.judge import epp as judge
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.epp import Asking, asking, follow, follow_gauge, follow_health
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.routing import opened
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST, SHOULD
+from suites.llmd.epp_requests import small
+from suites.llmd.epps import per_epp
+
+POOL = "https://gateway-api-inference-extension.sigs.k8s.io/api-types/inferencepool/"
+POD = "https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/"
+
+LIMIT = 1.0
+"""Seconds within which a change shows in the picker's choices."""
+HOLD = "gpuassay.io/hold"
+
+
+def _pods(epp: Asking) -> None:
+    """Pods change; each change is followed by the one that undoes it."""
+    routing = epp.site.routing
+    hands, (first, second, third) = routing.endpoints, epp.site.replicas
+    follow(epp, "not ready", lambda: hands.set_ready(first.name, False), out=[first.endpoint], into=[second.endpoint])
+    follow_gauge(epp, "not ready", 2)
+    follow(epp, "ready again", lambda: hands.set_ready(first.name, True), into=[first.endpoint])
+    follow_gauge(epp, "ready again", 3)
+
+    follow(epp, "label lost", lambda: hands.set_labels(second.name, {"app": None}), out=[second.endpoint])
+    follow(epp, "label back", lambda: hands.set_labels(second.name, hands.selector), into=[second.endpoint])
+
+    moved = third.address.rpartition(".")[0] + ".201"
+    there, here = [f"{moved}:{third.port}"], [third.endpoint]
+    follow(epp, "address changed", lambda: hands.set_address(third.name, moved), into=there, out=here)
+    follow(epp, "address back", lambda: hands.set_address(third.name, third.address), into=here, out=there)
+
+    there, here = [f"{first.address}:{second.port}"], [first.endpoint]
+    follow(epp, "port changed", lambda: hands.set_active_ports(first.name, [second.port]), into=there, out=here)
+    follow(epp, "port back", lambda: hands.set_active_ports(first.name, [first.port]), into=here, out=there)
+
+    follow(epp, "deleted", lambda: hands.delete(third.name), out=[third.endpoint], into=[first.endpoint])
+    follow_gauge(epp, "deleted", 2)
+    follow(epp, "made again", lambda: hands.restore(third.name), into=[third.endpoint])
+    follow_gauge(epp, "made again", 3)
+
+    api, space = epp.site.lab.api, routing.namespace
+    api.patch("Pod", second.name, {"metadata": {"finalizers": [HOLD]}}, space)
+    follow(epp, "being deleted", lambda: hands.delete(second.name), out=[second.endpoint])
+    api.patch("Pod", second.name, {"metadata": {"finalizers": None}}, space)
+    epp.site.lab.until(lambda: api.get("Pod", second.name, space) is None, "the Pod to be gone")
+    follow(epp, "made after deletion", lambda: hands.restore(second.name), into=[second.endpoint])
+
+
+def _pool(epp: Asking) -> None:
+    """The InferencePool changes, is deleted and comes back."""
+    routing = epp.site.routing
+    hands, (first, second, third) = routing.endpoints, epp.site.replicas
+    ports = [replica.port for replica in epp.site.replicas]
+    before = hands.manifest()
+    assert before is not None
+
+    def write(ports: list[int], selector: dict[str, str]) -> None:
+        wanted = endpoints.pool(routing.pool, routing.namespace, ports, selector, epp.picker.port, "FailClose")
+        wanted["metadata"]["labels"] = before["metadata"].get("labels", {})
+        crds.apply(epp.site.lab.api, crds.INFERENCE_POOL, wanted)
+
+    hands.set_labels(second.name, {"tier": "chosen"})
+    follow(
+        epp, "selector changed", lambda: write(ports, {"tier": "chosen"}),
+        into=[second.endpoint], out=[first.endpoint, third.endpoint],
+    )  # fmt: skip
+    every = [first.endpoint, second.endpoint, third.endpoint]
+    follow(epp, "selector back", lambda: write(ports, hands.selector), into=every)
+
+    follow(epp, "target port dropped", lambda: write(ports[1:], hands.selector), out=every[:1], into=every[1:])
+    follow(epp, "target port back", lambda: write(ports, hands.selector), into=every)
+
+    follow_health(epp, "pool there", "SERVING")
+    follow(
+        epp, "pool deleted",
+        lambda: crds.delete(epp.site.lab.api, crds.INFERENCE_POOL, routing.pool, routing.namespace), out=every,
+    )  # fmt: skip
+    follow_health(epp, "pool deleted", "NOT_SERVING")
+    follow(epp, "pool made again", lambda: write(ports, hands.selector), into=every)
+    follow_health(epp, "pool made again", "SERVING")
+
+
+@per_epp(timeout=25)
+def pool_changes(lab: Lab, picker: str) -> None:
+    """Pods and pool change one after the other; after each change the picker is asked who is in."""
+    with opened(lab, small(picker, profile="random")) as site, asking(site) as epp:
+        follow(epp, "start", lambda: None, into=[replica.endpoint for replica in site.replicas])
+        _pods(epp)
+        _pool(epp)
+
+
+def _judge(recording: Recording, measure: Measure, *names: str) -> list[str]:
+    changes = [one for one in recording.notes["changes"] if one["what"] in names]
+    measure.value(slowest_s=max((one["seconds"] for one in changes if one["seconds"] is not None), default=None))
+    measure.threshold(LIMIT)
+    missing = [name for name in names if name not in {one["what"] for one in changes}]
+    return [f"never tried: {name}" for name in missing] + judge.change_findings(changes, LIMIT)
+
+
+LEAVING = {
+    "not-ready": "not ready",
+    "label-lost": "label lost",
+    "deleted": "deleted",
+    "being-deleted": "being deleted",
+    "selector-changed": "selector changed",
+    "target-port-dropped": "target port dropped",
+}
+COMING = {
+    "ready-again": "ready again",
+    "label-back": "label back",
+    "made-again": "made again",
+    "made-after-deletion": "made after deletion",
+    "selector-back": "selector back",
+    "target-port-back": "target port back",
+}
+MOVING = {"address": ("address changed", "address back"), "port": ("port changed", "port back")}
+
+
+@pytest.mark.parametrize("change", LEAVING)
+@behaviour(
+    "llmd.epp-pods.leaving", level=MUST, spec=POOL, mutant="epp-forgets-nothing",
+    red_when="an endpoint is still picked a second after it has left the pool",
+)  # fmt: skip
+def test_an_endpoint_that_leaves_is_not_picked(pool_changes: Recording, change: str, measure: Measure) -> None:
+    """An endpoint that leaves the pool, in whatever way, is out of the choices within a second; the others stay."""
+    assert not _judge(pool_changes, measure, LEAVING[change])
+
+
+@pytest.mark.parametrize("change", COMING)
+@behaviour(
+    "llmd.epp-pods.coming", level=MUST, spec=POOL, mutant="epp-learns-nothing",
+    red_when="an endpoint is still not picked a second after it has come into the pool",
+)  # fmt: skip
+def test_an_endpoint_that_comes_is_picked(pool_changes: Recording, change: str, measure: Measure) -> None:
+    """An endpoint that comes into the pool, in whatever way, is among the choices within a second."""
+    assert not _judge(pool_changes, measure, COMING[change])
+
+
+@pytest.mark.parametrize("what", MOVING)
+@behaviour(
+    "llmd.epp-pods.moving", level=MUST, spec=POD, mutant="epp-forgets-nothing",
+    red_when="requests still go to the address or port that a Pod had before",
+)  # fmt: skip
+def test_an_endpoint_that_moves_is_picked_where_it_is(pool_changes: Recording, what: str, measure: Measure) -> None:
+    """When a Pod's address or serving port changes, the new endpoint is in and the old one out within a second."""
+    assert not _judge(pool_changes, measure, *MOVING[what])
+
+
+@behaviour(
+    "llmd.epp-pods.pool-deleted", level=MUST, spec=POOL, mutant="epp-forgets-nothing",
+    red_when="endpoints of a pool are picked after the pool was deleted",
+)  # fmt: skip
+def test_a_deleted_pool_has_no_endpoints(pool_changes: Recording, measure: Measure) -> None:
+    """Without its InferencePool a picker picks nothing; when the pool is made again, everything."""
+    assert not _judge(pool_changes, measure, "pool deleted", "pool made again")
+
+
+@behaviour(
+    "llmd.epp-pods.health-follows-pool", level=MUST, spec=POOL, mutant="epp-always-healthy",
+    red_when="a picker without a pool calls itself healthy, or one with a pool does not",
+)  # fmt: skip
+def test_health_follows_the_pool(pool_changes: Recording) -> None:
+    """The health service says SERVING while the pool is there, and NOT_SERVING while it is not."""
+    assert not judge.change_findings(pool_changes.notes["healths"], LIMIT)
+
+
+@behaviour(
+    "llmd.epp-pods.gauge-follows", level=SHOULD, spec=POOL, mutant="epp-counters-stuck",
+    red_when="the count of ready endpoints in the metrics does not follow the pool",
+)  # fmt: skip
+def test_the_count_of_ready_endpoints_follows(pool_changes: Recording) -> None:
+    """The metric of ready endpoints follows Pods that go and come within a second (it is refreshed every 100 ms)."""
+    assert not judge.change_findings(pool_changes.notes["gauges"], LIMIT)
