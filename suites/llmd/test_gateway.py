@@ -1,0 +1,291 @@
+"""The gateway does what the picker says, to the bytes that were sent, and nothing besides.
+
+The picker is upstream's with the plugins of upstream's own conformance tests, so a request says where it is to go; in
+the place of some replicas stands a model server of ours that keeps what arrived and answers exact bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+
+import pytest
+
+from gpuassay.behaviour import behaviour
+from gpuassay.components.llmd.arm import Arm
+from gpuassay.components.llmd.simulator import Cache, Latency
+from gpuassay.judge import gateway, routing
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import gateway_standin as standin
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.gateway_calls import Calls, prescribed
+from gpuassay.scenario.gateway_standin import StandIn, standing_in
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.routing import opened
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST, SHOULD
+from gpuassay.wait import WaitTimeout, wait
+
+PROTOCOL = (
+    "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/v1.4.0/docs/proposals/"
+    "004-endpoint-picker-protocol"
+)
+HTTP = "https://www.rfc-editor.org/rfc/rfc9110"
+
+DESIGNS = ("override-host", "standalone")
+QUICK = Latency(inter_token=0.02, factor_under_load=1.0, max_running=64, constant_ttft=0.0)
+TOGETHER = 24
+TOLD_SECONDS = 2.0
+"""How long a gateway may take to tell a model server that its client has left: it is at once, or not at all."""
+SIZES = {"200-kB": 200_000, "1500-kB": 1_500_000}
+
+
+@scenario(system="routing", timeout=60)
+def put_through(lab: Lab) -> None:
+    """Requests that say where they go, through both designs of gateway; exact bytes from and to stand-ins."""
+    for design in DESIGNS:
+        lists = 2 if design == "override-host" else 1  # the other design takes one address and no list
+        arm = prescribed(
+            Arm(profile="random", replicas=4, cache=Cache(blocks=0), latency=QUICK, gateway=design), endpoints=lists
+        )
+        with opened(lab, arm, name=design) as site:
+            calls, replicas = Calls(site), site.replicas
+            lab.note(endpoints=lab.notes.get("endpoints", {}) | {design: {r.name: r.endpoint for r in replicas}})
+            for replica in replicas:
+                calls.many(f"{design}/named", 4, to=[replica], label=replica.name)
+            calls.many(f"{design}/get", 4, method="GET")
+            claim = {gateway.DESTINATION_HEADER: replicas[0].endpoint}
+            calls.many(f"{design}/claimed", 6, to=[replicas[1]], label=replicas[1].name, headers=claim)
+            with contextlib.ExitStack() as stack:
+                inns = [stack.enter_context(standing_in(replica)) for replica in replicas[2:]]
+                _with_stand_ins(calls, design, inns)
+                seen = [{"pod": inn.name, **row} for inn in inns for row in inn.seen]
+                lab.note(seen=lab.notes.get("seen", {}) | {design: seen})
+
+
+def _with_stand_ins(calls: Calls, design: str, inns: list[StandIn]) -> None:
+    first, *others = calls.site.replicas
+    _, third, fourth = others
+    for answer in (*standin.BODIES, *standin.REFUSALS):
+        calls.one(f"{design}/bytes", to=[third], label=answer, headers={standin.ANSWER: answer})
+    for label, size in SIZES.items():
+        asked = {"model": calls.site.routing.model, "max_tokens": 1, "prompt": "word " * (size // 5), "user": "\u00fc"}
+        calls.many(f"{design}/large", 2, to=[third], label=label, body=json.dumps(asked).encode())
+    calls.one(
+        f"{design}/stream", to=[third], stream=True, headers={standin.ANSWER: standin.STREAM},
+        on_chunk=lambda _: inns[0].go_on() or True,
+    )  # fmt: skip
+    _together(calls, design, inns)
+    _left(calls, design, inns[0])
+    if design != "override-host":
+        return
+    calls.many(f"{design}/list", 16, to=[third, fourth])
+    first.kill()
+    calls.many(f"{design}/fallback", 12, to=[first, third], label=third.name)
+    first.restart()
+    envoy = calls.site.routing.envoy
+    assert envoy is not None
+    envoy.set_members([third.endpoint, fourth.endpoint])  # the picker knows nothing of it
+    calls.many(f"{design}/outside", 8, to=[first], label=first.name)
+
+
+def _together(calls: Calls, design: str, inns: list[StandIn]) -> None:
+    """As many streams as `TOGETHER` that only go on when all have begun."""
+    begun = threading.Semaphore(0)
+    arrived: list[int] = []
+
+    def on_chunk(number: int) -> bool:
+        if number == 1:
+            arrived.append(number)
+            begun.release()
+            if len(arrived) >= TOGETHER:
+                for inn in inns:
+                    inn.go_on()
+        return True
+
+    for inn in inns:
+        inn.hold()
+    calls.many(
+        f"{design}/together", TOGETHER, at_once=TOGETHER, to=calls.site.replicas[2:], stream=True,
+        headers={standin.ANSWER: standin.STREAM}, on_chunk=on_chunk,
+    )  # fmt: skip
+
+
+def _left(calls: Calls, design: str, inn: StandIn) -> None:
+    """Streams without end that the client leaves after three chunks."""
+    wave = f"{design}/left"
+    calls.many(
+        wave, 3, at_once=3, to=[calls.site.replicas[2]], stream=True, headers={standin.ANSWER: standin.ENDLESS},
+        on_chunk=lambda number: number < 3,
+    )  # fmt: skip
+
+    def told() -> bool:
+        mine = [row for row in inn.seen if str(row["label"]).startswith(wave)]
+        return len(mine) >= 3 and all("left_ns" in row for row in mine)
+
+    with contextlib.suppress(WaitTimeout):  # the judge sees it
+        wait(told, bool, what="the model server to be told", timeout=2 * TOLD_SECONDS)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("wave", ["named", "get"])
+@behaviour(
+    "llmd.gateway.picker-is-asked", level=MUST, spec=PROTOCOL,
+    red_when="the gateway answers without having asked the picker", mutant="picker-not-asked",
+)  # fmt: skip
+def test_every_answer_went_through_the_picker(put_through: Recording, wave: str, design: str) -> None:
+    """Every 200 carries the picker's mark, requests with a body and without: the status alone proves nothing."""
+    assert not routing.failure_findings(put_through.asks(f"{design}/{wave}"))
+    assert not routing.asked_findings(put_through.asks(f"{design}/{wave}"))
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@behaviour(
+    "llmd.gateway.pick-serves", level=MUST, spec=PROTOCOL,
+    red_when="a request goes to another endpoint than the one that was picked", mutant="gateway-ignores-picks",
+)  # fmt: skip
+def test_the_picked_endpoint_serves(put_through: Recording, design: str) -> None:
+    """Every request is served by the replica that the picker was made to pick."""
+    assert not gateway.served_findings(put_through.asks(f"{design}/named"))
+
+
+@behaviour(
+    "llmd.gateway.served-is-reported", level=MUST, spec=PROTOCOL,
+    red_when="the picker is not told, or told wrongly, which endpoint served", mutant="gateway-hides-who-served",
+)  # fmt: skip
+def test_the_picker_is_told_who_served(put_through: Recording) -> None:
+    """The served endpoint that the gateway reports to the picker is the one that served."""
+    rows = put_through.asks("override-host/named")
+    assert not gateway.reported_findings(rows, put_through.notes["endpoints"]["override-host"])
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@behaviour(
+    "llmd.gateway.client-cannot-choose", level=MUST, spec=PROTOCOL,
+    red_when="a client's own x-gateway-destination-endpoint header decides where its request goes",
+    mutant="gateway-trusts-clients",
+)  # fmt: skip
+def test_a_client_cannot_choose_its_endpoint(put_through: Recording, design: str) -> None:
+    """A destination header that a client sends does not count: the pick does."""
+    assert not gateway.served_findings(put_through.asks(f"{design}/claimed"))
+
+
+@behaviour(
+    "llmd.gateway.pick-outside-the-pool", level=MUST, spec=PROTOCOL,
+    red_when="the gateway sends a request to an endpoint that is not in its pool", mutant="gateway-goes-anywhere",
+)  # fmt: skip
+def test_a_pick_outside_the_pool_is_not_followed(put_through: Recording, measure: Measure) -> None:
+    """An endpoint that is picked but not in the gateway's pool gets no request."""
+    rows = put_through.asks("override-host/outside")
+    measure.value(asked=len(rows), answered_by_members=len(routing.answered(rows)))
+    assert not gateway.strayed_findings(rows, rows[0]["label"])
+
+
+@behaviour(
+    "llmd.gateway.first-of-list-serves", level=MUST, spec=PROTOCOL,
+    red_when="of a list of picks another than the first valid one serves", mutant="gateway-ignores-picks",
+)  # fmt: skip
+def test_the_first_of_a_list_of_picks_serves(put_through: Recording) -> None:
+    """Of an ordered list of picks, the first serves while it is alive."""
+    seen = [row for row in put_through.notes["seen"]["override-host"] if "/list#" in row["label"]]
+    assert not gateway.order_findings(seen, put_through.notes["endpoints"]["override-host"], 16)
+
+
+@behaviour(
+    "llmd.gateway.list-falls-back", level=MUST, spec=PROTOCOL,
+    red_when="a request fails although the next pick of its list is alive, or goes to one that was not picked",
+    mutant="gateway-never-retries",
+)  # fmt: skip
+def test_the_next_of_a_list_serves_when_the_first_is_dead(put_through: Recording) -> None:
+    """Of two picks of which one is dead, the other serves every request."""
+    assert not gateway.served_findings(put_through.asks("override-host/fallback"))
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@behaviour(
+    "llmd.gateway.answer-bytes", level=MUST, spec=PROTOCOL,
+    red_when="a byte of an answer's body is changed, lost or added", mutant="gateway-alters-answers",
+)  # fmt: skip
+def test_answers_arrive_byte_for_byte(put_through: Recording, design: str) -> None:
+    """Odd JSON, 2.5 MB of JSON, no JSON at all and an empty body arrive as the model server sent them."""
+    rows = [row for row in put_through.asks(f"{design}/bytes") if row["label"] in standin.BODIES]
+    expected = {name: (200, standin.digest(body)) for name, body in standin.BODIES.items()}
+    assert not gateway.bytes_findings(rows, expected)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@behaviour(
+    "llmd.gateway.refusals-pass", level=MUST, spec=HTTP,
+    red_when="a model server's own error is replaced, or its request is asked again elsewhere",
+    mutant="gateway-retries-refusals",
+)  # fmt: skip
+def test_a_model_servers_refusal_passes_unchanged(put_through: Recording, design: str) -> None:
+    """A 503 and a 404 of a model server reach the client with their bodies, and were asked for once."""
+    rows = [row for row in put_through.asks(f"{design}/bytes") if row["label"] in standin.REFUSALS]
+    expected = {name: (status, standin.digest(body)) for name, (status, body) in standin.REFUSALS.items()}
+    assert not gateway.bytes_findings(rows, expected)
+    assert not gateway.arrived_findings(f"{design}/bytes", rows, put_through.notes["seen"][design])
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("size", SIZES)
+@behaviour(
+    "llmd.gateway.long-prompts", level=MUST, spec=PROTOCOL,
+    red_when="a long prompt is refused, cut or changed on its way through gateway and picker",
+    mutant="gateway-limits-bodies",
+)  # fmt: skip
+def test_long_prompts_arrive_whole(put_through: Recording, size: str, design: str) -> None:
+    """A request of 200 kB, and one of 1.5 MB, arrives once, with the JSON that was sent."""
+    rows = [row for row in put_through.asks(f"{design}/large") if row["label"] == size]
+    assert not gateway.arrived_findings(f"{design}/large", rows, put_through.notes["seen"][design])
+    assert not routing.failure_findings(rows)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@behaviour(
+    "llmd.gateway.chunks-pass-at-once", level=MUST, spec=PROTOCOL,
+    red_when="a chunk of a stream is held until a later one exists", mutant="gateway-buffers",
+)  # fmt: skip
+def test_the_first_chunk_arrives_before_the_second_exists(put_through: Recording, design: str) -> None:
+    """The client has the first chunk of a stream while the model server still waits to make the second."""
+    wave = f"{design}/stream"
+    [seen] = [row for row in put_through.notes["seen"][design] if row["label"].startswith(f"{wave}#")]
+    assert seen["went_on"], f"the client had nothing {standin.GO_SECONDS:g} s after the first chunk was sent"
+    sent = standin.digest(b"".join(standin.EVENTS))
+    assert [row["body"] for row in put_through.asks(wave)] == [sent]
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@behaviour(
+    "llmd.gateway.streams-together", level=MUST, spec=HTTP,
+    red_when="a stream waits for another one to end, or is refused because of it", mutant="gateway-few-connections",
+)  # fmt: skip
+def test_many_streams_are_open_at_the_same_time(put_through: Recording, design: str) -> None:
+    """Two dozen streams that only go on when all have begun are all complete."""
+    rows = put_through.asks(f"{design}/together")
+    assert not routing.failure_findings(rows)
+    seen = [row for row in put_through.notes["seen"][design] if "/together#" in row["label"]]
+    assert [row.get("went_on") for row in seen] == [True] * TOGETHER
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@behaviour(
+    "llmd.gateway.leaving-is-told", level=SHOULD, spec=HTTP,
+    red_when="a model server generates on for a client that has left", mutant="gateway-asks-twice",
+)  # fmt: skip
+def test_a_client_that_leaves_ends_the_generation(put_through: Recording, design: str) -> None:
+    """When a client hangs up in the middle of a stream, the model server sees its connection closed."""
+    wave = f"{design}/left"
+    assert not gateway.left_findings(put_through.asks(wave), put_through.notes["seen"][design], wave, TOLD_SECONDS)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@behaviour(
+    "llmd.gateway.asked-once", level=MUST, spec=HTTP,
+    red_when="a request reaches more than one replica, or one replica twice", mutant="gateway-asks-twice",
+)  # fmt: skip
+def test_a_request_arrives_once(put_through: Recording, design: str) -> None:
+    """Each of the streams arrived at one replica, once, with the JSON that was sent."""
+    wave = f"{design}/together"
+    assert not gateway.arrived_findings(wave, put_through.asks(wave), put_through.notes["seen"][design])

@@ -1,0 +1,359 @@
+"""What a gateway does without its endpoint picker: crashed, hung, absent, or with nothing to pick.
+
+An InferencePool says whether requests then fail (FailClose) or go to any member (FailOpen). Every request has a time
+limit of its own: a picker that hangs holds requests for as long as they are let.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from gpuassay.behaviour import behaviour, known_defect
+from gpuassay.components.gateway.configuration import PICKER
+from gpuassay.components.llmd.arm import Arm
+from gpuassay.components.llmd.simulator import NO_LATENCY, Cache
+from gpuassay.judge import gateway, routing
+from gpuassay.judge.routing import ASKED_HEADER
+from gpuassay.manifest import Manifest
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.gateway_calls import Calls
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.routing import opened
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import INFO, MUST, SHOULD
+
+POOL_SPEC = "https://gateway-api-inference-extension.sigs.k8s.io/reference/spec/#endpointpickerfailuremode"
+FULL_DUPLEX = "https://github.com/envoyproxy/envoy/pull/41276"
+PROTOCOL = (
+    "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/v1.4.0/docs/proposals/"
+    "004-endpoint-picker-protocol"
+)
+RANDOM_ENDPOINT = (
+    "https://github.com/kubernetes-sigs/gateway-api-inference-extension/blob/v1.4.0/pkg/epp/handlers/request.go#L49"
+)
+NO_TIMEOUT = "https://github.com/envoyproxy/envoy/issues/37065"
+
+MODES = ("FailClose", "FailOpen")
+METHODS = ("GET", "POST")
+AT_ONCE_SECONDS = 1.0
+"""For a refusal or a detour: both take milliseconds, and a client that waits longer has been made to wait."""
+NOTICED_SECONDS = 3.0
+"""For a gateway that looks twice a second whether its picker is alive."""
+BACK_SECONDS = 5.0
+"""From the start of a picker to its first answer through the gateway: 0.7 s on a quiet machine."""
+HUNG_PATIENCE = 2.0
+
+
+def _arm(mode: str, **more: Any) -> Arm:
+    return Arm(
+        profile="random", replicas=2, cache=Cache(blocks=0), latency=NO_LATENCY, failure_mode=mode, **more
+    )  # fmt: skip
+
+
+def _picker_cluster(bootstrap: dict[str, Any]) -> dict[str, Any]:
+    none: dict[str, Any] = {}
+    return next((one for one in bootstrap["static_resources"]["clusters"] if one["name"] == PICKER), none)
+
+
+def _unwatched(bootstrap: dict[str, Any]) -> None:
+    """No health check of the picker: the gateway finds out by asking."""
+    _picker_cluster(bootstrap).pop("health_checks", None)
+
+
+def _absent(bootstrap: dict[str, Any]) -> None:
+    """No endpoint of the picker at all, as when its Pod is not Ready."""
+    if cluster := _picker_cluster(bootstrap):
+        cluster["load_assignment"]["endpoints"] = []
+
+
+def _asked_for_health(bootstrap: dict[str, Any]) -> None:
+    """A health check that the picker itself must answer; a hung one still accepts connections."""
+    for check in _picker_cluster(bootstrap).get("health_checks", []):
+        check.pop("tcp_health_check")
+        check["grpc_health_check"] = {"service_name": "envoy.service.ext_proc.v3.ExternalProcessor"}
+
+
+CRASH_ARMS = {
+    "FailClose": _arm("FailClose"),
+    "FailOpen": _arm("FailOpen"),
+    "FailOpen-unwatched": _arm("FailOpen", change_gateway=_unwatched),
+    "FailOpen-standalone": _arm("FailOpen", gateway="standalone"),
+}
+
+
+def _marked(row: Manifest) -> bool:
+    return row["status"] == 200 and row["headers"].get(ASKED_HEADER) == "true"
+
+
+def _unmarked(row: Manifest) -> bool:
+    return row["status"] == 200 and row["headers"].get(ASKED_HEADER) != "true"
+
+
+@scenario(system="routing", timeout=60)
+def picker_crashes(lab: Lab) -> None:
+    """The picker is killed under each mode, requests go on, and it is started again."""
+    for name, arm in CRASH_ARMS.items():
+        with opened(lab, arm, name=name.lower()) as site:
+            calls, picker = Calls(site), site.routing.picker
+            assert picker is not None
+            calls.many(f"{name}/before", 4)
+            picker.kill()
+            for method in METHODS:
+                calls.many(f"{name}/{method}", 8, method=method)
+            if name == "FailOpen":
+                killed = time.monotonic_ns()
+                calls.until(f"{name}/noticing", _unmarked, seconds=2 * NOTICED_SECONDS, in_a_row=8)
+                lab.note(killed_ns=killed)
+                calls.many(f"{name}/noticed", 8)
+            picker.launch()
+            started = time.monotonic_ns()
+            calls.until(f"{name}/coming back", _marked, seconds=2 * BACK_SECONDS)
+            lab.note(started_ns=lab.notes.get("started_ns", {}) | {name: started})
+            calls.many(f"{name}/back", 6)
+
+
+def _both(calls: Calls, name: str) -> None:
+    """Two requests of each method at the same time, each with little patience."""
+
+    def ask(method: str) -> None:
+        calls.many(f"{name}/{method}", 2, at_once=2, method=method, timeout=HUNG_PATIENCE)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(ask, METHODS))
+
+
+@scenario(system="routing", timeout=60)
+def picker_hangs(lab: Lab) -> None:
+    """The picker is stopped with its connections open under each mode, and let go on."""
+    arms = {mode: _arm(mode) for mode in MODES}
+    arms["FailOpen-asked"] = _arm("FailOpen", change_gateway=_asked_for_health, picker_flags=("--health-checking",))
+    for name, arm in arms.items():
+        with opened(lab, arm, name=name.lower()) as site:
+            calls, picker = Calls(site), site.routing.picker
+            assert picker is not None
+            if name == "FailOpen-asked":
+                calls.until(f"{name}/ready", _marked, seconds=5)
+            calls.many(f"{name}/before", 4)
+            picker.suspend()
+            stopped = time.monotonic_ns()
+            try:
+                if name == "FailOpen-asked":
+                    calls.until(f"{name}/noticing", _unmarked, seconds=2 * NOTICED_SECONDS, timeout=0.5)
+                    calls.many(f"{name}/noticed", 8)
+                else:
+                    _both(calls, name)
+            finally:
+                picker.resume()
+            resumed = time.monotonic_ns()
+            calls.until(f"{name}/coming back", _marked, seconds=2 * BACK_SECONDS)
+            marks = {name: {"stopped_ns": stopped, "resumed_ns": resumed}}
+            lab.note(hung=lab.notes.get("hung", {}) | marks)
+            calls.many(f"{name}/back", 6)
+
+
+@scenario(system="routing", timeout=60)
+def nobody_there(lab: Lab) -> None:
+    """The picker has no endpoint in the gateway; and, apart from that, the pool has no Ready Pod."""
+    for mode in MODES:
+        with opened(lab, _arm(mode, change_gateway=_absent), name=f"absent-{mode}".lower()) as site:
+            for method in METHODS:
+                Calls(site).many(f"{mode}/absent/{method}", 6, method=method)
+        with opened(lab, _arm(mode), name=f"empty-{mode}".lower()) as site:
+            calls, picker = Calls(site), site.routing.picker
+            assert picker is not None
+            for replica in site.replicas:
+                site.routing.endpoints.set_ready(replica.name, ready=False)
+            picker.await_ready_pods(0)
+            for method in METHODS:
+                calls.many(f"{mode}/empty/{method}", 6, method=method)
+            for replica in site.replicas:
+                site.routing.endpoints.set_ready(replica.name, ready=True)
+            refilled = time.monotonic_ns()
+            lab.note(refilled_ns=lab.notes.get("refilled_ns", {}) | {mode: refilled})
+            calls.until(f"{mode}/refilled", _marked, seconds=2 * BACK_SECONDS)
+
+
+# --- crash -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+@behaviour(
+    "llmd.gateway.crash-fail-close", level=MUST, spec=POOL_SPEC,
+    red_when="a FailClose pool serves a request whose picker is dead, or lets it wait", mutant="failure-mode-flipped",
+)  # fmt: skip
+def test_without_picker_a_fail_close_pool_refuses(picker_crashes: Recording, method: str) -> None:
+    """While the picker is dead, every request to a FailClose pool gets a 5xx at once."""
+    assert not routing.asked_findings(picker_crashes.asks("FailClose/before"))
+    assert not gateway.refused_findings(picker_crashes.asks(f"FailClose/{method}"), AT_ONCE_SECONDS)
+
+
+@pytest.mark.parametrize("arm", ["FailOpen", "FailOpen-unwatched"])
+@behaviour(
+    "llmd.gateway.crash-fail-open-get", level=MUST, spec=POOL_SPEC,
+    red_when="a FailOpen pool refuses a request without a body because its picker is dead",
+    mutant="failure-mode-flipped",
+)  # fmt: skip
+def test_without_picker_a_fail_open_pool_serves_gets(picker_crashes: Recording, arm: str) -> None:
+    """From the moment in which the picker dies, requests without a body are served by a FailOpen pool."""
+    assert not gateway.unasked_findings(picker_crashes.asks(f"{arm}/GET"))
+
+
+@known_defect(
+    FULL_DUPLEX, "in full-duplex mode Envoy fails open only until the first chunk of the body was handed over"
+)
+@behaviour(
+    "llmd.gateway.crash-fail-open-post", level=MUST, spec=POOL_SPEC,
+    red_when="a FailOpen pool refuses a request with a body because its picker is dead", mutant="picker-not-asked",
+)  # fmt: skip
+def test_without_picker_a_fail_open_pool_serves_posts(picker_crashes: Recording) -> None:
+    """Without a health check of the picker, requests with a body are served by a FailOpen pool."""
+    assert not gateway.unasked_findings(picker_crashes.asks("FailOpen-unwatched/POST"))
+
+
+@behaviour(
+    "llmd.gateway.crash-fail-open-noticed", level=MUST, spec=POOL_SPEC,
+    red_when="a gateway that watches its picker goes on refusing requests with a body after the picker died",
+    mutant="picker-unwatched",
+)  # fmt: skip
+def test_a_dead_picker_is_noticed(picker_crashes: Recording, measure: Measure) -> None:
+    """With a health check of the picker, a FailOpen pool serves within 3 s, and every request from then on."""
+    attempts, killed = picker_crashes.asks("FailOpen/noticing"), picker_crashes.notes["killed_ns"]
+    measure.value(noticed_s=gateway.settled_seconds(attempts, killed))
+    assert not gateway.settled_findings(attempts, killed, NOTICED_SECONDS)
+    assert not gateway.unasked_findings(picker_crashes.asks("FailOpen/noticed"))
+
+
+@behaviour(
+    "llmd.gateway.standalone-cannot-fail-open", level=INFO, spec="llm-d: standalone deployment, Envoy ORIGINAL_DST",
+    red_when="the standalone design serves requests that nobody gave an address (then our description of it is wrong)",
+    mutant="picker-not-asked",
+)  # fmt: skip
+def test_the_standalone_design_cannot_fail_open(picker_crashes: Recording) -> None:
+    """A gateway that knows no pool refuses at once when nobody picks, FailOpen or not."""
+    for method in METHODS:
+        assert not gateway.refused_findings(picker_crashes.asks(f"FailOpen-standalone/{method}"), AT_ONCE_SECONDS)
+
+
+@pytest.mark.parametrize("arm", CRASH_ARMS)
+@behaviour(
+    "llmd.gateway.picker-comes-back", level=MUST, spec=POOL_SPEC,
+    red_when="after its picker came back, the gateway leaves it out or fails requests", mutant="gateway-shuns-long",
+)  # fmt: skip
+def test_a_picker_that_comes_back_is_asked_again(picker_crashes: Recording, arm: str, measure: Measure) -> None:
+    """Within 5 s of its start the picker is asked again, and from then on for every request."""
+    attempts, started = picker_crashes.asks(f"{arm}/coming back"), picker_crashes.notes["started_ns"][arm]
+    marked = [row for row in attempts if _marked(row)]
+    measure.value(back_s=gateway.recovery_seconds(marked, started))
+    assert not gateway.recovery_findings(marked, started, BACK_SECONDS)
+    assert not routing.failure_findings(picker_crashes.asks(f"{arm}/back"))
+    assert not routing.asked_findings(picker_crashes.asks(f"{arm}/back"))
+
+
+# --- hang ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("method", METHODS)
+@known_defect(
+    NO_TIMEOUT, "in full-duplex mode Envoy waits for its processor without limit, whatever message_timeout says"
+)
+@behaviour(
+    "llmd.gateway.hang-is-bounded", level=SHOULD, spec=POOL_SPEC,
+    red_when="a picker that hangs holds requests until their clients give up", mutant="picker-not-asked",
+)  # fmt: skip
+def test_a_hung_picker_does_not_hang_requests(picker_hangs: Recording, method: str, mode: str) -> None:
+    """While the picker hangs, a request is refused or served, and does not wait for ever."""
+    assert not gateway.hang_findings(picker_hangs.asks(f"{mode}/{method}"))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@behaviour(
+    "llmd.gateway.hang-ends", level=MUST, spec=POOL_SPEC,
+    red_when="requests go on failing after a hung picker went on", mutant="gateway-shuns-long",
+)  # fmt: skip
+def test_a_picker_that_goes_on_is_asked_again(picker_hangs: Recording, mode: str, measure: Measure) -> None:
+    """Within 5 s of a hung picker's going on, every request goes through it again."""
+    resumed = picker_hangs.notes["hung"][mode]["resumed_ns"]
+    marked = [row for row in picker_hangs.asks(f"{mode}/coming back") if _marked(row)]
+    measure.value(back_s=gateway.recovery_seconds(marked, resumed))
+    assert not gateway.recovery_findings(marked, resumed, BACK_SECONDS)
+    assert not routing.failure_findings(picker_hangs.asks(f"{mode}/back"))
+    assert not routing.asked_findings(picker_hangs.asks(f"{mode}/back"))
+
+
+@behaviour(
+    "llmd.gateway.hang-noticed-by-health", level=SHOULD, spec=POOL_SPEC,
+    red_when="a FailOpen gateway that asks its picker for health holds requests although the picker hangs",
+    mutant="picker-unwatched",
+)  # fmt: skip
+def test_a_hung_picker_is_noticed_by_its_health(picker_hangs: Recording, measure: Measure) -> None:
+    """With a gRPC health check of the picker, a FailOpen pool serves within 3 s of the hang, and all from then on."""
+    attempts = picker_hangs.asks("FailOpen-asked/noticing")
+    stopped = picker_hangs.notes["hung"]["FailOpen-asked"]["stopped_ns"]
+    measure.value(noticed_s=gateway.recovery_seconds(attempts, stopped))
+    assert not gateway.recovery_findings(attempts, stopped, NOTICED_SECONDS)
+    assert not gateway.unasked_findings(picker_hangs.asks("FailOpen-asked/noticed"))
+
+
+# --- nobody ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+@behaviour(
+    "llmd.gateway.absent-fail-close", level=MUST, spec=POOL_SPEC,
+    red_when="a FailClose pool serves requests although its picker has no endpoint", mutant="failure-mode-flipped",
+)  # fmt: skip
+def test_with_no_picker_endpoint_a_fail_close_pool_refuses(nobody_there: Recording, method: str) -> None:
+    """While the picker has no endpoint, every request to a FailClose pool gets a 5xx at once."""
+    assert not gateway.refused_findings(nobody_there.asks(f"FailClose/absent/{method}"), AT_ONCE_SECONDS)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@behaviour(
+    "llmd.gateway.absent-fail-open", level=MUST, spec=POOL_SPEC,
+    red_when="a FailOpen pool refuses requests because its picker has no endpoint", mutant="failure-mode-flipped",
+)  # fmt: skip
+def test_with_no_picker_endpoint_a_fail_open_pool_serves(nobody_there: Recording, method: str) -> None:
+    """While the picker has no endpoint, every request to a FailOpen pool is served, with a body or without."""
+    assert not gateway.unasked_findings(nobody_there.asks(f"FailOpen/absent/{method}"))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@behaviour(
+    "llmd.gateway.no-ready-pod", level=MUST, spec=PROTOCOL,
+    red_when="a pool without a Ready Pod answers 200, hangs, or a FailOpen gateway takes the picker's refusal for a"
+    " failure", mutant="pool-of-yesterday",
+)  # fmt: skip
+def test_a_pool_without_ready_pods_answers_503(nobody_there: Recording, mode: str) -> None:
+    """While no Pod of the pool is Ready, every completion gets a 503 at once, FailOpen or not."""
+    assert not gateway.refused_findings(nobody_there.asks(f"{mode}/empty/POST"), AT_ONCE_SECONDS, [503])
+
+
+@pytest.mark.parametrize("mode", MODES)
+@known_defect(RANDOM_ENDPOINT, "for a request without a body the picker calls an empty pool an internal error, 500")
+@behaviour(
+    "llmd.gateway.no-ready-pod-get", level=MUST, spec=PROTOCOL,
+    red_when="a request without a body to a pool without a Ready Pod gets anything but a 503",
+    mutant="picker-not-asked",
+)  # fmt: skip
+def test_a_pool_without_ready_pods_answers_503_to_gets(nobody_there: Recording, mode: str) -> None:
+    """While no Pod of the pool is Ready, every request without a body gets a 503 at once, FailOpen or not."""
+    assert not gateway.refused_findings(nobody_there.asks(f"{mode}/empty/GET"), AT_ONCE_SECONDS, [503])
+
+
+@pytest.mark.parametrize("mode", MODES)
+@behaviour(
+    "llmd.gateway.pods-become-ready", level=MUST, spec=POOL_SPEC,
+    red_when="a pool whose Pods became Ready goes on refusing", mutant="picker-not-asked",
+)  # fmt: skip
+def test_a_pool_serves_again_when_pods_are_ready(nobody_there: Recording, mode: str, measure: Measure) -> None:
+    """Within 5 s of its Pods' being Ready, a pool answers again, through the picker."""
+    refilled = nobody_there.notes["refilled_ns"][mode]
+    marked = [row for row in nobody_there.asks(f"{mode}/refilled") if _marked(row)]
+    measure.value(back_s=gateway.recovery_seconds(marked, refilled))
+    assert not gateway.recovery_findings(marked, refilled, BACK_SECONDS)

@@ -1,0 +1,151 @@
+"""Two pools behind one gateway: by header and by weight, each with its own picker.
+
+The shape of the configuration is what the protocol asks for: whoever chooses a pool must have its picker asked, not the
+one of the other pool. An answer of 200 does not tell; the pickers' own counters do.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+from gpuassay.behaviour import behaviour
+from gpuassay.components.gateway.configuration import PICKER, POOL
+from gpuassay.components.llmd.arm import Arm
+from gpuassay.components.llmd.simulator import NO_LATENCY, Cache
+from gpuassay.judge import gateway_pools, routing
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.gateway_calls import Calls
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.routing import Site, opened
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST
+
+SPEC = "https://gateway-api.sigs.k8s.io/reference/spec/#httproutebackendref"
+
+WEIGHT = 70
+"""Percent of weighted requests that go to the second pool."""
+WEIGHTED = 120
+BY_HEADER = 12
+_TYPE = "type.googleapis.com/envoy"
+_ARM = Arm(profile="random", replicas=2, cache=Cache(blocks=0), latency=NO_LATENCY)
+
+
+def _second_pool(other: Site, bootstrap: dict[str, Any]) -> None:
+    """Add the pool of another arm, its picker, a route by header and one by weight to a gateway's bootstrap."""
+    picker = other.routing.picker
+    assert picker is not None
+    clusters: list[dict[str, Any]] = bootstrap["static_resources"]["clusters"]
+    if not any(one["name"] == PICKER for one in clusters):
+        return
+    for one in list(clusters):
+        second = copy.deepcopy(one) | {"name": f"second-{one['name']}", "type": "STATIC"}
+        second.pop("eds_cluster_config", None)
+        ports = [replica.endpoint for replica in other.replicas] if one["name"] == POOL else [picker.target]
+        hosts = [{"endpoint": {"address": _address(port)}} for port in ports]
+        second["load_assignment"] = {"cluster_name": second["name"], "endpoints": [{"lb_endpoints": hosts}]}
+        clusters.append(second)
+    manager: dict[str, Any] = bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]
+    routes: list[dict[str, Any]] = manager["typed_config"]["route_config"]["virtual_hosts"][0]["routes"]
+    action = {key: value for key, value in routes[0]["route"].items() if key != "cluster"}
+    weighted = [
+        {"name": f"second-{POOL}", "weight": WEIGHT, "typed_per_filter_config": _asks(f"second-{PICKER}")},
+        {"name": POOL, "weight": 100 - WEIGHT, "typed_per_filter_config": _asks(PICKER)},
+    ]
+    routes[:0] = [
+        {"match": _has("by-header"), "route": {**action, "cluster": f"second-{POOL}"},
+         "typed_per_filter_config": _asks(f"second-{PICKER}")},
+        {"match": _has("by-weight"), "route": {**action, "weighted_clusters": {"clusters": weighted}}},
+    ]  # fmt: skip
+
+
+def _address(endpoint: str) -> dict[str, Any]:
+    host, _, port = endpoint.rpartition(":")
+    return {"socket_address": {"address": host, "port_value": int(port)}}
+
+
+def _has(value: str) -> dict[str, Any]:
+    return {"prefix": "/", "headers": [{"name": "x-way", "string_match": {"exact": value}}]}
+
+
+def _asks(picker: str) -> dict[str, Any]:
+    service = {"envoy_grpc": {"cluster_name": picker, "authority": "localhost"}, "timeout": "10s"}
+    kind = f"{_TYPE}.extensions.filters.http.ext_proc.v3.ExtProcPerRoute"
+    return {"envoy.filters.http.ext_proc": {"@type": kind, "overrides": {"grpc_service": service}}}
+
+
+@scenario(system="routing", timeout=40)
+def two_pools(lab: Lab) -> None:
+    """A gateway of one pool that also serves another: 12 requests without, 12 with a header, 120 by weight."""
+    with opened(lab, replace(_ARM, gateway=None), name="second") as second:
+        arm = replace(_ARM, change_gateway=partial(_second_pool, second))
+        with opened(lab, arm, name="first") as first:
+            calls = Calls(first)
+            lab.note(first=first.routing.namespace, second=second.routing.namespace)
+            _scrape(first, second, "start")
+            for wave, count, headers in (
+                ("plain", BY_HEADER, {}),
+                ("by-header", BY_HEADER, {"x-way": "by-header"}),
+                ("by-weight", WEIGHTED, {"x-way": "by-weight"}),
+            ):
+                calls.many(wave, count, at_once=4, headers=headers)
+                _scrape(first, second, wave)
+
+
+def _scrape(first: Site, second: Site, label: str) -> None:
+    for name, site in (("first", first), ("second", second)):
+        assert site.routing.picker is not None
+        rows = site.routing.picker.metrics()
+        first.lab.samples += [{"source": f"{name} picker", "label": label, **row} for row in rows]
+
+
+def _pools(recording: Recording, wave: str) -> Counter[str]:
+    names = {recording.notes[pool]: pool for pool in ("first", "second")}
+    return gateway_pools.pools_served(recording.asks(wave), names)
+
+
+@behaviour(
+    "llmd.gateway.pool-by-header", level=MUST, spec=SPEC,
+    red_when="a header does not decide which pool serves", mutant="gateway-one-pool",
+)  # fmt: skip
+def test_a_header_chooses_the_pool(two_pools: Recording) -> None:
+    """Requests with the header are served by the second pool, those without by the first."""
+    assert _pools(two_pools, "plain") == {"first": BY_HEADER}
+    assert _pools(two_pools, "by-header") == {"second": BY_HEADER}
+
+
+@behaviour(
+    "llmd.gateway.pool-by-weight", level=MUST, spec=SPEC,
+    red_when="weights do not decide how many requests each pool serves", mutant="gateway-one-pool",
+)  # fmt: skip
+def test_weights_divide_requests_between_pools(two_pools: Recording, measure: Measure) -> None:
+    """Of 120 requests about 70 percent go to the second pool (a healthy gateway fails this once in 10,000 runs)."""
+    seen = _pools(two_pools, "by-weight")
+    low, high = gateway_pools.weight_bounds(WEIGHTED, WEIGHT / 100)
+    measure.value(second_pool=seen["second"], asked=WEIGHTED)
+    measure.interval(low, high)
+    assert seen.total() == WEIGHTED, routing.shown(two_pools.asks("by-weight"))
+    assert low <= seen["second"] <= high, seen
+
+
+@behaviour(
+    "llmd.gateway.pool-asks-its-own-picker", level=MUST, spec=SPEC,
+    red_when="the picker of another pool than the one that serves is asked: its picks are no members, and round robin"
+    " hides it", mutant="gateway-one-picker",
+)  # fmt: skip
+def test_each_pool_has_its_own_picker_asked(two_pools: Recording) -> None:
+    """Each picker counts exactly the requests that its own pool served, by header and by weight."""
+    for before, wave in pairwise(("start", "plain", "by-header", "by-weight")):
+        counted = {
+            pool: gateway_pools.picker_counted(
+                *(two_pools.metrics(label, f"{pool} picker") for label in (before, wave))
+            )
+            for pool in ("first", "second")
+        }
+        assert not gateway_pools.asked_of_findings(wave, _pools(two_pools, wave), counted)
+        assert not routing.asked_findings(two_pools.asks(wave))

@@ -1,0 +1,239 @@
+"""What a client sees of a replica that dies, hangs, leaves its pool and comes back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from gpuassay.behaviour import behaviour
+from gpuassay.components.llmd.arm import Arm
+from gpuassay.components.llmd.simulator import Cache, Latency
+from gpuassay.judge import gateway, routing
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.gateway_calls import Calls, prescribed
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.routing import opened
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import INFO, MUST, SHOULD
+
+POOL_SPEC = "https://gateway-api-inference-extension.sigs.k8s.io/api-types/inferencepool/"
+RETRIES = "https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-retry-on"
+
+STREAMING = Latency(inter_token=0.02, factor_under_load=1.0, max_running=64, constant_ttft=0.0)
+TOKENS = 100
+AT_ONCE_SECONDS = 1.0
+TOLD_SECONDS = 3.0
+"""For the end of a stream that was cut: Envoy holds its client's connection for a second (delayed_close_timeout)."""
+NEVER_LONG_SECONDS = 3.0
+"""For a refusal when everybody is dead: connections are refused within a millisecond, retries included."""
+BACK_SECONDS = 5.0
+
+
+def _arm(replicas: int, gateway: str) -> Arm:
+    return prescribed(
+        Arm(profile="random", replicas=replicas, cache=Cache(blocks=0), latency=STREAMING, gateway=gateway)
+    )
+
+
+@scenario(system="routing", timeout=60)
+def replicas_die(lab: Lab) -> None:
+    """Of three replicas one dies idle and comes back, one in the middle of streams, then all; Pods stay Ready."""
+    with opened(lab, _arm(3, "override-host")) as site:
+        calls, (first, second, third) = Calls(site), site.replicas
+        lab.note(dead=first.name, alive=[second.name, third.name])
+        calls.many("healthy", 6, to=site.replicas)
+        first.kill()
+        calls.many("idle", 24, to=site.replicas)
+        first.child.launch()
+        first.await_ready()
+        lab.note(healthy_ns=time.monotonic_ns())
+        calls.until("coming back", lambda row: row["served_by"] == first.name, seconds=2 * BACK_SECONDS, to=[first])
+        calls.many("back", 8, to=[first], label=first.name)
+        begun = threading.Semaphore(0)
+
+        def on_chunk(number: int) -> bool:
+            if number == 1:
+                begun.release()
+            return True
+
+        with ThreadPoolExecutor(2) as pool:
+            streams = [
+                pool.submit(
+                    calls.many, f"streams/{wave}", 3, at_once=3, to=[replica], stream=True, max_tokens=TOKENS,
+                    label=replica.name, on_chunk=on_chunk,
+                )
+                for wave, replica in (("killed", second), ("alive", third))
+            ]  # fmt: skip
+            for _ in range(6):
+                begun.acquire(timeout=3)  # where answers are held back, nothing begins: the judge sees that
+            second.kill()
+            lab.note(killed_ns=time.monotonic_ns())
+            for one in streams:
+                one.result()
+        for replica in (first, third):
+            replica.kill()
+        calls.many("all dead/POST", 6, at_once=6, to=site.replicas)
+        calls.many("all dead/GET", 6, at_once=6, method="GET")
+
+
+@scenario(system="routing", timeout=60)
+def readiness_changes(lab: Lab) -> None:
+    """A Pod is patched not Ready and Ready again; then its replica hangs while others are asked."""
+    with opened(lab, _arm(3, "override-host")) as site:
+        calls, (first, second, third) = Calls(site), site.replicas
+        lab.note(out=first.name, others=[second.name, third.name])
+        calls.many("healthy", 6, to=site.replicas)
+        site.routing.endpoints.set_ready(first.name, ready=False)
+        calls.many("out", 24, to=site.replicas)
+        site.routing.endpoints.set_ready(first.name, ready=True)
+        lab.note(ready_ns=time.monotonic_ns())
+        calls.until("coming in", lambda row: row["served_by"] == first.name, seconds=2 * BACK_SECONDS, to=[first])
+        calls.many("in", 8, to=[first], label=first.name)
+        first.suspend()
+        with ThreadPoolExecutor(1) as pool:
+            held = pool.submit(calls.many, "held", 4, at_once=4, to=[first], label=first.name, timeout=10)
+            try:
+                calls.many("beside", 16, at_once=4, to=[second, third])
+            finally:
+                first.resume()
+            held.result()
+
+
+@scenario(system="routing", timeout=60)
+def standalone_replica_dies(lab: Lab) -> None:
+    """Without a pool in the gateway: one of two replicas dies while its Pod is Ready, then the Pod is not Ready."""
+    with opened(lab, _arm(2, "standalone")) as site:
+        calls, (first, second) = Calls(site), site.replicas
+        lab.note(dead=first.name, alive=[second.name])
+        calls.many("healthy", 6, to=site.replicas)
+        first.kill()
+        calls.many("dead", 8, to=[first], label=first.name)
+        calls.many("either", 16, to=site.replicas)
+        site.routing.endpoints.set_ready(first.name, ready=False)
+        calls.until("gone", lambda row: row["status"] == 429, seconds=3, to=[first])  # the picker has nobody to pick
+        picker = site.routing.picker
+        assert picker is not None
+        picker.await_ready_pods(1)
+        calls.many("not ready", 16, to=site.replicas)
+
+
+@behaviour(
+    "llmd.gateway.dead-replica-idle", level=MUST, spec=RETRIES,
+    red_when="a request fails because its pick was dead, though others are alive", mutant="gateway-never-retries",
+)  # fmt: skip
+def test_a_dead_replica_costs_no_request(replicas_die: Recording) -> None:
+    """After a replica died idle, its Pod still Ready, every request is answered by another one."""
+    assert not routing.failure_findings(replicas_die.asks("healthy"))
+    assert not gateway.served_findings(replicas_die.asks("idle"), replicas_die.notes["alive"])
+
+
+@behaviour(
+    "llmd.gateway.replica-comes-back", level=MUST, spec=POOL_SPEC,
+    red_when="a replica that serves again gets no requests", mutant="gateway-shuns-long",
+)  # fmt: skip
+def test_a_replica_that_comes_back_serves_again(replicas_die: Recording, measure: Measure) -> None:
+    """Within 5 s of being healthy again, a replica serves the requests for which it is picked."""
+    attempts, healthy = replicas_die.asks("coming back"), replicas_die.notes["healthy_ns"]
+    by_it = [row for row in attempts if row["served_by"] == replicas_die.notes["dead"]]
+    measure.value(back_s=gateway.recovery_seconds(by_it, healthy))
+    assert not gateway.recovery_findings(by_it, healthy, BACK_SECONDS)
+    assert not gateway.served_findings(replicas_die.asks("back"))
+
+
+@behaviour(
+    "llmd.gateway.stream-cut", level=MUST, spec=RETRIES,
+    red_when="the client of a stream whose replica was killed loses the text that it had, waits, or is told it is done",
+    mutant="gateway-buffers",
+)  # fmt: skip
+def test_a_stream_that_is_cut_is_told_so(replicas_die: Recording, measure: Measure) -> None:
+    """Streams of a killed replica end in an error within 3 s, with the text that there was."""
+    rows, killed = replicas_die.asks("streams/killed"), replicas_die.notes["killed_ns"]
+    measure.value(told_s=max((row["end_ns"] - killed) / 1e9 for row in rows))
+    assert not gateway.cut_findings(rows, killed, TOLD_SECONDS)
+
+
+@behaviour(
+    "llmd.gateway.other-streams-go-on", level=MUST, spec=RETRIES,
+    red_when="streams of other replicas break when one is killed, or long answers are cut", mutant="gateway-hurries",
+)  # fmt: skip
+def test_other_streams_go_on(replicas_die: Recording) -> None:
+    """Streams of the other replicas, two seconds long, are complete."""
+    assert not gateway.served_findings(replicas_die.asks("streams/alive"))
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+@behaviour(
+    "llmd.gateway.all-dead", level=MUST, spec=RETRIES,
+    red_when="requests hang when all replicas are dead", mutant="gateway-never-gives-up",
+)  # fmt: skip
+def test_without_a_living_replica_requests_are_refused(replicas_die: Recording, method: str) -> None:
+    """While every replica is dead and every Pod Ready, requests get a 5xx within 3 s."""
+    assert not gateway.refused_findings(replicas_die.asks(f"all dead/{method}"), NEVER_LONG_SECONDS)
+
+
+@behaviour(
+    "llmd.gateway.not-ready-is-left-out", level=MUST, spec=POOL_SPEC,
+    red_when="a Pod that is not Ready gets a request, or a request fails because of it", mutant="pool-of-yesterday",
+)  # fmt: skip
+def test_a_pod_that_is_not_ready_gets_no_request(readiness_changes: Recording) -> None:
+    """From the moment in which a Pod is not Ready in the gateway's pool, every request is answered by another."""
+    assert not gateway.served_findings(readiness_changes.asks("out"), readiness_changes.notes["others"])
+
+
+@behaviour(
+    "llmd.gateway.ready-is-taken-in", level=MUST, spec=POOL_SPEC,
+    red_when="a Pod that became Ready again gets no requests", mutant="pool-only-shrinks",
+)  # fmt: skip
+def test_a_pod_that_becomes_ready_serves(readiness_changes: Recording, measure: Measure) -> None:
+    """Within 5 s of being Ready again, a Pod serves the requests for which it is picked."""
+    attempts, ready = readiness_changes.asks("coming in"), readiness_changes.notes["ready_ns"]
+    by_it = [row for row in attempts if row["served_by"] == readiness_changes.notes["out"]]
+    measure.value(back_s=gateway.recovery_seconds(by_it, ready))
+    assert not gateway.recovery_findings(by_it, ready, BACK_SECONDS)
+    assert not gateway.served_findings(readiness_changes.asks("in"))
+
+
+@behaviour(
+    "llmd.gateway.hung-replica-beside", level=MUST, spec=RETRIES,
+    red_when="requests to other replicas wait or fail because one replica hangs", mutant="gateway-few-connections",
+)  # fmt: skip
+def test_a_hung_replica_holds_nobody_else(readiness_changes: Recording) -> None:
+    """While four requests wait for a hung replica, those to others are answered within a second."""
+    rows = readiness_changes.asks("beside")
+    assert not gateway.served_findings(rows, readiness_changes.notes["others"])
+    slow = [row for row in rows if gateway.took_seconds(row) > AT_ONCE_SECONDS]
+    assert not slow, routing.shown(slow)
+
+
+@behaviour(
+    "llmd.gateway.hung-replica-goes-on", level=SHOULD, spec=RETRIES,
+    red_when="requests that waited for a hung replica are lost when it goes on", mutant="gateway-hurries",
+)  # fmt: skip
+def test_requests_of_a_hung_replica_are_answered_when_it_goes_on(readiness_changes: Recording) -> None:
+    """Requests that waited for a hung replica are answered by it when it goes on: nothing is asked twice."""
+    assert not gateway.served_findings(readiness_changes.asks("held"))
+
+
+@behaviour(
+    "llmd.gateway.standalone-dead-replica", level=INFO, spec="llm-d: standalone deployment, Envoy ORIGINAL_DST",
+    red_when="a request whose pick is dead hangs, or is answered by one that was not picked", mutant="picker-not-asked",
+)  # fmt: skip
+def test_the_standalone_design_refuses_for_a_dead_pick(standalone_replica_dies: Recording, measure: Measure) -> None:
+    """A gateway that knows no pool answers 503 at once for a dead pick, as long as its Pod is Ready."""
+    either = standalone_replica_dies.asks("either")
+    measure.value(refused=len(either) - len(routing.answered(either)), asked=len(either))
+    assert not gateway.refused_findings(standalone_replica_dies.asks("dead"), AT_ONCE_SECONDS, [503])
+
+
+@behaviour(
+    "llmd.gateway.standalone-not-ready", level=MUST, spec=POOL_SPEC,
+    red_when="a Pod that is not Ready gets a request, or a request fails because of it", mutant="pool-of-yesterday",
+)  # fmt: skip
+def test_the_standalone_design_leaves_out_a_pod_that_is_not_ready(standalone_replica_dies: Recording) -> None:
+    """Once the picker has seen that the Pod of a dead replica is not Ready, every request is answered."""
+    rows = standalone_replica_dies.asks("not ready")
+    assert not gateway.served_findings(rows, standalone_replica_dies.notes["alive"])
