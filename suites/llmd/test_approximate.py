@@ -1,0 +1,171 @@
+"""Approximate prefix routing: the picker remembers where it sent which prefix, and knows nothing else.
+
+Picks are asked of the picker alone. Where a scenario needs a prefix on a certain replica, it allows that one only, as
+a gateway does with a subset.
+"""
+
+from __future__ import annotations
+
+from gpuassay.behaviour import behaviour
+from gpuassay.components.llmd.arm import Arm
+from gpuassay.components.llmd.simulator import Cache
+from gpuassay.judge import routing
+from gpuassay.judge.scheduling_picks import only_findings, placed_findings
+from gpuassay.manifest import Manifest
+from gpuassay.model.routing_chance import chance_limit
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.routing import opened
+from gpuassay.scenario.scheduling import pick, read_again
+from gpuassay.verdict import INFO, MUST, SHOULD
+from gpuassay.workloads.prompts import Prompt, prompt_set, words
+
+SPEC = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/v1.4.0/pkg/epp/framework/plugins/scheduling/scorer/prefix"
+
+REPLICAS = 4
+NAMES = [f"model-server-{i}" for i in range(REPLICAS)]
+DRAWING = NAMES[0]
+"""The replica on which prefixes are put that must not draw other requests."""
+TOKENS = 256
+FEW = 64
+"""Tokens of prompts that many are needed of: the picker remembers 896 blocks of 64 bytes for each replica."""
+COLD = 96
+
+
+def beginning(prompt: Prompt, tokens: int, label: str, more: int = 0) -> Prompt:
+    """A prompt that shares exactly the first `tokens` tokens with `prompt`, and has `more` of its own."""
+    kept = "".join(f"{word} " for word in prompt.text.split()[:tokens])
+    return Prompt(label, kept + words(0, label, more), tokens + more)
+
+
+@scenario(system="routing", timeout=30)
+def remembered(lab: Lab) -> None:
+    """Prompts are asked again; prefixes of other lengths are put on two replicas; a pod goes; the picker restarts."""
+    prompts = prompt_set([TOKENS] * 8, seed=11)
+    arm = Arm(profile="approximate", replicas=REPLICAS, gateway=None, cache=Cache(blocks=0))
+    with opened(lab, arm) as site:
+        assert site.routing.picker is not None
+        pick(site, "cold", prompt_set([FEW] * COLD, seed=12, prefix="cold"))
+        first = pick(site, "first", prompts)
+        for _ in range(4):
+            pick(site, "repeat", prompts)
+
+        zero, one, two = site.replicas[0], site.replicas[1], site.replicas[2]
+        longs = prompt_set([TOKENS] * 6, seed=13, prefix="long")
+        pick(site, "placing", [beginning(long, 64, f"{long.label}/short") for long in longs], among=[one])
+        pick(site, "placing", [beginning(long, 128, f"{long.label}/longer") for long in longs], among=[two])
+        pick(site, "longest", longs)
+
+        salted = prompt_set([FEW] * 16, seed=14, prefix="salted")
+        pick(site, "placing", salted, among=[zero], cache_salt="tenant-a")
+        pick(site, "same salt", salted, cache_salt="tenant-a")
+        pick(site, "other salt", salted, cache_salt="tenant-b")
+        adapted = prompt_set([FEW] * 16, seed=15, prefix="adapted")
+        pick(site, "placing", adapted, among=[zero])
+        pick(site, "adapter", adapted, model="sql")
+
+        placed = {row["label"]: row["served_by"] for row in first}
+        gone = placed[prompts[0].label]
+        lab.note(gone=gone, placed=placed)
+        if gone is not None:
+            site.routing.endpoints.delete(gone)
+            site.routing.picker.await_ready_pods(len(site.routing.endpoints.members()))
+        pick(site, "pod gone", prompts)
+        pick(site, "pod gone, again", prompts)
+
+        after = pick(site, "before the restart", prompt_set([TOKENS] * 16, seed=16, prefix="kept"))
+        lab.note(kept={row["label"]: row["served_by"] for row in after}, left=len(site.routing.endpoints.members()))
+        read_again(site)
+        pick(site, "after the restart", prompt_set([TOKENS] * 16, seed=16, prefix="kept"))
+
+
+def drawn_findings(rows: list[Manifest]) -> list[str]:
+    """Whether the rows were drawn to the replica that their prompts were put on, or failed."""
+    score = routing.direct_warm(rows, {row["label"]: DRAWING for row in rows}, REPLICAS)
+    return routing.failure_findings(rows) + routing.control_findings(score)
+
+
+@behaviour(
+    "llmd.approximate.repeat-sticks", level=MUST, spec=SPEC,
+    red_when="a prompt is sent to another replica than before", mutant="prefix-ignored",
+)  # fmt: skip
+def test_a_repeated_prompt_goes_where_it_went_before(remembered: Recording) -> None:
+    """Each of 8 prompts goes to one and the same replica five times."""
+    rows = remembered.asks("first") + remembered.asks("repeat")
+    assert not routing.failure_findings(rows) + routing.stickiness_findings(rows)
+
+
+@behaviour(
+    "llmd.approximate.new-prefixes-spread", level=MUST, spec=SPEC,
+    red_when="prompts that share nothing pile up on some replicas", mutant="one-endpoint-left",
+)  # fmt: skip
+def test_prompts_that_share_nothing_are_spread(remembered: Recording) -> None:
+    """96 prompts without a common prefix are spread evenly over four replicas."""
+    assert not routing.uniformity_findings(remembered.asks("cold"), NAMES, COLD)
+
+
+@behaviour(
+    "llmd.approximate.longest-prefix-wins", level=MUST, spec=SPEC,
+    red_when="a replica with a shorter common prefix is preferred", mutant="prefix-ignored",
+)  # fmt: skip
+def test_the_replica_with_the_longest_prefix_is_picked(remembered: Recording) -> None:
+    """Where one replica was sent 64 tokens of a prompt and another 128, the prompt goes to the second."""
+    assert not only_findings(remembered.asks("longest"), {NAMES[2]})
+
+
+@behaviour(
+    "llmd.approximate.pod-gone-rerouted", level=MUST, spec=SPEC,
+    red_when="a request is sent to a pod that is no longer in the pool", mutant="prefix-ignored",
+)  # fmt: skip
+def test_prompts_of_a_pod_that_is_gone_find_another_home(remembered: Recording) -> None:
+    """After a pod is deleted its prompts go to others and stay there; prompts of the others stay where they were."""
+    gone, placed = remembered.notes["gone"], remembered.notes["placed"]
+    rows, again = remembered.asks("pod gone"), remembered.asks("pod gone, again")
+    stayed = [row for row in rows + again if placed[row["label"]] != gone]
+    assert not (
+        only_findings(rows + again, set(NAMES) - {gone})
+        + routing.stickiness_findings(rows + again)
+        + placed_findings(stayed, placed)
+    )
+
+
+@behaviour(
+    "llmd.approximate.restart-forgets", level=INFO, spec=SPEC,
+    red_when="a picker that was restarted still knows where prompts went: then it has a memory that we do not know of",
+    mutant="one-endpoint-left",
+)  # fmt: skip
+def test_a_restarted_picker_has_forgotten(remembered: Recording) -> None:
+    """After the picker's restart, prompts are found again no more often than by chance."""
+    kept, left = remembered.notes["kept"], remembered.notes["left"]
+    rows = remembered.asks("after the restart")
+    hits = sum(row["served_by"] == kept[row["label"]] for row in rows)
+    assert hits <= (chance_limit(len(rows), left) if left > 1 else 0), f"{hits} of {len(rows)}: {routing.shown(rows)}"
+
+
+@behaviour(
+    "llmd.approximate.salt-honoured", level=MUST, spec=SPEC,
+    red_when="a salted request does not find its own prefix", mutant="prefix-ignored",
+)  # fmt: skip
+def test_a_salted_prompt_sticks_under_its_own_salt(remembered: Recording) -> None:
+    """A prompt with a cache_salt goes again where it went with that salt."""
+    assert not only_findings(remembered.asks("same salt"), {DRAWING})
+
+
+@behaviour(
+    "llmd.approximate.salt-separates", level=MUST, spec=SPEC,
+    red_when="a request is drawn to the replica that holds the prefix under another salt", mutant="one-endpoint-left",
+)  # fmt: skip
+def test_salts_do_not_share(remembered: Recording) -> None:
+    """With another cache_salt, the same prompts are spread as if they were new."""
+    assert not drawn_findings(remembered.asks("other salt"))
+
+
+@behaviour(
+    "llmd.approximate.adapter-separates", level=SHOULD, spec=SPEC,
+    red_when="a request for an adapter is drawn to the replica that holds the prefix under the base model",
+    mutant="one-endpoint-left",
+)  # fmt: skip
+def test_adapters_do_not_share(remembered: Recording) -> None:
+    """Asked of a LoRA adapter, the same prompts are spread as if they were new."""
+    assert not drawn_findings(remembered.asks("adapter"))

@@ -1,0 +1,247 @@
+"""Silent degradations of precise prefix routing: every one answers 200, and every one is found and named.
+
+Each fault is an episode of its own: replicas are warmed, the gateway is asked, equal requests are sent together, and
+what every station of the path says is noted. The diagnosis is made from the recording alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gpuassay.behaviour import behaviour
+from gpuassay.components.llmd.arm import Arm
+from gpuassay.components.llmd.simulator import NO_LATENCY
+from gpuassay.judge import routing
+from gpuassay.judge import scheduling as judge
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.routing import Site, opened
+from gpuassay.scenario.scheduling import (
+    Mark,
+    episode,
+    mark,
+    misspelt,
+    read_again,
+    until_tokens,
+    warm_blindly,
+)
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST
+from gpuassay.workloads.prompts import Prompt, prompt_set, synthetic
+
+SPEC = "https://github.com/llm-d/llm-d-kv-cache"
+WANTED = "https://github.com/llm-d/llm-d/issues/2369"
+"""Users ask how to tell whether KV-cache events reach the picker, and why the hit rate is low."""
+
+REPLICAS = 4
+ASKS = 12
+TWINS = 6
+
+
+def asks(name: str) -> list[Prompt]:
+    """The prompts of an episode."""
+    return prompt_set([200] * ASKS, seed=21, prefix=name)
+
+
+def live_through(site: Site, name: str, began: Mark | None = None, *, arm: str = "arm") -> None:
+    """An episode: warm (unless that was done before), ask, send equal requests together, note what is to be seen."""
+    start = began or mark(site)
+    if began is None:
+        warm_blindly(site, asks(name))
+    site.ask(f"{name}/found", asks(name))
+    for number in range(3):
+        twin = synthetic(f"{name}/twin{number}", 200, seed=22)
+        site.ask(f"{name}/twins", [twin] * TWINS, at_once=TWINS)
+    episode(site, name, start, arm=arm)
+
+
+@scenario(system="routing", timeout=45)
+def faults_in_turn(lab: Lab) -> None:
+    """One arm lives through a healthy time, a restart of its picker, a dead and a wrong tokenizer, and lost events."""
+    with opened(lab, Arm(replicas=REPLICAS, latency=NO_LATENCY)) as site:
+        tokenizer, forwarder = site.routing.tokenizer, site.routing.forwarder
+        assert tokenizer is not None
+        assert forwarder is not None
+        live_through(site, "healthy")
+
+        start = mark(site)
+        warm_blindly(site, asks("picker restarted"))
+        read_again(site)
+        live_through(site, "picker restarted", start)
+
+        tokenizer.child.kill()
+        live_through(site, "tokenizer dead")
+        tokenizer.start()
+        lab.note(tokens_again_s=until_tokens(site))
+        live_through(site, "tokenizer back")
+
+        tokenizer.restart(shift=1)
+        until_tokens(site)
+        live_through(site, "tokenizer wrong")
+        tokenizer.restart()
+        until_tokens(site)
+
+        forwarder.child.kill()
+        live_through(site, "events lost")
+
+
+@scenario(system="routing", timeout=45)
+def faults_from_the_start(lab: Lab) -> None:
+    """Arms that were built wrong: topics without a port, a misspelt parameter, a feature gate that is missing."""
+    common = Arm(replicas=REPLICAS, latency=NO_LATENCY, probe=False)
+    scorer = "precise-prefix-cache-scorer"
+    built = {
+        "topic without port": replace(common, simulator_env={"POD_IP": "{address}"}),
+        "parameter misspelt": replace(
+            common, change_picker=misspelt(scorer, "speculativeIndexing", "speculativeIndexng")
+        ),
+        "gate missing": replace(common, change_picker=without_gates),
+    }
+    for name, arm in built.items():
+        folder = name.replace(" ", "-")
+        with opened(lab, arm, name=folder) as site:
+            if not arm.simulator_env and lab.mutant is None:
+                site.routing.await_events()
+            live_through(site, name, arm=folder)
+
+
+def without_gates(configuration: dict[str, Any]) -> None:
+    """A configuration without feature gates."""
+    configuration.pop("featureGates", None)
+
+
+NAMED = {
+    "picker restarted": judge.PICKER_RESTARTED,
+    "tokenizer dead": judge.TOKENIZER_DEAD,
+    "tokenizer wrong": judge.TOKENIZER_WRONG,
+    "events lost": judge.EVENTS_LOST,
+}
+"""Faults of `faults_in_turn`."""
+BUILT = {
+    "topic without port": judge.TOPIC_WITHOUT_PORT,
+    "parameter misspelt": judge.PARAMETER_UNKNOWN,
+    "gate missing": judge.GATE_MISSING,
+}
+"""Faults of `faults_from_the_start`."""
+
+
+@pytest.mark.parametrize("name", ["healthy", "tokenizer back"])
+@behaviour(
+    "llmd.degradation.healthy-is-healthy", level=MUST, spec=WANTED,
+    red_when="a path on which nothing is wrong is diagnosed with a fault, or shows symptoms", mutant="events-lost",
+)  # fmt: skip
+def test_a_healthy_path_is_diagnosed_as_healthy(faults_in_turn: Recording, name: str) -> None:
+    """Nothing is found on a path that works: warm replicas are found, twins stay together, no cause is named."""
+    found = judge.diagnose(faults_in_turn, name)
+    assert not judge.diagnosis_findings(found)
+
+
+def degraded(recording: Recording, name: str, fault: str, *, prefixes: bool) -> list[str]:
+    """What speaks against: this fault alone is named, it shows, and yet every request was answered 200."""
+    found = judge.diagnose(recording, name)
+    shows = found.lost_prefixes if prefixes else found.split_twins
+    told = [] if shows else [f"the fault does not show: {'; '.join(found.told)}"]
+    rows = recording.asks(f"{name}/found") + recording.asks(f"{name}/twins")
+    return [*judge.diagnosis_findings(found, fault), *told, *routing.failure_findings(rows)]
+
+
+@behaviour(
+    "llmd.degradation.picker-restarted", level=MUST, spec=WANTED,
+    red_when="prefixes that a restarted picker has forgotten are not put down to its restart",
+    mutant="tokenizer-off-by-one",
+)  # fmt: skip
+def test_a_picker_that_forgot_is_named(faults_in_turn: Recording) -> None:
+    """Prompts that were cached before the picker's restart are not found, all answer 200, the restart is named."""
+    assert not degraded(faults_in_turn, "picker restarted", NAMED["picker restarted"], prefixes=True)
+
+
+@behaviour(
+    "llmd.degradation.tokenizer-dead", level=MUST, spec=WANTED,
+    red_when="routing without tokens is not put down to the tokenization service", mutant="topic-without-port",
+)  # fmt: skip
+def test_a_dead_tokenizer_is_named(faults_in_turn: Recording) -> None:
+    """Without its tokenization service the picker places by chance, all answer 200, the service is named."""
+    assert not degraded(faults_in_turn, "tokenizer dead", NAMED["tokenizer dead"], prefixes=True)
+
+
+@behaviour(
+    "llmd.degradation.tokenizer-wrong", level=MUST, spec=WANTED,
+    red_when="routing by other tokens than the model servers' is not put down to the tokenization service",
+    mutant="topic-without-port",
+)  # fmt: skip
+def test_a_wrong_tokenizer_is_named(faults_in_turn: Recording) -> None:
+    """With tokens that are off by one nothing is found, all answer 200, the difference is named."""
+    assert not degraded(faults_in_turn, "tokenizer wrong", NAMED["tokenizer wrong"], prefixes=True)
+
+
+@behaviour(
+    "llmd.degradation.events-lost", level=MUST, spec=WANTED,
+    red_when="caches that the picker never heard of are not put down to lost events", mutant="tokenizer-off-by-one",
+)  # fmt: skip
+def test_lost_events_are_named(faults_in_turn: Recording) -> None:
+    """Where KV-cache events end on their way nothing is found, all answer 200, the silent replicas are named."""
+    assert not degraded(faults_in_turn, "events lost", NAMED["events lost"], prefixes=True)
+
+
+@behaviour(
+    "llmd.degradation.topic-without-port", level=MUST, spec="https://github.com/llm-d/llm-d-inference-sim/issues/624",
+    red_when="events under an address without port are not told from events of the endpoint",
+    mutant="tokenizer-off-by-one",
+)  # fmt: skip
+def test_a_topic_without_port_is_named(faults_from_the_start: Recording) -> None:
+    """Events under the address alone are of no endpoint: nothing is found, all answer 200, the topic is named."""
+    found = degraded(faults_from_the_start, "topic without port", BUILT["topic without port"], prefixes=True)
+    assert not found
+
+
+@behaviour(
+    "llmd.degradation.parameter-misspelt", level=MUST, spec=SPEC,
+    red_when="a parameter that the picker dropped without a word is not named", mutant="tokenizer-off-by-one",
+)  # fmt: skip
+def test_a_misspelt_parameter_is_named(faults_from_the_start: Recording) -> None:
+    """A misspelt `speculativeIndexing` is taken without a word: twins are sent apart, the unknown name is found."""
+    found = degraded(faults_from_the_start, "parameter misspelt", BUILT["parameter misspelt"], prefixes=False)
+    assert not found
+
+
+@behaviour(
+    "llmd.degradation.feature-gate-missing", level=MUST, spec=SPEC,
+    red_when="speculative indexing that does nothing is not put down to its feature gate",
+    mutant="tokenizer-off-by-one",
+)  # fmt: skip
+def test_a_missing_feature_gate_is_named(faults_from_the_start: Recording) -> None:
+    """Without the feature gate speculative indexing does nothing: twins are sent apart, the gate is named."""
+    assert not degraded(faults_from_the_start, "gate missing", BUILT["gate missing"], prefixes=False)
+
+
+@behaviour(
+    "llmd.degradation.never-crashes", level=MUST, spec=SPEC,
+    red_when="the picker ends or restarts because of a fault beside it", mutant="picker-crashes",
+)  # fmt: skip
+def test_no_fault_beside_the_picker_ends_it(faults_in_turn: Recording) -> None:
+    """Dead and wrong tokenizers and lost events leave the picker running, and every request is answered."""
+    episodes = faults_in_turn.notes["episodes"]
+    dead = [name for name, facts in episodes.items() if not facts["picker_alive"]]
+    others = [name for name in episodes if name != "picker restarted"]
+    started = [name for name in others if judge.PICKER_RESTARTED in judge.diagnose(faults_in_turn, name).faults]
+    assert not dead
+    assert not started
+    rows = [row for name in episodes for row in faults_in_turn.asks(f"{name}/found")]
+    assert not routing.failure_findings(rows)
+
+
+@behaviour(
+    "llmd.degradation.tokenizer-comes-back", level=MUST, spec=SPEC,
+    red_when="precise routing does not come back with its tokenization service", mutant="tokenizer-off-by-one",
+)  # fmt: skip
+def test_routing_comes_back_with_the_tokenizer(faults_in_turn: Recording, measure: Measure) -> None:
+    """Once the tokenization service is back, warm replicas are found again, within ten seconds."""
+    seconds = float(faults_in_turn.notes["tokens_again_s"])
+    measure.value(tokens_again_s=seconds)
+    score = routing.direct_warm(faults_in_turn.asks("tokenizer back/found"), faults_in_turn.notes["warmed"], REPLICAS)
+    assert not routing.direct_warm_findings(score)
+    assert seconds <= 10, f"{seconds:.1f} s"

@@ -1,0 +1,223 @@
+"""Precise prefix routing, prompt by prompt: what sticks, for how many tokens, and what must not be shared."""
+
+from __future__ import annotations
+
+import json
+
+import requests
+
+from gpuassay.behaviour import behaviour, known_defect
+from gpuassay.components.llmd.arm import Arm
+from gpuassay.components.llmd.simulator import NO_LATENCY
+from gpuassay.judge import routing, routing_metrics
+from gpuassay.judge.scheduling_picks import only_findings, placed_findings
+from gpuassay.manifest import Manifest
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.routing import Site, opened
+from gpuassay.scenario.scheduling import chat_request, pick
+from gpuassay.verdict import MUST, SHOULD
+from gpuassay.workloads.prompts import Prompt, conversations, prompt_set, synthetic
+
+SPEC = "https://github.com/llm-d/llm-d-kv-cache"
+
+REPLICAS = 4
+NAMES = [f"model-server-{i}" for i in range(REPLICAS)]
+TOKENS = 200
+FULL = TOKENS // 16 * 16
+"""Tokens of the full blocks of a prompt: what can be cached."""
+REPEATS = 5
+TWINS = 8
+ADAPTERS = ("--lora-modules", json.dumps({"name": "sql", "path": "sql"}), "--max-loras", "2")
+
+
+def beginning(prompt: Prompt, tokens: int) -> Prompt:
+    """The first tokens of a prompt, under a label of their own."""
+    kept = "".join(f"{word} " for word in prompt.text.split()[:tokens])
+    return Prompt(f"{prompt.label}/{tokens}", kept, tokens)
+
+
+def put(site: Site, prompts: list[Prompt], replica: int) -> None:
+    """Warm one replica with prompts, behind the picker's back."""
+    site.warm({one.label: site.replicas[replica] for one in prompts}, {one.label: one for one in prompts})
+
+
+@scenario(system="routing", timeout=40)
+def prefixes(lab: Lab) -> None:
+    """Repeats, prefixes of several lengths, short prompts, chats, salts and adapters, on one precise arm."""
+    arm = Arm(replicas=REPLICAS, latency=NO_LATENCY, simulator_flags=ADAPTERS)
+    with opened(lab, arm) as site:
+        prompts = prompt_set([TOKENS] * 6, seed=31)
+        site.scrape("before")
+        for number in range(REPEATS):
+            site.ask("first" if number == 0 else "repeat", prompts)
+        site.scrape("after")
+
+        longs = prompt_set([TOKENS] * 6, seed=32, prefix="long")
+        put(site, [beginning(long, 64) for long in longs], 1)
+        put(site, [beginning(long, 128) for long in longs], 2)
+        site.ask("longest", longs)
+
+        pick(site, "short", [synthetic(f"short{i}", 15, seed=33) for i in range(80)])
+
+        chats = conversations(4, 1, system_tokens=4, user_tokens=TOKENS, answer_tokens=1, seed=34)
+        forwarder = site.routing.forwarder
+        assert forwarder is not None
+        for number, chat in enumerate(chats):
+            seen, replica = len(forwarder.events()), site.replicas[number % REPLICAS]
+            chat_directly(site, number % REPLICAS, chat)
+            forwarder.await_events(replica.topic, since=seen)
+        lab.note(chats={chat.label: NAMES[number % REPLICAS] for number, chat in enumerate(chats)})
+        pick(site, "chat", chats, chat=True)
+
+        shared = prompt_set([TOKENS] * 12, seed=35, prefix="shared")
+        put(site, shared, 3)
+        pick(site, "base model", shared[:4])
+        pick(site, "salted", shared[4:], cache_salt="tenant-b")
+        adapted = prompt_set([TOKENS] * 12, seed=36, prefix="adapted")
+        put(site, adapted, 3)
+        pick(site, "adapter", adapted, model="sql")
+        own = prompt_set([TOKENS] * 4, seed=37, prefix="own")
+        site.ask("adapter first", own, model="sql")
+        for _ in range(3):
+            site.ask("adapter repeat", own, model="sql")
+
+
+def chat_directly(site: Site, replica: int, chat: Prompt) -> None:
+    """Ask one replica for a chat completion, behind the picker's back."""
+    url = f"{site.replicas[replica].url}/v1/chat/completions"
+    requests.post(url, json=chat_request(site, chat), timeout=5).raise_for_status()
+
+
+@scenario(system="routing", timeout=40)
+def twins(lab: Lab) -> None:
+    """Eight equal requests for each of six new prompts come together, with speculative indexing and without."""
+    for profile in ("precise", "precise-no-speculation"):
+        with opened(lab, Arm(profile=profile, replicas=REPLICAS, latency=NO_LATENCY), name=profile) as site:
+            for number in range(6):
+                site.ask(profile, [synthetic(f"{profile}/{number}", TOKENS, seed=38)] * TWINS, at_once=TWINS)
+
+
+@behaviour(
+    "llmd.precise.repeat-sticks", level=MUST, spec=SPEC,
+    red_when="a prompt is sent to another replica than the one that has just cached it", mutant="picker-random",
+)  # fmt: skip
+def test_a_repeated_prompt_stays_where_it_is_cached(prefixes: Recording) -> None:
+    """Each of 6 prompts is answered by one and the same replica five times."""
+    rows = prefixes.asks("first") + prefixes.asks("repeat")
+    assert not routing.failure_findings(rows) + routing.stickiness_findings(rows)
+
+
+@behaviour(
+    "llmd.precise.exact-hits", level=MUST, spec=SPEC,
+    red_when="of n requests for a prompt, not n - 1 times its full blocks are cached", mutant="events-lost",
+)  # fmt: skip
+def test_cached_tokens_are_exact(prefixes: Recording) -> None:
+    """The first request for a prompt finds nothing cached, each of four more all 12 full blocks."""
+    first, more = prefixes.asks("first"), prefixes.asks("repeat")
+    assert not routing.cached_findings(first, {row["label"]: 0 for row in first})
+    assert not routing.cached_findings(more, {row["label"]: FULL for row in more})
+
+
+@behaviour(
+    "llmd.precise.counters-agree", level=MUST, spec=SPEC,
+    red_when="model servers count other prefix-cache hits than their answers tell of", mutant="picker-random",
+)  # fmt: skip
+def test_counters_agree_with_answers(prefixes: Recording) -> None:
+    """Prefix-cache counters of all replicas grow by exactly what the answers say, and by (n - 1) x full blocks."""
+    rows = prefixes.asks("first") + prefixes.asks("repeat")
+    before, after = prefixes.metrics("before"), prefixes.metrics("after")
+    assert not routing_metrics.agreement_findings(rows, before, after)
+    hits = routing_metrics.delta(before, after, "prefix_cache_hits")
+    assert hits == (REPEATS - 1) * FULL * len(prefixes.asks("first")), hits
+
+
+@behaviour(
+    "llmd.precise.longest-prefix-wins", level=MUST, spec=SPEC,
+    red_when="a replica that has less of a prompt cached is preferred", mutant="picker-random",
+)  # fmt: skip
+def test_the_replica_with_the_longest_cached_prefix_is_picked(prefixes: Recording) -> None:
+    """Where one replica has 64 tokens of a prompt cached and another 128, the second answers, with 128 cached."""
+    rows = prefixes.asks("longest")
+    assert not only_findings(rows, {NAMES[2]}) + routing.cached_findings(rows, {row["label"]: 128 for row in rows})
+
+
+@behaviour(
+    "llmd.precise.short-prompts-spread", level=MUST, spec=SPEC,
+    red_when="prompts without a full block are not spread", mutant="one-endpoint-left",
+)  # fmt: skip
+def test_prompts_without_a_full_block_are_spread(prefixes: Recording) -> None:
+    """80 prompts of 15 tokens, which no block of 16 holds, are spread evenly."""
+    assert not routing.uniformity_findings(prefixes.asks("short"), NAMES, 80)
+
+
+@behaviour(
+    "llmd.precise.chat-follows-the-cache", level=MUST, spec=SPEC,
+    red_when="a chat does not go to the replica that has its prefix cached", mutant="tokenizer-off-by-one",
+)  # fmt: skip
+def test_a_chat_goes_to_the_replica_that_was_warmed_directly(prefixes: Recording) -> None:
+    """Chat completions, rendered by the chat template, find the replica that was warmed directly."""
+    assert not placed_findings(prefixes.asks("chat"), prefixes.notes["chats"])
+
+
+def drawn_findings(rows: list[Manifest]) -> list[str]:
+    """Whether requests were drawn to the replica that has their text cached for somebody else, or failed."""
+    score = routing.direct_warm(rows, {row["label"]: NAMES[3] for row in rows}, REPLICAS)
+    return routing.failure_findings(rows) + routing.control_findings(score)
+
+
+@known_defect(
+    "https://github.com/llm-d/llm-d-kv-cache/issues/47",
+    "block keys of requests leave out the extra keys, cache_salt among them",
+)
+@behaviour(
+    "llmd.precise.salt-separates", level=SHOULD, spec="https://docs.vllm.ai/en/stable/design/prefix_caching/",
+    red_when="a salted request is drawn to a replica that cached the prompt without that salt",
+    mutant="one-endpoint-left",
+)  # fmt: skip
+def test_salted_requests_do_not_share(prefixes: Recording) -> None:
+    """With a cache_salt, prompts are not drawn to the replica that has them cached without."""
+    assert not drawn_findings(prefixes.asks("salted"))
+
+
+@behaviour(
+    "llmd.precise.adapter-separates", level=MUST, spec="https://github.com/llm-d/llm-d-kv-cache/pull/243",
+    red_when="a request for an adapter is drawn to a replica that cached the prompt for the base model",
+    mutant="one-endpoint-left",
+)  # fmt: skip
+def test_adapters_do_not_share_with_the_base_model(prefixes: Recording) -> None:
+    """Asked of a LoRA adapter, prompts are not drawn to the replica that has them cached for the base model."""
+    assert not only_findings(prefixes.asks("base model"), {NAMES[3]}) + drawn_findings(prefixes.asks("adapter"))
+
+
+@behaviour(
+    "llmd.precise.adapter-sticks", level=MUST, spec="https://github.com/llm-d/llm-d-kv-cache/pull/243",
+    red_when="a request for an adapter does not find the prefix that was cached for it", mutant="picker-random",
+)  # fmt: skip
+def test_an_adapters_prompt_sticks(prefixes: Recording) -> None:
+    """Requests for a LoRA adapter go again where their prefix was cached for it, and hit all full blocks."""
+    rows = prefixes.asks("adapter repeat")
+    assert not routing.stickiness_findings(prefixes.asks("adapter first") + rows)
+    assert not routing.cached_findings(rows, {row["label"]: FULL for row in rows})
+
+
+@behaviour(
+    "llmd.precise.speculative-twins", level=MUST, spec=SPEC,
+    red_when="equal requests that come together are sent apart, before any event tells",
+    mutant="speculation-gate-missing",
+)  # fmt: skip
+def test_twins_stay_together_with_speculative_indexing(twins: Recording) -> None:
+    """Eight equal requests for a new prompt that come together land on one replica."""
+    rows = twins.asks("precise")
+    assert not routing.failure_findings(rows) + routing.stickiness_findings(rows)
+
+
+@behaviour(
+    "llmd.precise.twins-split-without-speculation", level=SHOULD, spec="measurement: negative control",
+    red_when="twins stay together without speculative indexing too: then the test of it proves nothing",
+    mutant="speculation-everywhere",
+)  # fmt: skip
+def test_twins_split_without_speculative_indexing(twins: Recording) -> None:
+    """Without speculative indexing, some of six sets of twins are sent apart."""
+    assert routing.stickiness_findings(twins.asks("precise-no-speculation"))

@@ -1,0 +1,141 @@
+"""Scheduling by load: the picker reads what model servers report, and sends requests where the scorers say.
+
+Model servers report what the scenario writes; picks are asked of the picker alone, and nothing is served.
+"""
+
+from __future__ import annotations
+
+import json
+
+from gpuassay.behaviour import behaviour, known_defect
+from gpuassay.components.llmd.arm import Arm
+from gpuassay.components.llmd.simulator import Cache
+from gpuassay.judge import routing
+from gpuassay.judge.scheduling_picks import only_findings, reached_findings
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.routing import opened
+from gpuassay.scenario.scheduling import only, pick, read_again, reconfigure, report
+from gpuassay.verdict import MUST, SHOULD
+from gpuassay.workloads.prompts import prompt_set
+
+SPEC = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/v1.4.0/pkg/epp/framework/plugins/scheduling/scorer"
+
+PICKS = 24
+TIES = 96
+IDLE: dict[str, int | list[str]] = {"running-requests": 0, "waiting-requests": 0, "kv-cache-usage": 0, "loras": []}
+NAMES = [f"model-server-{i}" for i in range(3)]
+REPORTING = ("--fake-metrics", json.dumps(IDLE), "--max-loras", "2")
+
+
+@scenario(system="routing", timeout=30)
+def loads(lab: Lab) -> None:
+    """Three replicas report other queues, cache use, running requests and adapters; one scorer at a time is asked."""
+    prompts = prompt_set([40] * PICKS, seed=1)
+    arm = Arm(profile="least-loaded", replicas=3, gateway=None, cache=Cache(blocks=0), simulator_flags=REPORTING)
+    with opened(lab, arm) as site:
+        pick(site, "equal", prompt_set([40] * TIES, seed=2))
+        for replica, waiting in zip(site.replicas, (5, 0, 10), strict=True):
+            report(replica, waiting_requests=waiting)
+        reconfigure(site, only("queue-scorer"))
+        pick(site, "queue", prompts)
+        for replica, usage in zip(site.replicas, (0.1, 0.5, 0.9), strict=True):
+            report(replica, waiting_requests=0, kv_cache_usage=usage)
+        reconfigure(site, only("kv-cache-utilization-scorer"))
+        pick(site, "cache use", prompts)
+        reconfigure(site, only(("queue-scorer", 2.0), ("kv-cache-utilization-scorer", 1.0)))
+        for replica, waiting in zip(site.replicas, (8, 8, 0), strict=True):
+            report(replica, waiting_requests=waiting)
+        read_again(site)
+        pick(site, "weighed", prompts)
+        for replica, running in zip(site.replicas, (8, 4, 0), strict=True):
+            report(replica, running_requests=running, waiting_requests=0, kv_cache_usage=0)
+        reconfigure(site, only("running-requests-size-scorer"))
+        pick(site, "running", prompts)
+        for replica, adapters in zip(site.replicas, ("sql", "chat,code", "news"), strict=True):
+            report(replica, loras=[{"running": adapters, "waiting": "", "timestamp": 1}])
+        reconfigure(site, only("lora-affinity-scorer"))
+        pick(site, "adapter", prompts, model="sql")
+        pick(site, "other adapter", prompts, model="poem")
+        for replica, adapters in zip(site.replicas, ("sql,news", "chat,code", ""), strict=True):
+            report(replica, loras=[{"running": adapters, "waiting": "", "timestamp": 2}])
+        read_again(site)
+        pick(site, "idle with room", prompts, model="poem")
+
+
+@behaviour(
+    "llmd.scheduling.queue-depth", level=MUST, spec=SPEC,
+    red_when="a request is sent to a replica whose queue is not the shortest", mutant="scores-inverted",
+)  # fmt: skip
+def test_requests_go_to_the_shortest_queue(loads: Recording) -> None:
+    """Of queues of 5, 0 and 10 requests, every request joins the empty one."""
+    assert not only_findings(loads.asks("queue"), {NAMES[1]})
+
+
+@behaviour(
+    "llmd.scheduling.kv-cache-utilisation", level=MUST, spec=SPEC,
+    red_when="a request is sent to a replica whose KV cache is fuller than another's", mutant="scores-inverted",
+)  # fmt: skip
+def test_requests_go_where_the_kv_cache_is_emptiest(loads: Recording) -> None:
+    """Of KV caches that are filled to 10, 50 and 90 %, every request goes to the emptiest."""
+    assert not only_findings(loads.asks("cache use"), {NAMES[0]})
+
+
+@behaviour(
+    "llmd.scheduling.weights", level=MUST, spec=SPEC,
+    red_when="scorers are not summed by their weights", mutant="scores-inverted",
+)  # fmt: skip
+def test_the_heavier_scorer_wins(loads: Recording) -> None:
+    """An empty queue (weight 2) outweighs a KV cache filled to 90 % (weight 1)."""
+    assert not only_findings(loads.asks("weighed"), {NAMES[2]})
+
+
+@behaviour(
+    "llmd.scheduling.running-requests", level=MUST, spec=SPEC,
+    red_when="a request is sent to a replica that runs more requests than another", mutant="scores-inverted",
+)  # fmt: skip
+def test_requests_go_where_the_fewest_run(loads: Recording) -> None:
+    """Of replicas that run 8, 4 and no requests, every request goes to the idle one."""
+    assert not only_findings(loads.asks("running"), {NAMES[2]})
+
+
+@behaviour(
+    "llmd.scheduling.lora-affinity", level=MUST, spec=SPEC,
+    red_when="a request for an adapter goes to a replica that would have to load it", mutant="scores-inverted",
+)  # fmt: skip
+def test_an_adapter_is_asked_where_it_is_loaded(loads: Recording) -> None:
+    """Requests for a LoRA adapter go to the one replica that has it active."""
+    assert not only_findings(loads.asks("adapter"), {NAMES[0]})
+
+
+@behaviour(
+    "llmd.scheduling.lora-room", level=MUST, spec=SPEC,
+    red_when="an adapter is sent to a replica that can load no more of them", mutant="scores-inverted",
+)  # fmt: skip
+def test_a_new_adapter_goes_where_there_is_room(loads: Recording) -> None:
+    """An adapter that nobody has loaded goes to replicas with room, to all of them, and never to the full one."""
+    rows = loads.asks("other adapter")
+    assert not only_findings(rows, {NAMES[0], NAMES[2]}) + reached_findings(rows, {NAMES[0], NAMES[2]})
+
+
+@known_defect(
+    "https://github.com/llm-d/llm-d-router/issues/2605",
+    "a replica without adapters in flight reports nothing, and counts as one that can load none",
+)
+@behaviour(
+    "llmd.scheduling.lora-idle-replica", level=SHOULD, spec=SPEC,
+    red_when="an adapter is sent to a full replica while an idle one could load it", mutant="scores-inverted",
+)  # fmt: skip
+def test_an_idle_replica_is_given_a_new_adapter(loads: Recording) -> None:
+    """An adapter that nobody has loaded goes to the idle replica rather than to full ones."""
+    assert not only_findings(loads.asks("idle with room"), {NAMES[2]})
+
+
+@behaviour(
+    "llmd.scheduling.ties-spread-evenly", level=MUST, spec=SPEC,
+    red_when="replicas that are equally good are not picked equally often", mutant="one-endpoint-left",
+)  # fmt: skip
+def test_ties_are_broken_evenly(loads: Recording) -> None:
+    """Among three replicas that report the same, 96 requests are spread evenly (chi-square, false alarm 1e-4)."""
+    assert not routing.uniformity_findings(loads.asks("equal"), NAMES, TIES)
