@@ -73,6 +73,9 @@ class _DisturbedStub:
 class StepwiseStream(Stream):
     """A stream whose response can be sent chunk by chunk, each only after the one before has come back."""
 
+    def __enter__(self) -> StepwiseStream:
+        return self
+
     def response_stepwise(self, parts: Sequence[bytes], *, headers: Mapping[str, str]) -> list[bytes]:
         """What had come back of each chunk before the next was sent.
 

@@ -52,20 +52,19 @@ class Deviation:
 
 
 _SOURCE = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/blob/v1.4.0/pkg/epp"
+_ISSUES = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/issues"
 BOTH = ("llm-d", "gaie")
 
 KNOWN: dict[str, Deviation] = {
     "llmd.epp.request-numbers-kept": Deviation(
-        BOTH, f"{_SOURCE}/requestcontrol/director.go", "a body is parsed into doubles and written anew"
+        BOTH, "https://github.com/llm-d/llm-d-router/issues/2518", "a body is parsed into doubles and written anew"
     ),
     "llmd.epp.trailers-end-the-body": Deviation(
         BOTH, f"{_SOURCE}/handlers/server.go", "request trailers are ignored, so that the end of the body is never seen"
     ),
-    "llmd.epp.prompt-forms": Deviation(
-        BOTH, f"{_SOURCE}/util/request/body.go", "only a prompt that is a string is understood"
-    ),
+    "llmd.epp.prompt-forms": Deviation(BOTH, f"{_ISSUES}/2721", "only a prompt that is a string is understood"),
     "llmd.epp.hint-names-ports": Deviation(
-        BOTH, f"{_SOURCE}/requestcontrol/locator.go", "endpoints are compared by address alone"
+        BOTH, f"{_ISSUES}/415", "endpoints are compared by address alone (DatastorePodLocator.Locate)"
     ),
     "llmd.epp.hint-obeyed-bodyless": Deviation(
         BOTH, f"{_SOURCE}/handlers/request.go", "requests without a body go to any endpoint of the pool"
