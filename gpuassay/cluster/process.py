@@ -212,9 +212,17 @@ class Supervisor:
         """The latest process of every name."""
         return dict(self._children)
 
-    def start(self, name: str, argv: Sequence[str | Path], log: Path, *, cwd: Path | None = None) -> Process:
-        """Start a child; a death that nobody asked for is kept."""
-        process = start(name, argv, log, cwd=cwd, on_death=self._died)
+    def start(
+        self,
+        name: str,
+        argv: Sequence[str | Path],
+        log: Path,
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Process:
+        """Start a child with `env` added to our environment; a death that nobody asked for is kept."""
+        process = start(name, argv, log, cwd=cwd, env={**os.environ, **env} if env else None, on_death=self._died)
         self._children[name] = process
         return process
 

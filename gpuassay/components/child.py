@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -99,18 +98,13 @@ class Child:
         """
         if self.alive:
             raise ClusterError(f"{self.name} runs already")
-        env = shutil.which("env")
-        if env is None:
-            raise ClusterError(f"{self.name} needs the program `env` to be started with its environment")
         self._cluster.supervisor.forget(self.name)
         self._offset = self.log.stat().st_size if self.log.exists() else 0
         self.log.parent.mkdir(parents=True, exist_ok=True)
         program = Path(self.command[0])
         if not program.is_file():
             raise ClusterError(f"{self.name}: the program {program} is missing")
-        # env(1) becomes the program: same process, so signals and the death of the parent reach it
-        assignments = [f"{key}={value}" for key, value in self.env.items()]
-        return self._cluster.supervisor.start(self.name, [env, *assignments, *self.command], self.log)
+        return self._cluster.supervisor.start(self.name, self.command, self.log, env=self.env)
 
     def await_ready(self, look: Callable[[], bool], *, what: str, timeout: float = 30, delay: float = 0.02) -> None:
         """Wait until `look` is true, or the program has ended.
