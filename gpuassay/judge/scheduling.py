@@ -18,6 +18,7 @@ from itertools import pairwise
 from typing import Any, cast
 
 from gpuassay.judge import routing
+from gpuassay.judge.scheduling_picks import apart_findings
 from gpuassay.manifest import Manifest, dig
 from gpuassay.record.recording import Recording
 
@@ -101,7 +102,7 @@ def diagnose(recording: Recording, episode: str) -> Diagnosis:
     warmed: Mapping[str, str] = recording.notes["warmed"]
     lost = routing.direct_warm_findings(routing.direct_warm(asked, warmed, len(facts["replicas"])))
     twins = [row for row in recording.requests if row.get("wave") == f"{episode}/twins"]
-    split = routing.stickiness_findings(twins) if twins and _speculates(facts["configuration"]) else []
+    split = apart_findings(twins) if twins and _speculates(facts["configuration"]) else []
     causes: dict[str, str] = {}
     for look in (_topics, _silence, _tokens, _parameters, _gate, _restarts):
         causes |= look(facts, events, {str(row["label"]): warmed[str(row["label"])] for row in asked})

@@ -97,6 +97,11 @@ def _direct(arm: Arm) -> Arm:
     return replace(arm, events="direct") if arm.event_path == "forwarder" else arm
 
 
+@arm_mutant("forwarder-everywhere", "none: a forwarder mends what breaks off, and a known defect must then pass")
+def _forwarder(arm: Arm) -> Arm:
+    return replace(arm, events="forwarder") if arm.events == "direct" else arm
+
+
 def _crash(routing: Routing) -> None:
     if routing.picker is not None and (routing.tokenizer is None or not routing.tokenizer.child.alive):
         routing.picker.restart()
@@ -163,3 +168,24 @@ def _lost(obj: Manifest) -> None:
 def _everything(obj: Manifest) -> None:
     for rule in _rules(obj):
         del rule["matches"]
+
+
+def _decide(by: str) -> Change:
+    def change(configuration: dict[str, Any]) -> None:
+        for plugin in configuration["plugins"]:
+            if plugin["type"] == "disagg-profile-handler":
+                plugin["parameters"]["deciders"]["prefill"] = by
+            if by == "prefix-based-pd-decider" and plugin["type"] == by:
+                plugin["parameters"]["nonCachedTokens"] = 0  # off
+
+    return change
+
+
+@arm_mutant("pd-never", "no prompt is ever prefilled elsewhere")
+def _pd_never(arm: Arm) -> Arm:
+    return _after(arm, _decide("prefix-based-pd-decider"))
+
+
+@arm_mutant("pd-always", "every prompt is prefilled elsewhere, cached and short ones too")
+def _pd_always(arm: Arm) -> Arm:
+    return _after(arm, _decide("always-disagg-pd-decider"))

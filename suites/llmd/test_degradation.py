@@ -39,7 +39,7 @@ WANTED = "https://github.com/llm-d/llm-d/issues/2369"
 
 REPLICAS = 4
 ASKS = 12
-TWINS = 6
+TWINS, SETS = 8, 5
 
 
 def asks(name: str) -> list[Prompt]:
@@ -53,7 +53,7 @@ def live_through(site: Site, name: str, began: Mark | None = None, *, arm: str =
     if began is None:
         warm_blindly(site, asks(name))
     site.ask(f"{name}/found", asks(name))
-    for number in range(3):
+    for number in range(SETS):
         twin = synthetic(f"{name}/twin{number}", 200, seed=22)
         site.ask(f"{name}/twins", [twin] * TWINS, at_once=TWINS)
     episode(site, name, start, arm=arm)

@@ -148,7 +148,7 @@ def test_prompts_of_a_cleared_cache_go_elsewhere(caches_change: Recording) -> No
 )
 @behaviour(
     "llmd.precise.restart-ends-stickiness", level=SHOULD, spec=SPEC,
-    red_when="a prompt is sent to a replica that has lost its cache by a restart", mutant="index-emptied",
+    red_when="a prompt is sent to a replica that has lost its cache by a restart",
 )  # fmt: skip
 def test_prompts_of_a_restarted_replica_go_elsewhere(caches_change: Recording) -> None:
     """After a replica was restarted, its prompts go to the one that still has their beginning."""
@@ -204,7 +204,7 @@ def test_others_are_heard_when_a_replica_dies(replica_dies: Recording) -> None:
 )
 @behaviour(
     "llmd.precise.death-leaves-others-heard-directly", level=SHOULD, spec=SPEC,
-    red_when="events of other replicas are lost when one dies", mutant="events-lost",
+    red_when="events of other replicas are lost when one dies", mutant="forwarder-everywhere",
 )  # fmt: skip
 def test_others_are_heard_directly_when_a_replica_dies(replica_dies: Recording) -> None:
     """With events straight to the picker's socket, what other replicas cache right after one died draws requests."""

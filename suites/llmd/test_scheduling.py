@@ -125,7 +125,7 @@ def test_a_new_adapter_goes_where_there_is_room(loads: Recording) -> None:
 )
 @behaviour(
     "llmd.scheduling.lora-idle-replica", level=SHOULD, spec=SPEC,
-    red_when="an adapter is sent to a full replica while an idle one could load it", mutant="scores-inverted",
+    red_when="an adapter is sent to a full replica while an idle one could load it",
 )  # fmt: skip
 def test_an_idle_replica_is_given_a_new_adapter(loads: Recording) -> None:
     """An adapter that nobody has loaded goes to the idle replica rather than to full ones."""

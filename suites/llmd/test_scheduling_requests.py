@@ -247,7 +247,7 @@ def test_requests_without_a_session_are_spread(sessions: Recording) -> None:
 )
 @behaviour(
     "llmd.scheduling.session-token-sent", level=SHOULD, spec=SESSIONS,
-    red_when="the client never learns its session's token", mutant="scores-inverted",
+    red_when="the client never learns its session's token",
 )  # fmt: skip
 def test_the_client_is_told_its_session(sessions: Recording) -> None:
     """The answer to the first request of a session carries the token for the next."""
@@ -370,7 +370,7 @@ def test_a_silent_replica_is_not_counted_as_ready(gone_silent: Recording) -> Non
 )
 @behaviour(
     "llmd.scheduling.silence-is-avoided", level=SHOULD, spec=SPEC,
-    red_when="requests go to a replica because of what it reported before it hung", mutant="staleness-never",
+    red_when="requests go to a replica because of what it reported before it hung",
 )  # fmt: skip
 def test_a_silent_replica_is_avoided(gone_silent: Recording) -> None:
     """A replica that hangs is not picked for the short queue that it reported before."""

@@ -10,6 +10,8 @@ import pytest
 
 from gpuassay.judge import scheduling as judge
 from gpuassay.judge.scheduling_picks import (
+    apart,
+    apart_findings,
     only_findings,
     placed_findings,
     reached_findings,
@@ -267,3 +269,14 @@ def test_refusals_are_of_the_right_kind() -> None:
     assert refused_findings(picks(None, "a"), 429)
     assert refused_findings(picks(None), 503)
     assert refused_findings([], 429)
+
+
+def test_twins_are_apart_from_most_of_their_kind() -> None:
+    """The share of those that left the majority, by prompt; red above the limit, and impossible without rows."""
+    rows = [row | {"label": f"t{row['index'] // 4}"} for row in picks("a", "a", "a", "b", "c", "c", "c", "c")]
+    assert apart(rows) == 1 / 8
+    assert not apart_findings(rows)
+    assert apart_findings(rows, 0.1)
+    assert apart(picks("a", None)) == 0.5
+    with pytest.raises(ValueError, match="no requests"):
+        apart([])

@@ -1,0 +1,149 @@
+"""Prefill/decode disaggregation: long cold prompts are prefilled elsewhere, everything else is decoded where it goes.
+
+One replica has the role prefill, one the role decode with llm-d's sidecar before it: the sidecar takes the decode
+replica's port, and asks the prefill replica first where the picker's header says so. What was really done is read from
+the counters of both model servers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from gpuassay import toolchain
+from gpuassay.behaviour import behaviour
+from gpuassay.cluster.ports import free_ports
+from gpuassay.components.child import Child
+from gpuassay.components.llmd.arm import Arm
+from gpuassay.components.llmd.simulator import NO_LATENCY, Cache
+from gpuassay.components.metrics import total
+from gpuassay.judge import routing
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.routing import Site, opened
+from gpuassay.scenario.scheduling import read_again
+from gpuassay.verdict import MUST
+from gpuassay.workloads.prompts import prompt_set
+
+SPEC = "https://github.com/llm-d/llm-d-inference-scheduler/blob/v0.7.1/docs/disagg_pd.md"
+
+ROLE = "llm-d.ai/role"
+ASKS = 6
+THRESHOLD = 64
+"""Tokens that are not cached from which on a prompt is prefilled elsewhere."""
+
+
+def disaggregated(configuration: dict[str, Any]) -> None:
+    """The picker's configuration for prefill and decode, as upstream's example has it; a mutant's is left alone."""
+    if "prefix-cache-scorer" not in {plugin["type"] for plugin in configuration["plugins"]}:
+        return
+    scorer = next(plugin for plugin in configuration["plugins"] if plugin["type"] == "prefix-cache-scorer")
+    configuration["featureGates"] = ["prepareDataPlugins"]
+    configuration["plugins"] = [
+        {"type": "disagg-headers-handler"}, scorer, {"type": "prefill-filter"}, {"type": "decode-filter"},
+        {"type": "max-score-picker"},
+        {"type": "prefix-based-pd-decider", "parameters": {"nonCachedTokens": THRESHOLD}},
+        {"type": "always-disagg-pd-decider"},
+        {"type": "disagg-profile-handler", "parameters": {"deciders": {"prefill": "prefix-based-pd-decider"}}},
+    ]  # fmt: skip
+    configuration["schedulingProfiles"] = [
+        {"name": role, "plugins": [
+            {"pluginRef": f"{role}-filter"}, {"pluginRef": "max-score-picker"},
+            {"pluginRef": "prefix-cache-scorer", "weight": 2},
+        ]}
+        for role in ("prefill", "decode")
+    ]  # fmt: skip
+
+
+@contextmanager
+def sidecar(lab: Lab, site: Site) -> Generator[None]:
+    """Put the sidecar before the second replica, which moves to another port; roles are told by the Pods' labels."""
+    prefill, decode = site.replicas
+    inner = free_ports(1)[0]
+    command = list(decode.child.command)
+    command[command.index(str(decode.port))] = str(inner)
+    decode.child.kill()
+    decode.child.command = command
+    program = toolchain.programs("pd-sidecar", lab.cluster.assets).path("pd-sidecar")
+    flags = ["--port", str(decode.port), "--vllm-port", str(inner), "--secure-proxy=false", "--kv-connector", "nixlv2"]
+    beside = Child(
+        lab.cluster, f"{site.routing.namespace}-sidecar", site.routing.folder / "logs" / "sidecar.log",
+        [program, *flags],
+    )  # fmt: skip
+    decode.child.launch()
+    beside.launch()
+    try:
+        beside.await_ready(decode.healthy, what="sidecar and decode replica to be healthy")
+        for replica, role in ((prefill, "prefill"), (decode, "decode")):
+            site.routing.endpoints.set_labels(replica.name, {ROLE: role})
+        read_again(site)
+        yield
+    finally:
+        beside.stop(2)
+
+
+def served(site: Site) -> dict[str, float]:
+    """Prompts that each replica has answered so far, by name."""
+    return {one.name: total(one.metrics(), "vllm:request_success_total") for one in site.replicas if one.child.alive}
+
+
+@scenario(system="routing", needs={"program:pd-sidecar"}, timeout=40)
+def disaggregation(lab: Lab) -> None:
+    """Long prompts, the same again, short ones; then long ones while the prefill replica is dead."""
+    arm = Arm(profile="approximate", replicas=2, latency=NO_LATENCY, cache=Cache(), change_picker=disaggregated)
+    with opened(lab, arm) as site, sidecar(lab, site):
+        longs = prompt_set([256] * ASKS, seed=71, prefix="long")
+        waves = {"long": longs, "cached": longs, "short": prompt_set([16] * ASKS, seed=72, prefix="short")}
+        grown: dict[str, dict[str, float]] = {}
+        for wave, prompts in waves.items():
+            before = served(site)
+            site.ask(wave, prompts)
+            grown[wave] = {name: count - before[name] for name, count in served(site).items()}
+        lab.note(grown=grown)
+        site.replicas[0].kill()
+        site.ask("prefill dead", prompt_set([256] * ASKS, seed=73, prefix="dead"))
+
+
+PREFILL, DECODE = "model-server-0", "model-server-1"
+
+
+@behaviour(
+    "llmd.pd.long-cold-uses-both", level=MUST, spec=SPEC,
+    red_when="a long prompt that nobody has cached is not prefilled by the prefill replica", mutant="pd-never",
+)  # fmt: skip
+def test_long_cold_prompts_are_prefilled_elsewhere(disaggregation: Recording) -> None:
+    """Each of 6 long cold prompts is worked on by the prefill and by the decode replica."""
+    assert not routing.failure_findings(disaggregation.asks("long"))
+    assert disaggregation.notes["grown"]["long"] == {PREFILL: ASKS, DECODE: ASKS}
+
+
+@behaviour(
+    "llmd.pd.cached-decodes-only", level=MUST, spec=SPEC,
+    red_when="a prompt that the decode replica has cached is prefilled elsewhere all the same", mutant="pd-always",
+)  # fmt: skip
+def test_cached_prompts_are_decoded_only(disaggregation: Recording) -> None:
+    """Asked again, the same prompts are worked on by the decode replica alone."""
+    assert not routing.failure_findings(disaggregation.asks("cached"))
+    assert disaggregation.notes["grown"]["cached"] == {PREFILL: 0, DECODE: ASKS}
+
+
+@behaviour(
+    "llmd.pd.short-decodes-only", level=MUST, spec=SPEC,
+    red_when="a prompt that is not worth it is prefilled elsewhere", mutant="pd-always",
+)  # fmt: skip
+def test_short_prompts_are_decoded_only(disaggregation: Recording) -> None:
+    """Prompts of 16 tokens are worked on by the decode replica alone."""
+    assert not routing.failure_findings(disaggregation.asks("short"))
+    assert disaggregation.notes["grown"]["short"] == {PREFILL: 0, DECODE: ASKS}
+
+
+@behaviour(
+    "llmd.pd.prefill-failure-falls-back", level=MUST, spec=SPEC,
+    red_when="a request hangs, or fails, because the prefill replica is dead", mutant="",
+)  # fmt: skip
+def test_a_dead_prefill_replica_costs_no_answer(disaggregation: Recording) -> None:
+    """While the prefill replica is dead, the sidecar falls back to decoding: every request is answered."""
+    rows = disaggregation.asks("prefill dead")
+    assert not routing.failure_findings(rows)
