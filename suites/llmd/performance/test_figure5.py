@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 
 from gpuassay.behaviour import behaviour
 from gpuassay.judge import routing
+from gpuassay.judge.performance import thresholds
 from gpuassay.judge.performance.routing import Overhead, bound_verdict, growth_verdict, overhead, paper_band_verdict
 from gpuassay.load.gate import Control, require_valid
 from gpuassay.record.recording import Recording
@@ -25,8 +27,8 @@ PAPER = "paper on Kueue, DAS and llm-d (arXiv 2602.04900): Figure 5"
 SECTION = "Figure 5: what gateway and endpoint picker cost"
 TOKENS = 100
 """Prompt length at which claims are judged."""
-BOUNDS_S = {RANDOM: 0.015, PRECISE: 0.030}
-"""Seconds that a picker may add to the median TTFT of one stream: twice what was seen on two cores."""
+LIMITS = thresholds.load(Path(__file__).with_name("thresholds.json"))
+BOUNDS_S = {RANDOM: LIMITS.limit("picker_random_s"), PRECISE: LIMITS.limit("picker_precise_s")}
 
 
 @scenario(system="routing", alone="machine", timeout=7200)
@@ -87,6 +89,8 @@ def test_asking_a_picker_costs_little(ways: Recording, measure: Measure, arm: st
     measure.threshold(limit * 1e3)
     require_valid(control_of(ways, TOKENS, 1), limit * 1e3)
     judged = bound_verdict(found, limit)
+    if judged.outcome != "pass":
+        LIMITS.refuse_noise(ways)
     if judged.outcome == "inconclusive":
         raise Inconclusive(judged.reason)
     assert judged.outcome == "pass", judged.reason
@@ -103,6 +107,8 @@ def test_the_papers_band_of_overhead(ways: Recording, measure: Measure) -> None:
     for one in found:
         measure.value(**{f"added_ms_at_{one.concurrency}": one.added.value * 1e3})
         require_valid(control_of(ways, TOKENS, one.concurrency), 3.0)
+    if judged.outcome != "pass":
+        LIMITS.refuse_noise(ways)
     if judged.outcome == "inconclusive":
         raise Inconclusive(judged.reason)
     assert judged.outcome == "pass", judged.reason
@@ -117,6 +123,8 @@ def test_overhead_grows_with_streams(ways: Recording, measure: Measure) -> None:
     found = [added(ways, RANDOM, GATEWAY, TOKENS, streams) for streams in concurrencies(ways, TOKENS)]
     judged = growth_verdict(found)
     measure.value(least_ms=found[0].added.value * 1e3, most_ms=found[-1].added.value * 1e3)
+    if judged.outcome != "pass":
+        LIMITS.refuse_noise(ways)
     if judged.outcome == "inconclusive":
         raise Inconclusive(judged.reason)
     assert judged.outcome == "pass", judged.reason

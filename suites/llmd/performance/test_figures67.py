@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,7 +10,8 @@ import pytest
 
 from gpuassay.behaviour import behaviour
 from gpuassay.judge import routing
-from gpuassay.judge.performance.routing import COLD, WARM, GainBars, gain, gain_verdicts
+from gpuassay.judge.performance import thresholds
+from gpuassay.judge.performance.routing import GainBars, gain, gain_verdicts
 from gpuassay.judge.routing_metrics import counter_hit_rate
 from gpuassay.load.gate import Control, require_valid
 from gpuassay.model.paper_routing import FIGURE_6, FIGURE_7
@@ -26,8 +28,10 @@ pytestmark = [pytest.mark.perf, pytest.mark.timeout(7200)]
 
 PAPER = "paper on Kueue, DAS and llm-d (arXiv 2602.04900): Figures 6 and 7"
 CACHE = "https://docs.vllm.ai/en/stable/features/automatic_prefix_caching/"
-SLACK = 0.03
-"""Room around the model's interval of hit rates: a cached block counts from another moment in the model than live."""
+LIMITS = thresholds.load(Path(__file__).with_name("thresholds.json"))
+SLACK = LIMITS.limit("hit_rate_slack")
+WARM = GainBars(LIMITS.limit("warm_mean_ratio"), LIMITS.limit("warm_p99_ratio"), LIMITS.limit("warm_mean_e2e_s"))
+COLD = GainBars(LIMITS.limit("cold_mean_ratio"))
 
 
 @scenario(system="routing", alone="machine", timeout=7200)
@@ -115,6 +119,8 @@ def _judge(recording: Recording, measure: Measure, phase: str, name: str, bars: 
     measure.threshold(getattr(bars, name))
     # the generator's error must be small against the shorter of the two times
     require_generator(recording, concurrency, 0.08, 0.99 if name.startswith("p99") else 0.5)
+    if judged.outcome != "pass":
+        LIMITS.refuse_noise(recording)
     if judged.outcome == "inconclusive":
         raise Inconclusive(judged.reason)
     assert judged.outcome == "pass", judged.reason
