@@ -12,9 +12,9 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -254,6 +254,20 @@ def warm_blindly(site: Site, prompts: Sequence[Prompt]) -> None:
         with suppress(WaitTimeout):
             wait(lambda: len(forwarder.events()), lambda seen: seen >= wanted, what="events", timeout=1, delay=0.01)
     site.lab.note(warmed=site.lab.notes.get("warmed", {}) | {label: one.name for label, one in chosen.items()})
+
+
+@contextmanager
+def events_held(site: Site) -> Generator[None]:
+    """Hold KV-cache events back for the length of a block, without losing any: what the picker does then it guesses."""
+    forwarder = site.routing.forwarder
+    if forwarder is None or not forwarder.child.alive:
+        yield
+        return
+    forwarder.child.suspend()
+    try:
+        yield
+    finally:
+        forwarder.child.resume()
 
 
 def until_tokens(site: Site, timeout: float = 15) -> float:

@@ -141,7 +141,7 @@ def test_short_prompts_are_decoded_only(disaggregation: Recording) -> None:
 
 @behaviour(
     "llmd.pd.prefill-failure-falls-back", level=MUST, spec=SPEC,
-    red_when="a request hangs, or fails, because the prefill replica is dead", mutant="",
+    red_when="a request hangs, or fails, because the prefill replica is dead", mutant="one-endpoint-left",
 )  # fmt: skip
 def test_a_dead_prefill_replica_costs_no_answer(disaggregation: Recording) -> None:
     """While the prefill replica is dead, the sidecar falls back to decoding: every request is answered."""
