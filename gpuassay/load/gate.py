@@ -53,7 +53,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
 
     def sentence(self) -> str:
         """What stands under a chart."""
-        load = "open loop" if self.concurrency is None else f"{self.concurrency} streams"
+        load = "open loop" if self.concurrency is None else f"{self.concurrency} stream{'s' * (self.concurrency != 1)}"
         return (
             f"generator error P50 {self.error_p50:.2f} ms, P99 {self.error_p99:.2f} ms; event-loop lag "
             f"P50 {self.lag_p50:.2f} ms, P99 {self.lag_p99:.2f} ms; rate {self.rate_share:.1%} of requested "

@@ -158,7 +158,7 @@ Exhibit = Table | Gantt | Lines | Cdf | Heatmap
 EXHIBIT: TypeAdapter[Exhibit] = TypeAdapter(Annotated[Exhibit, Field(discriminator="kind")])
 """Validates parsed JSON into an exhibit."""
 
-_KINDS = ("table", "gantt", "steps", "cdf", "curve", "heatmap")
+_KINDS = ("table", "curve", "cdf", "gantt", "steps", "heatmap")
 
 
 def by_section(exhibits: list[Exhibit]) -> list[tuple[str, list[Exhibit]]]:

@@ -6,7 +6,7 @@ from gpuassay.report import svg
 from gpuassay.report.exhibits import Bar, Gantt
 from gpuassay.report.text import number, plural
 
-KNOWN = ("medium", "large", "small", "killed")
+KNOWN = ("medium", "large", "small", "hit", "miss", "killed")
 """Bar classes with a look of their own; anything else is drawn as `other`."""
 
 _ROW = 24.0

@@ -97,7 +97,7 @@ def _row(recording: Recording, arm: str, concurrency: int, phase: str) -> list[o
     cold, warm = load67.modelled(arm, concurrency, 1)
     expected = (cold if phase == "cold" else warm).hit_rate
     return [
-        arm, phase, round(routing.cached_hit_rate(rows), 3), str(expected), round(fmean(first), 1),
+        arm, phase, round(routing.cached_hit_rate(rows), 3), str(expected).replace(" ", "\u00a0"), round(fmean(first), 1),
         round(median(first), 1), round(quantile(first, 0.99), 1), round(fmean(last), 1), round(quantile(last, 0.99), 1),
     ]  # fmt: skip
 
@@ -128,7 +128,7 @@ def _placement(recording: Recording, measure: Measure, arm: str, concurrency: in
                     "start": round((int(row["start_ns"]) - begin) / 1e9, 4),
                     "end": round((int(row["last_ns"]) - begin) / 1e9, 4),
                     "label": str(row["label"]),
-                    "class": "medium" if row.get("cached_tokens") else "large",
+                    "class": "hit" if row.get("cached_tokens") else "miss",
                 }
                 for row in answered
                 if row["served_by"] == name
@@ -142,9 +142,7 @@ def _placement(recording: Recording, measure: Measure, arm: str, concurrency: in
         kind="gantt",
         lanes=lanes,
         unit="s",
-        notes=[
-            "One bar a request on the replica that was picked: medium where its prefix was cached, large where not."
-        ],
+        notes=["One bar a request on the replica that was picked; a hit found its prefix cached."],
         section=SECTION,
     )
 
