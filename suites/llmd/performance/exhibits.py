@@ -95,10 +95,10 @@ def _row(recording: Recording, arm: str, concurrency: int, phase: str) -> list[o
     rows = timed(_rows(recording, arm, concurrency, phase))
     first, last = [ttft(row) * 1e3 for row in rows], [e2e(row) * 1e3 for row in rows]
     cold, warm = load67.modelled(arm, concurrency, 1)
-    expected = (cold if phase == "cold" else warm).hit_rate
+    expected = str((cold if phase == "cold" else warm).hit_rate).replace(" ", "\u00a0")
     return [
-        arm, phase, round(routing.cached_hit_rate(rows), 3), str(expected).replace(" ", "\u00a0"), round(fmean(first), 1),
-        round(median(first), 1), round(quantile(first, 0.99), 1), round(fmean(last), 1), round(quantile(last, 0.99), 1),
+        arm, phase, round(routing.cached_hit_rate(rows), 3), expected, round(fmean(first), 1), round(median(first), 1),
+        round(quantile(first, 0.99), 1), round(fmean(last), 1), round(quantile(last, 0.99), 1),
     ]  # fmt: skip
 
 
