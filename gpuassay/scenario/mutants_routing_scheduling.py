@@ -38,13 +38,12 @@ def _inverted(arm: Arm) -> Arm:
 
 
 def _leave_one(routing: Routing) -> None:
-    first, *others = routing.replicas
-    if len(routing.endpoints.members()) > 1:
-        for replica in others:
-            routing.endpoints.set_ready(replica.name, False)
-        if routing.picker is not None and routing.picker.child.alive:
-            routing.picker.await_ready_pods(1)
-    assert first
+    if len(routing.endpoints.members()) == 1:
+        return
+    for replica in routing.replicas[1:]:
+        routing.endpoints.set_ready(replica.name, False)
+    if routing.picker is not None and routing.picker.child.alive:
+        routing.picker.await_ready_pods(1)
 
 
 @arm_mutant("one-endpoint-left", "all requests go to one endpoint, as if the pool had no other", disturb=_leave_one)

@@ -182,7 +182,7 @@ def test_a_wrong_tokenizer_is_named(faults_in_turn: Recording) -> None:
 
 @behaviour(
     "llmd.degradation.events-lost", level=MUST, spec=WANTED,
-    red_when="caches that the picker never heard of are not put down to lost events", mutant="tokenizer-off-by-one",
+    red_when="caches that the picker never heard of are not put down to lost events", mutant="speculation-gate-missing",
 )  # fmt: skip
 def test_lost_events_are_named(faults_in_turn: Recording) -> None:
     """Where KV-cache events end on their way nothing is found, all answer 200, the silent replicas are named."""
@@ -238,7 +238,7 @@ def test_no_fault_beside_the_picker_ends_it(faults_in_turn: Recording) -> None:
 
 @behaviour(
     "llmd.degradation.tokenizer-comes-back", level=MUST, spec=SPEC,
-    red_when="precise routing does not come back with its tokenization service", mutant="tokenizer-off-by-one",
+    red_when="precise routing does not come back with its tokenization service", mutant="events-lost",
 )  # fmt: skip
 def test_routing_comes_back_with_the_tokenizer(faults_in_turn: Recording, measure: Measure) -> None:
     """Once the tokenization service is back, warm replicas are found again, within ten seconds."""

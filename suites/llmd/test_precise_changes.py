@@ -160,7 +160,9 @@ def test_prompts_of_a_restarted_replica_go_elsewhere(caches_change: Recording) -
     red_when="a replica that was restarted is never heard of again", mutant="events-lost",
 )  # fmt: skip
 def test_a_restarted_replica_is_heard_again(caches_change: Recording) -> None:
-    """What a restarted replica caches draws requests as before."""
+    """What a restarted replica caches draws requests as it did before the restart, and none fails."""
+    assert not only_findings(caches_change.asks("restarted before"), {NAMES[HOLDER]})
+    assert not routing.failure_findings(caches_change.asks("restarted after"))
     assert not only_findings(caches_change.asks("restarted new"), {NAMES[HOLDER]})
 
 
@@ -194,7 +196,8 @@ def found_findings(rows: list[Manifest], warmed: dict[str, str]) -> list[str]:
     mutant="direct-events",
 )  # fmt: skip
 def test_others_are_heard_when_a_replica_dies(replica_dies: Recording) -> None:
-    """Behind a forwarder, what other replicas cache right after one died draws requests."""
+    """Behind a forwarder, what other replicas cache right after one died draws requests; none fails without either."""
+    assert not routing.failure_findings(replica_dies.asks("direct"))
     assert not found_findings(replica_dies.asks("forwarder"), dict(replica_dies.notes["warmed"]))
 
 
