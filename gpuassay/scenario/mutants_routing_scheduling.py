@@ -38,7 +38,7 @@ def _inverted(arm: Arm) -> Arm:
 
 
 def _leave_one(routing: Routing) -> None:
-    if len(routing.endpoints.members()) == 1:
+    if len(routing.endpoints.members()) <= 1:
         return
     for replica in routing.replicas[1:]:
         routing.endpoints.set_ready(replica.name, False)

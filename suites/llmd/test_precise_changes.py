@@ -63,7 +63,7 @@ def caches_change(lab: Lab) -> None:
     """
     arm = Arm(
         profile="precise-no-speculation", replicas=3, gateway=None, latency=NO_LATENCY, cache=Cache(blocks=BLOCKS),
-        simulator_flags=("--enable-sleep-mode",), simulator_env={"VLLM_SERVER_DEV_MODE": "1"},
+        events="forwarder", simulator_flags=("--enable-sleep-mode",), simulator_env={"VLLM_SERVER_DEV_MODE": "1"},
     )  # fmt: skip
     with opened(lab, arm) as site:
         holder = site.replicas[HOLDER]

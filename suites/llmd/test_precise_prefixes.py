@@ -47,7 +47,7 @@ def put(site: Site, prompts: list[Prompt], replica: int) -> None:
 @scenario(system="routing", timeout=40)
 def prefixes(lab: Lab) -> None:
     """Repeats, prefixes of several lengths, short prompts, chats, salts and adapters, on one precise arm."""
-    arm = Arm(replicas=REPLICAS, latency=NO_LATENCY, simulator_flags=ADAPTERS)
+    arm = Arm(replicas=REPLICAS, latency=NO_LATENCY, events="forwarder", simulator_flags=ADAPTERS)
     with opened(lab, arm) as site:
         prompts = prompt_set([TOKENS] * 6, seed=31)
         site.scrape("before")
