@@ -110,6 +110,10 @@ class Process:
         self._popen.wait()
         self._ended.wait(5)
 
+    def may_die(self) -> None:
+        """From now on its end is part of a test, and not reported as a death."""
+        self._expected = True
+
     def freeze(self) -> None:
         """SIGSTOP: it hangs until `thaw`."""
         self._signal(signal.SIGSTOP)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gpuassay.components.llmd.simulator import Replica
 
 ANSWER = "x-answer"
-"""Request header that names the answer that is wanted: a key of `BODIES`, or one of the cases below."""
+"""Request header that names the answer that is wanted: a key of `BODIES`, `ODD_USAGE`, or one of the cases below."""
 
 STREAM, ENDLESS, REFUSAL, NOT_FOUND = "stream", "endless", "refusal", "not-found"
 """Chunks of which the second waits for `StandIn.go_on`; chunks without end; a 503; a 404."""
@@ -40,6 +40,13 @@ BODIES: Mapping[str, bytes] = {
     "empty": b"",
 }  # fmt: skip
 """Answers of fixed bytes with status 200."""
+
+ODD_USAGE: Mapping[str, bytes] = {
+    "usage-is-null": b'{"object": "text_completion", "usage": null}',
+    "usage-is-a-list": b'{"object": "text_completion", "usage": []}',
+    "tokens-are-text": b'{"object": "text_completion", "usage": {"prompt_tokens": "3", "completion_tokens": 1}}',
+}
+"""Answers with status 200 whose usage is not what OpenAI's API says."""
 
 REFUSALS: Mapping[str, tuple[int, bytes]] = {
     REFUSAL: (503, b'{"error": {"message": "the engine sleeps", "code": 503}}'),
@@ -156,7 +163,7 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
             elif wanted in (STREAM, ENDLESS):
                 self._stream(row, endless=wanted == ENDLESS)
             else:
-                self._answer(200, BODIES[wanted])
+                self._answer(200, (ODD_USAGE if wanted in ODD_USAGE else BODIES)[wanted])
 
         def _read(self) -> bytes:
             if self.headers.get("transfer-encoding", "").lower() != "chunked":

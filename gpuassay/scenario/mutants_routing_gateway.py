@@ -51,22 +51,34 @@ def _policy(bootstrap: dict[str, Any]) -> dict[str, Any]:
     return policies[0]["typed_extension_config"]["typed_config"]
 
 
-def _add_filter(bootstrap: dict[str, Any], name: str, config: dict[str, Any]) -> None:
-    """Put an HTTP filter before all others: it is the last one to see an answer."""
-    _manager(bootstrap)["http_filters"].insert(0, {"name": name, "typed_config": config})
+def _add_filter(bootstrap: dict[str, Any], name: str, config: dict[str, Any], *, last: bool = False) -> None:
+    """Put an HTTP filter before all others (the last one to see an answer), or as the `last` before the router."""
+    filters: list[dict[str, Any]] = _manager(bootstrap)["http_filters"]
+    filters.insert(len(filters) - 1 if last else 0, {"name": name, "typed_config": config})
 
 
-def _lua(bootstrap: dict[str, Any], code: str) -> None:
+def _lua(bootstrap: dict[str, Any], code: str, *, last: bool = False) -> None:
     name = "envoy.filters.http.lua"
     source = {"@type": f"{_TYPE}.extensions.filters.http.lua.v3.Lua", "default_source_code": {"inline_string": code}}
-    _add_filter(bootstrap, name, source)
+    _add_filter(bootstrap, name, source, last=last)
 
 
-@arm_mutant("gateway-ignores-picks", "one request in two goes round robin after the picker was asked")
+_ONE_LATE = f"""
+local last
+function envoy_on_request(h)
+  local now = h:headers():get("{DESTINATION}")
+  if last and now then h:headers():replace("{DESTINATION}", last) end
+  last = now
+end
+"""
+
+
+@arm_mutant("gateway-ignores-picks", "requests go round robin after the picker was asked, or to an earlier pick")
 def _ignores(arm: Arm) -> Arm:
     def change(bootstrap: dict[str, Any]) -> None:
         policy = _policy(bootstrap)
         if "fallback_policy" not in policy:
+            _lua(bootstrap, _ONE_LATE, last=True)
             return
         other: dict[str, Any] = {**_cluster(bootstrap, POOL), "name": "anybody"}
         other["load_balancing_policy"] = policy["fallback_policy"]
@@ -178,6 +190,7 @@ def _shuns(arm: Arm) -> Arm:
                     "consecutive_5xx": 1,
                     "base_ejection_time": _LONG, "max_ejection_time": _LONG, "max_ejection_percent": 100,
                     "interval": "0.1s", "always_eject_one_host": True,
+                    "successful_active_health_check_uneject_host": False,
                 }  # fmt: skip
                 cluster["common_lb_config"] = {"healthy_panic_threshold": {"value": 0}}
 
@@ -223,6 +236,15 @@ def _hurries(arm: Arm) -> Arm:
 @arm_mutant("picker-unwatched", "nothing looks whether the picker is alive")
 def _unwatched(arm: Arm) -> Arm:
     return _with_gateway(arm, lambda bootstrap: _cluster(bootstrap, PICKER).pop("health_checks", None))
+
+
+@arm_mutant("picker-watched-seldom", "a picker that was found dead is looked at again after five minutes")
+def _seldom(arm: Arm) -> Arm:
+    def change(bootstrap: dict[str, Any]) -> None:
+        for check in _cluster(bootstrap, PICKER).get("health_checks", []):
+            check |= {"unhealthy_interval": _LONG, "unhealthy_edge_interval": _LONG}
+
+    return _with_gateway(arm, change)
 
 
 @arm_mutant("gateway-one-pool", "routes by header and by weight are not there: one pool gets everything")

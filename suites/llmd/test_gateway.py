@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from gpuassay.behaviour import behaviour
+from gpuassay.behaviour import behaviour, known_defect
 from gpuassay.components.llmd.arm import Arm
 from gpuassay.components.llmd.simulator import Cache, Latency
 from gpuassay.judge import gateway, routing
@@ -31,6 +31,7 @@ PROTOCOL = (
     "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/v1.4.0/docs/proposals/"
     "004-endpoint-picker-protocol"
 )
+PANIC = "https://github.com/llm-d/llm-d-router/issues/981"
 HTTP = "https://www.rfc-editor.org/rfc/rfc9110"
 
 DESIGNS = ("override-host", "standalone")
@@ -126,6 +127,24 @@ def _left(calls: Calls, design: str, inn: StandIn) -> None:
 
     with contextlib.suppress(WaitTimeout):  # the judge sees it
         wait(told, bool, what="the model server to be told", timeout=2 * TOLD_SECONDS)
+
+
+@scenario(system="routing", timeout=30)
+def odd_usage(lab: Lab) -> None:
+    """A model server answers with usage that no picker expects; each time another one is asked afterwards."""
+    arm = prescribed(Arm(profile="random", replicas=2, cache=Cache(blocks=0), latency=QUICK))
+    with opened(lab, arm) as site, standing_in(site.replicas[1]):
+        calls, picker = Calls(site), site.routing.picker
+        assert picker is not None
+        for usage in standin.ODD_USAGE:
+            process = picker.child.process
+            assert process is not None
+            process.may_die()
+            calls.one(f"{usage}/odd", to=[site.replicas[1]], headers={standin.ANSWER: usage})
+            calls.many(f"{usage}/after", 3, to=[site.replicas[0]], label=site.replicas[0].name)
+            if not picker.child.alive:
+                picker.start()
+                calls.until(f"{usage}/again", lambda row: row["status"] == 200, seconds=10, to=[site.replicas[0]])
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -289,3 +308,26 @@ def test_a_request_arrives_once(put_through: Recording, design: str) -> None:
     """Each of the streams arrived at one replica, once, with the JSON that was sent."""
     wave = f"{design}/together"
     assert not gateway.arrived_findings(wave, put_through.asks(wave), put_through.notes["seen"][design])
+
+
+@behaviour(
+    "llmd.gateway.no-usage-hurts-nobody", level=MUST, spec=PROTOCOL,
+    red_when="an answer without usage makes the picker refuse or lose the requests of others",
+    mutant="picker-not-asked",
+)  # fmt: skip
+def test_an_answer_without_usage_hurts_nobody_else(odd_usage: Recording) -> None:
+    """After an answer whose usage is null, requests to other replicas are served through the picker as before."""
+    rows = odd_usage.asks("usage-is-null/after")
+    assert not gateway.served_findings(rows)
+    assert not routing.asked_findings(rows)
+
+
+@pytest.mark.parametrize("usage", ["usage-is-a-list", "tokens-are-text"])
+@known_defect(PANIC, "the picker panics over usage of an unexpected type, and takes all requests with it")
+@behaviour(
+    "llmd.gateway.odd-usage-hurts-nobody", level=MUST, spec=PROTOCOL,
+    red_when="an answer of one replica with malformed usage makes requests to others fail", mutant="picker-not-asked",
+)  # fmt: skip
+def test_odd_usage_of_one_answer_hurts_nobody_else(odd_usage: Recording, usage: str) -> None:
+    """After an answer with malformed usage, requests to other replicas are answered as before."""
+    assert not routing.failure_findings(odd_usage.asks(f"{usage}/after"))

@@ -239,19 +239,35 @@ def test_the_standalone_design_cannot_fail_open(picker_crashes: Recording) -> No
         assert not gateway.refused_findings(picker_crashes.asks(f"FailOpen-standalone/{method}"), AT_ONCE_SECONDS)
 
 
-@pytest.mark.parametrize("arm", CRASH_ARMS)
+@pytest.mark.parametrize("arm", ["FailClose", "FailOpen-unwatched"])
 @behaviour(
     "llmd.gateway.picker-comes-back", level=MUST, spec=POOL_SPEC,
     red_when="after its picker came back, the gateway leaves it out or fails requests", mutant="gateway-shuns-long",
 )  # fmt: skip
 def test_a_picker_that_comes_back_is_asked_again(picker_crashes: Recording, arm: str, measure: Measure) -> None:
     """Within 5 s of its start the picker is asked again, and from then on for every request."""
-    attempts, started = picker_crashes.asks(f"{arm}/coming back"), picker_crashes.notes["started_ns"][arm]
+    _is_back(picker_crashes, arm, measure)
+
+
+@pytest.mark.parametrize("arm", ["FailOpen", "FailOpen-standalone"])
+@behaviour(
+    "llmd.gateway.watched-picker-comes-back", level=MUST, spec=POOL_SPEC,
+    red_when="a gateway that watches its picker goes on without it after it came back", mutant="picker-watched-seldom",
+)  # fmt: skip
+def test_a_watched_picker_that_comes_back_is_asked_again(
+    picker_crashes: Recording, arm: str, measure: Measure
+) -> None:  # fmt: skip
+    """With a health check of the picker, it is asked again within 5 s of its start, and then for every request."""
+    _is_back(picker_crashes, arm, measure)
+
+
+def _is_back(recording: Recording, arm: str, measure: Measure) -> None:
+    attempts, started = recording.asks(f"{arm}/coming back"), recording.notes["started_ns"][arm]
     marked = [row for row in attempts if _marked(row)]
     measure.value(back_s=gateway.recovery_seconds(marked, started))
     assert not gateway.recovery_findings(marked, started, BACK_SECONDS)
-    assert not routing.failure_findings(picker_crashes.asks(f"{arm}/back"))
-    assert not routing.asked_findings(picker_crashes.asks(f"{arm}/back"))
+    assert not routing.failure_findings(recording.asks(f"{arm}/back"))
+    assert not routing.asked_findings(recording.asks(f"{arm}/back"))
 
 
 # --- hang ------------------------------------------------------------------------------------------------------------
@@ -274,7 +290,8 @@ def test_a_hung_picker_does_not_hang_requests(picker_hangs: Recording, method: s
 @pytest.mark.parametrize("mode", MODES)
 @behaviour(
     "llmd.gateway.hang-ends", level=MUST, spec=POOL_SPEC,
-    red_when="requests go on failing after a hung picker went on", mutant="gateway-shuns-long",
+    red_when="requests go on failing after a hung picker went on, or no longer go through it",
+    mutant="picker-not-asked",
 )  # fmt: skip
 def test_a_picker_that_goes_on_is_asked_again(picker_hangs: Recording, mode: str, measure: Measure) -> None:
     """Within 5 s of a hung picker's going on, every request goes through it again."""
