@@ -275,17 +275,17 @@ def running(lab: Lab, picker: Picker) -> float | None:
     return _gauge(lab, picker, "requests_running", {})
 
 
-def settled(lab: Lab, epp: Asking, ready: Callable[[Manifest], bool], timeout: float = 5) -> None:
-    """Give the picker time to know what its model servers report: until three picks in a row are `ready`.
+def settled(epp: Asking, waiting: float) -> None:
+    """Give the picker time to know its model servers' load: until its metrics say that on average `waiting` wait.
 
-    The asks are rows of the wave `settling`, which nobody judges.
+    Choices cannot tell it: a picker that knows of no load picks the least loaded replica, too, now and then.
     """
-    body = epp.body("settling")
-    lab.observe(
-        lambda: all(ready(epp.ask("settling", body)) for _ in range(3)),
-        "the picker knows its replicas' load",
-        timeout=timeout,
-    )
+
+    def known() -> bool:
+        seen = _gauge(epp.site.lab, epp.picker, "average_queue_size", {"name": epp.picker.pool})
+        return seen is not None and abs(seen - waiting) < 0.01
+
+    epp.site.lab.observe(known, "the picker knows its replicas' load", timeout=5)
 
 
 def follow(
