@@ -37,7 +37,7 @@ def test_a_plan_survives_its_file(tmp_path: Path) -> None:
         ({"warm_up": 3}, "warm_up: 3 of 3 asks leave none"),
         ({"timeout": 0.0}, "timeout: must be a positive"),
         ({"failure_pause": -1.0}, "failure_pause"),
-        ({"concurency": 3}, "unknown field `concurency`"),
+        ({"streams": 3}, "unknown field `streams`"),
     ],
 )
 def test_a_plan_that_cannot_be_carried_out_is_refused_with_one_line(

@@ -77,7 +77,7 @@ def act(lab: Lab) -> None:
             prompts = {one.label: one for one in prompt_set([tokens] * 4, seed=tokens, prefix=f"t{tokens}-")}
             _fill_caches(arms, prompts)
             for concurrency in concurrencies:
-                shape, timing = ClosedLoop(concurrency=concurrency), EchoTiming(ttft_ms=5, ttft_jitter=0.5, tokens=1)
+                shape, timing = ClosedLoop(concurrency=concurrency), EchoTiming(ttft_ms=20, ttft_jitter=0.5, tokens=1)
                 measured = control(
                     shape, 6 * tokens, folder, timing=timing, seconds=2.0, name=f"control-{tokens}-{concurrency}"
                 )

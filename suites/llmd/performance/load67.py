@@ -30,7 +30,7 @@ CACHE = Cache(blocks=896, block_size=16)
 LATENCY = Latency()
 OUTPUT_TOKENS = 16
 REPLICAS = 8
-SIMULATIONS = 60
+SIMULATIONS = 40
 """Of the model, for the intervals of hit rates."""
 
 POLICIES: dict[str, Policy] = {
