@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -72,6 +73,7 @@ class Calls:
 
     def __init__(self, site: Site) -> None:
         self.site = site
+        self._disturbing = threading.Lock()  # waves may be asked side by side
         self._indices = itertools.count(10_000)  # apart from the site's own asks
 
     def one(
@@ -130,7 +132,8 @@ class Calls:
         """`count` equal requests, `at_once` at a time; arguments as `one`."""
         site = self.site
         if url is None and site.lab.mutant is not None:
-            site.lab.mutant.disturb(site.routing)
+            with self._disturbing:
+                site.lab.mutant.disturb(site.routing)
         sent = {"content-type": "application/json", **(naming(to) if to else {}), **(headers or {})}
         payload = body
         if method == "POST" and payload is None:
