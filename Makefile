@@ -5,7 +5,8 @@ PY := .venv/bin/python
 BIN := .venv/bin
 CODE := gpuassay fixtures suites tests $(wildcard conftest.py)
 SUITE_ARGS ?=
-TEST_ARGS ?= -q
+# most of a live test is waiting: three at a time on two cores
+TEST_ARGS ?= -q -n 3 --dist worksteal
 ARGS ?=
 
 .NOTPARALLEL:
