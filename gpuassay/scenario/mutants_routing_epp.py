@@ -236,13 +236,13 @@ class _UsageOverlooked(Broken):
     def sent(self, message: Any) -> Any:
         if message.WhichOneof("request") == "response_body":
             part = message.response_body
-            part.body = bytes(part.body).replace(b'"usage"', b'"usagE"')
+            part.body = bytes(part.body).replace(b'"usage"', b'"usagX"')
         return message
 
     def answered(self, message: Any) -> Sequence[Any]:
         if message.WhichOneof("response") == "response_body":
             part = message.response_body.response.body_mutation.streamed_response
-            part.body = bytes(part.body).replace(b'"usagE"', b'"usage"')
+            part.body = bytes(part.body).replace(b'"usagX"', b'"usage"')
         return [message]
 
 
@@ -274,9 +274,12 @@ class _ForgetsNothing(_Remembering):
 
     def answered(self, message: Any) -> Sequence[Any]:
         kind = message.WhichOneof("response")
-        if kind == "request_headers" and self.only:
+        if kind == "request_headers" and self.only in self.picked:
+            _set_destination(message, self.only)
+        elif kind == "request_headers" and self.only:
             copied = type(message)()
             copied.CopyFrom(message)
+            _set_destination(copied, self.only)
             self.picked[self.only] = copied
         if kind == "immediate_response" and self.only in self.picked:
             stale = type(message)()
