@@ -38,7 +38,7 @@ def _describe(run: Host, cluster: Cluster, capabilities: Iterable[str] = ()) -> 
         {
             "provider": "embedded/T0",
             "kubernetes": cluster.api.version["gitVersion"],
-            "description": "beside it a control plane with endpoint pickers, gateways and simulated model servers",
+            "description": "control plane, endpoint pickers, gateways and simulated model servers as processes",
         },
         components=[asdict(part) for part in cluster.components],
         emulated=[one for one in cluster.emulated if one["by"] != "KWOK"],  # no node is needed here

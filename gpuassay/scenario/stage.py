@@ -288,7 +288,7 @@ def _embedded_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generato
 def _described(lane: Lane) -> str:
     if lane.name == MAIN:
         return f"control plane and Kueue as processes of this machine, {NODES} fake nodes of 8 GPUs"
-    return "beside it another such cluster, for restarts and other configurations"
+    return "control plane and Kueue once more, for restarts and other configurations"
 
 
 def gates(queueing: kueue.Kueue) -> set[str]:

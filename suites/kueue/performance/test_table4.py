@@ -90,14 +90,18 @@ def test_the_histogram_counts_the_cycles_of_the_log(configurations: Recording, a
 def test_exact_quantiles_lie_in_the_histograms_intervals(
     configurations: Recording, arms: Arms, measure: Measure, result: str
 ) -> None:
-    """The log's durations fall into the histogram's buckets: one that the log rounds across an edge aside."""
+    """The log's durations fall into the histogram's buckets: those that lie on an edge aside."""
     scheduler = arms(configurations)[SCHEDULER]
     values = cycles.durations(cycles.complete(scheduler.kueue_log), result)
     ours, told = cycles.bucketed(values), cycles.histogram_delta(scheduler, result)
     # The log's duration holds the writing of one more line than the histogram's: 50 microseconds at most times.
     early = cycles.bucketed([max(0.0, value - 0.001) for value in values])
+    # A process that loses its CPU between the two readings of the clock moves a cycle further: one in a hundred may be.
+    moved = max(1, len(values) // 100)
     wrong = {
-        edge: (ours[edge], told[edge], early[edge]) for edge in EDGES if not ours[edge] <= told[edge] <= early[edge]
+        edge: (ours[edge], told[edge], early[edge])
+        for edge in EDGES
+        if not ours[edge] - moved <= told[edge] <= early[edge] + moved
     }
     measure.value(cycles=len(values), edges_moved=sum(ours[edge] != told[edge] for edge in EDGES))
     if wrong:

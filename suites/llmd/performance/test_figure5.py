@@ -11,8 +11,17 @@ import pytest
 from gpuassay.behaviour import behaviour
 from gpuassay.judge import routing
 from gpuassay.judge.performance import thresholds
-from gpuassay.judge.performance.routing import Overhead, bound_verdict, growth_verdict, overhead, paper_band_verdict
+from gpuassay.judge.performance.routing import (
+    Judged,
+    Overhead,
+    bound_verdict,
+    growth_verdict,
+    overhead,
+    paper_band_verdict,
+)
+from gpuassay.judge.performance.routing_intervals import worst
 from gpuassay.load.gate import Control, require_valid
+from gpuassay.model.paper_routing import FIGURE_5
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
@@ -97,16 +106,19 @@ def test_asking_a_picker_costs_little(ways: Recording, measure: Measure, arm: st
 
 
 @behaviour(
-    "llmd.performance.figure-5-band", level=INFO, spec=PAPER,
-    red_when="gateway and picker add less than 3 or more than 11 ms, the paper's band", mutant="picker-slow",
+    "llmd.performance.figure-5", level=INFO, spec=PAPER,
+    red_when="a picker adds more than the 11 ms that the paper saw at most", mutant="picker-slow",
 )  # fmt: skip
-def test_the_papers_band_of_overhead(ways: Recording, measure: Measure) -> None:
-    """The paper's +3 to +11 ms of a gateway with a picker over one without: is it seen here as well?"""
+def test_the_papers_overhead_is_not_exceeded(ways: Recording, measure: Measure) -> None:
+    """A gateway with a picker adds at most the paper's 11 ms over one without; whether also its 3 ms, is told."""
     found = [added(ways, RANDOM, GATEWAY, TOKENS, streams) for streams in concurrencies(ways, TOKENS) if streams <= 32]
-    judged = paper_band_verdict(found)
+    measure.value(in_the_papers_band=paper_band_verdict(found).outcome)
+    measure.threshold(FIGURE_5.most_ms)
+    each = [bound_verdict(one, FIGURE_5.most_ms / 1e3) for one in found]
+    judged = Judged(worst([one.outcome for one in each]), "; ".join(one.reason for one in each))
     for one in found:
         measure.value(**{f"added_ms_at_{one.concurrency}": one.added.value * 1e3})
-        require_valid(control_of(ways, TOKENS, one.concurrency), 3.0)
+        require_valid(control_of(ways, TOKENS, one.concurrency), FIGURE_5.most_ms)
     if judged.outcome != "pass":
         LIMITS.refuse_noise(ways)
     if judged.outcome == "inconclusive":
