@@ -6,9 +6,11 @@ recording to appear in the run directory, so the run directory is the only thing
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -85,6 +87,8 @@ class Engine:
                     one.stage.abort(BROKEN_OFF)
         if self._thread is not None:
             self._thread.join()
+        if self._aborted:
+            _drop_broken_connections()
         resume()
 
     def _status(self, state: str, reason: str = "") -> None:
@@ -150,6 +154,13 @@ class Engine:
             self._left.discard(scenario.id)
             left = len(self._left)
         self.say(f"scenario {scenario.id}: {outcome} ({left} to go)")
+
+
+def _drop_broken_connections() -> None:
+    """Collect connections whose request was broken off: nobody is left to close them, and nobody need hear of that."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def write_status(run_dir: Path, state: str, reason: str = "") -> None:
