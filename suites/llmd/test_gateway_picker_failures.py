@@ -105,6 +105,8 @@ def picker_crashes(lab: Lab) -> None:
             picker.kill()
             for method in METHODS:
                 calls.many(f"{name}/{method}", 8, method=method)
+            if name == "FailClose":  # for as long as a gateway that opens would take to notice
+                calls.until(f"{name}/POST", lambda row: row["status"] == 200, seconds=NOTICED_SECONDS, delay=0.2)
             if name == "FailOpen":
                 killed = time.monotonic_ns()
                 calls.until(f"{name}/noticing", _unmarked, seconds=2 * NOTICED_SECONDS, in_a_row=8)
@@ -187,7 +189,7 @@ def nobody_there(lab: Lab) -> None:
     red_when="a FailClose pool serves a request whose picker is dead, or lets it wait", mutant="failure-mode-flipped",
 )  # fmt: skip
 def test_without_picker_a_fail_close_pool_refuses(picker_crashes: Recording, method: str) -> None:
-    """While the picker is dead, every request to a FailClose pool gets a 5xx at once."""
+    """While the picker is dead, every request to a FailClose pool gets a 5xx at once, and goes on to."""
     assert not routing.asked_findings(picker_crashes.asks("FailClose/before"))
     assert not gateway.refused_findings(picker_crashes.asks(f"FailClose/{method}"), AT_ONCE_SECONDS)
 
