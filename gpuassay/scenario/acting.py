@@ -83,7 +83,7 @@ class Acting:
     def _skip(self, scenario: Scenario) -> bool:
         lacking = sorted(scenario.needs - self.stage.capabilities)
         if lacking:
-            self._write_outcome(scenario, "skip", f"the cluster lacks: {', '.join(lacking)}")
+            self._write_outcome(scenario, "skip", f"the cluster lacks: {', '.join(lacking)}{_remedy(lacking)}")
         return bool(lacking)
 
     def _write_outcome(self, scenario: Scenario, outcome: str, reason: str) -> None:
@@ -157,6 +157,12 @@ class Acting:
         logs = self.run_dir / "logs"
         logs.mkdir(exist_ok=True)
         (logs / f"{scenario.id}.traceback.txt").write_text(traceback.format_exc())
+
+
+def _remedy(lacking: Sequence[str]) -> str:
+    """What a user can do about programs that have not been built."""
+    programs = [need.removeprefix("program:") for need in lacking if need.startswith("program:")]
+    return f" (python -m gpuassay build {' '.join(programs)})" if programs else ""
 
 
 def write_outcome(run_dir: Path, scenario: Scenario, outcome: str, reason: str) -> None:
