@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from gpuassay import pressure
 from gpuassay.cluster.errors import ClusterError, ComponentDied
 from gpuassay.record.recording import RecordingMeta, write_recording
-from gpuassay.scenario.stage import WATCH
 from gpuassay.wait import WaitError
 
 if TYPE_CHECKING:
@@ -146,7 +145,7 @@ class Acting:
     def _reason(self, error: Exception) -> str:
         """Why a scenario broke: what died, if something died, else what was raised."""
         if not isinstance(error, WaitError):
-            self.stage.collapsed.wait(3 * WATCH)  # a refused request may be the first sign of a death
+            self.stage.await_collapse()  # a refused request may be the first sign of a death
         broken = self.stage.broken()
         said = str(error) if isinstance(error, ComponentDied) else f"{type(error).__name__}: {error}"
         if broken is None:

@@ -184,6 +184,10 @@ class Stage:
 
         threading.Thread(target=look, name="gpuassay-watch", daemon=True).start()
 
+    def await_collapse(self) -> None:
+        """Give `watch` the time that it needs to see a death."""
+        self.collapsed.wait(3 * WATCH)
+
     def clear(self, lab: Lab) -> None:
         """Take a finished scenario's load off the cluster.
 
