@@ -64,6 +64,8 @@ kueue.x-k8s.io/v1beta2          MultiKueueCluster MultiKueueConfig              
 kueue.x-k8s.io/v1beta2          LocalQueue Workload
 jobset.x-k8s.io/v1alpha2        JobSet
 leaderworkerset.x-k8s.io/v1     LeaderWorkerSet
+inference.networking.k8s.io/v1  InferencePool
+inference.networking.x-k8s.io/v1alpha2 InferenceObjective InferenceModelRewrite
 kwok.x-k8s.io/v1alpha1          Stage                                                                 -
 """
 

@@ -72,7 +72,7 @@ def _pool(epp: Asking) -> None:
     def write(ports: list[int], selector: dict[str, str]) -> None:
         wanted = endpoints.pool(routing.pool, routing.namespace, ports, selector, epp.picker.port, "FailClose")
         wanted["metadata"]["labels"] = before["metadata"].get("labels", {})
-        crds.apply(epp.site.lab.api, crds.INFERENCE_POOL, wanted)
+        epp.site.lab.api.apply(wanted)
 
     hands.set_labels(second.name, {"tier": "chosen"})
     follow(
@@ -88,7 +88,7 @@ def _pool(epp: Asking) -> None:
     follow_health(epp, "pool there", "SERVING")
     follow(
         epp, "pool deleted",
-        lambda: crds.delete(epp.site.lab.api, crds.INFERENCE_POOL, routing.pool, routing.namespace), out=every,
+        lambda: epp.site.lab.api.delete(crds.INFERENCE_POOL.name, routing.pool, routing.namespace), out=every,
     )  # fmt: skip
     follow_health(epp, "pool deleted", "NOT_SERVING")
     follow(epp, "pool made again", lambda: write(ports, hands.selector), into=every)

@@ -76,7 +76,7 @@ def place(site: Site, kind: Kind, name: str, spec: Manifest) -> None:
         "spec": {"poolRef": {"group": "inference.networking.k8s.io", "name": site.routing.pool}, **spec},
     }
     lab.asked.append(wanted)
-    crds.apply(lab.api, kind, lab.mutant.change(wanted) if lab.mutant is not None else wanted)
+    lab.api.apply(lab.mutant.change(wanted) if lab.mutant is not None else wanted)
 
 
 @scenario(system="routing", timeout=30)
@@ -122,7 +122,7 @@ def objectives(lab: Lab) -> None:
             flow(lab, site)
         finally:
             for name in ("batch", "premium"):
-                crds.delete(lab.api, crds.INFERENCE_OBJECTIVE, name, site.routing.namespace)
+                lab.api.delete(crds.INFERENCE_OBJECTIVE.name, name, site.routing.namespace)
 
 
 def load(site: Site, waiting: int) -> None:
@@ -167,7 +167,7 @@ def rewrites(lab: Lab) -> None:
             pick(site, "split", prompt_set([40] * 200, seed=57), model="split")
             pick(site, "unmatched", prompts, model="other")
         finally:
-            crds.delete(lab.api, crds.INFERENCE_MODEL_REWRITE, "names", site.routing.namespace)
+            lab.api.delete(crds.INFERENCE_MODEL_REWRITE.name, "names", site.routing.namespace)
         read_again(site)
         pick(site, "rule gone", prompts, model="public")
 

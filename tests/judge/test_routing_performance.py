@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 
 from gpuassay.judge.performance.routing import (
-    COLD,
-    WARM,
     GainBars,
     bound_verdict,
     by_concurrency,
@@ -26,6 +24,9 @@ from gpuassay.model.routing import LatencyLaw, Platform, distinct_traffic, simul
 from gpuassay.model.routing_policies import PRECISE, RANDOM, Policy
 from gpuassay.workloads.prompts import paper_prompts, shuffled_order
 from tests.judge.routes import failed, rows_of, with_ttft
+
+WARM = GainBars(mean_ratio=4.0, p99_ratio=5.0, mean_e2e=0.0)
+COLD = GainBars(mean_ratio=2.5)
 
 
 def rounds(level: float, added: float, seed: int, n: int = 5, drift: float = 0.5) -> list[list[dict[str, Any]]]:

@@ -6,7 +6,6 @@ that llm-d's endpoint picker itself depends on.
 
 from __future__ import annotations
 
-import json
 import threading
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -14,10 +13,10 @@ from weakref import WeakKeyDictionary
 import yaml
 
 from gpuassay import toolchain
-from gpuassay.cluster.api import APPLY, FIELD_MANAGER, Api
+from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ApiRefused, ClusterError
-from gpuassay.cluster.kinds import Kind
+from gpuassay.cluster.kinds import Kind, kind_of
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.manifest import Manifest
 from gpuassay.wait import wait
@@ -29,11 +28,9 @@ FILES = (
     "inference.networking.x-k8s.io_inferencemodelrewrites.yaml",
 )
 
-INFERENCE_POOL = Kind("InferencePool", "inference.networking.k8s.io/v1", "inferencepools", True)
-INFERENCE_OBJECTIVE = Kind("InferenceObjective", "inference.networking.x-k8s.io/v1alpha2", "inferenceobjectives", True)
-INFERENCE_MODEL_REWRITE = Kind(
-    "InferenceModelRewrite", "inference.networking.x-k8s.io/v1alpha2", "inferencemodelrewrites", True
-)
+INFERENCE_POOL = kind_of("InferencePool")
+INFERENCE_OBJECTIVE = kind_of("InferenceObjective")
+INFERENCE_MODEL_REWRITE = kind_of("InferenceModelRewrite")
 
 _installing = threading.Lock()
 _installed: WeakKeyDictionary[Api, bool] = WeakKeyDictionary()
@@ -79,21 +76,3 @@ def _wait_served(cluster: Cluster, kind: Kind) -> None:
         return True
 
     wait(served, bool, what=f"the API server to serve {kind.plural}", timeout=60)
-
-
-def apply(api: Api, kind: Kind, manifest: Manifest) -> None:
-    """Server-side apply of an object whose kind is not in the table of `gpuassay.cluster.kinds`."""
-    meta = manifest["metadata"]
-    path = kind.path(meta["name"], meta["namespace"])
-    api.request(
-        "patch", path, json.dumps(manifest), content_type=APPLY, query={"fieldManager": FIELD_MANAGER, "force": "true"}
-    )
-
-
-def delete(api: Api, kind: Kind, name: str, namespace: str) -> None:
-    """Delete such an object; one that is gone already is fine."""
-    try:
-        api.request("delete", kind.path(name, namespace))
-    except ApiRefused as refused:
-        if refused.status != 404:
-            raise

@@ -6,12 +6,10 @@ controller manager deletes Pods of nodes that do not exist, and are scheduled by
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 
 from gpuassay.cluster.api import Api
-from gpuassay.cluster.errors import ApiRefused
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.components.llmd import crds
 from gpuassay.components.llmd.simulator import Replica
@@ -124,7 +122,7 @@ class Endpoints:
         ports = [replica.port for replica in self._replicas]
         wanted = pool(self.pool, self.namespace, ports, self.selector, picker_port, failure_mode)
         wanted["metadata"]["labels"] = self._labels
-        crds.apply(self._api, crds.INFERENCE_POOL, wanted)
+        self._api.apply(wanted)
         side_by_side(self._create_pod, self._replicas)
 
     def _create_pod(self, replica: Replica) -> None:
@@ -141,12 +139,7 @@ class Endpoints:
 
     def manifest(self) -> Manifest | None:
         """The InferencePool as it is now, or None."""
-        try:
-            return json.loads(self._api.raw(crds.INFERENCE_POOL.path(self.pool, self.namespace)))
-        except ApiRefused as refused:
-            if refused.status == 404:
-                return None
-            raise
+        return self._api.get(crds.INFERENCE_POOL.name, self.pool, self.namespace)
 
     def sync(self) -> list[str]:
         """Tell the gateway who is in the pool now; for who changed objects by other means than this class."""
@@ -192,7 +185,7 @@ class Endpoints:
         side_by_side(
             lambda replica: self._api.delete("Pod", replica.name, self.namespace, grace_seconds=0), self._replicas
         )
-        crds.delete(self._api, crds.INFERENCE_POOL, self.pool, self.namespace)
+        self._api.delete(crds.INFERENCE_POOL.name, self.pool, self.namespace)
 
     def _replica(self, name: str) -> Replica:
         return next(replica for replica in self._replicas if replica.name == name)

@@ -226,13 +226,6 @@ class GainBars:
     p99_e2e: float | None = None
 
 
-WARM = GainBars(mean_ratio=4.0, p99_ratio=5.0, mean_e2e=0.0)
-"""Of a warm pass at the scaled load; the paper has 6.25 and 20 at full scale."""
-
-COLD = GainBars(mean_ratio=2.5)
-"""Of a cold pass: one request in eight misses whatever the router knows, so p99 is not judged."""
-
-
 def gain_verdicts(found: Gain, bars: GainBars) -> dict[str, Judged]:
     """One three-valued verdict for every bar that is set, by its name."""
     before, after = found.hit_rates

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,7 +9,6 @@ import pytest
 
 from gpuassay.behaviour import behaviour
 from gpuassay.judge import routing
-from gpuassay.judge.performance import thresholds
 from gpuassay.judge.performance.routing import (
     Judged,
     Overhead,
@@ -26,8 +24,9 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
 from gpuassay.session.measure import Measure
-from gpuassay.verdict import INFO, MUST, SHOULD, Inconclusive
+from gpuassay.verdict import INFO, MUST, SHOULD
 from suites.llmd.performance import load5
+from suites.llmd.performance.limits import LIMITS, settle
 from suites.llmd.performance.load5 import ARMS, DIRECT, GATEWAY, PRECISE, RANDOM, TITLES, wave
 
 pytestmark = [pytest.mark.perf, pytest.mark.timeout(7200)]
@@ -36,7 +35,6 @@ PAPER = "paper on Kueue, DAS and llm-d (arXiv 2602.04900): Figure 5"
 SECTION = "Figure 5: what gateway and endpoint picker cost"
 TOKENS = 100
 """Prompt length at which claims are judged."""
-LIMITS = thresholds.load(Path(__file__).with_name("thresholds.json"))
 BOUNDS_S = {RANDOM: LIMITS.limit("picker_random_s"), PRECISE: LIMITS.limit("picker_precise_s")}
 
 
@@ -98,11 +96,7 @@ def test_asking_a_picker_costs_little(ways: Recording, measure: Measure, arm: st
     measure.threshold(limit * 1e3)
     require_valid(control_of(ways, TOKENS, 1), limit * 1e3)
     judged = bound_verdict(found, limit)
-    if judged.outcome != "pass":
-        LIMITS.refuse_noise(ways)
-    if judged.outcome == "inconclusive":
-        raise Inconclusive(judged.reason)
-    assert judged.outcome == "pass", judged.reason
+    settle(judged, ways)
 
 
 @behaviour(
@@ -119,11 +113,7 @@ def test_the_papers_overhead_is_not_exceeded(ways: Recording, measure: Measure) 
     for one in found:
         measure.value(**{f"added_ms_at_{one.concurrency}": one.added.value * 1e3})
         require_valid(control_of(ways, TOKENS, one.concurrency), FIGURE_5.most_ms)
-    if judged.outcome != "pass":
-        LIMITS.refuse_noise(ways)
-    if judged.outcome == "inconclusive":
-        raise Inconclusive(judged.reason)
-    assert judged.outcome == "pass", judged.reason
+    settle(judged, ways)
 
 
 @behaviour(
@@ -135,11 +125,7 @@ def test_overhead_grows_with_streams(ways: Recording, measure: Measure) -> None:
     found = [added(ways, RANDOM, GATEWAY, TOKENS, streams) for streams in concurrencies(ways, TOKENS)]
     judged = growth_verdict(found)
     measure.value(least_ms=found[0].added.value * 1e3, most_ms=found[-1].added.value * 1e3)
-    if judged.outcome != "pass":
-        LIMITS.refuse_noise(ways)
-    if judged.outcome == "inconclusive":
-        raise Inconclusive(judged.reason)
-    assert judged.outcome == "pass", judged.reason
+    settle(judged, ways)
 
 
 def _told(found: Overhead) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,7 +9,6 @@ import pytest
 
 from gpuassay.behaviour import behaviour
 from gpuassay.judge import routing
-from gpuassay.judge.performance import thresholds
 from gpuassay.judge.performance.routing import GainBars, gain, gain_verdicts
 from gpuassay.judge.routing_metrics import counter_hit_rate
 from gpuassay.load.gate import Control, require_valid
@@ -20,15 +18,15 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
 from gpuassay.session.measure import Measure
-from gpuassay.verdict import INFO, MUST, SHOULD, Inconclusive
+from gpuassay.verdict import INFO, MUST, SHOULD
 from suites.llmd.performance import exhibits, load67
+from suites.llmd.performance.limits import LIMITS, settle
 from suites.llmd.performance.load67 import wave
 
 pytestmark = [pytest.mark.perf, pytest.mark.timeout(7200)]
 
 PAPER = "paper on Kueue, DAS and llm-d (arXiv 2602.04900): Figures 6 and 7"
 CACHE = "https://docs.vllm.ai/en/stable/features/automatic_prefix_caching/"
-LIMITS = thresholds.load(Path(__file__).with_name("thresholds.json"))
 SLACK = LIMITS.limit("hit_rate_slack")
 WARM = GainBars(LIMITS.limit("warm_mean_ratio"), LIMITS.limit("warm_p99_ratio"), LIMITS.limit("warm_mean_e2e_s"))
 COLD = GainBars(LIMITS.limit("cold_mean_ratio"))
@@ -119,11 +117,7 @@ def _judge(recording: Recording, measure: Measure, phase: str, name: str, bars: 
     measure.threshold(getattr(bars, name))
     # the generator's error must be small against the shorter of the two times
     require_generator(recording, concurrency, 0.08, 0.99 if name.startswith("p99") else 0.5)
-    if judged.outcome != "pass":
-        LIMITS.refuse_noise(recording)
-    if judged.outcome == "inconclusive":
-        raise Inconclusive(judged.reason)
-    assert judged.outcome == "pass", judged.reason
+    settle(judged, recording)
 
 
 @behaviour(
