@@ -6,6 +6,7 @@ import ctypes
 import os
 import re
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,11 +41,13 @@ def make(component: Component, go: Go, say: Say) -> cache.Entry:
     """Build `component`; the caller holds the lock of its cache entry.
 
     Raises:
-        UnobtainableError: a module cannot be downloaded.
+        UnobtainableError: a module cannot be downloaded, or it needs a C compiler and there is none.
         ToolchainError: no space, or the compiler refuses.
     """
     wanted = cache.inputs(component, go.version)
     flags, packages = component.flags(), list(component.packages.values())
+    if component.cgo and shutil.which("cc") is None:
+        raise UnobtainableError(f"{component.name} is partly C and there is no cc: install a C compiler (gcc or clang)")
     with cache.fresh(wanted) as directory:
         try:
             listed = _go(go, component, ["list", "-deps", "-f", "{{.Stale}} {{.DepOnly}}", *flags, *packages], say)
@@ -119,7 +122,7 @@ def _go(
     child = subprocess.Popen(
         [go.path, *arguments],
         cwd=component.directory,
-        env=golang.environment(),
+        env=golang.environment(component.cgo),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,

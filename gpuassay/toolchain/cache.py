@@ -69,7 +69,10 @@ def locked(name: str, say: Say) -> Generator[None]:
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that decides what a build yields. `go` is a version such as `go1.26.6`; hashes are SHA-256 in hex."""
+    """All that decides what a build yields. `go` is a version such as `go1.26.6`; hashes are SHA-256 in hex.
+
+    `go_mod` covers the source files of our own beneath the module's directory too.
+    """
 
     component: str
     version: str
@@ -106,12 +109,17 @@ def inputs(component: Component, go: str) -> Inputs:
         component=component.name,
         version=version,
         packages=dict(component.packages),
-        go_mod=hashlib.sha256((component.directory / "go.mod").read_bytes()).hexdigest(),
+        go_mod=hashlib.sha256(b"".join(at.read_bytes() for at in _own_files(component.directory))).hexdigest(),
         go_sum=hashlib.sha256(sums).hexdigest(),
         flags=component.flags(),
-        platform=f"{sys.platform}/{platform.machine()}",
+        platform=f"{sys.platform}/{platform.machine()}{'/cgo' if component.cgo else ''}",
         go=go,
     )
+
+
+def _own_files(module: Path) -> list[Path]:
+    """The go.mod, and the source files of our own beside it that it may name as replacements."""
+    return [module / "go.mod", *sorted(at for at in module.rglob("*") if at.suffix in (".go", ".c", ".h"))]
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,9 @@ class Component:
         stamps: variables set at link time; `{version}`, `{major}` and `{minor}` are filled in from go.mod.
         cpu_seconds: CPU time of a build with an empty Go build cache, measured on one x86-64 machine; for estimates.
         optional: not needed by the suite itself, so built only when asked for by name.
+        cgo: whether parts of it are C, so that its build needs a C compiler.
+        link: more arguments of the linker (`-ldflags`).
+        altered: what go.mod replaces in it, in words for reports; empty for programs as upstream publishes them.
     """
 
     name: str
@@ -36,6 +39,9 @@ class Component:
     stamps: Mapping[str, str] = field(default_factory=dict[str, str])
     cpu_seconds: float = 300.0
     optional: bool = False
+    cgo: bool = False
+    link: tuple[str, ...] = ()
+    altered: str = ""
 
     @property
     def version(self) -> str:
@@ -47,7 +53,7 @@ class Component:
         version = self.version
         major, minor = version.removeprefix("v").split(".")[:2]
         values = {name: value.format(version=version, major=major, minor=minor) for name, value in self.stamps.items()}
-        link = " ".join(["-s -w", *(f"-X {name}={value}" for name, value in values.items())])
+        link = " ".join(["-s -w", *self.link, *(f"-X {name}={value}" for name, value in values.items())])
         tags = ["-tags", ",".join(self.tags)] if self.tags else []
         return ["-trimpath", *tags, "-ldflags", link]
 
@@ -63,6 +69,10 @@ _KUBE_VERSION = "k8s.io/component-base/version"
 _KUEUE_PERF = "sigs.k8s.io/kueue/test/performance/scheduler"
 _LLMD_EPP = "github.com/llm-d/llm-d-inference-scheduler"
 _LLMD_SIM = "github.com/llm-d/llm-d-inference-sim"
+_DEVICE_PLUGIN = "github.com/NVIDIA/k8s-device-plugin"
+_NVIDIA_DRA = "sigs.k8s.io/dra-driver-nvidia-gpu"
+_LAZY = "-extldflags=-Wl,-z,lazy"
+"""NVML's functions are found at run time: bound at start-up, a program would end for the first that is missing."""
 _GAIE = "sigs.k8s.io/gateway-api-inference-extension"
 
 COMPONENTS: dict[str, Component] = {
@@ -160,6 +170,43 @@ COMPONENTS: dict[str, Component] = {
             module="istio.io/istio",
             packages={"pilot-discovery": "istio.io/istio/pilot/cmd/pilot-discovery"},
             cpu_seconds=480,
+            optional=True,
+        ),
+        Component(
+            name="nvidia-device-plugin",
+            directory=MODULES / "nvidia-device-plugin",
+            module=_DEVICE_PLUGIN,
+            packages={
+                "nvidia-device-plugin": f"{_DEVICE_PLUGIN}/cmd/nvidia-device-plugin",
+                "gpu-feature-discovery": f"{_DEVICE_PLUGIN}/cmd/gpu-feature-discovery",
+            },
+            stamps={f"{_DEVICE_PLUGIN}/internal/info.version": "{version}"},
+            cpu_seconds=300,
+            optional=True,
+            cgo=True,
+            link=(_LAZY,),
+        ),
+        Component(
+            name="nvidia-dra",
+            directory=MODULES / "nvidia-dra",
+            module=_NVIDIA_DRA,
+            packages={"gpu-kubelet-plugin": f"{_NVIDIA_DRA}/cmd/gpu-kubelet-plugin"},
+            stamps={f"{_NVIDIA_DRA}/internal/info.version": "{version}"},
+            cpu_seconds=420,
+            optional=True,
+            cgo=True,
+            link=(_LAZY,),
+            altered=(
+                "driver logic unmodified, two dependencies replaced: k8s.io/kubernetes by v1.36.3, and "
+                "github.com/NVIDIA/go-nvfm by a stub of ours that has no fabric manager"
+            ),
+        ),
+        Component(
+            name="dra-example",
+            directory=MODULES / "dra-example",
+            module="sigs.k8s.io/dra-example-driver",
+            packages={"dra-example-kubeletplugin": "sigs.k8s.io/dra-example-driver/cmd/dra-example-kubeletplugin"},
+            cpu_seconds=200,
             optional=True,
         ),
     )

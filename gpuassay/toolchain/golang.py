@@ -39,13 +39,13 @@ class Go:
     version: str
 
 
-def environment() -> dict[str, str]:
-    """The environment of every `go` call: read-only modules, no cgo, no toolchain download, no workspace."""
+def environment(cgo: bool = False) -> dict[str, str]:
+    """The environment of every `go` call: read-only modules, cgo only if asked, no toolchain download, no workspace."""
     kept = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
     return kept | {
         "GOTOOLCHAIN": "local",
         "GOFLAGS": "-mod=readonly -buildvcs=false",
-        "CGO_ENABLED": "0",
+        "CGO_ENABLED": "1" if cgo else "0",
         "GOWORK": "off",
     }
 
