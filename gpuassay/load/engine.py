@@ -20,7 +20,6 @@ from gpuassay.load.client import Client
 from gpuassay.load.clock import SECOND_NS, Alarm, LagProbe
 from gpuassay.load.errors import LoadError
 from gpuassay.load.plan import Ask, ClosedLoop, Plan, due_seconds
-from gpuassay.load.preflight import preflight
 from gpuassay.load.rows import FORMAT, Head, LoadResult, Row, Tail, check_counts
 
 SPARE_HANDLES = 64
@@ -90,6 +89,9 @@ class _Engine:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._interrupt)
         if self.plan.preflight:
+            # its HTTP client takes longer to import than all the rest of this program
+            from gpuassay.load.preflight import preflight
+
             await preflight(self.plan)
         client = Client(self.plan, loop)
         # what lives now lives to the end: a collection would only stop the loop to find that out
