@@ -66,7 +66,7 @@ def _remove(api: Api, objects: list[Manifest]) -> None:
         slow = [key for key in keys if key[0] in {"CustomResourceDefinition", "Namespace"}]
         return [f"{kind} {name}" for kind, name, _, version in slow if api.get(kind, name, version=version)]
 
-    wait(left, lambda names: not names, what="Kueue to be gone", timeout=120, delay=0.2)
+    wait(left, lambda names: not names, what="Kueue to be gone", timeout=300, delay=0.2)
 
 
 def manifests(cluster: Cluster, image: str) -> list[Manifest]:
