@@ -193,3 +193,29 @@ class Child:
         process = self.process
         if process is not None:
             process.thaw()
+
+
+class OneProcess:
+    """A part of an arm that is one process: what tests do to it is done to its `child`.
+
+    Attributes:
+        child: the process.
+    """
+
+    child: Child
+
+    def kill(self) -> None:
+        """SIGKILL: connections break, nobody is told."""
+        self.child.kill()
+
+    def terminate(self) -> None:
+        """SIGTERM, then wait for its end: it drains what is under way."""
+        self.child.terminate()
+
+    def suspend(self) -> None:
+        """SIGSTOP: it accepts connections, keeps those it has, and answers nothing."""
+        self.child.suspend()
+
+    def resume(self) -> None:
+        """SIGCONT after `suspend`."""
+        self.child.resume()

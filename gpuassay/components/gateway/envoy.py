@@ -13,7 +13,7 @@ import requests
 
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.components.child import ANSWER_SECONDS, Child, http
+from gpuassay.components.child import ANSWER_SECONDS, Child, OneProcess, http
 from gpuassay.components.gateway import configuration
 from gpuassay.components.gateway.configuration import POOL, Plan
 from gpuassay.components.metrics import Sample, scrape
@@ -44,7 +44,7 @@ def program() -> tuple[Path, str]:
     return binary, f"v{package.version}"
 
 
-class Envoy:
+class Envoy(OneProcess):
     """One Envoy in front of a pool.
 
     Attributes:
@@ -169,15 +169,3 @@ class Envoy:
             ClusterError: it does not answer.
         """
         return scrape("Envoy", f"{self._admin}/stats/prometheus", self._http)
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.child.kill()
-
-    def suspend(self) -> None:
-        """SIGSTOP."""
-        self.child.suspend()
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        self.child.resume()

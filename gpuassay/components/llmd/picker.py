@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.ports import free_ports
-from gpuassay.components.child import Child, http
+from gpuassay.components.child import Child, OneProcess, http
 from gpuassay.components.metrics import Sample, scrape, total
 from gpuassay.wait import wait
 
@@ -79,7 +79,7 @@ def implementation(name: str) -> Implementation:
     return IMPLEMENTATIONS[name]
 
 
-class Picker:
+class Picker(OneProcess):
     """One endpoint picker.
 
     Attributes:
@@ -218,22 +218,6 @@ class Picker:
         if configuration is not None:
             self.configuration = configuration
         self.start()
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.child.kill()
-
-    def terminate(self) -> None:
-        """SIGTERM, then wait for its end."""
-        self.child.terminate()
-
-    def suspend(self) -> None:
-        """SIGSTOP: it hangs with its connections open."""
-        self.child.suspend()
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        self.child.resume()
 
     def log_offset(self) -> int:
         """Where its log ends now."""

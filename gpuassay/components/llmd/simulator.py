@@ -14,7 +14,7 @@ import requests
 
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.components.child import ANSWER_SECONDS, Child, http
+from gpuassay.components.child import ANSWER_SECONDS, Child, OneProcess, http
 from gpuassay.components.metrics import Sample, scrape
 
 ROLE = "llm-d.ai/role"
@@ -97,7 +97,7 @@ def duration(seconds: float) -> str:
     return f"{round(seconds * 1e6)}us"
 
 
-class Replica:
+class Replica(OneProcess):
     """One simulated model server and the address under which its Pod is known.
 
     Attributes:
@@ -226,22 +226,6 @@ class Replica:
         answer = self._http.post(f"{self.url}/admin/config", json=changes, timeout=ANSWER_SECONDS)
         if answer.status_code != 200:
             raise ClusterError(f"{self.name} refuses {changes}: {answer.status_code} {answer.text.strip()}")
-
-    def kill(self) -> None:
-        """SIGKILL: connections break, its Pod stays Ready."""
-        self.child.kill()
-
-    def terminate(self) -> None:
-        """SIGTERM: it drains, then ends."""
-        self.child.terminate()
-
-    def suspend(self) -> None:
-        """SIGSTOP: it accepts connections and answers nothing."""
-        self.child.suspend()
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        self.child.resume()
 
     def restart(self) -> None:
         """Kill and start again, with an empty cache; waits until it serves."""
