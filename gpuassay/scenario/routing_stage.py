@@ -25,6 +25,10 @@ RECORDED = (
     Resource("Namespace", "/api/v1/namespaces"),
     Resource("Pod", "/api/v1/pods"),
     Resource("InferencePool", "/apis/inference.networking.k8s.io/v1/inferencepools", optional=True),
+    Resource("InferenceObjective", "/apis/inference.networking.x-k8s.io/v1alpha2/inferenceobjectives", optional=True),
+    Resource(
+        "InferenceModelRewrite", "/apis/inference.networking.x-k8s.io/v1alpha2/inferencemodelrewrites", optional=True
+    ),
 )
 
 OPTIONAL = ("gaie-epp", "lwepp", "pd-sidecar")
