@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gpuassay.toolchain import cache, golang
+from gpuassay.toolchain import cache, golang, native
 from gpuassay.toolchain.catalogue import Component
 from gpuassay.toolchain.errors import ToolchainError, UnobtainableError
 from gpuassay.toolchain.golang import Go
@@ -122,7 +122,7 @@ def _go(
     child = subprocess.Popen(
         [go.path, *arguments],
         cwd=component.directory,
-        env=golang.environment(component.cgo),
+        env=golang.environment(component.cgo) | dict(native.environment(component.libraries, say)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,8 @@ class Component:
         optional: not needed by the suite itself, so built only when asked for by name.
         cgo: whether parts of it are C, so that its build needs a C compiler.
         link: more arguments of the linker (`-ldflags`).
+        libraries: C libraries that it is linked with, by their names in pkg-config (`gpuassay.toolchain.native`).
+        own: whether it is a program of ours: its version is a digest of its sources.
         altered: what go.mod replaces in it, in words for reports; empty for programs as upstream publishes them.
     """
 
@@ -42,10 +45,15 @@ class Component:
     cgo: bool = False
     link: tuple[str, ...] = ()
     altered: str = ""
+    libraries: tuple[str, ...] = ()
+    own: bool = False
 
     @property
     def version(self) -> str:
         """The version that go.mod requires, such as `v1.36.3`."""
+        if self.own:
+            sources = b"".join(at.read_bytes() for at in sorted(self.directory.glob("*.go")))
+            return f"v0.0.0-{hashlib.sha256(sources).hexdigest()[:12]}"
         return gomod.read(self.directory).version(self.module)
 
     def flags(self) -> list[str]:
@@ -66,6 +74,15 @@ class Component:
 
 _KUBE = "k8s.io/kubernetes/cmd"
 _KUBE_VERSION = "k8s.io/component-base/version"
+_KUBE_STAMPS = {
+    f"{_KUBE_VERSION}.gitVersion": "{version}",
+    f"{_KUBE_VERSION}.gitMajor": "{major}",
+    f"{_KUBE_VERSION}.gitMinor": "{minor}",
+    f"{_KUBE_VERSION}.gitTreeState": "clean",
+}
+_CONTAINERD = "github.com/containerd/containerd/v2"
+_RUNC = "github.com/opencontainers/runc"
+_CNI = "github.com/containernetworking/plugins"
 _KUEUE_PERF = "sigs.k8s.io/kueue/test/performance/scheduler"
 _LLMD_EPP = "github.com/llm-d/llm-d-inference-scheduler"
 _LLMD_SIM = "github.com/llm-d/llm-d-inference-sim"
@@ -92,12 +109,7 @@ COMPONENTS: dict[str, Component] = {
             # As upstream's own release builds; grpcnotrace lets the linker drop what it cannot reach.
             tags=("notest", "grpcnotrace"),
             # Without these the programs say v0.0.0-master, which clients that parse the version refuse.
-            stamps={
-                f"{_KUBE_VERSION}.gitVersion": "{version}",
-                f"{_KUBE_VERSION}.gitMajor": "{major}",
-                f"{_KUBE_VERSION}.gitMinor": "{minor}",
-                f"{_KUBE_VERSION}.gitTreeState": "clean",
-            },
+            stamps=_KUBE_STAMPS,
             cpu_seconds=600,
         ),
         Component(
@@ -209,9 +221,66 @@ COMPONENTS: dict[str, Component] = {
             cpu_seconds=200,
             optional=True,
         ),
+        Component(
+            name="kubelet",
+            directory=MODULES / "kubelet",
+            module="k8s.io/kubernetes",
+            packages={"kubelet": f"{_KUBE}/kubelet"},
+            tags=("notest", "grpcnotrace"),
+            stamps=_KUBE_STAMPS,
+            cpu_seconds=420,
+            optional=True,
+        ),
+        Component(
+            name="containerd",
+            directory=MODULES / "containerd",
+            module=_CONTAINERD,
+            packages={name: f"{_CONTAINERD}/cmd/{name}" for name in ("containerd", "containerd-shim-runc-v2", "ctr")},
+            stamps={f"{_CONTAINERD}/version.Version": "{version}"},
+            cpu_seconds=240,
+            optional=True,
+        ),
+        Component(
+            name="runc",
+            directory=MODULES / "runc",
+            module=_RUNC,
+            packages={"runc": _RUNC},
+            # Without seccomp no sandbox starts: the kubelet always asks for the runtime's default profile.
+            tags=("seccomp", "netgo", "osusergo"),
+            stamps={"main.gitCommit": "{version}"},
+            cpu_seconds=40,
+            optional=True,
+            cgo=True,
+            link=("-extldflags -static",),
+            libraries=("libseccomp",),
+        ),
+        Component(
+            name="cni-plugins",
+            directory=MODULES / "cni-plugins",
+            module=_CNI,
+            packages={
+                "bridge": f"{_CNI}/plugins/main/bridge",
+                "host-local": f"{_CNI}/plugins/ipam/host-local",
+                "loopback": f"{_CNI}/plugins/main/loopback",
+            },
+            cpu_seconds=30,
+            optional=True,
+        ),
+        Component(
+            name="workload",
+            directory=MODULES / "workload",
+            module="gpuassay.dev/toolchain/workload",
+            packages={"workload": "gpuassay.dev/toolchain/workload"},
+            cpu_seconds=40,
+            optional=True,
+            own=True,
+        ),
     )
 }
 """Every component by name."""
+
+NODE = ("containerd", "runc", "cni-plugins", "kubelet", "workload")
+"""What a real node consists of."""
 
 
 def component(name: str) -> Component:
