@@ -75,6 +75,7 @@ class Recording:
         log: Sequence[Manifest] = (),
         requests: Sequence[Manifest] = (),
         kv_events: Sequence[Manifest] = (),
+        silicon: Sequence[Manifest] = (),
     ) -> Recording:
         """A recording in memory, from lines as `write_recording` takes them: for tests of judges."""
         lines: list[Manifest] = [
@@ -89,6 +90,7 @@ class Recording:
             store.KUEUE_LOG: log,
             store.REQUESTS: requests,
             store.KV_EVENTS: kv_events,
+            store.SILICON: silicon,
         }
         return cls(meta or RecordingMeta(scenario="in-memory"), parts.__getitem__)
 
@@ -232,6 +234,11 @@ class Recording:
     def kv_events(self) -> list[Manifest]:
         """KV-cache events of model servers, in the order in which the forwarder passed them on."""
         return list(self._read(store.KV_EVENTS))
+
+    @cached_property
+    def silicon(self) -> list[Manifest]:
+        """What was done to the GPUs, in order: slices made and destroyed, calls that were refused."""
+        return list(self._read(store.SILICON))
 
     @cached_property
     def _samples(self) -> list[Manifest]:

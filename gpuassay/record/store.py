@@ -28,9 +28,9 @@ ASKED, EVENTS, AUDIT, METRICS, KUEUE_LOG = (
     "logs/kueue.jsonl",
 )
 PARTS = (ASKED, EVENTS, AUDIT, METRICS, KUEUE_LOG)
-REQUESTS, KV_EVENTS = "requests.jsonl", "kv-events.jsonl"
-OPTIONAL_PARTS = (REQUESTS, KV_EVENTS)
-"""Written only by scenarios that send requests to model servers."""
+REQUESTS, KV_EVENTS, SILICON = "requests.jsonl", "kv-events.jsonl", "silicon.jsonl"
+OPTIONAL_PARTS = (REQUESTS, KV_EVENTS, SILICON)
+"""Written only by scenarios that send requests to model servers, or that slice GPUs."""
 _BROKEN = (OSError, EOFError, lzma.LZMAError)
 
 
@@ -102,6 +102,7 @@ def write_recording(
     log: Iterable[Mapping[str, Any]] = (),
     requests: Sequence[Mapping[str, Any]] = (),
     kv_events: Sequence[Mapping[str, Any]] = (),
+    silicon: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write a recording; it appears under `folder` complete or not at all, and replaces an earlier one.
 
@@ -115,6 +116,7 @@ def write_recording(
         log: Kueue's JSON log lines.
         requests: rows of requests to model servers, as `gpuassay.load` writes them.
         kv_events: KV-cache events of model servers, as the forwarder wrote them.
+        silicon: what was done to the GPUs, as the fake silicon or the GPUs' library told it.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -126,7 +128,8 @@ def write_recording(
             METRICS: map(_dump, metrics),
             KUEUE_LOG: map(_dump, log),
         }
-        texts |= {part: map(_dump, rows) for part, rows in ((REQUESTS, requests), (KV_EVENTS, kv_events)) if rows}
+        optional = ((REQUESTS, requests), (KV_EVENTS, kv_events), (SILICON, silicon))
+        texts |= {part: map(_dump, rows) for part, rows in optional if rows}
         sums = {part: _write_lines(draft / part, lines) for part, lines in texts.items()}
         document = {"format": FORMAT, **asdict(meta), "namespaces": sorted(meta.namespaces), "files": sums}
         (draft / META).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

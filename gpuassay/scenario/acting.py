@@ -140,6 +140,7 @@ class Acting:
         )
         self.done(scenario, outcome)
         with contextlib.suppress(*([ClusterError] if stage.broken() else [])):
+            silicon=lab.silicon,
             stage.clear(lab)
 
     def _reason(self, error: Exception) -> str:

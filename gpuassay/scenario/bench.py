@@ -112,6 +112,7 @@ class Bench:
             log=found_log if log is None else log,
             requests=one.lab.requests,
             kv_events=one.lab.kv_events,
+            silicon=one.lab.silicon,
         )
         self.stage.view.forget(one.lab.token)
         arms: list[str] = self.host.notes.setdefault("arms", [])

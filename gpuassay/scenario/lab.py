@@ -78,6 +78,7 @@ class Lab:
         self.requests: list[Manifest] = []
         self.kv_events: list[Manifest] = []
         self.namespaces = [self.namespace]
+        self.silicon: list[Manifest] = []
         self.run_id = run_id
         self.mutant = mutant
         self.place: Path | None = None
