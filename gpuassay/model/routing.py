@@ -1,8 +1,8 @@
 """What a router makes of a set of replicas with prefix caches: who serves which request, what hits, how long it takes.
 
-A discrete-event model of a closed loop: `concurrency` clients ask in a fixed order, each its next prompt when its last
-answer is complete. Latency follows llm-d-inference-sim v0.10.2 (`pkg/llm-d-inference-sim/latencies.go`, per-token
-calculator):
+A discrete-event model. In a closed loop `concurrency` clients ask in a fixed order, each its next prompt when its last
+answer is complete; in an open one asks come when they are due. Latency follows llm-d-inference-sim v0.10.2
+(`pkg/llm-d-inference-sim/latencies.go`, per-token calculator):
 
     TTFT = (prefill overhead + uncached tokens x time per token) x load
     load = 1 + (factor - 1) (running - 1) / (max_num_seqs - 1)
@@ -16,7 +16,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -177,7 +177,7 @@ class Pass:
         return Counter(one.replica for one in self.done)
 
 
-_Kind = Literal["first", "finish"]
+_Kind = Literal["ask", "first", "finish"]
 
 
 @dataclass
@@ -191,8 +191,8 @@ class _Running:
     ttft: float = 0.0
 
 
-class _Run:
-    """The state of one simulation."""
+class Run:
+    """The state of one simulation; passes are played one after the other on the caches that the last one left."""
 
     def __init__(self, traffic: Traffic, platform: Platform, policy: Policy, seed: int) -> None:
         self.traffic, self.platform = traffic, platform
@@ -221,9 +221,33 @@ class _Run:
         asks = deque(order)
         for _ in range(min(concurrency, len(asks))):
             self._ask(asks)
+        return self._played(asks)
+
+    def play_open(self, order: Sequence[int], due: Sequence[float]) -> Pass:
+        """One pass whose asks come at given times, s after its beginning, whatever the answers do.
+
+        `Served.start` is in s since the run's beginning; the pass begins at `now`. Raises ValueError if the two differ
+        in length.
+        """
+        self.served = []
+        for prompt, seconds in zip(order, due, strict=True):
+            self._at(seconds, "ask", _Running(prompt, -1, 0.0))
+        return self._played(deque())
+
+    def hold(self, placed: Mapping[int, int]) -> None:
+        """Cache prompts on replicas, both by number, as if they had been asked there directly, in this order."""
+        for prompt, replica in placed.items():
+            chain = self.chains[prompt]
+            if self.caches[replica].start(chain, self.traffic.lengths[prompt]) is not None:
+                self.router.started(replica, chain, self.now)
+                self.caches[replica].finish(chain)
+
+    def _played(self, asks: deque[int]) -> Pass:
         while self.heap:
             self.now, _, kind, one = heapq.heappop(self.heap)
-            if kind == "first":
+            if kind == "ask":
+                self._ask(deque((one.prompt,)))
+            elif kind == "first":
                 self._at(self.platform.latency.decode(self.running[one.replica]), "finish", one)
             else:
                 self._finish(one)
@@ -279,5 +303,5 @@ def simulate(
     """The passes of one run. The same seed gives the same run. Raises ValueError unless concurrency is at least 1."""
     if concurrency < 1:
         raise ValueError(f"a closed loop has at least one client, not {concurrency}")
-    run = _Run(traffic, platform, policy, seed)
+    run = Run(traffic, platform, policy, seed)
     return tuple(run.play(order, concurrency) for order in traffic.passes)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from gpuassay.model.prefix_cache import Chain
+
 
 def cacheable_share(lengths: Sequence[int], block_size: int) -> float:
     """Share of the tokens of prompts of these lengths that lie in full blocks. ValueError if there are no tokens."""
@@ -91,3 +93,19 @@ def _expected_room(mean: float, deviation: float) -> float:
     z = mean / deviation
     density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
     return mean * 0.5 * math.erfc(-z / math.sqrt(2)) + deviation * density
+
+
+def longest_prefix_hits(asked: Sequence[Chain], block_size: int) -> int:
+    """Tokens that hit when every ask goes where the longest part of its prefix is, and nothing is evicted.
+
+    A replica that was asked for a chain holds all of it, so of the chains asked before the one with the longest common
+    beginning tells: exact for precise routing that counts what it has just sent away.
+    """
+    hits = 0
+    for place, chain in enumerate(asked):
+        hits += max((_common(chain, before) for before in asked[:place]), default=0)
+    return hits * block_size
+
+
+def _common(a: Chain, b: Chain) -> int:
+    return next((place for place, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

@@ -82,8 +82,3 @@ def _precise(arm: Arm) -> Arm:
 @arm_mutant("picker-random-or-precise", "pickers are mixed up: those that know the caches guess, those that guess know")
 def _mixed(arm: Arm) -> Arm:
     return replace(arm, profile="precise" if arm.profile == "random" else "random") if arm.gateway else arm
-
-
-@arm_mutant("picker-slow", "the endpoint picker is short of CPU time: asking it takes long")
-def _slow(arm: Arm) -> Arm:
-    return replace(arm, picker_env={**arm.picker_env, "GODEBUG": "gcstoptheworld=2", "GOGC": "1"})

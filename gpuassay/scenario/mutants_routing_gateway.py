@@ -263,3 +263,16 @@ def _one_picker(arm: Arm) -> Arm:
                 one.pop("typed_per_filter_config", None)
 
     return _with_gateway(arm, change)
+
+
+def _delay(bootstrap: dict[str, Any]) -> None:
+    fault = {
+        "@type": f"{_TYPE}.extensions.filters.http.fault.v3.HTTPFault",
+        "delay": {"fixed_delay": "0.050s", "percentage": {"numerator": 100}},
+    }
+    _add_filter(bootstrap, "envoy.filters.http.fault", fault)
+
+
+@arm_mutant("picker-slow", "asking the endpoint picker takes 50 ms longer")
+def _slow(arm: Arm) -> Arm:
+    return arm if arm.profile == "round-robin" else _with_gateway(arm, _delay)

@@ -1,0 +1,172 @@
+"""Traffic that shares prefixes, conversations that grow, and the highest rate that a policy carries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge import routing
+from gpuassay.judge.performance.routing import GainBars, gain, gain_verdicts
+from gpuassay.judge.performance.routing_saturation import (
+    Step,
+    answered_findings,
+    carried_by,
+    prediction_findings,
+    require_sent,
+    steps,
+    times,
+    times_verdict,
+)
+from gpuassay.judge.routing_metrics import counter_hit_rate, delta
+from gpuassay.load.gate import MIN_RATE_SHARE, Control, require_valid
+from gpuassay.model.routing_closed import longest_prefix_hits
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST, SHOULD
+from suites.llmd.performance import traffic, traffic_exhibits
+from suites.llmd.performance.limits import LIMITS, settle
+from suites.llmd.performance.traffic import SHAPES, SHARED, TURNS, wave
+
+pytestmark = [pytest.mark.perf, pytest.mark.timeout(7200)]
+
+CACHE = "https://docs.vllm.ai/en/stable/features/automatic_prefix_caching/"
+GAIE = "https://gateway-api-inference-extension.sigs.k8s.io/guides/epp-configuration/prefix-aware/"
+SLACK = LIMITS.limit("hit_rate_slack")
+BOUND = LIMITS.limit("saturation_p95_ttft_s")
+TIMES = LIMITS.limit("saturation_times")
+SHAPE_RATIO = LIMITS.limit("shape_mean_ratio")
+
+
+@scenario(system="routing", alone="machine", timeout=7200)
+def climb(lab: Lab) -> None:
+    """Tenants with system prompts, growing conversations, then a staircase of rates, under every policy."""
+    traffic.act(lab)
+
+
+def control_of(recording: Recording, name: str) -> Control:
+    """The generator's own error: `shapes` or `staircase`."""
+    return msgspec.convert(recording.notes["control"][name], Control)
+
+
+def climbed(recording: Recording, arm: str) -> list[Step]:
+    """The steps of an arm."""
+    stairs = traffic.mode_of(recording.notes["full"]).stairs[arm]
+    return steps(recording.asks(wave(arm, "staircase")), stairs)
+
+
+@behaviour(
+    "llmd.performance.traffic-answered", level=MUST, spec=GAIE,
+    red_when="a request is lost, fails, or bypasses the picker", mutant="picker-not-asked",
+)  # fmt: skip
+def test_every_request_is_answered_whatever_the_traffic(climb: Recording, measure: Measure) -> None:
+    """Every request of both shapes and of every step is answered, beyond saturation too, and the picker was asked."""
+    for arm in climb.notes["arms"]:
+        for what in (*SHAPES, "staircase"):
+            rows = climb.asks(wave(arm, what))
+            assert not answered_findings(rows)
+            assert not routing.asked_findings(rows)
+    found = {arm: climbed(climb, arm) for arm in climb.notes["arms"]}
+    traffic_exhibits.show(climb, measure, found, BOUND, {n: control_of(climb, n) for n in ("shapes", "staircase")})
+
+
+@pytest.mark.parametrize("arm", ["random", "precise"])
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: str(shape).replace(" ", "-"))
+@behaviour(
+    "llmd.performance.shape-hits", level=MUST, spec=CACHE,
+    red_when="the share of cached tokens is not what the policy gives by the model", mutant="picker-random-or-precise",
+)  # fmt: skip
+def test_traffic_that_shares_prefixes_hits_as_the_model_says(
+    climb: Recording, measure: Measure, shape: str, arm: str
+) -> None:
+    """The servers' counters: under random routing within the model's interval, under precise routing to the token."""
+    before, after = (climb.metrics(wave(arm, what)) for what in ({SHARED: "begin", TURNS: SHARED}[shape], shape))
+    rate, model = counter_hit_rate(before, after), traffic.modelled(arm)[shape].hit_rate
+    measure.value(hit_rate=rate, model=model.mean)
+    measure.interval(model.low, model.high)
+    if arm == "precise":
+        asked = traffic.traffic()
+        chains = [asked.chains[place] for place in asked.passes[SHAPES.index(shape)]]
+        wanted = longest_prefix_hits(chains, traffic.CACHE.block_size)
+        seen = delta(before, after, "prefix_cache_hits")
+        measure.value(cached_tokens=seen, longest_prefixes=wanted)
+        assert seen == wanted, f"{shape}: expected {wanted} cached tokens, the longest prefix asked before, seen {seen}"
+    assert not routing.hit_rate_findings(rate, model, f"hit rate of {shape} under {arm} routing", SLACK)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: str(shape).replace(" ", "-"))
+@behaviour(
+    "llmd.performance.shape-sticks", level=MUST, spec=GAIE,
+    red_when="a tenant's requests, or the turns of a conversation, are spread over replicas", mutant="picker-random",
+)  # fmt: skip
+def test_a_tenant_and_a_conversation_stay_on_one_replica(climb: Recording, shape: str) -> None:
+    """Under precise routing all requests of a tenant, and all turns of a conversation, go to one replica."""
+    assert not routing.stickiness_findings(_grouped(climb, "precise", shape))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: str(shape).replace(" ", "-"))
+@behaviour(
+    "llmd.performance.shape-gain", level=SHOULD, spec=GAIE,
+    red_when="knowing the caches gains nothing on prompts that are never asked twice", mutant="picker-random",
+)  # fmt: skip
+def test_sharing_a_prefix_is_enough_to_gain(climb: Recording, measure: Measure, shape: str) -> None:
+    """Mean TTFT under random routing is at least 1.5 times that under precise routing, though no prompt comes twice."""
+    found = gain("cold", traffic.STREAMS, *([_grouped(climb, arm, shape)] for arm in ("precise", "random")))
+    effect = found.mean_ratio
+    measure.value(value=effect.value, **{f"model_{a}_s": traffic.modelled(a)[shape].mean_ttft.mean for a in _PAIR})
+    measure.interval(effect.low, effect.high)
+    measure.threshold(SHAPE_RATIO)
+    require_valid(control_of(climb, "shapes"), 60.0)  # the shortest TTFT that the model servers have
+    settle(gain_verdicts(found, GainBars(SHAPE_RATIO))["mean_ratio"], climb)
+
+
+_PAIR = ("random", "precise")
+
+
+def _grouped(recording: Recording, arm: str, shape: str) -> list[Any]:
+    """Rows labelled by tenant or conversation: they hit or miss together, so intervals are over these."""
+    rows = recording.asks(wave(arm, shape))
+    return [{**row, "label": str(row["label"]).split(".")[0]} for row in rows]
+
+
+@behaviour(
+    "llmd.performance.saturation", level=SHOULD, spec=GAIE,
+    red_when="knowing the caches does not let the same replicas carry a multiple of the rate", mutant="picker-random",
+)  # fmt: skip
+def test_precise_routing_carries_a_multiple_of_the_rate(climb: Recording, measure: Measure) -> None:
+    """With p95 of TTFT within 2 s, precise routing carries at least 2.5 times the requests/s of random routing."""
+    found = {arm: climbed(climb, arm) for arm in _PAIR}
+    rates = {arm: carried_by(found[arm], BOUND) for arm in _PAIR}
+    measure.value(**{f"{arm}_carries": one.within for arm, one in rates.items()})
+    seen = times(rates["precise"], rates["random"])
+    measure.interval(seen.low, min(seen.high, 1e9))
+    measure.threshold(TIMES)
+    _require_generator(climb, found)
+    settle(times_verdict(seen, TIMES), climb)
+
+
+@pytest.mark.parametrize("arm", _PAIR)
+@behaviour(
+    "llmd.performance.saturation-model", level=SHOULD, spec=GAIE,
+    red_when="a policy saturates at another rate than the model's", mutant="picker-random-or-precise",
+)  # fmt: skip
+def test_a_policy_saturates_where_the_model_says(climb: Recording, measure: Measure, arm: str) -> None:
+    """The carried rate lies in the model's interval for the same arrivals, give or take one step of the ladder."""
+    stairs, found = traffic.mode_of(climb.notes["full"]).stairs[arm], climbed(climb, arm)
+    model = traffic.predicted(arm, stairs, BOUND)
+    measure.value(carried=carried_by(found, BOUND).within, model=model.within.mean)
+    measure.interval(model.within.low, model.within.high)
+    _require_generator(climb, {arm: found})
+    if findings := prediction_findings(found, BOUND, model):
+        LIMITS.refuse_noise(climb)
+        pytest.fail("; ".join(findings), pytrace=False)
+
+
+def _require_generator(recording: Recording, found: dict[str, list[Step]]) -> None:
+    require_valid(control_of(recording, "staircase"), BOUND * 1e3, at=0.99)
+    for each in found.values():
+        require_sent(each, MIN_RATE_SHARE)
