@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from gpuassay.record.recording import Recording
 from gpuassay.verdict import Behaviour, Level
 
 Test = TypeVar("Test", bound=Callable[..., Any])
@@ -33,6 +34,12 @@ def known_defect(link: str, reason: str) -> Callable[[Test], Test]:
         return pytest.mark.xfail(reason=f"{reason} ({link})", strict=True, raises=AssertionError)(marked)
 
     return mark
+
+
+def arms_of_ours(recording: Recording, why: str) -> None:
+    """Skip by type what cannot be judged of a recording of somebody's gateway; `why` says what is lacking there."""
+    if "outside" in recording.notes:
+        pytest.skip(f"from outside: {why}")
 
 
 def needs(*capabilities: str) -> Callable[[Test], Test]:

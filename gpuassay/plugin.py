@@ -18,8 +18,9 @@ import pytest
 
 from gpuassay.record import rundir
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import declare, mutants
+from gpuassay.scenario import declare, gateway_options, mutants
 from gpuassay.scenario.declare import Scenario, scenario_of_fixture
+from gpuassay.scenario.gateway_options import GatewayOptions
 from gpuassay.session.ledger import PROPERTY
 from gpuassay.session.measure import Measure
 from gpuassay.session.run import Run, open_run_of
@@ -27,6 +28,7 @@ from gpuassay.verdict import Behaviour, Inconclusive, Level, State
 
 RUN = pytest.StashKey[Run]()
 MEASURE = pytest.StashKey[Measure]()
+GATEWAY = pytest.StashKey[GatewayOptions | None]()
 RECORDINGS = pytest.StashKey[list[Recording]]()
 
 LONGEST = 20_000
@@ -59,6 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--allow-cluster-mutation", action="store_true", help="existing cluster: may change cluster-wide configuration"
     )
+    gateway_options.add_options(group)
     group.addoption("--replay", metavar="RUN", help="judge a stored run (directory or .tar.xz) without any cluster")
     group.addoption("--mutant", metavar="NAME", help="break the system under test by name; behaviours must go red")
     group.addoption("--full", action="store_true", help="long versions of measurements")
@@ -109,6 +112,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         if config.option.mutant:
             mutants.get(config.option.mutant)
+        config.stash[GATEWAY] = gateway_options.gateway_options(config.option)
         run = open_run_of(config)
     except Exception as error:
         _stop(" ".join(str(error).split()) or type(error).__name__)
@@ -220,7 +224,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if _is_worker(session.config):
         run.hand_to_controller(declarations, wanted)
     elif session.config.option.plan:
-        _begin(lambda: run.print_plan(declarations, wanted, session.items))
+        gateway = session.config.stash.get(GATEWAY, None)
+        _begin(lambda: run.print_plan(declarations, wanted, session.items, gateway))
         session.items.clear()
     else:
         _begin(lambda: run.begin(declarations, wanted))

@@ -13,6 +13,10 @@ class ClusterError(Exception):
     """Of the command line: the user's to mend."""
 
 
+class NotFromOutside(Exception):  # noqa: N818 - reads as what it is
+    """Something that can be done or seen only where the system under test is ours: a typed skip, no error."""
+
+
 class ComponentDied(ClusterError):  # noqa: N818 - reads as what it is
     """A program of the cluster ended although nobody stopped it.
 

@@ -42,9 +42,15 @@ def scrape(what: str, url: str, session: requests.Session | None = None) -> list
     now = time.time_ns()
     if answer.status_code != 200:
         raise ClusterError(f"the metrics of {what} are refused: {answer.status_code} {answer.text.strip()[:200]}")
+    return parse(answer.text, now)
+
+
+def parse(text: str, at: int | None = None) -> list[Sample]:
+    """The samples of a metrics page that was had `at` (ns since the epoch; now). Names as of `scrape`."""
+    now = time.time_ns() if at is None else at
     return [
         {"at": now, "name": sample.name, "labels": dict(sample.labels), "value": float(sample.value)}
-        for family in text_string_to_metric_families(answer.text)
+        for family in text_string_to_metric_families(text)
         for sample in family.samples
     ]
 

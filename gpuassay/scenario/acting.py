@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuassay import pressure
-from gpuassay.cluster.errors import ClusterError, ComponentDied
+from gpuassay.cluster.errors import ClusterError, ComponentDied, NotFromOutside
 from gpuassay.record.recording import RecordingMeta, write_recording
+from gpuassay.scenario.declare import OWN_ARMS
 from gpuassay.wait import WaitError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Acting:
                 self._act(one)
 
     def _skip(self, scenario: Scenario) -> bool:
-        lacking = sorted(scenario.needs - self.stage.capabilities)
+        lacking = sorted(self.stage.lacking(scenario))
         if lacking:
             self._write_outcome(scenario, "skip", f"the cluster lacks: {', '.join(lacking)}{_remedy(lacking)}")
         return bool(lacking)
@@ -106,6 +107,8 @@ class Acting:
             stage.prepare(lab)
             scenario.function(lab)
             stage.settle(lab, QUIET)
+        except NotFromOutside as limit:
+            outcome, reason = "skip", f"from outside: {limit}"
         except Exception as error:
             outcome, reason = "error", self._reason(error)
             self._keep_traceback(scenario)
@@ -137,10 +140,10 @@ class Acting:
             log=log,
             requests=lab.requests,
             kv_events=lab.kv_events,
+            silicon=lab.silicon,
         )
         self.done(scenario, outcome)
         with contextlib.suppress(*([ClusterError] if stage.broken() else [])):
-            silicon=lab.silicon,
             stage.clear(lab)
 
     def _reason(self, error: Exception) -> str:
@@ -161,6 +164,8 @@ class Acting:
 
 def _remedy(lacking: Sequence[str]) -> str:
     """What a user can do about programs that have not been built."""
+    if OWN_ARMS in lacking:
+        return " (it starts gateways, pickers and model servers of its own, and breaks some; through a URL it cannot)"
     programs = [need.removeprefix("program:") for need in lacking if need.startswith("program:")]
     return f" (python -m gpuassay build {' '.join(programs)})" if programs else ""
 

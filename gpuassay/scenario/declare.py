@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Alone = Literal["", "cluster", "machine"]
 System = Literal["kueue", "routing"]
 
+OWN_ARMS = "own-arms"
+"""Capability: gateways, pickers and model servers may be started, changed and killed. Somebody's gateway lacks it."""
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -61,9 +64,14 @@ def scenario(
     system: System = "kueue",
     alone: Alone = "",
     needs: Iterable[str] = (),
+    outside: bool = False,
     timeout: float = 60,
 ) -> Callable[[Callable[[Lab], None]], Any]:
-    """Declare a scenario. Tests of the module take it by name and get its `Recording`."""
+    """Declare a scenario. Tests of the module take it by name and get its `Recording`.
+
+    `outside`: a scenario of routing that can be acted out at somebody's gateway as well, by requests alone.
+    """
+    implied = [] if system == "kueue" else [system] if outside else [system, OWN_ARMS]
 
     def declare(function: Callable[[Lab], None]) -> Any:
         module = function.__module__
@@ -74,7 +82,7 @@ def scenario(
             system=system,
             profile=profile,
             alone=alone,
-            needs=frozenset([*needs, *([] if system == "kueue" else [system])]),
+            needs=frozenset([*needs, *implied]),
             timeout=timeout,
             module=module,
         )

@@ -20,6 +20,7 @@ from gpuassay.workloads.real import with_real_containers
 if TYPE_CHECKING:
     from gpuassay.cluster.base import Cluster
     from gpuassay.components.kueue import Kueue
+    from gpuassay.components.llmd.existing import ExistingGateway
     from gpuassay.record.live import LiveView
     from gpuassay.scenario.mutants import Mutant
 
@@ -63,7 +64,7 @@ class Lab:
     def __init__(
         self, *, token: str, run_id: str, cluster: Cluster, kueue: Kueue | None, view: LiveView,
         mutant: Mutant | None = None, full: bool = False, progress: Callable[[str], None] = lambda _: None,
-        image: str = "",
+        image: str = "", gateway: ExistingGateway | None = None,
     ) -> None:  # fmt: skip
         self.token = token
         self.namespace = f"ga-{token}"
@@ -77,10 +78,12 @@ class Lab:
         self.samples: list[Manifest] = []
         self.requests: list[Manifest] = []
         self.kv_events: list[Manifest] = []
-        self.namespaces = [self.namespace]
         self.silicon: list[Manifest] = []
+        self.namespaces = [self.namespace]
         self.run_id = run_id
         self.mutant = mutant
+        self.gateway = gateway
+        """Somebody's gateway, where routing is judged there; None where arms are ours."""
         self.place: Path | None = None
         """Where the engine will write the recording; recordings of arms go beside it."""
         self._kueue = kueue

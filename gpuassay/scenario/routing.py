@@ -7,6 +7,7 @@ with opened(lab, Arm(profile="precise", replicas=8)) as site:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -40,10 +41,12 @@ class Site:
     Attributes:
         lab: the scenario's.
         routing: gateway, picker, model servers.
+        verify_tls: whether the gateway's certificate must be valid.
     """
 
     lab: Lab
     routing: Routing
+    verify_tls: bool = True
     _asked: int = 0
     _session: requests.Session = field(default_factory=requests.Session)
 
@@ -138,7 +141,9 @@ class Site:
         }
         row |= {"status": None, "error": "", "served_by": None, "headers": {}, "prompt_tokens": None}
         try:
-            answer = self._session.post(url, data=json.dumps(body), timeout=timeout, headers=headers)
+            answer = self._session.post(
+                url, data=json.dumps(body), timeout=timeout, headers=headers, verify=self.verify_tls
+            )
             row["status"] = answer.status_code
             row["headers"] = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
             row["served_by"] = answer.headers.get("x-inference-pod")
@@ -192,6 +197,7 @@ class Site:
             warm_up=warm_up,
             timeout=timeout,
             preflight=False,
+            verify_tls=self.verify_tls,
         )
         result = run(plan, self.routing.folder / "load", name=wave.replace("/", "-").replace(" ", "-"))
         rows: list[Manifest] = [{"wave": wave, **msgspec.to_builtins(row)} for row in result.rows]
@@ -208,6 +214,14 @@ class Site:
         ]
 
 
+def fresh_seed(lab: Lab, number: int = 0) -> int:
+    """A seed for prompts that no cache holds yet.
+
+    `number` itself on arms of our own, which begin empty; another one in every run at somebody's gateway.
+    """
+    return number if lab.gateway is None else number + int.from_bytes(hashlib.sha256(lab.token.encode()).digest()[:6])
+
+
 @contextmanager
 def opened(lab: Lab, arm: Arm | None = None, *, name: str = "arm") -> Generator[Site]:
     """Bring an arm up for the length of a `with` block; its KV-cache events go to the recording.
@@ -216,7 +230,16 @@ def opened(lab: Lab, arm: Arm | None = None, *, name: str = "arm") -> Generator[
         lab: the scenario's lab; a mutant of the run changes the arm.
         arm: what is asked for; eight replicas with precise prefix routing by default.
         name: folder of its logs, for scenarios that open several, and suffix of its namespace.
+
+    Raises:
+        NotFromOutside: routing is judged at somebody's gateway, which is no such arm.
     """
+    if lab.gateway is not None:
+        from gpuassay.scenario.existing_site import borrowed
+
+        with borrowed(lab, lab.gateway, arm or Arm()) as site:
+            yield site
+        return
     wanted = arm or Arm()
     built = lab.mutant.change_arm(wanted) if lab.mutant is not None else wanted
     if lab.mutant is not None and built != wanted:

@@ -18,6 +18,7 @@ from gpuassay.record import rundir
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import Resource
 from gpuassay.scenario import mutants
+from gpuassay.scenario.declare import OWN_ARMS
 from gpuassay.scenario.lanes import Lane
 from gpuassay.scenario.stage import Host, Stage
 
@@ -60,7 +61,7 @@ def routing_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[
         view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=RECORDED))
         crds.install(cluster)
         built = {f"program:{name}" for name in OPTIONAL if toolchain.available(name, assets) is None}
-        capabilities = cluster.capabilities | {"routing"} | built
+        capabilities = cluster.capabilities | {"routing", OWN_ARMS} | built
         _describe(run, cluster, capabilities)
         stack.callback(_describe, run, cluster)
         run.say(f"scenarios of {lane.name} begin")

@@ -23,6 +23,7 @@ from gpuassay.record.lines import LineIndex
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import DEFAULT_RESOURCES, EXTRA_RESOURCES, RecorderError
 from gpuassay.scenario import mutants
+from gpuassay.scenario.gateway_options import gateway_options
 from gpuassay.scenario.lab import Lab
 from gpuassay.scenario.lanes import MAIN, ROUTING, Lane
 from gpuassay.wait import WaitTimeout
@@ -30,7 +31,9 @@ from gpuassay.wait import WaitTimeout
 if TYPE_CHECKING:
     from gpuassay.cluster.base import Cluster
     from gpuassay.cluster.errors import ComponentDied
+    from gpuassay.components.llmd.existing import ExistingGateway
     from gpuassay.record.live import EventLine, LiveView
+    from gpuassay.scenario.declare import Scenario
 
 WATCH = 0.3
 """Seconds between two looks at whether the stage still stands. It must be seen broken twice: a Kueue that lost its port
@@ -74,6 +77,7 @@ class Stage:
 
     Attributes:
         capabilities: what scenarios may need of this stage.
+        gateway: somebody's, where routing is judged there.
         collapsed: set when a component or the recorder died and everything under way was ended.
     """
 
@@ -87,6 +91,7 @@ class Stage:
     log: LineIndex | None
     ours: bool
     image: str = ""
+    gateway: ExistingGateway | None = None
     collapsed: threading.Event = field(default_factory=threading.Event)
 
     def lab(self, token: str, *, full: bool, progress: Callable[[str], None]) -> Lab:
@@ -94,8 +99,12 @@ class Stage:
         return Lab(
             token=token, run_id=self.run_id, cluster=self.cluster, kueue=self.kueue, view=self.view,
             mutant=self.mutant, full=full, progress=progress,
-            image="" if base.FAKE_NODES in self.capabilities else self.image,
+            image="" if base.FAKE_NODES in self.capabilities else self.image, gateway=self.gateway,
         )  # fmt: skip
+
+    def lacking(self, scenario: Scenario) -> frozenset[str]:
+        """What the scenario needs and is not here."""
+        return scenario.needs - self.capabilities
 
     def set_profile(self, profile: str) -> str | None:
         """Bring Kueue into a configuration profile; the reason why that cannot be, or None."""
@@ -234,7 +243,12 @@ def venue_for(option: argparse.Namespace) -> Venue:
         ClusterError: the existing cluster cannot be used.
     """
     assets = toolchain.Assets.parse(option.asset)
+    named = gateway_options(option)
     if option.cluster == "existing":
+        if named is not None:
+            from gpuassay.scenario.existing_gateway import gateway_stage
+
+            return Venue(gateway_stage(option, named), several=False)
         from gpuassay.scenario.existing import existing_stage
 
         return Venue(existing_stage(option), several=False)

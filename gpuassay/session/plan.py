@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gpuassay.scenario.declare import Scenario
+from gpuassay.scenario.declare import OWN_ARMS, Scenario
+from gpuassay.scenario.gateway_options import TOKEN, GatewayOptions
 
 RULES: tuple[tuple[str, str, str], ...] = (
     ("", "namespaces", "create get list watch patch delete"),
@@ -27,11 +28,22 @@ RULES: tuple[tuple[str, str, str], ...] = (
 )
 """API group, resources and verbs that scenarios use; everything created carries the run's label."""
 
+GATEWAY_RULES: tuple[tuple[str, str, str], ...] = (
+    ("", "namespaces", "list (without it the connection cannot be tried)"),
+    ("", "pods", "get list watch"),
+    ("inference.networking.k8s.io", "inferencepools", "get list watch"),
+    ("", "pods/proxy", "get create (only where Pods' addresses are not reached from here)"),
+)
+"""As `RULES`, of a run at somebody's gateway: nothing is written. All but the first in the pool's namespace only."""
+
 
 def plan_lines(
-    declarations: Sequence[dict[str, Any]], scenarios: Sequence[Scenario], items: Sequence[pytest.Item]
+    declarations: Sequence[dict[str, Any]],
+    scenarios: Sequence[Scenario],
+    items: Sequence[pytest.Item],
+    gateway: GatewayOptions | None = None,
 ) -> list[str]:
-    """The plan as lines of text."""
+    """The plan as lines of text; `gateway`: somebody's, at which routing would be judged."""
     lines = [f"{len(declarations)} behaviours over {len(scenarios)} scenarios would run:"]
     for suite, count in sorted(Counter(one["suite"] for one in declarations).items()):
         lines.append(f"  {suite}: {count}")
@@ -41,10 +53,26 @@ def plan_lines(
     wanted.update(need for item in items for marker in item.iter_markers("needs") for need in marker.args)
     lines.append("capabilities (behaviours are skipped by type where one is missing):")
     lines += [f"  {need}: {count}" for need, count in sorted(wanted.items())] or ["  none"]
-    lines.append("permissions on an existing cluster (API group, resources, verbs):")
-    lines += [f"  {group or 'core'}: {resources}: {verbs}" for group, resources, verbs in RULES]
+    if gateway is not None:
+        lines += _gateway_lines(gateway, scenarios)
+    else:
+        lines.append("permissions on an existing cluster (API group, resources, verbs):")
+        lines += [f"  {group or 'core'}: {resources}: {verbs}" for group, resources, verbs in RULES]
     lines += [
         f"  {one['behaviour']} ({one['level']}): {one['title']}"
         for one in sorted(declarations, key=lambda d: d["behaviour"])
     ]
     return lines
+
+
+def _gateway_lines(gateway: GatewayOptions, scenarios: Sequence[Scenario]) -> list[str]:
+    able = [one for one in scenarios if one.system == "routing" and OWN_ARMS not in one.needs]
+    return [
+        f"at the gateway {gateway.url}, said to be {gateway.profile}: {len(able)} scenarios can be acted out from "
+        f"outside, {len(scenarios) - len(able)} are skipped by type",
+        *(f"  {one.id}" for one in able),
+        "requests: some hundred completions of model "
+        f"{gateway.model}, through the gateway and directly to the Pods of the pool; bearer token from {TOKEN}",
+        f"permissions in namespace {gateway.namespace} (API group, resources, verbs); nothing is created or changed:",
+        *(f"  {group or 'core'}: {resources}: {verbs}" for group, resources, verbs in GATEWAY_RULES),
+    ]

@@ -24,6 +24,7 @@ from gpuassay.session.speech import Speech
 from gpuassay.wait import wait
 
 if TYPE_CHECKING:
+    from gpuassay.scenario.gateway_options import GatewayOptions
     from gpuassay.scenario.stage import Venue
 
 PATIENCE = 1800.0
@@ -121,12 +122,16 @@ class Run:
                 raise ClusterError(f"scenario {one.id}: {error}") from None
 
     def print_plan(
-        self, declarations: list[dict[str, Any]], scenarios: list[Scenario], items: list[pytest.Item]
+        self,
+        declarations: list[dict[str, Any]],
+        scenarios: list[Scenario],
+        items: list[pytest.Item],
+        gateway: GatewayOptions | None = None,
     ) -> None:
         """Say what would run, what it needs and which permissions it takes."""
         self._begun = True
         self._check_profiles(scenarios)
-        for line in plan_lines(declarations, scenarios, items):
+        for line in plan_lines(declarations, scenarios, items, gateway):
             self.speech.tell(line)
         self.planned = len(declarations)
 

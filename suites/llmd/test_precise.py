@@ -6,15 +6,17 @@ that remembers its own picks, or guesses, cannot. Every arm that must not find i
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from gpuassay.behaviour import behaviour
+from gpuassay.behaviour import arms_of_ours, behaviour
 from gpuassay.components.llmd.arm import Arm
 from gpuassay.judge import routing
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import opened
+from gpuassay.scenario.routing import fresh_seed, opened
 from gpuassay.session.measure import Measure
 from gpuassay.verdict import MUST
 from gpuassay.workloads.prompts import prompt_set
@@ -27,16 +29,19 @@ BLOCKS = TOKENS // 16
 ARMS = ("precise", "random", "approximate")
 
 
-@scenario(system="routing", timeout=90)
+@scenario(system="routing", outside=True, timeout=90)
 def warmed_directly(lab: Lab) -> None:
     """Each of 16 prompts is asked of one replica directly, then of the gateway; precise beside two controls."""
-    for profile in ARMS:
-        prompts = {
-            prompt.label: prompt for prompt in prompt_set([TOKENS] * ASKS, seed=ARMS.index(profile), prefix=profile)
-        }
+    for profile in ARMS if lab.gateway is None else ARMS[:1]:
+        seed = fresh_seed(lab, ARMS.index(profile))
         with opened(lab, Arm(profile=profile), name=profile) as site:
             replicas = site.replicas
-            site.warm({label: replicas[i % len(replicas)] for i, label in enumerate(prompts)}, prompts)
+            asks = ASKS if len(replicas) > 2 else 2 * ASKS  # of two, chance finds 16 too often
+            prompts = {prompt.label: prompt for prompt in prompt_set([TOKENS] * asks, seed=seed, prefix=profile)}
+            chosen = [replicas[i % len(replicas)] for i in range(asks)]
+            random.Random(seed).shuffle(chosen)  # in turn, round robin would answer in the same turn
+            lab.note(replicas=len(replicas))
+            site.warm(dict(zip(prompts, chosen, strict=True)), prompts)
             site.ask(profile, list(prompts.values()))
 
 
@@ -46,7 +51,8 @@ def warmed_directly(lab: Lab) -> None:
 )  # fmt: skip
 def test_a_request_goes_to_the_replica_that_was_warmed_directly(warmed_directly: Recording, measure: Measure) -> None:
     """At least 15 of 16 requests find the replica that was warmed behind the gateway's back."""
-    score = routing.direct_warm(warmed_directly.asks("precise"), warmed_directly.notes["warmed"], 8)
+    replicas = warmed_directly.notes.get("replicas", 8)
+    score = routing.direct_warm(warmed_directly.asks("precise"), warmed_directly.notes["warmed"], replicas)
     measure.value(found=score.hits, asked=score.asks)
     assert not routing.direct_warm_findings(score)
 
@@ -57,6 +63,7 @@ def test_a_request_goes_to_the_replica_that_was_warmed_directly(warmed_directly:
 )  # fmt: skip
 def test_every_full_block_of_a_warmed_prompt_is_a_hit(warmed_directly: Recording) -> None:
     """Of 200 tokens, the 12 full blocks of 16 are taken from the cache."""
+    arms_of_ours(warmed_directly, "how many tokens a prompt has is the model's own matter")
     rows = warmed_directly.asks("precise")
     assert not routing.cached_findings(rows, {row["label"]: BLOCKS * 16 for row in rows})
 
@@ -69,6 +76,9 @@ def test_every_full_block_of_a_warmed_prompt_is_a_hit(warmed_directly: Recording
 )  # fmt: skip
 def test_a_picker_that_cannot_know_the_caches_does_not_find_it(warmed_directly: Recording, profile: str) -> None:
     """Random and approximate pickers score no better than chance."""
+    arms_of_ours(
+        warmed_directly, f"no gateway with a picker of profile {profile} stands beside it; chance is the bound"
+    )
     score = routing.direct_warm(warmed_directly.asks(profile), warmed_directly.notes["warmed"], 8)
     assert not routing.control_findings(score)
 
@@ -80,4 +90,6 @@ def test_a_picker_that_cannot_know_the_caches_does_not_find_it(warmed_directly: 
 )  # fmt: skip
 def test_the_picker_is_asked_for_every_answer(warmed_directly: Recording, profile: str) -> None:
     """Every answer carries the picker's mark: a status of 200 alone proves nothing."""
+    if profile != "precise":
+        arms_of_ours(warmed_directly, f"no gateway with a picker of profile {profile} stands beside it")
     assert not routing.asked_findings(warmed_directly.asks(profile))

@@ -1,0 +1,164 @@
+"""Options that name somebody's inference gateway, and what is wrong with them before anything is asked of it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pytest
+
+TOKEN = "GPUASSAY_GATEWAY_TOKEN"
+"""Environment variable with a bearer token for the gateway: a secret has no place on a command line."""
+
+PROFILES = ("precise", "approximate", "least-loaded", "random")
+
+_OPTIONS = ("gateway_url", "gateway_model", "gateway_profile", "inference_pool", "endpoint_selector")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_LABEL_KEY = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?")
+
+
+class BadGatewayOption(ValueError):  # noqa: N818 - reads as what it is
+    """An option about the gateway cannot be used; one line says which and what it must be."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class GatewayOptions:
+    """Somebody's gateway, as the command line names it.
+
+    Attributes:
+        url: base URL of its OpenAI-like API, without a slash at the end.
+        model: the served model.
+        profile: by what rule its picker is said to choose; decides which behaviours it is held to.
+        namespace: of InferencePool and model servers.
+        pool: name of the InferencePool.
+        selector: labels of the model servers' Pods; empty: those of the pool.
+        verify_tls: whether its certificate must be valid.
+        token: bearer token, "" for none; never printed and never written.
+    """
+
+    url: str
+    model: str
+    profile: str
+    namespace: str
+    pool: str
+    selector: Mapping[str, str]
+    verify_tls: bool = True
+    token: str = field(default="", repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request carries."""
+        return {"authorization": f"Bearer {self.token}"} if self.token else {}
+
+
+def add_options(group: pytest.OptionGroup) -> None:
+    """Declare the options; each but the flag may also come from the environment as GPUASSAY_<OPTION>."""
+    group.addoption("--gateway-url", metavar="URL", help="existing cluster: judge routing at this OpenAI-like gateway")
+    group.addoption("--gateway-model", metavar="NAME", help="existing gateway: the served model")
+    group.addoption(
+        "--gateway-profile",
+        metavar="RULE",
+        help=f"existing gateway: what its picker is said to do ({', '.join(PROFILES)}; default: precise)",
+    )
+    group.addoption("--inference-pool", metavar="NAMESPACE/NAME", help="existing gateway: its InferencePool")
+    group.addoption(
+        "--endpoint-selector",
+        metavar="KEY=VALUE,...",
+        help="existing gateway: labels of the model servers' Pods (default: the pool's)",
+    )
+    group.addoption("--gateway-insecure", action="store_true", help="existing gateway: accept any TLS certificate")
+
+
+def gateway_options(option: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> GatewayOptions | None:
+    """The gateway that the command line, or else the environment, names; None where none is to be judged.
+
+    The environment counts with `--cluster existing` only: a variable that is left over must not change another run.
+
+    Raises:
+        BadGatewayOption: one line.
+    """
+    given = {name: getattr(option, name, None) for name in _OPTIONS}
+    insecure = bool(getattr(option, "gateway_insecure", False))
+    if option.cluster != "existing":
+        named = [_flag(name) for name, value in given.items() if value] + ["--gateway-insecure"] * insecure
+        if named:
+            raise BadGatewayOption(f"{', '.join(named)}: only with --cluster existing; embedded arms are ours")
+        return None
+    found = {name: str(value or environ.get(f"GPUASSAY_{name.upper()}") or "") for name, value in given.items()}
+    if not found["gateway_url"]:
+        alone = [_flag(name) for name, value in found.items() if value] + ["--gateway-insecure"] * insecure
+        if alone:
+            raise BadGatewayOption(f"{', '.join(alone)}: say also which gateway, with --gateway-url URL")
+        return None
+    lacking = [_flag(name) for name in ("gateway_model", "inference_pool") if not found[name]]
+    if lacking:
+        raise BadGatewayOption(f"--gateway-url needs also {' and '.join(lacking)}")
+    if getattr(option, "mutant", None):
+        raise BadGatewayOption("--mutant breaks gateways that we start; one that is yours stays as it is")
+    namespace, pool = _pool(found["inference_pool"])
+    return GatewayOptions(
+        url=_url(found["gateway_url"]),
+        model=found["gateway_model"],
+        profile=_profile(found["gateway_profile"] or "precise"),
+        namespace=namespace,
+        pool=pool,
+        selector=_selector(found["endpoint_selector"]),
+        verify_tls=not insecure,
+        token=_token(environ.get(TOKEN, "")),
+    )
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    try:
+        good = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if not good or parts.query or parts.fragment:
+        raise BadGatewayOption(f"--gateway-url {text!r}: not of the form http://HOST[:PORT][/PATH] or https://...")
+    if parts.username or parts.password:
+        raise BadGatewayOption(f"--gateway-url: no credentials in the URL; put a bearer token into {TOKEN}")
+    url = text.rstrip("/")
+    if url.endswith("/v1"):
+        raise BadGatewayOption(f"--gateway-url {text!r}: without /v1, which is added")
+    return url
+
+
+def _profile(text: str) -> str:
+    if text not in PROFILES:
+        raise BadGatewayOption(f"--gateway-profile {text!r}: is none of {', '.join(PROFILES)}")
+    return text
+
+
+def _pool(text: str) -> tuple[str, str]:
+    namespace, slash, name = text.partition("/")
+    if not slash or not _SUBDOMAIN.fullmatch(namespace) or not _SUBDOMAIN.fullmatch(name):
+        raise BadGatewayOption(f"--inference-pool {text!r}: not of the form NAMESPACE/NAME")
+    return namespace, name
+
+
+def _selector(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
+            raise BadGatewayOption(f"--endpoint-selector {text!r}: {part!r} is not of the form KEY=VALUE")
+        found[key] = value
+    return found
+
+
+def _token(text: str) -> str:
+    if text and not (text.isascii() and text.isprintable() and " " not in text):
+        raise BadGatewayOption(f"{TOKEN}: a bearer token has printable ASCII characters and no spaces")
+    return text

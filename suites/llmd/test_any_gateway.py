@@ -1,0 +1,90 @@
+"""What holds at every gateway that claims to know the caches, and can be seen without touching it.
+
+Acted out on an arm of ours, and with `--gateway-url` at somebody's, by requests and the model servers' own counters.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuassay.behaviour import behaviour
+from gpuassay.components.llmd.arm import Arm
+from gpuassay.judge import outside, routing
+from gpuassay.load.plan import ClosedLoop
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.routing import fresh_seed, opened
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST
+from gpuassay.workloads.prompts import prompt_set
+
+SPEC = "https://github.com/llm-d/llm-d-kv-cache"
+POOL = "https://gateway-api-inference-extension.sigs.k8s.io/api-types/inferencepool/"
+
+PROMPTS, REPEATS = 8, 3
+TOKENS = 400
+STREAMED = 24
+"""Output tokens of a stream."""
+LEAST_HITS = 0.6
+"""Of all prompt tokens that were asked. Precise routing hits all full blocks in 3 of 4 asks: 0.72 with blocks of 16,
+0.65 with blocks of 64. A router that guesses is expected at 0.53 on two replicas, at 0.32 on four."""
+
+
+@scenario(system="routing", outside=True, timeout=60)
+def asked_again(lab: Lab) -> None:
+    """Eight new prompts are asked, then three times more; then eight streams, four at a time."""
+    seed = fresh_seed(lab, 41)
+    prompts = prompt_set([TOKENS] * PROMPTS, seed=seed, prefix="again")
+    with opened(lab, Arm(replicas=4)) as site:
+        site.scrape("before")
+        for number in range(1 + REPEATS):
+            site.ask("first" if number == 0 else "repeat", prompts)
+        site.scrape("after")
+        streams = {one.label: one for one in prompt_set([TOKENS] * PROMPTS, seed=seed, prefix="stream")}
+        site.load("streams", streams, list(streams), ClosedLoop(concurrency=4), max_tokens=STREAMED)
+
+
+@behaviour(
+    "llmd.any-gateway.repeat-sticks", level=MUST, spec=SPEC,
+    red_when="a prompt goes to another replica than the one that has just cached it", mutant="picker-random",
+)  # fmt: skip
+def test_a_prompt_that_is_asked_again_goes_where_it_went(asked_again: Recording) -> None:
+    """Each of 8 prompts is served by one and the same replica four times."""
+    rows = asked_again.asks("first") + asked_again.asks("repeat")
+    assert not routing.failure_findings(rows) + routing.stickiness_findings(rows)
+
+
+@behaviour(
+    "llmd.any-gateway.counted-hits", level=MUST, spec=SPEC,
+    red_when="the model servers' own counters tell of fewer cache hits than asking again must bring",
+    mutant="picker-random",
+)  # fmt: skip
+def test_the_model_servers_count_the_hits(asked_again: Recording, measure: Measure) -> None:
+    """Of all prompt tokens, at least 0.6 come from the caches, by the model servers' own counters."""
+    rows = asked_again.asks("first") + asked_again.asks("repeat")
+    rate = outside.counted_hit_rate(rows, asked_again.metrics("before"), asked_again.metrics("after"))
+    measure.value(hit_rate=rate)
+    measure.threshold(LEAST_HITS)
+    assert rate >= LEAST_HITS, f"hit rate {rate:.3f} by the model servers' counters, at least {LEAST_HITS} is wanted"
+
+
+@behaviour(
+    "llmd.any-gateway.streams-flow", level=MUST, spec="OpenAI API: streaming",
+    red_when="the gateway holds a streamed answer until it is complete", mutant="gateway-buffers",
+)  # fmt: skip
+def test_streams_are_passed_on_as_they_come(asked_again: Recording) -> None:
+    """Of 8 streams, none arrives in one piece: most of its tokens come after the first, one after the other."""
+    assert not outside.stream_findings(asked_again.asks("streams"))
+
+
+@behaviour(
+    "llmd.any-gateway.pool-status", level=MUST, spec=POOL,
+    red_when="a controller says of the InferencePool that it is not accepted or has references that do not resolve",
+)  # fmt: skip
+def test_the_pool_is_accepted(asked_again: Recording) -> None:
+    """Every parent in the InferencePool's status says Accepted and ResolvedRefs."""
+    pool = asked_again.notes.get("outside", {}).get("pool", {})
+    if not outside.parents(pool):
+        pytest.skip("no gateway controller has written a status of the InferencePool")
+    assert not outside.pool_findings(pool)
