@@ -64,6 +64,12 @@ kueue.x-k8s.io/v1beta2          MultiKueueCluster MultiKueueConfig              
 kueue.x-k8s.io/v1beta2          LocalQueue Workload
 jobset.x-k8s.io/v1alpha2        JobSet
 leaderworkerset.x-k8s.io/v1     LeaderWorkerSet
+discovery.k8s.io/v1             EndpointSlice
+gateway.networking.k8s.io/v1    GatewayClass                                                          -
+gateway.networking.k8s.io/v1    Gateway HTTPRoute
+gateway.networking.k8s.io/v1beta1 ReferenceGrant
+networking.istio.io/v1          DestinationRule
+networking.istio.io/v1alpha3    EnvoyFilter
 inference.networking.k8s.io/v1  InferencePool
 inference.networking.x-k8s.io/v1alpha2 InferenceObjective InferenceModelRewrite
 kwok.x-k8s.io/v1alpha1          Stage                                                                 -
@@ -72,7 +78,7 @@ kwok.x-k8s.io/v1alpha1          Stage                                           
 
 def _plural(name: str) -> str:
     lower = name.lower()
-    if lower.endswith("y"):
+    if lower.endswith("y") and lower[-2] not in "aeiou":
         return lower[:-1] + "ies"
     return lower + ("es" if lower.endswith(("s", "ch")) else "s")
 

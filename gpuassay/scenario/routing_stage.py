@@ -13,6 +13,7 @@ from dataclasses import asdict
 from gpuassay import toolchain
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.embedded import embedded
+from gpuassay.components.gateway.istio import OWN_ADDRESS, own_address
 from gpuassay.components.llmd import crds
 from gpuassay.record import rundir
 from gpuassay.record.process import live_recorder
@@ -32,7 +33,7 @@ RECORDED = (
     ),
 )
 
-OPTIONAL = ("gaie-epp", "lwepp", "pd-sidecar")
+OPTIONAL = ("gaie-epp", "lwepp", "pd-sidecar", "istio")
 """Components that are used where they have been built."""
 
 
@@ -61,7 +62,8 @@ def routing_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[
         view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=RECORDED))
         crds.install(cluster)
         built = {f"program:{name}" for name in OPTIONAL if toolchain.available(name, assets) is None}
-        capabilities = cluster.capabilities | {"routing", OWN_ARMS} | built
+        own = {OWN_ADDRESS} if own_address() else set[str]()
+        capabilities = cluster.capabilities | {"routing", OWN_ARMS} | built | own
         _describe(run, cluster, capabilities)
         stack.callback(_describe, run, cluster)
         run.say(f"scenarios of {lane.name} begin")

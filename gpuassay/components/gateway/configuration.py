@@ -8,6 +8,7 @@ Three designs of the way from request to model server:
 - `standalone`: the choice goes by request header to whatever address it names (ORIGINAL_DST), without any pool: Envoy
   beside the picker, as llm-d's standalone chart has it. Nothing can be retried elsewhere.
 - `no-picker`: round robin over the members, nobody is asked: the base line.
+- `istio`: nothing is fixed here; Istio's control plane says everything (`gpuassay.components.gateway.istio`).
 
 Source of field names: Envoy's v3 API; of the external-processing modes: Gateway API Inference Extension, EPP protocol.
 """
@@ -20,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from gpuassay.cluster.errors import ClusterError
+from gpuassay.components.gateway import ads
 
-DESIGNS = ("override-host", "standalone", "no-picker")
+DESIGNS = ("override-host", "standalone", "no-picker", "istio")
 FAILURE_MODES = ("FailClose", "FailOpen")
 
 DESTINATION = "x-gateway-destination-endpoint"
@@ -51,6 +53,7 @@ class Plan:
         picker: port of the external processor; not used without a picker.
         failure_mode: of the InferencePool: what happens to requests while the picker cannot be asked.
         body_mode: how bodies go to the picker; in no other mode than the default does llm-d's answer.
+        node: who it is to the control plane; only of the design `istio`.
     """
 
     listener: int
@@ -60,6 +63,7 @@ class Plan:
     picker: int = 0
     failure_mode: str = "FailClose"
     body_mode: str = "FULL_DUPLEX_STREAMED"
+    node: ads.Node | None = None
 
     def __post_init__(self) -> None:
         if self.design not in DESIGNS:
@@ -84,6 +88,8 @@ def endpoints(members: Sequence[str], version: int) -> dict[str, Any]:
 
 def bootstrap(plan: Plan) -> dict[str, Any]:
     """The whole bootstrap, to be written as JSON."""
+    if plan.node is not None:
+        return ads.bootstrap(plan.node, plan.admin)
     clusters = [_standalone_cluster() if plan.design == "standalone" else _pool_cluster(plan)]
     if plan.design != "no-picker":
         clusters.append(_picker_cluster(plan))

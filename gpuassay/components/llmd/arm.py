@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,8 +13,11 @@ from gpuassay.components.llmd import profiles
 from gpuassay.components.llmd.endpoints import MOST_REPLICAS
 from gpuassay.components.llmd.picker import implementation
 from gpuassay.components.llmd.simulator import Cache, Latency
+from gpuassay.manifest import Manifest
 
 MODEL = "gpuassay/simulated-8b"
+ISTIO = "istio"
+"""The gateway design in which Istio's control plane configures Envoy."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Arm:
         verbosity: of the picker's log (`-v`).
         change_picker: alters the picker's configuration in place.
         change_gateway: alters the gateway's bootstrap in place.
+        change_objects: alters the objects of Istio's gateway in place; only of the design `istio`.
+        istiod_env: further environment of Istio's control plane; likewise.
         picker_flags: further arguments of the picker.
         picker_env: further environment of the picker.
         simulator_flags: further arguments of every model server.
@@ -64,6 +69,8 @@ class Arm:
     verbosity: int = 1
     change_picker: profiles.Change | None = None
     change_gateway: Change | None = None
+    change_objects: Callable[[list[Manifest]], None] | None = None
+    istiod_env: Mapping[str, str] = field(default_factory=dict[str, str])
     picker_flags: tuple[str, ...] = ()
     picker_env: Mapping[str, str] = field(default_factory=dict[str, str])
     simulator_flags: tuple[str, ...] = ()
@@ -97,6 +104,8 @@ class Arm:
             raise ClusterError(f"events={self.events!r} is none of forwarder, direct, none")
         if self.gateway is not None:
             designs.Plan(0, 0, Path(), self.gateway, failure_mode=self.failure_mode)
+        if self.gateway != ISTIO and (self.change_objects or self.istiod_env):
+            raise ClusterError(f"change_objects and istiod_env are for gateway={ISTIO!r}, not {self.gateway!r}")
 
     @property
     def precise(self) -> bool:

@@ -49,7 +49,7 @@ def install(cluster: Cluster) -> None:
         definitions = [_read(at / name) for name in FILES]
         side_by_side(cluster.api.apply, definitions)
         for kind in (INFERENCE_POOL, INFERENCE_OBJECTIVE, INFERENCE_MODEL_REWRITE):
-            _wait_served(cluster, kind)
+            wait_served(cluster, kind)
         _installed[cluster.api] = True
 
 
@@ -63,7 +63,13 @@ def _read(file: Path) -> Manifest:
     return definition
 
 
-def _wait_served(cluster: Cluster, kind: Kind) -> None:
+def wait_served(cluster: Cluster, kind: Kind) -> None:
+    """Wait until the API server serves a kind.
+
+    Raises:
+        gpuassay.wait.WaitTimeout: it does not.
+    """
+
     def served() -> bool:
         if death := cluster.component_died():
             raise death

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuassay.cluster.base import Component, Emulated
 from gpuassay.components.gateway.envoy import PACKAGE, Envoy
+from gpuassay.components.gateway.istio import IstioGateway
 from gpuassay.components.llmd.simulator import Cache, Latency
 from gpuassay.toolchain import Programs
 
@@ -24,6 +25,10 @@ def components(
         found.append(of(sidecars, "pd-sidecar"))
     if envoy is not None:
         found.append(Component("envoy", envoy.version, f"Python package {PACKAGE}"))
+    if isinstance(envoy, IstioGateway):
+        built = envoy.istiod.programs
+        control = of(built, "pilot-discovery")
+        found.append(Component("istiod", f"{built.version} (main, no release)", control.source, control.sha256))
     return found
 
 
@@ -39,7 +44,7 @@ def latency_in_words(latency: Latency) -> str:
     )
 
 
-def emulated(latency: Latency, cache: Cache, events: str, gateway: bool) -> list[Emulated]:
+def emulated(latency: Latency, cache: Cache, events: str, gateway: str | None) -> list[Emulated]:
     """What is not real in an arm."""
     size = f"{cache.blocks} blocks of {cache.block_size} tokens" if cache.blocks else "no prefix cache"
     found: list[Emulated] = [
@@ -60,7 +65,16 @@ def emulated(latency: Latency, cache: Cache, events: str, gateway: bool) -> list
             "means": "addresses are loopback addresses of this machine, readiness is what a scenario says",
         },
     ]
-    if gateway:
+    if gateway == "istio":
+        found.append(
+            {
+                "what": "deployment of Istio's gateway",
+                "by": "Service, Pod and EndpointSlices that gpuassay writes; an EnvoyFilter keeps the port on loopback",
+                "means": "istiod is real, of its main branch with newer istio.io/api than it names: no release; Envoy "
+                "is upstream's, not Istio's build; all Pods have the machine's own address; no mesh, no certificates",
+            }
+        )
+    elif gateway:
         found.append(
             {
                 "what": "gateway controller",

@@ -22,10 +22,11 @@ from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.cluster.ports import free_ports
 from gpuassay.components.child import PortLostError
-from gpuassay.components.gateway import configuration as gateway_configuration
+from gpuassay.components.gateway import istio_crds
 from gpuassay.components.gateway.envoy import Envoy
-from gpuassay.components.llmd import addresses, crds, probe, profiles
-from gpuassay.components.llmd.arm import Arm
+from gpuassay.components.gateway.istio import IstioGateway
+from gpuassay.components.llmd import crds, front, probe, profiles
+from gpuassay.components.llmd.arm import ISTIO, Arm
 from gpuassay.components.llmd.description import components, emulated
 from gpuassay.components.llmd.endpoints import Endpoints
 from gpuassay.components.llmd.helpers import Forwarder, Tokenizer
@@ -77,6 +78,17 @@ class Routing:
         return self.envoy.url
 
     @property
+    def istio(self) -> IstioGateway:
+        """The gateway as Istio's.
+
+        Raises:
+            ClusterError: it is none.
+        """
+        if not isinstance(self.envoy, IstioGateway):
+            raise ClusterError(f"this arm's gateway is {self.arm.gateway!r}, not Istio's")
+        return self.envoy
+
+    @property
     def pool(self) -> str:
         """Name of the InferencePool."""
         return self.arm.pool
@@ -102,7 +114,7 @@ class Routing:
     @property
     def emulated(self) -> list[Emulated]:
         """What is not real, and what a reader must conclude from that."""
-        return emulated(self.arm.latency, self.arm.cache, self.arm.event_path, self.arm.gateway is not None)
+        return emulated(self.arm.latency, self.arm.cache, self.arm.event_path, self.arm.gateway)
 
     def start(self) -> None:
         """Used by `routing`."""
@@ -142,7 +154,13 @@ class Routing:
                 probe.await_all_picked(self.picker.target, [replica.endpoint for replica in self.replicas])
             done("endpoints known")
         self.endpoints.on_change = None if self.envoy is None else self.envoy.set_members
+        if isinstance(self.envoy, IstioGateway):
+            self.envoy.await_programmed()
+            done("gateway programmed")
         self.endpoints.sync()
+        if isinstance(self.envoy, IstioGateway) and self.picker is not None:
+            self.envoy.await_asking()
+            done("gateway asks")
         if self.arm.precise and self.arm.probe:
             self.await_events()
             done("events flow")
@@ -169,6 +187,9 @@ class Routing:
         with ExitStack() as later:
             # the last one given is called first, and each is called whatever the others do
             later.callback(self.endpoints.remove)
+            if isinstance(self.envoy, IstioGateway):
+                later.callback(self.envoy.remove)
+                later.callback(partial(self.envoy.istiod.child.stop, 2))
             helpers = [one.child for one in (self.tokenizer, self.forwarder) if one is not None]
             later.callback(lambda: side_by_side(lambda child: child.stop(2), helpers))
             later.callback(lambda: side_by_side(lambda replica: replica.stop(2), self.replicas))
@@ -196,6 +217,8 @@ def routing(cluster: Cluster, directory: Path, namespace: str, arm: Arm | None =
     if not cluster.has(base.CONTROL_PLANE):
         raise ClusterError(f"model servers as processes need an API server on this machine; {cluster.description}")
     crds.install(cluster)
+    if wanted.gateway == ISTIO:
+        istio_crds.install(cluster)
     with _namespace(cluster.api, namespace, wanted.labels):
         built = _started(cluster, directory.absolute(), namespace, wanted)
         _tell(cluster, built)
@@ -230,20 +253,21 @@ def _build(cluster: Cluster, folder: Path, namespace: str, arm: Arm) -> Routing:
     chosen = implementation(arm.picker)
     pickers = toolchain.programs(chosen.component, cluster.assets) if with_picker else None
     sidecars = toolchain.programs("pd-sidecar", cluster.assets) if arm.prefillers else None
-    ports = free_ports(8 + arm.replicas * (2 if sidecars else 1))
-    grpc_port, health, metrics, publish, bound, tokens, listener, admin = ports[:8]
-    own, inner = ports[8 : 8 + arm.replicas], ports[8 + arm.replicas :]
+    ports = free_ports(6 + front.PORTS + arm.replicas * (2 if sidecars else 1))
+    grpc_port, health, metrics, publish, bound, tokens = ports[:6]
+    at_gateway, others = ports[6 : 6 + front.PORTS], ports[6 + front.PORTS :]
+    own, inner = others[: arm.replicas], others[arm.replicas :]
     path = arm.event_path
-    block = addresses.block()
+    hosts = front.hosts(arm)
     replicas = [
         Replica(
             cluster, servers.path("llm-d-inference-sim"), folder / "logs" / f"model-server-{number}.log",
-            name=f"model-server-{number}", namespace=namespace, address=f"{block}.{11 + number}", port=port,
+            name=f"model-server-{number}", namespace=namespace, address=hosts[number], port=port,
             model=arm.model, cache=arm.cache, latency=arm.latency, number=number, extra=arm.simulator_flags,
             role=("prefill" if prefills else "decode") if sidecars else None,
             sidecar=Sidecar(sidecars.path("pd-sidecar"), inner[number]) if sidecars and not prefills else None,
             events={"forwarder": publish, "direct": bound}.get(path),
-            env={key: value.format(address=f"{block}.{11 + number}", port=port)
+            env={key: value.format(address=hosts[number], port=port)
                  for key, value in arm.simulator_env.items()},
         )
         for number, port in enumerate(own)
@@ -261,14 +285,7 @@ def _build(cluster: Cluster, folder: Path, namespace: str, arm: Arm) -> Routing:
             if chosen.configurable else None,
             extra=arm.picker_flags, env=arm.picker_env,
         )  # fmt: skip
-    envoy = None
-    if arm.gateway is not None:
-        plan = gateway_configuration.Plan(
-            listener=listener, admin=admin, endpoints=folder / "envoy" / "endpoints.json", picker=grpc_port,
-            body_mode=chosen.body_mode,
-            design=arm.gateway if with_picker else "no-picker", failure_mode=arm.failure_mode,
-        )  # fmt: skip
-        envoy = Envoy(cluster, folder, namespace, plan, arm.change_gateway)
+    envoy = front.gateway(cluster, folder, namespace, arm, picker, at_gateway, own)
     endpoints = Endpoints(cluster.api, arm.pool, namespace, replicas, arm.labels)
     parts = components(servers, pickers, chosen.program, sidecars, envoy)
     return Routing(arm, namespace, folder, replicas, endpoints, picker, envoy, tokenizer, forwarder, parts)

@@ -1,0 +1,96 @@
+"""Bootstrap of an Envoy that has everything from a control plane by ADS: who it is, and where that is.
+
+Source: Istio's node metadata (Proxy.Metadata) and Envoy's v3 bootstrap; state of the world, one stream for all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+VERSION = "1.31.0"
+"""Version of Istio that the Envoy says it belongs to; istiod then leaves out what older proxies need."""
+
+_XDS = "xds-grpc"
+
+
+@dataclass(frozen=True)
+class Node:
+    """Who an Envoy says it is.
+
+    Attributes:
+        gateway: name of its Gateway and of its Pod.
+        namespace: of both.
+        address: the Pod's address.
+        xds: loopback port of the control plane.
+    """
+
+    gateway: str
+    namespace: str
+    address: str
+    xds: int
+
+
+def bootstrap(node: Node, admin: int) -> dict[str, Any]:
+    """The whole bootstrap; `admin` is the port of the admin interface."""
+    source: dict[str, Any] = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+    stream = {"envoy_grpc": {"cluster_name": _XDS}}
+    protocol = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    return {
+        "node": {
+            "id": f"router~{node.address}~{node.gateway}.{node.namespace}~{node.namespace}.svc.cluster.local",
+            "cluster": f"{node.gateway}.{node.namespace}",
+            "metadata": {
+                "CLUSTER_ID": "Kubernetes",
+                "NAMESPACE": node.namespace,
+                "NAME": node.gateway,
+                "ISTIO_VERSION": VERSION,
+                "INSTANCE_IPS": node.address,
+                "SERVICE_ACCOUNT": "default",
+                "MESH_ID": "cluster.local",
+                "LABELS": {"gateway.networking.k8s.io/gateway-name": node.gateway},
+            },
+        },
+        "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin}}},
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": "GRPC",
+                "transport_api_version": "V3",
+                "set_node_on_first_message_only": True,
+                "grpc_services": [stream],
+            },
+            "lds_config": source,
+            "cds_config": source,
+        },
+        "static_resources": {
+            "clusters": [
+                {
+                    "name": _XDS,
+                    "type": "STATIC",
+                    "connect_timeout": "1s",
+                    "typed_extension_protocol_options": {
+                        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                            "@type": protocol,
+                            "explicit_http_config": {"http2_protocol_options": {}},
+                        }
+                    },
+                    "load_assignment": {
+                        "cluster_name": _XDS,
+                        "endpoints": [
+                            {
+                                "lb_endpoints": [
+                                    {
+                                        "endpoint": {
+                                            "address": {
+                                                "socket_address": {"address": "127.0.0.1", "port_value": node.xds}
+                                            }
+                                        }
+                                    }
+                                ]
+                            }
+                        ],
+                    },
+                }
+            ]
+        },
+    }
