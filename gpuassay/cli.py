@@ -22,6 +22,7 @@ COMMANDS = (
     "pack",
     "calibrate",
     "compare-runner",
+    "compare-generators",
 )
 """Sub-commands in the order of the help text; each is the module of that name in `gpuassay.commands`."""
 

@@ -39,10 +39,11 @@ class Echo:
     Attributes:
         url: its base address.
         timing: what it does.
+        pid: of its process.
     """
 
-    def __init__(self, port: int, timing: EchoTiming) -> None:
-        self.url, self.timing = f"http://127.0.0.1:{port}", timing
+    def __init__(self, port: int, timing: EchoTiming, pid: int) -> None:
+        self.url, self.timing, self.pid = f"http://127.0.0.1:{port}", timing, pid
 
     def truths(self) -> list[Truth]:
         """What it did so far, one per answered request."""
@@ -74,7 +75,7 @@ def echo_server(timing: EchoTiming, directory: Path, *, name: str = "echo") -> G
         )
         if not ready.exists():
             raise LoadError(f"the echo server ended: {' | '.join(process.tail(3)) or 'no word'}")
-        yield Echo(int(ready.read_text()), timing)
+        yield Echo(int(ready.read_text()), timing, process.pid)
     finally:
         process.stop(grace=0)
 

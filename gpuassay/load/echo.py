@@ -2,7 +2,8 @@
 
 `python -m gpuassay.load.echo TIMING.json READY` serves until it is ended; READY then holds its port. One thread waits
 for sockets and for a kernel timer, so that events leave within some 0.05 ms of their time. `GET /truth` gives a line
-per answered request (`gpuassay.load.timing.Truth`).
+per answered request (`gpuassay.load.timing.Truth`). A request is known by its `x-request-id`, or, for clients that
+send none, by the `id` that the events of its answer carry, as an OpenAI-like server's do.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class _Answer:
         self.connection, self.request_id, self.parsed_ns, self.size = connection, request_id, parsed_ns, size
         self.chat, self.stream, self.sent, self.first_ns = chat, stream, 0, 0
         self.offsets: list[int] = []
+        self.frame = b""
 
 
 class EchoServer:
@@ -70,8 +72,8 @@ class EchoServer:
         self._epoll = select.epoll()
         for fd in (self._listener.fileno(), self._timer.fileno(), self._wake):
             self._epoll.register(fd, select.EPOLLIN)
-        text = "word " * timing.tokens_per_event
-        self._events = {chat: _frame(_event(chat, text)) for chat in (False, True)}
+        self._number = count()
+        self._text = "word " * timing.tokens_per_event
         self._role = _frame(b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n')
 
     def stop(self) -> None:
@@ -168,12 +170,14 @@ class EchoServer:
     ) -> None:
         if method == "POST" and path in ("/v1/completions", "/v1/chat/completions"):
             stream = any(mark in body for mark in _STREAM_MARK)
+            request_id = request_id or f"{MODEL}-{next(self._number)}"
             answer = _Answer(connection, request_id, parsed_ns, len(body), path.endswith("chat/completions"), stream)
             answer.offsets = self.timing.offsets_ns(request_id)
             if not stream:
                 del answer.offsets[:-1]
             heapq.heappush(self._due, (parsed_ns + answer.offsets[0], next(self._tie), answer))
             if stream:
+                answer.frame = _frame(_event(answer.chat, self._text, request_id))
                 self._send(connection, _SSE_HEAD + (self._role if answer.chat else b""))
         elif path == "/v1/models":
             self._reply(connection, "200 OK", b'{"object":"list","data":[{"id":"%s"}]}' % MODEL.encode())
@@ -200,9 +204,9 @@ class EchoServer:
         last = answer.sent + 1 == len(answer.offsets)
         now = time.monotonic_ns()
         if not answer.stream:
-            self._reply(answer.connection, "200 OK", _whole(answer.chat, self.timing.tokens, answer.size))
+            self._reply(answer.connection, "200 OK", _whole(answer, self.timing.tokens))
         else:
-            frame = self._events[answer.chat]
+            frame = answer.frame
             self._send(answer.connection, frame + _tail(self.timing.tokens, answer.size) if last else frame)
         answer.first_ns = answer.first_ns or now
         answer.sent += 1
@@ -237,9 +241,9 @@ def _frame(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
-def _event(chat: bool, text: str) -> bytes:
+def _event(chat: bool, text: str, request_id: str) -> bytes:
     said: dict[str, object] = {"delta": {"content": text}} if chat else {"text": text}
-    return b"data: " + msgspec.json.encode({"choices": [{"index": 0, **said}]}) + b"\n\n"
+    return b"data: " + msgspec.json.encode({"id": request_id, "choices": [{"index": 0, **said}]}) + b"\n\n"
 
 
 def _usage(tokens: int, size: int) -> dict[str, int]:
@@ -251,10 +255,12 @@ def _tail(tokens: int, size: int) -> bytes:
     return _frame(b"data: " + usage + b"\n\ndata: [DONE]\n\n") + b"0\r\n\r\n"
 
 
-def _whole(chat: bool, tokens: int, size: int) -> bytes:
+def _whole(answer: _Answer, tokens: int) -> bytes:
     text = "word " * tokens
-    said: dict[str, object] = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
-    return msgspec.json.encode({"choices": [{"index": 0, **said}], "usage": _usage(tokens, size)})
+    said: dict[str, object] = {"message": {"role": "assistant", "content": text}} if answer.chat else {"text": text}
+    return msgspec.json.encode(
+        {"id": answer.request_id, "choices": [{"index": 0, **said}], "usage": _usage(tokens, answer.size)}
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -209,7 +209,7 @@ class _Engine:
             shard=self.shard,
             started_ns=started,
             wall_ns=wall,
-            boot=_boot(),
+            boot=boot(),
             generator=f"gpuassay.load (uvloop {uvloop.__version__})",
         )
 
@@ -222,7 +222,7 @@ def _serialised(plan: Plan, label: str) -> tuple[bytes, bool]:
     return msgspec.json.encode({"model": plan.model, **body}), body.get("stream") is True
 
 
-def _boot() -> str:
+def boot() -> str:
     """Tells one monotonic clock from another: the boot id of the kernel, or the host's name."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

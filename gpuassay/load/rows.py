@@ -148,10 +148,15 @@ def check_counts(result: LoadResult) -> None:
 
 def write_result(result: LoadResult, path: Path) -> None:
     """Write the file at once or not at all."""
-    lines = [{"head": result.head}, *({"row": row} for row in result.rows), {"tail": result.tail}]
     part = path.with_name(f"{path.name}.part")
-    part.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    part.write_bytes(encode_result(result))
     part.replace(path)
+
+
+def encode_result(result: LoadResult) -> bytes:
+    """The lines of the file."""
+    lines = [{"head": result.head}, *({"row": row} for row in result.rows), {"tail": result.tail}]
+    return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
 
 
 def read_result(path: Path) -> LoadResult:
@@ -161,22 +166,26 @@ def read_result(path: Path) -> LoadResult:
         LoadError: the file is missing, cut, of another format, or a line is not what it should be (line named).
         CountsDoNotClose: rows and counts differ.
     """
+    try:
+        return decode_result(path.read_bytes(), str(path))
+    except OSError as error:
+        raise LoadError(f"{path}: {error.strerror}") from None
+
+
+def decode_result(lines: bytes, path: str) -> LoadResult:
+    """As `read_result`, of the lines themselves; `path` names them in messages."""
     decoder = msgspec.json.Decoder(_Line)
     head: Head | None = None
     tail: Tail | None = None
     rows: list[Row] = []
-    try:
-        with path.open("rb") as file:
-            for number, text in enumerate(file, start=1):
-                try:
-                    line = decoder.decode(text)
-                except (msgspec.DecodeError, ValueError) as error:
-                    raise LoadError(f"{path}, line {number}: {error}") from None
-                head, tail = line.head or head, line.tail or tail
-                if line.row is not None:
-                    rows.append(line.row)
-    except OSError as error:
-        raise LoadError(f"{path}: {error.strerror}") from None
+    for number, text in enumerate(lines.splitlines(), start=1):
+        try:
+            line = decoder.decode(text)
+        except (msgspec.DecodeError, ValueError) as error:
+            raise LoadError(f"{path}, line {number}: {error}") from None
+        head, tail = line.head or head, line.tail or tail
+        if line.row is not None:
+            rows.append(line.row)
     if head is None or tail is None:
         raise LoadError(f"{path} has no {'head' if head is None else 'tail'}: the file is cut or no load result")
     if head.format != FORMAT:
