@@ -129,13 +129,19 @@ class Picker(OneProcess):
         log = folder / "logs" / f"{name}.log"
         self.child = Child(cluster, f"{namespace}-{name}", log, [*command, *extra], environment)
 
-    def sibling(self, name: str) -> Picker:
+    def sibling(self, name: str, **other: Any) -> Picker:
         """Another picker of the same pool with the same configuration and ports of its own, not started; stop it too.
 
-        Its configuration must not bind a port: KV-cache events reach one picker only.
+        Its configuration must not bind a port: KV-cache events reach one picker only. `other`: arguments of `Picker`
+        that differ, such as `env` or `extra`.
         """
         health, metrics, grpc_port = free_ports(3)
-        return self._sibling(configuration=self.configuration, ports=(grpc_port, health, metrics), name=name)
+        settled: dict[str, Any] = {
+            "configuration": self.configuration,
+            "ports": (grpc_port, health, metrics),
+            "name": name,
+        }
+        return self._sibling(**settled | other)
 
     @property
     def target(self) -> str:

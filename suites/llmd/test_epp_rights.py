@@ -1,0 +1,150 @@
+"""EPP core: what a picker must be allowed to do at the API server, and what it does where a right is missing.
+
+Pickers of arms have the cluster's admin identity. Here each has a ServiceAccount of its own with the Role that
+upstream's manifests give it, or with all of that but one right.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+
+from gpuassay.behaviour import behaviour
+from gpuassay.components.llmd import rights
+from gpuassay.components.llmd.picker import Picker
+from gpuassay.judge import epp as judge
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.epp import asking, gauge, health
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.routing import Site, opened
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST, SHOULD
+from suites.llmd.epp_requests import small
+from suites.llmd.epps import per_epp
+
+CHART = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/v1.5.0/config/charts/epplib/templates"
+RBAC = "https://kubernetes.io/docs/reference/access-authn-authz/rbac/"
+WATCH = "https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes"
+
+UNREADABLE = ("pods", "inferencepools", "inferenceobjectives", "inferencemodelrewrites")
+"""What a picker reads; each is taken away from one picker."""
+UNWATCHED = "pods-unwatched"
+"""The picker that may list Pods and not watch them."""
+ENOUGH = "documented"
+"""The picker with all that upstream's manifests give."""
+LATE = 20.0
+"""Seconds until a picker that may only list sees a change: client-go lists again after 0.8 s, and then after twice as
+long each time."""
+
+
+def _candidate(site: Site, name: str, rules: list[rights.Rule]) -> Picker:
+    """A picker of the arm's pool with an identity that has just these rights; not started."""
+    first, lab, namespace = site.routing.picker, site.lab, site.routing.namespace
+    assert first is not None
+    for made in rights.objects(name, namespace, rules):
+        lab.create(made)
+    identity = rights.kubeconfig(lab.cluster, name, namespace, site.routing.folder)
+    return first.sibling(name, env={"KUBECONFIG": str(identity)})
+
+
+def _refused(picker: Picker, resource: str, verb: str) -> bool:
+    """Whether its log says that it may not do this."""
+    lines, _ = picker.log_lines()
+    said = [str(line.get("error", line)) for line in lines]
+    return any("is forbidden" in line and f'cannot {verb} resource "{resource}"' in line for line in said)
+
+
+@per_epp(timeout=40)
+def allowed(lab: Lab, picker: str) -> None:
+    """Pickers with upstream's documented rights but one each; the one with all of them starts last and is the mark."""
+    with opened(lab, small(picker, replicas=2, profile="random")) as site, ExitStack() as stack:
+        first = site.routing.picker
+        assert first is not None
+        full = rights.documented(first.implementation, lab.cluster.assets)
+        rules = {resource: rights.without(full, resource) for resource in UNREADABLE}
+        rules |= {UNWATCHED: rights.without(full, "pods", ("watch",)), ENOUGH: full}
+        pickers: dict[str, Picker] = {}
+        for name, own in rules.items():
+            if name == ENOUGH:
+                _see_refusals(lab, pickers)
+            pickers[name] = one = _candidate(site, name, own)
+            stack.callback(one.kill)
+            one.launch()
+        last = pickers[ENOUGH]
+        lab.observe(lambda: health(lab, last) == "SERVING" and gauge(lab, last) == 2, "the last one serves", timeout=8)
+        for name, one in pickers.items():
+            with asking(site, one) as epp:
+                epp.ask(name, epp.body("hello"), timeout=2)
+        lab.note(
+            health={name: health(lab, one) for name, one in pickers.items()},
+            ended=[name for name, one in pickers.items() if not one.child.alive],
+            refused={name: "is forbidden" in one.child.log_text() for name, one in pickers.items()},
+        )
+        leaver = site.replicas[0]
+        with asking(site, pickers[UNWATCHED]) as epp:
+
+            def left() -> bool:
+                answer = epp.ask("after-a-pod-left", epp.body("hello"), subset=[leaver.endpoint], timeout=1)
+                return answer["destination"] != leaver.endpoint
+
+            epp.ask("before-a-pod-left", epp.body("hello"), subset=[leaver.endpoint])
+            site.routing.endpoints.set_ready(leaver.name, ready=False)
+            began = time.monotonic()
+            seen = lab.observe(left, "the Pod has left", timeout=LATE)
+            lab.note(left_after=round(time.monotonic() - began, 3) if seen else None)
+
+
+def _see_refusals(lab: Lab, pickers: dict[str, Picker]) -> None:
+    """Notes which pickers say what they may not do."""
+    said: dict[str, bool] = {}
+    for name, one in pickers.items():
+        resource, verb = ("pods", "watch") if name == UNWATCHED else (name, "list")
+        said[name] = lab.observe(
+            lambda one=one, resource=resource, verb=verb: _refused(one, resource, verb),
+            f"the picker without {name} says so", timeout=6,
+        )  # fmt: skip
+    lab.note(said=said)
+
+
+@behaviour(
+    "llmd.epp-rights.documented-suffice", level=MUST, spec=CHART, mutant="rights-pods-lost",
+    red_when="a picker that was installed as documented never serves, or is refused something it asks for",
+)  # fmt: skip
+def test_the_documented_rights_suffice(allowed: Recording) -> None:
+    """With the Role of upstream's manifests a picker serves, knows its endpoints, picks, and is refused nothing."""
+    assert allowed.notes["observed"]["the last one serves"]
+    assert allowed.notes["health"][ENOUGH] == "SERVING"
+    assert not allowed.notes["refused"][ENOUGH]
+    assert not judge.picked_findings(allowed.asks(ENOUGH))
+
+
+@behaviour(
+    "llmd.epp-rights.lack-is-said", level=MUST, spec=RBAC, mutant="rights-too-wide",
+    red_when="nobody is told why a picker without a right does not work",
+)  # fmt: skip
+def test_a_picker_says_which_right_it_lacks(allowed: Recording) -> None:
+    """A picker that lacks a right says in its log which: resource and verb, for each thing that it reads."""
+    assert allowed.notes["said"] == dict.fromkeys((*UNREADABLE, UNWATCHED), True)
+
+
+@behaviour(
+    "llmd.epp-rights.lack-is-not-healthy", level=MUST, spec=RBAC, mutant="rights-too-wide",
+    red_when="a picker that cannot read Pods, pool, objectives or rewrites calls itself healthy, or picks",
+)  # fmt: skip
+def test_a_picker_that_cannot_read_is_not_healthy(allowed: Recording) -> None:
+    """Without the right to read one of four kinds it lives on, does not say SERVING, and refuses requests with 503."""
+    assert {name: allowed.notes["health"][name] for name in UNREADABLE} == dict.fromkeys(UNREADABLE, "NOT_SERVING")
+    assert allowed.notes["ended"] == []
+    assert [row["status"] for name in UNREADABLE for row in allowed.asks(name)] == [503] * len(UNREADABLE)
+
+
+@behaviour(
+    "llmd.epp-rights.unwatched-is-late", level=SHOULD, spec=WATCH, mutant="epp-forgets-nothing",
+    red_when="a picker that may list Pods and not watch them never sees that one has left",
+)  # fmt: skip
+def test_a_picker_that_cannot_watch_lists_again(allowed: Recording, measure: Measure) -> None:
+    """A picker that may not watch Pods says SERVING all the same; it still sees that one has left, within 20 s."""
+    measure.value(left_after_s=allowed.notes["left_after"])
+    measure.threshold(LATE)
+    assert not judge.picked_findings(allowed.asks("before-a-pod-left"))
+    assert allowed.notes["left_after"] is not None
