@@ -68,7 +68,7 @@ def environment(rundir: RunDir) -> str:
         "mutant": run.mutant or "none",
         "cluster": run.cluster.provider if run.cluster else "unknown",
         "kubernetes": (run.cluster.kubernetes if run.cluster else None) or "unknown",
-        "emulated": "; ".join(part.what for part in run.emulated) or "nothing declared",
+        "emulated": "; ".join(dict.fromkeys(part.what for part in run.emulated)) or "nothing declared",
         **{f"version.{part.name}": part.version or "unknown" for part in run.components},
         **{f"machine.{key}": str(value) for key, value in run.machine.items()},
     }

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from gpuassay.report.exhibits import EXHIBIT, Exhibit, Real
 from gpuassay.report.text import clean_json, mapping, one_line
@@ -61,6 +61,31 @@ class Emulated(_Open):
     means: str = ""
 
 
+VARIANTS = 4
+"""Ways in which one emulated part differed from scenario to scenario that a report tells; the others are counted."""
+
+
+def once(parts: Sequence[Emulated]) -> list[Emulated]:
+    """Every emulated part once: where several say what the same stand-in means, what they share and how they differ."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for part in parts:
+        means = groups.setdefault((part.what, part.by), [])
+        if part.means not in means:
+            means.append(part.means)
+    return [Emulated(what=what, by=by, means=_together(means)) for (what, by), means in groups.items()]
+
+
+def _together(means: list[str]) -> str:
+    if len(means) == 1:
+        return means[0]
+    words = [one.split(" ") for one in means]
+    alike = next((i for i, column in enumerate(zip(*words, strict=False)) if len(set(column)) > 1), 0)
+    shared = " ".join([*words[0][:alike], ""])
+    told = "; or: ".join(one.removeprefix(shared) for one in means[:VARIANTS])
+    more = f"; and {len(means) - VARIANTS} more variants" if len(means) > VARIANTS else ""
+    return f"{shared}{told}{more}"
+
+
 class Run(_Open):
     """`run.json`. Times are ISO 8601 or epoch seconds."""
 
@@ -77,6 +102,11 @@ class Run(_Open):
     emulated: list[Emulated] = []
     capabilities: list[str] = []
     mutant: str | None = None
+
+    @field_validator("emulated")
+    @classmethod
+    def _each_once(cls, parts: list[Emulated]) -> list[Emulated]:
+        return once(parts)
 
     @property
     def banner(self) -> str:

@@ -37,7 +37,7 @@ def _ending(rundir: RunDir) -> list[str]:
     if len(found) > MOST:
         lines.append(f"  ... and {plural(len(found) - MOST, 'finding')} more in the report")
     if rundir.run.emulated:
-        lines.append(f"emulated: {one_line(', '.join(part.what for part in rundir.run.emulated), 300)}")
+        lines.append(f"emulated: {one_line(', '.join(dict.fromkeys(part.what for part in rundir.run.emulated)), 300)}")
     page = rundir.path / "report.html"
     lines.append(f"report: {page}" if page.exists() else f"run directory: {rundir.path} (report.html was not written)")
     return lines

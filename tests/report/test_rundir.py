@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gpuassay.report import ReportError, load, terminal_ending, write
+from gpuassay.report.rundir import VARIANTS, Emulated, once
 from tests.report.synthetic import exhibits, run_json, six_states, verdict, write_recording, write_run
 
 
@@ -113,3 +114,17 @@ def test_leaks_and_a_run_without_a_cluster_are_said(tmp_path: Path) -> None:
     ending = "\n".join(terminal_ending(folder))
     assert "left behind on the cluster" in ending
     assert "kueue v0.19.2, no cluster was opened" in ending
+
+
+def test_what_is_emulated_is_told_once() -> None:
+    """Red when the same stand-in is listed once for every scenario, or a way in which two of them differ is lost."""
+    told = [
+        Emulated(what="model servers", by="a simulator", means=f"no GPU; time is made up ({ms} ms)") for ms in (1, 2, 1)
+    ]
+    other = Emulated(what="nodes", by="KWOK", means="no kubelet")
+    found = once([told[0], other, *told[1:]])
+    assert [one.what for one in found] == ["model servers", "nodes"]
+    assert found[0].means == "no GPU; time is made up (1 ms); or: (2 ms)"
+    assert found[1] == other
+    many = [Emulated(what="a", by="b", means=f"all {n}") for n in range(VARIANTS + 2)]
+    assert once(many)[0].means.endswith("; and 2 more variants")

@@ -16,13 +16,9 @@ from gpuassay.session.measure import Measure
 from gpuassay.stats.quantiles import quantile
 from suites.llmd.performance import load67
 from suites.llmd.performance.load67 import wave
+from suites.llmd.performance.traffic_exhibits import SIMULATED, side_by_side_note
 
 SECTION = "Figures 6 and 7: routing where the prefix is cached"
-
-SIMULATED = (
-    "Placement, prefix caches, KV-cache events, endpoint pickers and Envoy are real; the time a model server takes is"
-    " simulated: 60 ms and 0.92 ms for every prompt token that is not cached, 10 ms for every further token."
-)
 
 
 def _rows(recording: Recording, arm: str, concurrency: int, phase: str) -> list[Manifest]:
@@ -48,6 +44,7 @@ def show(recording: Recording, measure: Measure) -> None:
             f"Paper, Figure 6: {FIGURE_6.random_ms:g} ms under random, {FIGURE_6.precise_ms:g} ms under precise routing"
             f" ({FIGURE_6.mean_ratio:g} times), p99 up to {FIGURE_6.p99_ratio_up_to:g} times: numbers of warm caches.",
             "A cold pass cannot improve p99: one request in eight is the first of its prompt.",
+            side_by_side_note(recording),
             error,
         ],
         section=SECTION,

@@ -1,7 +1,8 @@
 """The load of Figure 5: what every part of the way adds to TTFT, while the model server itself takes no time.
 
 One replica an arm, the same four prompts again and again (cached, so that the simulator's cache does no work), one
-output token. Arms of a round follow each other within seconds; differences are taken round by round.
+output token. Arms of a round follow each other within seconds; differences are taken round by round. The pickers' own
+histograms are read before and after the rounds of every load.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from gpuassay import toolchain
 from gpuassay.components.llmd.arm import Arm
 from gpuassay.components.llmd.simulator import NO_LATENCY, Cache
 from gpuassay.load.control import control
@@ -21,12 +23,19 @@ from gpuassay.scenario.routing import Site, opened
 from gpuassay.workloads.prompts import Prompt, prompt_set
 
 DIRECT, GATEWAY, RANDOM, PRECISE = "direct", "gateway", "picker-random", "picker-precise"
+GAIE_RANDOM, GAIE_APPROXIMATE = "gaie-random", "gaie-approximate"
 ARMS = (DIRECT, GATEWAY, RANDOM, PRECISE)
+GAIE = (GAIE_RANDOM, GAIE_APPROXIMATE)
+"""Arms of the inference extension's own picker, which has no precise routing; with --full, where it has been built."""
+
+PICKERS = (RANDOM, PRECISE, *GAIE)
 TITLES = {
     DIRECT: "model server directly (as through a ClusterIP)",
     GATEWAY: "through Envoy, nobody asked",
     RANDOM: "through Envoy and a picker that picks at random",
     PRECISE: "through Envoy and a picker that knows the caches",
+    GAIE_RANDOM: "the same at random, the inference extension's picker",
+    GAIE_APPROXIMATE: "approximate prefixes, the inference extension's picker",
 }
 
 LONG = 34_000
@@ -34,16 +43,17 @@ LONG = 34_000
 
 
 @dataclass(frozen=True)
-class Mode:
-    """How much is measured: prompt lengths in tokens with their concurrencies, rounds, requests of a stream a round."""
+class Load:
+    """Prompts of so many tokens at these concurrencies: rounds, and requests of a stream in each."""
 
-    loads: tuple[tuple[int, tuple[int, ...]], ...]
+    tokens: int
+    streams: tuple[int, ...]
     rounds: int
     requests: int
 
 
-QUICK = Mode(((100, (1, 8)),), rounds=5, requests=12)
-FULL = Mode(((100, (1, 2, 4, 8, 16, 32, 64)), (850, (1, 8, 32)), (LONG, (1, 4))), rounds=7, requests=20)
+QUICK = (Load(100, (1, 8), 4, 12), Load(LONG, (1,), 3, 3))
+FULL = (Load(100, (1, 2, 4, 8, 16, 32, 64), 7, 20), Load(850, (1, 8, 32), 7, 20), Load(LONG, (1, 4), 7, 10))
 
 
 def wave(arm: str, tokens: int, concurrency: int, number: int) -> str:
@@ -51,15 +61,28 @@ def wave(arm: str, tokens: int, concurrency: int, number: int) -> str:
     return f"{arm}/{tokens}/{concurrency}/{number}"
 
 
+def scrape_label(arm: str, tokens: int, concurrency: int, moment: str) -> str:
+    """Label of a picker's metrics: `moment` is "before" or "after" the rounds of a load."""
+    return f"{arm}/{tokens}/{concurrency}/{moment}"
+
+
 def _arms(lab: Lab, stack: ExitStack) -> dict[str, tuple[Site, str | None]]:
     """Site and URL (None: its gateway) of every arm."""
     cache = Cache(blocks=16_384)
-    built = {
-        GATEWAY: Arm(profile="round-robin", replicas=1, cache=cache, latency=NO_LATENCY),
-        RANDOM: Arm(profile="random", replicas=1, cache=cache, latency=NO_LATENCY),
-        PRECISE: Arm(profile="precise", replicas=1, cache=cache, latency=NO_LATENCY),
-    }
-    sites = {name: stack.enter_context(opened(lab, arm, name=name)) for name, arm in built.items()}
+    profiles = {GATEWAY: "round-robin", RANDOM: "random", PRECISE: "precise"}
+    if lab.full and toolchain.available("gaie-epp", lab.cluster.assets) is None:
+        profiles |= {GAIE_RANDOM: "random", GAIE_APPROXIMATE: "approximate"}
+    sites = {
+        name: stack.enter_context(
+            opened(
+                lab,
+                Arm(profile=profile, replicas=1, cache=cache, latency=NO_LATENCY,
+                    picker="gaie" if name in GAIE else "llm-d"),
+                name=name,
+            )
+        )
+        for name, profile in profiles.items()
+    }  # fmt: skip
     direct = sites[GATEWAY]
     found: dict[str, tuple[Site, str | None]] = {DIRECT: (direct, direct.replicas[0].url)}
     for name, site in sites.items():
@@ -69,34 +92,46 @@ def _arms(lab: Lab, stack: ExitStack) -> dict[str, tuple[Site, str | None]]:
 
 def act(lab: Lab) -> None:
     """Rounds of all arms at every load, after a control of the generator at the same load."""
-    mode = FULL if lab.full else QUICK
-    folder = lab.cluster.directory / "arms" / lab.token
+    loads = FULL if lab.full else QUICK
     with ExitStack() as stack:
         arms = _arms(lab, stack)
-        for tokens, concurrencies in mode.loads:
-            prompts = {one.label: one for one in prompt_set([tokens] * 4, seed=tokens, prefix=f"t{tokens}-")}
-            _fill_caches(arms, prompts)
-            for concurrency in concurrencies:
-                shape, timing = ClosedLoop(concurrency=concurrency), EchoTiming(ttft_ms=20, ttft_jitter=0.5, tokens=1)
-                measured = control(
-                    shape, 6 * tokens, folder, timing=timing, seconds=2.0, name=f"control-{tokens}-{concurrency}"
-                )
-                lab.notes.setdefault("control", {})[f"{tokens}/{concurrency}"] = msgspec.to_builtins(measured)
-                labels = list(prompts) * ((mode.requests + 1) * concurrency)
-                order = labels[: max(mode.requests, 4) * concurrency + concurrency]
-                for number in range(1, mode.rounds + 1):
-                    lab.progress(f"{tokens} tokens, {concurrency} streams, round {number} of {mode.rounds}")
-                    turn = number % len(ARMS)
-                    for name in ARMS[turn:] + ARMS[:turn]:
-                        site, url = arms[name]
-                        named = wave(name, tokens, concurrency, number)
-                        site.load(named, prompts, order, shape, max_tokens=1, warm_up=concurrency, to=url)
-        for name in (RANDOM, PRECISE):
-            arms[name][0].scrape(f"{name}/end")
-    lab.note(loads=[[tokens, list(concurrencies)] for tokens, concurrencies in mode.loads], rounds=mode.rounds)
+        for load in loads:
+            prompts = {
+                one.label: one for one in prompt_set([load.tokens] * 4, seed=load.tokens, prefix=f"t{load.tokens}-")
+            }
+            fill_caches(arms, prompts)
+            for concurrency in load.streams:
+                rounds(lab, arms, load, concurrency, prompts)
+    lab.note(arms=list(arms), loads=[[load.tokens, list(load.streams), load.rounds] for load in loads])
 
 
-def _fill_caches(arms: dict[str, tuple[Site, str | None]], prompts: dict[str, Prompt]) -> None:
+def rounds(
+    lab: Lab, arms: dict[str, tuple[Site, str | None]], load: Load, concurrency: int, prompts: dict[str, Prompt]
+) -> None:
+    """All rounds of all arms (site, URL) at one concurrency, after a control of the generator."""
+    tokens, shape = load.tokens, ClosedLoop(concurrency=concurrency)
+    folder = lab.cluster.directory / "arms" / lab.token
+    timing = EchoTiming(ttft_ms=20, ttft_jitter=0.5, tokens=1)
+    measured = control(shape, 6 * tokens, folder, timing=timing, seconds=1.5, name=f"control-{tokens}-{concurrency}")
+    lab.notes.setdefault("control", {})[f"{tokens}/{concurrency}"] = msgspec.to_builtins(measured)
+    order = (list(prompts) * ((load.requests + 1) * concurrency))[: (max(load.requests, 4) + 1) * concurrency]
+    names = list(arms)
+    asking = [name for name in names if name in PICKERS]
+    for name in asking:
+        arms[name][0].scrape(scrape_label(name, tokens, concurrency, "before"))
+    for number in range(1, load.rounds + 1):
+        lab.progress(f"{tokens} tokens, {concurrency} streams, round {number} of {load.rounds}")
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            site, url = arms[name]
+            named = wave(name, tokens, concurrency, number)
+            site.load(named, prompts, order, shape, max_tokens=1, warm_up=concurrency, to=url)
+    for name in asking:
+        arms[name][0].scrape(scrape_label(name, tokens, concurrency, "after"))
+
+
+def fill_caches(arms: dict[str, tuple[Site, str | None]], prompts: dict[str, Prompt]) -> None:
+    """Ask every replica for every prompt, so that its cache does no work later."""
     for site, _ in arms.values():
         for prompt in prompts.values():
             site.replicas[0].complete(prompt.text)

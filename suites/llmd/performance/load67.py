@@ -7,10 +7,12 @@ caches: its first pass is cold, its second one warm.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import cache
 
 import msgspec
 
+from gpuassay.cluster.parallel import side_by_side
 from gpuassay.components.llmd.arm import Arm
 from gpuassay.components.llmd.simulator import Cache, Latency
 from gpuassay.load.control import control
@@ -21,7 +23,7 @@ from gpuassay.model.routing import LatencyLaw, Platform, distinct_traffic
 from gpuassay.model.routing_montecarlo import Expected, expected
 from gpuassay.model.routing_policies import APPROXIMATE, LEAST_LOADED, PRECISE, RANDOM, ROUND_ROBIN, Policy
 from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import opened
+from gpuassay.scenario.routing import Site, opened
 from gpuassay.workloads.prompts import PAPER_REPEATS, paper_prompts, shuffled_order
 
 SCALE = 0.1
@@ -44,7 +46,8 @@ POLICIES: dict[str, Policy] = {
 
 QUICK = (("random", "approximate", "precise"), (16,), 1)
 FULL = (tuple(POLICIES), (4, 8, 16), 3)
-"""Arms, concurrencies, rounds."""
+"""Arms, concurrencies, rounds. Quick, the arms run side by side, each with a load generator of its own: half the time,
+and what disturbs one disturbs all. With --full they take turns."""
 
 
 def wave(arm: str, concurrency: int, number: int, phase: str) -> str:
@@ -66,25 +69,44 @@ def order(number: int, phase: str) -> list[str]:
 def act(lab: Lab) -> None:
     """Every arm at every concurrency, in rounds; arms of a round follow each other, in another order each time."""
     arms, concurrencies, rounds = FULL if lab.full else QUICK
-    prompts = {prompt.label: prompt for prompt in paper_prompts(scale=SCALE)}
+    together = 1 if lab.full else len(arms)
     for concurrency in concurrencies:
         timing = EchoTiming(ttft_ms=80, ttft_jitter=0.5, itl_ms=10, tokens=OUTPUT_TOKENS)
         folder = lab.cluster.directory / "arms" / lab.token
-        measured = control(ClosedLoop(concurrency=concurrency), 6 * 850, folder, timing=timing, seconds=2.5)
+        measured = control(
+            ClosedLoop(concurrency=together * concurrency), 6 * 850, folder,
+            timing=timing, seconds=2.0, processes=together,
+        )  # fmt: skip
         lab.notes.setdefault("control", {})[str(concurrency)] = msgspec.to_builtins(measured)
         for number in range(1, rounds + 1):
             turn = number % len(arms)
-            for profile in arms[turn:] + arms[:turn]:
-                lab.progress(f"{profile}, {concurrency} streams, round {number} of {rounds}")
-                arm = Arm(profile=profile, replicas=REPLICAS, cache=CACHE, latency=LATENCY)
-                with opened(lab, arm, name=f"{profile}-{concurrency}-{number}") as site:
-                    site.scrape(wave(profile, concurrency, number, "begin"))
-                    for phase in ("cold", "warm"):
-                        named = wave(profile, concurrency, number, phase)
-                        shape = ClosedLoop(concurrency=concurrency)
-                        site.load(named, prompts, order(number, phase), shape, max_tokens=OUTPUT_TOKENS)
-                        site.scrape(named)
-    lab.note(arms=list(arms), concurrencies=list(concurrencies), rounds=rounds)
+            ordered = arms[turn:] + arms[:turn]
+            for first in range(0, len(ordered), together):
+                _round(lab, ordered[first : first + together], concurrency, number)
+    lab.note(arms=list(arms), concurrencies=list(concurrencies), rounds=rounds, together=together)
+
+
+def _round(lab: Lab, profiles: tuple[str, ...], concurrency: int, number: int) -> None:
+    """A cold and a warm pass of each of these arms, which run side by side."""
+    lab.progress(f"{', '.join(profiles)}: {concurrency} streams each, round {number}")
+    prompts = {prompt.label: prompt for prompt in paper_prompts(scale=SCALE)}
+    shape = ClosedLoop(concurrency=concurrency)
+
+    def play(item: tuple[str, Site]) -> None:
+        profile, site = item
+        site.scrape(wave(profile, concurrency, number, "begin"))
+        for phase in ("cold", "warm"):
+            named = wave(profile, concurrency, number, phase)
+            site.load(named, prompts, order(number, phase), shape, max_tokens=OUTPUT_TOKENS)
+            site.scrape(named)
+
+    with ExitStack() as stack:
+        sites: list[tuple[str, Site]] = []
+        for profile in profiles:
+            arm = Arm(profile=profile, replicas=REPLICAS, cache=CACHE, latency=LATENCY)
+            site = stack.enter_context(opened(lab, arm, name=f"{profile}-{concurrency}-{number}"))
+            sites.append((profile, site))
+        side_by_side(play, sites)
 
 
 @cache

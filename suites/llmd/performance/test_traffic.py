@@ -155,7 +155,7 @@ def test_precise_routing_carries_a_multiple_of_the_rate(climb: Recording, measur
     red_when="a policy saturates at another rate than the model's", mutant="picker-random-or-precise",
 )  # fmt: skip
 def test_a_policy_saturates_where_the_model_says(climb: Recording, measure: Measure, arm: str) -> None:
-    """The carried rate lies in the model's interval for the same arrivals, give or take one step of the ladder."""
+    """The carried rate lies in the model's interval for the same arrivals, or one step of the ladder below."""
     stairs, found = traffic.mode_of(climb.notes["full"]).stairs[arm], climbed(climb, arm)
     model = traffic.predicted(arm, stairs, BOUND)
     measure.value(carried=carried_by(found, BOUND).within, model=model.within.mean)

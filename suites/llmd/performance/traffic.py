@@ -12,6 +12,7 @@ staircase n of them take n times as long, as if prefill were done one request af
 from __future__ import annotations
 
 import random
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -107,27 +108,44 @@ def order(shape: str) -> list[int]:
 
 
 def act(lab: Lab) -> None:
-    """Every policy on an arm of its own: the shapes, then the staircase."""
+    """Every policy on an arm of its own: the shapes, then the staircase. Quick, side by side; with --full in turn."""
     mode = mode_of(lab.full)
+    together = 1 if lab.full else len(mode.stairs)
     folder = lab.cluster.directory / "arms" / lab.token
     timing = EchoTiming(ttft_ms=80, ttft_jitter=0.5, itl_ms=10, tokens=OUTPUT_TOKENS)
     highest = max(rate for stairs in mode.stairs.values() for rate in stairs.rates)
-    for name, shape in (("shapes", ClosedLoop(STREAMS)), ("staircase", Poisson(highest))):
-        measured = control(shape, 6 * 850, folder, timing=timing, seconds=2.0, name=f"control-{name}")
+    for name, shape in (("shapes", ClosedLoop(together * STREAMS)), ("staircase", Poisson(together * highest))):
+        measured = control(
+            shape, 6 * 850, folder, timing=timing, seconds=1.5, processes=together, name=f"control-{name}"
+        )
         lab.notes.setdefault("control", {})[name] = msgspec.to_builtins(measured)
-    for profile, stairs in mode.stairs.items():
-        lab.progress(f"{profile}: two shapes of traffic, then up to {stairs.rates[-1]:g} requests/s")
-        arm = Arm(profile=profile, replicas=REPLICAS, cache=CACHE, latency=LATENCY)
-        with opened(lab, arm, name=profile) as site:
-            site.scrape(wave(profile, "begin"))
-            for shape in SHAPES:
-                prompts = {prompt.label: prompt for prompt in PROMPTS[shape]}
-                labels = [PROMPTS[shape][place].label for place in order(shape)]
-                named = wave(profile, shape)
-                site.load(named, prompts, labels, ClosedLoop(STREAMS), max_tokens=OUTPUT_TOKENS)
-                site.scrape(named)
-            _climb(site, profile, stairs)
-    lab.note(arms=list(mode.stairs), full=lab.full)
+    profiles = list(mode.stairs)
+    for first in range(0, len(profiles), together):
+        _play(lab, mode, profiles[first : first + together])
+    lab.note(arms=profiles, full=lab.full, together=together)
+
+
+def _play(lab: Lab, mode: Mode, profiles: list[str]) -> None:
+    """The shapes and the staircase on each of these arms, which run side by side."""
+    lab.progress(f"{', '.join(profiles)}: two shapes of traffic, then rising rates")
+
+    def play(item: tuple[str, Site]) -> None:
+        profile, site = item
+        site.scrape(wave(profile, "begin"))
+        for shape in SHAPES:
+            prompts = {prompt.label: prompt for prompt in PROMPTS[shape]}
+            labels = [PROMPTS[shape][place].label for place in order(shape)]
+            named = wave(profile, shape)
+            site.load(named, prompts, labels, ClosedLoop(STREAMS), max_tokens=OUTPUT_TOKENS)
+            site.scrape(named)
+        _climb(site, profile, mode.stairs[profile])
+
+    with ExitStack() as stack:
+        sites: list[tuple[str, Site]] = []
+        for profile in profiles:
+            arm = Arm(profile=profile, replicas=REPLICAS, cache=CACHE, latency=LATENCY)
+            sites.append((profile, stack.enter_context(opened(lab, arm, name=profile))))
+        side_by_side(play, sites)
 
 
 def _climb(site: Site, profile: str, stairs: Staircase) -> None:

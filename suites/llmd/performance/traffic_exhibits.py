@@ -34,6 +34,7 @@ def show(
     """A table of the shapes, and of the staircase a table and p95 of TTFT over the rate beside the model's."""
     arms: list[str] = recording.notes["arms"]
     errors = {name: f"Measured in the same run: {one.sentence()}." for name, one in controls.items()}
+    aside = side_by_side_note(recording)
     measure.exhibit(
         "traffic-shapes",
         title=f"Shared prefixes and conversations: no prompt is asked twice, {traffic.STREAMS} streams",
@@ -45,6 +46,7 @@ def show(
             "Conversations: 8, of 6 turns that grow from 84 to 734 tokens; every turn asks for all of it.",
             "Model: mean and the interval from the 1st to the 99th percentile of simulations of the same requests.",
             "Busiest replica: its share of the requests; even is 0.125; following prefixes alone can be uneven.",
+            aside,
             SIMULATED,
             errors["shapes"],
         ],
@@ -68,6 +70,7 @@ def show(
         ],
         notes=[
             "An open loop: arrivals of a Poisson process, the same for the model; steps follow each other at once.",
+            aside,
             "Of n running requests on a replica each takes n times as long, as if prefill were done in turn.",
             SIMULATED,
             errors["staircase"],
@@ -102,6 +105,14 @@ def show(
         notes=["Bars: the 1st to the 99th percentile of simulations.", SIMULATED, errors["staircase"]],
         section=SECTION,
     )
+
+
+def side_by_side_note(recording: Recording) -> str:
+    """How the arms of a recording were run."""
+    together = int(recording.notes.get("together", 1))
+    if together == 1:
+        return "The arms took turns: each had the machine to itself."
+    return f"{together} arms ran side by side, and the control with as many streams and generators as all of them."
 
 
 def _shape(recording: Recording, arm: str, shape: str) -> list[object]:

@@ -1,0 +1,137 @@
+"""Figure 5 from a recording: its rounds, what ways add to each other, and what the report shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gpuassay.judge.performance.routing import Overhead, overhead
+from gpuassay.judge.performance.routing_share import Share, share
+from gpuassay.load.gate import Control
+from gpuassay.record.recording import Recording
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import Inconclusive
+from suites.llmd.performance.load5 import ARMS, DIRECT, GATEWAY, LONG, PICKERS, TITLES, scrape_label, wave
+
+SECTION = "Figure 5: what gateway and endpoint picker cost"
+
+
+def rounds_of(recording: Recording, arm: str, tokens: int, concurrency: int) -> list[list[Any]]:
+    """The measured rows of every round of an arm."""
+    numbers = range(1, rounds_at(recording, tokens) + 1)
+    found = [recording.asks(wave(arm, tokens, concurrency, number)) for number in numbers]
+    return [[row for row in rows if not row["warm_up"]] for rows in found]
+
+
+def concurrencies(recording: Recording, tokens: int) -> list[int]:
+    """The concurrencies at which prompts of so many tokens were asked."""
+    return next(load[1] for load in recording.notes["loads"] if load[0] == tokens)
+
+
+def rounds_at(recording: Recording, tokens: int) -> int:
+    """How many rounds prompts of so many tokens were asked in."""
+    load = next(load for load in recording.notes["loads"] if load[0] == tokens)
+    return int(load[2] if len(load) > 2 else recording.notes["rounds"])
+
+
+def arms_of(recording: Recording) -> list[str]:
+    """The ways that were measured."""
+    return list(recording.notes.get("arms", ARMS))
+
+
+def added(recording: Recording, arm: str, base: str, tokens: int, concurrency: int) -> Overhead:
+    """What `arm` adds to the TTFT of `base`."""
+    return overhead(concurrency, *(rounds_of(recording, name, tokens, concurrency) for name in (arm, base)))
+
+
+def control_of(recording: Recording, tokens: int, concurrency: int) -> Control:
+    """The generator's own error at that load."""
+    return msgspec.convert(recording.notes["control"][f"{tokens}/{concurrency}"], Control)
+
+
+def share_of(recording: Recording, arm: str, tokens: int, concurrency: int) -> Share:
+    """What an arm's picker says of itself. Raises Inconclusive for a recording without its histograms."""
+    scrapes = [recording.metrics(scrape_label(arm, tokens, concurrency, moment)) for moment in ("before", "after")]
+    if not all(map(len, scrapes)):
+        raise Inconclusive(f"{recording.name} holds no histograms of the picker: record it anew")
+    return share(*scrapes)
+
+
+def _told(found: Overhead) -> str:
+    told = f"{found.added.value * 1e3:+.1f} [{found.added.low * 1e3:.1f}, {found.added.high * 1e3:.1f}]"
+    return told.replace(" ", "\u00a0")  # a cell is not to be broken in two
+
+
+def show(recording: Recording, measure: Measure) -> None:
+    """A table of what every picker adds, by its clients and by itself, and TTFT over the number of streams."""
+    rows = [
+        _row(recording, arm, tokens, concurrency)
+        for tokens, streams, *_ in recording.notes["loads"]
+        for concurrency in streams
+        for arm in arms_of(recording)
+        if arm in PICKERS
+    ]
+    least = recording.notes["loads"][0]
+    measure.exhibit(
+        "figure-5-table",
+        title="What a picker adds to the median TTFT of Envoy alone, and what it says of itself, ms",
+        kind="table",
+        columns=[
+            "tokens", "streams", "picker", "direct", "Envoy", "with picker", "adds", "its decision", "in its sight",
+            "error",
+        ],
+        rows=rows,
+        notes=[
+            "The model server takes no time: what is measured is the way. Medians over rounds; intervals of 95 %.",
+            "Paper, Figure 5: a gateway with a picker adds 3 to 11 ms, growing with streams (mean TTFT, one replica).",
+            "Direct: the model server. Envoy: through it, nobody asked. With picker: Envoy, and that picker asked.",
+            "Its decision: mean of the picker's own histogram of scheduling, without body and tokenization.",
+            "In its sight: mean of its own histogram of requests, from their arrival to the end of the answer.",
+            f"Prompts of {LONG} tokens have bodies of about 220 kB.",
+            "Error: the load generator's own, median, measured in the same run.",
+        ],
+        section=SECTION,
+    )  # fmt: skip
+    measure.exhibit(
+        "figure-5-curve",
+        title=f"Figure 5: median TTFT over concurrent streams, prompts of {least[0]} tokens",
+        kind="curve",
+        series=[_series(recording, arm, least[0], least[1]) for arm in arms_of(recording)],
+        x="streams",
+        y="ms",
+        log="xy",
+        notes=[
+            "Points: median of rounds; bars: least and greatest round.",
+            *(f"{streams} streams: {control_of(recording, least[0], streams).sentence()}" for streams in least[1]),
+        ],
+        section=SECTION,
+    )
+
+
+def _row(recording: Recording, arm: str, tokens: int, concurrency: int) -> list[object]:
+    asked = added(recording, arm, GATEWAY, tokens, concurrency)
+    direct = added(recording, GATEWAY, DIRECT, tokens, concurrency).base
+    try:
+        found = share_of(recording, arm, tokens, concurrency)
+        own = [round(found.scheduling * 1e3, 3), round(found.in_sight * 1e3, 2)]
+    except (Inconclusive, ValueError):
+        own = [None, None]
+    return [
+        tokens, concurrency, arm.removeprefix("picker-"), round(direct * 1e3, 2), round(asked.base * 1e3, 2),
+        round(asked.arm * 1e3, 2), _told(asked), *own,
+        round(control_of(recording, tokens, concurrency).error_p50, 2),
+    ]  # fmt: skip
+
+
+def _series(recording: Recording, arm: str, tokens: int, streams: list[int]) -> dict[str, object]:
+    base = DIRECT if arm != DIRECT else GATEWAY
+    points: list[list[float]] = []
+    bars: list[list[float]] = []
+    for concurrency in streams:
+        rounds = rounds_of(recording, arm, tokens, concurrency)
+        medians = sorted(overhead(concurrency, [rows, rows], [rows, rows]).arm * 1e3 for rows in rounds)
+        found = added(recording, arm, base, tokens, concurrency)
+        points.append([concurrency, round(found.arm * 1e3, 3)])
+        bars.append([round(medians[0], 3), round(medians[-1], 3)])
+    return {"label": TITLES[arm], "points": points, "intervals": bars}
