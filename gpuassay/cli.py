@@ -21,6 +21,7 @@ COMMANDS = (
     "catalogue",
     "pack",
     "calibrate",
+    "load",
     "compare-runner",
     "compare-generators",
 )

@@ -1,0 +1,54 @@
+"""`gpuassay load`: carry out a plan from pods of a cluster, and keep the merged rows."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpuassay.commands import SubParsers
+
+
+def add(subparsers: SubParsers) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "load",
+        help="put a planned load on a server from pods of an existing cluster",
+        description="Creates an Indexed Job of load pods, waits for them, merges their rows and removes the Job.",
+    )
+    parser.add_argument("plan", type=Path, help="the plan, JSON (docs/load.md)")
+    parser.add_argument("out", type=Path, help="where the merged rows are written")
+    parser.add_argument("--kubeconfig", type=Path, required=True, help="the cluster")
+    parser.add_argument("--context", help="context of the kubeconfig (default: its current one)")
+    parser.add_argument("--namespace", default="default", help="namespace of the pods (default: %(default)s)")
+    parser.add_argument("--image", required=True, help="image with Python and gpuassay")
+    parser.add_argument("--pods", type=int, required=True, help="how many load pods")
+    parser.add_argument("--start-in", type=float, default=60.0, help="s until all pods begin (default: %(default)g)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Spread, merge, write; 0 when all rows are there."""
+    from gpuassay.cluster.existing import connect
+    from gpuassay.load.plan import read_plan
+    from gpuassay.load.rows import write_result
+    from gpuassay.load.spread import clock_doubts, start_spread_ms
+    from gpuassay.load.spread_job import Pods, spread
+
+    plan = read_plan(options.plan)
+    api, _ = connect(options.kubeconfig, options.context)
+    found = spread(api, plan, Pods(options.namespace, options.image, options.pods, options.start_in))
+    write_result(found.result, options.out)
+    with options.out.with_suffix(".pods.jsonl").open("w") as file:
+        file.writelines(json.dumps(row) + "\n" for row in found.rows())
+    tail = found.result.tail
+    print(f"{tail.asked} asked, {tail.ok} ok, {tail.failed} failed by {len(found.notes)} pods")
+    print(f"pods began within {start_spread_ms(found.notes):.1f} ms by their own clocks")
+    for note in found.notes:
+        told = note.control.sentence() if note.control else "no control"
+        print(f"  {note.pod} on {note.node}: {told}")
+    for doubt in clock_doubts(found.notes, within_ms=1.0):
+        print(f"  {doubt}: compare times within a row only")
+    return 0
