@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gpuassay.scenario.mutants import arm_mutant
+from gpuassay.scenario.mutants_istio import ISTIO, cut_out, with_patches
 
 if TYPE_CHECKING:
     from gpuassay.components.llmd.arm import Arm
@@ -44,6 +45,8 @@ def _gate(arm: Arm) -> Arm:
 
 @arm_mutant("picker-not-asked", "the gateway sends requests round robin and never asks the picker")
 def _not_asked(arm: Arm) -> Arm:
+    if arm.gateway == ISTIO:
+        return with_patches(arm, cut_out())
     return replace(arm, gateway="no-picker") if arm.gateway is not None else arm
 
 

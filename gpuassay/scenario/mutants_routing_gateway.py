@@ -18,8 +18,8 @@ _LONG = "300s"
 
 
 def _with_gateway(arm: Arm, change: Callable[[dict[str, Any]], None]) -> Arm:
-    """The arm with a gateway whose bootstrap is changed after the arm's own change; without a gateway, as it is."""
-    if arm.gateway is None:
+    """The arm with a gateway whose bootstrap is changed after the arm's own change; without a fixed one, as it is."""
+    if arm.gateway in (None, "istio"):
         return arm
 
     def both(bootstrap: dict[str, Any]) -> None:
@@ -211,7 +211,7 @@ def _everybody(routing: Routing) -> None:
     "pool-of-yesterday", "nobody is asked, and the gateway's pool does not follow the Pods", disturb=_everybody
 )  # fmt: skip
 def _yesterday(arm: Arm) -> Arm:
-    return replace(arm, gateway="no-picker") if arm.gateway is not None else arm
+    return replace(arm, gateway="no-picker") if arm.gateway not in (None, "istio") else arm
 
 
 def _first_only(routing: Routing) -> None:

@@ -1,6 +1,6 @@
 """A process that owns a routing arm, for the test that kills it: says when it is up and what runs, and waits.
 
-python -m tests.cluster.owner_of_an_arm FOLDER KUBECONFIG
+python -m tests.cluster.owner_of_an_arm FOLDER KUBECONFIG [GATEWAY]
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ def main() -> None:
     api = Api.from_kubeconfig(kubeconfig, direct=True)
     # somebody else's control plane is enough here: only what the arm itself starts must not outlive us
     cluster = Cluster("borrowed", "embedded", kubeconfig, api, folder, frozenset({base.CONTROL_PLANE}))
-    with routing(cluster, folder, "owned", Arm(replicas=2)) as up:
-        print("up", *programs_of(up), flush=True)
+    gateway = sys.argv[3] if len(sys.argv) > 3 else "override-host"
+    with routing(cluster, folder, f"owned-{gateway}", Arm(replicas=2, gateway=gateway)) as up:
+        control = up.istio.istiod.child.process if gateway == "istio" else None
+        print("up", *programs_of(up), *([control.pid] if control else []), flush=True)
         threading.Event().wait()
 
 

@@ -18,6 +18,7 @@ from gpuassay.cluster.errors import ClusterError
 from gpuassay.components.child import log_objects
 from gpuassay.components.gateway import configuration as gateway
 from gpuassay.components.gateway import envoy
+from gpuassay.components.gateway.ads import Node
 from gpuassay.components.gateway.configuration import DESTINATION, NAMESPACE, Plan
 from gpuassay.components.gateway.envoy import program
 from gpuassay.components.llmd import profiles
@@ -130,7 +131,8 @@ def test_members_are_ready_pods_with_matching_labels_on_their_active_ports() -> 
 @pytest.mark.parametrize("design", gateway.DESIGNS)
 @pytest.mark.parametrize("mode", gateway.FAILURE_MODES)
 def test_envoy_accepts_every_design(design: str, mode: str, tmp_path: Path) -> None:
-    plan = Plan(20001, 20002, tmp_path / "pool" / "endpoints.json", design, 20003, mode)
+    node = Node("gateway", "space", "192.0.2.7", 20004) if design == "istio" else None
+    plan = Plan(20001, 20002, tmp_path / "pool" / "endpoints.json", design, 20003, mode, node=node)
     plan.endpoints.parent.mkdir()
     plan.endpoints.write_text(json.dumps(gateway.endpoints(["127.0.0.1:80"], 1)))
     (tmp_path / "envoy.json").write_text(json.dumps(gateway.bootstrap(plan)))
