@@ -8,11 +8,15 @@ callback of the socket, and what the bytes mean is worked out in the same call.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from typing import Protocol, cast
 
 MAX_HEAD = 256 * 1024
 _ALIVE = b"HTTP/1.1"
+_VERSION = re.compile(rb"HTTP/1\.[0-9]")
+_STATUS = re.compile(rb"[1-5][0-9]{2}")
+_HEX = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
 
 class BadHttp(ValueError):  # noqa: N818 - reads as what it is
@@ -59,6 +63,8 @@ class ResponseParser:
 
     def feed(self, data: bytes, now: int) -> bool:
         """Read on."""
+        if not self._rest and self._step == self._chunk_size and self._one_chunk(data, now):
+            return False
         text = self._rest + data if self._rest else data
         while text and not self.done:
             took = self._step(text, now)
@@ -90,15 +96,20 @@ class ResponseParser:
             return -1
         first, *lines = text[:end].split(b"\r\n")
         parts = first.split(b" ", 2)
-        if len(parts) < 2 or not parts[1].isdigit():
+        if len(parts) < 2 or not _VERSION.fullmatch(parts[0]) or not _STATUS.fullmatch(parts[1]):
             raise BadHttp(f"not a status line: {first[:80]!r}")
         status = int(parts[1])
         if status // 100 == 1:
             return end + 4  # an interim answer: the real one follows
         headers: dict[str, str] = {}
         for line in lines:
-            name, _, value = line.partition(b":")
-            headers[name.decode("latin-1").lower()] = value.strip().decode("latin-1")
+            name, colon, value = line.partition(b":")
+            if not colon or not name or name != name.strip():
+                raise BadHttp(f"not a header field: {line[:80]!r}")
+            key, told = name.decode("latin-1").lower(), value.strip().decode("latin-1")
+            if key == "content-length" and headers.get(key, told) != told:
+                raise BadHttp(f"two lengths: content-length {headers[key]} and {told}")
+            headers[key] = told
         self._body_of(status, headers, parts[0])
         self.begun = True
         self._answer.on_head(status, headers, now)
@@ -116,7 +127,7 @@ class ResponseParser:
         elif "chunked" in headers.get("transfer-encoding", "").lower():
             self._step = self._chunk_size
         elif length is not None:
-            if not length.isdigit():
+            if not (length.isascii() and length.isdigit()):
                 raise BadHttp(f"content-length: {length[:80]!r}")
             self._step, self._left = self._counted, int(length)
         else:
@@ -140,12 +151,23 @@ class ResponseParser:
             if len(text) > MAX_HEAD:
                 raise BadHttp("a chunk size without end")
             return -1
-        try:
-            self._left = int(text[:end].partition(b";")[0], 16)
-        except ValueError:
-            raise BadHttp(f"not a chunk size: {text[:end][:80]!r}") from None
+        size = text[:end].partition(b";")[0].rstrip(b" \t")  # blanks before an extension are tolerated
+        if not _HEX.fullmatch(size):
+            raise BadHttp(f"not a chunk size: {text[:end][:80]!r}")
+        self._left = int(size, 16)
         self._step = self._chunk if self._left else self._trailer
         return end + 2
+
+    def _one_chunk(self, data: bytes, now: int) -> bool:
+        """Whether it was just one chunk, as almost every read of a stream is; it has been taken then."""
+        end = data.find(b"\r\n")
+        if not _HEX.fullmatch(data[:end]) or not data.endswith(b"\r\n"):
+            return False
+        size = int(data[:end], 16)
+        if size == 0 or len(data) != end + size + 4:
+            return False
+        self._answer.on_body(data[end + 2 : -2], now)
+        return True
 
     def _chunk(self, text: bytes, now: int) -> int:
         piece = text[: self._left]
@@ -212,6 +234,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Of asyncio.Protocol."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
+        # uvloop would keep a request until all that is ready has been read, unless its buffer is full
+        self._transport.set_write_buffer_limits(high=0)
 
     def data_received(self, data: bytes) -> None:
         """Of asyncio.Protocol."""
