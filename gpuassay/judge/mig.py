@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-PLACEMENTS: dict[str, tuple[int, tuple[int, ...]]] = {
-    "1g.5gb": (1, (0, 1, 2, 3, 4, 5, 6)),
-    "2g.10gb": (2, (0, 2, 4)),
-    "3g.20gb": (4, (0, 4)),
-    "4g.20gb": (4, (0,)),
-    "7g.40gb": (8, (0,)),
-}
+from gpuassay.model.placement_tables import gpu_model
+
+_PLAIN = [profile for profile in gpu_model("a100-40gb").profiles if profile.index < 5]
+
+PLACEMENTS: dict[str, tuple[int, tuple[int, ...]]] = {one.name: (one.size, one.starts) for one in _PLAIN}
 """Of each profile of an A100 with 40 GB: how many of the eight memory slices it takes, and where it may start."""
 
-COMPUTE: dict[str, int] = {"1g.5gb": 1, "2g.10gb": 2, "3g.20gb": 3, "4g.20gb": 4, "7g.40gb": 7}
+COMPUTE: dict[str, int] = {one.name: one.compute_slices for one in _PLAIN}
 """Compute slices of each profile; a GPU has seven."""
 
 SLICES = 7

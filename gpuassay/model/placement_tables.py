@@ -32,7 +32,7 @@ class MigProfile:
         compute_slices: the `g` of its name.
         size: memory slices that it takes.
         starts: memory slices at which it may start, in the order in which NVML lists them.
-        limit: how many of it a GPU may hold.
+        most: how many of it a GPU may hold.
         first_instance: instance ids are given from here on.
         memory_mib: memory of one instance.
         multiprocessors: streaming multiprocessors; the other numbers are engines.
@@ -44,7 +44,7 @@ class MigProfile:
     compute_slices: int
     size: int
     starts: tuple[int, ...]
-    limit: int
+    most: int
     first_instance: int
     memory_mib: int
     multiprocessors: int
@@ -95,7 +95,7 @@ class GpuModel:
 
 @dataclass(frozen=True)
 class _Shape:
-    """What is the same on all GPUs of eight memory slices: index, id, compute slices, size, starts, limit, first id."""
+    """What is the same on all GPUs of eight memory slices: index, id, compute slices, size, starts, most, first id."""
 
     suffix: str
     index: int
@@ -103,7 +103,7 @@ class _Shape:
     compute: int
     size: int
     starts: tuple[int, ...]
-    limit: int
+    most: int
     first: int
 
 
@@ -125,7 +125,7 @@ def _sevenths(*parts: _Part) -> tuple[MigProfile, ...]:
     made: list[MigProfile] = []
     for s, (gigabytes, *rest) in zip(_SEVENTHS, parts, strict=True):
         name = f"{s.compute}g.{gigabytes}gb{s.suffix}"
-        made.append(MigProfile(name, s.index, s.profile_id, s.compute, s.size, s.starts, s.limit, s.first, *rest))
+        made.append(MigProfile(name, s.index, s.profile_id, s.compute, s.size, s.starts, s.most, s.first, *rest))
     return tuple(made)
 
 

@@ -10,7 +10,7 @@ from gpuassay.silicon import layout
 
 _BRAND_NVIDIA = 14
 _SAME = (
-    "index", "size", "limit", "first_instance", "multiprocessors", "copy_engines", "decoders", "jpeg_engines",
+    "index", "size", "first_instance", "multiprocessors", "copy_engines", "decoders", "jpeg_engines",
     "optical_flow_engines", "memory_mib",
 )  # fmt: skip
 
@@ -38,7 +38,7 @@ def _profile(to: layout.ProfileState, profile: MigProfile) -> None:
     for name in _SAME:
         setattr(to, name, getattr(profile, name))
     to.name, to.id, to.slices = profile.name.encode(), profile.profile_id, profile.compute_slices
-    to.starts_count = len(profile.starts)
+    to.limit, to.starts_count = profile.most, len(profile.starts)
     to.starts[: len(profile.starts)] = profile.starts
     to.compute_count = len(profile.compute_profiles)
     for place, compute in zip(to.compute, profile.compute_profiles, strict=False):

@@ -44,7 +44,7 @@ class OneGpu:
         slots = self.owners()
         window = slots[start : start + wanted.size]
         siblings = [one for one in self.instances.values() if one.profile == profile]
-        if start not in wanted.starts or any(owner is not None for owner in window) or len(siblings) == wanted.limit:
+        if start not in wanted.starts or any(owner is not None for owner in window) or len(siblings) == wanted.most:
             return INSUFFICIENT_RESOURCES
         number = next(n for n in range(wanted.first_instance, 99) if n not in self.instances)
         self.instances[number] = Instance(number, profile, start)
