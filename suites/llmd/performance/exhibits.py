@@ -44,7 +44,7 @@ def show(recording: Recording, measure: Measure) -> None:
             f"Paper, Figure 6: {FIGURE_6.random_ms:g} ms under random, {FIGURE_6.precise_ms:g} ms under precise routing"
             f" ({FIGURE_6.mean_ratio:g} times), p99 up to {FIGURE_6.p99_ratio_up_to:g} times: numbers of warm caches.",
             "A cold pass cannot improve p99: one request in eight is the first of its prompt.",
-            side_by_side_note(recording),
+            side_by_side_note(recording.notes.get("together", {}).get(str(concurrency), 1)),
             error,
         ],
         section=SECTION,

@@ -46,8 +46,11 @@ POLICIES: dict[str, Policy] = {
 
 QUICK = (("random", "approximate", "precise"), (16,), 1)
 FULL = (tuple(POLICIES), (4, 8, 16), 3)
-"""Arms, concurrencies, rounds. Quick, the arms run side by side, each with a load generator of its own: half the time,
-and what disturbs one disturbs all. With --full they take turns."""
+"""Arms, concurrencies, rounds."""
+
+STREAMS_TOGETHER = 48
+"""Arms run side by side, each with a load generator of its own, as long as they have no more streams than this in all:
+a third of the time, and what disturbs one disturbs all. Two cores carry it."""
 
 
 def wave(arm: str, concurrency: int, number: int, phase: str) -> str:
@@ -67,10 +70,11 @@ def order(number: int, phase: str) -> list[str]:
 
 
 def act(lab: Lab) -> None:
-    """Every arm at every concurrency, in rounds; arms of a round follow each other, in another order each time."""
+    """Every arm at every concurrency, in rounds; in another order each time."""
     arms, concurrencies, rounds = FULL if lab.full else QUICK
-    together = 1 if lab.full else len(arms)
     for concurrency in concurrencies:
+        together = min(len(arms), max(1, STREAMS_TOGETHER // concurrency))
+        lab.notes.setdefault("together", {})[str(concurrency)] = together
         timing = EchoTiming(ttft_ms=80, ttft_jitter=0.5, itl_ms=10, tokens=OUTPUT_TOKENS)
         folder = lab.cluster.directory / "arms" / lab.token
         measured = control(
@@ -83,7 +87,7 @@ def act(lab: Lab) -> None:
             ordered = arms[turn:] + arms[:turn]
             for first in range(0, len(ordered), together):
                 _round(lab, ordered[first : first + together], concurrency, number)
-    lab.note(arms=list(arms), concurrencies=list(concurrencies), rounds=rounds, together=together)
+    lab.note(arms=list(arms), concurrencies=list(concurrencies), rounds=rounds)
 
 
 def _round(lab: Lab, profiles: tuple[str, ...], concurrency: int, number: int) -> None:

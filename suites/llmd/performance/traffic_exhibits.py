@@ -34,7 +34,7 @@ def show(
     """A table of the shapes, and of the staircase a table and p95 of TTFT over the rate beside the model's."""
     arms: list[str] = recording.notes["arms"]
     errors = {name: f"Measured in the same run: {one.sentence()}." for name, one in controls.items()}
-    aside = side_by_side_note(recording)
+    aside = side_by_side_note(int(recording.notes.get("together", 1)))
     measure.exhibit(
         "traffic-shapes",
         title=f"Shared prefixes and conversations: no prompt is asked twice, {traffic.STREAMS} streams",
@@ -107,9 +107,8 @@ def show(
     )
 
 
-def side_by_side_note(recording: Recording) -> str:
-    """How the arms of a recording were run."""
-    together = int(recording.notes.get("together", 1))
+def side_by_side_note(together: int) -> str:
+    """How many arms of a measurement were run at a time, in words."""
     if together == 1:
         return "The arms took turns: each had the machine to itself."
     return f"{together} arms ran side by side, and the control with as many streams and generators as all of them."
