@@ -6,13 +6,16 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from gpuassay.cluster import nodes
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ClusterError, ComponentDied
 from gpuassay.cluster.process import Process, Supervisor
 from gpuassay.toolchain import Assets
+
+if TYPE_CHECKING:
+    from gpuassay.cluster.node.real import Node
 
 CONTROL_PLANE = "control-plane"
 FAKE_NODES = "fake-nodes"
@@ -22,6 +25,7 @@ RESTART_COMPONENTS = "restart-components"
 CLUSTER_WIDE = "cluster-wide-configuration"
 GPU_NODES = "gpu-nodes"
 KUEUE = "kueue"
+REAL_KUBELET = "real-kubelet"
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Cluster:
         assets: folders with programs that are taken instead of built ones, by component.
         supervisor: owner of our child processes.
         identities: kubeconfig files by identity (`kubeconfig_for`).
+        real_nodes: nodes with a real kubelet, by name (`gpuassay.cluster.node.real`).
         stop_actions: what `before_stop` was given.
     """
 
@@ -83,6 +88,7 @@ class Cluster:
     assets: Assets | None = None
     supervisor: Supervisor = field(default_factory=Supervisor)
     identities: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    real_nodes: dict[str, Node] = field(default_factory=dict[str, "Node"])
     stop_actions: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 

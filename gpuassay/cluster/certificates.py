@@ -103,3 +103,9 @@ def make_pki(folder: Path) -> Pki:
         service_accounts=_token_key(folder),
         clients={name: _issue(authority, folder, name, (), user, group) for name, (user, group) in IDENTITIES.items()},
     )
+
+
+def issue_client(folder: Path, name: str, user: str, group: str) -> Pair:
+    """A further client certificate `name`, signed by the authority that `make_pki` left in `folder`."""
+    authority = trustme.CA.from_pem((folder / "ca.crt").read_bytes(), (folder / "ca.key").read_bytes())
+    return _issue(authority, folder, name, (), user, group)

@@ -69,6 +69,8 @@ def apiserver(
         f"--requestheader-client-ca-file={pki.front_proxy_ca.certificate}",
         "--requestheader-allowed-names=front-proxy-client", "--requestheader-username-headers=X-Remote-User",
         "--requestheader-group-headers=X-Remote-Group", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        f"--kubelet-client-certificate={pki.clients['admin'].certificate}",  # for logs and exec on real nodes
+        f"--kubelet-client-key={pki.clients['admin'].key}", "--kubelet-preferred-address-types=InternalIP",
         f"--proxy-client-cert-file={pki.front_proxy.certificate}", f"--proxy-client-key-file={pki.front_proxy.key}",
         f"--service-account-issuer=https://127.0.0.1:{port}",
         f"--service-account-key-file={pki.service_accounts.certificate}",

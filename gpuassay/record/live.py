@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,6 +22,8 @@ from gpuassay.wait import wait
 
 SCENARIO_LABEL = "gpuassay.io/scenario"
 """Label that gives a cluster-scoped object to a scenario; its value is the scenario's token."""
+SHARED = frozenset({"Node", "ResourceSlice"})
+"""Kinds that belong to every scenario, where they are recorded: all place their pods on the same nodes."""
 TAIL = 30
 """Lines of the recorder's log shown when it dies."""
 POLL_SECONDS = 0.25
@@ -29,6 +32,12 @@ POLL_SECONDS = 0.25
 
 Listener = Callable[[str, Manifest], None]
 """Told of a change: ADDED, MODIFIED or DELETED, and the object."""
+
+
+def _as_it_stands(kind: str, obj: Manifest) -> EventLine:
+    """An object that was there before the scenario, as the first event about it."""
+    at = time.time_ns()
+    return EventLine(at, "ADDED", kind, json.dumps({"at": at, "type": "ADDED", "object": obj}, separators=(",", ":")))
 
 
 class LiveView:
@@ -132,6 +141,11 @@ class LiveView:
         for wanted, listener in self._listeners:
             if wanted == kind:
                 listener(change, obj)
+        if kind in SHARED:
+            text = json.dumps(record, separators=(",", ":"))
+            for lines in self._lines.values():
+                lines.append(EventLine(record["at"], change, kind, text))
+            return
         token = self._token(kind, namespace, name, obj)
         if token in self._lines:
             text = json.dumps(record, separators=(",", ":"))
@@ -165,8 +179,12 @@ class LiveView:
             for name in names:
                 if self._namespaces.get(name, token) != token:
                     raise ValueError(f"namespace {name} already belongs to {self._namespaces[name]}")
-            self._lines.setdefault(token, [])
+            if token not in self._lines:
+                self._lines[token] = [_as_it_stands(kind, obj) for kind in SHARED for obj in self._shared(kind)]
             self._namespaces.update(dict.fromkeys(names, token))
+
+    def _shared(self, kind: str) -> list[Manifest]:
+        return list(self._latest[kind][""].values())
 
     def forget(self, token: str) -> None:
         """Drop what is kept for the scenario; later events of it are not kept."""

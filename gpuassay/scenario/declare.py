@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 Alone = Literal["", "cluster", "machine"]
-System = Literal["kueue", "routing"]
+System = Literal["kueue", "routing", "slices"]
 
 OWN_ARMS = "own-arms"
 """Capability: gateways, pickers and model servers may be started, changed and killed. Somebody's gateway lacks it."""
@@ -71,7 +71,7 @@ def scenario(
 
     `outside`: a scenario of routing that can be acted out at somebody's gateway as well, by requests alone.
     """
-    implied = [] if system == "kueue" else [system] if outside else [system, OWN_ARMS]
+    implied = [] if system == "kueue" else [system, OWN_ARMS] if system == "routing" and not outside else [system]
 
     def declare(function: Callable[[Lab], None]) -> Any:
         module = function.__module__

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuassay.scenario.acting import Acting, write_outcome
-from gpuassay.scenario.lanes import Floor, Lane, lanes
+from gpuassay.scenario.lanes import Floor, Lane, Unavailable, lanes
 from gpuassay.wait import halt, resume
 
 if TYPE_CHECKING:
@@ -129,6 +129,10 @@ class Engine:
                     with self._lock:
                         acting.acted.set()
                 stage.at_rest()
+        except Unavailable as lack:
+            for one in lane.scenarios:
+                write_outcome(self.run_dir, one, "skip", str(lack))
+                self._done(one, "skip")
         except Exception as error:
             # what collapsed cannot be taken down in order, and need not be
             if not self._aborted and not (acting and acting.stage.collapsed.is_set()):

@@ -21,10 +21,16 @@ CHANGING = "cluster-changing"
 """The lane whose Kueue gets other configurations, is restarted and killed."""
 ROUTING = "cluster-routing"
 """The lane of endpoint pickers: no Kueue."""
+SLICES = "cluster-slices"
+"""The lane with a real node: root only, no Kueue."""
 
-WIDTH = {MAIN: 12, CHANGING: 12, ROUTING: 3}
+WIDTH = {MAIN: 12, CHANGING: 12, ROUTING: 3, SLICES: 4}
 """Scenarios at a time: most of one on Kueue is waiting for one-second batches, so more than the machine's cores; one of
 routing starts some ten processes of its own."""
+
+
+class Unavailable(Exception):  # noqa: N818 - reads as what it is
+    """A lane cannot be had on this machine: its scenarios are skipped by type; the message says what is lacking."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,8 @@ def lanes(scenarios: Sequence[Scenario], *, several: bool) -> list[Lane]:
     def lane_of(one: Scenario) -> str:
         if not several:
             return MAIN
-        if one.system == "routing":
-            return ROUTING
+        if one.system != "kueue":
+            return ROUTING if one.system == "routing" else SLICES
         return CHANGING if one.profile != "default" or one.alone == "cluster" else MAIN
 
     names = dict.fromkeys(lane_of(one) for one in scenarios)

@@ -12,12 +12,13 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpuassay import labels
 from gpuassay.manifest import Manifest, dig
 
 if TYPE_CHECKING:  # component code: not for replays
+    from gpuassay.cluster.node.real import Node
     from gpuassay.components.llmd.arm import Arm
     from gpuassay.components.llmd.routing import Routing
 
@@ -32,6 +33,8 @@ class Mutant:
         change: maps an object as asked to the object as written.
         change_patch: maps kind and body of a merge patch as asked to the body as sent; an empty body changes nothing.
         change_arm: maps the arm of a routing scenario as asked to the arm that is brought up.
+        change_node: maps the arguments of `real_node` as a scenario gives them to those that are used.
+        disturb_node: done to a node while its kubelet, or its containerd, is down for a restart.
         disturb: done to an arm before every wave of requests through its gateway.
     """
 
@@ -41,6 +44,8 @@ class Mutant:
     change_patch: Callable[[str, Manifest], Manifest] = lambda _, body: body
     change_arm: Callable[[Arm], Arm] = lambda arm: arm
     disturb: Callable[[Routing], None] = lambda _: None
+    change_node: Callable[[dict[str, Any]], dict[str, Any]] = lambda options: options
+    disturb_node: Callable[[Node], None] = lambda _: None
 
 
 MUTANTS: dict[str, Mutant] = {}

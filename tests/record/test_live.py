@@ -153,3 +153,16 @@ def test_sixteen_scenarios_wait_at_once(hand: Hand) -> None:
         thread.join(30)
     assert sorted(done) == sorted(f"t{n}" for n in range(16))
     assert all(len(hand.view.lines(f"t{n}")) == 20 for n in range(16))
+
+
+def test_nodes_belong_to_every_scenario_from_its_beginning(hand: Hand) -> None:
+    """Red when a judge cannot see the node on which its pods ran, or how it stood before."""
+    hand.put("Node", "worker", status={"phase": "before"})
+    hand.arrived("Node")
+    for token in ("first", "second"):
+        hand.view.register(token, [f"ns-{token}"])
+    hand.put("Node", "worker", change="MODIFIED", status={"phase": "after"})
+    hand.arrived("Node")
+    for token in ("first", "second"):
+        seen = sorted((line.type, line.kind) for line in hand.view.lines(token))
+        assert seen == [("ADDED", "Node"), ("MODIFIED", "Node")]

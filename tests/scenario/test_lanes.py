@@ -16,7 +16,7 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import Alone, Scenario, System
 from gpuassay.scenario.engine import Engine, Opener, read_status
 from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.lanes import CHANGING, MAIN, ROUTING, Lane, lanes
+from gpuassay.scenario.lanes import CHANGING, MAIN, ROUTING, SLICES, Lane, Unavailable, lanes
 
 SECONDS = 20
 
@@ -57,12 +57,15 @@ class FakeStage:
         return 0, 0
 
     def lab(self, token: str, **_: Any) -> Any:
-        lab: dict[str, Any] = {"notes": {}, "asked": [], "samples": [], "requests": [], "kv_events": []}
+        lab: dict[str, Any] = {"notes": {}, "asked": [], "samples": [], "requests": [], "kv_events": [], "silicon": []}
         return SimpleNamespace(**lab, namespaces=[], token=token)
 
     def prepare(self, lab: Lab) -> None: ...
     def settle(self, lab: Lab, quiet: float) -> None: ...
     def broken(self) -> None: ...
+    def lacking(self, scenario: Scenario) -> frozenset[str]:
+        return scenario.needs - self.capabilities
+
     def lines(self, token: str, start: object = None, **_: Any) -> Any:
         return [] if start is None else ([], [])
 
@@ -93,9 +96,10 @@ def test_profiles_and_restarts_get_a_lane_of_their_own() -> None:
         made("restart", alone="cluster"),
         made("measure", alone="machine"),
         made("route", system="routing"),
+        made("slice", system="slices"),
     ]
     names = {lane.name: [one.id for one in lane.scenarios] for lane in lanes(some, several=True)}
-    assert names == {MAIN: ["plain", "measure"], CHANGING: ["fair", "restart"], ROUTING: ["route"]}
+    assert names == {MAIN: ["plain", "measure"], CHANGING: ["fair", "restart"], ROUTING: ["route"], SLICES: ["slice"]}
 
 
 def test_somebody_elses_cluster_is_one_lane() -> None:
@@ -153,6 +157,22 @@ def test_a_lane_that_cannot_be_opened_breaks_its_own_scenarios_only(tmp_path: Pa
     }
     assert outcomes == {"fine": "ok", "broken": "error", "last": "ok"}
     assert "no room" in engine.problem
+
+
+def test_a_lane_that_this_machine_cannot_have_is_skipped_by_type(tmp_path: Path) -> None:
+    """Red when a lack of rights or programs breaks the run, or hides what is lacking."""
+
+    @contextmanager
+    def opener(lane: Lane) -> Generator[Any]:
+        if lane.name == SLICES:
+            raise Unavailable("the cluster lacks: real-kubelet (a real node needs root)")
+        yield FakeStage(lane.name)
+
+    engine = play(tmp_path, [made("fine"), made("slice", system="slices")], opener)
+    found = {name: Recording.load(tmp_path / "recordings" / name).meta for name in ("fine", "slice")}
+    assert {name: meta.outcome for name, meta in found.items()} == {"fine": "ok", "slice": "skip"}
+    assert "needs root" in found["slice"].error
+    assert engine.problem == ""
 
 
 @pytest.mark.parametrize("alone", ["", "machine"])

@@ -1,0 +1,74 @@
+"""A node's files: what it is configured by, in a folder that goes when the node goes; logs stay."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gpuassay.cluster.base import Cluster
+from gpuassay.cluster.certificates import issue_client
+from gpuassay.cluster.kubeconfig import write_kubeconfig
+from gpuassay.cluster.node import checks, configuration
+from gpuassay.cluster.node.inside import BRIDGE
+from gpuassay.cluster.node.parts import Parts
+from gpuassay.cluster.node.shell import Addresses
+
+
+class Files:
+    """Paths of one node.
+
+    Attributes:
+        folder: all that goes with the node.
+        cgroup: name of its cgroup; says whose it is.
+    """
+
+    def __init__(self, folder: Path, cluster: Cluster) -> None:
+        """Nothing is written yet."""
+        self.folder = folder
+        self._cluster = cluster
+        self._name = folder.name.removeprefix("node-")
+        self.cgroup = f"{cluster.name}-{self._name}"
+        self.containerd = folder / "containerd.toml"
+        self.kubelet = folder / "kubelet.json"
+        self.kubeconfig = folder / "kubeconfig"
+        self._network = folder / "cni"
+
+    def log(self, name: str) -> Path:
+        """Log file of a program; stays when the node goes."""
+        return self._cluster.directory / "logs" / f"{self._name}-{name}.log"
+
+    def spec(self, name: str, binds: Mapping[Path, str]) -> dict[str, Any]:
+        """What the keeper is told."""
+        port = int(self._server().rsplit(":", 1)[1])
+        return {
+            "name": name,
+            "folder": str(self.folder),
+            "cgroup": self.cgroup,
+            "api_port": port,
+            "binds": [[str(source), target] for source, target in binds.items()],
+        }
+
+    def _server(self) -> str:
+        told = json.loads(self._cluster.kubeconfig.read_text())
+        return str(told["clusters"][0]["cluster"]["server"])
+
+    def write(self, addresses: Addresses, parts: Parts, settings: Mapping[str, Any]) -> None:
+        """Write credentials and configurations for a start with these addresses; `settings` replace the kubelet's."""
+        name, pki = self._name, self._cluster.directory / "pki"
+        authority = pki / "ca.crt"
+        pair = issue_client(pki, f"node-{name}", f"system:node:{name}", "system:nodes")
+        write_kubeconfig(self.kubeconfig, self._server(), authority, f"system:node:{name}", pair, self._cluster.name)
+        self._network.mkdir(exist_ok=True)
+        network = configuration.cni(BRIDGE, addresses.node, addresses.gateway)
+        (self._network / "10-pods.conflist").write_text(json.dumps(network))
+        self.containerd.write_text(
+            configuration.containerd(
+                self.folder / "containerd", parts.plugins, self._network, parts.runc,
+                snapshotter="native" if checks.on_overlay(self.folder) else "overlayfs",
+                restrict_oom=not checks.may_raise_oom_score(),
+            )
+        )  # fmt: skip
+        kubelet = configuration.kubelet(addresses.node, authority, self.cgroup) | dict(settings)
+        self.kubelet.write_text(json.dumps(kubelet, indent=1))

@@ -1,0 +1,90 @@
+"""Broken systems for the real node: pods that reach it changed, and containers that end behind the kubelet's back."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from gpuassay.manifest import Manifest
+from gpuassay.scenario.mutants import MUTANTS, Mutant, mutant
+
+if TYPE_CHECKING:  # cluster clients: not for replays
+    from gpuassay.cluster.node.real import Node
+
+
+def _containers(obj: Manifest) -> Iterator[Manifest]:
+    if obj["kind"] == "Pod":
+        yield from obj["spec"]["containers"]
+
+
+def _each_argument(obj: Manifest, change: Callable[[list[str], int], None]) -> None:
+    for container in _containers(obj):
+        arguments: list[str] = container.get("args", [])
+        for at in range(len(arguments)):
+            change(arguments, at)
+
+
+@mutant("exit-code-lost", "whatever code a container ends with, 0 is told")
+def _exit_code_lost(obj: Manifest) -> None:
+    def change(arguments: list[str], at: int) -> None:
+        if at and arguments[at - 1] == "exit":
+            arguments[at] = "0"
+
+    _each_argument(obj, change)
+
+
+@mutant("output-lost", "what a container prints gets lost")
+def _output_lost(obj: Manifest) -> None:
+    def change(arguments: list[str], at: int) -> None:
+        if at and arguments[at - 1] == "print":
+            arguments[at] = ""
+
+    _each_argument(obj, change)
+
+
+@mutant("wrong-port", "containers listen on another port than they are asked to")
+def _wrong_port(obj: Manifest) -> None:
+    def change(arguments: list[str], at: int) -> None:
+        if at and arguments[at - 1] == "serve":
+            arguments[at] = str(int(arguments[at]) + 1)
+
+    _each_argument(obj, change)
+
+
+@mutant("probes-lost", "nobody asks containers whether they are ready or healthy")
+def _probes_lost(obj: Manifest) -> None:
+    for container in _containers(obj):
+        for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
+            container.pop(probe, None)
+
+
+@mutant("environment-lost", "containers do not get the environment that they ask for")
+def _environment_lost(obj: Manifest) -> None:
+    for container in _containers(obj):
+        container.pop("env", None)
+
+
+@mutant("termination-ignored", "pods that are deleted go on running for minutes")
+def _termination_ignored(obj: Manifest) -> None:
+    for container in _containers(obj):
+        container["args"] = ["deaf", "--", *container.get("args", [])]
+    if obj["kind"] == "Pod":
+        obj["spec"]["terminationGracePeriodSeconds"] = 300
+
+
+def node_mutant(name: str, breaks: str) -> Callable[[Callable[[Node], None]], object]:
+    """Register a function that does something to a node while its kubelet, or its containerd, is restarted."""
+
+    def register(disturb: Callable[[Node], None]) -> Callable[[Node], None]:
+        if name in MUTANTS:
+            raise ValueError(f"mutant {name!r} is registered twice")
+        MUTANTS[name] = Mutant(name, breaks, copy.deepcopy, disturb_node=disturb)
+        return disturb
+
+    return register
+
+
+@node_mutant("containers-end-while-away", "running containers end while the kubelet or containerd is restarted")
+def _containers_end(node: Node) -> None:
+    node.end_containers()

@@ -1,0 +1,194 @@
+"""The real node under everything else of this suite: what a kubelet must do, it does here.
+
+Kubelet, containerd, runc and the network plugins are upstream's own; the containers really run.
+"""
+
+from __future__ import annotations
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge import nodes
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import slices
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.verdict import MUST
+from gpuassay.workloads import containers
+
+SPEC = "https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/"
+PROBES = f"{SPEC}#container-probes"
+EXIT = 7
+SLOW = 2.0
+"""Seconds after which the slow pod begins to serve."""
+PORT = 8080
+
+
+@scenario(system="slices", timeout=40)
+def one_pod_ends(lab: Lab) -> None:
+    """A pod prints a line, prints its environment and ends with a code of its own; its log is read afterwards."""
+    environment = [{"name": "ASSAY_MARK", "value": lab.token}]
+    steps = (("print", f"hello {lab.token}"), ("env", "ASSAY_"), ("exit", EXIT))
+    slices.pod(lab, "ends", *steps, env=environment)
+    lab.observe(lambda: slices.ended(lab, "ends"), "ends has ended")
+    lab.note(log=slices.kubectl(lab, "logs", "ends"))
+
+
+@behaviour(
+    "slices.node.exit-code", level=MUST, spec=SPEC,
+    red_when="a container's exit code is lost or replaced", mutant="exit-code-lost",
+)  # fmt: skip
+def test_the_exit_code_of_a_container_is_told(one_pod_ends: Recording) -> None:
+    """A container that exits with 7 makes a failed pod whose status says 7."""
+    pod = nodes.last_seen(one_pod_ends, "ends")
+    seen = (pod["status"]["phase"], nodes.exit_codes(one_pod_ends, "ends"))
+    assert seen == ("Failed", {"main": EXIT}), one_pod_ends.timeline_text()
+
+
+@behaviour(
+    "slices.node.logs", level=MUST, spec="https://kubernetes.io/docs/concepts/cluster-administration/logging/",
+    red_when="a line that a container printed is missing from its log, or the log cannot be read", mutant="output-lost",
+)  # fmt: skip
+def test_the_log_of_a_container_can_be_read(one_pod_ends: Recording) -> None:
+    """`kubectl logs` gives what the container printed, in order, also after its end."""
+    wanted = f"hello {one_pod_ends.token}\nASSAY_MARK={one_pod_ends.token}\n"
+    assert one_pod_ends.notes["log"] == {"code": 0, "out": wanted, "error": ""}
+
+
+@scenario(system="slices", timeout=60)
+def a_server(lab: Lab) -> None:
+    """A pod that serves from its third second on, with both probes; asked, entered, and then made unhealthy."""
+    slices.pod(
+        lab, "server", ("sleep", f"{SLOW}s"), ("serve", PORT), ("wait",),
+        restart="Always",
+        env=[{"name": "ASSAY_MARK", "value": lab.token}],
+        readinessProbe=containers.probe("/ready", PORT, failures=3),
+        livenessProbe={**containers.probe("/health", PORT), "initialDelaySeconds": int(SLOW) + 2},
+    )  # fmt: skip
+    if lab.observe(lambda: slices.ready(lab, "server"), "server is ready"):
+        lab.observe(lambda: slices.ask(lab, "server") is not None, "server answers", timeout=10)
+    lab.note(
+        answer=slices.ask(lab, "server", "/env?prefix=ASSAY_"),
+        entered=slices.kubectl(lab, "exec", "server", "--", "/workload", "env", "ASSAY_"),
+    )
+    slices.ask(lab, "server", "/break")
+    lab.observe(lambda: slices.restarts(lab, "server") > 0, "server was restarted")
+
+
+@behaviour(
+    "slices.node.readiness", level=MUST, spec=PROBES,
+    red_when="a pod counts as ready before its readiness probe succeeds", mutant="probes-lost",
+)  # fmt: skip
+def test_a_pod_is_ready_when_its_probe_says_so(a_server: Recording) -> None:
+    """A pod whose server comes up two seconds after its container is not ready before."""
+    after = nodes.ready_after(a_server, "server")
+    assert after is not None, a_server.timeline_text()
+    assert after >= SLOW - 0.5, f"ready {after:.2f} s after its start, but it serves from {SLOW} s on"
+
+
+@behaviour(
+    "slices.node.liveness", level=MUST, spec=PROBES,
+    red_when="an unhealthy container is left running", mutant="probes-lost",
+)  # fmt: skip
+def test_an_unhealthy_container_is_restarted(a_server: Recording) -> None:
+    """A container whose liveness probe fails is restarted."""
+    assert a_server.notes["observed"]["server was restarted"], a_server.timeline_text()
+
+
+@behaviour(
+    "slices.node.address", level=MUST, spec="https://kubernetes.io/docs/concepts/cluster-administration/networking/",
+    red_when="a pod's address in its status is not the one under which it answers", mutant="wrong-port",
+)  # fmt: skip
+def test_a_pod_answers_at_its_address(a_server: Recording) -> None:
+    """The pod answers an HTTP request from outside the node at the address that its status tells."""
+    assert a_server.notes["answer"] == f"ASSAY_MARK={a_server.token}\n"
+
+
+@behaviour(
+    "slices.node.exec", level=MUST, spec="https://kubernetes.io/docs/tasks/debug/debug-application/get-shell-running-container/",
+    red_when="a command cannot be run in a container, or sees another environment", mutant="environment-lost",
+)  # fmt: skip
+def test_a_command_runs_in_a_container(a_server: Recording) -> None:
+    """`kubectl exec` runs a program in the container, which sees the container's environment."""
+    wanted = {"code": 0, "out": f"ASSAY_MARK={a_server.token}\n", "error": ""}
+    assert a_server.notes["entered"] == wanted
+
+
+@scenario(system="slices", timeout=60)
+def a_pod_is_deleted(lab: Lab) -> None:
+    """A running pod is deleted; its cgroups, its address and its processes are looked for before and after."""
+    node = slices.node_of(lab)
+    slices.pod(lab, "victim", ("print", lab.token), ("wait",), env=[{"name": "ASSAY_MARK", "value": lab.token}])
+    lab.until(lambda: slices.running(lab, "victim"), "victim is running")
+    uid = (lab.get("Pod", "victim") or {})["metadata"]["uid"]
+    where = slices.address(lab, "victim")
+
+    def held() -> dict[str, object]:
+        return {
+            "cgroups": slices.cgroups_of(node, uid),
+            "addresses": [one for one in slices.addresses_in_use(node) if one == where],
+            "processes": slices.processes_in(node, lab.token),
+        }
+
+    lab.note(before=held())
+    lab.delete("Pod", "victim")
+    lab.observe(lambda: slices.gone(lab, "victim"), "victim is gone", timeout=15)
+    lab.observe(lambda: not any(held().values()), "nothing of victim is left", timeout=5)
+    lab.note(after=held())
+
+
+@behaviour(
+    "slices.node.deletion-frees", level=MUST, spec=f"{SPEC}#pod-termination",
+    red_when="a deleted pod leaves a process, a cgroup or an address", mutant="termination-ignored",
+)  # fmt: skip
+def test_a_deleted_pod_leaves_nothing_on_the_node(a_pod_is_deleted: Recording) -> None:
+    """A deleted pod is gone within its grace period, and so are its processes, its cgroups and its address."""
+    before, after = a_pod_is_deleted.notes["before"], a_pod_is_deleted.notes["after"]
+    assert all(before.values()), f"looked in the wrong places: {before}"
+    assert not any(after.values()), f"left: {after}\n{a_pod_is_deleted.timeline_text()}"
+    assert a_pod_is_deleted.notes["observed"]["victim is gone"], a_pod_is_deleted.timeline_text()
+
+
+@scenario(system="slices", alone="cluster", timeout=60)
+def kubelet_restarted(lab: Lab) -> None:
+    """The kubelet is killed and started while two pods run; afterwards one more is run to its end."""
+    names = [slices.pod(lab, name, ("serve", PORT), ("wait",), restart="Always") for name in ("one", "two")]
+    lab.until(lambda: slices.ready(lab, *names), "both ready")
+    lab.mark("restart")
+    slices.restart_kubelet(lab, kill=True)
+    slices.pod(lab, "later", ("exit", 0))
+    lab.observe(lambda: slices.ended(lab, "later"), "later has ended")
+    lab.observe(lambda: slices.ready(lab, *names), "both are ready again")
+
+
+@behaviour(
+    "slices.node.kubelet-restart", level=MUST, spec="https://kubernetes.io/docs/reference/command-line-tools-reference/kubelet/",
+    red_when="a restart of the kubelet replaces or ends running containers", mutant="containers-end-while-away",
+)  # fmt: skip
+def test_pods_outlive_a_kubelet_that_is_killed(kubelet_restarted: Recording) -> None:
+    """After kill -9 and start of the kubelet the same containers run, and further pods are run."""
+    changed = nodes.changed_containers(kubelet_restarted, kubelet_restarted.notes["marks"]["restart"], ["one", "two"])
+    assert not changed, kubelet_restarted.timeline_text()
+    assert kubelet_restarted.notes["observed"]["later has ended"], kubelet_restarted.timeline_text()
+
+
+@scenario(system="slices", alone="cluster", timeout=60)
+def containerd_restarted(lab: Lab) -> None:
+    """Containerd is killed and started while two pods run; afterwards one more is run to its end."""
+    names = [slices.pod(lab, name, ("serve", PORT), ("wait",), restart="Always") for name in ("one", "two")]
+    lab.until(lambda: slices.ready(lab, *names), "both ready")
+    lab.mark("restart")
+    slices.restart_containerd(lab, kill=True)
+    slices.pod(lab, "later", ("exit", 0))
+    lab.observe(lambda: slices.ended(lab, "later"), "later has ended")
+    lab.observe(lambda: slices.ready(lab, *names), "both are ready again")
+
+
+@behaviour(
+    "slices.node.runtime-restart", level=MUST, spec="https://github.com/containerd/containerd/blob/main/docs/ops.md",
+    red_when="a restart of containerd replaces or ends running containers", mutant="containers-end-while-away",
+)  # fmt: skip
+def test_pods_outlive_a_containerd_that_is_killed(containerd_restarted: Recording) -> None:
+    """After kill -9 and start of containerd the same containers run, and further pods are run."""
+    mark = containerd_restarted.notes["marks"]["restart"]
+    changed = nodes.changed_containers(containerd_restarted, mark, ["one", "two"])
+    assert not changed, containerd_restarted.timeline_text()
+    assert containerd_restarted.notes["observed"]["later has ended"], containerd_restarted.timeline_text()
