@@ -99,6 +99,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "scale: a measurement at a thousand nodes",
     ):
         config.addinivalue_line("markers", line)
+    if config.option.gateway_insecure:  # the user has said so, once is enough
+        config.addinivalue_line("filterwarnings", "ignore:Unverified HTTPS request:Warning")
     if not _runs_suites(config) or config.option.collectonly:
         return
     if _is_worker(config):

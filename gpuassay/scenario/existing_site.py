@@ -115,7 +115,7 @@ class OutsideSite(Site):
 
     def _samples(self) -> dict[str, list[Sample]]:
         names = [one.name for one in self.replicas]
-        return dict(zip(names, side_by_side(Replica.metrics, self.replicas), strict=True))
+        return dict(zip(names, side_by_side(lambda one: one.metrics(), self.replicas), strict=True))
 
     def scrape(self, label: str) -> None:
         """Keep the metrics of every model server under `label`; the picker's are not for us to read."""

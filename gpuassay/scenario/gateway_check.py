@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -38,7 +39,7 @@ def check_gateway(place: Place) -> None:
     url = f"{place.url}/v1/completions"
     ask = {"model": place.model, "prompt": "gpuassay", "max_tokens": 2, "stream": True}
     status, kind, body = _asked(place, "POST", url, ask)
-    if status == 404 and place.model in body:
+    if status == 404 and re.search(rf"(?<![\w/-]){re.escape(place.model)}(?![\w/-])", body):
         raise ClusterError(f"{url}: model {place.model!r} is unknown: {_short(body)} (--gateway-model)")
     _refused(url, status, body)
     if not kind.startswith("text/event-stream"):

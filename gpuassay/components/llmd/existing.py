@@ -219,4 +219,4 @@ def _replicas(
 
 def require_answers(replicas: Sequence[Replica]) -> None:
     """Raises ClusterError, with one line, if the metrics of a model server cannot be read from here."""
-    side_by_side(Replica.metrics, replicas)
+    side_by_side(lambda one: one.metrics(), replicas)
