@@ -6,14 +6,14 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from datetime import datetime
 
 import grpc
 
 from gpuassay.behaviour import behaviour
-from gpuassay.cluster.ports import free_ports
 from gpuassay.components.llmd.picker import HEALTH_SERVICE, Picker
 from gpuassay.judge import epp as judge
+from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.epp import asking, health
 from gpuassay.scenario.lab import Lab
@@ -38,6 +38,9 @@ BUSY_END = 8.0
 TAKE_OVER = 6.0
 """Seconds until another picker leads when the leader ends in order; candidates try every 2 to 4.4 s (client-go's retry
 period with its jitter)."""
+AFTER_CRASH = 15.0 + 2 * 4.4
+"""Seconds until it leads when the leader is killed: the lease's duration (controller-runtime's 15 s) counts from when
+the candidate saw it renewed, which it looks at with each try, and then it tries again."""
 
 
 @per_epp(timeout=20)
@@ -104,20 +107,22 @@ def _terminated(lab: Lab, picker: Picker, label: str) -> Generator[None]:
         lab.note(ends={**lab.notes.get("ends", {}), label: {"seconds": ended[0], "exit_code": process.exit_code}})
 
 
-def _candidate(site: Site, name: str, flags: tuple[str, ...]) -> Picker:
-    """One more picker of the arm's pool, with the arm's configuration."""
-    first, routing = site.routing.picker, site.routing
-    assert first is not None
-    folder = routing.folder / name
-    (folder / "logs").mkdir(parents=True)
-    grpc_port, health_port, metrics_port = free_ports(3)
-    made = Picker(
-        site.lab.cluster, first.implementation, Path(first.child.command[0]), first.version, folder, pool=first.pool,
-        namespace=routing.namespace, configuration=first.configuration, ports=(grpc_port, health_port, metrics_port),
-        extra=flags,
-    )  # fmt: skip
-    made.child.name = f"{routing.namespace}-{name}"
-    return made
+def _elected(lab: Lab, site: Site, flags: tuple[str, ...], stack: ExitStack) -> tuple[Picker, Picker]:
+    """Two more pickers of the arm's pool, the first of which leads if there is an election; they end with `stack`."""
+    arms = site.routing.picker
+    assert arms is not None
+    first, second = arms.sibling("first", extra=flags), arms.sibling("second", extra=flags)
+    for one in (first, second):
+        stack.callback(one.child.terminate, 2)
+        one.launch()
+        lab.until(lambda one=one: health(lab, one, "liveness") != "UNAVAILABLE", "a picker to answer", timeout=10)
+        lab.observe(lambda: health(lab, first, "readiness") == "SERVING", "the first one leads", timeout=6)
+    return first, second
+
+
+def _lease(lab: Lab, site: Site) -> Manifest | None:
+    """Holder, renewal and duration of the pool's lease as it is now, None where there is none."""
+    return next((lease["spec"] for lease in lab.api.list("Lease", site.routing.namespace)), None)
 
 
 @per_epp(timeout=20)
@@ -126,12 +131,7 @@ def leading(lab: Lab, picker: str) -> None:
     asked = small(picker, replicas=2, profile="random", flags=ELECTION)
     flags = (lab.mutant.change_arm(asked) if lab.mutant is not None else asked).picker_flags
     with opened(lab, small(picker, replicas=2, profile="random")) as site, ExitStack() as stack:
-        first, second = _candidate(site, "first", flags), _candidate(site, "second", flags)
-        for one in (first, second):
-            stack.callback(one.child.terminate, 2)
-            one.launch()
-            lab.until(lambda one=one: health(lab, one, "liveness") != "UNAVAILABLE", "a picker to answer", timeout=10)
-            lab.observe(lambda: health(lab, first, "readiness") == "SERVING", "the first one leads", timeout=6)
+        first, second = _elected(lab, site, flags, stack)
         names = ("liveness", "readiness", *SERVICES)
         lab.note(candidates=[{service: health(lab, one, service) for service in names} for one in (first, second)])
         with asking(site, first) as epp:
@@ -140,6 +140,23 @@ def leading(lab: Lab, picker: str) -> None:
         first.child.terminate(3)
         seen = lab.observe(lambda: health(lab, second, "readiness") == "SERVING", "the second one leads", timeout=8)
         lab.note(take_over=round(time.monotonic() - began, 3) if seen else None)
+        with asking(site, second) as epp:
+            epp.ask("successor", epp.body("hello"))
+
+
+@per_epp(timeout=45)
+def crashing(lab: Lab, picker: str) -> None:
+    """Two more pickers of one pool elect a leader; it is killed, and the other one waits for its lease to run out."""
+    asked = small(picker, replicas=2, profile="random", flags=ELECTION)
+    flags = (lab.mutant.change_arm(asked) if lab.mutant is not None else asked).picker_flags
+    with opened(lab, small(picker, replicas=2, profile="random")) as site, ExitStack() as stack:
+        first, second = _elected(lab, site, flags, stack)
+        lab.note(before=health(lab, second, "readiness"))
+        first.kill()
+        began = time.monotonic()
+        lab.note(left=_lease(lab, site))
+        seen = lab.observe(lambda: health(lab, second, "readiness") == "SERVING", "the second one leads", timeout=30)
+        lab.note(take_over=round(time.monotonic() - began, 3) if seen else None, taken=_lease(lab, site))
         with asking(site, second) as epp:
             epp.ask("successor", epp.body("hello"))
 
@@ -224,3 +241,34 @@ def test_another_picker_takes_over(leading: Recording, measure: Measure) -> None
     assert leading.notes["take_over"] is not None
     assert leading.notes["take_over"] <= TAKE_OVER
     assert not judge.picked_findings(leading.asks("successor"))
+
+
+@behaviour(
+    "llmd.epp-life.takes-over-after-crash", level=SHOULD, spec=LEADER, mutant="epp-never-healthy",
+    red_when="no picker serves after the leader has crashed",
+)  # fmt: skip
+def test_another_picker_takes_over_after_a_crash(crashing: Recording, measure: Measure) -> None:
+    """When the leader is killed, the other picker is ready within the lease's 15 s and two tries, and picks."""
+    measure.value(take_over_s=crashing.notes["take_over"])
+    measure.threshold(AFTER_CRASH)
+    assert crashing.notes["take_over"] is not None
+    assert crashing.notes["take_over"] <= AFTER_CRASH
+    assert not judge.picked_findings(crashing.asks("successor"))
+
+
+@behaviour(
+    "llmd.epp-life.lease-respected", level=MUST, spec=LEADER, mutant="leader-election-off",
+    red_when="a picker takes the lead while the lease of another still runs: two lead at once",
+)  # fmt: skip
+def test_nobody_leads_before_the_lease_has_run_out(crashing: Recording, measure: Measure) -> None:
+    """The other picker is not ready before the dead leader's lease has run out, and holds the lease then."""
+    left, taken = crashing.notes["left"], crashing.notes["taken"]
+    assert crashing.notes["before"] == "NOT_SERVING"
+    assert left is not None
+    assert taken is not None
+    assert left["holderIdentity"] != taken["holderIdentity"]
+    acquired, renewed = (datetime.fromisoformat(at) for at in (taken["acquireTime"], left["renewTime"]))
+    waited = (acquired - renewed).total_seconds()
+    measure.value(waited_s=round(waited, 3))
+    measure.threshold(left["leaseDurationSeconds"])
+    assert waited >= left["leaseDurationSeconds"]
