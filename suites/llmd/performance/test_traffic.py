@@ -30,7 +30,7 @@ from gpuassay.session.measure import Measure
 from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.performance import traffic, traffic_exhibits
 from suites.llmd.performance.limits import LIMITS, settle
-from suites.llmd.performance.traffic import SHAPES, SHARED, TURNS, wave
+from suites.llmd.performance.traffic import BURST, SHAPES, SHARED, TURNS, wave
 
 pytestmark = [pytest.mark.perf, pytest.mark.timeout(7200)]
 
@@ -39,6 +39,7 @@ GAIE = "https://gateway-api-inference-extension.sigs.k8s.io/guides/epp-configura
 SLACK = LIMITS.limit("hit_rate_slack")
 BOUND = LIMITS.limit("saturation_p95_ttft_s")
 TIMES = LIMITS.limit("saturation_times")
+BURST_SHARE = LIMITS.limit("burst_hit_share")
 SHAPE_RATIO = LIMITS.limit("shape_mean_ratio")
 
 
@@ -66,7 +67,7 @@ def climbed(recording: Recording, arm: str) -> list[Step]:
 def test_every_request_is_answered_whatever_the_traffic(climb: Recording, measure: Measure) -> None:
     """Every request of both shapes and of every step is answered, beyond saturation too, and the picker was asked."""
     for arm in climb.notes["arms"]:
-        for what in (*SHAPES, "staircase"):
+        for what in (*SHAPES, BURST, "staircase"):
             rows = climb.asks(wave(arm, what))
             assert not answered_findings(rows)
             assert not routing.asked_findings(rows)
@@ -106,6 +107,19 @@ def test_traffic_that_shares_prefixes_hits_as_the_model_says(
 def test_a_tenant_and_a_conversation_stay_on_one_replica(climb: Recording, shape: str) -> None:
     """Under precise routing all requests of a tenant, and all turns of a conversation, go to one replica."""
     assert not routing.stickiness_findings(_grouped(climb, "precise", shape))
+
+
+@behaviour(
+    "llmd.performance.burst-hits", level=SHOULD, spec=GAIE,
+    red_when="requests that come at once, before an event can tell, are sent apart", mutant="speculation-off",
+)  # fmt: skip
+def test_a_burst_of_a_tenant_stays_together(climb: Recording, measure: Measure) -> None:
+    """48 requests of 8 tenants at once: at least nine tenths of the tokens hit that could, as one who waits would."""
+    before, after = (climb.metrics(wave("precise", what)) for what in (TURNS, BURST))
+    seen, wanted = delta(before, after, "prefix_cache_hits"), traffic.burst_hits()
+    measure.value(cached_tokens=seen, longest_prefixes=wanted)
+    measure.threshold(BURST_SHARE)
+    assert seen >= BURST_SHARE * wanted, f"burst: expected at least {BURST_SHARE:.0%} of {wanted} tokens, seen {seen}"
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: str(shape).replace(" ", "-"))

@@ -26,6 +26,7 @@ from gpuassay.load.plan import ClosedLoop, Poisson, Schedule
 from gpuassay.load.timing import EchoTiming
 from gpuassay.model.prefix_cache import simulator_cache
 from gpuassay.model.routing import LatencyLaw, Platform, Run, Traffic, distinct_traffic, token_traffic
+from gpuassay.model.routing_closed import longest_prefix_hits
 from gpuassay.model.routing_montecarlo import Expected, expected
 from gpuassay.model.routing_policies import APPROXIMATE, LEAST_LOADED, PRECISE, RANDOM, Policy
 from gpuassay.model.routing_saturation import Prediction, Staircase, predict
@@ -55,6 +56,10 @@ SHARED_PROMPTS = shared_prefix(TENANTS, 6, prefix_tokens=512, own_tokens=64, see
 TURN_PROMPTS = conversations(TENANTS, 6, system_tokens=4, user_tokens=70, answer_tokens=50, seed=2)
 PROMPTS = {SHARED: SHARED_PROMPTS, TURNS: TURN_PROMPTS}
 STREAMS = 8
+
+BURST = "burst"
+BURST_PROMPTS = shared_prefix(TENANTS, 6, prefix_tokens=512, own_tokens=64, seed=9)
+"""As SHARED, but all asked at once, tenant by tenant: before any event can tell where a prefix went."""
 
 STEADY = prompt_set([850] * 32, seed=3, prefix="s")
 FILL_SEED = 901
@@ -138,6 +143,10 @@ def _play(lab: Lab, mode: Mode, profiles: list[str]) -> None:
             named = wave(profile, shape)
             site.load(named, prompts, labels, ClosedLoop(STREAMS), max_tokens=OUTPUT_TOKENS)
             site.scrape(named)
+        burst = {prompt.label: prompt for prompt in BURST_PROMPTS}
+        at_once = ClosedLoop(len(burst))
+        site.load(wave(profile, BURST), burst, list(burst), at_once, max_tokens=OUTPUT_TOKENS)
+        site.scrape(wave(profile, BURST))
         _climb(site, profile, mode.stairs[profile])
 
     with ExitStack() as stack:
@@ -198,6 +207,14 @@ def traffic() -> Traffic:
     passes = [order(SHARED), [first + place for place in order(TURNS)]]
     ids = [token_ids(prompt.text) for prompt in (*SHARED_PROMPTS, *TURN_PROMPTS)]
     return token_traffic(ids, passes, CACHE.block_size)
+
+
+@cache
+def burst_hits() -> int:
+    """Tokens that hit in the burst if every tenant stays together."""
+    ids = [token_ids(prompt.text) for prompt in BURST_PROMPTS]
+    chains = token_traffic(ids, [range(len(ids))], CACHE.block_size).chains
+    return longest_prefix_hits(chains, CACHE.block_size)
 
 
 @cache

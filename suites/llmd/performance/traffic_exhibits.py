@@ -10,6 +10,7 @@ from gpuassay.judge import routing
 from gpuassay.judge.performance.routing import timed, ttft
 from gpuassay.judge.performance.routing_saturation import Step, carried_by
 from gpuassay.load.gate import Control
+from gpuassay.model.routing_saturation import Carried, Prediction
 from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
 from gpuassay.stats.quantiles import quantile
@@ -58,17 +59,13 @@ def show(
         "saturation-table",
         title=f"Rate carried with p95 of TTFT within {bound:g} s, requests/s on 8 replicas",
         kind="table",
-        columns=["routing", "carried", "first beyond", "model carries", "steps"],
+        columns=["routing", "carries", "model", "rates asked"],
         rows=[
-            [
-                arm, one.within, one.beyond if one.beyond is not None else "not reached",
-                str(models[arm].within).replace(" ", "\u00a0"),
-                ", ".join(f"{step.rate:g}" for step in climbs[arm]),
-            ]
-            for arm in arms
-            for one in [carried_by(climbs[arm], bound)]
+            [arm, _rates(carried_by(steps, bound)), _modelled(models[arm]), ", ".join(f"{one.rate:g}" for one in steps)]
+            for arm, steps in climbs.items()
         ],
         notes=[
+            "Carries: between the last rate within the bound and the first beyond it. Model: the same in simulations.",
             "An open loop: arrivals of a Poisson process, the same for the model; steps follow each other at once.",
             aside,
             "Of n running requests on a replica each takes n times as long, as if prefill were done in turn.",
@@ -112,6 +109,19 @@ def side_by_side_note(together: int) -> str:
     if together == 1:
         return "The arms took turns: each had the machine to itself."
     return f"{together} arms ran side by side, and the control with as many streams and generators as all of them."
+
+
+def _rates(found: Carried) -> str:
+    if found.beyond is None:
+        return f"{found.within:g} or more"
+    return f"{found.within:g} to {found.beyond:g}" if found.within else f"less than {found.beyond:g}"
+
+
+def _modelled(model: Prediction) -> str:
+    ordered = sorted(model.each, key=lambda one: one.within)
+    tail = round(0.01 * len(ordered))
+    least, greatest = _rates(ordered[tail]), _rates(ordered[-1 - tail])
+    return least if least == greatest else f"from {least} up to {greatest}"
 
 
 def _shape(recording: Recording, arm: str, shape: str) -> list[object]:
