@@ -8,7 +8,7 @@ one matters most: what a model server publishes before somebody listens is lost 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +16,6 @@ from pathlib import Path
 
 from gpuassay import toolchain
 from gpuassay.cluster import base
-from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import Cluster, Component, Emulated
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.parallel import side_by_side
@@ -25,14 +24,13 @@ from gpuassay.components.child import PortLostError
 from gpuassay.components.gateway import istio_crds
 from gpuassay.components.gateway.envoy import Envoy
 from gpuassay.components.gateway.istio import IstioGateway
-from gpuassay.components.llmd import crds, front, probe, profiles
+from gpuassay.components.llmd import crds, front, place, probe, profiles
 from gpuassay.components.llmd.arm import ISTIO, Arm
 from gpuassay.components.llmd.description import components, emulated
 from gpuassay.components.llmd.endpoints import Endpoints
 from gpuassay.components.llmd.helpers import Forwarder, Tokenizer
 from gpuassay.components.llmd.picker import Picker, implementation
 from gpuassay.components.llmd.simulator import Replica, Sidecar
-from gpuassay.manifest import Manifest
 
 PORT_ATTEMPTS = 4
 
@@ -158,7 +156,7 @@ class Routing:
             self.envoy.await_programmed()
             done("gateway programmed")
         self.endpoints.sync()
-        if isinstance(self.envoy, IstioGateway) and self.picker is not None:
+        if isinstance(self.envoy, IstioGateway):
             self.envoy.await_asking()
             done("gateway asks")
         if self.arm.precise and self.arm.probe:
@@ -219,9 +217,9 @@ def routing(cluster: Cluster, directory: Path, namespace: str, arm: Arm | None =
     crds.install(cluster)
     if wanted.gateway == ISTIO:
         istio_crds.install(cluster)
-    with _namespace(cluster.api, namespace, wanted.labels):
+    with place.namespace(cluster.api, namespace, wanted.labels):
         built = _started(cluster, directory.absolute(), namespace, wanted)
-        _tell(cluster, built)
+        place.tell(cluster, built.components, built.emulated)
         try:
             yield built
         finally:
@@ -289,35 +287,3 @@ def _build(cluster: Cluster, folder: Path, namespace: str, arm: Arm) -> Routing:
     endpoints = Endpoints(cluster.api, arm.pool, namespace, replicas, arm.labels)
     parts = components(servers, pickers, chosen.program, sidecars, envoy)
     return Routing(arm, namespace, folder, replicas, endpoints, picker, envoy, tokenizer, forwarder, parts)
-
-
-@contextmanager
-def _namespace(api: Api, name: str, labels: Mapping[str, str]) -> Generator[None]:
-    """The namespace, made and deleted if it was not there; its ServiceAccount exists when the block begins."""
-    there = api.get("Namespace", name) is not None
-    if not there:
-        space: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels)}}
-        api.create(space)
-    try:
-        # no Pod is admitted without it; the controller that makes it may be slower than we are, or absent
-        api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}})
-        yield
-    finally:
-        if not there:
-            api.delete("Namespace", name)
-
-
-@dataclass(frozen=True)
-class _Told:
-    """A part of a cluster whose version is known already."""
-
-    component: Component
-
-    def __call__(self) -> Component:
-        return self.component
-
-
-def _tell(cluster: Cluster, built: Routing) -> None:
-    """Add what is new to what the cluster tells of itself for reports."""
-    cluster.parts += [told for told in map(_Told, built.components) if told not in cluster.parts]
-    cluster.emulated += [one for one in built.emulated if one not in cluster.emulated]
