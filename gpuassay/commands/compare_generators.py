@@ -23,8 +23,6 @@ GOAL_STREAMS, GOAL_P50, GOAL_P99, GOAL_RATIO = 64, 0.2, 0.9, 10.0
 
 BODY_BYTES = 4000
 
-Runner = "Callable[[Plan, Path], LoadResult]"
-
 
 def add(subparsers: SubParsers) -> None:
     """Declare the command."""
@@ -41,6 +39,11 @@ def add(subparsers: SubParsers) -> None:
     parser.add_argument("--ttft-ms", type=float, default=80, help="mean TTFT of the server, +-50 %% (default: 80)")
     parser.add_argument("--itl-ms", type=float, default=20, help="its inter-token latency (default: 20)")
     parser.add_argument("--tokens", type=_positive, default=64, help="of every answer (default: 64)")
+    parser.add_argument(
+        "--usual-scheduling",
+        action="store_true",
+        help="measure all under the kernel's usual scheduling (default: all under real-time scheduling, where allowed)",
+    )
     parser.add_argument("--only", action="append", metavar="TOOL", help="measure only these (repeatable)")
     parser.add_argument("--out", type=Path, help="write every figure there as JSON")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep plans, reports, rows and logs there")
@@ -68,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         timing = EchoTiming(ttft_ms=options.ttft_ms, itl_ms=options.itl_ms, tokens=options.tokens)
-        tools = _tools(_assets(options.asset), options.only)
+        tools = _tools(_assets(options.asset), options.only, realtime=not options.usual_scheduling)
         with tempfile.TemporaryDirectory(prefix="gpuassay-generators-") as scratch:
             trials = _trials(tools, timing, options, options.keep or Path(scratch))
     except (LoadError, NoControl, WaitError, ValueError) as error:
@@ -80,7 +83,15 @@ def run(options: argparse.Namespace) -> int:
     for sentence, kept in met:
         print(f"{'met' if kept else 'MISSED'}: {sentence}")
     if options.out:
-        report = {"machine": machine(), "timing": timing, "body_bytes": BODY_BYTES, "trials": trials, "summary": found}
+        scheduling = "usual" if options.usual_scheduling else "real-time where allowed"
+        report = {
+            "machine": machine(),
+            "scheduling": scheduling,
+            "timing": timing,
+            "body_bytes": BODY_BYTES,
+            "trials": trials,
+            "summary": found,
+        }
         options.out.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
     return 0 if all(kept for _, kept in met) else 1
 
@@ -140,11 +151,15 @@ def _assets(options: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def _tools(assets: dict[str, Path], only: Sequence[str] | None) -> dict[str, Callable[[Plan, Path], LoadResult]]:
+def _tools(
+    assets: dict[str, Path], only: Sequence[str] | None, *, realtime: bool
+) -> dict[str, Callable[[Plan, Path], LoadResult]]:
     """What can be measured here, ours first. A tool that is not there is named on standard error, unless asked for.
 
     Raises ValueError (an unknown name), ToolMissing (one that was asked for).
     """
+    import msgspec
+
     from gpuassay.load.adapters import TOOLS
     from gpuassay.load.adapters.tool import ToolMissing
     from gpuassay.load.runner import run as run_ours
@@ -155,7 +170,7 @@ def _tools(assets: dict[str, Path], only: Sequence[str] | None) -> dict[str, Cal
         raise ValueError(f"--only {unknown[0]}: there are {', '.join(names)}")
     found: dict[str, Callable[[Plan, Path], LoadResult]] = {}
     if not only or OURS in only:
-        found[OURS] = lambda plan, folder: run_ours(plan, folder)
+        found[OURS] = lambda plan, folder: run_ours(msgspec.structs.replace(plan, realtime=realtime), folder)
     for name, (tool, carry_out) in TOOLS.items():
         if only and name not in only:
             continue
@@ -166,12 +181,12 @@ def _tools(assets: dict[str, Path], only: Sequence[str] | None) -> dict[str, Cal
                 raise
             print(f"not measured: {error}", file=sys.stderr)
             continue
-        found[f"{name} {tool.version}"] = _bound(carry_out, program)
+        found[f"{name} {tool.version}"] = _bound(carry_out, program, realtime)
     return found
 
 
-def _bound(carry_out: Callable[..., LoadResult], program: Path) -> Callable[[Plan, Path], LoadResult]:
-    return lambda plan, folder: carry_out(plan, folder, program=program)
+def _bound(carry_out: Callable[..., LoadResult], program: Path, realtime: bool) -> Callable[[Plan, Path], LoadResult]:
+    return lambda plan, folder: carry_out(plan, folder, program=program, realtime=realtime)
 
 
 def _trials(

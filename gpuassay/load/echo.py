@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from gpuassay.load.clock import Timer
+from gpuassay.load.realtime import SERVER, realtime
 from gpuassay.load.timing import EchoTiming, Truth
 
 MODEL = "echo"
@@ -30,6 +31,7 @@ _SSE_HEAD = (
 )
 _STREAM_MARK = (b'"stream":true', b'"stream": true')
 MAX_HEAD = 64 * 1024
+READ = 1 << 20
 
 
 class _Connection:
@@ -128,21 +130,23 @@ class EchoServer:
     def _read(self, connection: _Connection) -> None:
         if connection.unsent:
             self._send(connection, b"")
-        while connection.open:
-            try:
-                data = connection.socket.recv(1 << 20)
-            except BlockingIOError:
-                break
-            except OSError:
-                data = b""
-            if not data:
-                self._close(connection)
-                return
-            connection.received += data
-        self._parse(connection)
+        if not connection.open:
+            return
+        try:
+            data = connection.socket.recv(READ)  # whatever is left makes the socket readable again
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._close(connection)
+            return
+        now = time.monotonic_ns()
+        connection.received += data
+        self._parse(connection, now)
 
-    def _parse(self, connection: _Connection) -> None:
-        """Answer the request if it is there as a whole."""
+    def _parse(self, connection: _Connection, parsed_ns: int) -> None:
+        """Answer the request if it is there as a whole, since `parsed_ns`."""
         received = connection.received
         end = received.find(b"\r\n\r\n")
         if end < 0:
@@ -159,7 +163,6 @@ class EchoServer:
         size = int(length)
         if len(received) < end + 4 + size:
             return
-        parsed_ns = time.monotonic_ns()
         body = bytes(received[end + 4 : end + 4 + size])
         del received[: end + 4 + size]
         method, _, rest = lines[0].partition(" ")
@@ -280,7 +283,8 @@ def main(arguments: list[str] | None = None) -> int:
     part = chosen.ready.with_name(f"{chosen.ready.name}.part")
     part.write_text(str(server.port))
     part.replace(chosen.ready)
-    server.serve()
+    with realtime(SERVER):
+        server.serve()
     return 0
 
 

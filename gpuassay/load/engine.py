@@ -20,6 +20,7 @@ from gpuassay.load.client import Client
 from gpuassay.load.clock import SECOND_NS, Alarm, LagProbe
 from gpuassay.load.errors import LoadError
 from gpuassay.load.plan import Ask, ClosedLoop, Plan, due_seconds
+from gpuassay.load.realtime import GENERATOR, realtime
 from gpuassay.load.rows import FORMAT, Head, LoadResult, Row, Tail, check_counts
 
 SPARE_HANDLES = 64
@@ -83,6 +84,7 @@ class _Engine:
         self.idle = asyncio.Event()
         self.errors: list[BaseException] = []
         self.interrupted = False
+        self.scheduling = ""
 
     async def run(self) -> LoadResult:
         loop = asyncio.get_running_loop()
@@ -100,10 +102,12 @@ class _Engine:
         probe = LagProbe(loop)
         wall, started, cpu = time.time_ns(), time.monotonic_ns(), time.process_time()
         try:
-            if self.streams is not None:
-                await self._closed_loop(client, self.streams)
-            else:
-                await self._open_loop(client, started + LEAD_NS)
+            # only now: what comes before computes for a second, and nobody waits for it
+            with realtime(GENERATOR, self.plan.realtime) as self.scheduling:
+                if self.streams is not None:
+                    await self._closed_loop(client, self.streams)
+                else:
+                    await self._open_loop(client, started + LEAD_NS)
         finally:
             ended = time.monotonic_ns()
             probe.close()
@@ -210,7 +214,7 @@ class _Engine:
             started_ns=started,
             wall_ns=wall,
             boot=boot(),
-            generator=f"gpuassay.load (uvloop {uvloop.__version__})",
+            generator=f"gpuassay.load (uvloop {uvloop.__version__}, {self.scheduling})",
         )
 
 

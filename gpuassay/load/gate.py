@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import msgspec
 
+from gpuassay.load.realtime import REALTIME
 from gpuassay.load.rows import LoadResult, Row
 from gpuassay.load.timing import MILLISECOND_NS, EchoTiming, Truth, lateness_ms
 from gpuassay.stats.quantiles import quantile
@@ -36,6 +37,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
         server_p99: how late the server itself was; no part of the error.
         rate_share: achieved / requested rate: of a closed loop that asked again without delay, of an open loop's plan.
         cpu_share: CPU cores that the generator used.
+        generator: what it was and how it was scheduled, as its result's head says.
     """
 
     asked: int
@@ -50,6 +52,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
     server_p99: float
     rate_share: float
     cpu_share: float
+    generator: str = ""
 
     def sentence(self) -> str:
         """What stands under a chart."""
@@ -58,6 +61,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
             f"generator error P50 {self.error_p50:.2f} ms, P99 {self.error_p99:.2f} ms; event-loop lag "
             f"P50 {self.lag_p50:.2f} ms, P99 {self.lag_p99:.2f} ms; rate {self.rate_share:.1%} of requested "
             f"({load}, {self.body_bytes} byte requests, {self.ok} of {self.asked} answered)"
+            + (f", under {REALTIME}" if REALTIME in self.generator else "")
         )
 
 
@@ -127,6 +131,7 @@ def control_of(result: LoadResult, truths: Sequence[Truth], timing: EchoTiming) 
         server_p99=quantile(lateness_ms(mine, timing), 0.99),
         rate_share=share,
         cpu_share=result.tail.cpu_seconds / seconds,
+        generator=result.head.generator,
     )
 
 

@@ -107,6 +107,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         keep_headers: response headers that rows keep, lower case.
         request_ids: every request carries the header `x-request-id: <request_ids>-<index>`.
         preflight: ask `/v1/models` first, so that a wrong URL or model is one line and not a thousand failed rows.
+        realtime: run the generator under SCHED_FIFO if the kernel lets it (`gpuassay.load.realtime`).
         verify_tls: whether a server's certificate must be valid (https only).
     """
 
@@ -122,6 +123,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     keep_headers: tuple[str, ...] = KEPT_HEADERS
     request_ids: str = "load"
     preflight: bool = True
+    realtime: bool = True
     verify_tls: bool = True
 
     def __post_init__(self) -> None:

@@ -33,6 +33,17 @@ class EventParser:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The data of the events that end within `chunk`. Raises EventTooLong."""
+        if (
+            not self._rest
+            and not self._data
+            and self._begun
+            and not self._after_cr
+            and chunk.startswith(b"data: ")
+            and chunk.endswith(b"\n\n")
+            and chunk.count(b"\n") == 2
+            and b"\r" not in chunk
+        ):
+            return [chunk[6:-2]]  # one event of one line, as almost every chunk is
         if self._after_cr and chunk:
             # the line ended at the CR already; a LF that follows belongs to the same line end
             self._after_cr = False

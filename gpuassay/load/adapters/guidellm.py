@@ -88,7 +88,9 @@ class _Versions(msgspec.Struct):
     metadata: _Metadata
 
 
-def carry_out(plan: Plan, directory: Path, *, program: Path, name: str = "guidellm") -> LoadResult:
+def carry_out(
+    plan: Plan, directory: Path, *, program: Path, realtime: bool = False, name: str = "guidellm"
+) -> LoadResult:
     """Carry out `plan` by GuideLLM; leaves its configuration, data, report and log in `directory` (created).
 
     Raises:
@@ -104,7 +106,7 @@ def carry_out(plan: Plan, directory: Path, *, program: Path, name: str = "guidel
     data.write_bytes(msgspec.json.encode(data_of(plan)))
     config.write_bytes(msgspec.json.encode(configuration(plan, data, report)))
     command = [program, "run", "--config", config, "--disable-console"]
-    ran = run_tool(name, command, plan, folder / f"{name}.log", cwd=folder)
+    ran = run_tool(name, command, plan, folder / f"{name}.log", cwd=folder, realtime=realtime)
     return read_report(report, plan, ran)
 
 

@@ -60,7 +60,9 @@ class _Chunk(msgspec.Struct):
     id: str = ""
 
 
-def carry_out(plan: Plan, directory: Path, *, program: Path, name: str = "inference-perf") -> LoadResult:
+def carry_out(
+    plan: Plan, directory: Path, *, program: Path, realtime: bool = False, name: str = "inference-perf"
+) -> LoadResult:
     """Carry out `plan` by inference-perf; leaves configuration, data, tokenizer, report and log in `directory`.
 
     Raises:
@@ -78,7 +80,7 @@ def carry_out(plan: Plan, directory: Path, *, program: Path, name: str = "infere
     write_tokenizer(folder / "tokenizer")
     (folder / "config.json").write_bytes(msgspec.json.encode(configuration(plan, folder)))
     command = [program, "--config_file", folder / "config.json"]
-    ran = run_tool(name, command, plan, folder / "log", cwd=folder)
+    ran = run_tool(name, command, plan, folder / "log", cwd=folder, realtime=realtime)
     return read_report(report, plan, ran)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -11,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpuassay.cluster.process import start
+from gpuassay.load.adapters import warden
 from gpuassay.load.engine import boot
 from gpuassay.load.errors import CountsDoNotClose, LoadError
 from gpuassay.load.plan import ClosedLoop, Plan
+from gpuassay.load.realtime import GENERATOR
 from gpuassay.load.rows import FORMAT, Head, LoadResult, Row, Tail, check_counts
 from gpuassay.load.runner import longest
 from gpuassay.toolchain.assets import variable_of
@@ -84,8 +87,13 @@ class Ran:
         return round(wall_seconds * SECOND_NS) - self.wall_ns + self.started_ns
 
 
-def run_tool(name: str, command: Sequence[str | Path], plan: Plan, log: Path, *, cwd: Path) -> Ran:
-    """Run a tool to its end; it ends with this call, and with this process whatever ends it.
+def run_tool(
+    name: str, command: Sequence[str | Path], plan: Plan, log: Path, *, cwd: Path, realtime: bool = False
+) -> Ran:
+    """Run a tool to its end; it and its workers end with this call, and with this process whatever ends it.
+
+    `realtime` puts it under SCHED_RR at our own generator's priority, if the kernel lets it: whoever compares the two
+    then compares generators, not schedulers.
 
     Raises:
         LoadError: it ended with another exit code than 0; its last words are shown.
@@ -93,7 +101,9 @@ def run_tool(name: str, command: Sequence[str | Path], plan: Plan, log: Path, *,
     """
     ended = threading.Event()
     started, wall = time.monotonic_ns(), time.time_ns()
-    process = start(name, command, log, env=dict(os.environ), cwd=cwd, on_death=lambda _: ended.set())
+    priority = str(GENERATOR if realtime else 0)
+    guarded = [sys.executable, "-IS", str(Path(warden.__file__)), priority, *command]
+    process = start(name, guarded, log, env=dict(os.environ), cwd=cwd, on_death=lambda _: ended.set())
 
     def pause(seconds: float) -> None:
         ended.wait(seconds)
