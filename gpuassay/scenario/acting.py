@@ -17,6 +17,7 @@ from gpuassay import pressure
 from gpuassay.cluster.errors import ClusterError, ComponentDied, NotFromOutside
 from gpuassay.record.recording import RecordingMeta, write_recording
 from gpuassay.scenario.declare import OWN_ARMS
+from gpuassay.toolchain.assets import NEVER_BUILT
 from gpuassay.wait import WaitError
 
 if TYPE_CHECKING:
@@ -166,6 +167,8 @@ def _remedy(lacking: Sequence[str]) -> str:
     """What a user can do about programs that have not been built."""
     if OWN_ARMS in lacking:
         return " (it starts gateways, pickers and model servers of its own, and breaks some; through a URL it cannot)"
+    for need in NEVER_BUILT.keys() & set(lacking):
+        return f" ({NEVER_BUILT[need]})"
     programs = [need.removeprefix("program:") for need in lacking if need.startswith("program:")]
     return f" (python -m gpuassay build {' '.join(programs)})" if programs else ""
 

@@ -14,7 +14,7 @@ from gpuassay import toolchain
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.embedded import embedded
 from gpuassay.components.gateway.istio import OWN_ADDRESS, own_address
-from gpuassay.components.llmd import crds
+from gpuassay.components.llmd import crds, vllm
 from gpuassay.record import rundir
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import Resource
@@ -63,6 +63,7 @@ def routing_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[
         crds.install(cluster)
         built = {f"program:{name}" for name in OPTIONAL if toolchain.available(name, assets) is None}
         own = {OWN_ADDRESS} if own_address() else set[str]()
+        built |= {vllm.ASSET} if vllm.find(assets) else set[str]()
         capabilities = cluster.capabilities | {"routing", OWN_ARMS} | built | own
         _describe(run, cluster, capabilities)
         stack.callback(_describe, run, cluster)

@@ -18,6 +18,10 @@ ENVTEST = {
 """Programs that controller-runtime's envtest knows, and its variable for each (envtest documentation)."""
 
 
+NEVER_BUILT = {"vllm": "python -m gpuassay.components.llmd.get_vllm DIR, then --asset vllm=DIR"}
+"""What users can bring and we cannot build, since no Go module makes it; and how it is had."""
+
+
 @dataclass(frozen=True)
 class Assets:
     """Directories that users name.
@@ -42,10 +46,9 @@ class Assets:
             name, equals, directory = option.partition("=")
             if not equals or not name or not directory:
                 raise ToolchainError(f"--asset takes NAME=DIR, not {option!r}")
-            if name not in COMPONENTS:
-                raise ToolchainError(
-                    f"--asset {option}: no component is called {name!r}; there are {', '.join(COMPONENTS)}"
-                )
+            known = (*COMPONENTS, *NEVER_BUILT)
+            if name not in known:
+                raise ToolchainError(f"--asset {option}: no component is called {name!r}; there are {', '.join(known)}")
             if name in explicit:
                 raise ToolchainError(f"--asset names {name} twice")
             explicit[name] = _directory(directory, f"--asset {name}")

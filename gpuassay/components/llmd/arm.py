@@ -18,6 +18,8 @@ from gpuassay.manifest import Manifest
 MODEL = "gpuassay/simulated-8b"
 ISTIO = "istio"
 """The gateway design in which Istio's control plane configures Envoy."""
+SIMULATOR, VLLM = "simulator", "vllm"
+"""What model servers are."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Arm:
     Attributes:
         profile: endpoint-picker configuration in `manifests/llmd`; `round-robin`: no picker at all; `built-in`: the
             rule of a picker that reads no configuration (`light`).
+        engine: what the model servers are: `simulator`, or `vllm`: a real engine with a tiny model, on the CPU.
         replicas: model servers, 1 to 8.
         prefillers: how many of them are prefill servers; the others are decode servers with a sidecar each. Only
             with profile `prefill-decode`, and needed there.
@@ -48,12 +51,13 @@ class Arm:
         istiod_env: further environment of Istio's control plane; likewise.
         picker_flags: further arguments of the picker.
         picker_env: further environment of the picker.
-        simulator_flags: further arguments of every model server.
+        simulator_flags: further arguments of every model server, whatever it is.
         simulator_env: environment of every model server; `{address}` and `{port}` are filled in.
         tokenizer_shift: added to every token id: a wrong tokenizer.
     """
 
     profile: str = "precise"
+    engine: str = SIMULATOR
     replicas: int = 8
     prefillers: int = 0
     cache: Cache = field(default_factory=Cache)
@@ -80,6 +84,10 @@ class Arm:
     def __post_init__(self) -> None:
         if not 1 <= self.replicas <= MOST_REPLICAS:
             raise ClusterError(f"{self.replicas} replicas: a pool on one machine has 1 to {MOST_REPLICAS}")
+        if self.engine not in (SIMULATOR, VLLM):
+            raise ClusterError(f"engine={self.engine!r} is none of {SIMULATOR}, {VLLM}")
+        if self.engine == VLLM and self.prefillers:
+            raise ClusterError("prefill and decode servers apart are simulators: vLLM on CPUs hands no cache over")
         fixed = not implementation(self.picker).configurable
         if fixed != (self.profile == profiles.BUILT_IN):
             raise ClusterError(

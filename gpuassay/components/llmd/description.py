@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gpuassay.cluster.base import Component, Emulated
 from gpuassay.components.gateway.envoy import PACKAGE, Envoy
 from gpuassay.components.gateway.istio import IstioGateway
-from gpuassay.components.llmd.simulator import Cache, Latency
+from gpuassay.components.llmd.arm import VLLM, Arm
+from gpuassay.components.llmd.simulator import Latency
 from gpuassay.toolchain import Programs
 
 
 def components(
-    servers: Programs, pickers: Programs | None, program: str, sidecars: Programs | None, envoy: Envoy | None
+    servers: Sequence[Component], pickers: Programs | None, program: str, envoy: Envoy | None
 ) -> list[Component]:
-    """The upstream programs of an arm."""
+    """The upstream programs of an arm; `servers` are those of its model servers."""
 
     def of(programs: Programs, name: str) -> Component:
         return Component(name, programs.version, programs.source, programs.sha256[name])
 
-    found = [of(servers, "llm-d-inference-sim")]
+    found = list(servers)
     if pickers is not None:
         picker = of(pickers, program)
         found.append(Component(pickers.component, picker.version, picker.source, picker.sha256))
-    if sidecars is not None:
-        found.append(of(sidecars, "pd-sidecar"))
     if envoy is not None:
         found.append(Component("envoy", envoy.version, f"Python package {PACKAGE}"))
     if isinstance(envoy, IstioGateway):
@@ -44,14 +45,34 @@ def latency_in_words(latency: Latency) -> str:
     )
 
 
-def emulated(latency: Latency, cache: Cache, events: str, gateway: str | None) -> list[Emulated]:
-    """What is not real in an arm."""
+_BYTES: Emulated = {
+    "what": "tokenizer",
+    "by": "a service of gpuassay that makes one token of each byte, as the engine's own tokenizer does",
+    "means": "prompts have about five times as many tokens as with a language model's tokenizer",
+}
+
+
+def _engine(arm: Arm) -> list[Emulated]:
+    """What is not real about a real engine."""
+    size = f"{arm.cache.blocks} blocks of {arm.cache.block_size} tokens"
+    model: Emulated = {
+        "what": "language model and GPU",
+        "by": f"vLLM on the CPU with a model of two layers and made-up weights; the cache of each replica holds {size}",
+        "means": "prefix cache, KV-cache events, metrics and times are the engine's own; output is noise, and times "
+        "are those of a tiny model on this machine's processors",
+    }
+    return [model, _BYTES]
+
+
+def _simulated(arm: Arm) -> list[Emulated]:
+    """What is not real about a simulated model server."""
+    cache = arm.cache
     size = f"{cache.blocks} blocks of {cache.block_size} tokens" if cache.blocks else "no prefix cache"
-    found: list[Emulated] = [
+    return [
         {
             "what": "model servers",
             "by": "llm-d-inference-sim: real HTTP interface, prefix cache, KV-cache events and metrics",
-            "means": f"no GPU and no model: output is random text, time is made up ({latency_in_words(latency)}); "
+            "means": f"no GPU and no model: output is random text, time is made up ({latency_in_words(arm.latency)}); "
             f"the cache of each holds {size}",
         },
         {
@@ -59,6 +80,14 @@ def emulated(latency: Latency, cache: Cache, events: str, gateway: str | None) -
             "by": "a service of gpuassay that cuts text as the simulator does",
             "means": "token counts are the simulator's, not a language model's",
         },
+    ]
+
+
+def emulated(arm: Arm) -> list[Emulated]:
+    """What is not real in an arm."""
+    gateway, events = arm.gateway, arm.event_path
+    found: list[Emulated] = [
+        *(_engine(arm) if arm.engine == VLLM else _simulated(arm)),
         {
             "what": "Pods of the model servers",
             "by": "objects whose status gpuassay writes as a kubelet would",

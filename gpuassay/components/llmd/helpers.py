@@ -17,18 +17,18 @@ PROTO_FOLDER = Path("api") / "tokenizerpb"
 
 
 class Tokenizer:
-    """The tokenization service: the simulator's tokens, so that the picker's block hashes fit its events.
+    """The tokenization service: the model servers' tokens, so that the picker's block hashes fit its events.
 
     Attributes:
         port: on loopback.
         child: the process.
     """
 
-    def __init__(self, cluster: Cluster, folder: Path, namespace: str, port: int) -> None:
-        """Nothing is started yet."""
+    def __init__(self, cluster: Cluster, folder: Path, namespace: str, port: int, engine: str = "simulator") -> None:
+        """Nothing is started yet; `engine`: whose tokens it yields (`gpuassay.components.llmd.arm`)."""
         self.port = port
         protos = toolchain.module_dir("llmd-epp", PROTO_MODULE, cluster.assets) / PROTO_FOLDER
-        self._command = own_program("tokenizer", "--proto-dir", protos, "--port", port)
+        self._command = own_program("tokenizer", "--proto-dir", protos, "--port", port, "--engine", engine)
         log = folder / "logs" / "tokenizer.log"
         self.child = Child(cluster, f"{namespace}-tokenizer", log, self._command, OWN_ENVIRONMENT)
 

@@ -30,7 +30,8 @@ from gpuassay.components.llmd.description import components, emulated
 from gpuassay.components.llmd.endpoints import Endpoints
 from gpuassay.components.llmd.helpers import Forwarder, Tokenizer
 from gpuassay.components.llmd.picker import Picker, implementation
-from gpuassay.components.llmd.simulator import Replica, Sidecar
+from gpuassay.components.llmd.servers import model_servers, picker_configuration
+from gpuassay.components.llmd.simulator import Replica
 
 PORT_ATTEMPTS = 4
 
@@ -112,7 +113,7 @@ class Routing:
     @property
     def emulated(self) -> list[Emulated]:
         """What is not real, and what a reader must conclude from that."""
-        return emulated(self.arm.latency, self.arm.cache, self.arm.event_path, self.arm.gateway)
+        return emulated(self.arm)
 
     def start(self) -> None:
         """Used by `routing`."""
@@ -141,7 +142,7 @@ class Routing:
                 self.picker.await_serving()  # it binds; publishers that come first would dial again only each second
         for replica in self.replicas:
             replica.launch()
-        side_by_side(Replica.await_ready, self.replicas)
+        side_by_side(lambda replica: replica.await_ready(), self.replicas)
         done("model servers")
         if self.picker is not None:
             self.picker.await_serving()
@@ -156,7 +157,7 @@ class Routing:
             self.envoy.await_programmed()
             done("gateway programmed")
         self.endpoints.sync()
-        if isinstance(self.envoy, IstioGateway):
+        if isinstance(self.envoy, IstioGateway) and self.picker is not None:
             self.envoy.await_asking()
             done("gateway asks")
         if self.arm.precise and self.arm.probe:
@@ -246,32 +247,16 @@ def _started(cluster: Cluster, folder: Path, namespace: str, arm: Arm) -> Routin
 def _build(cluster: Cluster, folder: Path, namespace: str, arm: Arm) -> Routing:
     """All parts of an arm with ports of their own; nothing runs yet."""
     (folder / "logs").mkdir(parents=True, exist_ok=True)
-    servers = toolchain.programs("llmd-sim", cluster.assets)
     with_picker = arm.profile != profiles.ROUND_ROBIN
     chosen = implementation(arm.picker)
     pickers = toolchain.programs(chosen.component, cluster.assets) if with_picker else None
-    sidecars = toolchain.programs("pd-sidecar", cluster.assets) if arm.prefillers else None
-    ports = free_ports(6 + front.PORTS + arm.replicas * (2 if sidecars else 1))
+    ports = free_ports(6 + front.PORTS + arm.replicas * (2 if arm.prefillers else 1))
     grpc_port, health, metrics, publish, bound, tokens = ports[:6]
-    at_gateway, others = ports[6 : 6 + front.PORTS], ports[6 + front.PORTS :]
-    own, inner = others[: arm.replicas], others[arm.replicas :]
+    at_gateway, own = ports[6 : 6 + front.PORTS], ports[6 + front.PORTS :]
     path = arm.event_path
-    hosts = front.hosts(arm)
-    replicas = [
-        Replica(
-            cluster, servers.path("llm-d-inference-sim"), folder / "logs" / f"model-server-{number}.log",
-            name=f"model-server-{number}", namespace=namespace, address=hosts[number], port=port,
-            model=arm.model, cache=arm.cache, latency=arm.latency, number=number, extra=arm.simulator_flags,
-            role=("prefill" if prefills else "decode") if sidecars else None,
-            sidecar=Sidecar(sidecars.path("pd-sidecar"), inner[number]) if sidecars and not prefills else None,
-            events={"forwarder": publish, "direct": bound}.get(path),
-            env={key: value.format(address=hosts[number], port=port)
-                 for key, value in arm.simulator_env.items()},
-        )
-        for number, port in enumerate(own)
-        for prefills in (number < arm.prefillers,)
-    ]  # fmt: skip
-    tokenizer = Tokenizer(cluster, folder, namespace, tokens) if arm.precise and with_picker else None
+    events = {"forwarder": publish, "direct": bound}.get(path)
+    replicas, servers = model_servers(cluster, folder, namespace, arm, own, events)
+    tokenizer = Tokenizer(cluster, folder, namespace, tokens, arm.engine) if arm.precise and with_picker else None
     forwarder = Forwarder(cluster, folder, namespace, publish, bound) if path == "forwarder" else None
     picker = None
     if pickers is not None:
@@ -279,11 +264,10 @@ def _build(cluster: Cluster, folder: Path, namespace: str, arm: Arm) -> Routing:
         picker = Picker(
             cluster, chosen, pickers.path(chosen.program), pickers.version, folder, pool=arm.pool,
             namespace=namespace, ports=(grpc_port, health, metrics), verbosity=arm.verbosity,
-            configuration=profiles.configuration(arm.profile, places, arm.change_picker)
-            if chosen.configurable else None,
+            configuration=picker_configuration(arm, places) if chosen.configurable else None,
             extra=arm.picker_flags, env=arm.picker_env,
         )  # fmt: skip
-    envoy = front.gateway(cluster, folder, namespace, arm, picker, at_gateway, own)
+    envoy = front.gateway(cluster, folder, namespace, arm, picker, at_gateway, own[: arm.replicas])
     endpoints = Endpoints(cluster.api, arm.pool, namespace, replicas, arm.labels)
-    parts = components(servers, pickers, chosen.program, sidecars, envoy)
+    parts = components(servers, pickers, chosen.program, envoy)
     return Routing(arm, namespace, folder, replicas, endpoints, picker, envoy, tokenizer, forwarder, parts)

@@ -1,4 +1,4 @@
-"""The tokenization service that llm-d's endpoint picker asks: yields the tokens of the model-server simulator.
+"""The tokenization service that llm-d's endpoint picker asks: yields the tokens of the model servers.
 
 Run as `python -m gpuassay.components.llmd.serve.tokenizer --proto-dir DIR --port PORT`. The service definition is read
 from the picker's own module at run time, so its messages are never a version behind. Of the five methods the picker
@@ -17,7 +17,8 @@ from typing import Any
 
 import grpc
 
-from gpuassay.workloads.tokens import chat_token_ids, token_ids
+from gpuassay.components.llmd import tiny_model
+from gpuassay.workloads import tokens
 
 PROTO = "tokenizer.proto"
 _THREADS = 4
@@ -30,11 +31,17 @@ def _text(message: Any) -> str:
     return message.content or "".join(part.text for part in message.content_parts)
 
 
-def service(messages: Any, base: type[Any], shift: int = 0) -> Any:
+TOKENS: dict[str, Callable[[str], list[int]]] = {"simulator": tokens.token_ids, "vllm": tiny_model.token_ids}
+"""Tokens of a text, by what model servers are."""
+
+
+def service(
+    messages: Any, base: type[Any], shift: int = 0, token_ids: Callable[[str], list[int]] = tokens.token_ids
+) -> Any:
     """A servicer over the generated `messages`; `shift` is added to every token id (a wrong one, for controls)."""
 
-    def shifted(tokens: list[int]) -> list[int]:
-        return [(token + shift) & 0xFFFFFFFF for token in tokens] if shift else tokens
+    def shifted(found: list[int]) -> list[int]:
+        return [(token + shift) & 0xFFFFFFFF for token in found] if shift else found
 
     def initialize(_: object, request: Any, context: object) -> Any:
         return messages.InitializeTokenizerResponse(success=True)
@@ -43,8 +50,8 @@ def service(messages: Any, base: type[Any], shift: int = 0) -> Any:
         return messages.RenderCompletionResponse(success=True, token_ids=shifted(token_ids(request.prompt)))
 
     def chat(_: object, request: Any, context: object) -> Any:
-        tokens = chat_token_ids((message.role, _text(message)) for message in request.messages)
-        return messages.RenderChatCompletionResponse(success=True, token_ids=shifted(tokens))
+        text = tokens.chat_text((message.role, _text(message)) for message in request.messages)
+        return messages.RenderChatCompletionResponse(success=True, token_ids=shifted(token_ids(text)))
 
     def tokenize(_: object, request: Any, context: object) -> Any:
         return messages.TokenizeResponse(success=True, input_ids=shifted(token_ids(request.input)))
@@ -62,6 +69,7 @@ def main(arguments: Iterable[str]) -> int:
     parser.add_argument("--proto-dir", required=True, help=f"holds {PROTO}")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--shift", type=int, default=0, help="added to every token id: a wrong tokenizer")
+    parser.add_argument("--engine", choices=sorted(TOKENS), default="simulator", help="whose tokens")
     options = parser.parse_args(list(arguments))
     sys.path.insert(0, options.proto_dir)
     library: Any = grpc
@@ -70,7 +78,7 @@ def main(arguments: Iterable[str]) -> int:
     # without so_reuseport=0 a second server on the port would be accepted and get half of the calls
     server = library.server(futures.ThreadPoolExecutor(_THREADS), options=[("grpc.so_reuseport", 0), *limits])
     services.add_TokenizationServiceServicer_to_server(
-        service(messages, services.TokenizationServiceServicer, options.shift), server
+        service(messages, services.TokenizationServiceServicer, options.shift, TOKENS[options.engine]), server
     )
     ended = threading.Event()
 
