@@ -157,7 +157,7 @@ class Routing:
             self.envoy.await_programmed()
             done("gateway programmed")
         self.endpoints.sync()
-        if isinstance(self.envoy, IstioGateway) and self.picker is not None:
+        if isinstance(self.envoy, IstioGateway):
             self.envoy.await_asking()
             done("gateway asks")
         if self.arm.precise and self.arm.probe:
