@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import signal
+import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--allow-cluster-mutation", action="store_true", help="existing cluster: may change cluster-wide configuration"
     )
     gateway_options.add_options(group)
+    group.addoption("--prompts", metavar="FILE", help="your own prompts (.csv, .jsonl) for Figures 6, 7 and gateways")
     group.addoption("--replay", metavar="RUN", help="judge a stored run (directory or .tar.xz) without any cluster")
     group.addoption("--mutant", metavar="NAME", help="break the system under test by name; behaviours must go red")
     group.addoption("--full", action="store_true", help="long versions of measurements")
@@ -74,6 +76,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def _stop(message: str) -> None:
     pytest.exit(f"gpuassay: {message}", returncode=2)
+
+
+def _take_prompts(file: str | None) -> None:
+    if file is not None or "gpuassay.workloads.prompt_files" in sys.modules:
+        from gpuassay.workloads import prompt_files  # only where they are asked for
+
+        prompt_files.give(None if file is None else Path(file))
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -114,6 +123,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         if config.option.mutant:
             mutants.get(config.option.mutant)
+        _take_prompts(config.option.prompts)
         config.stash[GATEWAY] = gateway_options.gateway_options(config.option)
         run = open_run_of(config)
     except Exception as error:

@@ -27,6 +27,23 @@ class BadPromptFile(ValueError):  # noqa: N818 - reads as what it is
     exit_code = 2
 
 
+_given: list[Prompt] = []
+
+
+def give(path: Path | None) -> None:
+    """Make the prompts of a file those of this process's runs (`--prompts`); None takes them back.
+
+    Raises:
+        BadPromptFile: as `read_prompts`.
+    """
+    _given[:] = [] if path is None else read_prompts(path)
+
+
+def given_prompts() -> list[Prompt]:
+    """The user's own prompts; none where scenarios make theirs."""
+    return list(_given)
+
+
 def read_prompts(path: Path) -> list[Prompt]:
     """The prompts of a file, in its order.
 

@@ -17,6 +17,7 @@ from gpuassay.scenario.lab import Lab
 from gpuassay.scenario.routing import fresh_seed, opened
 from gpuassay.session.measure import Measure
 from gpuassay.verdict import MUST
+from gpuassay.workloads.prompt_files import given_prompts
 from gpuassay.workloads.prompts import prompt_set
 
 SPEC = "https://github.com/llm-d/llm-d-kv-cache"
@@ -24,6 +25,8 @@ POOL = "https://gateway-api-inference-extension.sigs.k8s.io/api-types/inferencep
 
 PROMPTS, REPEATS = 8, 3
 TOKENS = 400
+MOST = 64
+"""Prompts of the user's file (`--prompts`) that are streamed."""
 STREAMED = 24
 """Output tokens of a stream."""
 LEAST_HITS = 0.6
@@ -33,7 +36,7 @@ LEAST_HITS = 0.6
 
 @scenario(system="routing", outside=True, timeout=60)
 def asked_again(lab: Lab) -> None:
-    """Eight new prompts are asked, then three times more; then eight streams, four at a time."""
+    """Eight new prompts are asked, then three times more; then eight streams, or the user's prompts, four at a time."""
     seed = fresh_seed(lab, 41)
     prompts = prompt_set([TOKENS] * PROMPTS, seed=seed, prefix="again")
     with opened(lab, Arm(replicas=4)) as site:
@@ -41,7 +44,8 @@ def asked_again(lab: Lab) -> None:
         for number in range(1 + REPEATS):
             site.ask("first" if number == 0 else "repeat", prompts)
         site.scrape("after")
-        streams = {one.label: one for one in prompt_set([TOKENS] * PROMPTS, seed=seed, prefix="stream")}
+        own = given_prompts()[:MOST] or prompt_set([TOKENS] * PROMPTS, seed=seed, prefix="stream")
+        streams = {one.label: one for one in own}
         site.load("streams", streams, list(streams), ClosedLoop(concurrency=4), max_tokens=STREAMED)
 
 
@@ -74,7 +78,7 @@ def test_the_model_servers_count_the_hits(asked_again: Recording, measure: Measu
     red_when="the gateway holds a streamed answer until it is complete", mutant="gateway-buffers",
 )  # fmt: skip
 def test_streams_are_passed_on_as_they_come(asked_again: Recording) -> None:
-    """Of 8 streams, none arrives in one piece: most of its tokens come after the first, one after the other."""
+    """Of all streams, none arrives in one piece: most of its tokens come after the first, one after the other."""
     assert not outside.stream_findings(asked_again.asks("streams"))
 
 

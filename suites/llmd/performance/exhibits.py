@@ -91,7 +91,7 @@ def show(recording: Recording, measure: Measure) -> None:
 def _row(recording: Recording, arm: str, concurrency: int, phase: str) -> list[object]:
     rows = timed(_rows(recording, arm, concurrency, phase))
     first, last = [ttft(row) * 1e3 for row in rows], [e2e(row) * 1e3 for row in rows]
-    cold, warm = load67.modelled(arm, concurrency, 1)
+    cold, warm = load67.modelled(arm, concurrency, 1, load67.load_of(recording))
     expected = str((cold if phase == "cold" else warm).hit_rate).replace(" ", "\u00a0")
     return [
         arm, phase, round(routing.cached_hit_rate(rows), 3), expected, round(fmean(first), 1), round(median(first), 1),

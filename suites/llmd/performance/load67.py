@@ -7,7 +7,9 @@ caches: its first pass is cold, its second one warm.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cache
 
 import msgspec
@@ -22,9 +24,11 @@ from gpuassay.model.prefix_cache import simulator_cache
 from gpuassay.model.routing import LatencyLaw, Platform, distinct_traffic
 from gpuassay.model.routing_montecarlo import Expected, expected
 from gpuassay.model.routing_policies import APPROXIMATE, LEAST_LOADED, PRECISE, RANDOM, ROUND_ROBIN, Policy
+from gpuassay.record.recording import Recording
 from gpuassay.scenario.lab import Lab
 from gpuassay.scenario.routing import Site, opened
-from gpuassay.workloads.prompts import PAPER_REPEATS, paper_prompts, shuffled_order
+from gpuassay.workloads.prompt_files import given_prompts
+from gpuassay.workloads.prompts import PAPER_REPEATS, Prompt, paper_prompts, shuffled_order
 
 SCALE = 0.1
 """Of the paper's tokens."""
@@ -63,10 +67,48 @@ def seed_of(number: int, phase: str) -> int:
     return 2 * number + (phase == "warm")
 
 
-def order(number: int, phase: str) -> list[str]:
+@dataclass(frozen=True)
+class Load:
+    """Labels and lengths in tokens of the prompts that a recording's passes asked.
+
+    Attributes:
+        prompts: label and tokens of each.
+        own: whether they came from the user's file instead of the paper's description.
+        distinct: whether no two begin alike, which the model takes for granted.
+    """
+
+    prompts: tuple[tuple[str, int], ...]
+    own: bool = False
+    distinct: bool = True
+
+    @property
+    def requests(self) -> int:
+        """Requests of one pass."""
+        return len(self.prompts) * PAPER_REPEATS
+
+
+def prompts_in_use() -> list[Prompt]:
+    """The user's prompts (`--prompts`), or else those of the paper."""
+    return given_prompts() or paper_prompts(scale=SCALE)
+
+
+def load_of(recording: Recording) -> Load:
+    """What the passes of a recording asked."""
+    told = recording.notes.get("own_prompts")
+    if told is None:
+        return Load(tuple((prompt.label, prompt.tokens) for prompt in paper_prompts(scale=SCALE)))
+    return Load(tuple((str(label), int(tokens)) for label, tokens in told["prompts"]), True, bool(told["distinct"]))
+
+
+def _begin_alike(prompts: Sequence[Prompt]) -> bool:
+    """Whether two prompts share their first block: then one brings part of the other into a cache."""
+    beginnings = [tuple(prompt.text.split()[: CACHE.block_size]) for prompt in prompts]
+    return len(set(beginnings)) < len(beginnings)
+
+
+def order(number: int, phase: str, labels: Sequence[str]) -> list[str]:
     """Labels of the prompts in the order in which a pass asks them."""
-    prompts = paper_prompts(scale=SCALE)
-    return [prompts[i].label for i in shuffled_order(len(prompts), PAPER_REPEATS, seed=seed_of(number, phase))]
+    return [labels[i] for i in shuffled_order(len(labels), PAPER_REPEATS, seed=seed_of(number, phase))]
 
 
 def act(lab: Lab) -> None:
@@ -88,12 +130,15 @@ def act(lab: Lab) -> None:
             for first in range(0, len(ordered), together):
                 _round(lab, ordered[first : first + together], concurrency, number)
     lab.note(arms=list(arms), concurrencies=list(concurrencies), rounds=rounds)
+    if own := given_prompts():
+        told = [[prompt.label, prompt.tokens] for prompt in own]
+        lab.note(own_prompts={"prompts": told, "distinct": not _begin_alike(own)})
 
 
 def _round(lab: Lab, profiles: tuple[str, ...], concurrency: int, number: int) -> None:
     """A cold and a warm pass of each of these arms, which run side by side."""
     lab.progress(f"{', '.join(profiles)}: {concurrency} streams each, round {number}")
-    prompts = {prompt.label: prompt for prompt in paper_prompts(scale=SCALE)}
+    prompts = {prompt.label: prompt for prompt in prompts_in_use()}
     shape = ClosedLoop(concurrency=concurrency)
 
     def play(item: tuple[str, Site]) -> None:
@@ -101,7 +146,7 @@ def _round(lab: Lab, profiles: tuple[str, ...], concurrency: int, number: int) -
         site.scrape(wave(profile, concurrency, number, "begin"))
         for phase in ("cold", "warm"):
             named = wave(profile, concurrency, number, phase)
-            site.load(named, prompts, order(number, phase), shape, max_tokens=OUTPUT_TOKENS)
+            site.load(named, prompts, order(number, phase, list(prompts)), shape, max_tokens=OUTPUT_TOKENS)
             site.scrape(named)
 
     with ExitStack() as stack:
@@ -114,11 +159,12 @@ def _round(lab: Lab, profiles: tuple[str, ...], concurrency: int, number: int) -
 
 
 @cache
-def modelled(arm: str, concurrency: int, number: int) -> tuple[Expected, Expected]:
+def modelled(arm: str, concurrency: int, number: int, load: Load) -> tuple[Expected, Expected]:
     """What the model expects of the cold and of the warm pass of one round."""
-    lengths = [prompt.tokens for prompt in paper_prompts(scale=SCALE)]
-    place = {prompt.label: i for i, prompt in enumerate(paper_prompts(scale=SCALE))}
-    passes = [[place[label] for label in order(number, phase)] for phase in ("cold", "warm")]
+    lengths = [tokens for _, tokens in load.prompts]
+    labels = [label for label, _ in load.prompts]
+    place = {label: i for i, label in enumerate(labels)}
+    passes = [[place[label] for label in order(number, phase, labels)] for phase in ("cold", "warm")]
     law = LatencyLaw(
         LATENCY.prefill_overhead, LATENCY.prefill_per_token, LATENCY.inter_token, OUTPUT_TOKENS,
         LATENCY.max_running, LATENCY.factor_under_load,

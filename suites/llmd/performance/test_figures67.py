@@ -61,11 +61,12 @@ def require_generator(recording: Recording, concurrency: int, effect_s: float, a
 )  # fmt: skip
 def test_every_request_is_answered_through_the_picker(passes: Recording, measure: Measure) -> None:
     """All 256 requests of every pass are answered, and the picker was asked for each of them."""
+    requests = load67.load_of(passes).requests
     for arm in passes.notes["arms"]:
         for concurrency in passes.notes["concurrencies"]:
             for phase in ("cold", "warm"):
                 for rows in rows_of(passes, arm, concurrency, phase):
-                    assert not routing.count_findings(rows, 256)
+                    assert not routing.count_findings(rows, requests)
                     assert not routing.failure_findings(rows)
                     if arm != "round-robin":
                         assert not routing.asked_findings(rows)
@@ -79,10 +80,13 @@ def test_every_request_is_answered_through_the_picker(passes: Recording, measure
 )  # fmt: skip
 def test_the_hit_rate_is_what_the_model_expects(passes: Recording, measure: Measure, arm: str) -> None:
     """The model servers' own counters give the hit rate that the policy has in the model, cold and warm."""
+    load = load67.load_of(passes)
+    if not load.distinct:
+        pytest.skip("prompts of the user's file begin alike: the model is one of prompts that share nothing")
     for concurrency in passes.notes["concurrencies"]:
         for number in range(1, int(passes.notes["rounds"]) + 1):
             before = "begin"
-            for phase, model in zip(("cold", "warm"), load67.modelled(arm, concurrency, number), strict=True):
+            for phase, model in zip(("cold", "warm"), load67.modelled(arm, concurrency, number, load), strict=True):
                 samples = [passes.metrics(wave(arm, concurrency, number, one)) for one in (before, phase)]
                 rate = counter_hit_rate(*_servers(samples))
                 measure.value(**{f"{phase}_hit_rate": rate, f"{phase}_model": model.hit_rate.mean})
@@ -117,6 +121,8 @@ def _judge(recording: Recording, measure: Measure, phase: str, name: str, bars: 
     measure.threshold(getattr(bars, name))
     # the generator's error must be small against the shorter of the two times
     require_generator(recording, concurrency, 0.08, 0.99 if name.startswith("p99") else 0.5)
+    if load67.load_of(recording).own:
+        pytest.skip("asked with the user's own prompts: the threshold is one of the paper's load")
     settle(judged, recording)
 
 
