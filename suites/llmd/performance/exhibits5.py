@@ -103,7 +103,10 @@ def show(recording: Recording, measure: Measure) -> None:
         log="xy",
         notes=[
             "Points: median of rounds; bars: least and greatest round.",
-            *(f"{streams} streams: {control_of(recording, least[0], streams).sentence()}" for streams in least[1]),
+            *(
+                f"{streams} stream{'s' * (streams != 1)}: {control_of(recording, least[0], streams).sentence()}"
+                for streams in least[1]
+            ),
         ],
         section=SECTION,
     )

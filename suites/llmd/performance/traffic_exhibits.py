@@ -53,8 +53,7 @@ def show(
         ],
         section=SECTION,
     )
-    stairs = traffic.mode_of(recording.notes["full"]).stairs
-    models = {arm: traffic.predicted(arm, stairs[arm], bound) for arm in arms}
+    models = {arm: traffic.predicted(arm, traffic.stairs_of(recording.notes, arm), bound) for arm in arms}
     measure.exhibit(
         "saturation-table",
         title=f"Rate carried with p95 of TTFT within {bound:g} s, requests/s on 8 replicas",
