@@ -53,7 +53,7 @@ class Load:
 
 
 QUICK = (Load(100, (1, 8), 4, 12), Load(LONG, (1,), 3, 3))
-FULL = (Load(100, (1, 2, 4, 8, 16, 32, 64), 5, 20), Load(850, (1, 8), 5, 20), Load(LONG, (1, 4), 5, 6))
+FULL = (Load(100, (1, 2, 4, 8, 16, 32, 64), 4, 12), Load(850, (1, 8), 4, 12), Load(LONG, (1, 4), 3, 4))
 
 
 def wave(arm: str, tokens: int, concurrency: int, number: int) -> str:
