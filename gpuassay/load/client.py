@@ -34,12 +34,13 @@ class Client:
         """Post `body` and fill in the row, whatever happens. Only a cancellation is passed on (`interrupted`)."""
         fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         request = f"{self._begin}content-length: {len(body)}\r\n{fields}\r\n".encode("latin-1") + body
-        row.start_ns = time.monotonic_ns()
+        reading = Reading(row, streamed=streamed, keep=self._plan.keep_headers)
         connection: Connection | None = None
         try:
             async with asyncio.timeout(self._plan.timeout):
+                row.start_ns = time.monotonic_ns()  # nothing before this waits, and nothing after it is preparation
                 connection = await self._connection()
-                await connection.exchange(request, Reading(row, streamed=streamed, keep=self._plan.keep_headers))
+                await connection.exchange(request, reading)
         except asyncio.CancelledError:
             row.error, row.detail = "interrupted", "the load generator was told to stop"
             row.end_ns = time.monotonic_ns()
