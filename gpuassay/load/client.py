@@ -8,6 +8,7 @@ import time
 from urllib.parse import urlsplit
 
 from gpuassay.load.answer import Reading, note_failure
+from gpuassay.load.credentials import credentials
 from gpuassay.load.http1 import Connection
 from gpuassay.load.plan import Plan
 from gpuassay.load.rows import Row
@@ -22,6 +23,7 @@ class Client:
         self._plan, self._loop = plan, loop
         self._host, self._tls = str(parts.hostname), _tls(plan) if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
+        self._credentials = credentials()
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         name = f"[{self._host}]" if ":" in self._host else self._host
@@ -32,7 +34,9 @@ class Client:
 
     async def ask(self, body: bytes, headers: dict[str, str], row: Row, *, streamed: bool) -> None:
         """Post `body` and fill in the row, whatever happens. Only a cancellation is passed on (`interrupted`)."""
-        fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        # a request's own credentials count for more
+        named = headers if any(name.lower() == "authorization" for name in headers) else self._credentials | headers
+        fields = "".join(f"{name}: {value}\r\n" for name, value in named.items())
         request = f"{self._begin}content-length: {len(body)}\r\n{fields}\r\n".encode("latin-1") + body
         reading = Reading(row, streamed=streamed, keep=self._plan.keep_headers)
         connection: Connection | None = None

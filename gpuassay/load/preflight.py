@@ -5,6 +5,7 @@ from __future__ import annotations
 import aiohttp
 import msgspec
 
+from gpuassay.load.credentials import TOKEN, credentials
 from gpuassay.load.errors import LoadError
 from gpuassay.load.plan import Plan
 
@@ -27,13 +28,19 @@ async def preflight(plan: Plan) -> None:
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout)) as session,
-            session.get(url, allow_redirects=False, ssl=plan.verify_tls) as response,
+            session.get(url, allow_redirects=False, ssl=plan.verify_tls, headers=credentials()) as response,
         ):
             status, body = response.status, await response.read()
     except TimeoutError:
         raise LoadError(f"{url}: no answer within {timeout:g} s; check the URL and that the server is ready") from None
+    except aiohttp.ClientSSLError as error:
+        raise LoadError(
+            f"{url}: TLS is not trusted: {error}; name the authority in SSL_CERT_FILE, or set verify_tls to false"
+        ) from None
     except (aiohttp.ClientError, OSError) as error:
         raise LoadError(f"{url}: {error}; check the URL and that the server runs") from None
+    if status in (401, 403):
+        raise LoadError(f"{url} answers {status}: put a bearer token that it accepts into {TOKEN}")
     if status != 200:
         raise LoadError(f"{url} answers {status}: not an OpenAI-like server, or not ready; {_SKIP}")
     try:

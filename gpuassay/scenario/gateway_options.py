@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 
 TOKEN = "GPUASSAY_GATEWAY_TOKEN"
-"""Environment variable with a bearer token for the gateway: a secret has no place on a command line."""
+"""Environment variable with a bearer token for the gateway, which the load generator reads as well: a secret has no
+place on a command line."""
 
 PROFILES = ("precise", "approximate", "least-loaded", "random")
 
