@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gpuassay.components.llmd.routing import Routing
 
 
-def _after(arm: Arm, change: Change) -> Arm:
+def after(arm: Arm, change: Change) -> Arm:
     """The arm with one more change of its picker's configuration."""
 
     def both(configuration: dict[str, Any]) -> None:
@@ -34,7 +34,7 @@ def _negate(configuration: dict[str, Any]) -> None:
 
 @arm_mutant("scores-inverted", "the picker takes the endpoint with the lowest score")
 def _inverted(arm: Arm) -> Arm:
-    return _after(arm, _negate)
+    return after(arm, _negate)
 
 
 def _leave_one(routing: Routing) -> None:
@@ -66,7 +66,7 @@ def _speculation(arm: Arm) -> Arm:
         for plugin in configuration["plugins"]:
             plugin.get("parameters", {}).pop("speculativeIndexing", None)
 
-    return _after(arm, without)
+    return after(arm, without)
 
 
 @arm_mutant("prefix-ignored", "cached prefixes count for nothing in the sum of scores")
@@ -77,7 +77,7 @@ def _ignored(arm: Arm) -> Arm:
                 if "prefix-cache-scorer" in entry["pluginRef"]:
                     entry["weight"] = 0
 
-    return _after(arm, weightless)
+    return after(arm, weightless)
 
 
 @arm_mutant("load-ignored", "queues, running requests and cache pressure count for nothing in the sum of scores")
@@ -88,7 +88,7 @@ def _load(arm: Arm) -> Arm:
                 if "weight" in entry and "prefix-cache-scorer" not in entry["pluginRef"]:
                     entry["weight"] = 0
 
-    return _after(arm, weightless)
+    return after(arm, weightless)
 
 
 @arm_mutant("direct-events", "KV-cache events go straight to the picker's socket, which goes deaf when one breaks off")
@@ -131,7 +131,7 @@ def _threshold(depth: int) -> Change:
 
 @arm_mutant("never-saturated", "no queue is long enough to call the pool saturated")
 def _never_saturated(arm: Arm) -> Arm:
-    return _after(arm, _threshold(10**6))
+    return after(arm, _threshold(10**6))
 
 
 def _stale_at_once(configuration: dict[str, Any]) -> None:
@@ -140,7 +140,7 @@ def _stale_at_once(configuration: dict[str, Any]) -> None:
 
 @arm_mutant("always-saturated", "the pool counts as saturated whatever its endpoints report")
 def _always_saturated(arm: Arm) -> Arm:
-    return _after(arm, _stale_at_once)
+    return after(arm, _stale_at_once)
 
 
 @arm_mutant("staleness-never", "metrics count as fresh for ever")
@@ -183,9 +183,9 @@ def _decide(by: str) -> Change:
 
 @arm_mutant("pd-never", "no prompt is ever prefilled elsewhere")
 def _pd_never(arm: Arm) -> Arm:
-    return _after(arm, _decide("prefix-based-pd-decider"))
+    return after(arm, _decide("prefix-based-pd-decider"))
 
 
 @arm_mutant("pd-always", "every prompt is prefilled elsewhere, cached and short ones too")
 def _pd_always(arm: Arm) -> Arm:
-    return _after(arm, _decide("always-disagg-pd-decider"))
+    return after(arm, _decide("always-disagg-pd-decider"))

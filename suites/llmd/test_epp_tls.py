@@ -1,0 +1,146 @@
+"""EPP core: the external processor behind TLS, as pickers serve it unless they are told otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import ssl
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import trustme
+
+from gpuassay.behaviour import behaviour
+from gpuassay.components.gateway.configuration import PICKER
+from gpuassay.components.llmd.picker import Picker
+from gpuassay.judge import epp as judge
+from gpuassay.judge import routing
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.epp import asking
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.routing import opened
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST, SHOULD
+from gpuassay.workloads.prompts import prompt_set
+from suites.llmd.epp_requests import small
+from suites.llmd.epps import PROTOCOL, per_epp
+
+SECURE = ("--secure-serving=true",)
+ASKS = 8
+
+
+def _trust_anybody(bootstrap: dict[str, Any]) -> None:
+    """The gateway speaks TLS to its picker and checks no name: a picker's own certificate carries none."""
+    context = {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        "common_tls_context": {"alpn_protocols": ["h2"]},
+    }
+    for cluster in bootstrap["static_resources"]["clusters"]:
+        if cluster["name"] == PICKER:
+            cluster["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": context}
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _shaken(port: int) -> dict[str, Any]:
+    """What a picker agrees to in a handshake, and its certificate's fingerprint; `error` where there is none."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=2) as plain,
+            context.wrap_socket(plain) as secure,
+        ):
+            shown = secure.getpeercert(binary_form=True) or b""
+            return {
+                "version": secure.version(), "protocol": secure.selected_alpn_protocol(),
+                "certificate": hashlib.sha256(shown).hexdigest(),
+            }  # fmt: skip
+    except OSError as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+def _certificate(folder: Path) -> str:
+    """Write `tls.crt` and `tls.key` of a certificate for 127.0.0.1; returns its fingerprint."""
+    folder.mkdir(parents=True)
+    leaf = trustme.CA().issue_cert("127.0.0.1")
+    leaf.cert_chain_pems[0].write_to_path(folder / "tls.crt")
+    leaf.private_key_pem.write_to_path(folder / "tls.key")
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(leaf.cert_chain_pems[0].bytes().decode())).hexdigest()
+
+
+@per_epp(timeout=20)
+def secured(lab: Lab, picker: str) -> None:
+    """A picker with a certificate of its own making behind Envoy, and one with a certificate that it was given."""
+    arm = small(picker, replicas=2, profile="random", flags=SECURE)
+    behind = replace(arm, gateway="override-host", change_gateway=_trust_anybody)
+    with opened(lab, behind) as site, ExitStack() as stack:
+        first = site.routing.picker
+        assert first is not None
+        # it says SERVING before it listens: first it makes itself a key, which takes RSA with 4,096 bits some time
+        began = time.monotonic()
+        lab.observe(lambda: _accepts(first.port), "the picker listens", timeout=30)
+        lab.note(listens_after_serving=round(time.monotonic() - began, 3))
+        folder = site.routing.folder / "certificate"
+        given = _certificate(folder)
+        asked = replace(arm, picker_flags=(*SECURE, "--cert-path", str(folder)))
+        flags = (lab.mutant.change_arm(asked) if lab.mutant is not None else asked).picker_flags
+        second: Picker = first.sibling("certified", extra=flags)
+        stack.callback(second.kill)
+        second.start()
+        lab.observe(lambda: _accepts(second.port), "the other picker listens", timeout=30)
+        lab.note(own=_shaken(first.port), given=_shaken(second.port) | {"expected": given})
+        with asking(site) as epp:
+            epp.ask("in-the-clear", epp.body("hello"), timeout=2)
+        site.ask("through-the-gateway", prompt_set([8] * ASKS))
+
+
+@behaviour(
+    "llmd.epp-tls.handshake", level=MUST, spec=PROTOCOL, mutant="picker-in-the-clear",
+    red_when="a picker that is to serve behind TLS does not, or offers no HTTP/2",
+)  # fmt: skip
+def test_a_picker_serves_behind_tls(secured: Recording, measure: Measure) -> None:
+    """By default a picker makes itself a certificate, and agrees to TLS 1.3 and HTTP/2."""
+    measure.value(listens_after_serving_s=secured.notes["listens_after_serving"])
+    own = secured.notes["own"]
+    assert "error" not in own, own
+    assert (own["version"], own["protocol"]) == ("TLSv1.3", "h2")
+
+
+@behaviour(
+    "llmd.epp-tls.clear-refused", level=MUST, spec=PROTOCOL, mutant="picker-in-the-clear",
+    red_when="who does not speak TLS is served all the same",
+)  # fmt: skip
+def test_requests_in_the_clear_are_refused(secured: Recording) -> None:
+    """A gateway that speaks no TLS gets no answer from a picker that serves behind it: the connection fails."""
+    rows = secured.asks("in-the-clear")
+    assert [row["ended"] for row in rows] == ["UNAVAILABLE"], judge.shown(rows)
+
+
+@behaviour(
+    "llmd.epp-tls.gateway-asks", level=MUST, spec=PROTOCOL, mutant="picker-in-the-clear",
+    red_when="a gateway cannot ask a picker that serves behind TLS",
+)  # fmt: skip
+def test_a_gateway_asks_behind_tls(secured: Recording) -> None:
+    """Envoy with TLS towards the picker gets an answer for each of 8 requests, and each was the picker's choice."""
+    rows = secured.asks("through-the-gateway")
+    assert not routing.failure_findings(rows) + routing.asked_findings(rows)
+
+
+@behaviour(
+    "llmd.epp-tls.given-certificate", level=SHOULD, spec=PROTOCOL, mutant="picker-certificate-ignored",
+    red_when="a picker does not show the certificate that it was given, so that no gateway can check who it is",
+)  # fmt: skip
+def test_a_given_certificate_is_shown(secured: Recording) -> None:
+    """A picker with `--cert-path` shows that certificate, and another one does not."""
+    own, given = secured.notes["own"], secured.notes["given"]
+    assert given.get("certificate") == given["expected"]
+    assert own.get("certificate") != given["expected"]
