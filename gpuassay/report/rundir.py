@@ -81,6 +81,8 @@ def _together(means: list[str]) -> str:
     words = [one.split(" ") for one in means]
     alike = next((i for i, column in enumerate(zip(*words, strict=False)) if len(set(column)) > 1), 0)
     shared = " ".join([*words[0][:alike], ""])
+    if shared.count("(") > shared.count(")"):  # a bracket is not torn apart
+        shared = shared[: shared.rindex("(")]
     told = "; or: ".join(one.removeprefix(shared) for one in means[:VARIANTS])
     more = f"; and {len(means) - VARIANTS} more variants" if len(means) > VARIANTS else ""
     return f"{shared}{told}{more}"
