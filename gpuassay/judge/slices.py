@@ -66,7 +66,8 @@ class Run:
     Attributes:
         pod: its name.
         begun: ns since the epoch at which it was seen running.
-        ended: ns at which it was seen to have ended, or its deletion was seen; None while it runs.
+        ended: ns at which it was seen to have ended, or to be gone; None while it runs.
+        ending: ns from which on its containers may have ended: it was being deleted, or they say so; None before.
         asked: slices of each profile that its containers asked for.
         held: UUIDs that its containers were given, as they said themselves.
     """
@@ -74,6 +75,7 @@ class Run:
     pod: str
     begun: int
     ended: int | None
+    ending: int | None
     asked: Mapping[str, int]
     held: tuple[str, ...]
 
@@ -163,7 +165,7 @@ def vanished_findings(runs: Sequence[Run], changes: Sequence[Change]) -> list[st
         f"pod {run.pod} lost {uuid} while it ran"
         for run in runs
         for uuid in run.held
-        if uuid in gone and run.begun < gone[uuid] and (run.ended is None or gone[uuid] < run.ended)
+        if uuid in gone and run.begun < gone[uuid] and (run.ending is None or gone[uuid] < run.ending)
     ]
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # component code: not for replays
     from gpuassay.cluster.node.real import Node
     from gpuassay.components.llmd.arm import Arm
     from gpuassay.components.llmd.routing import Routing
+    from gpuassay.silicon import Silicon
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Mutant:
         change_node: maps the arguments of `real_node` as a scenario gives them to those that are used.
         disturb_node: done to a node while its kubelet, or its containerd, is down for a restart.
         disturb: done to an arm before every wave of requests through its gateway.
+        disturb_silicon: done to the GPUs of a sliced node before the scenario uses them.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Mutant:
     disturb: Callable[[Routing], None] = lambda _: None
     change_node: Callable[[dict[str, Any]], dict[str, Any]] = lambda options: options
     disturb_node: Callable[[Node], None] = lambda _: None
+    disturb_silicon: Callable[[Silicon], None] = lambda _: None
 
 
 MUTANTS: dict[str, Mutant] = {}

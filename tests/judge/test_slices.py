@@ -41,7 +41,7 @@ def made(*slices: Slice) -> list[Change]:
 
 
 def run(pod: str, *held: str, begun: int = 30, ended: int | None = None, asked: str = "1g.5gb") -> Run:
-    return Run(pod, begun, ended, {asked: 1}, held)
+    return Run(pod, begun, ended, ended, {asked: 1}, held)
 
 
 def test_a_legal_course_has_no_findings() -> None:

@@ -1,0 +1,92 @@
+"""Who makes slices: every behaviour of the slice profile is proved of each of them.
+
+One more slicer is one more line in `SLICERS`; what it is known to do wrong goes into `KNOWN`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import Alone, scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.slicing import SlicerName
+
+MIG = "https://docs.nvidia.com/datacenter/tesla/mig-user-guide/"
+PLUGIN = "https://github.com/NVIDIA/k8s-device-plugin"
+DRIVER = "https://github.com/kubernetes-sigs/dra-driver-nvidia-gpu"
+
+
+@dataclass(frozen=True)
+class Slicer:
+    """One slicer.
+
+    Attributes:
+        name: as `gpuassay.scenario.slicing.opened` takes it.
+        program: component without which its behaviours are skipped.
+    """
+
+    name: SlicerName
+    program: str
+
+
+SLICERS = (Slicer("device-plugin", "nvidia-device-plugin"), Slicer("dra", "nvidia-dra"))
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """A known defect: which slicers have it, where that is written, and what they do instead."""
+
+    slicers: tuple[str, ...]
+    link: str
+    reason: str
+
+
+KNOWN: dict[str, Deviation] = {}
+"""By behaviour id. Verified with k8s-device-plugin v0.18.0 and dra-driver-nvidia-gpu v0.5.0."""
+
+
+def per_slicer(
+    *, timeout: float, only: tuple[SlicerName, ...] = ("device-plugin", "dra"), alone: Alone = ""
+) -> Callable[[Callable[[Lab, SlicerName], None]], Any]:
+    """Declare a scenario once per slicer. Tests take it by name and run once per slicer, on that slicer's recording."""
+
+    def declare(act: Callable[[Lab, SlicerName], None]) -> Any:
+        module = sys.modules[act.__module__]
+
+        def of(slicer: Slicer) -> str:
+            def acted(lab: Lab) -> None:
+                act(lab, slicer.name)
+
+            acted.__name__ = f"{act.__name__}_{slicer.name.replace('-', '_')}"
+            acted.__module__, acted.__doc__ = act.__module__, act.__doc__
+            needs = (f"program:{slicer.program}",)
+            setattr(module, acted.__name__, scenario(system="slices", needs=needs, timeout=timeout, alone=alone)(acted))
+            return acted.__name__
+
+        slicers = {of(one): one.name for one in SLICERS if one.name in only}
+
+        @pytest.fixture(name=act.__name__, params=[pytest.param(name, id=slicers[name]) for name in slicers])
+        def recording(request: pytest.FixtureRequest) -> Recording:
+            _expect_deviation(request, slicers[request.param])
+            return request.getfixturevalue(request.param)
+
+        return recording
+
+    return declare
+
+
+def _expect_deviation(request: pytest.FixtureRequest, slicer: str) -> None:
+    """Mark the test as one that fails (strict) where the slicer is known to deviate."""
+    marker = request.node.get_closest_marker("behaviour")
+    deviation = KNOWN.get(marker.args[0].id) if marker is not None else None
+    if deviation is None or slicer not in deviation.slicers:
+        return
+    request.node.add_marker(pytest.mark.known_defect(deviation.link))
+    reason = f"{deviation.reason} ({deviation.link})"
+    request.node.add_marker(pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError))
