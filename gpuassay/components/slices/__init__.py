@@ -1,0 +1,1 @@
+"""Slicers of GPUs on a real node, and the fake driver beneath them."""

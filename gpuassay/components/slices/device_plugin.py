@@ -1,0 +1,134 @@
+"""NVIDIA's Kubernetes device plugin and GPU feature discovery, upstream's programs, on fake GPUs of a real node.
+
+The plugin offers slices that exist when it starts; nothing is cut on demand. Sources: k8s-device-plugin's README
+(options, MIG strategies, sharing) and the labels that GPU feature discovery documents.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from gpuassay.cluster.node.real import Node
+from gpuassay.components.slices.driver_root import FakeDriver
+from gpuassay.components.slices.part import Part
+from gpuassay.toolchain import programs
+from gpuassay.wait import wait
+
+COMPONENT = "nvidia-device-plugin"
+
+Strategy = Literal["none", "single", "mixed"]
+"""How slices are offered: not at all (whole GPUs), all alike as `nvidia.com/gpu`, or each profile by its name."""
+
+Lists = Literal["envvar", "cdi-cri"]
+"""How a container is told its devices: by NVIDIA_VISIBLE_DEVICES, or by CDI (device nodes appear in it)."""
+
+
+def resource(profile: str) -> str:
+    """The resource of a MIG profile: `nvidia.com/mig-1g.5gb`; attributes follow a dot instead of a plus sign."""
+    return f"nvidia.com/mig-{profile.replace('+', '.')}"
+
+
+def offered(driver: FakeDriver, strategy: Strategy) -> dict[str, int]:
+    """The resources that a device plugin should offer for the slices there are now, by NVIDIA's documented strategies.
+
+    `single` demands equal slices on all GPUs; for others its answer is an error, which is not predicted here.
+    """
+    slices = [one for one in driver.silicon.slices() if one.uuids]
+    if strategy == "none":
+        return {"nvidia.com/gpu": len(driver.silicon.gpus)}
+    if strategy == "single":
+        return {"nvidia.com/gpu": len(slices)}
+    counts: dict[str, int] = {}
+    for one in slices:
+        name = resource(one.profile)
+        counts[name] = counts.get(name, 0) + len(one.uuids)
+    return counts
+
+
+class DevicePlugin(Part):
+    """A running device plugin."""
+
+    def registered(self) -> bool:
+        """Whether its latest start has registered with the kubelet at least once."""
+        self.refuse_death()
+        return self._process is not None and any("Registered device plugin" in line for line in self._process.tail(400))
+
+
+@contextmanager
+def device_plugin(
+    node: Node,
+    driver: FakeDriver,
+    *,
+    strategy: Strategy = "mixed",
+    lists: Lists = "envvar",
+    config: Mapping[str, Any] | None = None,
+    name: str = "nvidia-device-plugin",
+) -> Generator[DevicePlugin]:
+    """Run the device plugin on `node` for the length of a `with` block.
+
+    Args:
+        node: a running node.
+        driver: the node's fake driver; its `proc` is mounted at the node's /proc/driver.
+        strategy: MIG strategy.
+        lists: how containers are told.
+        config: the plugin's configuration file (version v1) beyond options, such as `{"sharing": {...}}`.
+        name: of its process on the node.
+
+    Raises:
+        ClusterError: it ends at once; its last word is the message.
+        gpuassay.toolchain.errors.ToolchainError: the program cannot be had.
+        gpuassay.wait.WaitTimeout: it does not register with the kubelet.
+    """
+    arguments: list[object] = [f"--mig-strategy={strategy}", f"--device-list-strategy={lists}", *_roots(driver)]
+    if lists == "cdi-cri":
+        arguments.append(f"--nvidia-cdi-hook-path={driver.hook}")
+    if config is not None:
+        file = driver.root.parent / f"{name}.json"  # JSON is YAML
+        file.write_text(json.dumps({"version": "v1", **config}))
+        arguments.append(f"--config-file={file}")
+    env = {**driver.environment(), "NODE_NAME": node.name}
+    plugin = DevicePlugin(node, name, COMPONENT, "nvidia-device-plugin", arguments, env)
+    plugin.start()
+    try:
+        wait(plugin.registered, bool, what=f"{name} to register with the kubelet", timeout=30, delay=0.05)
+        yield plugin
+    finally:
+        plugin.stop()
+
+
+def _roots(driver: FakeDriver) -> list[object]:
+    return [f"--driver-root={driver.root}", f"--driver-root-ctr-path={driver.root}"]
+
+
+def feature_labels(node: Node, driver: FakeDriver, *, strategy: Strategy = "mixed") -> dict[str, str]:
+    """The node labels that GPU feature discovery finds for the GPUs as they are now; it is run once.
+
+    Raises:
+        ClusterError: it fails; its last words are the message.
+        gpuassay.toolchain.errors.ToolchainError: the program cannot be had.
+    """
+    folder = driver.root.parent
+    output = folder / "features.txt"
+    output.unlink(missing_ok=True)
+    machine = folder / "machine-type"
+    machine.write_text("gpuassay\n")
+    program = programs(COMPONENT, node.cluster.assets).path("gpu-feature-discovery")
+    settings = [f"{key}={value}" for key, value in {**driver.environment(), "NODE_NAME": node.name}.items()]
+    node.call(
+        "/usr/bin/env", *settings, program, f"--mig-strategy={strategy}", "--oneshot", "--no-timestamp",
+        f"--output-file={output}", f"--machine-type-file={machine}", f"--driver-root-ctr-path={driver.root}",
+    )  # fmt: skip
+    pairs = (line.split("=", 1) for line in output.read_text().splitlines() if "=" in line)
+    return {key: value for key, value in pairs}
+
+
+def publish(node: Node, labels: Mapping[str, str]) -> None:
+    """Put labels onto the node, in place of older ones of GPU feature discovery; as node feature discovery would."""
+    found = node.object() or {}
+    old: dict[str, Any] = {
+        key: None for key in found.get("metadata", {}).get("labels", {}) if key.startswith("nvidia.com/")
+    }
+    node.cluster.api.patch("Node", node.name, {"metadata": {"labels": {**old, **labels}}})

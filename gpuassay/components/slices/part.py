@@ -1,0 +1,121 @@
+"""An NVIDIA program on a real node: started, watched, killed and started again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gpuassay import toolchain
+from gpuassay.cluster.base import Component
+from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.node.real import Node
+from gpuassay.cluster.process import Process
+from gpuassay.components.slices import driver_root
+from gpuassay.manifest import Manifest, dig
+from gpuassay.toolchain import catalogue
+from gpuassay.wait import wait
+
+READY_SECONDS = 30.0
+
+
+class Part:
+    """A program inside a node that can be started again with the same command line.
+
+    Attributes:
+        node: where it runs.
+        name: unique on the node.
+    """
+
+    def __init__(
+        self, node: Node, name: str, component: str, program: str, arguments: Sequence[object], env: Mapping[str, str]
+    ) -> None:
+        """Nothing is started yet.
+
+        Raises:
+            gpuassay.toolchain.errors.ToolchainError: the program cannot be had.
+        """
+        self.node, self.name = node, name
+        programs = toolchain.programs(component, node.cluster.assets)
+        self.program = programs.path(program)
+        self._arguments, self._env = [str(one) for one in arguments], dict(env)
+        self._process: Process | None = None
+        altered = catalogue.component(component).altered
+        source = f"{programs.source}; {altered}" if altered else programs.source
+        part = Component(program, programs.version, source, programs.sha256[program])
+        if driver_root.EMULATED not in node.cluster.emulated:
+            node.cluster.emulated.append(driver_root.EMULATED)
+        if part not in node.cluster.components:
+            node.cluster.parts.append(lambda: part)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs now."""
+        return self._process is not None and self._process.alive
+
+    @property
+    def log(self) -> Path:
+        """Its output, of all starts."""
+        return self.node.log(self.name)
+
+    def start(self) -> None:
+        """Start it; what makes it ready is the caller's to wait for.
+
+        Raises:
+            ClusterError: it runs already.
+        """
+        self._process = self.node.run(self.name, [self.program, *self._arguments], self._env)
+
+    def stop(self) -> None:
+        """SIGTERM, and wait for its end."""
+        if self._process is not None:
+            self._process.stop(5)
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash that was ordered."""
+        if self._process is not None:
+            self._process.kill()
+
+    def refuse_death(self) -> None:
+        """Raise ClusterError if it has ended, with its last word."""
+        if self._process is not None and not self._process.alive:
+            lines = [line for line in self._process.tail(50) if line.strip()]
+            self.node.cluster.supervisor.forget(f"{self.node.name}-{self.name}")
+            raise ClusterError(
+                f"{self.name} on node {self.node.name} has ended: {lines[-1] if lines else 'no word about why'}"
+            )
+
+
+def allocatable(node: Node) -> dict[str, int]:
+    """Extended resources that the node offers now, of any domain but Kubernetes' own; zero ones too."""
+    return _resources(node.object(), "allocatable")
+
+
+def capacity(node: Node) -> dict[str, int]:
+    """As `allocatable`, of the node's capacity."""
+    return _resources(node.object(), "capacity")
+
+
+def _resources(found: Manifest | None, which: str) -> dict[str, int]:
+    values: dict[str, str] = dig(found or {}, "status", which, default={})
+    return {name: int(value) for name, value in values.items() if "/" in name}
+
+
+def await_allocatable(
+    node: Node, expected: Mapping[str, int], *, part: Part | None = None, timeout: float = READY_SECONDS
+) -> None:
+    """Wait until the node offers at least `expected` and each exactly.
+
+    Raises:
+        ClusterError: `part` ended meanwhile.
+        gpuassay.wait.WaitTimeout: it does not come to that.
+    """
+
+    def look() -> dict[str, int]:
+        if part is not None:
+            part.refuse_death()
+        return allocatable(node)
+
+    def as_expected(seen: dict[str, int]) -> bool:
+        return all(seen.get(name, 0) == count for name, count in expected.items())
+
+    wait(look, as_expected, what=f"node {node.name} to offer {dict(expected)}", timeout=timeout, delay=0.05)
