@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -282,6 +282,23 @@ COMPONENTS: dict[str, Component] = {
 NODE = ("containerd", "runc", "cni-plugins", "kubelet", "workload")
 """What a real node consists of."""
 
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "slices": (*NODE, "nvidia-device-plugin", "nvidia-dra"),
+    "routing": ("gaie-epp", "lwepp", "pd-sidecar", "istio"),
+    "all": tuple(COMPONENTS),
+}
+"""Components that one kind of behaviours needs, by a name for `gpuassay build`; `all` builds everything."""
+
+
+def selected(names: Iterable[str]) -> list[str]:
+    """Components by their names and those of groups, each once; the required ones if none is named.
+
+    Raises:
+        ToolchainError: a name is neither; the message lists those there are.
+    """
+    found = [one for name in names for one in GROUPS.get(name) or (component(name).name,)]
+    return list(dict.fromkeys(found)) or required()
+
 
 def component(name: str) -> Component:
     """The component called `name`.
@@ -292,7 +309,8 @@ def component(name: str) -> Component:
     try:
         return COMPONENTS[name]
     except KeyError:
-        raise ToolchainError(f"no component is called {name!r}; there are {', '.join(COMPONENTS)}") from None
+        there = ", ".join((*COMPONENTS, *(f"group {group}" for group in GROUPS)))
+        raise ToolchainError(f"no component is called {name!r}; there are {there}") from None
 
 
 def required() -> list[str]:

@@ -75,3 +75,12 @@ def test_no_version_of_an_upstream_program_is_written_outside_go_mod() -> None:
 def test_an_unknown_component_is_answered_with_those_there_are() -> None:
     with pytest.raises(ToolchainError, match=r"no component is called 'kueu'; there are controlplane, kwok, kueue"):
         catalogue.component("kueu")
+
+
+def test_a_group_stands_for_its_components_and_an_unknown_name_is_told_with_those_there_are() -> None:
+    """Red when a group misses one, names one twice, or a misspelt name builds something."""
+    assert catalogue.selected([]) == catalogue.required()
+    assert catalogue.selected(["slices", "runc"]) == list(catalogue.GROUPS["slices"])
+    assert set(catalogue.selected(["all"])) == set(catalogue.COMPONENTS)
+    with pytest.raises(ToolchainError, match=r"no component is called 'slice'.*group slices"):
+        catalogue.selected(["slice"])
