@@ -17,6 +17,7 @@ from typing import Any
 from gpuassay.cluster.embedded import embedded
 from gpuassay.components.llmd.arm import Arm
 from gpuassay.components.llmd.routing import routing
+from gpuassay.record.recorder import die_with_parent
 
 NAMESPACE = "theirs"
 _NOW = "2026-01-01T00:00:00Z"
@@ -34,6 +35,7 @@ REFUSED: dict[str, Any] = {
 
 
 def main() -> None:
+    die_with_parent()
     folder = Path(sys.argv[1])
     settings: dict[str, Any] = {"replicas": 4}
     for pair in sys.argv[2:]:
