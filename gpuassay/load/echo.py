@@ -9,6 +9,7 @@ send none, by the `id` that the events of its answer carry, as an OpenAI-like se
 from __future__ import annotations
 
 import argparse
+import gc
 import heapq
 import os
 import select
@@ -283,6 +284,7 @@ def main(arguments: list[str] | None = None) -> int:
     part = chosen.ready.with_name(f"{chosen.ready.name}.part")
     part.write_text(str(server.port))
     part.replace(chosen.ready)
+    gc.disable()  # answers make no cycles, and a collection is an event that leaves late
     with realtime(SERVER):
         server.serve()
     return 0
