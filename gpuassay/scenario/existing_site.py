@@ -42,10 +42,12 @@ class OutsideSite(Site):
     Attributes:
         headers: what every request carries.
         lag: seconds that are waited after replicas were warmed directly.
+        named: whether answers have been seen to name who served them; until then counters are read around each ask.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     lag: float = 0.0
+    named: bool = False
 
     def warm(self, chosen: Mapping[str, Replica], prompts: Mapping[str, Prompt]) -> None:
         """Ask replicas directly, then give their KV-cache events the time that they were found to take."""
@@ -91,9 +93,11 @@ class OutsideSite(Site):
         body: Mapping[str, Any],
         headers: Mapping[str, str],
     ) -> Manifest:
-        before = self._finished()
+        before = {} if self.named else self._finished()
         row = super()._one(wave, url, timeout, index, label, body, {**self.headers, **headers})
-        if row["status"] == 200 and not row["served_by"]:
+        if row["status"] == 200 and row["served_by"]:
+            self.named = True
+        elif row["status"] == 200 and not self.named:
             row["served_by"] = self._counted(before)
         return row
 
