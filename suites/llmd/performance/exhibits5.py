@@ -52,10 +52,13 @@ def control_of(recording: Recording, tokens: int, concurrency: int) -> Control:
 
 def share_of(recording: Recording, arm: str, tokens: int, concurrency: int) -> Share:
     """What an arm's picker says of itself. Raises Inconclusive for a recording without its histograms."""
-    scrapes = [recording.metrics(scrape_label(arm, tokens, concurrency, moment)) for moment in ("before", "after")]
-    if not all(map(len, scrapes)):
-        raise Inconclusive(f"{recording.name} holds no histograms of the picker: record it anew")
-    return share(*scrapes)
+    try:
+        before, after = (
+            recording.metrics(scrape_label(arm, tokens, concurrency, moment)) for moment in ("before", "after")
+        )
+    except LookupError:
+        raise Inconclusive(f"{recording.name} holds no histograms of the picker: record it anew") from None
+    return share(before, after)
 
 
 def _told(found: Overhead) -> str:
