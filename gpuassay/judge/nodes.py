@@ -42,7 +42,7 @@ def _first(recording: Recording, pod: str, shows: Callable[[Manifest], bool]) ->
 
 def _started(pod: Manifest) -> bool:
     statuses: list[Manifest] = dig(pod, "status", "containerStatuses", default=[])
-    return bool(statuses) and all(dig(one, "state", "running") for one in statuses)
+    return bool(statuses) and all(dig(one, "state", "running") is not None for one in statuses)
 
 
 def ready_after(recording: Recording, pod: str) -> float | None:
@@ -67,3 +67,15 @@ def changed_containers(recording: Recording, before: int, names: Iterable[str]) 
         elif dig(now, "status", "phase") != dig(then, "status", "phase"):
             found.append(f"{name}: phase {dig(then, 'status', 'phase')} became {dig(now, 'status', 'phase')}")
     return found
+
+
+def first_ready(recording: Recording, pod: str) -> Manifest:
+    """The pod as it was when first seen Ready.
+
+    Raises:
+        LookupError: it never was.
+    """
+    for event in recording.of("Pod"):
+        if event.name == pod and is_true(event.object, "Ready"):
+            return event.object
+    raise LookupError(f"{recording.name}: pod {pod!r} was never seen Ready")

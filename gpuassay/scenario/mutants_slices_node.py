@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpuassay.manifest import Manifest
 from gpuassay.scenario.mutants import MUTANTS, Mutant, mutant
+from gpuassay.scenario.slices import NODE
 
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.node.real import Node
@@ -88,3 +89,24 @@ def node_mutant(name: str, breaks: str) -> Callable[[Callable[[Node], None]], ob
 @node_mutant("containers-end-while-away", "running containers end while the kubelet or containerd is restarted")
 def _containers_end(node: Node) -> None:
     node.end_containers()
+
+
+@mutant("node-choice-lost", "pods run on the first node, whichever they choose")
+def _node_choice_lost(obj: Manifest) -> None:
+    if obj["kind"] == "Pod" and "nodeSelector" in obj["spec"]:
+        obj["spec"]["nodeSelector"] = {"kubernetes.io/hostname": NODE}
+
+
+@mutant("restart-policy-lost", "no container is started a second time")
+def _restart_policy_lost(obj: Manifest) -> None:
+    if obj["kind"] == "Pod":
+        obj["spec"]["restartPolicy"] = "Never"
+
+
+def _unregistered(options: dict[str, Any]) -> dict[str, Any]:
+    return {**options, "settings": {"registerNode": False}}
+
+
+MUTANTS["node-unregistered"] = Mutant(
+    "node-unregistered", "a kubelet runs, but tells nobody of its node", copy.deepcopy, change_node=_unregistered
+)

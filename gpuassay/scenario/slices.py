@@ -10,7 +10,8 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,20 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 def node_of(lab: Lab, name: str = NODE) -> Node:
     """A running real node of the stage."""
     return lab.cluster.real_nodes[name]
+
+
+@contextmanager
+def further_node(lab: Lab, name: str, **options: Any) -> Generator[Node]:
+    """One more real node for the length of a `with` block (through the mutant, when there is one).
+
+    Raises:
+        gpuassay.wait.WaitTimeout: it is not Ready in time.
+    """
+    from gpuassay.cluster.node.real import real_node  # cluster clients: not for replays
+
+    asked: dict[str, Any] = {"name": name, **options}
+    with real_node(lab.cluster, **(lab.mutant.change_node(asked) if lab.mutant else asked)) as node:
+        yield node
 
 
 # --- pods ----------------------------------------------------------------------------------------------------------

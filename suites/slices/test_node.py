@@ -11,7 +11,9 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario import slices
 from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
-from gpuassay.verdict import MUST
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST, Inconclusive
+from gpuassay.wait import WaitTimeout
 from gpuassay.workloads import containers
 
 SPEC = "https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/"
@@ -20,6 +22,11 @@ EXIT = 7
 SLOW = 2.0
 """Seconds after which the slow pod begins to serve."""
 PORT = 8080
+SECOND = "second-node"
+READY_SECONDS = 5.0
+"""From nothing to Ready, namespaces, containerd and images included: what cloud providers need minutes for."""
+CROWDED = 0.2
+"""Share of the time in which somebody waited for a CPU, above which a late node says nothing about the node."""
 
 
 @scenario(system="slices", timeout=40)
@@ -128,6 +135,7 @@ def a_pod_is_deleted(lab: Lab) -> None:
             "processes": slices.processes_in(node, lab.token),
         }
 
+    lab.until(lambda: all(held().values()), "victim has processes, cgroups and an address")
     lab.note(before=held())
     lab.delete("Pod", "victim")
     lab.observe(lambda: slices.gone(lab, "victim"), "victim is gone", timeout=15)
@@ -192,3 +200,65 @@ def test_pods_outlive_a_containerd_that_is_killed(containerd_restarted: Recordin
     changed = nodes.changed_containers(containerd_restarted, mark, ["one", "two"])
     assert not changed, containerd_restarted.timeline_text()
     assert containerd_restarted.notes["observed"]["later has ended"], containerd_restarted.timeline_text()
+
+
+@scenario(system="slices", alone="cluster", timeout=120)
+def second_node(lab: Lab) -> None:
+    """One more node is started; a pod of each node is asked; then the new node is rebooted as by a power failure."""
+    try:
+        with slices.further_node(lab, SECOND, patience=20) as node:
+            lab.note(started=node.started)
+            for name, where in (("here", slices.NODE), ("there", SECOND)):
+                slices.pod(lab, name, ("serve", PORT), ("wait",), node=where, restart="Always")
+            if lab.observe(lambda: slices.ready(lab, "here", "there"), "both ready"):
+                lab.observe(lambda: all(slices.ask(lab, name) for name in ("here", "there")), "both answer", timeout=10)
+            lab.note(answers={name: slices.ask(lab, name) for name in ("here", "there")})
+            lab.mark("reboot")
+            node.reboot()
+            lab.observe(lambda: slices.restarts(lab, "there") > 0 and slices.ready(lab, "there"), "there is back")
+            lab.delete("Pod", "there")
+            lab.observe(lambda: slices.gone(lab, "there"), "there is gone", timeout=15)
+    except WaitTimeout as late:
+        lab.note(late=str(late))
+
+
+@behaviour(
+    "slices.node.ready", level=MUST, spec="https://kubernetes.io/docs/reference/node/node-status/",
+    red_when="a new node is not Ready, or takes more than 5 s", mutant="node-unregistered",
+)  # fmt: skip
+def test_a_node_is_ready_within_seconds(second_node: Recording, measure: Measure) -> None:
+    """A node comes from nothing to Ready within 5 s."""
+    assert "started" in second_node.notes, second_node.notes.get("late")
+    seconds = second_node.notes["started"]["ready"]
+    measure.value(ready_s=seconds)
+    measure.threshold(READY_SECONDS)
+    crowding = second_node.meta.pressure.get("cpu_stall_share") or 0.0
+    if seconds > READY_SECONDS and crowding > CROWDED:
+        raise Inconclusive(f"Ready after {seconds:.1f} s, while somebody waited for a CPU {crowding:.0%} of the time")
+    assert seconds <= READY_SECONDS
+
+
+@behaviour(
+    "slices.node.two-nodes", level=MUST, spec="https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/",
+    red_when="pods of two nodes share a network or a node, or one does not answer", mutant="node-choice-lost",
+)  # fmt: skip
+def test_two_nodes_of_one_machine_are_two_nodes(second_node: Recording) -> None:
+    """Each pod runs on the node that it chose, has an address of that node's own subnet, and answers."""
+    pods = {name: nodes.first_ready(second_node, name) for name in ("here", "there")}
+    assert {name: pod["spec"]["nodeName"] for name, pod in pods.items()} == {"here": slices.NODE, "there": SECOND}
+    subnets = {pod["status"]["podIP"].rsplit(".", 1)[0] for pod in pods.values()}
+    assert len(subnets) == 2, subnets
+    assert second_node.notes["answers"] == {"here": "ok\n", "there": "ok\n"}
+
+
+@behaviour(
+    "slices.node.reboot", level=MUST, spec=f"{SPEC}#restart-policy",
+    red_when="a pod does not come back after its node was rebooted, or another node's pod is disturbed",
+    mutant="restart-policy-lost",
+)  # fmt: skip
+def test_pods_come_back_after_a_reboot(second_node: Recording) -> None:
+    """After a reboot a pod that is to run always runs again, in another container; the other's goes on."""
+    assert second_node.notes["observed"]["there is back"], second_node.timeline_text()
+    mark = second_node.notes["marks"]["reboot"]
+    assert nodes.changed_containers(second_node, mark, ["there"]), second_node.timeline_text()
+    assert not nodes.changed_containers(second_node, mark, ["here"]), second_node.timeline_text()

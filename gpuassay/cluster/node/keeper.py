@@ -97,7 +97,8 @@ class Keeper:
                     continue  # another node's
                 raise
             self.interface = name
-            inside.batch(f"addr add {subnet}.1/24 dev {name}\nlink set {name} up\n")
+            own = f"link set {name} alias {self.spec['cgroup']}\n"  # says whose it is
+            inside.batch(f"{own}addr add {subnet}.1/24 dev {name}\nlink set {name} up\n")
             return {"node": f"{subnet}.2", "gateway": f"{subnet}.1", "prefix": "24"}
         raise AssertionError("unreachable")
 
@@ -165,14 +166,11 @@ def main() -> int:
     spec = json.loads(Path(sys.argv[1]).read_text())
     for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(ignored, signal.SIG_IGN)
-    try:
-        owner = os.pidfd_open(spec["owner"])
-    except ProcessLookupError:
-        return 1
-    if os.getppid() != spec["owner"]:
-        return 1
     keeper = Keeper(spec)
     try:
+        owner = os.pidfd_open(spec["owner"])
+        if os.getppid() != spec["owner"]:
+            return 1
         told = keeper.start()
         print(json.dumps(told), flush=True)
         asyncio.run(_stand_by(keeper, owner))

@@ -66,12 +66,13 @@ class Node:
         binds: Mapping[Path, str],
         parts: Parts,
         settings: Mapping[str, Any],
+        patience: float,
     ) -> None:
         """Used by `real_node`: nothing is started yet."""
         self.name, self.cluster = name, cluster
         self.started: dict[str, float] = {}
         self._labels, self._binds, self._settings = dict(labels), dict(binds), dict(settings)
-        self._parts = parts
+        self._parts, self._patience = parts, patience
         self._files = Files(cluster.directory / f"node-{name}", cluster)
         self._keeping: Keeping | None = None
 
@@ -220,7 +221,7 @@ class Node:
             found = self.object()
             return found is not None and usable(found)
 
-        wait(ready, bool, what=f"node {self.name} to be Ready", timeout=READY_SECONDS, delay=0.05)
+        wait(ready, bool, what=f"node {self.name} to be Ready", timeout=self._patience, delay=0.05)
 
     def _process(self, name: str) -> Process:
         return self.cluster.processes[f"{self.name}-{name}"]
@@ -294,6 +295,7 @@ def real_node(
     labels: Mapping[str, str] | None = None,
     binds: Mapping[Path, str] | None = None,
     settings: Mapping[str, Any] | None = None,
+    patience: float = READY_SECONDS,
 ) -> Generator[Node]:
     """Run a real node of an embedded cluster for the length of a `with` block.
 
@@ -303,6 +305,7 @@ def real_node(
         labels: further labels of the Node object.
         binds: host folders that are mounted inside, by their paths there (which exist): `{folder: "/proc/driver"}`.
         settings: fields of the KubeletConfiguration that replace ours, such as `{"featureGates": {...}}`.
+        patience: seconds until it must be Ready, once its programs run.
 
     Raises:
         ClusterError: rights or programs are missing, or a part does not start; one line says which and what to do.
@@ -320,7 +323,7 @@ def real_node(
     if name in cluster.real_nodes:
         raise ClusterError(f"{cluster.description} has a node {name!r} already")
     node = Node(
-        cluster, name, labels=labels or {}, binds=binds or {}, parts=parts, settings=settings or {}
+        cluster, name, labels=labels or {}, binds=binds or {}, parts=parts, settings=settings or {}, patience=patience
     )  # fmt: skip
     try:
         node.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 
 import gpuassay
 from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.node import cgroups
 
 _ROOT = str(Path(gpuassay.__file__).parents[1])
 _ENVIRONMENT = {"PYTHONPATH": _ROOT, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -53,6 +55,7 @@ class Keeping:
         Raises:
             ClusterError: they cannot be made; in the kernel's words.
         """
+        self._spec = spec
         folder = Path(spec["folder"])
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "node.json"
@@ -111,6 +114,13 @@ class Keeping:
             raise ClusterError(f"a node's keeper did not end within {END_SECONDS:g} s and was killed") from None
         finally:
             self._process.stdout.close()
+            if self._process.returncode:
+                self._clear()
+
+    def _clear(self) -> None:
+        """Remove what a keeper that was killed has left; the kernel has taken the rest."""
+        cgroups.remove(self._spec["cgroup"], cgroups.hierarchies())
+        shutil.rmtree(self._spec["folder"], ignore_errors=True)
 
 
 def inside_command(pid: int, argv: Sequence[str | Path]) -> list[str | Path]:
