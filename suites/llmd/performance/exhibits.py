@@ -21,6 +21,11 @@ from suites.llmd.performance.traffic_exhibits import SIMULATED, side_by_side_not
 SECTION = "Figures 6 and 7: routing where the prefix is cached"
 
 
+def _error(recording: Recording, concurrency: int) -> str:
+    control = msgspec.convert(recording.notes["control"][str(concurrency)], Control)
+    return f"Measured in the same run: {control.sentence()}."
+
+
 def _rows(recording: Recording, arm: str, concurrency: int, phase: str) -> list[Manifest]:
     rounds = range(1, int(recording.notes["rounds"]) + 1)
     return [row for number in rounds for row in recording.asks(wave(arm, concurrency, number, phase))]
@@ -31,8 +36,7 @@ def show(recording: Recording, measure: Measure) -> None:
     arms: list[str] = recording.notes["arms"]
     concurrencies: list[int] = recording.notes["concurrencies"]
     concurrency = max(concurrencies)
-    control = msgspec.convert(recording.notes["control"][str(concurrency)], Control)
-    error = f"Measured in the same run: {control.sentence()}."
+    error = _error(recording, concurrency)
     measure.exhibit(
         "figure-6-table",
         title=f"TTFT and time to the last token, {concurrency} streams, 256 requests a pass",
@@ -139,7 +143,10 @@ def _placement(recording: Recording, measure: Measure, arm: str, concurrency: in
         kind="gantt",
         lanes=lanes,
         unit="s",
-        notes=["One bar a request on the replica that was picked; a hit found its prefix cached."],
+        notes=[
+            "One bar a request on the replica that was picked; a hit found its prefix cached.",
+            _error(recording, concurrency),
+        ],
         section=SECTION,
     )
 
@@ -175,6 +182,6 @@ def _growth(recording: Recording, measure: Measure, concurrencies: list[int]) ->
         x="streams",
         y="ratio",
         log="xy",
-        notes=["Intervals of 95 % over rounds."],
+        notes=["Intervals of 95 % over rounds.", *(_error(recording, streams) for streams in concurrencies)],
         section=SECTION,
     )
