@@ -29,13 +29,15 @@ ROUND_ROBIN = "round-robin"
 BUILT_IN = "built-in"
 """The rule of a picker that reads no configuration."""
 
+_KIND = "kind: EndpointPickerConfig"
+
 Change = Callable[[dict[str, Any]], None]
 """Alters a parsed configuration in place, for a test that needs another one."""
 
 
 def names() -> list[str]:
-    """The profiles there are."""
-    return sorted(file.stem for file in FOLDER.glob("*.yaml"))
+    """The profiles there are; the folder holds other objects, too."""
+    return sorted(file.stem for file in FOLDER.glob("*.yaml") if _KIND in file.read_text().splitlines())
 
 
 def text(profile: str) -> str:
