@@ -122,6 +122,20 @@ def test_a_new_cgroup_gets_cpus_and_hands_controllers_down(tmp_path: Path) -> No
     assert (tmp_path / "unified" / "mine").is_dir()
 
 
+def test_a_root_with_processes_in_it_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when version 2's rule against inner processes ends as a bare EBUSY."""
+    found = _fake_hierarchies(tmp_path)
+
+    def busy(*_: object) -> int:
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(Path, "write_text", busy)
+    with pytest.raises(
+        OSError, match=r"controllers memory, pids cannot be handed down in .* \(Device or resource busy\)"
+    ):
+        cgroups.make("mine", found[1:])
+
+
 def test_a_cgroup_goes_with_all_below_it_and_nothing_else(tmp_path: Path) -> None:
     found = _fake_hierarchies(tmp_path)
     (tmp_path / "unified" / "mine" / "pods" / "one").mkdir(parents=True)

@@ -14,6 +14,9 @@ from pathlib import Path
 WANTED = ("cpu", "cpuset", "memory", "pids")
 """Controllers that kubelet and runc insist on."""
 
+HANDED_DOWN = (*WANTED, "hugetlb", "io")
+"""Controllers of version 2 that pods get where there are any: the kubelet asks for every one that the root has."""
+
 REMOVAL_SECONDS = 5.0
 """The kernel empties the cgroup of a killed process a moment after its death."""
 
@@ -73,11 +76,18 @@ def make(name: str, found: list[Hierarchy]) -> None:
 
 
 def _hand_down(one: Hierarchy) -> None:
-    # fails where processes sit in the root that we see (a container's): then cgroups below have no controllers
     control = one.at / "cgroup.subtree_control"
-    missing = (one.controllers & set(WANTED)) - set(control.read_text().split())
-    if missing:
+    missing = (one.controllers & set(HANDED_DOWN)) - set(control.read_text().split())
+    if not missing:
+        return
+    try:
         control.write_text(" ".join(f"+{name}" for name in sorted(missing)))
+    except OSError as error:  # such as in a container, whose processes sit in the root that it sees
+        raise OSError(
+            error.errno,
+            f"controllers {', '.join(sorted(missing))} cannot be handed down in {one.at} ({error.strerror}): "
+            "move the processes in it to a cgroup below, or share the host's cgroup namespace",
+        ) from None
 
 
 def remove(name: str, found: list[Hierarchy]) -> list[str]:
