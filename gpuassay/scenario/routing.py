@@ -30,6 +30,8 @@ from gpuassay.workloads.prompts import Prompt
 if TYPE_CHECKING:
     from gpuassay.scenario.lab import Lab
 
+JSON = {"content-type": "application/json"}
+"""The simulator reads bodies without it; vLLM refuses them with 400."""
 PATIENCE = 5.0
 """Seconds for one request: a picker that hangs makes the gateway hang, whatever its own limits say."""
 
@@ -142,7 +144,7 @@ class Site:
         row |= {"status": None, "error": "", "served_by": None, "headers": {}, "prompt_tokens": None}
         try:
             answer = self._session.post(
-                url, data=json.dumps(body), timeout=timeout, headers=headers, verify=self.verify_tls
+                url, data=json.dumps(body), timeout=timeout, headers={**JSON, **headers}, verify=self.verify_tls
             )
             row["status"] = answer.status_code
             row["headers"] = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
