@@ -283,6 +283,7 @@ class Node:
         for name, process in self.cluster.processes.items():
             if name.startswith(f"{self.name}-"):
                 process.may_die()
+                self.cluster.supervisor.forget(name)  # what died while starting was told to the caller
         keeping, self._keeping = self._keeping, None
         keeping.end(keep_files=keep_files)
 
