@@ -73,7 +73,7 @@ def _component(name: str, assets: Assets, verify: bool) -> Fact:
     about = duration(build_seconds(entry.cpu_seconds))
     seen = f"{part}not built; at most about {about} with an empty Go build cache"
     if entry.optional:
-        return Fact(what, NOTE, seen, f"only comparisons need it: gpuassay build {name}")
+        return Fact(what, NOTE, seen, f"only some behaviours need it: gpuassay build {name}")
     return Fact(what, BUILD, seen, f"gpuassay build {name}, or --asset {name}=DIR")
 
 
