@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuassay.manifest import Manifest
 from gpuassay.scenario.mutants import MUTANTS, Mutant, mutant
-from gpuassay.scenario.slices import NODE
+from gpuassay.workloads.containers import NODE
 
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.node.real import Node

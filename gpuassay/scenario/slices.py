@@ -18,13 +18,11 @@ from typing import TYPE_CHECKING, Any
 from gpuassay import toolchain
 from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.workloads import containers
+from gpuassay.workloads.containers import NODE
 
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.node.real import Node
     from gpuassay.scenario.lab import Lab
-
-NODE = "slices-node"
-"""Name of the stage's node."""
 
 ANSWER_SECONDS = 5.0
 

@@ -21,10 +21,10 @@ from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import Resource
 from gpuassay.scenario import mutants
 from gpuassay.scenario.lanes import Lane, Unavailable
-from gpuassay.scenario.slices import NODE
 from gpuassay.scenario.stage import Host, Stage
 from gpuassay.toolchain import UnobtainableError
 from gpuassay.toolchain.catalogue import NODE as PROGRAMS
+from gpuassay.workloads.containers import NODE
 
 _DRA = "/apis/resource.k8s.io/v1"
 

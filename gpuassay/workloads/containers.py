@@ -10,6 +10,9 @@ from gpuassay.manifest import Manifest
 IMAGE = "localhost/gpuassay/workload:1"
 """Known to every real node of ours."""
 
+NODE = "slices-node"
+"""Name of the real node that scenarios of slices share."""
+
 GRACE = 1
 """Seconds between SIGTERM and SIGKILL. Not 0: that deletes the object before the kubelet has done anything."""
 
