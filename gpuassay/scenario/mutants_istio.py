@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gpuassay.manifest import Manifest
 
 ISTIO = "istio"
+DESTINATION = "x-gateway-destination-endpoint"
 _HCM = "envoy.filters.network.http_connection_manager"
 _MANAGER: dict[str, Any] = {"context": "GATEWAY", "listener": {"filterChain": {"filter": {"name": _HCM}}}}
 
@@ -90,19 +91,6 @@ def _cut_out(arm: Arm) -> Arm:
     return with_patches(arm, cut_out())
 
 
-@arm_mutant("istio-no-rules", "istiod does not see DestinationRules: it speaks plain text to every picker")
-def _no_rules(arm: Arm) -> Arm:
-    return with_patches(
-        arm, {"applyTo": "CLUSTER", "match": {"context": "GATEWAY"},
-              "patch": {"operation": "MERGE", "value": {"transport_socket": {
-                  "name": "envoy.transport_sockets.raw_buffer",
-                  "typed_config": {
-                      "@type": "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
-                  },
-              }}}},
-    )  # fmt: skip
-
-
 @arm_mutant("istio-headers-ignored", "a rule matches whatever headers a request has")
 def _headers(arm: Arm) -> Arm:
     return _filter(arm, _lua('function envoy_on_request(h) h:headers():remove("x-way") end'))
@@ -110,7 +98,7 @@ def _headers(arm: Arm) -> Arm:
 
 @arm_mutant("istio-never-retries", "a request whose replica refuses the connection is given up")
 def _never_retries(arm: Arm) -> Arm:
-    retries = {"route": {"retry_policy": {"num_retries": 0, "retry_on": "retriable-status-codes"}}}
+    retries = {"route": {"retry_policy": {"num_retries": 0, "retry_on": "cancelled"}}}
     return with_patches(
         arm, {"applyTo": "HTTP_ROUTE", "match": {"context": "GATEWAY"},
               "patch": {"operation": "MERGE", "value": retries}},
@@ -140,12 +128,16 @@ def _limits(arm: Arm) -> Arm:
     return _filter(arm, {"name": "envoy.filters.http.buffer", "typed_config": buffer})
 
 
-@arm_mutant("istio-ignores-picks", "pools are balanced round robin after the picker was asked")
+@arm_mutant("istio-ignores-picks", "what the picker said is overwritten by an endpoint that is not there")
 def _ignores(arm: Arm) -> Arm:
-    kind = "type.googleapis.com/envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin"
-    name = "envoy.load_balancing_policies.round_robin"
-    fair = {"typed_extension_config": {"name": name, "typed_config": {"@type": kind}}}
-    return with_patches(
-        arm, {"applyTo": "CLUSTER", "match": {"context": "GATEWAY", "cluster": {"portNumber": 54321}},
-              "patch": {"operation": "MERGE", "value": {"load_balancing_policy": {"policies": [fair]}}}},
-    )  # fmt: skip
+    code = f"""
+function envoy_on_request(h)
+  h:headers():remove("{DESTINATION}")
+  h:streamInfo():dynamicMetadata():set("envoy.lb", "{DESTINATION}", "192.0.2.254:1")
+end
+"""
+    before: dict[str, Any] = {"context": "GATEWAY", "listener": {"filterChain": {"filter": {
+        "name": _HCM, "subFilter": {"name": "envoy.filters.http.router"},
+    }}}}  # fmt: skip
+    patch = {"operation": "INSERT_BEFORE", "value": _lua(code)}
+    return with_patches(arm, {"applyTo": "HTTP_FILTER", "match": before, "patch": patch})

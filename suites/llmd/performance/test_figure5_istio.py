@@ -1,0 +1,155 @@
+"""Figure 5 on the paper's own kind of gateway: what Istio and a picker behind it add to TTFT."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gpuassay.behaviour import behaviour
+from gpuassay.components.llmd.arm import Arm
+from gpuassay.components.llmd.simulator import NO_LATENCY, Cache
+from gpuassay.judge import routing
+from gpuassay.judge.performance.routing import Judged, bound_verdict, growth_verdict, paper_band_verdict
+from gpuassay.judge.performance.routing_intervals import worst
+from gpuassay.load.gate import require_valid
+from gpuassay.model.paper_routing import FIGURE_5
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.istio import NEEDS
+from gpuassay.scenario.routing import opened
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import INFO, MUST
+from gpuassay.workloads.prompts import prompt_set
+from suites.llmd.performance.exhibits5 import SECTION, added, concurrencies, control_of, rounds_of
+from suites.llmd.performance.limits import settle
+from suites.llmd.performance.load5 import DIRECT, Load, fill_caches, rounds
+
+if TYPE_CHECKING:
+    from gpuassay.judge.performance.routing import Overhead
+    from gpuassay.scenario.lab import Lab
+    from gpuassay.scenario.routing import Site
+
+pytestmark = [pytest.mark.perf, pytest.mark.timeout(7200)]
+
+PAPER = "paper on Kueue, DAS and llm-d (arXiv 2602.04900): Figure 5"
+SERVICE, POOL = "istio-service", "istio-pool"
+TITLES = {
+    DIRECT: "model server directly",
+    SERVICE: "Istio, HTTPRoute to a Service",
+    POOL: "Istio, HTTPRoute to an InferencePool, random picker",
+}
+TOKENS = 100
+QUICK = (Load(TOKENS, (1, 8, 32), 4, 12),)
+FULL = (Load(TOKENS, (1, 2, 4, 8, 16, 32), 7, 20), Load(850, (1, 8, 32), 7, 20))
+
+
+@scenario(system="routing", alone="machine", needs=NEEDS, timeout=3600)
+def ways_through_istio(lab: Lab) -> None:
+    """One model server that takes no time: asked directly, through Istio, and through Istio and a picker."""
+    loads = FULL if lab.full else QUICK
+    cache = Cache(blocks=16_384)
+    with ExitStack() as stack:
+        service, pool = (
+            stack.enter_context(
+                opened(
+                    lab,
+                    Arm(profile=profile, replicas=1, cache=cache, latency=NO_LATENCY, gateway="istio"),
+                    name=name,
+                )
+            )
+            for name, profile in ((SERVICE, "round-robin"), (POOL, "random"))
+        )
+        arms: dict[str, tuple[Site, str | None]] = {
+            DIRECT: (service, service.replicas[0].url), SERVICE: (service, None), POOL: (pool, None),
+        }  # fmt: skip
+        for load in loads:
+            asked = prompt_set([load.tokens] * 4, seed=load.tokens, prefix=f"istio-t{load.tokens}-")
+            prompts = {one.label: one for one in asked}
+            fill_caches(arms, prompts)
+            for concurrency in load.streams:
+                rounds(lab, arms, load, concurrency, prompts)
+    lab.note(arms=list(arms), loads=[[load.tokens, list(load.streams), load.rounds] for load in loads])
+
+
+@behaviour(
+    "llmd.performance.istio-ways-answer", level=MUST, spec=PAPER,
+    red_when="a way loses requests, or an answer came without the picker that is measured",
+    mutant="istio-picker-cut-out",
+)  # fmt: skip
+def test_every_way_through_istio_answers(ways_through_istio: Recording, measure: Measure) -> None:
+    """Every request is answered on every way, and on the way with a picker it was asked."""
+    for tokens, streams, *_ in ways_through_istio.notes["loads"]:
+        for concurrency in streams:
+            for arm in TITLES:
+                for rows in rounds_of(ways_through_istio, arm, tokens, concurrency):
+                    assert not routing.failure_findings(rows)
+                    if arm == POOL:
+                        assert not routing.asked_findings(rows)
+    _show(ways_through_istio, measure)
+
+
+@behaviour(
+    "llmd.performance.figure-5-istio", level=INFO, spec=PAPER,
+    red_when="behind Istio a picker adds more than the 11 ms that the paper saw at most", mutant="picker-slow",
+)  # fmt: skip
+def test_the_papers_overhead_is_not_exceeded_behind_istio(ways_through_istio: Recording, measure: Measure) -> None:
+    """A route to a pool with a picker adds at most 11 ms to one to a Service; whether also the paper's 3, is told."""
+    found = _added(ways_through_istio)
+    measure.value(in_the_papers_band=paper_band_verdict(found).outcome)
+    measure.threshold(FIGURE_5.most_ms)
+    each = [bound_verdict(one, FIGURE_5.most_ms / 1e3) for one in found]
+    for one in found:
+        measure.value(**{f"added_ms_at_{one.concurrency}": one.added.value * 1e3})
+        require_valid(control_of(ways_through_istio, TOKENS, one.concurrency), FIGURE_5.most_ms)
+    settle(Judged(worst([one.outcome for one in each]), "; ".join(one.reason for one in each)), ways_through_istio)
+
+
+@behaviour(
+    "llmd.performance.figure-5-istio-growth", level=INFO, spec=PAPER,
+    red_when="behind Istio the overhead does not grow with the number of streams", mutant="istio-picker-cut-out",
+)  # fmt: skip
+def test_overhead_behind_istio_grows_with_streams(ways_through_istio: Recording, measure: Measure) -> None:
+    """As in the paper, the overhead of the picker grows with the number of concurrent streams."""
+    found = _added(ways_through_istio)
+    measure.value(least_ms=found[0].added.value * 1e3, most_ms=found[-1].added.value * 1e3)
+    settle(growth_verdict(found), ways_through_istio)
+
+
+def _added(recording: Recording) -> list[Overhead]:
+    return [added(recording, POOL, SERVICE, TOKENS, streams) for streams in concurrencies(recording, TOKENS)]
+
+
+def _told(found: Overhead) -> str:
+    told = f"{found.added.value * 1e3:+.1f} [{found.added.low * 1e3:.1f}, {found.added.high * 1e3:.1f}]"
+    return told.replace(" ", "\u00a0")
+
+
+def _show(recording: Recording, measure: Measure) -> None:
+    """A table beside Figure 5's: direct, Service, InferencePool."""
+    rows: list[list[object]] = []
+    for tokens, streams, *_ in recording.notes["loads"]:
+        for concurrency in streams:
+            asked = added(recording, POOL, SERVICE, tokens, concurrency)
+            through = added(recording, SERVICE, DIRECT, tokens, concurrency)
+            own = control_of(recording, tokens, concurrency).error_p50
+            rows.append([
+                tokens, concurrency, round(through.base * 1e3, 2), round(asked.base * 1e3, 2),
+                round(asked.arm * 1e3, 2), _told(through), _told(asked), round(own, 2),
+            ])  # fmt: skip
+    measure.exhibit(
+        "figure-5-istio-table",
+        title="The same through Istio: median TTFT by way, and what the ways add, ms",
+        kind="table",
+        columns=["tokens", "streams", "direct", "Service", "InferencePool", "Istio adds", "picker adds", "error"],
+        rows=rows,
+        notes=[
+            "Direct: the model server. Service, InferencePool: backend of the HTTPRoute; the pool's picker is random.",
+            "Each way through Istio has a gateway of its own.",
+            "Paper, Figure 5, with Istio as the gateway: +3 to +11 ms, growing with streams (mean TTFT, one replica).",
+            "Istio's main branch of 2026-08-27 with istio.io/api 1.31.1, no release; Envoy is upstream's own build.",
+            "Error: the load generator's own, median, measured in the same run.",
+        ],
+        section=SECTION,
+    )  # fmt: skip

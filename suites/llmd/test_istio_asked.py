@@ -1,0 +1,242 @@
+"""Is the picker really asked behind Istio? Set-ups under which everything looks well and it is not.
+
+An answer of 200 does not tell, and no condition does; the mark that the picker puts on responses does. A route that is
+replaced, a gateway Pod without its label, a picker that wants TLS, and two pools behind one rule.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gpuassay.behaviour import behaviour, known_defect
+from gpuassay.components.gateway import istio_objects as objects
+from gpuassay.components.llmd.arm import Arm
+from gpuassay.components.llmd.simulator import NO_LATENCY, Cache
+from gpuassay.judge import gateway, gateway_pools, routing
+from gpuassay.judge.gateway_status import Wanted, status_findings
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.gateway_calls import Calls
+from gpuassay.scenario.istio import NEEDS, Mesh
+from gpuassay.scenario.routing import Site, opened
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import INFO, MUST, SHOULD
+
+if TYPE_CHECKING:
+    from gpuassay.manifest import Manifest
+    from gpuassay.scenario.lab import Lab
+
+INFERENCE = "https://istio.io/latest/docs/tasks/traffic-management/ingress/gateway-api-inference-extension/"
+POOL_SPEC = "https://gateway-api-inference-extension.sigs.k8s.io/reference/spec/"
+ONE_PICKER = "https://github.com/istio/istio/issues/61594"
+LABELS = "https://github.com/istio/istio/blob/eed52ebb66ad/pilot/pkg/networking/core/listener_builder.go#L490"
+
+ARM = Arm(profile="random", replicas=2, cache=Cache(blocks=0), latency=NO_LATENCY, gateway="istio")
+ASKS = 12
+SWAPS = 12
+SWAP_SECONDS = 2.0
+"""For a route that replaces another: measured 0.1 to 0.2 s."""
+WEIGHT = 70
+WEIGHTED = 80
+ROUTED = {"Accepted": "True", "ResolvedRefs": "True"}
+HEALTHY: Wanted = {
+    "Gateway/gateway": {"Accepted": "True", "Programmed": "True"},
+    "HTTPRoute/gateway": ROUTED,
+    "InferencePool/simulated": ROUTED,
+}
+
+
+def _asked(row: Manifest) -> bool:
+    return row["status"] == 200 and row["headers"].get(routing.ASKED_HEADER) == "true"
+
+
+def _answered(row: Manifest) -> bool:
+    return row["status"] == 200
+
+
+def _without_label(manifests: list[Manifest]) -> None:
+    for one in manifests:
+        if one["kind"] == "Pod":
+            one["metadata"]["labels"] = {}
+
+
+@scenario(system="routing", needs=NEEDS, timeout=30)
+def unlabelled_pod(lab: Lab) -> None:
+    """A gateway whose Pod lacks the label with the Gateway's name."""
+    with opened(lab, replace(ARM, change_objects=_without_label, probe=False)) as site:
+        mesh, calls = Mesh(site), Calls(site)
+        mesh.observe("healthy", HEALTHY)
+        calls.until("first", _answered, seconds=3)
+        calls.many("requests", ASKS)
+        mesh.observe("still healthy", HEALTHY)
+
+
+@scenario(system="routing", needs=NEEDS, timeout=60)
+def route_swapped(lab: Lab) -> None:
+    """The only route to a pool is deleted and at once made again, twelve times; each time the gateway is asked."""
+    with opened(lab, ARM) as site:
+        mesh, calls = Mesh(site), Calls(site)
+        for number in range(SWAPS):
+            mesh.delete("HTTPRoute", objects.GATEWAY)
+            mesh.route(objects.GATEWAY, [objects.pool_backend(site.routing.pool)])
+            calls.until(f"swap {number}", _asked, seconds=SWAP_SECONDS, in_a_row=5, delay=0.02)
+            calls.many("afterwards", 2)
+
+
+@scenario(system="routing", needs=NEEDS, timeout=30)
+def picker_with_tls(lab: Lab) -> None:
+    """The picker serves TLS, as it does by default: without a DestinationRule, then with one."""
+    with opened(lab, replace(ARM, picker_flags=("--secure-serving=true",), probe=False)) as site:
+        mesh, calls = Mesh(site), Calls(site)
+        mesh.observe("without rule", HEALTHY)
+        calls.until("without rule/first", lambda row: row["status"] is not None, seconds=3)
+        calls.many("without rule", ASKS)
+        mesh.gateway.write([objects.tls_to_picker(mesh.gateway.setup.picker_service, mesh.namespace)])
+        calls.until("with rule/first", _asked, seconds=5)
+        calls.many("with rule", ASKS)
+
+
+@scenario(system="routing", needs=NEEDS, timeout=60)
+def two_pools(lab: Lab) -> None:
+    """One gateway, two pools in two namespaces: by header, then by weight in one rule."""
+    with (
+        opened(lab, replace(ARM, gateway=None, pool="second", replicas=2), name="second") as second,
+        opened(lab, ARM, name="first") as first,
+    ):
+        mesh, calls = Mesh(first), Calls(first)
+        other = objects.pool_backend("second", second.routing.namespace)
+        lab.note(first=first.routing.namespace, second=second.routing.namespace)
+        _join(mesh, second)
+        mesh.route("by-header", [other], {"x-way": "by-header"})
+        own = objects.pool_backend(first.routing.pool)
+        mesh.route("by-weight", [other | {"weight": WEIGHT}, own | {"weight": 100 - WEIGHT}], {"x-way": "by-weight"})
+        lab.until(lambda: mesh.gateway.shadow("second", second.routing.namespace) is not None, "the pool's Service")
+        ports = [replica.port for replica in second.replicas]
+        mesh.gateway.set_pool_members(
+            "second", second.routing.namespace, ports, [replica.endpoint for replica in second.replicas]
+        )
+        for way in ("by-header", "by-weight"):
+            calls.until(f"{way}/first", _answered, seconds=5, in_a_row=3, headers={"x-way": way})
+        _scrape(first, second, "start")
+        for wave, count, headers in (
+            ("plain", ASKS, {}),
+            ("by-header", ASKS, {"x-way": "by-header"}),
+            ("by-weight", WEIGHTED, {"x-way": "by-weight"}),
+        ):
+            calls.many(wave, count, at_once=4, headers=headers)
+            _scrape(first, second, wave)
+
+
+def _join(mesh: Mesh, second: Site) -> None:
+    """Have istiod see the second pool's namespace, with its picker at the machine's own address, and let routes in."""
+    picker, space = second.routing.picker, second.routing.namespace
+    assert picker is not None
+    address, name = mesh.gateway.setup.address, f"{second.routing.pool}-picker"
+    mesh.gateway.join(space)
+    mesh.gateway.write([
+        objects.service(name, space, picker.port, "grpc"),
+        objects.endpoint_slice(name, name, space, [address], picker.port, "grpc"),
+        objects.grant(space, mesh.namespace),
+    ])  # fmt: skip
+
+
+def _scrape(first: Site, second: Site, label: str) -> None:
+    for name, site in (("first", first), ("second", second)):
+        assert site.routing.picker is not None
+        rows = site.routing.picker.metrics()
+        first.lab.samples += [{"source": f"{name} picker", "label": label, **row} for row in rows]
+
+
+@known_defect(LABELS, "istiod takes a gateway's labels from its Pod; without them the filter that asks is left out")
+@behaviour(
+    "llmd.istio.conditions-tell-of-bypass", level=SHOULD, spec=POOL_SPEC,
+    red_when="Gateway, HTTPRoute and InferencePool are all said to be well while requests pass the picker by",
+)  # fmt: skip
+def test_conditions_tell_when_the_picker_is_passed_by(unlabelled_pod: Recording, measure: Measure) -> None:
+    """Where a gateway answers without its picker, some condition says that something is wrong."""
+    rows = unlabelled_pod.asks("requests")
+    measure.value(answered=len(routing.answered(rows)), asked_picker=sum(map(_asked, rows)), requests=len(rows))
+    assert routing.answered(rows), "no request was answered: nothing was passed by"
+    told = [status_findings(unlabelled_pod.notes["pictures"][step], HEALTHY) for step in ("healthy", "still healthy")]
+    assert any(told) or not routing.asked_findings(rows)
+
+
+@behaviour(
+    "llmd.istio.route-swapped", level=MUST, spec=POOL_SPEC,
+    red_when="after a route was deleted and made again, requests are answered without the picker, or not at all",
+    mutant="istio-picker-cut-out",
+)  # fmt: skip
+def test_a_route_that_is_made_again_asks_the_picker(route_swapped: Recording, measure: Measure) -> None:
+    """Within 2 s of each of 12 swaps, five requests in a row go through the picker, and from then on all do."""
+    swaps = [route_swapped.asks(f"swap {number}") for number in range(SWAPS)]
+    by = [sum(_answered(row) and not _asked(row) for row in rows) for rows in swaps]
+    measure.value(passed_by=sum(by), swaps_with_a_bypass=sum(map(bool, by)), swaps=len(swaps))
+    lost = [number for number, rows in enumerate(swaps) if len(rows) < 5 or not all(map(_asked, rows[-5:]))]
+    assert not lost, f"swaps after which requests never went through the picker in a row: {lost}"
+    assert not routing.failure_findings(route_swapped.asks("afterwards"))
+    assert not routing.asked_findings(route_swapped.asks("afterwards"))
+
+
+@behaviour(
+    "llmd.istio.tls-picker", level=MUST, spec=INFERENCE,
+    red_when="a picker that serves TLS is not asked although a DestinationRule says TLS", mutant="istio-picker-cut-out",
+)  # fmt: skip
+def test_a_picker_with_tls_is_asked(picker_with_tls: Recording) -> None:
+    """With a DestinationRule that says TLS, every request goes through the picker."""
+    assert not routing.failure_findings(picker_with_tls.asks("with rule"))
+    assert not routing.asked_findings(picker_with_tls.asks("with rule"))
+
+
+@behaviour(
+    "llmd.istio.tls-picker-without-rule", level=INFO, spec=INFERENCE,
+    red_when="requests are served although the gateway speaks plain text to a picker that serves TLS",
+    mutant="istio-picker-cut-out",
+)  # fmt: skip
+def test_a_picker_that_cannot_be_talked_to_is_not_passed_by(picker_with_tls: Recording, measure: Measure) -> None:
+    """Without that rule a FailClose pool refuses everything; the conditions say that all is well."""
+    measure.value(conditions_good=not status_findings(picker_with_tls.notes["pictures"]["without rule"], HEALTHY))
+    assert not gateway.refused_findings(picker_with_tls.asks("without rule"), 1.0, [500])
+
+
+@behaviour(
+    "llmd.istio.pool-by-header", level=MUST, spec="https://gateway-api.sigs.k8s.io/reference/spec/#httproutematch",
+    red_when="a header does not decide which pool serves, or the other pool's picker is asked",
+    mutant="istio-headers-ignored",
+)  # fmt: skip
+def test_a_header_chooses_pool_and_picker(two_pools: Recording) -> None:
+    """Requests with the header are served by the second pool and asked of its picker, those without by the first."""
+    for before, wave, pool in (("start", "plain", "first"), ("plain", "by-header", "second")):
+        assert _pools(two_pools, wave) == {pool: ASKS}
+        assert not gateway_pools.asked_of_findings(wave, _pools(two_pools, wave), _counted(two_pools, before, wave))
+        assert not routing.asked_findings(two_pools.asks(wave))
+
+
+@known_defect(ONE_PICKER, "a rule gets one override for its picker, that of its last pool, whichever pool serves")
+@behaviour(
+    "llmd.istio.weighted-pools", level=MUST, spec="https://gateway-api.sigs.k8s.io/reference/spec/#httpbackendref",
+    red_when="of two weighted pools, one's requests are asked of the other's picker",
+)  # fmt: skip
+def test_each_weighted_pool_has_its_own_picker_asked(two_pools: Recording, measure: Measure) -> None:
+    """Of 80 requests, each picker counts those that its own pool served."""
+    served, counted = _pools(two_pools, "by-weight"), _counted(two_pools, "by-header", "by-weight")
+    measure.value(
+        first_served=served["first"], second_served=served["second"],
+        first_asked=counted["first"], second_asked=counted["second"],
+        refused=WEIGHTED - served.total(),
+    )  # fmt: skip
+    assert sum(counted.values()), "no picker was asked for anything"
+    assert not gateway_pools.asked_of_findings("by-weight", served, counted)
+
+
+def _pools(recording: Recording, wave: str) -> Counter[str]:
+    names = {recording.notes[pool]: pool for pool in ("first", "second")}
+    return gateway_pools.pools_served(recording.asks(wave), names)
+
+
+def _counted(recording: Recording, before: str, after: str) -> dict[str, int]:
+    return {
+        pool: gateway_pools.picker_counted(*(recording.metrics(label, f"{pool} picker") for label in (before, after)))
+        for pool in ("first", "second")
+    }

@@ -1,0 +1,71 @@
+"""Precise prefix routing behind Istio: the picker's choice arrives, whatever stands between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gpuassay.behaviour import behaviour
+from gpuassay.components.llmd.arm import Arm
+from gpuassay.judge import routing
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.istio import NEEDS
+from gpuassay.scenario.routing import opened
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST
+from gpuassay.workloads.prompts import prompt_set
+
+if TYPE_CHECKING:
+    from gpuassay.scenario.lab import Lab
+
+SPEC = "https://istio.io/latest/docs/tasks/traffic-management/ingress/gateway-api-inference-extension/"
+ASKS = 16
+TOKENS = 200
+REPLICAS = 8
+ARMS = ("precise", "random")
+
+
+@scenario(system="routing", needs=NEEDS, timeout=60)
+def warmed_behind_istio(lab: Lab) -> None:
+    """Each of 16 prompts is asked of one replica directly, then of Istio's gateway; precise beside a random control."""
+    for profile in ARMS:
+        asked = prompt_set([TOKENS] * ASKS, seed=20 + ARMS.index(profile), prefix=f"istio-{profile}")
+        prompts = {prompt.label: prompt for prompt in asked}
+        with opened(lab, Arm(profile=profile, replicas=REPLICAS, gateway="istio"), name=profile) as site:
+            site.warm({label: site.replicas[(5 * i) % REPLICAS] for i, label in enumerate(prompts)}, prompts)
+            site.ask(profile, list(prompts.values()))
+
+
+@behaviour(
+    "llmd.istio.follows-the-cache", level=MUST, spec=SPEC,
+    red_when="behind Istio a request does not go to the replica that has its prefix cached", mutant="picker-random",
+)  # fmt: skip
+def test_behind_istio_a_request_goes_where_its_prefix_is(warmed_behind_istio: Recording, measure: Measure) -> None:
+    """At least 15 of 16 requests find the replica that was warmed behind the gateway's back."""
+    score = routing.direct_warm(warmed_behind_istio.asks("precise"), warmed_behind_istio.notes["warmed"], REPLICAS)
+    measure.value(found=score.hits, asked=score.asks)
+    assert not routing.direct_warm_findings(score)
+
+
+@behaviour(
+    "llmd.istio.control-cannot-know", level=MUST, spec="measurement: negative control",
+    red_when="a random picker finds the warm replica: the test itself leaks", mutant="precise-everywhere",
+)  # fmt: skip
+def test_behind_istio_a_random_picker_does_not_find_it(warmed_behind_istio: Recording, measure: Measure) -> None:
+    """A random picker scores no better than chance."""
+    score = routing.direct_warm(warmed_behind_istio.asks("random"), warmed_behind_istio.notes["warmed"], REPLICAS)
+    measure.value(found=score.hits, asked=score.asks)
+    assert not routing.control_findings(score)
+
+
+@pytest.mark.parametrize("profile", ARMS)
+@behaviour(
+    "llmd.istio.precise-picker-is-asked", level=MUST, spec=SPEC,
+    red_when="Istio answers without having asked the picker", mutant="istio-picker-cut-out",
+)  # fmt: skip
+def test_behind_istio_every_answer_carries_the_mark(warmed_behind_istio: Recording, profile: str) -> None:
+    """Every answer carries the header that only the picker adds."""
+    assert not routing.failure_findings(warmed_behind_istio.asks(profile))
+    assert not routing.asked_findings(warmed_behind_istio.asks(profile))

@@ -1,0 +1,159 @@
+"""What Istio says of a gateway: conditions of every object, with good references and with each kind of broken one.
+
+A user reads these conditions and believes them. Each broken reference is made, looked at and mended before the next, on
+one gateway that goes on serving.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gpuassay.behaviour import behaviour
+from gpuassay.components.gateway import istio_objects as objects
+from gpuassay.components.llmd.arm import Arm
+from gpuassay.components.llmd.simulator import NO_LATENCY, Cache
+from gpuassay.judge import gateway, routing
+from gpuassay.judge.gateway_status import NO_PARENT, Wanted, status_findings
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.gateway_calls import Calls
+from gpuassay.scenario.istio import NEEDS, Mesh
+from gpuassay.scenario.routing import opened
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST
+
+if TYPE_CHECKING:
+    from gpuassay.scenario.lab import Lab
+
+GATEWAY_API = "https://gateway-api.sigs.k8s.io/reference/spec/"
+POOL_STATUS = "https://gateway-api-inference-extension.sigs.k8s.io/reference/spec/#inferencepoolstatus"
+
+POOL = "InferencePool/simulated"
+ROUTED = {"Accepted": "True", "ResolvedRefs": "True"}
+GOOD: Wanted = {
+    "GatewayClass/istio": {"Accepted": "True"},
+    "Gateway/gateway": {"Accepted": "True", "Programmed": "True"},
+    "HTTPRoute/gateway": ROUTED,
+    POOL: ROUTED,
+}
+LOST = {"Accepted": "True", "ResolvedRefs": "False/BackendNotFound"}
+BROKEN: dict[str, Wanted] = {
+    "pool-missing": {"HTTPRoute/lost": LOST, POOL: ROUTED},
+    "service-missing": {"HTTPRoute/lost": LOST, POOL: ROUTED},
+    "picker-service-missing": {POOL: {"ResolvedRefs": "False/InvalidExtensionRef"}},
+    "no-endpoints": {"Gateway/gateway": {"Accepted": "True", "Programmed": "False/AddressNotAssigned"}},
+    "front-missing": {"Gateway/gateway": {"Accepted": "True", "Programmed": "False/AddressNotUsable"}},
+}
+ARM = Arm(profile="random", replicas=2, cache=Cache(blocks=0), latency=NO_LATENCY, gateway="istio")
+LOST_HEADER = {"x-way": "lost"}
+SAID_SECONDS = 2.0
+"""For a condition to follow a change: measured 0.1 to 0.2 s."""
+
+
+@scenario(system="routing", needs=NEEDS, timeout=60)
+def references(lab: Lab) -> None:
+    """A gateway with good references; each is broken and mended; at last the pool is released and taken again."""
+    with opened(lab, ARM) as site:
+        mesh, calls = Mesh(site), Calls(site)
+        mesh.observe("good", GOOD)
+        calls.many("good", 6)
+        for step, backend in (
+            ("pool-missing", objects.pool_backend("absent")),
+            ("service-missing", objects.service_backend("absent", 80)),
+        ):
+            mesh.route("lost", [backend], LOST_HEADER)
+            mesh.observe(step, BROKEN[step])
+            calls.until(f"{step}/lost", lambda row: row["status"] == 500, seconds=3, headers=LOST_HEADER)
+            calls.many(f"{step}/others", 4)
+            mesh.delete("HTTPRoute", "lost")
+        mesh.delete("Service", mesh.gateway.setup.picker_service)
+        mesh.observe("picker-service-missing", BROKEN["picker-service-missing"])
+        mesh.mend()
+        mesh.observe("picker-service-back", GOOD)
+        front = objects.FRONT
+        mesh.gateway.write([objects.endpoint_slice(front, front, mesh.namespace, [], mesh.gateway.plan.listener)])
+        mesh.observe("no-endpoints", BROKEN["no-endpoints"])
+        mesh.delete("Service", front)
+        mesh.observe("front-missing", BROKEN["front-missing"])
+        mesh.mend()
+        mesh.observe("mended", GOOD)
+        mesh.delete("HTTPRoute", objects.GATEWAY)
+        mesh.observe("released", {POOL: NO_PARENT})
+        mesh.mend()
+        mesh.observe("taken", GOOD)
+        calls.until("taken", lambda row: bool(row["headers"].get(routing.ASKED_HEADER)), seconds=5)
+        calls.many("taken/all", 6)
+        mesh.note_refusals()
+
+
+def _expected(recording: Recording, step: str, wanted: Wanted, measure: Measure) -> None:
+    measure.value(took_s=recording.notes["took_s"][step])
+    assert not status_findings(recording.notes["pictures"][step], wanted)
+    assert recording.notes["took_s"][step] <= SAID_SECONDS
+
+
+@pytest.mark.parametrize("step", ["good", "picker-service-back", "mended", "taken"])
+@behaviour(
+    "llmd.istio.good-references", level=MUST, spec=GATEWAY_API,
+    red_when="istiod does not say of good references that they are, or not again once they are mended",
+    mutant="istio-without-inference",
+)  # fmt: skip
+def test_good_references_are_said_to_be(references: Recording, step: str, measure: Measure) -> None:
+    """Class and route accepted, gateway programmed, pool resolved: at the start and after each mending."""
+    _expected(references, step, GOOD, measure)
+
+
+@pytest.mark.parametrize("step", BROKEN)
+@behaviour(
+    "llmd.istio.broken-references", level=MUST, spec=GATEWAY_API,
+    red_when="a reference that leads nowhere is said to be good, or another reason is given",
+    mutant="istio-never-told",
+)  # fmt: skip
+def test_a_broken_reference_is_named(references: Recording, step: str, measure: Measure) -> None:
+    """Missing pool, Service, picker Service, gateway endpoints and gateway Service: the right object says why."""
+    _expected(references, step, BROKEN[step], measure)
+
+
+@behaviour(
+    "llmd.istio.pool-released", level=MUST, spec=POOL_STATUS,
+    red_when="a pool still names a parent after its last route is gone", mutant="istio-never-told",
+)  # fmt: skip
+def test_a_pool_without_route_names_no_parent(references: Recording, measure: Measure) -> None:
+    """When the last route to a pool goes, so does the parent in its status, which was there before."""
+    assert not status_findings(references.notes["pictures"]["mended"], {POOL: ROUTED})
+    _expected(references, "released", {POOL: NO_PARENT}, measure)
+
+
+@pytest.mark.parametrize("step", ["pool-missing", "service-missing"])
+@behaviour(
+    "llmd.istio.lost-route-refuses", level=MUST, spec=f"{GATEWAY_API}#httprouterule",
+    red_when="a route without a backend answers otherwise than 500, or disturbs other routes",
+    mutant="istio-never-told",
+)  # fmt: skip
+def test_a_route_to_nowhere_refuses_only_its_own(references: Recording, step: str) -> None:
+    """Requests of the broken route get 500, those of the good one go through the picker."""
+    assert not gateway.refused_findings(references.asks(f"{step}/lost")[-1:], 1.0, [500])
+    assert not routing.failure_findings(references.asks(f"{step}/others"))
+    assert not routing.asked_findings(references.asks(f"{step}/others"))
+
+
+@pytest.mark.parametrize("wave", ["good", "taken/all"])
+@behaviour(
+    "llmd.istio.picker-is-asked", level=MUST, spec=POOL_STATUS,
+    red_when="all conditions are good and requests pass the picker by", mutant="istio-picker-cut-out",
+)  # fmt: skip
+def test_good_conditions_go_with_the_picker(references: Recording, wave: str) -> None:
+    """Every request behind good conditions carries the picker's mark, before and after the route was away."""
+    assert not routing.failure_findings(references.asks(wave))
+    assert not routing.asked_findings(references.asks(wave))
+
+
+@behaviour(
+    "llmd.istio.nothing-refused", level=MUST, spec="https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol",
+    red_when="Envoy refuses a part of what istiod sends", mutant="istio-own-filters",
+)  # fmt: skip
+def test_envoy_takes_all_that_istiod_sends(references: Recording) -> None:
+    """In istiod's log there is no refusal, though Envoy is upstream's and not Istio's own build."""
+    assert references.notes["xds_refusals"] == []
