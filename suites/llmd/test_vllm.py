@@ -126,7 +126,7 @@ def test_a_random_picker_does_not_find_it(real_engine: Recording, measure: Measu
 
 
 @behaviour(
-    "llmd.engine.cached-blocks", level=MUST, spec=CACHING, mutant="engine-cache-off",
+    "llmd.engine.cached-blocks", level=MUST, spec=CACHING, mutant="picker-random",
     red_when="vLLM takes other blocks from its cache than the prompt has, or cuts other tokens than the picker",
 )  # fmt: skip
 def test_every_full_block_is_taken_from_the_cache(real_engine: Recording) -> None:
@@ -138,7 +138,7 @@ def test_every_full_block_is_taken_from_the_cache(real_engine: Recording) -> Non
 
 
 @behaviour(
-    "llmd.engine.counters-exact", level=MUST, spec=CACHING, mutant="engine-cache-off",
+    "llmd.engine.counters-exact", level=MUST, spec=CACHING, mutant="picker-random",
     red_when="vLLM's own prefix-cache counters tell of other hits than the blocks that were asked again",
 )  # fmt: skip
 def test_the_engines_counters_are_exact(real_engine: Recording, measure: Measure) -> None:
