@@ -7,7 +7,7 @@ report names. Sources: the driver's Helm chart (flags, device classes) and its f
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 
 from gpuassay.cluster.node.real import Node
@@ -67,7 +67,26 @@ def complete(slices: Iterable[Manifest]) -> bool:
 
 
 class DraDriver(Part):
-    """A running DRA driver."""
+    """A running DRA driver.
+
+    Attributes:
+        driver: its name in ResourceSlices and claims.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        name: str,
+        component: str,
+        program: str,
+        arguments: Sequence[object],
+        env: Mapping[str, str],
+        *,
+        driver: str = DRIVER,
+    ) -> None:
+        """As `Part`."""
+        super().__init__(node, name, component, program, arguments, env)
+        self.driver = driver
 
     def await_ready(self) -> None:
         """Wait until its ResourceSlices are complete and the kubelet knows it.
@@ -79,7 +98,7 @@ class DraDriver(Part):
 
         def ready() -> bool:
             self.refuse_death()
-            return complete(resource_slices(self.node)) and self.registered()
+            return complete(resource_slices(self.node, self.driver)) and self.registered()
 
         wait(ready, bool, what=f"{self.name} to publish its devices", timeout=READY_SECONDS, delay=0.05)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gpuassay import toolchain
+from gpuassay import silicon, toolchain
 from gpuassay.cluster.base import Component
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.node.real import Node
@@ -42,7 +42,8 @@ class Part:
         altered = catalogue.component(component).altered
         source = f"{programs.source}; {altered}" if altered else programs.source
         part = Component(program, programs.version, source, programs.sha256[program])
-        if driver_root.EMULATED not in node.cluster.emulated:
+        # A program that has no fake driver is given no fake GPUs.
+        if silicon.ENVIRONMENT in self._env and driver_root.EMULATED not in node.cluster.emulated:
             node.cluster.emulated.append(driver_root.EMULATED)
         if part not in node.cluster.components:
             node.cluster.parts.append(lambda: part)

@@ -1,0 +1,60 @@
+"""Kubernetes' example DRA driver, unmodified: the protocol of claims, with devices that do nothing and no GPU at all.
+
+It has no partitions, so nothing about slices can be proved with it; only how claims are allocated, prepared and freed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from gpuassay.cluster.node.real import Node
+from gpuassay.components.slices.dra import DraDriver, withdraw
+from gpuassay.manifest import Manifest
+
+COMPONENT = "dra-example"
+DRIVER = "gpu.example.com"
+PLUGIN_FOLDER = f"/var/lib/kubelet/plugins/{DRIVER}"
+
+
+def device_class() -> Manifest:
+    """The DeviceClass of its devices."""
+    selector = {"cel": {"expression": f"device.driver == '{DRIVER}'"}}
+    return {
+        "apiVersion": "resource.k8s.io/v1",
+        "kind": "DeviceClass",
+        "metadata": {"name": DRIVER},
+        "spec": {"selectors": [selector]},
+    }
+
+
+@contextmanager
+def example_driver(node: Node, *, devices: int = 4, name: str = "dra-example-driver") -> Generator[DraDriver]:
+    """Run the example driver on `node` for the length of a `with` block.
+
+    Args:
+        node: a running node.
+        devices: how many it offers.
+        name: of its process on the node.
+
+    Raises:
+        ClusterError: it ends at once; its last word is the message.
+        gpuassay.toolchain.errors.ToolchainError: the program cannot be had.
+        gpuassay.wait.WaitTimeout: it does not become ready.
+    """
+    node.cluster.api.apply(device_class())
+    # The driver writes its checkpoint there and does not make the folder itself.
+    node.paths.at(PLUGIN_FOLDER).mkdir(parents=True, exist_ok=True)
+    # Verbosity 6 is that of its gRPC calls, among them the kubelet's answer to its registration.
+    arguments = [
+        f"--kubeconfig={node.kubeconfig}", f"--node-name={node.name}", "--cdi-root=/var/run/cdi",
+        f"--num-devices={devices}", "--kube-api-qps=50", "--kube-api-burst=100", "-v=6",
+    ]  # fmt: skip
+    part = DraDriver(node, name, COMPONENT, "dra-example-kubeletplugin", arguments, {}, driver=DRIVER)
+    part.start()
+    try:
+        part.await_ready()
+        yield part
+    finally:
+        part.stop()
+        withdraw(node, DRIVER)
