@@ -12,6 +12,7 @@ from gpuassay.judge.slices import (
     geometry_findings,
     grant_findings,
     sharing_findings,
+    standing,
     vanished_findings,
 )
 from gpuassay.manifest import Manifest, dig
@@ -22,6 +23,8 @@ from gpuassay.record.recording import Recording
 RESOURCE = "nvidia.com/mig-"
 MADE, DESTROYED = "gpu-instance-created", "gpu-instance-destroyed"
 COMPUTE = "compute-instance-created"
+REBOOT = "reboot"
+"""Name of the event by which all slices go at once; also the mark of a scenario that reboots its node."""
 
 
 def changes(recording: Recording) -> list[Change]:
@@ -31,6 +34,8 @@ def changes(recording: Recording) -> list[Change]:
     for index, row in enumerate(rows):
         if row["kind"] in {MADE, DESTROYED}:
             found.append(Change(row["at"], row["kind"] == MADE, _slice(rows, index)))
+        elif row["name"] == REBOOT:
+            found += [Change(row["at"], made=False, slice=one) for one in standing(found)]
     return found
 
 
@@ -66,6 +71,12 @@ def asked(pod: Manifest) -> dict[str, int]:
     return dict(wanted)
 
 
+def wanted(recording: Recording, name: str) -> Manifest:
+    """The pod as it was asked for, not what a broken system made of it."""
+    asks = (one for one in recording.asked if one["kind"] == "Pod" and one["metadata"]["name"] == name)
+    return next(asks, None) or recording.timelines("Pod")[name].first
+
+
 def runs(recording: Recording) -> list[Run]:
     """Every pod that was seen running and said what it was given, while it ran."""
     held: Mapping[str, Mapping[str, Sequence[str]]] = recording.notes.get("held", {})
@@ -78,12 +89,42 @@ def runs(recording: Recording) -> list[Run]:
         if ended is None and history.deleted:
             ended = history.events[-1].at
         deleting = history.when(lambda one: dig(one, "metadata", "deletionTimestamp") is not None)
-        marks = [at for at in (ended, deleting, _finished(history.final)) if at is not None]
-        # what was asked for, not what a broken system made of it
-        asks = next((one for one in recording.asked if one["kind"] == "Pod" and one["metadata"]["name"] == name), None)
-        uuids = tuple(uuid for given in held[name].values() for uuid in given)
-        found.append(Run(name, begun, ended, min(marks, default=None), asked(asks or history.first), uuids))
+        rebooted = recording.notes.get("marks", {}).get(REBOOT)
+        marks = [at for at in (ended, deleting, _finished(history.final), rebooted) if at is not None and at > begun]
+        as_asked = wanted(recording, name)
+        # init containers are over before the others begin: what they were given is told apart (`given`)
+        uuids = tuple(uuid for one in _apps(as_asked) for uuid in held[name].get(one, ()))
+        found.append(Run(name, begun, ended, min(marks, default=None), asked(as_asked), uuids))
     return found
+
+
+def _apps(pod: Manifest) -> list[str]:
+    return [one["name"] for one in dig(pod, "spec", "containers", default=[])]
+
+
+def given(recording: Recording, pod: str) -> dict[str, list[str]]:
+    """UUIDs that each container of `pod` says it was given, init containers too; empty where it said nothing."""
+    held: Mapping[str, Mapping[str, Sequence[str]]] = recording.notes.get("held", {})
+    return {name: list(uuids) for name, uuids in held.get(pod, {}).items()}
+
+
+def ran(recording: Recording) -> set[str]:
+    """Names of the pods that were seen running."""
+    seen = recording.timelines("Pod").items()
+    return {name for name, history in seen if history.when(lambda one: dig(one, "status", "phase") == "Running")}
+
+
+def seconds_to_run(recording: Recording, pod: str) -> float | None:
+    """From the first sight of `pod` to the first of it running; None: it never ran."""
+    history = recording.timelines("Pod")[pod]
+    at = history.when(lambda one: dig(one, "status", "phase") == "Running")
+    return None if at is None else (at - history.events[0].at) / 1e9
+
+
+def unscheduled(recording: Recording, pod: str) -> list[tuple[str, str]]:
+    """(reason, message) that the scheduler gave while `pod` waited, in order."""
+    changes_ = recording.timelines("Pod")[pod].condition_changes()
+    return [(one.reason, one.message) for one in changes_ if one.type == "PodScheduled" and one.status == "False"]
 
 
 def _terminal(pod: Manifest) -> bool:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import slices_seen
+from gpuassay.judge import slices_rest, slices_seen
 from gpuassay.record.recording import Recording
 from gpuassay.scenario import slicing
 from gpuassay.scenario.lab import Lab
-from gpuassay.verdict import MUST
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST, SHOULD
 from suites.slices.slicers import MIG, per_slicer
+
+PODS = {"small": "1g.5gb", "large": "3g.20gb"}
+SECONDS = 20.0
+"""Within which a pod must run: ten times what a crowded machine took."""
 
 
 @per_slicer(timeout=60)
 def two_pods(lab: Lab, slicer: slicing.SlicerName) -> None:
     """Two pods ask for a slice each, say what they were given, and are deleted."""
     with slicing.opened(lab, slicer) as site:
-        site.pod("small", "1g.5gb")
-        site.pod("large", "3g.20gb")
-        site.until_running("small", "large")
-        site.identify("small", "large")
+        for name, profile in PODS.items():
+            site.pod(name, profile)
+        site.observe_running(*PODS)
+        site.identify(*PODS)
         site.note_rest("full")
-        site.delete("small", "large")
-        if slicer == "dra":
-            site.until_empty()
-        site.note_rest("empty")
+        site.finish()
 
 
 @behaviour(
@@ -34,3 +36,56 @@ def test_a_pod_runs_with_the_slice_that_it_asked_for(two_pods: Recording) -> Non
     """Every invariant holds, and both pods were given exactly one slice of their profile."""
     assert slices_seen.findings(two_pods) == [], two_pods.timeline_text()
     assert {run.pod: len(run.held) for run in slices_seen.runs(two_pods)} == {"small": 1, "large": 1}
+
+
+@behaviour(
+    "slices.life.identity", level=MUST, spec=MIG,
+    red_when="a container is told another slice than the books say is its pod's", mutant="one-name-for-all",
+)  # fmt: skip
+def test_a_container_has_the_slice_that_is_allocated_to_its_pod(two_pods: Recording) -> None:
+    """What containers see is what the API's claims, or the kubelet's books, say of their pods."""
+    assert set(slices_rest.owners(two_pods, "full").values()) == set(PODS), two_pods.timeline_text()
+    assert slices_rest.mixed_up_findings(two_pods, "full") == [], two_pods.timeline_text()
+
+
+@behaviour(
+    "slices.life.conserved", level=MUST, spec=MIG,
+    red_when="an allocation has no slice, or a slice on demand no claim or no CDI device", mutant="request-lost",
+)  # fmt: skip
+def test_books_and_slices_agree_while_pods_run(two_pods: Recording) -> None:
+    """At rest two slices are allocated, and allocations, slices and CDI devices are the same."""
+    assert slices_rest.books_findings(two_pods, "full", slices=2) == [], two_pods.timeline_text()
+
+
+@behaviour(
+    "slices.life.silicon", level=MUST, spec=MIG,
+    red_when="a slice is made that nobody asked for, or one goes that somebody else made", mutant="behind-its-back",
+)  # fmt: skip
+def test_the_silicon_moves_only_for_pods(two_pods: Recording) -> None:
+    """On demand one slice of each profile is made and destroyed; static slices are left alone."""
+    moves = [one for one in slices_seen.changes(two_pods) if one.at > two_pods.notes["marks"]["opened"]]
+    seen = sorted((one.slice.profile, one.made) for one in moves)
+    on_demand = sorted((profile, made) for profile in PODS.values() for made in (True, False))
+    assert seen == ([] if slices_rest.static(two_pods) else on_demand), two_pods.timeline_text()
+
+
+@behaviour(
+    "slices.life.freed", level=MUST, spec=MIG,
+    red_when="a deleted pod stays, or leaves its slice, its claim or its CDI device", mutant="termination-ignored",
+)  # fmt: skip
+def test_deleted_pods_leave_nothing(two_pods: Recording) -> None:
+    """With both pods deleted slices on demand, claims and CDI devices are gone; static slices are as at first."""
+    assert slices_rest.left_findings(two_pods) == [], two_pods.timeline_text()
+
+
+@behaviour(
+    "slices.life.latency", level=SHOULD, spec=MIG,
+    red_when=f"a pod that asks for a free slice does not run within {SECONDS:g} s", mutant="held-back",
+)  # fmt: skip
+def test_a_free_slice_is_given_soon(two_pods: Recording, measure: Measure) -> None:
+    """A pod that asks for a free slice runs within seconds; the time is measured."""
+    seconds = {name: slices_seen.seconds_to_run(two_pods, name) for name in PODS}
+    slowest = max((one if one is not None else float("inf")) for one in seconds.values())
+    measure.value(**{f"{name}_seconds": one for name, one in seconds.items() if one is not None})
+    measure.threshold(SECONDS)
+    assert slowest <= SECONDS, two_pods.timeline_text()

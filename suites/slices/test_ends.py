@@ -1,0 +1,145 @@
+"""Every end of a pod frees its slice: completion, failure, deletion, force deletion; a restart does not."""
+
+from __future__ import annotations
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge import slices_rest, slices_seen
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import slicing
+from gpuassay.scenario.lab import Lab
+from gpuassay.verdict import MUST
+from suites.slices.slicers import MIG, per_slicer
+
+LIFE = "https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/"
+ENDS = {"completed": "3g.20gb", "failed": "2g.10gb", "deleted": "1g.10gb", "forced": "1g.5gb"}
+"""A profile for each end: on one GPU, all of them at once, and no second one of any beside them."""
+STATIC = {0: [("3g.20gb", 4), ("2g.10gb", 0), ("1g.10gb", 2)], 1: [("1g.5gb", 0)]}
+EXIT = 3
+
+
+@per_slicer(timeout=80)
+def ends(lab: Lab, slicer: slicing.SlicerName) -> None:
+    """Four pods end in four ways; a successor of each asks for the same profile."""
+    with slicing.opened(lab, slicer, geometry=STATIC if slicer == "device-plugin" else None) as site:
+        for name in ENDS:
+            site.pod(name, ENDS[name], 1, ("serve", 8080), ("wait",))
+        site.observe_running(*ENDS)
+        site.identify(*ENDS)
+        lab.mark("ending")
+        site.ask("completed", "/exit?code=0")
+        site.ask("failed", f"/exit?code={EXIT}")
+        site.observe_ended("completed", "failed")
+        site.delete("deleted")
+        site.delete("forced", grace=0)
+        if slicer == "dra":
+            site.observe_empty()
+        site.note_rest("ended")
+        lab.mark("ended")
+        successors = [site.pod(f"after-{name}", profile) for name, profile in ENDS.items()]
+        site.observe_running(*successors)
+        site.identify(*successors)
+        site.note_rest("again")
+        site.finish()
+
+
+def _freed(recording: Recording, name: str) -> None:
+    """The pod ran, its slice was free when it had ended, and its successor got one of the profile."""
+    assert {name, f"after-{name}"} <= slices_seen.ran(recording), recording.timeline_text()
+    held = {one.pod: one.held for one in slices_seen.runs(recording)}
+    assert len(held[name]) == len(held[f"after-{name}"]) == 1
+    left = set(held[name]) & set(recording.notes["rest"]["ended"]["slices"])
+    assert slices_rest.static(recording) or not left, f"the slice of {name} outlived it\n{recording.timeline_text()}"
+
+
+@behaviour(
+    "slices.ends.completion", level=MUST, spec=LIFE,
+    red_when="a pod that has succeeded, and is still there, keeps its slice", mutant="wrong-port",
+)  # fmt: skip
+def test_completion_frees_the_slice(ends: Recording) -> None:
+    """A pod that succeeds gives its slice back before its object is deleted."""
+    assert ends.timelines("Pod")["completed"].when(lambda one: one["status"].get("phase") == "Succeeded")
+    _freed(ends, "completed")
+
+
+@behaviour(
+    "slices.ends.failure", level=MUST, spec=LIFE,
+    red_when="a pod that has failed, and is still there, keeps its slice", mutant="wrong-port",
+)  # fmt: skip
+def test_failure_frees_the_slice(ends: Recording) -> None:
+    """A pod whose container exits with an error gives its slice back before its object is deleted."""
+    assert ends.timelines("Pod")["failed"].when(lambda one: one["status"].get("phase") == "Failed")
+    _freed(ends, "failed")
+
+
+@behaviour(
+    "slices.ends.deletion", level=MUST, spec=LIFE,
+    red_when="a pod that is deleted keeps its slice", mutant="termination-ignored",
+)  # fmt: skip
+def test_deletion_frees_the_slice(ends: Recording) -> None:
+    """A pod that is deleted gives its slice back."""
+    _freed(ends, "deleted")
+
+
+@behaviour(
+    "slices.ends.force-deletion", level=MUST, spec=f"{LIFE}#pod-termination-forced",
+    red_when="a pod that is deleted with force keeps its slice, or the next one does not get it", mutant="held-back",
+)  # fmt: skip
+def test_force_deletion_frees_the_slice(ends: Recording) -> None:
+    """A pod that is deleted with force gives its slice back, once the kubelet has ended it."""
+    _freed(ends, "forced")
+
+
+@behaviour(
+    "slices.ends.conserved", level=MUST, spec=MIG,
+    red_when="after pods have ended in every way, books, slices and CDI devices disagree", mutant="request-lost",
+)  # fmt: skip
+def test_books_agree_after_every_end(ends: Recording) -> None:
+    """Four successors hold four slices; allocations, slices and CDI devices are the same, and all invariants hold."""
+    assert slices_rest.books_findings(ends, "again", slices=len(ENDS)) == [], ends.timeline_text()
+    assert slices_seen.findings(ends) == [], ends.timeline_text()
+
+
+@behaviour(
+    "slices.ends.nothing-left", level=MUST, spec=MIG,
+    red_when="some end of a pod leaves a slice, a claim or a CDI device", mutant="behind-its-back",
+)  # fmt: skip
+def test_no_end_leaves_anything(ends: Recording) -> None:
+    """After every kind of end nothing is left of slices on demand; static ones are as at first."""
+    assert slices_rest.left_findings(ends) == [], ends.timeline_text()
+
+
+@per_slicer(timeout=60)
+def restarted_container(lab: Lab, slicer: slicing.SlicerName) -> None:
+    """A container ends and is started again by the kubelet, beside a pod that goes on."""
+    with slicing.opened(lab, slicer) as site:
+        site.pod("restarted", "1g.5gb", 1, ("serve", 8080), ("wait",), restart="Always")
+        site.pod("neighbour", "1g.5gb")
+        site.observe_running("restarted", "neighbour")
+        site.identify("restarted", "neighbour")
+        site.ask("restarted", f"/exit?code={EXIT}")
+        lab.observe(lambda: site.restarts("restarted") == 1 and site.answers("restarted"), "it was started again")
+        lab.note(again=site.said("restarted"))
+        site.note_rest("restarted")
+        site.finish()
+
+
+@behaviour(
+    "slices.ends.container-restart", level=MUST, spec=f"{LIFE}#container-restarts",
+    red_when="a container that is started again has no slice, or another one", mutant="restart-policy-lost",
+)  # fmt: skip
+def test_a_restarted_container_keeps_its_slice(restarted_container: Recording) -> None:
+    """A container that is started again has the slice that it had before, and its neighbour keeps its own."""
+    assert restarted_container.notes["observed"]["it was started again"], restarted_container.timeline_text()
+    before = slices_seen.given(restarted_container, "restarted")["main"]
+    assert slices_rest.same_slices(before, restarted_container.notes["again"]), restarted_container.timeline_text()
+    assert slices_rest.books_findings(restarted_container, "restarted", slices=2) == []
+    assert slices_seen.findings(restarted_container) == [], restarted_container.timeline_text()
+
+
+@behaviour(
+    "slices.ends.restart-leaves-nothing", level=MUST, spec=MIG,
+    red_when="after a container's restart a slice, a claim or a CDI device is left", mutant="termination-ignored",
+)  # fmt: skip
+def test_a_restart_leaves_nothing(restarted_container: Recording) -> None:
+    """After the deletion of a pod whose container had been started again nothing is left."""
+    assert slices_rest.left_findings(restarted_container) == [], restarted_container.timeline_text()

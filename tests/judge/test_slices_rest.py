@@ -1,0 +1,149 @@
+"""Judges of slices at rest, on recordings made by hand: each rule is broken once and must be found in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpuassay.judge import slices_rest, slices_seen
+from gpuassay.manifest import Manifest
+from gpuassay.record.recording import Recording, RecordingMeta
+
+SECOND = 1_000_000_000
+A, B = "MIG-a", "MIG-b"
+
+
+def rest(*slices: str, held: dict[str, str] | None = None, cdi: list[str] | None = None, pods: str = "") -> Manifest:
+    """A note of what exists; `held` maps UUIDs to pods, CDI devices are those unless given."""
+    booked = held or {}
+    return {
+        "slices": list(slices), "allocated": [{"pod": pod, "uuid": uuid} for uuid, pod in booked.items()],
+        "cdi": list(booked) if cdi is None else cdi, "pods": pods.split(),
+    }  # fmt: skip
+
+
+def pod(name: str, at: float, phase: str = "Pending", *, node: bool = False, gone: bool = False) -> Manifest:
+    """A version of a pod that asks for a 3g.20gb, `at` seconds after the origin."""
+    resources = {"limits": {"nvidia.com/mig-3g.20gb": "1"}}
+    spec: Manifest = {"containers": [{"name": "main", "resources": resources}]} | ({"nodeName": "n"} if node else {})
+    metadata = {"name": name, "namespace": "ns", "uid": name, "resourceVersion": str(int(at * 10))}
+    shown = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": {"phase": phase}}
+    return {"at": int(at * SECOND), "type": "DELETED" if gone else "MODIFIED", "object": shown}
+
+
+def row(at: float, kind: str, start: int = 0, uuid: str = "", name: str = "3g.20gb") -> Manifest:
+    """Something that happened on GPU 0: `start` doubles as the instance's id."""
+    where = {"node": "t", "gpu": 0, "gpu_instance": start, "start": start, "size": 4}
+    return {"at": int(at * SECOND), "kind": kind, "uuid": uuid, "name": name, **where}
+
+
+def made(at: float, start: int, uuid: str) -> list[Manifest]:
+    """A slice is made."""
+    return [row(at, slices_seen.MADE, start), row(at, slices_seen.COMPUTE, start, uuid)]
+
+
+def recording(slicer: str = "dra", *, ended: float = 100, **parts: Any) -> Recording:
+    """A recording of one GPU; `parts` are its notes, and the lines of `events` and `silicon`."""
+    events, silicon = parts.pop("events", []), parts.pop("silicon", [])
+    meta = RecordingMeta(
+        scenario="s", ended_ns=int(ended * SECOND), notes={"slicer": slicer, "gpus": ["a100-40gb"], **parts}
+    )
+    return Recording.of_parts(meta, events=events, silicon=silicon)
+
+
+def test_books_that_agree_have_no_findings() -> None:
+    """Red when a lawful state is reported, of either kind of slicer."""
+    begin, now = rest(A, B), rest(A, B, held={A: "p"})
+    assert slices_rest.books_findings(recording("device-plugin", rest={"begin": begin, "now": now}), "now", 1) == []
+    now = rest(A, held={A: "p"})
+    assert slices_rest.books_findings(recording(rest={"now": now}), "now", 1) == []
+
+
+def test_a_wrong_number_of_allocations_is_found() -> None:
+    """Red when fewer slices may be allocated than were asked for."""
+    found = slices_rest.books_findings(recording(rest={"now": rest(A, held={A: "p"})}), "now", 2)
+    assert found == ["1 slices are allocated at 'now', expected 2"]
+
+
+def test_what_disagrees_with_the_silicon_is_found() -> None:
+    """Red when an allocation, a slice or a CDI device may stand alone."""
+    stale = recording(rest={"now": rest(A, held={B: "p"}, cdi=[])})
+    found = slices_rest.books_findings(stale, "now", 1)
+    assert {f"slice {A} has no claim", f"claim {B} has no slice", f"slice {A} has no CDI device"} <= set(found)
+    ghost = recording("device-plugin", rest={"begin": rest(A), "now": rest(A, held={B: "p"})})
+    assert slices_rest.books_findings(ghost, "now", 1) == [f"{B} is allocated, but not a slice or not once"]
+    moved = recording("device-plugin", rest={"begin": rest(A), "now": rest(B)})
+    assert slices_rest.books_findings(moved, "now", 0) == [f"slice {A} is gone", f"slice {B} has appeared"]
+
+
+def test_whatever_is_left_is_found() -> None:
+    """Red when a pod, a slice, a claim or a CDI device may be left, or a static slice may go."""
+    left = rest(A, held={A: "p"}, pods="p")
+    assert slices_rest.left_findings(recording(rest={"end": left})) == [
+        "pod p is still there", f"slice {A} is left", "claim of p is left", f"CDI device {A} is left",
+    ]  # fmt: skip
+    assert slices_rest.left_findings(recording(rest={"end": rest()})) == []
+    static = recording("device-plugin", rest={"begin": rest(A), "end": rest(B)})
+    assert slices_rest.left_findings(static) == [f"slice {A} is gone", f"slice {B} has appeared"]
+    assert slices_rest.left_findings(static, fresh=True) == []
+
+
+def test_a_mix_up_and_a_shared_slice_are_found() -> None:
+    """Red when a container may be told the slice of another pod."""
+    course = [pod("p", 1), pod("p", 2, "Running", node=True), pod("q", 1), pod("q", 2, "Running", node=True)]
+    held = {"p": {"main": [A]}, "q": {"main": [A]}}
+    found = slices_rest.mixed_up_findings(
+        recording(events=course, held=held, rest={"now": rest(A, B, held={A: "p", B: "q"})}), "now"
+    )
+    assert found == [f"pod q was given {A}, which is p's", f"pods p and q ran at the same time on {A}"]
+
+
+def test_a_pod_that_waits_for_nothing_is_found() -> None:
+    """Red when a pod may wait beside a free place, or when one that waits for a full GPU is reported."""
+    full = [*made(1, 0, A), *made(1, 4, B)]
+    waits = [pod("p", 2), pod("p", 30, node=True)]
+    assert slices_rest.idle_findings(recording(events=waits, silicon=full), 5) == []
+    freed = [*full, row(10, slices_seen.DESTROYED, 4)]
+    assert slices_rest.idle_findings(recording(events=waits, silicon=freed), 5) == [
+        "pod p waited 20.0 s although a 3g.20gb was free"
+    ]
+    assert slices_rest.idle_findings(recording(events=waits, silicon=freed), 25) == []
+    never = recording(events=[pod("p", 2)], silicon=made(1, 0, A), ended=50)
+    assert slices_rest.idle_findings(never, 5) == ["pod p waited 48.0 s although a 3g.20gb was free"]
+
+
+def test_a_pod_that_waits_for_a_static_slice_in_use_is_not_idle() -> None:
+    """Red when slices that pods hold count as free, or those of pods that have ended as taken."""
+    holder = [pod("h", 2, "Running", node=True), pod("h", 20, "Succeeded", node=True)]
+    waits = [pod("p", 3), pod("p", 40, node=True)]
+    seen = recording("device-plugin", events=[*holder, *waits], silicon=made(1, 0, A))
+    assert slices_rest.idle_findings(seen, 21) == []
+    assert slices_rest.idle_findings(seen, 19) == ["pod p waited 20.0 s although a 3g.20gb was free"]
+
+
+def test_a_reboot_takes_all_slices() -> None:
+    """Red when slices from before a reboot count as standing, or as destroyed under their pods."""
+    reboot = row(9, "written-by-test", name="reboot")
+    course = [pod("p", 2, "Running", node=True), pod("p", 30, "Running", node=True)]
+    seen = recording(
+        events=course, silicon=[*made(1, 0, A), reboot], held={"p": {"main": [A]}}, marks={"reboot": 8 * SECOND}
+    )
+    assert [one.made for one in slices_seen.changes(seen)] == [True, False]
+    assert slices_seen.findings(seen) == []
+
+
+def test_survivors_ran_before_and_after_a_moment() -> None:
+    """Red when a pod that ended, or began later, counts as a survivor."""
+    course = [
+        pod("kept", 2, "Running", node=True), pod("late", 12, "Running", node=True),
+        pod("lost", 2, "Running", node=True), pod("lost", 9, "Failed", node=True),
+    ]  # fmt: skip
+    held = {name: {"main": [A]} for name in ("kept", "late", "lost")}
+    seen = recording(events=course, held=held, marks={"m": 10 * SECOND})
+    assert [one.pod for one in slices_rest.surviving(seen, "m")] == ["kept"]
+
+
+def test_the_same_slices_are_the_same_and_some() -> None:
+    """Red when another slice, or none at all, passes for the same."""
+    assert slices_rest.same_slices([A, B], [B, A])
+    assert not slices_rest.same_slices([A], [B])
+    assert not slices_rest.same_slices([], [])
