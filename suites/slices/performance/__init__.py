@@ -1,0 +1,1 @@
+"""Tables 5 and 6: what slices gain, placement real, execution modelled."""

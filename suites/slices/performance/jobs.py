@@ -1,0 +1,69 @@
+"""The paper's jobs on a sliced node: 32 in turn, medium first, each one batch/v1 Job that asks for one slice or GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from gpuassay.labels import GPU
+from gpuassay.manifest import Manifest, dig, is_true
+from gpuassay.model.slices import SliceJob
+from gpuassay.scenario import slices
+from gpuassay.scenario.slicing import Site
+from gpuassay.scenario.slicing_pods import WITNESS
+from gpuassay.workloads import containers
+
+JOB_NAME = "batch.kubernetes.io/job-name"
+"""Label that the job controller puts on pods."""
+
+RESOURCE = "nvidia.com/mig-"
+
+
+def manifest(site: Site, one: SliceJob, *steps: Sequence[object], whole: bool) -> Manifest:
+    """A Job whose pod takes `steps` on the site's node, with one slice of its profile, or with a whole GPU."""
+    limits = {GPU if whole else f"{RESOURCE}{one.profile}": "1"}
+    container = containers.container("main", *WITNESS, *steps, resources={"limits": limits})
+    pod = containers.pod(one.name, site.lab.namespace, node=site.node.name, containers=[container])
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": pod["metadata"],
+        "spec": {"backoffLimit": 0, "template": {"metadata": {}, "spec": pod["spec"]}},
+    }
+
+
+def note(site: Site, jobs: Sequence[SliceJob], **more: object) -> None:
+    """Hand the jobs as they were asked for to the judges, and the GPUs' UUIDs by index."""
+    site.lab.note(jobs=[asdict(one) for one in jobs], gpu_uuids=site.silicon.gpus, **more)
+
+
+def pods(site: Site) -> dict[str, Manifest]:
+    """The jobs' pods, by job."""
+    return {str(dig(one, "metadata", "labels", JOB_NAME, default="")): one for one in site.lab.objects("Pod")}
+
+
+def placed_or_refused(site: Site, count: int) -> bool:
+    """Whether all of `count` pods run or have been refused by the scheduler."""
+    found = pods(site)
+
+    def told(pod: Manifest) -> bool:
+        conditions: list[Manifest] = dig(pod, "status", "conditions", default=[])
+        refused = any(one["type"] == "PodScheduled" and one["status"] == "False" for one in conditions)
+        return refused or dig(pod, "status", "phase") == "Running"
+
+    return len(found) == count and all(map(told, found.values()))
+
+
+def finished(site: Site) -> int:
+    """How many jobs are complete."""
+    return sum(is_true(one, "Complete") for one in site.lab.objects("Job"))
+
+
+def clear(site: Site) -> None:
+    """Delete all jobs with their pods; note whether they go and what is left, as `end`."""
+    for one in reversed(site.lab.objects("Job")):  # those that wait first, or they would take what is freed
+        site.lab.delete("Job", one["metadata"]["name"])
+    names = [one["metadata"]["name"] for one in site.lab.objects("Pod")]
+    site.lab.observe(lambda: slices.gone(site.lab, *names), "all pods are gone", timeout=90)
+    site.observe_empty()
+    site.note_rest("end")

@@ -1,0 +1,114 @@
+"""The paper's 32 jobs, placed on demand: 25 at once, each where first fit puts it, each on its own slice."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge import slices_rest, slices_seen
+from gpuassay.judge.performance import slices as judged
+from gpuassay.model.paper_slices import CROWDED, GPU_MODEL, GPUS, LARGE, MEDIUM, TABLE_6, slice_mix
+from gpuassay.model.placement import Board, first_fit
+from gpuassay.model.placement_fit import optimum
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import slicing
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST
+from suites.slices.performance import jobs
+from suites.slices.slicers import DRIVER, MIG
+
+pytestmark = [pytest.mark.perf, pytest.mark.timeout(1200)]
+
+PAPER = "paper on Kueue, DAS and llm-d: Table 6"
+
+
+@scenario(system="slices", needs={"program:nvidia-dra"}, timeout=240)
+def thirty_two(lab: Lab) -> None:
+    """32 jobs, medium and large in turn, each created once the pod of the one before is there; none ends by itself."""
+    mix = slice_mix(1, slowdown=CROWDED)
+    with slicing.opened(lab, "dra", gpus=(GPU_MODEL,) * GPUS) as site:
+        jobs.note(site, mix)
+        for one in mix:
+            lab.create(jobs.manifest(site, one, ("wait",), whole=False))
+            lab.until(lambda name=one.name: name in jobs.pods(site), f"the pod of {one.name}")
+        lab.observe(lambda: jobs.placed_or_refused(site, len(mix)), "every pod runs or is refused", timeout=120)
+        there = [one for one in jobs.pods(site).values() if one["status"]["phase"] == "Running"]
+        site.identify(*(one["metadata"]["name"] for one in there))
+        site.note_rest("full")
+        lab.mark("placed")
+        jobs.clear(site)
+
+
+@behaviour(
+    "slices.performance.peak", level=MUST, spec=PAPER,
+    red_when="other than 13 medium and 12 large of the paper's 32 jobs run at once on 8 GPUs",
+    mutant="another-profile",
+)  # fmt: skip
+def test_the_papers_order_gives_twenty_five_at_once(thirty_two: Recording, measure: Measure) -> None:
+    """13 medium and 12 large jobs run at once, what first fit gives; the rest waits, although 28 could be placed."""
+    mix, gpus = judged.jobs(thirty_two), judged.models(thirty_two)
+    there = judged.running_at(thirty_two, thirty_two.notes["marks"]["placed"])
+    running = Counter(one.job.profile for one in there)
+    fitting = [one.profile for one in mix]
+    oracle = Counter(place.profile for place in first_fit(fitting, gpus) if place is not None)
+    best = optimum(Counter(fitting), gpus)
+    measure.value(peak=len(there), optimum=best.total, paper=TABLE_6[1].peak)
+    measure.threshold(TABLE_6[1].peak)
+    assert running == oracle, thirty_two.timeline_text()[:6000]
+    assert len(there) == TABLE_6[1].peak == running[MEDIUM] + running[LARGE]
+
+
+@behaviour(
+    "slices.performance.layout", level=MUST, spec=MIG,
+    red_when="a job's slice stands elsewhere than first fit in the order of creation puts it", mutant="sizes-swapped",
+)  # fmt: skip
+def test_every_job_stands_where_first_fit_puts_it(thirty_two: Recording) -> None:
+    """Slot by slot, every job's slice is where the first-fit oracle predicts; the silicon has these and no others."""
+    mix = judged.jobs(thirty_two)
+    oracle = first_fit([one.profile for one in mix], judged.models(thirty_two))
+    expected = {one.name: place for one, place in zip(mix, oracle, strict=True) if place is not None}
+    at = thirty_two.notes["marks"]["placed"]
+    assert {one.job.name: one.place for one in judged.running_at(thirty_two, at)} == expected
+    assert sorted(judged.standing_places(thirty_two, at)) == sorted(expected.values())
+
+
+@behaviour(
+    "slices.performance.identity", level=MUST, spec=DRIVER,
+    red_when="one of 25 containers is told another slice than its pod's claim says, or shares one",
+    mutant="one-name-for-all",
+)  # fmt: skip
+def test_no_container_has_the_slice_of_another(thirty_two: Recording, measure: Measure) -> None:
+    """Of 25 containers that run at once none has a slice that is not its own pod's, by device nodes and claims."""
+    wrong = slices_seen.findings(thirty_two) + slices_rest.mixed_up_findings(thirty_two, "full")
+    measure.value(identity_errors=len(wrong), containers=len(slices_seen.runs(thirty_two)), das_by_hand=3)
+    assert len(slices_seen.runs(thirty_two)) == TABLE_6[1].peak
+    assert wrong == [], thirty_two.timeline_text()[:6000]
+
+
+@behaviour(
+    "slices.performance.padding", level=MUST, spec=MIG,
+    red_when="free memory slices that no waiting job could use are other than the three that first fit leaves",
+    mutant="another-profile",
+)  # fmt: skip
+def test_three_memory_slices_are_lost_to_fragmentation(thirty_two: Recording, measure: Measure) -> None:
+    """At the peak exactly the three free memory slices are unplaceable that first fit pads GPUs 2, 4 and 6 with."""
+    gpus = judged.models(thirty_two)
+    places = judged.standing_places(thirty_two, thirty_two.notes["marks"]["placed"])
+    oracle = Board(gpus, [one for one in first_fit([job.profile for job in judged.jobs(thirty_two)], gpus) if one])
+    seen = Board(gpus, places)
+    lost = seen.unplaceable_slots((MEDIUM, LARGE))
+    measure.value(unplaceable_slots=lost, free_slots=seen.free_slots(), slots=8 * len(gpus))
+    assert lost == oracle.unplaceable_slots((MEDIUM, LARGE)) == 3
+
+
+@behaviour(
+    "slices.performance.freed", level=MUST, spec=DRIVER,
+    red_when="one of 25 slices, claims or CDI devices is left once all jobs are deleted", mutant="slice-never-freed",
+)  # fmt: skip
+def test_thirty_two_deleted_jobs_leave_nothing(thirty_two: Recording) -> None:
+    """With all 32 jobs deleted no slice, claim or CDI device is left."""
+    assert slices_rest.left_findings(thirty_two) == [], thirty_two.timeline_text()[:6000]
