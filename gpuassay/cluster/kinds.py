@@ -72,6 +72,8 @@ networking.istio.io/v1          DestinationRule
 networking.istio.io/v1alpha3    EnvoyFilter
 inference.networking.k8s.io/v1  InferencePool
 inference.networking.x-k8s.io/v1alpha2 InferenceObjective InferenceModelRewrite
+inference.redhat.com/v1alpha1   AllocationClaim NodeAccelerator DASOperator
+nvidia.com/v1                   ClusterPolicy                                                         -
 kwok.x-k8s.io/v1alpha1          Stage                                                                 -
 """
 

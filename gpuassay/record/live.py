@@ -160,6 +160,9 @@ class LiveView:
             return token or (self._namespaces.get(name, "") if kind == "Namespace" else "")
         if namespace in self._namespaces:
             return self._namespaces[namespace]
+        if node := dig(obj, "spec", "nodename"):  # DAS's claims lie in its own namespace; the node says whose they are
+            found = self._latest["Node"][""].get(node, {})
+            return str(dig(found, "metadata", "labels", SCENARIO_LABEL, default=""))
         # An Event about a cluster-scoped object lies in the namespace "default".
         about = dig(obj, "regarding", default={})
         return self._owner.get((about.get("kind", ""), about.get("name", "")), "")

@@ -167,7 +167,7 @@ def _remedy(lacking: Sequence[str]) -> str:
     """What a user can do about programs that have not been built."""
     if OWN_ARMS in lacking:
         return " (it starts gateways, pickers and model servers of its own, and breaks some; through a URL it cannot)"
-    for need in NEVER_BUILT.keys() & set(lacking):
+    for need in NEVER_BUILT.keys() & {one.removeprefix("program:") for one in lacking}:
         return f" ({NEVER_BUILT[need]})"
     programs = [need.removeprefix("program:") for need in lacking if need.startswith("program:")]
     return f" (python -m gpuassay build {' '.join(programs)})" if programs else ""

@@ -22,7 +22,7 @@ from gpuassay.record.resources import Resource
 from gpuassay.scenario import mutants
 from gpuassay.scenario.lanes import Lane, Unavailable
 from gpuassay.scenario.stage import Host, Stage
-from gpuassay.toolchain import UnobtainableError
+from gpuassay.toolchain import UnobtainableError, das
 from gpuassay.toolchain.catalogue import NODE as PROGRAMS
 from gpuassay.workloads.containers import NODE
 
@@ -37,6 +37,7 @@ RECORDED = (
     Resource("ResourceClaim", f"{_DRA}/resourceclaims"),
     Resource("ResourceSlice", f"{_DRA}/resourceslices"),
     Resource("DeviceClass", f"{_DRA}/deviceclasses"),
+    Resource("AllocationClaim", "/apis/inference.redhat.com/v1alpha1/allocationclaims", optional=True),  # of DAS
 )
 
 OPTIONAL = ("nvidia-device-plugin", "nvidia-dra", "dra-example")
@@ -77,6 +78,7 @@ def slices_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[S
         Unavailable: no real node can be had here.
     """
     _ready_or_lacking(assets)
+    das.find(assets)  # an incomplete directory is refused before anything is started
     with ExitStack() as stack:
         folder = run.directory / lane.name
         run.say(f"starting the control plane and a real node of {lane.name}")
@@ -84,6 +86,7 @@ def slices_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[S
         view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=RECORDED))
         stack.enter_context(real_node(cluster, NODE))
         built = {f"program:{name}" for name in OPTIONAL if toolchain.available(name, assets) is None}
+        built |= {f"program:{das.ASSET}"} if das.find(assets) else set[str]()
         capabilities = (cluster.capabilities - {base.FAKE_NODES}) | {"slices", base.REAL_KUBELET} | built
         _describe(run, cluster, capabilities)
         stack.callback(_describe, run, cluster, capabilities)

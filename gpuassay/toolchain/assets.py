@@ -18,7 +18,10 @@ ENVTEST = {
 """Programs that controller-runtime's envtest knows, and its variable for each (envtest documentation)."""
 
 
-NEVER_BUILT = {"vllm": "python -m gpuassay.components.llmd.get_vllm DIR, then --asset vllm=DIR"}
+NEVER_BUILT = {
+    "vllm": "python -m gpuassay.components.llmd.get_vllm DIR, then --asset vllm=DIR",
+    "das": "supplied by you: --asset das=DIR with das-{operator,scheduler,webhook,daemonset}, crds/ and a file VERSION",
+}
 """What users can bring and we cannot build, since no Go module makes it; and how it is had."""
 
 
