@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 from gpuassay.cluster.node.real import Node
@@ -62,7 +63,7 @@ def device_plugin(
     node: Node,
     driver: FakeDriver,
     *,
-    strategy: Strategy = "mixed",
+    strategy: Strategy | None = "mixed",
     lists: Lists = "envvar",
     config: Mapping[str, Any] | None = None,
     name: str = "nvidia-device-plugin",
@@ -72,7 +73,7 @@ def device_plugin(
     Args:
         node: a running node.
         driver: the node's fake driver; its `proc` is mounted at the node's /proc/driver.
-        strategy: MIG strategy.
+        strategy: MIG strategy; None leaves it to `config`, above which an option would stand.
         lists: how containers are told.
         config: the plugin's configuration file (version v1) beyond options, such as `{"sharing": {...}}`.
         name: of its process on the node.
@@ -82,12 +83,11 @@ def device_plugin(
         gpuassay.toolchain.errors.ToolchainError: the program cannot be had.
         gpuassay.wait.WaitTimeout: it does not register with the kubelet.
     """
-    arguments: list[object] = [f"--mig-strategy={strategy}", f"--device-list-strategy={lists}", *_roots(driver)]
+    arguments: list[object] = [*_strategy(strategy), f"--device-list-strategy={lists}", *_roots(driver)]
     if lists == "cdi-cri":
         arguments.append(f"--nvidia-cdi-hook-path={driver.hook}")
     if config is not None:
-        file = driver.root.parent / f"{name}.json"  # JSON is YAML
-        file.write_text(json.dumps({"version": "v1", **config}))
+        file = config_file(driver, config, name)
         arguments.append(f"--config-file={file}")
     env = {**driver.environment(), "NODE_NAME": node.name}
     plugin = DevicePlugin(node, name, COMPONENT, "nvidia-device-plugin", arguments, env)
@@ -99,12 +99,30 @@ def device_plugin(
         plugin.stop()
 
 
+def config_file(driver: FakeDriver, config: Mapping[str, Any], name: str = "nvidia-device-plugin") -> Path:
+    """Write a configuration (version v1) for the process `name`, in place of an older one; its path.
+
+    A running device plugin reads it again on SIGHUP.
+    """
+    file = driver.root.parent / f"{name}.json"  # JSON is YAML
+    file.write_text(json.dumps({"version": "v1", **config}))
+    return file
+
+
+def _strategy(strategy: Strategy | None) -> list[object]:
+    return [] if strategy is None else [f"--mig-strategy={strategy}"]
+
+
 def _roots(driver: FakeDriver) -> list[object]:
     return [f"--driver-root={driver.root}", f"--driver-root-ctr-path={driver.root}"]
 
 
-def feature_labels(node: Node, driver: FakeDriver, *, strategy: Strategy = "mixed") -> dict[str, str]:
+def feature_labels(
+    node: Node, driver: FakeDriver, *, strategy: Strategy | None = "mixed", config: Mapping[str, Any] | None = None
+) -> dict[str, str]:
     """The node labels that GPU feature discovery finds for the GPUs as they are now; it is run once.
+
+    `strategy` and `config` are as `device_plugin` takes them.
 
     Raises:
         ClusterError: it fails; its last words are the message.
@@ -116,9 +134,12 @@ def feature_labels(node: Node, driver: FakeDriver, *, strategy: Strategy = "mixe
     machine = folder / "machine-type"
     machine.write_text("gpuassay\n")
     program = programs(COMPONENT, node.cluster.assets).path("gpu-feature-discovery")
+    options: list[object] = _strategy(strategy)
+    if config is not None:
+        options.append(f"--config-file={config_file(driver, config, 'gpu-feature-discovery')}")
     settings = [f"{key}={value}" for key, value in {**driver.environment(), "NODE_NAME": node.name}.items()]
     node.call(
-        "/usr/bin/env", *settings, program, f"--mig-strategy={strategy}", "--oneshot", "--no-timestamp",
+        "/usr/bin/env", *settings, program, *map(str, options), "--oneshot", "--no-timestamp",
         f"--output-file={output}", f"--machine-type-file={machine}", f"--driver-root-ctr-path={driver.root}",
     )  # fmt: skip
     pairs = (line.split("=", 1) for line in output.read_text().splitlines() if "=" in line)
