@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from gpuassay.manifest import Manifest, dig
+from gpuassay.scenario import slices
 from gpuassay.scenario.slicing import Site
+from gpuassay.scenario.slicing_pods import WITNESS
+from gpuassay.workloads import containers
 
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.components.slices.das import Das
@@ -72,6 +77,48 @@ class DasSite(Site):
         wanted = offered(self.driver).items()
         self.lab.observe(lambda: wanted <= allocatable(self.node).items(), "the node offers all slices")
 
+    def observe_withdrawn(self) -> None:
+        """Note whether the node stops to offer slices."""
+        from gpuassay.components.slices.part import allocatable
+
+        self.lab.observe(lambda: not any(allocatable(self.node).values()), "the node offers no slice")
+
+    @contextmanager
+    def slicer_away(self, *, kill: bool) -> Generator[None]:
+        """As of any slicer; the kubelet is given time to notice, or it would be asked for what it no longer has."""
+        with super().slicer_away(kill=kill):
+            self.observe_withdrawn()
+            yield
+
+    def offers_all(self) -> bool:
+        """Whether the node offers every profile."""
+        from gpuassay.components.slices.das import offered
+        from gpuassay.components.slices.part import allocatable
+
+        return offered(self.driver).items() <= allocatable(self.node).items()
+
+    def observe_unclaimed(self, name: str) -> None:
+        """Note whether the claims of a pod go."""
+
+        def unclaimed() -> bool:
+            return not any(dig(one, "spec", "podRef", "name") == name for one in self.claims())
+
+        self.lab.observe(unclaimed, f"no claim of {name} is left")
+
+    @contextmanager
+    def runtime_class_missing(self) -> Generator[None]:
+        """Take DAS's RuntimeClass away for the length of a `with` block; for alone="cluster"."""
+        from gpuassay.components.slices import das_cluster
+
+        api = self.lab.api
+        api.delete("RuntimeClass", das_cluster.RUNTIME_CLASS)
+        try:
+            self.lab.observe(lambda: not self.das.webhook.mutates(), "pods are refused")
+            yield
+        finally:
+            api.apply(das_cluster.runtime_class())
+            self.lab.observe(self.das.webhook.mutates, "pods are accepted again")
+
     def start_slicer(self) -> None:
         """Start the daemonset again; notes whether the node comes to offer what it should."""
         self.part.start()
@@ -88,3 +135,61 @@ class DasSite(Site):
             for one in self.claims()
         ]
         self.lab.notes.setdefault("claims", {})[label] = rows
+
+    # --- faults and odd pods -----------------------------------------------------------------------------------------
+
+    def pod_of_resource(self, name: str, resource: str, *steps: tuple[object, ...], count: int = 1) -> str:
+        """Create a pod that asks for `count` of a resource by its full name, and says what it was given."""
+        made = containers.container(
+            "main", ("env", "CUDA_VISIBLE_DEVICES"), *WITNESS, *(steps or (("wait",),)),
+            resources={"limits": {resource: str(count)}},
+        )  # fmt: skip
+        return slices.pod(self.lab, name, node=self.node.name, containers=[made])
+
+    def note_indices(self, name: str) -> None:
+        """Note what a pod of `pod_of_resource` says of CUDA_VISIBLE_DEVICES, as `notes["indices"][name]`."""
+        self.said(name)  # waits until it has said everything
+        log = self.lab.api.raw(f"/api/v1/namespaces/{self.lab.namespace}/pods/{name}/log?container=main")
+        found = [line.partition("=")[2] for line in log.splitlines() if line.startswith("CUDA_VISIBLE_DEVICES=")]
+        self.lab.notes.setdefault("indices", {})[name] = found[0] if found else None
+
+    def attempt_any(self, label: str, profile: str | None = None) -> bool:
+        """Try to create a pod, of a slice of `profile` or of none; `notes["attempts"][label]` says what came of it."""
+        limits = {"nvidia.com/mig-" + profile: "1"} if profile else {}
+        made = containers.container("main", ("wait",), resources={"limits": limits})
+        pod = containers.pod(label, self.lab.namespace, node=self.node.name, containers=[made])
+        return self.lab.attempt(label, pod)
+
+    @contextmanager
+    def kubelet_frozen(self) -> Generator[None]:
+        """Suspend the kubelet for the length of a `with` block: pods are bound, and none is admitted."""
+        process = self.lab.cluster.processes[f"{self.node.name}-kubelet"]
+        process.freeze()
+        try:
+            yield
+        finally:
+            process.thaw()
+
+    def observe_bound(self, *names: str) -> bool:
+        """Note whether the scheduler gives all pods the node."""
+
+        def bound(name: str) -> bool:
+            return bool(dig(self.lab.get("Pod", name) or {}, "spec", "nodeName", default=""))
+
+        return self.lab.observe(lambda: all(map(bound, names)), f"bound: {', '.join(names)}")
+
+    def observe_state(self, name: str, state: str) -> bool:
+        """Note whether the claims of a pod come to `state`."""
+
+        def there() -> bool:
+            mine = [one for one in self.claims() if dig(one, "spec", "podRef", "name") == name]
+            return bool(mine) and all(dig(one, "status", "state") == state for one in mine)
+
+        return self.lab.observe(there, f"claims of {name}: {state}")
+
+    def policy(self, state: str) -> None:
+        """Set the stub of GPU Operator's ClusterPolicy (through the mutant, when there is one)."""
+        from gpuassay.components.slices import das_cluster
+
+        asked = das_cluster.policy(state)
+        self.lab.api.apply(self.lab.mutant.change(asked) if self.lab.mutant else asked)

@@ -7,7 +7,7 @@ for every node, so that scenarios side by side do not disturb each other; the sc
 from __future__ import annotations
 
 import base64
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,6 +31,13 @@ PREFIX = "mig.das.com/"
 CAPABLE = {"nvidia.com/mig.capable": "true"}
 """Labels of the nodes that DAS uses; GPU feature discovery would set them."""
 _READY_SECONDS = 60.0
+
+Change = Callable[[Manifest], Manifest]
+"""What a broken system makes of an object that is applied."""
+
+
+def _unchanged(manifest: Manifest) -> Manifest:
+    return manifest
 
 
 def offered(driver: FakeDriver) -> dict[str, int]:
@@ -92,9 +99,9 @@ class Webhook:
 
         self.child.await_ready(answers, what="DAS's webhook to answer", timeout=_READY_SECONDS)
 
-    def configure(self) -> None:
+    def configure(self, change: Change = _unchanged) -> None:
         """Have the API server ask it, and wait until that is so: a pod that is only tried out is changed by it."""
-        self._cluster.api.apply(self.configuration())
+        self._cluster.api.apply(change(self.configuration()))
         if self._part not in self._cluster.components:
             self._cluster.parts.append(lambda: self._part)
         wait(self.mutates, bool, what="the API server to ask DAS's webhook", timeout=_READY_SECONDS, delay=0.05)
@@ -175,6 +182,11 @@ class Das(Part):
         """
         await_allocatable(self.node, offered(self.driver), part=self, timeout=_READY_SECONDS)
 
+    def waits_for_policy(self) -> bool:
+        """Whether its latest start has said that the GPU Operator is not ready."""
+        self.refuse_death()
+        return self._process is not None and any("ClusterPolicy not ready" in one for one in self._process.tail(400))
+
     def claims(self) -> list[Manifest]:
         """The AllocationClaims of the node, asked of the API server."""
         every = self.node.cluster.api.list("AllocationClaim", NAMESPACE)
@@ -182,7 +194,9 @@ class Das(Part):
 
 
 @contextmanager
-def das_slicer(node: Node, driver: FakeDriver, *, namespace: str, ready: bool = True) -> Generator[Das]:
+def das_slicer(
+    node: Node, driver: FakeDriver, *, namespace: str, ready: bool = True, change: Change = _unchanged
+) -> Generator[Das]:
     """Run DAS for `node`, and for the pods of `namespace`, for the length of a `with` block.
 
     Args:
@@ -190,6 +204,7 @@ def das_slicer(node: Node, driver: FakeDriver, *, namespace: str, ready: bool = 
         driver: the node's fake driver.
         namespace: whose pods the webhook changes.
         ready: wait until the node offers slices.
+        change: what a broken system makes of the webhook's configuration.
 
     Raises:
         ClusterError: the user brought no DAS, or a part ends; its last word is the message.
@@ -201,7 +216,7 @@ def das_slicer(node: Node, driver: FakeDriver, *, namespace: str, ready: bool = 
     part = Das(node, driver, webhook)
     try:
         webhook.start()
-        webhook.configure()
+        webhook.configure(change)
         part.start()
         if ready:
             part.await_ready()
