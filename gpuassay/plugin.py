@@ -10,7 +10,6 @@ import json
 import logging
 import re
 import signal
-import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,14 @@ import pytest
 from gpuassay.record import rundir
 from gpuassay.record.recording import Recording
 from gpuassay.scenario import declare, gateway_options, mutants
-from gpuassay.scenario.declare import Scenario, scenario_of_fixture
+from gpuassay.scenario.declare import Scenario
 from gpuassay.scenario.gateway_options import GatewayOptions
+from gpuassay.session import collection, options
+from gpuassay.session.collection import behaviour_of
 from gpuassay.session.ledger import PROPERTY
 from gpuassay.session.measure import Measure
 from gpuassay.session.run import Run, open_run_of
-from gpuassay.verdict import Behaviour, Inconclusive, Level, State
+from gpuassay.verdict import Inconclusive, State
 
 RUN = pytest.StashKey[Run]()
 MEASURE = pytest.StashKey[Measure]()
@@ -35,54 +36,18 @@ RECORDINGS = pytest.StashKey[list[Recording]]()
 LONGEST = 20_000
 """Characters of a reason: thirty lines of a dead component's log fit in."""
 
-SEVERITY = {Level.MUST: "blocker", Level.SHOULD: "normal", Level.MAY: "minor", Level.INFO: "trivial"}
-
 
 class ScenarioBroke(Exception):  # noqa: N818 - reads as a sentence in reports
     """The scenario behind a test could not be acted out: says nothing about the system under test."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Our options; all but `--cluster`, `--replay`, `--mutant`, `--full`, `--plan` and `--asset` carry our prefix."""
-    group = parser.getgroup("gpuassay", "GPU platform conformance and performance")
-    group.addoption("--cluster", choices=("embedded", "existing"), default="embedded", help="what to test against")
-    group.addoption("--gpuassay-kubeconfig", metavar="FILE", help="kubeconfig of the existing cluster")
-    group.addoption("--gpuassay-context", metavar="NAME", help="context in it (default: its current context)")
-    group.addoption(
-        "--install-kueue",
-        metavar="IMAGE",
-        help="existing cluster: install upstream's manifests with this manager image",
-    )
-    group.addoption(
-        "--gpuassay-image",
-        metavar="IMAGE",
-        default="busybox:1.37",
-        help="existing cluster: image with a shell for jobs",
-    )
-    group.addoption(
-        "--allow-cluster-mutation", action="store_true", help="existing cluster: may change cluster-wide configuration"
-    )
-    gateway_options.add_options(group)
-    group.addoption("--prompts", metavar="FILE", help="your own prompts (.csv, .jsonl) for Figures 6, 7 and gateways")
-    group.addoption("--replay", metavar="RUN", help="judge a stored run (directory or .tar.xz) without any cluster")
-    group.addoption("--mutant", metavar="NAME", help="break the system under test by name; behaviours must go red")
-    group.addoption("--full", action="store_true", help="long versions of measurements")
-    group.addoption("--plan", action="store_true", help="say what would run and what it needs; run nothing")
-    group.addoption(
-        "--asset", action="append", default=[], metavar="NAME=DIR", help="take a component's programs from a directory"
-    )
-    group.addoption("--run-dir", metavar="DIR", help="where runs are kept (default: reports/runs)")
+    """The options of `gpuassay.session.options`."""
+    options.add_options(parser.getgroup("gpuassay", "GPU platform conformance and performance"))
 
 
 def _stop(message: str) -> None:
     pytest.exit(f"gpuassay: {message}", returncode=2)
-
-
-def _take_prompts(file: str | None) -> None:
-    if file is not None or "gpuassay.workloads.prompt_files" in sys.modules:
-        from gpuassay.workloads import prompt_files  # only where they are asked for
-
-        prompt_files.give(None if file is None else Path(file))
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -123,7 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         if config.option.mutant:
             mutants.get(config.option.mutant)
-        _take_prompts(config.option.prompts)
+        options.take_prompts(config.option.prompts)
         config.stash[GATEWAY] = gateway_options.gateway_options(config.option)
         run = open_run_of(config)
     except Exception as error:
@@ -153,70 +118,10 @@ def pytest_configure_node(node: Any) -> None:
         node.workerinput["gpuassay_run_dir"] = str(run.directory)
 
 
-def _scenarios_of(item: pytest.Item) -> list[Scenario]:
-    module = getattr(item, "module", None)
-    names: list[str] = list(getattr(item, "fixturenames", []))
-    callspec = getattr(item, "callspec", None)
-    if callspec is not None:  # a test of several systems names its scenario as a parameter
-        names += [value for value in callspec.params.values() if isinstance(value, str) and value not in names]
-    found = (scenario_of_fixture(getattr(module, name, None)) for name in names)
-    return [one for one in found if one is not None]
-
-
-def _declaration(item: pytest.Item, behaviour: Behaviour) -> dict[str, Any]:
-    doc = (getattr(getattr(item, "obj", None), "__doc__", None) or "").strip()
-    callspec = getattr(item, "callspec", None)
-    suffix = f"[{callspec.id}]" if callspec is not None else ""
-    return {
-        "behaviour": behaviour.id + suffix,
-        "test": item.nodeid,
-        "suite": behaviour.suite,
-        "feature": behaviour.feature,
-        "title": doc.splitlines()[0] if doc else item.name,
-        "level": behaviour.level.value,
-        "spec": behaviour.spec,
-        "red_when": behaviour.red_when,
-        "mutant": behaviour.mutant,
-    }
-
-
-def behaviour_of(item: pytest.Item) -> Behaviour | None:
-    """The behaviour an item declares, or None."""
-    marker = item.get_closest_marker("behaviour")
-    return marker.args[0] if marker else None
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Check declarations, label tests for Allure, and bring tests of one profile together, measurements last."""
-    suites = config.rootpath / "suites"
-    seen: dict[str, str] = {}
-    profiles: dict[str, int] = {}
-    keys: dict[str, tuple[bool, bool, int]] = {}
-    for item in items:
-        if suites not in item.path.parents:
-            continue
-        behaviour = behaviour_of(item)
-        if behaviour is None:
-            raise pytest.UsageError(f"{item.nodeid}: a test in suites/ must declare a behaviour")
-        declared = _declaration(item, behaviour)["behaviour"]
-        if seen.setdefault(declared, item.nodeid) != item.nodeid:
-            raise pytest.UsageError(f"behaviour {declared} is declared twice: {seen[declared]} and {item.nodeid}")
-        scenarios = _scenarios_of(item)
-        for one in scenarios:
-            profiles.setdefault(one.profile, len(profiles))
-        # judged in the order in which lanes end: a cluster's restarts come before its other profiles
-        alone = any(one.alone == "machine" for one in scenarios)
-        perf = item.get_closest_marker("perf") is not None or item.get_closest_marker("scale") is not None
-        keys[item.nodeid] = (perf, alone, min((profiles[one.profile] for one in scenarios), default=0))
-        for kind, value in (
-            ("epic", behaviour.suite),
-            ("feature", behaviour.feature),
-            ("as_id", declared),
-            ("severity", SEVERITY[behaviour.level]),
-        ):
-            item.add_marker(pytest.mark.allure_label(value, label_type=kind))
-    items.sort(key=lambda item: keys.get(item.nodeid, (False, False, -1)))
+    collection.arrange(items, config.rootpath / "suites")
 
 
 @pytest.hookimpl(tryfirst=True)  # in a worker: before xdist tells the controller that the collection is there
@@ -230,8 +135,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     for item in session.items:
         behaviour = behaviour_of(item)
         if behaviour is not None:
-            declarations.append(_declaration(item, behaviour))
-            scenarios |= {one.id: one for one in _scenarios_of(item)}
+            declarations.append(collection.declaration(item, behaviour))
+            scenarios |= {one.id: one for one in collection.scenarios_of(item)}
     wanted = list(scenarios.values())
     if _is_worker(session.config):
         run.hand_to_controller(declarations, wanted)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gpuassay.commands import SubParsers
+from gpuassay.session.collection import behaviour_of
 from gpuassay.verdict import Behaviour
 
 PAGE = Path(__file__).parents[2] / "docs" / "catalogue.md"
@@ -24,8 +25,6 @@ class _Collector:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Read the declarations; the parameters of one test count as one entry."""
-        from gpuassay.plugin import behaviour_of  # not before pytest loads it as a plugin: it wants to be the first
-
         counts: Counter[str] = Counter()
         for item in session.items:
             behaviour = behaviour_of(item)

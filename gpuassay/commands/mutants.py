@@ -20,6 +20,7 @@ import pytest
 
 from gpuassay.commands import SubParsers
 from gpuassay.scenario import mutants
+from gpuassay.session.collection import behaviour_of
 from gpuassay.verdict import State
 
 IDENTITY = "identity"
@@ -33,8 +34,6 @@ class _Collector:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Read the declarations."""
-        from gpuassay.plugin import behaviour_of  # not before pytest loads it as a plugin: it wants to be the first
-
         for item in session.items:
             behaviour = behaviour_of(item)
             if behaviour is None:
