@@ -80,14 +80,14 @@ class Witnesses(Pods):
                 uuid for one in there for uuid in one.uuids or (f"bare {one.profile} at {one.gpu}:{one.start}",)
             ],
             "allocated": self._claimed(there) if self.slicer == "dra" else self._booked(),
-            "cdi": [_uuid_at(there, device) for device in self._cdi_devices()],
+            "cdi": [uuid_at(there, device) for device in self._cdi_devices()],
             "pods": sorted(one["metadata"]["name"] for one in self.lab.objects("Pod")),
         }
 
     def _claimed(self, there: Sequence[Slice]) -> list[dict[str, str]]:
         claims = [(dig(one, "status", "reservedFor", default=[]), claimed_devices(one)) for one in self.claims()]
         return [
-            {"pod": users[0]["name"] if users else "nobody", "uuid": _uuid_at(there, device)}
+            {"pod": users[0]["name"] if users else "nobody", "uuid": uuid_at(there, device)}
             for users, devices in claims
             for device in devices
         ]
@@ -125,7 +125,7 @@ class Witnesses(Pods):
             )
 
 
-def _uuid_at(there: Sequence[Slice], device: str) -> str:
+def uuid_at(there: Sequence[Slice], device: str) -> str:
     """UUID of the slice that a device of the DRA driver stands for (`gpu-0-mig-1g5gb-19-0`), or words about it."""
     found = _DEVICE.fullmatch(device)
     if found is None:
