@@ -21,6 +21,7 @@ from gpuassay.model.placement_tables import MigProfile, gpu_model
 from gpuassay.record.recording import Recording
 
 RESOURCE = "nvidia.com/mig-"
+OF_DAS = "mig.das.com/"
 MADE, DESTROYED = "gpu-instance-created", "gpu-instance-destroyed"
 COMPUTE = "compute-instance-created"
 REBOOT = "reboot"
@@ -66,8 +67,9 @@ def asked(pod: Manifest) -> dict[str, int]:
     for container in dig(pod, "spec", "containers", default=[]):
         limits: Mapping[str, str] = dig(container, "resources", "limits", default={})
         for name, count in limits.items():
-            if name.startswith(RESOURCE):
-                wanted[name.removeprefix(RESOURCE).replace("gb.", "gb+")] += int(count)
+            if name.startswith((RESOURCE, OF_DAS)):
+                profile = name.removeprefix(RESOURCE).removeprefix(OF_DAS)
+                wanted[profile.replace("gb.", "gb+").replace("-plus-", "+")] += int(count)
     return dict(wanted)
 
 

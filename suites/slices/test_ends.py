@@ -11,9 +11,9 @@ from gpuassay.verdict import MUST
 from suites.slices.slicers import MIG, per_slicer
 
 LIFE = "https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/"
-ENDS = {"completed": "3g.20gb", "failed": "2g.10gb", "deleted": "1g.10gb", "forced": "1g.5gb"}
-"""A profile for each end: on one GPU, all of them at once, and no second one of any beside them."""
-STATIC = {0: [("3g.20gb", 4), ("2g.10gb", 0), ("1g.10gb", 2)], 1: [("1g.5gb", 0)]}
+ENDS = {"completed": "3g.20gb", "failed": "2g.10gb", "deleted": "4g.20gb", "forced": "1g.5gb"}
+"""A profile for each end, wherever on two GPUs they are placed."""
+STATIC = {0: [("3g.20gb", 4), ("2g.10gb", 0)], 1: [("4g.20gb", 0), ("1g.5gb", 4)]}
 EXIT = 3
 
 
@@ -31,7 +31,7 @@ def ends(lab: Lab, slicer: slicing.SlicerName) -> None:
         site.observe_ended("completed", "failed")
         site.delete("deleted")
         site.delete("forced", grace=0)
-        if slicer == "dra":
+        if slicer != "device-plugin":
             site.observe_empty()
         site.note_rest("ended")
         lab.mark("ended")

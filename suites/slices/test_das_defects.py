@@ -1,0 +1,142 @@
+"""What DAS does wrong, each with a reproducer that shows it every time; what shows by chance is measured elsewhere.
+
+Verified with commit 9f4fc07f. Slices on fake GPUs are refused as on hardware, so a real GPU shows the same.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from gpuassay.behaviour import behaviour, known_defect
+from gpuassay.judge import slices_rest, slices_seen
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import slicing
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.slicing_das import DasSite
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST
+from suites.slices.das_known import DAS, DAS_PROGRAM, SOURCE
+from suites.slices.slicers import MIG
+
+SMALL = "1g.5gb"
+BURST = tuple(f"pod-{number}" for number in range(7))
+"""All that one GPU holds; that seven claims are picked at random and every pod gets its own: once in 5040 runs."""
+SERVER = f"{SOURCE}/daemonset/deviceplugins/server.go"
+DISCOVERY = f"{SOURCE}/daemonset/deviceplugins/discovery.go"
+INSUFFICIENT_RESOURCES = 23
+
+
+@scenario(system="slices", needs=(DAS_PROGRAM,), timeout=80)
+def das_burst(lab: Lab) -> None:
+    """Seven pods are bound while the kubelet is suspended, so that all their claims wait when it asks for the first."""
+    with slicing.opened(lab, "das", gpus=["a100-40gb"]) as opened:
+        site = cast("DasSite", opened)
+        with site.kubelet_frozen():
+            for name in BURST:
+                site.pod(name, SMALL)
+            site.observe_bound(*BURST)
+        site.observe_running(*BURST)
+        site.identify(*BURST)
+        site.note_rest("full")
+        site.finish()
+
+
+@behaviour(
+    "slices.das.burst-unshared", level=MUST, spec=MIG,
+    red_when="of a burst two pods run on one slice, or one on none", mutant="one-name-for-all",
+)  # fmt: skip
+def test_das_burst_shares_no_slice(das_burst: Recording) -> None:
+    """Seven pods that fill a GPU run on seven slices; claims, slices and CDI devices are seven."""
+    assert slices_seen.ran(das_burst) == set(BURST), das_burst.timeline_text()
+    assert slices_seen.findings(das_burst) == [], das_burst.timeline_text()
+    assert slices_rest.books_findings(das_burst, "full", slices=len(BURST)) == [], das_burst.timeline_text()
+
+
+@behaviour(
+    "slices.das.burst-identity", level=MUST, spec=MIG,
+    red_when="a pod is given the slice of another pod's claim", mutant="one-name-for-all",
+)  # fmt: skip
+@known_defect(SERVER, "a pod is given any claim of its profile that is waiting, not its own")
+def test_das_burst_mixes_no_claims_up(das_burst: Recording, measure: Measure) -> None:
+    """Each of seven pods that are bound before the first is admitted has the slice of its own claim."""
+    found = slices_rest.mixed_up_findings(das_burst, "full")
+    measure.value(pods=len(slices_seen.runs(das_burst)), mixed_up=len(found))
+    assert found == [], das_burst.timeline_text()
+
+
+@scenario(system="slices", needs=(DAS_PROGRAM,), timeout=60)
+def das_failed_creation(lab: Lab) -> None:
+    """The driver refuses to make a slice once; the pod fails and is deleted; then another pod asks."""
+    with slicing.opened(lab, "das", gpus=["a100-40gb"]) as opened:
+        site = cast("DasSite", opened)
+        site.silicon.inject("nvmlDeviceCreateGpuInstanceWithPlacement", INSUFFICIENT_RESOURCES)
+        site.pod("unlucky", SMALL)
+        site.observe_ended("unlucky")
+        site.note_rest("failed")
+        site.delete("unlucky")
+        site.pod("next", SMALL)
+        site.observe_running("next")
+        site.identify("next")
+        site.note_rest("after")
+        site.finish()
+
+
+@behaviour(
+    "slices.das.failure-told", level=MUST, spec=DAS,
+    red_when="a pod whose slice could not be made runs, or does not say why it failed", mutant="request-lost",
+)  # fmt: skip
+def test_das_tells_that_a_slice_could_not_be_made(das_failed_creation: Recording) -> None:
+    """The pod ends as Failed with the driver's words; the next pod runs on a slice."""
+    final = das_failed_creation.timelines("Pod")["unlucky"].final
+    assert final["status"]["phase"] == "Failed", das_failed_creation.timeline_text()
+    assert "create GPU instance" in final["status"].get("message", "")
+    assert slices_seen.ran(das_failed_creation) == {"next"}, das_failed_creation.timeline_text()
+    assert slices_seen.findings(das_failed_creation) == [], das_failed_creation.timeline_text()
+
+
+@behaviour(
+    "slices.das.failure-leaves-nothing", level=MUST, spec=DAS,
+    red_when="the claim of a slice that could not be made is left when its pod is gone", mutant="termination-ignored",
+)  # fmt: skip
+@known_defect(SERVER, "the claim of a failed Allocate stays in processing for ever, and takes its place")
+def test_das_leaves_nothing_of_a_failed_creation(das_failed_creation: Recording) -> None:
+    """After the deletion of the pod whose slice could not be made no claim of it is left."""
+    assert slices_rest.left_findings(das_failed_creation) == [], das_failed_creation.timeline_text()
+
+
+@scenario(system="slices", needs=(DAS_PROGRAM,), timeout=60)
+def das_profiles(lab: Lab) -> None:
+    """Pods ask for a profile with twice the memory, and for one with media extensions by DAS's name of it."""
+    with slicing.opened(lab, "das") as opened:
+        site = cast("DasSite", opened)
+        site.pod("memory", "1g.10gb")
+        site.observe_running("memory", timeout=15)
+        site.pod_of_resource("media", f"mig.das.com/{SMALL}-plus-me")
+        site.observe_running("media", timeout=20)
+        site.identify("memory", "media")
+        site.note_rest("full")
+        site.finish()
+
+
+@behaviour(
+    "slices.das.double-memory", level=MUST, spec=f"{MIG}#supported-mig-profiles",
+    red_when="a pod that asks for 1g.10gb on an A100 of 40 GB does not run", mutant="request-lost",
+)  # fmt: skip
+@known_defect(DISCOVERY, "NVML does not know the id that DAS has of its compute profile")
+def test_das_makes_slices_of_double_memory(das_profiles: Recording) -> None:
+    """A pod that asks for 1g.10gb, which its node offers, runs on such a slice."""
+    assert "memory" in slices_seen.ran(das_profiles), das_profiles.timeline_text()
+    assert len(slices_seen.given(das_profiles, "memory")["main"]) == 1
+
+
+@behaviour(
+    "slices.das.media-extensions", level=MUST, spec=f"{MIG}#supported-mig-profiles",
+    red_when="a pod that asks for 1g.5gb+me by DAS's name runs without such a slice", mutant="one-name-for-all",
+)  # fmt: skip
+@known_defect(f"{SOURCE}/scheduler/plugins/mig/mig.go", "+me is cut off when the profile is read")
+def test_das_gives_media_extensions(das_profiles: Recording) -> None:
+    """A pod that asks for `mig.das.com/1g.5gb-plus-me` runs on a slice with the media engines."""
+    known = {one.slice.uuid: one.slice.profile for one in slices_seen.changes(das_profiles)}
+    given = slices_seen.given(das_profiles, "media").get("main", [])
+    assert [known.get(uuid) for uuid in given] == [f"{SMALL}+me"], das_profiles.timeline_text()
