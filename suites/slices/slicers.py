@@ -17,6 +17,7 @@ from gpuassay.scenario.declare import Alone, scenario
 from gpuassay.scenario.lab import Lab
 from gpuassay.scenario.slicing import SLICERS as SLICER_NAMES
 from gpuassay.scenario.slicing import SlicerName
+from suites.slices.das_known import DAS_KNOWN
 
 MIG = "https://docs.nvidia.com/datacenter/tesla/mig-user-guide/"
 DEVICE_PLUGINS = "https://kubernetes.io/docs/concepts/extend-kubernetes/compute-storage-net/device-plugins/"
@@ -100,9 +101,11 @@ def per_slicer(
 def _expect_deviation(request: pytest.FixtureRequest, slicer: str) -> None:
     """Mark the test as one that fails (strict) where the slicer is known to deviate."""
     marker = request.node.get_closest_marker("behaviour")
-    deviation = KNOWN.get(marker.args[0].id) if marker is not None else None
-    if deviation is None or slicer not in deviation.slicers:
+    found = marker.args[0].id if marker is not None else ""
+    deviation = DAS_KNOWN.get(found) if slicer == "das" else KNOWN.get(found)
+    if deviation is None or (isinstance(deviation, Deviation) and slicer not in deviation.slicers):
         return
     request.node.add_marker(pytest.mark.known_defect(deviation.link))
     reason = f"{deviation.reason} ({deviation.link})"
-    request.node.add_marker(pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError))
+    strict = isinstance(deviation, Deviation) or not deviation.racy
+    request.node.add_marker(pytest.mark.xfail(reason=reason, strict=strict, raises=AssertionError))
