@@ -123,6 +123,10 @@ int nvmlDeviceGetMinorNumber(struct handle *device, unsigned *minor) {
 int nvmlDeviceGetModuleId(struct handle *device, unsigned *module) {
     CALL(A_GPU, device, if (module) *module = v.index + 1; else rc = INVALID_ARGUMENT;)
 }
+/* All GPUs hang on one NUMA node (NVML_TOPOLOGY_NODE); NVLinks are not modelled. */
+int nvmlDeviceGetTopologyCommonAncestor(struct handle *device, struct handle *other, int *level) {
+    CALL(A_GPU, device, if (level && other) *level = device == other ? 0 : 40; else rc = INVALID_ARGUMENT;)
+}
 int nvmlDeviceGetUUID(struct handle *device, char *text, unsigned bytes) {
     CALL(ANY_DEVICE, device, rc = copied(text, bytes, v.compute ? v.compute->uuid : v.gpu->uuid);)
 }
