@@ -152,13 +152,50 @@ class Heatmap(_Exhibit):
         return self
 
 
-Exhibit = Table | Gantt | Lines | Cdf | Heatmap
+class SliceBox(BaseModel):
+    """`size` memory slices of a GPU from `slot` on, in one state from `start` to `end` (the map's unit)."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+    gpu: Annotated[int, Field(ge=0)]
+    slot: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(ge=1)]
+    start: Real
+    end: Real
+    label: str = ""
+    css: str = Field("", alias="class")
+
+    @model_validator(mode="after")
+    def _forward(self) -> SliceBox:
+        if self.end < self.start:
+            raise ValueError(f"box {self.label!r} ends before it starts")
+        return self
+
+
+class SliceMap(_Exhibit):
+    """Memory slices of GPUs over time: boxes on `gpus`, each of which has `slots` memory slices."""
+
+    kind: Literal["slices"]
+    gpus: list[str]
+    slots: Annotated[int, Field(ge=1, le=64)]
+    boxes: list[SliceBox] = []
+    unit: str = "s"
+
+    @model_validator(mode="after")
+    def _inside(self) -> SliceMap:
+        for box in self.boxes:
+            if box.gpu >= len(self.gpus) or box.slot + box.size > self.slots:
+                raise ValueError(f"box {box.label!r} lies outside {len(self.gpus)} GPUs of {self.slots} memory slices")
+        return self
+
+
+Exhibit = Table | Gantt | Lines | Cdf | Heatmap | SliceMap
 """Any exhibit."""
 
 EXHIBIT: TypeAdapter[Exhibit] = TypeAdapter(Annotated[Exhibit, Field(discriminator="kind")])
 """Validates parsed JSON into an exhibit."""
 
-_KINDS = ("table", "curve", "cdf", "gantt", "steps", "heatmap")
+_KINDS = ("table", "curve", "cdf", "gantt", "slices", "steps", "heatmap")
 
 
 def by_section(exhibits: list[Exhibit]) -> list[tuple[str, list[Exhibit]]]:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gpuassay.report.account import GLYPH, MEANING, WORST_FIRST, Counts
-from gpuassay.report.exhibits import Cdf, Exhibit, Gantt, Heatmap, Lines, Table, by_section
+from gpuassay.report.exhibits import Cdf, Exhibit, Gantt, Heatmap, Lines, SliceMap, Table, by_section
 from gpuassay.report.findings import Finding
 from gpuassay.report.lines import quantile
+from gpuassay.report.matrix import with_conformance
 from gpuassay.report.rundir import RunDir
 from gpuassay.report.templates import cell
 from gpuassay.report.text import clip, number, one_line, plural, seconds
@@ -72,7 +73,7 @@ def _document(rundir: RunDir, view: View) -> Iterator[str]:
         yield f"\n> Know this first: {escape(problem)}"
     yield from _accounting(view)
     yield from _findings(view)
-    for section, exhibits in by_section(rundir.exhibits):
+    for section, exhibits in by_section(with_conformance(rundir.exhibits, rundir.verdicts)):
         yield f"\n## {escape(section)}"
         for exhibit in exhibits:
             yield from _exhibit(exhibit)
@@ -137,6 +138,12 @@ def _exhibit(exhibit: Exhibit) -> Iterator[str]:
             values = [y for _, y in series.points]
             greatest = f"greatest {number(max(values))}" if values else ""
             yield f"- {escape(series.label)} {spark(values)} {greatest}"
+    elif isinstance(exhibit, SliceMap):
+        last = max((box.end for box in exhibit.boxes), default=0.0)
+        left = sum(box.css == "leak" for box in exhibit.boxes)
+        named = len({box.label for box in exhibit.boxes if box.label and box.css not in {"cut", "leak"}})
+        jobs = f"{plural(named, 'job')} on {plural(len(exhibit.gpus), 'GPU')}"
+        yield f"- {jobs} until {number(last)} {escape(exhibit.unit)}, {left} slices left behind"
     elif isinstance(exhibit, Heatmap):
         for label, values in zip(exhibit.rows, exhibit.values, strict=True):
             yield f"- {escape(label)} {spark(values)}"

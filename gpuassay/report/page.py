@@ -7,9 +7,10 @@ from functools import partial
 
 from markupsafe import Markup
 
-from gpuassay.report import gantt, heatmap, lines
+from gpuassay.report import gantt, heatmap, lines, slicemap
 from gpuassay.report.account import MEANING, WORST_FIRST, worst_first
-from gpuassay.report.exhibits import Cdf, Exhibit, Gantt, Heatmap, Lines, by_section
+from gpuassay.report.exhibits import Cdf, Exhibit, Gantt, Heatmap, Lines, SliceMap, by_section
+from gpuassay.report.matrix import with_conformance
 from gpuassay.report.rundir import RunDir
 from gpuassay.report.templates import asset, script_hash, template
 from gpuassay.report.view import View, limit_for, measured, recording_link
@@ -21,6 +22,7 @@ _REASONS = 300_000
 def page(rundir: RunDir, view: View) -> str:
     """The page for `rundir`."""
     script = asset("report.js")
+    exhibits = with_conformance(rundir.exhibits, rundir.verdicts)
     return template("report.html.j2").render(
         rundir=rundir,
         run=rundir.run,
@@ -28,7 +30,7 @@ def page(rundir: RunDir, view: View) -> str:
         states=WORST_FIRST,
         meanings=MEANING,
         catalogue=worst_first(rundir.verdicts),
-        sections=[(name, list(_drawn(group))) for name, group in by_section(rundir.exhibits)],
+        sections=[(name, list(_drawn(group))) for name, group in by_section(exhibits)],
         reason_limit=limit_for(view, _REASONS, 8000),
         measured=measured,
         recording_link=partial(recording_link, rundir),
@@ -54,5 +56,7 @@ def _drawn(group: list[Exhibit]) -> Iterator[tuple[Exhibit, Markup | None]]:
             yield exhibit, Markup(lines.draw_cdf(exhibit))
         elif isinstance(exhibit, Heatmap):
             yield exhibit, Markup(heatmap.draw(exhibit))
+        elif isinstance(exhibit, SliceMap):
+            yield exhibit, Markup(slicemap.draw(exhibit))
         else:
             yield exhibit, None

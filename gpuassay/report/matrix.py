@@ -1,0 +1,69 @@
+"""The conformance matrix: which behaviour which slicer showed, from the parameters of the tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from gpuassay.report.account import GLYPH, WORST_FIRST
+from gpuassay.report.exhibits import Exhibit, Table
+from gpuassay.verdict import State, Verdict
+
+SECTION = "Slices: one profile, every slicer"
+IDENTITY = "slices-conformance"
+SUITE = "slices"
+
+NAMES = ("device-plugin", "dra", "dra-example", "das")
+"""Slicers, in the order of the columns, as tests have them among their parameters."""
+
+_PARAMETER = re.compile(r"\[(.*)\]$")
+_SLICER = re.compile(r"(?:^|-)(device-plugin|dra-example|dra|das)(?=-|$)")
+
+
+def slicer_of(test: str) -> str | None:
+    """The slicer of which a test with this id judges; None where its id names none."""
+    parameter = _PARAMETER.search(test)
+    found = _SLICER.search(parameter[1]) if parameter else None
+    return found[1] if found else None
+
+
+def conformance(verdicts: Iterable[Verdict]) -> Table | None:
+    """A row for each behaviour that is proved of slicers, a column for each of these; None where there is none.
+
+    Of several tests of one behaviour and slicer the worst counts.
+    """
+    cells: dict[str, dict[str, State]] = {}
+    for one in verdicts:
+        slicer = slicer_of(one.test) if one.suite == SUITE else None
+        if slicer is not None:
+            row = cells.setdefault(one.behaviour, {})
+            state = State(one.state)
+            row[slicer] = min(row.get(slicer, state), state, key=WORST_FIRST.index)
+    if not cells:
+        return None
+    columns = [name for name in NAMES if any(name in row for row in cells.values())]
+    rows = [[name, *(_cell(row.get(column)) for column in columns)] for name, row in sorted(cells.items())]
+    totals = [_total([row[column] for row in cells.values() if column in row]) for column in columns]
+    return Table(
+        id=IDENTITY,
+        title="Behaviours of slices by slicer",
+        kind="table",
+        columns=["behaviour", *columns],
+        rows=[["passed, of those declared", *totals], *rows],
+        notes=["A dash: the behaviour is not declared of this slicer. Reasons stand in the catalogue of behaviours."],
+        section=SECTION,
+    )
+
+
+def with_conformance(exhibits: Sequence[Exhibit], verdicts: Iterable[Verdict]) -> list[Exhibit]:
+    """The exhibits of a run and, where slicers were judged, their matrix."""
+    matrix = conformance(verdicts)
+    return [*exhibits, *([matrix] if matrix else [])]
+
+
+def _cell(state: State | None) -> str | None:
+    return None if state is None else f"{GLYPH[state]} {state}"
+
+
+def _total(states: list[State]) -> str:
+    return f"{sum(state is State.PASS for state in states)} of {len(states)}"
