@@ -89,6 +89,17 @@ class Mesh:
         """Write all objects of the gateway as they were at the start."""
         self.gateway.write(self.gateway.manifests())
 
+    def nudge(self, number: int = 0) -> None:
+        """Add a rule to the route, so that istiod sends Envoy everything anew, by what it knows now."""
+        backend = objects.pool_backend(self.site.routing.pool)
+        rules = [objects.rule([backend]), objects.rule([backend], {"x-nudge": str(number)})]
+        self.gateway.write([objects.route(self.namespace, rules)])
+
+    def touch_pool(self, value: str) -> None:
+        """Annotate the pool, so that istiod looks at it again."""
+        body: Manifest = {"metadata": {"annotations": {"gpuassay.io/touched": value}}}
+        self.site.lab.api.patch("InferencePool", self.site.routing.pool, body, self.namespace)
+
     def set_failure_mode(self, mode: str) -> None:
         """Patch the pool's failure mode."""
         body: Manifest = {"spec": {"endpointPickerRef": {"failureMode": mode}}}

@@ -35,9 +35,11 @@ LABELS = "https://github.com/istio/istio/blob/eed52ebb66ad/pilot/pkg/networking/
 
 ARM = Arm(profile="random", replicas=2, cache=Cache(blocks=0), latency=NO_LATENCY, gateway="istio")
 ASKS = 12
-SWAPS = 12
-SWAP_SECONDS = 2.0
-"""For a route that replaces another: measured 0.1 to 0.2 s."""
+SWAPS = 10
+SETTLE_ASKS = 16
+"""Asks after a route was made again, 50 ms apart: istiod sends the change after 100 ms, its debounce, or a bit more."""
+PUSH_SECONDS = 3.0
+"""For a change of a route to reach Envoy: measured 0.1 to 0.2 s."""
 WEIGHT = 70
 WEIGHTED = 80
 ROUTED = {"Accepted": "True", "ResolvedRefs": "True"}
@@ -73,15 +75,19 @@ def unlabelled_pod(lab: Lab) -> None:
         mesh.observe("still healthy", HEALTHY)
 
 
-@scenario(system="routing", needs=NEEDS, timeout=60)
+@scenario(system="routing", needs=NEEDS, timeout=90)
 def route_swapped(lab: Lab) -> None:
-    """The only route to a pool is deleted and at once made again, twelve times; each time the gateway is asked."""
+    """The only route to a pool is deleted and at once made again, ten times; later a rule is added to it."""
     with opened(lab, ARM) as site:
         mesh, calls = Mesh(site), Calls(site)
         for number in range(SWAPS):
             mesh.delete("HTTPRoute", objects.GATEWAY)
             mesh.route(objects.GATEWAY, [objects.pool_backend(site.routing.pool)])
-            calls.until(f"swap {number}", _asked, seconds=SWAP_SECONDS, in_a_row=5, delay=0.02)
+            left = iter(range(SETTLE_ASKS))
+            calls.until(f"swap {number}", lambda _, left=left: next(left, None) is None, seconds=5)
+            mesh.observe(f"swap {number}", HEALTHY)
+            mesh.nudge(number)
+            calls.until(f"nudge {number}", _asked, seconds=PUSH_SECONDS, in_a_row=5, delay=0.05)
             calls.many("afterwards", 2)
 
 
@@ -98,11 +104,11 @@ def picker_with_tls(lab: Lab) -> None:
         calls.many("with rule", ASKS)
 
 
-@scenario(system="routing", needs=NEEDS, timeout=60)
+@scenario(system="routing", needs=NEEDS, timeout=90)
 def two_pools(lab: Lab) -> None:
     """One gateway, two pools in two namespaces: by header, then by weight in one rule."""
     with (
-        opened(lab, replace(ARM, gateway=None, pool="second", replicas=2), name="second") as second,
+        opened(lab, replace(ARM, gateway=None, pool="second", own_address=True), name="second") as second,
         opened(lab, ARM, name="first") as first,
     ):
         mesh, calls = Mesh(first), Calls(first)
@@ -163,18 +169,33 @@ def test_conditions_tell_when_the_picker_is_passed_by(unlabelled_pod: Recording,
     assert any(told) or not routing.asked_findings(rows)
 
 
+@known_defect(
+    LABELS, "whether a gateway has a picker is read from the status of routes, which may come after the push", racy=True
+)
 @behaviour(
-    "llmd.istio.route-swapped", level=MUST, spec=POOL_SPEC,
-    red_when="after a route was deleted and made again, requests are answered without the picker, or not at all",
-    mutant="istio-picker-cut-out",
+    "llmd.istio.route-swapped-at-once", level=MUST, spec=POOL_SPEC,
+    red_when="after a route was deleted and at once made again, requests pass the picker by, and go on to do so",
 )  # fmt: skip
 def test_a_route_that_is_made_again_asks_the_picker(route_swapped: Recording, measure: Measure) -> None:
-    """Within 2 s of each of 12 swaps, five requests in a row go through the picker, and from then on all do."""
+    """At the end of about a second after each of ten swaps, requests go through the picker."""
     swaps = [route_swapped.asks(f"swap {number}") for number in range(SWAPS)]
     by = [sum(_answered(row) and not _asked(row) for row in rows) for rows in swaps]
-    measure.value(passed_by=sum(by), swaps_with_a_bypass=sum(map(bool, by)), swaps=len(swaps))
-    lost = [number for number, rows in enumerate(swaps) if len(rows) < 5 or not all(map(_asked, rows[-5:]))]
-    assert not lost, f"swaps after which requests never went through the picker in a row: {lost}"
+    lost = [number for number, rows in enumerate(swaps) if len(rows) < SETTLE_ASKS or not all(map(_asked, rows[-4:]))]
+    measure.value(passed_by=sum(by), swaps_with_a_bypass=sum(map(bool, by)), still_at_the_end=len(lost), swaps=SWAPS)
+    assert not lost, f"swaps after which requests went on to pass the picker by: {lost}"
+
+
+@behaviour(
+    "llmd.istio.route-changed", level=MUST, spec=POOL_SPEC,
+    red_when="after a route got a further rule, requests are answered without the picker, or not at all",
+    mutant="istio-picker-cut-out",
+)  # fmt: skip
+def test_a_route_that_gets_a_rule_asks_the_picker(route_swapped: Recording) -> None:
+    """Within 3 s of a further rule, five requests in a row go through the picker, whatever was before; then all do."""
+    for number in range(SWAPS):
+        rows = route_swapped.asks(f"nudge {number}")
+        assert len(rows) >= 5
+        assert not routing.asked_findings(rows[-5:])
     assert not routing.failure_findings(route_swapped.asks("afterwards"))
     assert not routing.asked_findings(route_swapped.asks("afterwards"))
 

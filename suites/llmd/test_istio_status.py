@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gpuassay.behaviour import behaviour
+from gpuassay.behaviour import behaviour, known_defect
 from gpuassay.components.gateway import istio_objects as objects
 from gpuassay.components.llmd.arm import Arm
 from gpuassay.components.llmd.simulator import NO_LATENCY, Cache
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 GATEWAY_API = "https://gateway-api.sigs.k8s.io/reference/spec/"
 POOL_STATUS = "https://gateway-api-inference-extension.sigs.k8s.io/reference/spec/#inferencepoolstatus"
+NOT_FOLLOWED = (
+    "https://github.com/istio/istio/blob/eed52ebb66ad/pilot/pkg/config/kube/gateway/inferencepool_collection.go#L444"
+)
+ENDPOINTS_NOT_FOLLOWED = "https://github.com/istio/istio/blob/eed52ebb66ad/pilot/pkg/model/push_context.go#L1462"
 
 POOL = "InferencePool/simulated"
 ROUTED = {"Accepted": "True", "ResolvedRefs": "True"}
@@ -52,7 +56,7 @@ SAID_SECONDS = 2.0
 """For a condition to follow a change: measured 0.1 to 0.2 s."""
 
 
-@scenario(system="routing", needs=NEEDS, timeout=60)
+@scenario(system="routing", needs=NEEDS, timeout=90)
 def references(lab: Lab) -> None:
     """A gateway with good references; each is broken and mended; at last the pool is released and taken again."""
     with opened(lab, ARM) as site:
@@ -69,11 +73,17 @@ def references(lab: Lab) -> None:
             calls.many(f"{step}/others", 4)
             mesh.delete("HTTPRoute", "lost")
         mesh.delete("Service", mesh.gateway.setup.picker_service)
+        mesh.observe("picker-service-deleted", BROKEN["picker-service-missing"], SAID_SECONDS)
+        mesh.touch_pool("service deleted")
         mesh.observe("picker-service-missing", BROKEN["picker-service-missing"])
         mesh.mend()
+        mesh.observe("picker-service-made", GOOD, SAID_SECONDS)
+        mesh.touch_pool("service made")
         mesh.observe("picker-service-back", GOOD)
         front = objects.FRONT
         mesh.gateway.write([objects.endpoint_slice(front, front, mesh.namespace, [], mesh.gateway.plan.listener)])
+        mesh.observe("endpoints-gone", BROKEN["no-endpoints"], SAID_SECONDS)
+        mesh.gateway.write([objects.service("unrelated", mesh.namespace, 80)])
         mesh.observe("no-endpoints", BROKEN["no-endpoints"])
         mesh.delete("Service", front)
         mesh.observe("front-missing", BROKEN["front-missing"])
@@ -83,6 +93,7 @@ def references(lab: Lab) -> None:
         mesh.observe("released", {POOL: NO_PARENT})
         mesh.mend()
         mesh.observe("taken", GOOD)
+        mesh.nudge()  # a push that is too early is judged elsewhere
         calls.until("taken", lambda row: bool(row["headers"].get(routing.ASKED_HEADER)), seconds=5)
         calls.many("taken/all", 6)
         mesh.note_refusals()
@@ -114,6 +125,34 @@ def test_good_references_are_said_to_be(references: Recording, step: str, measur
 def test_a_broken_reference_is_named(references: Recording, step: str, measure: Measure) -> None:
     """Missing pool, Service, picker Service, gateway endpoints and gateway Service: the right object says why."""
     _expected(references, step, BROKEN[step], measure)
+
+
+@pytest.mark.parametrize(
+    ("step", "wanted"), [("picker-service-deleted", BROKEN["picker-service-missing"]), ("picker-service-made", GOOD)],
+    ids=["deleted", "made"],
+)  # fmt: skip
+@known_defect(NOT_FOLLOWED, "the picker's Service is looked up without being followed: only a change of the pool tells")
+@behaviour(
+    "llmd.istio.picker-service-followed", level=MUST, spec=POOL_STATUS,
+    red_when="a pool is said to be resolved though its picker's Service is gone, or the other way round",
+)  # fmt: skip
+def test_the_pool_follows_its_pickers_service(
+    references: Recording, step: str, wanted: Wanted, measure: Measure
+) -> None:  # fmt: skip
+    """When the picker's Service is deleted or made again, the pool's status says so, though the pool is the same."""
+    _expected(references, step, wanted, measure)
+
+
+@known_defect(
+    ENDPOINTS_NOT_FOLLOWED, "a gateway's endpoints are looked at again when some Service changes, not when they do"
+)
+@behaviour(
+    "llmd.istio.gateway-endpoints-followed", level=MUST, spec=GATEWAY_API,
+    red_when="a Gateway is said to be programmed though nothing stands behind its address any more",
+)  # fmt: skip
+def test_the_gateway_follows_its_endpoints(references: Recording, measure: Measure) -> None:
+    """When the gateway's Service loses its last endpoint, the Gateway is no longer said to be programmed."""
+    _expected(references, "endpoints-gone", BROKEN["no-endpoints"], measure)
 
 
 @behaviour(

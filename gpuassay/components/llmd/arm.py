@@ -49,6 +49,7 @@ class Arm:
         change_gateway: alters the gateway's bootstrap in place.
         change_objects: alters the objects of Istio's gateway in place; only of the design `istio`.
         istiod_env: further environment of Istio's control plane; likewise.
+        own_address: replicas have the machine's own address, as behind Istio: for a second pool of an Istio elsewhere.
         picker_flags: further arguments of the picker.
         picker_env: further environment of the picker.
         simulator_flags: further arguments of every model server, whatever it is.
@@ -75,6 +76,7 @@ class Arm:
     change_gateway: Change | None = None
     change_objects: Callable[[list[Manifest]], None] | None = None
     istiod_env: Mapping[str, str] = field(default_factory=dict[str, str])
+    own_address: bool = False
     picker_flags: tuple[str, ...] = ()
     picker_env: Mapping[str, str] = field(default_factory=dict[str, str])
     simulator_flags: tuple[str, ...] = ()

@@ -29,7 +29,7 @@ def hosts(arm: Arm) -> list[str]:
     Raises:
         ClusterError: Istio is wanted and the machine has only loopback addresses.
     """
-    if arm.gateway != ISTIO:
+    if arm.gateway != ISTIO and not arm.own_address:
         block = addresses.block()
         return [f"{block}.{11 + number}" for number in range(arm.replicas)]
     return [machine_address()] * arm.replicas
