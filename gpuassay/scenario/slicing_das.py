@@ -172,11 +172,16 @@ class DasSite(Site):
 
     def observe_bound(self, *names: str) -> bool:
         """Note whether the scheduler gives all pods the node."""
+        return self.lab.observe(lambda: all(map(self.bound, names)), f"bound: {', '.join(names)}")
 
-        def bound(name: str) -> bool:
-            return bool(dig(self.lab.get("Pod", name) or {}, "spec", "nodeName", default=""))
+    def bound(self, name: str) -> bool:
+        """Whether the scheduler has given a pod its node."""
+        return bool(dig(self.lab.get("Pod", name) or {}, "spec", "nodeName", default=""))
 
-        return self.lab.observe(lambda: all(map(bound, names)), f"bound: {', '.join(names)}")
+    def decided(self, name: str) -> bool:
+        """Whether the scheduler has given a pod its node, or has said that it cannot."""
+        conditions = dig(self.lab.get("Pod", name) or {}, "status", "conditions", default=[])
+        return self.bound(name) or any(one["type"] == "PodScheduled" for one in conditions)
 
     def observe_state(self, name: str, state: str) -> bool:
         """Note whether the claims of a pod come to `state`."""
