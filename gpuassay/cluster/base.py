@@ -26,6 +26,7 @@ CLUSTER_WIDE = "cluster-wide-configuration"
 GPU_NODES = "gpu-nodes"
 KUEUE = "kueue"
 REAL_KUBELET = "real-kubelet"
+GPU_OPERATOR = "gpu-operator"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ configuration) needs `allow_mutation`. Reports name such a cluster by its contex
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,6 +103,18 @@ def _kueue(api: Api) -> Component | None:
     return Component("kueue", version, "found on the cluster")
 
 
+def _gpu_operator(api: Api) -> Component | None:
+    """The GPU Operator that is installed, or None: there is a ClusterPolicy."""
+    try:
+        policies: list[Manifest] = json.loads(api.raw("/apis/nvidia.com/v1/clusterpolicies"))["items"]
+    except ApiRefused:
+        return None
+    if not policies:
+        return None
+    versions = [str(dig(one, "metadata", "labels", "app.kubernetes.io/version", default="")) for one in policies]
+    return Component("gpu-operator", next(filter(None, versions), "unknown"), "found on the cluster")
+
+
 def _node_capabilities(nodes: list[Manifest]) -> set[str]:
     found: set[str] = set()
     if any(dig(node, "status", "allocatable", labels.GPU, default="0") != "0" for node in nodes):
@@ -129,18 +142,20 @@ def existing(
     path = kubeconfig.expanduser().absolute()
     api, chosen = connect(path, context)
     try:
-        kueue = _kueue(api)
+        kueue, operator = _kueue(api), _gpu_operator(api)
         try:
             found = _node_capabilities(api.list("Node"))
         except ApiRefused:
             found = set[str]()  # without the right to list nodes nothing is promised about them
         if kueue:
             found.add(base.KUEUE)
+        if operator:
+            found.add(base.GPU_OPERATOR)
         if allow_mutation:
             found.add(base.CLUSTER_WIDE)
         yield Cluster(
             name=chosen, provider="existing", kubeconfig=path, context=chosen, api=api, directory=directory.absolute(),
-            capabilities=frozenset(found), parts=[lambda: kueue] if kueue else [],
+            capabilities=frozenset(found), parts=[lambda one=one: one for one in (kueue, operator) if one],
             emulated=list(EMULATED) if base.FAKE_NODES in found else [],
         )  # fmt: skip
     finally:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from gpuassay.manifest import Manifest, dig
 from gpuassay.model.placement_tables import GpuModel, MigProfile
 
 Strategy = Literal["none", "single", "mixed"]
@@ -90,6 +91,12 @@ def offers(gpus: Gpus, strategy: Strategy, sharing: Sharing | None = None) -> di
     shared = sharing.resource + (".shared" if sharing.renamed else "")
     rest = {name: count for name, count in plain.items() if name != sharing.resource}
     return {**rest, shared: plain[sharing.resource] * sharing.replicas}
+
+
+def offered_of(node: Manifest) -> dict[str, int]:
+    """What a Node object offers of NVIDIA's resources, without what it offers none of."""
+    values: dict[str, str] = dig(node, "status", "allocatable", default={})
+    return {name: int(count) for name, count in values.items() if name.startswith(PREFIX) and int(count)}
 
 
 # --- labels ---------------------------------------------------------------------------------------------------------

@@ -15,12 +15,22 @@ from gpuassay.components import kueue
 from gpuassay.record import rundir
 from gpuassay.record.process import live_recorder
 from gpuassay.scenario import mutants
+from gpuassay.scenario.declare import Scenario
 from gpuassay.scenario.lanes import Lane
 from gpuassay.scenario.stage import Host, Stage
 from gpuassay.wait import resume
 
 SWEEP_SECONDS = 60.0
 """How long each kind of object may take to be gone: on a cluster with real kubelets pods take their time to end."""
+
+
+class ExistingStage(Stage):
+    """A stage that may have Kueue, a GPU Operator, or both."""
+
+    def lacking(self, scenario: Scenario) -> frozenset[str]:
+        """Kueue's scenarios need Kueue; on a cluster of ours there always is one."""
+        own = frozenset({base.KUEUE}) if scenario.system == "kueue" else frozenset[str]()
+        return (scenario.needs | own) - self.capabilities
 
 
 def existing_stage(option: argparse.Namespace) -> Callable[[Host, Lane], AbstractContextManager[Stage]]:
@@ -35,7 +45,7 @@ def existing_stage(option: argparse.Namespace) -> Callable[[Host, Lane], Abstrac
         raise ClusterError("--install-kueue changes the whole cluster: add --allow-cluster-mutation")
     kubeconfig = Path(option.gpuassay_kubeconfig).expanduser()
     with existing(directory=Path(), kubeconfig=kubeconfig, context=option.gpuassay_context) as tried:
-        if base.KUEUE not in tried.capabilities and not option.install_kueue:
+        if not tried.capabilities & {base.KUEUE, base.GPU_OPERATOR} and not option.install_kueue:
             raise ClusterError(f"Kueue is not installed on {tried.name}: install it, or add --install-kueue IMAGE")
 
     @contextmanager
@@ -70,7 +80,7 @@ def existing_stage(option: argparse.Namespace) -> Callable[[Host, Lane], Abstrac
                 capabilities=cluster.capabilities,
             )
             stack.callback(_clean, cluster, run)
-            yield Stage(
+            yield ExistingStage(
                 run_id=run.directory.name,
                 cluster=cluster,
                 view=view,

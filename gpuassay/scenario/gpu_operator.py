@@ -181,10 +181,16 @@ class OperatedNode:
 
     # --- faults
 
+    def disturb(self) -> None:
+        """Let the mutant, when there is one, do something to the node before a GPU breaks."""
+        if self.lab.mutant is not None:
+            self.lab.mutant.disturb_node(self.node)
+
     def restart_plugin(self) -> None:
-        """End the device plugin and start it again, as the deletion of its pod does."""
+        """End the device plugin and start it again (through the mutant), as the deletion of its pod does."""
         self.plugin.stop()
         self.plugin.start()
+        self.disturb()
 
 
 def _config_of(lab: Lab, name: str) -> dict[str, Any]:

@@ -24,7 +24,10 @@ ROUTING = "cluster-routing"
 SLICES = "cluster-slices"
 """The lane with a real node: root only, no Kueue."""
 
-WIDTH = {MAIN: 12, CHANGING: 12, ROUTING: 3, SLICES: 4}
+OPERATOR = "gpu-operator"
+"""The lane of somebody's GPU Operator: no cluster of ours has one, so nothing is started."""
+
+WIDTH = {MAIN: 12, CHANGING: 12, ROUTING: 3, SLICES: 4, OPERATOR: 1}
 """Scenarios at a time: most of one on Kueue is waiting for one-second batches, so more than the machine's cores; one of
 routing starts some ten processes of its own."""
 
@@ -58,7 +61,7 @@ def lanes(scenarios: Sequence[Scenario], *, several: bool) -> list[Lane]:
         if not several:
             return MAIN
         if one.system != "kueue":
-            return ROUTING if one.system == "routing" else SLICES
+            return {"routing": ROUTING, "slices": SLICES, "gpu-operator": OPERATOR}[one.system]
         return CHANGING if one.profile != "default" or one.alone == "cluster" else MAIN
 
     names = dict.fromkeys(lane_of(one) for one in scenarios)

@@ -85,3 +85,49 @@ def _rename_lost(obj: Manifest) -> None:
 @mutant("sharing-refusal-lost", "a pod gets as many shares of shared GPUs as it asks for")
 def _refusal_lost(obj: Manifest) -> None:
     _each_config(obj, lambda config: _slicing_option_lost(config, "failRequestsGreaterThanOne"))
+
+
+# --- of a GPU Operator that is not ours: what is read of it
+
+
+@mutant("policy-not-ready", "the GPU Operator never gets ready")
+def _policy_not_ready(obj: Manifest) -> None:
+    if obj["kind"] == "ClusterPolicy":
+        obj["status"] = {"state": "notReady"}
+
+
+@mutant("operand-crashes", "pods of the device plugin are not ready")
+def _operand_crashes(obj: Manifest) -> None:
+    if obj["kind"] == "Pod" and dig(obj, "metadata", "labels", "app") == "nvidia-device-plugin-daemonset":
+        obj["status"] = {"conditions": [{"type": "Ready", "status": "False"}]}
+
+
+@mutant("gpu-nodes-unknown", "no node is found to have a GPU")
+def _nodes_unknown(obj: Manifest) -> None:
+    if obj["kind"] == "Node":
+        dig(obj, "metadata", "labels", default={}).pop(f"{_PREFIX}gpu.present", None)
+
+
+@mutant("runtime-class-of-runc", "RuntimeClasses run containers without NVIDIA's runtime")
+def _runtime_class_of_runc(obj: Manifest) -> None:
+    if obj["kind"] == "RuntimeClass":
+        obj["handler"] = "runc"
+
+
+@mutant("driver-label-stale", "nodes keep the label of the driver that they had before")
+def _driver_label_stale(obj: Manifest) -> None:
+    if obj["kind"] == "Node":
+        dig(obj, "metadata", "labels", default={})[f"{_PREFIX}cuda.driver-version.full"] = "470.1.1"
+
+
+@mutant("capacity-lost", "nodes have no capacity for the GPUs that they are labelled with")
+def _capacity_lost(obj: Manifest) -> None:
+    if obj["kind"] == "Node" and "status" in obj:
+        capacity = obj["status"].get("capacity", {})
+        obj["status"]["capacity"] = {name: "0" if name.startswith(_PREFIX) else capacity[name] for name in capacity}
+
+
+@mutant("metrics-nameless", "samples of GPUs do not say of which GPU they are")
+def _metrics_nameless(obj: Manifest) -> None:
+    if obj["kind"] == "Metrics":
+        obj["text"] = obj["text"].replace("UUID=", "nothing=")

@@ -25,7 +25,7 @@ from gpuassay.record.resources import DEFAULT_RESOURCES, EXTRA_RESOURCES, Record
 from gpuassay.scenario import mutants
 from gpuassay.scenario.gateway_options import gateway_options
 from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.lanes import MAIN, ROUTING, SLICES, Lane
+from gpuassay.scenario.lanes import MAIN, OPERATOR, ROUTING, SLICES, Lane, Unavailable
 from gpuassay.wait import WaitTimeout
 
 if TYPE_CHECKING:
@@ -262,6 +262,9 @@ def venue_for(option: argparse.Namespace) -> Venue:
             from gpuassay.scenario.slices_stage import slices_stage
 
             return slices_stage(run, lane, assets)
+        if lane.name == OPERATOR:
+            where = "--cluster existing --gpuassay-kubeconfig FILE"
+            raise Unavailable(f"the cluster lacks: {base.GPU_OPERATOR} (a cluster that has one: {where})")
         return _embedded_stage(run, lane, assets)
 
     return Venue(embedded_venue, several=True)

@@ -1,0 +1,126 @@
+"""Whole GPUs that break: withdrawn from what the node offers, given to nobody, and offered again once they are well."""
+
+from __future__ import annotations
+
+from gpuassay.behaviour import behaviour, known_defect
+from gpuassay.judge import gpu_labels
+from gpuassay.judge.gpu_labels import GPU
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import gpu_operator
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST, SHOULD
+from suites.slices.slicers import PLUGIN
+
+NEEDS = ("program:nvidia-device-plugin",)
+XIDS = "https://docs.nvidia.com/deploy/xid-errors/"
+MODEL = "a100-40gb"
+APPLICATION = 31
+"""GPU memory page fault: an error of the program that ran, says NVIDIA's Xid catalogue; the GPU is well."""
+FATAL = 79
+"""The GPU has fallen off the bus."""
+SECONDS = 10.0
+"""Within which a broken GPU must be withdrawn: ten times what a crowded machine took."""
+
+
+@scenario(system="slices", needs=NEEDS, timeout=120)
+def broken_gpus(lab: Lab) -> None:
+    """Of three GPUs one has an error of an application, one breaks and is mended, one is lost."""
+    with gpu_operator.operated(lab, gpus=[MODEL] * 3, mig=False, configs={}) as node:
+        node.observe_offers({GPU: 3}, "well")
+        node.disturb()
+        node.silicon.xid(0, APPLICATION)  # events are read in order: what follows shows that this one was
+        lab.mark("broken")
+        node.silicon.xid(1, FATAL)
+        node.observe_offers({GPU: 2}, "broken", timeout=2 * SECONDS)
+        for name in ("first", "second"):
+            node.pod(name, GPU)
+        node.observe_running("first", "second")
+        node.note_given("first", "second")
+        node.delete("first", "second")
+        node.silicon.heal()
+        node.observe_offers({GPU: 3}, "mended", timeout=SECONDS)
+        node.restart_plugin()
+        node.observe_offers({GPU: 3}, "restarted")
+        lab.mark("lost")
+        node.silicon.lose(2)
+        node.silicon.xid(2, FATAL)
+        lab.observe(lambda: node.offers().get(GPU, 0) < 3, "a lost GPU withdrawn", timeout=2 * SECONDS)
+        node.observe_offers({GPU: 2}, "lost", timeout=3)
+
+
+def _seconds_until(recording: Recording, mark: str, count: int) -> float | None:
+    """Seconds from a mark until the node offered `count` GPUs; None if it never did."""
+    begun: int = recording.notes["marks"][mark]
+    for event in recording.of("Node"):
+        if event.name == recording.notes["node"] and event.at >= begun:
+            offered = gpu_labels.offered_of(event.object).get(GPU, 0)
+            if offered == count:
+                return (event.at - begun) / 1e9
+    return None
+
+
+@behaviour(
+    "slices.health.gpu", level=MUST, spec=XIDS,
+    red_when="a broken GPU is still offered, or one that is well no more", mutant="slicer-hangs",
+)  # fmt: skip
+def test_a_broken_gpu_is_withdrawn(broken_gpus: Recording) -> None:
+    """A fatal Xid takes one GPU of three out of what the node offers."""
+    assert broken_gpus.notes["offers"]["broken"] == {GPU: 2}, broken_gpus.timeline_text()
+
+
+@behaviour(
+    "slices.health.gpu-soon", level=SHOULD, spec=XIDS,
+    red_when=f"a broken GPU is offered for longer than {SECONDS:g} s", mutant="slicer-hangs",
+)  # fmt: skip
+def test_a_broken_gpu_is_withdrawn_soon(broken_gpus: Recording, measure: Measure) -> None:
+    """From the Xid to the node that offers a GPU less it takes seconds; the time is measured."""
+    seconds = _seconds_until(broken_gpus, "broken", 2)
+    measure.threshold(SECONDS)
+    if seconds is not None:
+        measure.value(seconds=seconds)
+    assert seconds is not None, broken_gpus.timeline_text()
+    assert seconds <= SECONDS, broken_gpus.timeline_text()
+
+
+@behaviour(
+    "slices.health.gpu-unused", level=MUST, spec=XIDS,
+    red_when="a pod is given a GPU that is known to be broken", mutant="slicer-hangs",
+)  # fmt: skip
+def test_no_pod_is_given_a_broken_gpu(broken_gpus: Recording) -> None:
+    """Two pods run after one GPU of three broke, each on one of the others; the application's Xid excluded none."""
+    first, _, third = broken_gpus.notes["uuids"]
+    given: dict[str, list[str]] = broken_gpus.notes["given"]
+    assert sorted(one for told in given.values() for one in told) == sorted([first, third]), broken_gpus.timeline_text()
+
+
+@known_defect(f"{PLUGIN}/issues/1014", "nothing brings a device back that was unhealthy once, but a restart")
+@behaviour(
+    "slices.health.gpu-heals", level=SHOULD, spec=XIDS,
+    red_when="a GPU that is well again is not offered again",
+)  # fmt: skip
+def test_a_mended_gpu_is_offered_again(broken_gpus: Recording) -> None:
+    """Once the GPU is well again the node offers it again, without anybody's doing."""
+    assert broken_gpus.notes["offers"]["mended"] == {GPU: 3}, broken_gpus.timeline_text()
+
+
+@behaviour(
+    "slices.health.restart-heals", level=MUST, spec=f"{PLUGIN}/issues/1014",
+    red_when="not even a restart of the device plugin brings a mended GPU back", mutant="slicer-hangs",
+)  # fmt: skip
+def test_a_restart_brings_a_mended_gpu_back(broken_gpus: Recording) -> None:
+    """After a restart of the device plugin the node offers the mended GPU again, as NVIDIA advises."""
+    assert broken_gpus.notes["offers"]["restarted"] == {GPU: 3}, broken_gpus.timeline_text()
+
+
+@behaviour(
+    "slices.health.lost", level=MUST, spec=XIDS,
+    red_when="a GPU that is lost is still offered", mutant="slicer-hangs",
+)  # fmt: skip
+def test_a_lost_gpu_is_withdrawn(broken_gpus: Recording, measure: Measure) -> None:
+    """A GPU that is lost is not offered any more; how many others go with it is measured."""
+    left = broken_gpus.notes["offers"]["lost"].get(GPU, 0)
+    measure.value(others_left=left, others_well=2)
+    assert left <= 2, broken_gpus.timeline_text()
+    assert _seconds_until(broken_gpus, "lost", left) is not None, broken_gpus.timeline_text()

@@ -1,0 +1,135 @@
+"""The judges of an installed GPU Operator: nothing to say of a healthy one, and a finding for each way to be ill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gpuassay.judge import gpu_operator as judge
+from gpuassay.manifest import Manifest
+from gpuassay.scenario import mutants, mutants_gpu_operator
+from tests import operators
+
+Seen = dict[str, list[Manifest]]
+JUDGES: tuple[Callable[[Seen], list[str]], ...] = (
+    judge.policy_findings,
+    judge.operand_findings,
+    judge.runtime_class_findings,
+    judge.version_findings,
+    judge.capacity_findings,
+    judge.metric_findings,
+)
+
+
+@pytest.mark.parametrize("findings", JUDGES)
+def test_a_healthy_operator_has_no_findings(findings: Callable[[Seen], list[str]]) -> None:
+    """Red when a judge finds something in a healthy GPU Operator."""
+    assert findings(operators.healthy()) == []
+
+
+@pytest.mark.parametrize("findings", JUDGES)
+def test_of_nothing_everything_is_a_finding(findings: Callable[[Seen], list[str]]) -> None:
+    """Red when a judge is content with a cluster on which there is nothing to look at."""
+    assert findings({}) != []
+
+
+@pytest.mark.parametrize(
+    ("name", "findings"),
+    [
+        ("policy-not-ready", judge.policy_findings),
+        ("operand-crashes", judge.operand_findings),
+        ("gpu-nodes-unknown", judge.operand_findings),
+        ("runtime-class-of-runc", judge.runtime_class_findings),
+        ("driver-label-stale", judge.version_findings),
+        ("capacity-lost", judge.capacity_findings),
+        ("metrics-nameless", judge.metric_findings),
+    ],
+)
+def test_mutants_are_found(name: str, findings: Callable[[Seen], list[str]]) -> None:
+    """Red when a mutant changes nothing, or its judge does not see what it changed."""
+    assert mutants_gpu_operator.__name__
+    change = mutants.get(name).change
+    seen = {kind: [change({**one, "kind": kind}) for one in objects] for kind, objects in operators.healthy().items()}
+    assert findings(seen) != []
+
+
+def _without(seen: Seen, kind: str, app: str) -> Seen:
+    return {**seen, kind: [one for one in seen[kind] if judge.labels_of(one).get("app") != app]}
+
+
+def test_an_operand_without_pods_is_found_although_its_daemonset_is_content() -> None:
+    """Red when a DaemonSet whose ready pods are as many as wanted, none, passes."""
+    app = "nvidia-dcgm-exporter"
+    seen = _without(_without(operators.healthy(), "Pod", app), "DaemonSet", app)
+    seen["DaemonSet"].append(operators.daemonset(app, 0))
+    found = judge.operand_findings(seen)
+    assert f"{app} has no ready pod on node gpu-a" in found
+    assert any("desiredNumberScheduled 0" in one for one in found)
+
+
+def test_a_disabled_operand_is_not_missed() -> None:
+    """Red when an operand that ClusterPolicy does not want is asked for; or one that it wants is not."""
+    app = "nvidia-dcgm-exporter"
+    seen = _without(_without(operators.healthy(), "Pod", app), "DaemonSet", app)
+    assert judge.operand_findings(seen) != []
+    seen["ClusterPolicy"][0]["spec"]["dcgmExporter"] = {"enabled": False}
+    assert judge.operand_findings(seen) == []
+
+
+def test_an_operand_that_belongs_nowhere_is_found() -> None:
+    """Red when the device plugin is enabled, belongs on no node, and nobody minds."""
+    seen = operators.healthy()
+    for one in seen["Node"]:
+        del one["metadata"]["labels"]["nvidia.com/gpu.deploy.device-plugin"]
+    assert any("no node has the label" in one for one in judge.operand_findings(seen))
+
+
+def test_a_second_policy_that_is_ignored_does_not_count() -> None:
+    """Red when an ignored ClusterPolicy counts, or two that count pass."""
+    seen = operators.healthy()
+    seen["ClusterPolicy"].append(operators.policy("ignored"))
+    seen["ClusterPolicy"][1]["metadata"]["name"] = "other"
+    assert judge.policy_findings(seen) == []
+    seen["ClusterPolicy"][1]["status"]["state"] = "ready"
+    assert judge.policy_findings(seen) != []
+
+
+def test_capacity_counts_replicas_and_slices() -> None:
+    """Red when shared GPUs or slices under the strategy mixed are counted wrongly."""
+    seen = operators.healthy()
+    labels: dict[str, Any] = seen["Node"][0]["metadata"]["labels"]
+    labels["nvidia.com/gpu.replicas"] = "4"
+    assert judge.capacity_findings(seen) == ["node gpu-a: labels count 32 of nvidia.com/gpu, its capacity is 8"]
+    seen["Node"][0]["status"]["capacity"] = {"nvidia.com/gpu.shared": "32"}
+    assert judge.capacity_findings(seen) == []
+    labels |= {"nvidia.com/mig.strategy": "mixed", "nvidia.com/gpu.replicas": "0", "nvidia.com/mig-1g.5gb.count": "3"}
+    seen["Node"][0]["status"]["capacity"] = {"nvidia.com/mig-1g.5gb": "2"}
+    assert judge.capacity_findings(seen) == ["node gpu-a: labels count 3 of nvidia.com/mig-1g.5gb, its capacity is 2"]
+
+
+def test_another_driver_than_asked_is_found() -> None:
+    """Red when ClusterPolicy's driver is another than the nodes', unless the hosts bring theirs."""
+    seen = operators.healthy() | {"ClusterPolicy": [operators.policy(version="550.54.15")]}
+    assert judge.version_findings(seen) != []
+    seen["ClusterPolicy"][0]["spec"]["driver"]["enabled"] = False
+    assert judge.version_findings(seen) == []
+
+
+def test_slices_have_no_utilisation() -> None:
+    """Red when the utilisation that DCGM does not tell of slices is missed, or that of whole GPUs is not."""
+    seen = operators.healthy()
+    for one in seen["Metrics"]:
+        one["text"] = one["text"].replace("DCGM_FI_DEV_GPU_UTIL", "OTHER")
+    assert len(judge.metric_findings(seen)) == len(operators.NODES)
+    for one in seen["Node"]:
+        one["metadata"]["labels"]["nvidia.com/mig-1g.5gb.count"] = "7"
+    assert judge.metric_findings(seen) == []
+
+
+def test_an_exporter_that_does_not_answer_is_found() -> None:
+    """Red when an exporter that tells nothing passes."""
+    seen = operators.healthy()
+    seen["Metrics"][0] |= {"text": "", "error": "503"}
+    assert judge.metric_findings(seen) == ["DCGM exporter of node gpu-a tells nothing: 503"]

@@ -1,0 +1,102 @@
+"""A stand-in: the objects that a GPU Operator would leave on a cluster. No operator runs; tests of judges use it."""
+
+from __future__ import annotations
+
+from gpuassay.judge.gpu_operator import OPERANDS
+from gpuassay.manifest import Manifest
+
+NAMESPACE = "gpu-operator"
+NODES = ("gpu-a", "gpu-b")
+COUNT = 8
+VERSIONS = {
+    "cuda.driver-version.full": "580.65.06",
+    "cuda.driver-version.major": "580",
+    "cuda.driver-version.minor": "65",
+    "cuda.driver-version.revision": "06",
+    "cuda.runtime-version.full": "13.0",
+    "cuda.runtime-version.major": "13",
+    "cuda.runtime-version.minor": "0",
+}
+METRICS = "\n".join(
+    f'{field}{{gpu="0",UUID="GPU-1",modelName="NVIDIA A100"}} 1'
+    for field in (
+        "DCGM_FI_DEV_FB_FREE", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_SM_CLOCK",
+        "DCGM_FI_DEV_GPU_UTIL",
+    )
+)  # fmt: skip
+
+
+def policy(state: str = "ready", version: str = "580.65.06") -> Manifest:
+    """A ClusterPolicy in that state that asks for that driver."""
+    return {
+        "apiVersion": "nvidia.com/v1", "kind": "ClusterPolicy",
+        "metadata": {"name": "cluster-policy", "labels": {"app.kubernetes.io/version": "v25.10.0"}},
+        "spec": {"driver": {"enabled": True, "version": version}}, "status": {"state": state},
+    }  # fmt: skip
+
+
+def policy_definition() -> Manifest:
+    """A CustomResourceDefinition under which ClusterPolicies can be stored; without upstream's schema."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"kind": "ClusterPolicy", "plural": "clusterpolicies", "singular": "clusterpolicy"}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "clusterpolicies.nvidia.com"},
+        "spec": {"group": "nvidia.com", "scope": "Cluster", "names": names, "versions": [version]},
+    }  # fmt: skip
+
+
+def node(name: str) -> Manifest:
+    """A node with GPUs as node and GPU feature discovery, the operator and the device plugin leave it."""
+    labels = {"nvidia.com/gpu.present": "true", "nvidia.com/gpu.count": str(COUNT), "nvidia.com/gpu.replicas": "1"}
+    labels |= {f"nvidia.com/{key}": value for key, value in VERSIONS.items()}
+    labels |= {f"nvidia.com/gpu.deploy.{one.deploy}": "true" for one in OPERANDS}
+    resources = {"nvidia.com/gpu": str(COUNT), "pods": "110"}
+    return {
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels},
+        "status": {"capacity": resources, "allocatable": resources},
+    }  # fmt: skip
+
+
+def runtime_class(name: str) -> Manifest:
+    """A RuntimeClass whose handler has its name."""
+    return {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}, "handler": name}
+
+
+def daemonset(app: str, count: int = len(NODES)) -> Manifest:
+    """An operand's DaemonSet with all its pods ready."""
+    labels = {"app": app}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "none"}]}}
+    return {
+        "apiVersion": "apps/v1", "kind": "DaemonSet",
+        "metadata": {"name": app, "namespace": NAMESPACE, "labels": labels},
+        "spec": {"selector": {"matchLabels": labels}, "template": template},
+        "status": {
+            "currentNumberScheduled": count, "desiredNumberScheduled": count, "numberReady": count,
+            "numberMisscheduled": 0,
+        },
+    }  # fmt: skip
+
+
+def pod(app: str, where: str) -> Manifest:
+    """An operand's ready pod on a node."""
+    return {
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": f"{app}-{where}", "namespace": NAMESPACE, "labels": {"app": app}},
+        "spec": {"nodeName": where, "containers": [{"name": "main", "image": "none"}]},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+    }  # fmt: skip
+
+
+def healthy() -> dict[str, list[Manifest]]:
+    """All objects of a healthy GPU Operator by kind, as `note_operator` notes them."""
+    apps = [one.app for one in OPERANDS]
+    return {
+        "ClusterPolicy": [policy()],
+        "Node": [node(name) for name in NODES],
+        "RuntimeClass": [runtime_class(name) for name in ("nvidia", "nvidia-cdi", "nvidia-legacy")],
+        "DaemonSet": [daemonset(app) for app in apps],
+        "Pod": [pod(app, where) for app in apps for where in NODES],
+        "Metrics": [{"kind": "Metrics", "node": name, "text": METRICS, "error": ""} for name in NODES],
+    }
