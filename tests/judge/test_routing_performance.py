@@ -17,6 +17,7 @@ from gpuassay.judge.performance.routing import (
     mean,
     overhead,
     paper_band_verdict,
+    worst_of,
 )
 from gpuassay.judge.performance.routing_intervals import over_prompts, paired_difference, worst
 from gpuassay.model.prefix_cache import CacheShape
@@ -81,6 +82,20 @@ def test_noise_as_large_as_the_effect_is_inconclusive() -> None:
     found = overhead(8, arm, [with_ttft([2] * 20)] * 2)
     assert paper_band_verdict([found]).outcome == "inconclusive"
     assert bound_verdict(found, 0.015).outcome == "inconclusive"
+
+
+def test_a_failure_that_a_crowded_machine_does_not_explain() -> None:
+    """Red when a picker that is as slow as its surroundings is certainly slow, or one that is far slower is not."""
+    sluggish = bound_verdict(overhead(1, rounds(10, 50, 1), rounds(10, 0, 2)), 0.015)
+    assert (sluggish.outcome, sluggish.certain) == ("fail", False)
+    slow = bound_verdict(overhead(1, rounds(1, 50, 1, drift=0), rounds(1, 0, 2, drift=0)), 0.015)
+    assert (slow.outcome, slow.certain) == ("fail", True)
+    scattered = [with_ttft([level] * 20) for level in (42, 51, 60)]
+    wide = bound_verdict(overhead(1, scattered, [with_ttft([1] * 20)] * 3), 0.015)
+    assert (wide.outcome, wide.certain) == ("fail", False)
+    assert not bound_verdict(overhead(1, rounds(1, 5, 1), rounds(1, 0, 2)), 0.015).certain
+    both = worst_of([sluggish, slow])
+    assert (both.outcome, both.certain, both.reason.count("; ")) == ("fail", True, 1)
 
 
 def test_one_concurrency_outside_the_band_fails_the_claim() -> None:
@@ -154,6 +169,15 @@ def test_a_router_that_knows_nothing_gains_nothing() -> None:
     assert gain_verdicts(found, WARM)["mean_ratio"].outcome == "fail"
     assert gain_verdicts(found, WARM)["p99_ratio"].outcome == "fail"
     assert found.mean_ratio.low < 1 < found.mean_ratio.high
+
+
+def test_a_gain_that_a_crowded_machine_does_not_hide() -> None:
+    """Red when a gain that is too small is certainly none, or arms that changed places may be the machine's."""
+    quick, slow = ([with_ttft([level + i % 3 for i in range(40)]) for _ in range(4)] for level in (100, 200))
+    lost = gain_verdicts(gain("cold", 8, slow, quick), COLD)["mean_ratio"]
+    assert (lost.outcome, lost.certain) == ("fail", True)
+    small = gain_verdicts(gain("cold", 8, quick, slow), COLD)["mean_ratio"]
+    assert (small.outcome, small.certain) == ("fail", False)
 
 
 def test_only_what_is_asked_is_judged() -> None:

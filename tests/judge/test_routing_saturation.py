@@ -13,6 +13,7 @@ from gpuassay.judge.performance.routing_saturation import (
     Times,
     answered_findings,
     carried_by,
+    carries_more,
     prediction_findings,
     require_sent,
     steps,
@@ -76,6 +77,7 @@ def test_a_generator_that_lags_is_not_the_system() -> None:
         (Carried(12, 24), Carried(8, 12), 1, 3, "inconclusive"),
         (Carried(8, 12), Carried(8, 12), 8 / 12, 1.5, "fail"),
         (Carried(0, 12), Carried(8, 12), 0, 1.5, "fail"),
+        (Carried(0, 12), Carried(18, None), 0, 12 / 18, "fail"),
         (Carried(48, None), Carried(0, 8), 6, math.inf, "pass"),
     ],
 )
@@ -84,6 +86,7 @@ def test_how_many_times_the_rate(arm: Carried, base: Carried, low: float, high: 
     found = times(arm, base)
     assert (found.low, found.high) == pytest.approx((low, high))
     assert times_verdict(found, 2.5).outcome == outcome
+    assert times_verdict(found, 2.5).certain == (high < 1)
     assert Times(2, 3).told() == "2 to 3 times"
 
 
@@ -99,6 +102,7 @@ def test_a_policy_that_saturates_elsewhere_than_the_model() -> None:
     assert not prediction_findings(seen(8), 2, model)
     assert "carried 4 requests/s" in prediction_findings(seen(4), 2, model)[0]
     assert "carried 32 requests/s" in prediction_findings(seen(32), 2, model)[0]
+    assert [carries_more(seen(rate), 2, model) for rate in (4, 16, 32)] == [False, False, True]
 
 
 # --- the picker's own histograms --------------------------------------------------------------------------------------
@@ -121,13 +125,14 @@ def test_a_pickers_own_share() -> None:
     """Red when what came before the first scrape counts, or a mean is not that of the requests in between."""
     found = share(scrape(10, 1.0, 5.0), scrape(30, 1.02, 5.2))
     assert (found.requests, found.scheduling, found.in_sight) == (20, pytest.approx(0.001), pytest.approx(0.01))
-    with pytest.raises(ValueError, match="it was not asked"):
-        share(scrape(10, 1, 5), scrape(10, 1, 5))
+    for unasked in (scrape(10, 1, 5), Samples([])):
+        assert share(unasked, unasked).requests == 0
 
 
 def test_a_share_that_does_not_fit() -> None:
     """Red when requests that the histogram misses, or decisions longer than the way, pass."""
     added = Effect(0.003, 0.002, 0.004, 5, "rounds")
     assert not share_findings(Share(20, 0.001, 0.01), 20, added)
+    assert "tells of 0" in share_findings(Share(0, 0.0, 0.0), 20, added)[0]
     assert "tells of 19" in share_findings(Share(19, 0.001, 0.01), 20, added)[0]
     assert "decision takes 5.00 ms" in share_findings(Share(20, 0.005, 0.01), 20, added)[0]

@@ -112,14 +112,39 @@ class Judged:
 
     outcome: Outcome
     reason: str
+    certain: bool = False
+    """A failure by so much that a machine on which everything waits for a CPU does not explain it."""
+
+
+CROWDED_WIDER = 3.0
+"""How many times wider the interval of a failure must fit beyond its bar to be certain on a crowded machine."""
+CROWDED_BASE = 20.0
+"""A picker that adds more than so many times the TTFT without it is slow on any machine: both wait for the same CPUs.
+
+One that is sound added 2 to 6 times as much, with work waiting for a CPU for 14 to 99.6 % of the time."""
+CROWDED_GAIN = 0.1
+"""A ratio that is above 1 by less than this share of what it should be: waiting for a CPU adds time to both arms and so
+brings a ratio towards 1, but for this much it would have to add nine times what the arm itself takes."""
 
 
 def bound_verdict(found: Overhead, at_most: float) -> Judged:
     """Whether the added TTFT is at most so many seconds."""
+    outcome = found.added.verdict(at_most, "lower")
+    least = found.added.widened(CROWDED_WIDER).low
     return Judged(
-        found.added.verdict(at_most, "lower"),
+        outcome,
         f"{found.concurrency} streams: adds {found.added.told('ms', 1e3)} to a TTFT of {found.base * 1e3:.3g} ms,"
         f" at most {at_most * 1e3:g} ms are allowed",
+        certain=outcome == "fail" and least > max(at_most, CROWDED_BASE * found.base),
+    )
+
+
+def worst_of(each: Sequence[Judged]) -> Judged:
+    """All of them as one: fail if any failed, certain if one that failed is. ValueError if there are none."""
+    return Judged(
+        worst([one.outcome for one in each]),
+        "; ".join(one.reason for one in each),
+        certain=any(one.certain for one in each),
     )
 
 
@@ -237,7 +262,9 @@ def gain_verdicts(found: Gain, bars: GainBars) -> dict[str, Judged]:
     ):
         if bar is not None:
             told = f"{where}: TTFT {name.removesuffix('_ratio')} is {effect.told()} times smaller, {bar:g} wanted"
-            verdicts[name] = Judged(effect.verdict(bar, "higher"), told)
+            outcome = effect.verdict(bar, "higher")
+            certain = outcome == "fail" and effect.widened(CROWDED_WIDER).high < 1 + CROWDED_GAIN * (bar - 1)
+            verdicts[name] = Judged(outcome, told, certain)
     for name, bar, effect in (
         ("mean_e2e", bars.mean_e2e, found.mean_e2e),
         ("p99_e2e", bars.p99_e2e, found.p99_e2e),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -35,6 +35,11 @@ class Effect:
     def verdict(self, threshold: float, better: Literal["lower", "higher"]) -> Outcome:
         """Three-valued: the whole interval on one side of the threshold, or inconclusive."""
         return three_valued((self.low, self.high), threshold, better)
+
+    def widened(self, times: float) -> Effect:
+        """The same with ends so many times as far from the value."""
+        low, high = (self.value + times * (end - self.value) for end in (self.low, self.high))
+        return replace(self, low=low, high=high)
 
     def within(self, low: float, high: float) -> Outcome:
         """Pass if the whole interval lies in [low, high], fail if none of it does."""

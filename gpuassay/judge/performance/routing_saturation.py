@@ -84,7 +84,13 @@ def times(arm: Carried, base: Carried) -> Times:
 def times_verdict(found: Times, at_least: float) -> Judged:
     """Whether a policy carries at least so many times the rate of another."""
     told = f"precise carries {found.told()} the rate of random, {at_least:g} wanted"
-    return Judged(three_valued((found.low, min(found.high, 1e9)), at_least, "higher"), told)
+    outcome = three_valued((found.low, min(found.high, 1e9)), at_least, "higher")
+    return Judged(outcome, told, certain=outcome == "fail" and found.high < 1)  # waiting for CPUs swaps no two arms
+
+
+def carries_more(found: Sequence[Step], bound: float, model: Prediction) -> bool:
+    """Whether more is carried than the model has at most: waiting for a CPU may explain less, but never more."""
+    return carried_by(found, bound).within > model.within.high
 
 
 def prediction_findings(found: Sequence[Step], bound: float, model: Prediction) -> list[str]:

@@ -25,15 +25,17 @@ class Share:
 
 
 def share(before: Samples, after: Samples) -> Share:
-    """Read it from two scrapes of one picker.
+    """Read it from two scrapes of one picker; nothing but zeros of one that decided nothing, or exports no histogram.
 
     Raises:
-        LookupError: the picker exports none of the histograms.
-        ValueError: it restarted in between, or decided nothing.
+        ValueError: it restarted in between.
     """
-    count = delta(before, after, "scheduler_duration", PICKER)
+    try:
+        count = delta(before, after, "scheduler_duration", PICKER)
+    except LookupError:  # a series without observations may be absent
+        count = 0
     if not count:
-        raise ValueError("the picker's scheduler decided nothing between the scrapes: it was not asked")
+        return Share(0, 0.0, 0.0)
     return Share(round(count), _mean(before, after, "scheduler_duration"), _mean(before, after, "request_duration"))
 
 

@@ -13,8 +13,8 @@ LIMITS = thresholds.load(Path(__file__).with_name("thresholds.json"))
 
 
 def settle(judged: Judged, recording: Recording) -> None:
-    """Fail, or be inconclusive, as judged; what did not pass on a crowded machine is inconclusive in any case."""
-    if judged.outcome != "pass":
+    """Fail, or be inconclusive, as judged; what a crowded machine may explain is inconclusive on one."""
+    if judged.outcome != "pass" and not judged.certain:
         LIMITS.refuse_noise(recording)
     if judged.outcome == "inconclusive":
         raise Inconclusive(judged.reason)

@@ -7,12 +7,11 @@ import pytest
 from gpuassay.behaviour import behaviour
 from gpuassay.judge import routing
 from gpuassay.judge.performance.routing import (
-    Judged,
     bound_verdict,
     growth_verdict,
     paper_band_verdict,
+    worst_of,
 )
-from gpuassay.judge.performance.routing_intervals import worst
 from gpuassay.judge.performance.routing_share import share_findings
 from gpuassay.load.gate import require_valid
 from gpuassay.model.paper_routing import FIGURE_5
@@ -77,8 +76,9 @@ def test_asking_a_picker_costs_little(ways: Recording, measure: Measure, arm: st
     measure.value(added_ms=found.added.value * 1e3, base_ms=found.base * 1e3, rounds=len(found.rounds))
     measure.interval(found.added.low * 1e3, found.added.high * 1e3)
     measure.threshold(limit * 1e3)
-    require_valid(control_of(ways, TOKENS, 1), limit * 1e3)
     judged = bound_verdict(found, limit)
+    if not judged.certain:  # else the generator's error is in the TTFT that it is many times of
+        require_valid(control_of(ways, TOKENS, 1), limit * 1e3)
     settle(judged, ways)
 
 
@@ -115,11 +115,11 @@ def test_the_papers_overhead_is_not_exceeded(ways: Recording, measure: Measure) 
     found = [added(ways, RANDOM, GATEWAY, TOKENS, streams) for streams in concurrencies(ways, TOKENS) if streams <= 32]
     measure.value(in_the_papers_band=paper_band_verdict(found).outcome)
     measure.threshold(FIGURE_5.most_ms)
-    each = [bound_verdict(one, FIGURE_5.most_ms / 1e3) for one in found]
-    judged = Judged(worst([one.outcome for one in each]), "; ".join(one.reason for one in each))
+    judged = worst_of([bound_verdict(one, FIGURE_5.most_ms / 1e3) for one in found])
     for one in found:
         measure.value(**{f"added_ms_at_{one.concurrency}": one.added.value * 1e3})
-        require_valid(control_of(ways, TOKENS, one.concurrency), FIGURE_5.most_ms)
+        if not judged.certain:
+            require_valid(control_of(ways, TOKENS, one.concurrency), FIGURE_5.most_ms)
     settle(judged, ways)
 
 
