@@ -12,8 +12,10 @@ Every scenario has a node and GPUs of its own, so that it can restart, break and
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpuassay.model.slices_predict import BALANCED
@@ -34,6 +36,12 @@ GPUS = ("a100-40gb", "a100-40gb")
 
 STATIC: Geometry = {gpu: list(BALANCED) for gpu in range(len(GPUS))}
 """How the GPUs are cut for the device plugin, which cuts nothing itself: NVIDIA's `all-balanced`."""
+
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+"""By which programs know a reboot; a node shares our kernel, so it has one of its own in that place."""
+
+KUBELET = {"syncFrequency": "2s"}
+"""A failed preparation of a claim is tried again after this time, which is a minute by default."""
 
 
 class Site(Witnesses):
@@ -62,9 +70,12 @@ class Site(Witnesses):
         """Start the slicer's program again; returns once the node offers what it should."""
         from gpuassay.components.slices.dra import DraDriver
 
-        self.part.start()
-        if isinstance(self.part, DraDriver):
-            self.part.await_ready()
+        before = len(self.part.log.read_text())
+        part = self.part
+        part.start()
+        if isinstance(part, DraDriver):
+            # it says once, a second after its start, how far its registration is; a kubelet that knows it goes on
+            self.lab.observe(lambda: "registration status" in part.log.read_text()[before:], "the driver is back")
         self.observe_offered()
 
     def observe_offered(self) -> None:
@@ -81,6 +92,7 @@ class Site(Witnesses):
         self.lab.mark("reboot")
         before = self.silicon.slices()
         self.silicon.reboot()
+        _new_boot(self.driver)
         self.node.reboot()
         if self.slicer == "device-plugin":  # as an administrator's service does at boot
             geometry: dict[int, list[str | tuple[str, int]]] = {}
@@ -162,9 +174,10 @@ def opened(
         if before:
             silicon.inject(**before)
         name = f"n-{lab.token}"[:40]
+        binds = {driver.proc: PROC_DRIVER, _new_boot(driver): BOOT_ID}
         labels = lab.marks | (CAPABLE if slicer == "das" else {})
         with (
-            real_node(lab.cluster, name, labels=labels, binds={driver.proc: PROC_DRIVER}) as node,
+            real_node(lab.cluster, name, labels=labels, binds=binds, settings=KUBELET) as node,
             _slicer(lab, slicer, node, driver, options) as part,
         ):
             site = (DasSite if slicer == "das" else Site)(lab, slicer, node, driver, part)
@@ -177,6 +190,13 @@ def opened(
     finally:
         lab.silicon += [{"node": lab.token, **one.row()} for one in silicon.events()]
         silicon.close()
+
+
+def _new_boot(driver: FakeDriver) -> Path:
+    """The file of the node's boot id, with a new one in it."""
+    file = driver.root.parent / "boot_id"
+    file.write_text(f"{uuid.uuid4()}\n")
+    return file
 
 
 @contextmanager
@@ -192,7 +212,8 @@ def _slicer(
     if slicer == "device-plugin":
         making = device_plugin(node, driver, **options)
     elif slicer == "das":
-        making = das_slicer(node, driver, namespace=lab.namespace, **options)
+        change = {"change": lab.mutant.change} if lab.mutant is not None else {}
+        making = das_slicer(node, driver, namespace=lab.namespace, **change, **options)
     else:
         making = dra_driver(node, driver, **options)
     with making as part:

@@ -99,13 +99,15 @@ class Witnesses(Pods):
             return []
         names = {one["metadata"]["uid"]: one["metadata"]["name"] for one in self.lab.objects("Pod")}
         entries: list[Manifest] = dig(json.loads(file.read_text()), "Data", "PodDeviceEntries", default=None) or []
-        return [
-            {"pod": names[one["PodUID"]], "uuid": uuid}
+        # a slice that an init container had before stands there twice
+        held = {
+            (names[one["PodUID"]], uuid)
             for one in entries
             if one["PodUID"] in names
             for uuids in one["DeviceIDs"].values()
             for uuid in uuids
-        ]
+        }
+        return [{"pod": pod, "uuid": uuid} for pod, uuid in sorted(held)]
 
     def _cdi_devices(self) -> list[str]:
         folder = self.node.paths.cdi

@@ -52,14 +52,25 @@ class Deviation:
 
 _XID = Deviation(
     ("device-plugin",), f"{PLUGIN}/issues/1929",
-    "the health check keeps one device of each GPU and ignores events of the others",
+    "the health check keeps one device of each GPU, whichever comes last, and ignores events of the others",
 )  # fmt: skip
 _ROLLBACK = f"{DRIVER}/issues/1452"
 _WEDGED = Deviation(("dra",), _ROLLBACK, "one failed Prepare cannot be rolled back, and every later one fails with it")
 _HALF = Deviation(("dra",), _ROLLBACK, "a GPU instance without compute instance is not found, and survives")
 
+_LAST_WINS = Deviation(
+    ("device-plugin",), f"{PLUGIN}/issues/728",
+    "each resource of a container sets NVIDIA_VISIBLE_DEVICES, and the last one wins",
+)  # fmt: skip
+_PLAIN_NAME = Deviation(
+    ("device-plugin",), f"{PLUGIN}/issues/1462",
+    "the pattern of a profile also matches that profile with media extensions, which gets the plain one's name",
+)  # fmt: skip
+
 KNOWN: dict[str, Deviation] = {
-    "slices.health.first": _XID,
+    "slices.shapes.mixed-profiles": _LAST_WINS,
+    "slices.shapes.media-extensions": _PLAIN_NAME,
+    "slices.health.together": _XID,
     "slices.on-demand.creation-retried": _WEDGED,
     "slices.on-demand.creation-failure-deletable": _WEDGED,
     "slices.on-demand.half-slice-swept": _HALF,

@@ -1,0 +1,45 @@
+"""Slices that break: an Xid on one must withdraw it, whichever it is."""
+
+from __future__ import annotations
+
+from gpuassay.behaviour import behaviour
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import slicing
+from gpuassay.scenario.lab import Lab
+from gpuassay.verdict import MUST
+from suites.slices.slicers import PLUGIN, per_slicer
+
+PROFILE = "1g.5gb"
+XID = 79
+"""The GPU has fallen off the bus: NVIDIA's Xid catalogue counts it as fatal."""
+
+
+@per_slicer(timeout=60, only=("device-plugin",))
+def broken_slices(lab: Lab, slicer: slicing.SlicerName) -> None:
+    """One slice breaks that is alone on its GPU; then two that share a GPU."""
+    with slicing.opened(lab, slicer, geometry={0: [PROFILE] * 2, 1: [PROFILE]}) as site:
+        one, other, alone = site.silicon.slices()
+        for label, broken, left in (("alone", [alone], 2), ("together", [one, other], 0)):
+            for each in broken:
+                site.break_slice(each, XID)
+            lab.observe(lambda wanted=left: site.offers(PROFILE) == wanted, f"{label} withdrawn", timeout=10)
+            lab.note(**{f"after_{label}": site.offers(PROFILE)})
+        site.finish()
+
+
+@behaviour(
+    "slices.health.alone", level=MUST, spec=PLUGIN,
+    red_when="a broken slice is still offered to pods", mutant="slicer-hangs",
+)  # fmt: skip
+def test_a_broken_slice_is_withdrawn(broken_slices: Recording) -> None:
+    """A critical Xid on the only slice of a GPU takes exactly that slice out of what the node offers."""
+    assert broken_slices.notes["after_alone"] == 2, broken_slices.timeline_text()
+
+
+@behaviour(
+    "slices.health.together", level=MUST, spec=PLUGIN,
+    red_when="of several broken slices of a GPU only one is withdrawn",
+)  # fmt: skip
+def test_every_broken_slice_of_a_gpu_is_withdrawn(broken_slices: Recording) -> None:
+    """Critical Xids on two slices of one GPU withdraw both."""
+    assert broken_slices.notes["after_together"] == 0, broken_slices.timeline_text()

@@ -1,0 +1,136 @@
+"""Slices on demand when the GPU does not do as it is told: calls that fail once, slow calls, refused destruction."""
+
+from __future__ import annotations
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge import slices_rest, slices_seen
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import slicing
+from gpuassay.scenario.lab import Lab
+from gpuassay.silicon.errors import IN_USE, INSUFFICIENT_RESOURCES
+from gpuassay.verdict import MUST, SHOULD
+from suites.slices.slicers import DRIVER, MIG, per_slicer
+
+CREATE_GPU, CREATE_COMPUTE = "nvmlDeviceCreateGpuInstanceWithPlacement", "nvmlGpuInstanceCreateComputeInstance"
+DESTROY = "nvmlGpuInstanceDestroy"
+SLOW = 2.0
+"""Seconds that a slow call takes."""
+PATIENCE = 15.0
+"""Seconds for a retry: the kubelet tries again every second or two, then less often."""
+
+
+@per_slicer(timeout=70, only=("dra",))
+def creation_fails_once(lab: Lab, slicer: slicing.SlicerName) -> None:
+    """The first creation of a GPU instance fails; the pod waits, is deleted, and another one asks."""
+    fault = {"function": CREATE_GPU, "code": INSUFFICIENT_RESOURCES}
+    with slicing.opened(lab, slicer, gpus=["a100-40gb"], before=fault) as site:
+        site.pod("unlucky", "1g.5gb")
+        site.observe_running("unlucky", timeout=PATIENCE)
+        site.identify("unlucky")
+        site.delete("unlucky")
+        site.pod("next", "3g.20gb")
+        site.observe_running("next", timeout=PATIENCE)
+        site.identify("next")
+        site.finish()
+
+
+@behaviour(
+    "slices.on-demand.creation-retried", level=MUST, spec=DRIVER,
+    red_when="one failed creation keeps a pod from ever running",
+)  # fmt: skip
+def test_a_failed_creation_is_tried_again(creation_fails_once: Recording) -> None:
+    """A pod whose slice cannot be made at first runs once it can be made."""
+    assert "unlucky" in slices_seen.ran(creation_fails_once), creation_fails_once.timeline_text()
+
+
+@behaviour(
+    "slices.on-demand.creation-failure-deletable", level=MUST, spec=DRIVER,
+    red_when="a pod whose slice could not be made cannot be deleted",
+)  # fmt: skip
+def test_a_pod_without_its_slice_can_be_deleted(creation_fails_once: Recording) -> None:
+    """A pod whose slice could not be made goes when it is deleted, and nothing of it is left."""
+    assert creation_fails_once.notes["observed"]["gone: unlucky"], creation_fails_once.timeline_text()
+    assert slices_rest.left_findings(creation_fails_once) == [], creation_fails_once.timeline_text()
+
+
+@behaviour(
+    "slices.on-demand.creation-failure-contained", level=MUST, spec=DRIVER,
+    red_when="after one failed creation the next pod gets no slice", mutant="held-back",
+)  # fmt: skip
+def test_a_failed_creation_does_not_harm_the_next_pod(creation_fails_once: Recording) -> None:
+    """After a failed creation, whatever became of its pod, the next pod runs on its slice."""
+    assert "next" in slices_seen.ran(creation_fails_once), creation_fails_once.timeline_text()
+    assert slices_seen.findings(creation_fails_once) == [], creation_fails_once.timeline_text()
+
+
+@per_slicer(timeout=80, only=("dra",))
+def half_a_slice(lab: Lab, slicer: slicing.SlicerName) -> None:
+    """The GPU instance is made, its compute instance is not; the driver is killed and started."""
+    fault = {"function": CREATE_COMPUTE, "code": INSUFFICIENT_RESOURCES}
+    with slicing.opened(lab, slicer, gpus=["a100-40gb"], before=fault) as site:
+        site.pod("unlucky", "7g.40gb")
+        site.observe_stuck("unlucky")
+        site.note_rest("half")
+        site.delete("unlucky", grace=0)
+        with site.slicer_away(kill=True):
+            pass
+        lab.observe(lambda: not site.silicon.slices(), "the half slice is swept", timeout=5)
+        site.pod("next", "7g.40gb")
+        site.observe_running("next", timeout=PATIENCE)
+        site.identify("next")
+        site.finish()
+
+
+@behaviour(
+    "slices.on-demand.half-slice-swept", level=MUST, spec=DRIVER,
+    red_when="a GPU instance without compute instance outlives a restart of the driver",
+)  # fmt: skip
+def test_half_a_slice_is_swept_at_the_start(half_a_slice: Recording) -> None:
+    """A GPU instance whose compute instance could not be made is gone when the driver has started anew."""
+    assert half_a_slice.notes["observed"]["the half slice is swept"], half_a_slice.timeline_text()
+
+
+@behaviour(
+    "slices.on-demand.half-slice-usable", level=MUST, spec=DRIVER,
+    red_when="the place of a slice that was made by half is never usable again",
+)  # fmt: skip
+def test_the_place_of_half_a_slice_can_be_used_again(half_a_slice: Recording) -> None:
+    """After the restart the next pod gets the whole GPU on which half a slice had stood."""
+    assert "next" in slices_seen.ran(half_a_slice), half_a_slice.timeline_text()
+
+
+@per_slicer(timeout=70, only=("dra",))
+def slow_and_reluctant(lab: Lab, slicer: slicing.SlicerName) -> None:
+    """Making a slice takes seconds; destroying it is refused once, as while a process still uses it."""
+    slow = {"function": CREATE_GPU, "delay": SLOW}
+    with slicing.opened(lab, slicer, gpus=["a100-40gb"], before=slow) as site:
+        site.silicon.inject(DESTROY, IN_USE)
+        site.pod("slow", "1g.5gb")
+        site.pod("other", "3g.20gb")
+        site.observe_running("slow", "other")
+        site.identify("slow", "other")
+        site.note_rest("full")
+        site.delete("slow")
+        site.finish()
+
+
+@behaviour(
+    "slices.on-demand.slow-creation", level=SHOULD, spec=DRIVER,
+    red_when="a slow GPU makes pods fail, or mixes their slices up", mutant="another-profile",
+)  # fmt: skip
+def test_a_slow_creation_mixes_nothing_up(slow_and_reluctant: Recording) -> None:
+    """When a slice takes two seconds to make, both pods run all the same, each on its slice."""
+    assert slices_seen.ran(slow_and_reluctant) == {"slow", "other"}, slow_and_reluctant.timeline_text()
+    assert slices_seen.findings(slow_and_reluctant) == [], slow_and_reluctant.timeline_text()
+    assert slices_rest.mixed_up_findings(slow_and_reluctant, "full") == [], slow_and_reluctant.timeline_text()
+
+
+@behaviour(
+    "slices.on-demand.destruction-retried", level=MUST, spec=MIG,
+    red_when="a slice whose destruction was refused once is left for ever", mutant="slice-never-freed",
+)  # fmt: skip
+def test_a_refused_destruction_is_tried_again(slow_and_reluctant: Recording) -> None:
+    """A slice that could not be destroyed at first is gone in the end, with its claim and its CDI device."""
+    refused = [one for one in slow_and_reluctant.silicon if one["kind"] == "refused"]
+    assert refused, "nothing was refused"
+    assert slices_rest.left_findings(slow_and_reluctant) == [], slow_and_reluctant.timeline_text()
