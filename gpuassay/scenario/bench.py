@@ -93,7 +93,7 @@ class Bench:
         found_audit, found_log = self.stage.lines(one.lab.token, one.marks, everything=False)
         meta = RecordingMeta(
             scenario=f"{self.host.place.name}.{one.name}",
-            profile=self.kueue.profile.name,
+            profile=self.stage.kueue.profile.name if self.stage.kueue else "default",
             token=one.lab.token,
             namespaces=one.lab.namespaces,
             started_ns=one.started_ns,
@@ -139,7 +139,12 @@ class Bench:
 
 @contextmanager
 def bench(
-    lab: Lab, *, nodes: int = 0, resources: Iterable[Resource] = DEFAULT_RESOURCES, **cluster_options: Any
+    lab: Lab,
+    *,
+    nodes: int = 0,
+    resources: Iterable[Resource] = DEFAULT_RESOURCES,
+    queueing: bool = True,
+    **cluster_options: Any,
 ) -> Generator[Bench]:
     """Open a bench for the length of a `with` block; its logs stay in the run directory.
 
@@ -147,6 +152,7 @@ def bench(
         lab: the scenario's lab; a mutant of the run works on the bench too.
         nodes: fake nodes of 8 GPUs that every arm may use; arms with a pool of their own need none here.
         resources: what is recorded.
+        queueing: install Kueue; without it no audit log is kept either.
         **cluster_options: further arguments of `embedded`.
     """
     folder = lab.cluster.directory.with_name(f"bench-{lab.token}")
@@ -156,16 +162,16 @@ def bench(
             embedded(directory=folder, assets=lab.cluster.assets, nodes=nodes, **cluster_options)
         )
         view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=resources))
-        queueing = stack.enter_context(kueue.install(cluster))
+        installed = stack.enter_context(kueue.install(cluster)) if queueing else None
         stage = Stage(
             run_id=lab.run_id,
             cluster=cluster,
             view=view,
-            kueue=queueing,
+            kueue=installed,
             capabilities=cluster.capabilities,
             mutant=lab.mutant,
-            audit=LineIndex(cluster.audit_log, folder.parent) if cluster.audit_log else None,
-            log=LineIndex(queueing.log_path, folder.parent),
+            audit=LineIndex(cluster.audit_log, folder.parent) if installed and cluster.audit_log else None,
+            log=LineIndex(installed.log_path, folder.parent) if installed else None,
             ours=True,
         )
         over = threading.Event()

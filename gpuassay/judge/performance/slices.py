@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations
 
 from gpuassay.judge.slices import standing
 from gpuassay.judge.slices_seen import changes
@@ -195,3 +196,19 @@ def at_once(found: Sequence[Stay]) -> int:
         level += change
         most = max(most, level)
     return most
+
+
+def overlap_findings(found: Sequence[Stay], gpus: Sequence[GpuModel]) -> list[str]:
+    """Jobs that ran at the same time on one memory slice, as sentences."""
+    ran = [one for one in found if one.running is not None and one.place is not None]
+    return [
+        f"{one.job.name} and {other.job.name} ran at the same time on GPU {slot[0]}, memory slice {slot[1]}"
+        for one, other in combinations(ran, 2)
+        if one.place is not None and other.place is not None and _together(one, other)
+        for slot in sorted(slots(one.place, gpus) & slots(other.place, gpus))[:1]
+    ]
+
+
+def _together(one: Stay, other: Stay) -> bool:
+    first, second = sorted((one, other), key=lambda stay: stay.running or 0.0)
+    return first.ended is None or (second.running or 0.0) < first.ended
