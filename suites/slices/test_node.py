@@ -222,13 +222,17 @@ def second_node(lab: Lab) -> None:
         lab.note(late=str(late))
 
 
+def _require_second(recording: Recording) -> None:
+    assert "started" in recording.notes, recording.notes.get("late")
+
+
 @behaviour(
     "slices.node.ready", level=MUST, spec="https://kubernetes.io/docs/reference/node/node-status/",
     red_when="a new node is not Ready, or takes more than 5 s", mutant="node-unregistered",
 )  # fmt: skip
 def test_a_node_is_ready_within_seconds(second_node: Recording, measure: Measure) -> None:
     """A node comes from nothing to Ready within 5 s."""
-    assert "started" in second_node.notes, second_node.notes.get("late")
+    _require_second(second_node)
     seconds = second_node.notes["started"]["ready"]
     measure.value(ready_s=seconds)
     measure.threshold(READY_SECONDS)
@@ -244,6 +248,8 @@ def test_a_node_is_ready_within_seconds(second_node: Recording, measure: Measure
 )  # fmt: skip
 def test_two_nodes_of_one_machine_are_two_nodes(second_node: Recording) -> None:
     """Each pod runs on the node that it chose, has an address of that node's own subnet, and answers."""
+    _require_second(second_node)
+    assert second_node.notes["observed"]["both ready"], second_node.timeline_text()
     pods = {name: nodes.first_ready(second_node, name) for name in ("here", "there")}
     assert {name: pod["spec"]["nodeName"] for name, pod in pods.items()} == {"here": slices.NODE, "there": SECOND}
     subnets = {pod["status"]["podIP"].rsplit(".", 1)[0] for pod in pods.values()}
@@ -258,6 +264,7 @@ def test_two_nodes_of_one_machine_are_two_nodes(second_node: Recording) -> None:
 )  # fmt: skip
 def test_pods_come_back_after_a_reboot(second_node: Recording) -> None:
     """After a reboot a pod that is to run always runs again, in another container; the other's goes on."""
+    _require_second(second_node)
     assert second_node.notes["observed"]["there is back"], second_node.timeline_text()
     mark = second_node.notes["marks"]["reboot"]
     assert nodes.changed_containers(second_node, mark, ["there"]), second_node.timeline_text()
