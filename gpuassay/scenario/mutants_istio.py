@@ -128,6 +128,13 @@ def _limits(arm: Arm) -> Arm:
     return _filter(arm, {"name": "envoy.filters.http.buffer", "typed_config": buffer})
 
 
+@arm_mutant("istio-picker-slow", "on the way by the endpoint picker every request waits for 50 ms")
+def _slow(arm: Arm) -> Arm:
+    kind = "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault"
+    fault = {"@type": kind, "delay": {"fixed_delay": "0.050s", "percentage": {"numerator": 100}}}
+    return arm if arm.profile == "round-robin" else _filter(arm, {"name": "slow", "typed_config": fault})
+
+
 @arm_mutant("istio-ignores-picks", "what the picker said is overwritten by an endpoint that is not there")
 def _ignores(arm: Arm) -> Arm:
     code = f"""
