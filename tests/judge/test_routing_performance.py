@@ -113,7 +113,10 @@ def test_growth() -> None:
     falling = overhead(32, rounds(9, 1, 3), rounds(9, 0, 4))
     assert growth_verdict([few, falling]).outcome == "fail"
     same = overhead(32, rounds(2, 4, 5), rounds(2, 0, 6))
-    assert growth_verdict([few, same]).outcome == "inconclusive"
+    assert growth_verdict([few, same]).outcome == "fail"
+    unsteady = overhead(32, [with_ttft([level] * 20) for level in (1, 9, 4)], [with_ttft([1] * 20)] * 3)
+    unknown = growth_verdict([overhead(1, rounds(2, 1, 1, n=3), rounds(2, 0, 2, n=3)), unsteady])
+    assert (unknown.outcome, unknown.certain) == ("inconclusive", False)
     with pytest.raises(ValueError, match="at least two concurrencies"):
         growth_verdict([few])
 
