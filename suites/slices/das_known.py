@@ -42,7 +42,6 @@ DAS_KNOWN: dict[str, DasDefect] = {
         _SERVER, "each profile is a CDI device that sets NVIDIA_VISIBLE_DEVICES, and the last one wins"
     ),
     "slices.shapes.media-extensions": _PLUS_ME,
-    "slices.shapes.conserved": _PLUS_ME,
     "slices.quota.by-resource": DasDefect(
         f"{DAS}/pull/958", "pods are renamed before quota is counted, so a quota by NVIDIA's name limits nothing"
     ),

@@ -15,11 +15,11 @@ from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
 from gpuassay.scenario.slicing_das import DasSite
 from gpuassay.session.measure import Measure
-from gpuassay.verdict import MUST
+from gpuassay.verdict import INFO, MUST
 from suites.slices.das_known import DAS, DAS_PROGRAM, SOURCE
 from suites.slices.slicers import MIG
 
-SMALL = "1g.5gb"
+SMALL, LARGE = "1g.5gb", "3g.20gb"
 BURST = tuple(f"pod-{number}" for number in range(7))
 """All that one GPU holds; that seven claims are picked at random and every pod gets its own: once in 5040 runs."""
 SERVER = f"{SOURCE}/daemonset/deviceplugins/server.go"
@@ -140,3 +140,31 @@ def test_das_gives_media_extensions(das_profiles: Recording) -> None:
     known = {one.slice.uuid: one.slice.profile for one in slices_seen.changes(das_profiles)}
     given = slices_seen.given(das_profiles, "media").get("main", [])
     assert [known.get(uuid) for uuid in given] == [f"{SMALL}+me"], das_profiles.timeline_text()
+
+
+WAITING = tuple(f"waiting-{number}" for number in range(6))
+
+
+@scenario(system="slices", needs=(DAS_PROGRAM,), timeout=60)
+def das_all_deleted(lab: Lab) -> None:
+    """Two pods fill a GPU and six wait; all are deleted at once, so that some are placed while they are deleted."""
+    with slicing.opened(lab, "das", gpus=["a100-40gb"]) as opened:
+        site = cast("DasSite", opened)
+        names = [site.pod(name, LARGE) for name in ("one", "two")]
+        site.observe_running(*names)
+        for name in WAITING:
+            site.pod(name, LARGE)
+        site.observe_refused(*WAITING)
+        site.finish()
+
+
+@behaviour(
+    "slices.das.leaked-claims", level=INFO, spec=DAS,
+    red_when="a slice, a CDI device or a pod is left once all pods are deleted at once", mutant="termination-ignored",
+)  # fmt: skip
+def test_das_leaked_claims_are_counted(das_all_deleted: Recording, measure: Measure) -> None:
+    """How many claims outlive pods that are deleted while they are placed: a race, told as a number; slices do not."""
+    rest = das_all_deleted.notes["rest"]["end"]
+    measure.value(leaked_claims=len(rest["allocated"]), waiting=len(WAITING))
+    assert {key: rest[key] for key in ("slices", "cdi", "pods")} == {"slices": [], "cdi": [], "pods": []}
+    assert len(das_all_deleted.timelines("Pod")) == 2 + len(WAITING)

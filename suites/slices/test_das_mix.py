@@ -37,6 +37,7 @@ def das_mix(lab: Lab) -> None:
         site.identify(*(one for one in NAMES if site.runs(one)))
         site.note_rest("full")
         lab.mark("placed")
+        site.delete(*(name for name in NAMES if name not in bound))  # nothing is placed while slices are being freed
         site.finish()
 
 
