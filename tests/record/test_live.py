@@ -87,6 +87,23 @@ def test_events_go_to_the_scenario_of_their_namespace_or_label(hand: Hand) -> No
     assert hand.view.get("ClusterQueue", "q2") is not None
 
 
+def test_an_object_that_names_a_node_goes_to_the_nodes_scenario(hand: Hand) -> None:
+    """Red when claims that a slicer keeps in a namespace of its own are lost, or go to every scenario."""
+    hand.view.register("one")
+    hand.view.register("two")
+    hand.put("Node", "n-1", labels={SCENARIO_LABEL: "one"})
+    hand.put("Node", "n-2", labels={SCENARIO_LABEL: "two"})
+    hand.arrived("Node")
+    hand.put("AllocationClaim", "c1", "das-operator", spec={"nodename": "n-1"})
+    hand.put("AllocationClaim", "c2", "das-operator", spec={"nodename": "n-2"})
+    hand.put("AllocationClaim", "c3", "das-operator", spec={"nodename": "n-3"})
+    hand.put("AllocationClaim", "c1", "das-operator", change="DELETED", spec={"nodename": "n-1"})
+    hand.arrived("AllocationClaim")
+    claims = [line for line in hand.view.lines("one") if line.kind == "AllocationClaim"]
+    assert [line.type for line in claims] == ["ADDED", "DELETED"]
+    assert len([line for line in hand.view.lines("two") if line.kind == "AllocationClaim"]) == 1
+
+
 def test_forgetting_a_scenario_frees_it_and_keeps_the_others(hand: Hand) -> None:
     hand.view.register("one", ["ns-1"])
     hand.view.register("two", ["ns-2"])
