@@ -49,12 +49,9 @@ def policy_definition() -> Manifest:
 
 def node(name: str) -> Manifest:
     """A node with GPUs as node and GPU feature discovery, the operator and the device plugin leave it."""
-    labels = {"nvidia.com/gpu.present": "true", "nvidia.com/gpu.count": str(COUNT), "nvidia.com/gpu.replicas": "1"}
-    labels |= {f"nvidia.com/{key}": value for key, value in VERSIONS.items()}
-    labels |= {f"nvidia.com/gpu.deploy.{one.deploy}": "true" for one in OPERANDS}
     resources = {"nvidia.com/gpu": str(COUNT), "pods": "110"}
     return {
-        "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels},
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": node_labels()},
         "status": {"capacity": resources, "allocatable": resources},
     }  # fmt: skip
 
@@ -64,10 +61,22 @@ def runtime_class(name: str) -> Manifest:
     return {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}, "handler": name}
 
 
+def node_labels() -> dict[str, str]:
+    """Labels of a node with GPUs, as node and GPU feature discovery and the operator leave them."""
+    labels = {"gpu.present": "true", "gpu.count": str(COUNT), "gpu.replicas": "1", **VERSIONS}
+    labels |= {f"gpu.deploy.{one.deploy}": "true" for one in OPERANDS}
+    return {f"nvidia.com/{key}": value for key, value in labels.items()}
+
+
 def daemonset(app: str, count: int = len(NODES)) -> Manifest:
     """An operand's DaemonSet with all its pods ready."""
     labels = {"app": app}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "none"}]}}
+    deploy = next(one.deploy for one in OPERANDS if one.app == app)
+    spec = {
+        "nodeSelector": {f"nvidia.com/gpu.deploy.{deploy}": "true"}, "tolerations": [{"operator": "Exists"}],
+        "containers": [{"name": "main", "image": "none"}],
+    }  # fmt: skip
+    template = {"metadata": {"labels": labels}, "spec": spec}
     return {
         "apiVersion": "apps/v1", "kind": "DaemonSet",
         "metadata": {"name": app, "namespace": NAMESPACE, "labels": labels},

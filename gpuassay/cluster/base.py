@@ -27,6 +27,10 @@ GPU_NODES = "gpu-nodes"
 KUEUE = "kueue"
 REAL_KUBELET = "real-kubelet"
 GPU_OPERATOR = "gpu-operator"
+MIG_NODE = "mig-node"
+"""A node that its owner has marked with `MIG_TRIAL` may be cut anew."""
+MIG_TRIAL = "gpuassay.io/mig-trial"
+"""Label of such a node; its value is the MIG configuration that is tried."""
 
 
 @dataclass(frozen=True)

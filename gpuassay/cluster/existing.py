@@ -121,6 +121,8 @@ def _node_capabilities(nodes: list[Manifest]) -> set[str]:
         found.add(base.GPU_NODES)
     if any(STAGES_LABEL in dig(node, "metadata", "labels", default={}) for node in nodes):
         found.add(base.FAKE_NODES)
+    if any(base.MIG_TRIAL in dig(node, "metadata", "labels", default={}) for node in nodes):
+        found.add(base.MIG_NODE)
     return found
 
 
@@ -153,6 +155,8 @@ def existing(
             found.add(base.GPU_OPERATOR)
         if allow_mutation:
             found.add(base.CLUSTER_WIDE)
+        else:
+            found.discard(base.MIG_NODE)
         yield Cluster(
             name=chosen, provider="existing", kubeconfig=path, context=chosen, api=api, directory=directory.absolute(),
             capabilities=frozenset(found), parts=[lambda one=one: one for one in (kueue, operator) if one],

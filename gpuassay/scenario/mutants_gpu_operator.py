@@ -50,6 +50,11 @@ def _choice_lost(kind: str, body: Manifest) -> None:
     _labels(kind, body).pop(f"{_PREFIX}device-plugin.config", None)
 
 
+@patch_mutant("mig-config-lost", "nodes never get the label that chooses how they are cut")
+def _mig_config_lost(kind: str, body: Manifest) -> None:
+    _labels(kind, body).pop(f"{_PREFIX}mig.config", None)
+
+
 def _each_config(obj: Manifest, change: Callable[[dict[str, Any]], None]) -> None:
     if obj["kind"] == "ConfigMap":
         for name, text in obj["data"].items():

@@ -28,6 +28,15 @@ RULES: tuple[tuple[str, str, str], ...] = (
 )
 """API group, resources and verbs that scenarios use; everything created carries the run's label."""
 
+OPERATOR_RULES: tuple[tuple[str, str, str], ...] = (
+    ("nvidia.com", "clusterpolicies", "list"),
+    ("apps", "daemonsets", "list"),
+    ("node.k8s.io", "runtimeclasses", "list"),
+    ("", "pods/proxy", "get (DCGM exporters)"),
+    ("", "nodes", "patch (only with --allow-cluster-mutation, and only nodes labelled gpuassay.io/mig-trial)"),
+)
+"""As `RULES`, besides them, where there is a GPU Operator: it is read, and changed in nothing but what is said here."""
+
 GATEWAY_RULES: tuple[tuple[str, str, str], ...] = (
     ("", "namespaces", "list (without it the connection cannot be tried)"),
     ("", "pods", "get list watch"),
@@ -57,12 +66,16 @@ def plan_lines(
         lines += _gateway_lines(gateway, scenarios)
     else:
         lines.append("permissions on an existing cluster (API group, resources, verbs):")
-        lines += [f"  {group or 'core'}: {resources}: {verbs}" for group, resources, verbs in RULES]
+        lines += [f"  {group or 'core'}: {resources}: {verbs}" for group, resources, verbs in _rules(scenarios)]
     lines += [
         f"  {one['behaviour']} ({one['level']}): {one['title']}"
         for one in sorted(declarations, key=lambda d: d["behaviour"])
     ]
     return lines
+
+
+def _rules(scenarios: Sequence[Scenario]) -> tuple[tuple[str, str, str], ...]:
+    return RULES + (OPERATOR_RULES if any(one.system == "gpu-operator" for one in scenarios) else ())
 
 
 def _gateway_lines(gateway: GatewayOptions, scenarios: Sequence[Scenario]) -> list[str]:

@@ -35,7 +35,8 @@ def main() -> NoReturn:
         print(f"the node is gone: {error}", file=sys.stderr)
         sys.exit(125)
     os.chdir(EMPTY)
-    signal.signal(signal.SIGTERM, _hear)  # a handler, unlike SIG_IGN, is not handed on to the program
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _hear)  # a handler, unlike SIG_IGN, is not handed on to the program
     child = os.fork()
     if child == 0:
         linux.die_with_parent(signal.SIGKILL)

@@ -1,0 +1,28 @@
+"""The MIG manager cuts a node anew; only on a node that its owner has marked for it (`gpuassay.io/mig-trial`)."""
+
+from __future__ import annotations
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge import mig_manager
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.mig_manager import recut
+from gpuassay.verdict import MUST
+
+DOCS = "https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/gpu-operator-mig.html"
+
+
+@scenario(system="gpu-operator", needs=("mig-node",), timeout=1900)
+def marked_node(lab: Lab) -> None:
+    """A marked node is given the configuration that its mark names, and then its former one again."""
+    recut(lab)
+
+
+@behaviour(
+    "gpu-operator.mig-manager", level=MUST, spec=DOCS,
+    red_when="a configuration is not taken on, fails, or leaves operands paused", mutant="mig-config-lost",
+)  # fmt: skip
+def test_the_mig_manager_cuts_a_node_and_back(marked_node: Recording) -> None:
+    """Both ways the state goes from pending to success, and every operand is deployed again as before."""
+    assert mig_manager.recut_findings(marked_node.notes["recut"]) == []
