@@ -9,7 +9,7 @@ from gpuassay.report.text import number, plural
 KNOWN = ("medium", "large", "whole", "cut", "padding", "leak")
 """Box classes with a look of their own; anything else is drawn as `other`."""
 
-_SLOT = 9.0
+_SLOT = 11.0
 _GAP = 7.0
 _CHARACTER = 6.2
 _LEFT = 84.0
@@ -41,7 +41,7 @@ def draw(chart: SliceMap) -> str:
         )
         parts.append(svg.text(0, at + _SLOT * chart.slots / 2 + 4, label, "lane-label"))
         ends = (0, chart.slots - 1)
-        parts += [svg.text(_LEFT - 6, at + slot * _SLOT + 8, str(slot), "slot", text_anchor="end") for slot in ends]
+        parts += [svg.text(_LEFT - 6, at + slot * _SLOT + 9, str(slot), "slot", text_anchor="end") for slot in ends]
     order = sorted(chart.boxes, key=lambda box: (_css(box) not in _BEHIND, box.start))
     parts += [_box(box, x, top + box.gpu * band, chart.unit, shade) for shade, box in enumerate(order)]
     words = f"Slice map of {plural(len(chart.gpus), 'GPU')} with {chart.slots} memory slices each, until {number(high)}"
@@ -78,5 +78,5 @@ def _box(box: SliceBox, x: svg.Scale, top: float, unit: str, order: int) -> str:
     )
     if css in _BEHIND or not box.label or len(box.label) * _CHARACTER + 6 > width:
         return drawn
-    middle = top + (box.slot + box.size / 2) * _SLOT + 3.2
+    middle = top + (box.slot + box.size / 2) * _SLOT + 3.4
     return drawn + svg.text(left + 4, middle, box.label, f"slice-label {css}")

@@ -13,15 +13,14 @@ import random
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from itertools import accumulate
 
 from gpuassay.judge.performance.slices import Stay, at_once, slots
 from gpuassay.model.placement_tables import GpuModel
 from gpuassay.model.slices import Completion, SliceJob, Slicer, completion, simulate
 from gpuassay.stats.quantiles import quantile
 
-DRAWS = 200
+DRAWS = 100
 """Orders among waiting jobs that the twin tries: Kubernetes promises none."""
 
 
@@ -41,29 +40,27 @@ def gross(found: Sequence[Stay]) -> Times:
     return Times(times, at_once(found), max(end for _, end in done) - min(begin for begin, _ in done))
 
 
-def net_ends(found: Sequence[Stay], gpus: Sequence[GpuModel]) -> dict[str, float]:
-    """When each job would have ended had Kubernetes taken no time (s), by job; of those that stood somewhere."""
+def net_spans(found: Sequence[Stay], gpus: Sequence[GpuModel]) -> dict[str, tuple[float, float]]:
+    """When each job would have begun and ended had Kubernetes taken no time (s), by job; of those that stood."""
     free: dict[tuple[int, int], float] = {}
-    ends: dict[str, float] = {}
+    spans: dict[str, tuple[float, float]] = {}
     standing = [(one.scheduled, one, one.place) for one in found if one.scheduled is not None and one.place is not None]
     for _, one, place in sorted(standing, key=lambda entry: entry[0]):
         mine = slots(place, gpus)
         start = max([one.job.arrival, *(free.get(slot, 0.0) for slot in mine)])
-        ends[one.job.name] = start + one.job.run
-        free |= dict.fromkeys(mine, ends[one.job.name])
-    return ends
+        spans[one.job.name] = start, start + one.job.run
+        free |= dict.fromkeys(mine, start + one.job.run)
+    return spans
 
 
 def net(found: Sequence[Stay], gpus: Sequence[GpuModel]) -> Times:
     """Had Kubernetes taken no time. Raises ValueError where no job stood anywhere."""
-    ends = net_ends(found, gpus)
-    jobs = [one.job for one in found if one.job.name in ends]
-    times = completion([ends[job.name] - job.arrival for job in jobs])
-    edges = sorted(
-        [(ends[job.name] - job.run, 1) for job in jobs] + [(ends[job.name], -1) for job in jobs],
-    )
-    levels: list[int] = list(np.cumsum([change for _, change in edges]))
-    makespan = max(ends.values()) - min(job.arrival for job in jobs)
+    spans = net_spans(found, gpus)
+    arrivals = {one.job.name: one.job.arrival for one in found if one.job.name in spans}
+    times = completion([spans[name][1] - arrival for name, arrival in arrivals.items()])
+    edges = sorted([(start, 1) for start, _ in spans.values()] + [(end, -1) for _, end in spans.values()])
+    levels = accumulate(change for _, change in edges)
+    makespan = max(end for _, end in spans.values()) - min(arrivals.values())
     return Times(times, max(levels), makespan)
 
 

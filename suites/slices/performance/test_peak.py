@@ -18,7 +18,7 @@ from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
 from gpuassay.session.measure import Measure
 from gpuassay.verdict import MUST
-from suites.slices.performance import jobs
+from suites.slices.performance import exhibits, jobs
 from suites.slices.slicers import DRIVER, MIG
 
 pytestmark = [pytest.mark.perf, pytest.mark.timeout(1200)]
@@ -58,6 +58,7 @@ def test_the_papers_order_gives_twenty_five_at_once(thirty_two: Recording, measu
     best = optimum(Counter(fitting), gpus)
     measure.value(peak=len(there), optimum=best.total, paper=TABLE_6[1].peak)
     measure.threshold(TABLE_6[1].peak)
+    exhibits.slice_map(thirty_two, measure, "slices-map-peak", "Slice map: 32 jobs placed on demand, then deleted")
     assert running == oracle, thirty_two.timeline_text()[:6000]
     assert len(there) == TABLE_6[1].peak == running[MEDIUM] + running[LARGE]
 
@@ -84,7 +85,7 @@ def test_every_job_stands_where_first_fit_puts_it(thirty_two: Recording) -> None
 def test_no_container_has_the_slice_of_another(thirty_two: Recording, measure: Measure) -> None:
     """Of 25 containers that run at once none has a slice that is not its own pod's, by device nodes and claims."""
     wrong = slices_seen.findings(thirty_two) + slices_rest.mixed_up_findings(thirty_two, "full")
-    measure.value(identity_errors=len(wrong), containers=len(slices_seen.runs(thirty_two)), das_by_hand=3)
+    measure.value(identity_errors=len(wrong), containers=len(slices_seen.runs(thirty_two)))
     assert len(slices_seen.runs(thirty_two)) == TABLE_6[1].peak
     assert wrong == [], thirty_two.timeline_text()[:6000]
 

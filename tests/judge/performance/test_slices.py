@@ -61,7 +61,8 @@ def test_a_slot_that_stays_idle_between_two_jobs_is_no_net_time() -> None:
         Stay(jobs[0], place, 0.0, 0.0, 0.5, 5.5, 6.0),
         Stay(jobs[1], place, 0.0, 9.0, 9.5, 14.5, 15.0),
     ]
-    assert slices_times.net_ends(found, MODELS) == {"medium-0": 5.0, "medium-1": 10.0}
+    assert slices_times.net_spans(found, MODELS) == {"medium-0": (0.0, 5.0), "medium-1": (5.0, 10.0)}
+    assert slices_times.net(found, MODELS).peak == 1
     assert slices_times.latencies(found, MODELS).hand_over == pytest.approx(3.5)
 
 

@@ -1,0 +1,195 @@
+"""What the report shows of Tables 5 and 6: tables beside the paper's, slice maps, occupancy and fragmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gpuassay.judge.performance import slices as judged
+from gpuassay.judge.performance import slices_course, slices_times
+from gpuassay.judge.performance.slices_times import Times
+from gpuassay.manifest import Manifest
+from gpuassay.model import slices_predict
+from gpuassay.model.paper_slices import TABLE_5, TABLE_6, CompletionTimes
+from gpuassay.record.recording import Recording
+from gpuassay.session.measure import Measure
+from suites.slices.performance import figures, tables
+
+SECTION = "Tables 5 and 6: jobs on slices of GPUs"
+PAPER = {"t5": {one.configuration: one for one in TABLE_5}, "t6": {one.configuration: one for one in TABLE_6}}
+PAPERS_NAME = {"t5": {"whole": "whole GPUs", "dynamic": "slices"}, "t6": {"whole": "whole GPUs"}}
+"""What the paper calls an arm, where it is not what we call it."""
+
+
+def show(arms: Mapping[str, Recording], measure: Measure) -> None:
+    """Write all exhibits."""
+    first = next(iter(arms.values()))
+    scale = float(first.notes["scale"])
+    for table, number in (("t6", 6), ("t5", 5)):
+        _table(arms, measure, table, number, scale)
+    _latencies(arms, measure)
+    shown = {name: figures.rounds(arms, "t6", name)[0] for name in tables.WAYS if figures.rounds(arms, "t6", name)}
+    for name, arm in shown.items():
+        slice_map(arm, measure, f"slices-map-{name}", f"Slice map: {tables.WAYS[name].title}, 32 jobs")
+    _curves(shown, measure)
+
+
+def _minutes(times: Times, scale: float) -> list[object]:
+    one = times.completion
+    values = (one.mean, one.median, one.p95, one.deviation, times.makespan)
+    return [times.peak, *(round(value / scale / 60, 1) for value in values)]
+
+
+def _of(row: CompletionTimes) -> list[object]:
+    values = (row.mean, row.median, row.p95, row.deviation, row.makespan)
+    return [row.peak, *(None if value is None else round(value, 1) for value in values)]
+
+
+def _middle(found: list[Times]) -> Times:
+    """The round whose mean is the median one."""
+    return sorted(found, key=lambda one: one.completion.mean)[len(found) // 2]
+
+
+def _table(arms: Mapping[str, Recording], measure: Measure, table: str, number: int, scale: float) -> None:
+    predicted = {
+        one.configuration: one for one in (slices_predict.table_6() if number == 6 else slices_predict.table_5())
+    }
+    rows: list[list[object]] = []
+    for way, declared in tables.WAYS.items():
+        found = figures.rounds(arms, table, way)
+        if not found:
+            continue
+        net, gross = _middle([figures.net_of(one) for one in found]), _middle([figures.gross_of(one) for one in found])
+        rows.append([declared.title, "live, net", *_minutes(net, scale)])
+        rows.append([declared.title, "live, gross", *_minutes(gross, scale)])
+        rows.append(
+            [declared.title, "twin, same run times", *_minutes(_middle([*figures.expected_of(found[0]).runs]), scale)]
+        )
+        rows.append([declared.title, "twin, 30 draws", *_of(predicted[declared.title])])
+        paper = PAPER[table].get(PAPERS_NAME[table].get(way, declared.title))
+        if paper is not None:
+            rows.append([declared.title, "paper", *_of(paper)])
+    rounds = len(figures.rounds(arms, table, "dynamic"))
+    measure.exhibit(
+        f"table-{number}",
+        title=f"Table {number}: {2 * tables.TABLES[table][0]} jobs, completion times in minutes",
+        kind="table",
+        columns=["GPUs", "source", "peak", "mean", "median", "P95", "SD", "makespan"],
+        rows=rows,
+        notes=[
+            "Placement is real: kube-scheduler, kubelet, NVIDIA's device plugin and DRA driver, on 8 fake A100-40GB.",
+            "Execution is modelled: a job sleeps for the run time that a calibrated model gives, times"
+            f" {scale:.3g}. Times are told at the paper's scale.",
+            f"{rounds} round{'s' * (rounds > 1)}; one job every {tables.SPACING:g} s (the paper: every second, at full"
+            " scale); two kinds of GPUs play side by side.",
+            "Gross: creation to Complete, divided by the scale, with Kubernetes' own seconds, which do not shrink and"
+            " so weigh too much. Net: the same jobs on the same slots in the same order, had Kubernetes taken no time.",
+            "Slices slow a job down by factors that are fitted to the paper, not measured. The paper's jobs had other"
+            " audio files: compare ratios, not minutes.",
+        ],
+        section=SECTION,
+    )
+
+
+def _latencies(arms: Mapping[str, Recording], measure: Measure) -> None:
+    rows: list[list[object]] = []
+    for name, arm in arms.items():
+        took = slices_times.latencies(judged.stays(arm), judged.models(arm))
+        steps = (took.decide, took.start, took.complete, took.hand_over)
+        rows.append([name, *(None if one is None else round(one, 2) for one in steps), round(figures.stall(arm), 2)])
+    measure.exhibit(
+        "slices-latencies",
+        title="What Kubernetes itself takes, medians in seconds, not scaled",
+        kind="table",
+        columns=[
+            "arm",
+            "created to bound",
+            "bound to running",
+            "ended to Complete",
+            "ended to next bound",
+            "CPU stall",
+        ],
+        rows=rows,
+        notes=["Taken out of the net times. CPU stall: share of time in which work waited for a CPU."],
+        section=SECTION,
+    )
+
+
+def slice_map(arm: Recording, measure: Measure, id: str, title: str, notes: tuple[str, ...] = ()) -> None:
+    """The slice map of one recording."""
+    gpus, moments = judged.models(arm), slices_course.course(arm)
+    seen = [one.ended for one in judged.stays(arm) if one.ended is not None]
+    end = max([*seen, *(one.at for one in moments)])
+    boxes = _pods(arm, end) if arm.notes["slicer"] != "dra" else []
+    for place, made, gone, job in slices_course.slice_boxes(arm):
+        size = len(judged.slots(place, gpus))
+        beforehand = arm.notes["slicer"] != "dra"
+        look = "cut" if beforehand else "leak" if gone is None else job.split("-")[0] or "other"
+        label = place.profile if beforehand else f"{job or place.profile}"
+        boxes.append(
+            _box(place.gpu, place.start, size, max(0.0, made), end if gone is None else max(gone, 0.0), label, look)
+        )
+    boxes += [
+        _box(one.slot[0], one.slot[1], 1, max(0.0, one.start), max(one.end, 0.0), "", "padding")
+        for one in slices_course.spans(moments, end)
+    ]
+    measure.exhibit(
+        id,
+        title=title,
+        kind="slices",
+        gpus=[f"GPU {index}" for index in range(len(gpus))],
+        slots=max(model.memory_slices for model in gpus),
+        boxes=boxes,
+        notes=[
+            "A row is a memory slice, a box a job's slice from its making to its destruction, as the silicon tells; of"
+            " slices cut beforehand and whole GPUs, from the pod's binding to its end."
+            " Grey: free, but no waiting job's profile could stand there.",
+            *notes,
+        ],
+        section=SECTION,
+    )
+
+
+def _pods(arm: Recording, end: float) -> list[Manifest]:
+    gpus, found = judged.models(arm), list[Manifest]()
+    for one in judged.stays(arm):
+        if one.place is not None and one.scheduled is not None:
+            size = len(judged.slots(one.place, gpus))
+            over = end if one.ended is None else one.ended
+            look = one.job.name.split("-")[0]
+            found.append(_box(one.place.gpu, one.place.start, size, one.scheduled, over, one.job.name, look))
+    return found
+
+
+def _box(gpu: int, slot: int, size: int, start: float, end: float, label: str, look: str) -> Manifest:
+    return {
+        "gpu": gpu, "slot": slot, "size": size, "start": round(start, 3), "end": round(max(start, end), 3),
+        "label": label, "class": look,
+    }  # fmt: skip
+
+
+def _curves(shown: Mapping[str, Recording], measure: Measure) -> None:
+    moments = {name: slices_course.course(arm) for name, arm in shown.items()}
+    _steps(
+        measure, "occupancy", "Occupancy: memory slices given to jobs, of 64",
+        {name: [(one.at, len(one.taken)) for one in course] for name, course in moments.items()},
+    )  # fmt: skip
+    _steps(
+        measure, "fragmentation", "Fragmentation: free memory slices of no use to any job",
+        {name: [(one.at, len(one.unplaceable)) for one in course] for name, course in moments.items()},
+    )  # fmt: skip
+
+
+def _steps(measure: Measure, id: str, title: str, courses: Mapping[str, list[tuple[float, int]]]) -> None:
+    measure.exhibit(
+        f"slices-{id}",
+        title=title,
+        kind="steps",
+        series=[
+            {"label": tables.WAYS[name].title, "points": [[round(max(0.0, at), 3), count] for at, count in course]}
+            for name, course in courses.items()
+        ],
+        x="time in s",
+        y="memory slices",
+        notes=["A job on a whole GPU is given all of its 8 memory slices, whatever it needs."],
+        section=SECTION,
+    )
