@@ -13,7 +13,7 @@ from gpuassay.judge.performance.routing_saturation import (
     Times,
     answered_findings,
     carried_by,
-    carries_more,
+    not_the_machine,
     prediction_findings,
     require_sent,
     steps,
@@ -102,7 +102,8 @@ def test_a_policy_that_saturates_elsewhere_than_the_model() -> None:
     assert not prediction_findings(seen(8), 2, model)
     assert "carried 4 requests/s" in prediction_findings(seen(4), 2, model)[0]
     assert "carried 32 requests/s" in prediction_findings(seen(32), 2, model)[0]
-    assert [carries_more(seen(rate), 2, model) for rate in (4, 16, 32)] == [False, False, True]
+    assert [not_the_machine(seen(rate), 2, model) for rate in (4, 16, 32)] == [False, False, True]
+    assert [not_the_machine(seen(4), 2, model, [seen(rate)]) for rate in (4, 8)] == [False, True]
 
 
 # --- the picker's own histograms --------------------------------------------------------------------------------------

@@ -88,9 +88,16 @@ def times_verdict(found: Times, at_least: float) -> Judged:
     return Judged(outcome, told, certain=outcome == "fail" and found.high < 1)  # waiting for CPUs swaps no two arms
 
 
-def carries_more(found: Sequence[Step], bound: float, model: Prediction) -> bool:
-    """Whether more is carried than the model has at most: waiting for a CPU may explain less, but never more."""
-    return carried_by(found, bound).within > model.within.high
+def not_the_machine(
+    found: Sequence[Step], bound: float, model: Prediction, beside: Sequence[Sequence[Step]] = ()
+) -> bool:
+    """Whether waiting for a CPU cannot explain that a carried rate is not the model's.
+
+    It explains less, but never more; nor that a rate is too much which an arm carried `beside` it, at the same time.
+    """
+    seen = carried_by(found, bound)
+    elsewhere = max((carried_by(one, bound).within for one in beside), default=0.0)
+    return seen.within > model.within.high or (seen.beyond is not None and seen.beyond <= elsewhere)
 
 
 def prediction_findings(found: Sequence[Step], bound: float, model: Prediction) -> list[str]:
