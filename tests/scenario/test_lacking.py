@@ -1,0 +1,46 @@
+"""What is skipped for want of a program says how the program is had. No cluster is started."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.acting import Acting
+from gpuassay.scenario.declare import Scenario
+from gpuassay.scenario.stage import Stage
+
+
+@pytest.mark.parametrize(
+    ("need", "words"),
+    [
+        ("program:das", "supplied by you: --asset das=DIR with das-{operator,scheduler,webhook,daemonset}"),
+        ("program:nvidia-dra", "python -m gpuassay build nvidia-dra"),
+        ("vllm", "--asset vllm=DIR"),
+    ],
+)
+def test_a_skip_says_how_the_program_is_had(tmp_path: Path, need: str, words: str) -> None:
+    """Red when a scenario without its program runs, or its skip does not say what to do about it."""
+
+    def act(_: object) -> None:
+        raise AssertionError("it was acted out")
+
+    def lacking(one: Scenario) -> frozenset[str]:
+        return one.needs
+
+    stage = cast("Stage", SimpleNamespace(lacking=lacking, collapsed=threading.Event()))
+    one = Scenario("s", cast("Any", act), "slices", "default", "", frozenset({need}), 60, __name__)
+    outcomes: list[str] = []
+
+    def done(_: Scenario, outcome: str) -> None:
+        outcomes.append(outcome)
+
+    Acting(stage, tmp_path, threading.Event(), done, print, 1).act_all([one])
+    meta = Recording.load(tmp_path / "recordings" / "s").meta
+    assert (meta.outcome, outcomes) == ("skip", ["skip"])
+    assert meta.error.startswith(f"the cluster lacks: {need} (")
+    assert words in meta.error
