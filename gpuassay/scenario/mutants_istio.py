@@ -135,6 +135,15 @@ def _slow(arm: Arm) -> Arm:
     return arm if arm.profile == "round-robin" else _filter(arm, {"name": "slow", "typed_config": fault})
 
 
+def _before_router(arm: Arm, value: dict[str, Any]) -> Arm:
+    """The arm with an HTTP filter after all others but the router: the last to see requests, the first for answers."""
+    router: dict[str, Any] = {"context": "GATEWAY", "listener": {"filterChain": {"filter": {
+        "name": _HCM, "subFilter": {"name": "envoy.filters.http.router"},
+    }}}}  # fmt: skip
+    patch = {"operation": "INSERT_BEFORE", "value": value}
+    return with_patches(arm, {"applyTo": "HTTP_FILTER", "match": router, "patch": patch})
+
+
 @arm_mutant("istio-ignores-picks", "what the picker said is overwritten by an endpoint that is not there")
 def _ignores(arm: Arm) -> Arm:
     code = f"""
@@ -143,8 +152,14 @@ function envoy_on_request(h)
   h:streamInfo():dynamicMetadata():set("envoy.lb", "{DESTINATION}", "192.0.2.254:1")
 end
 """
-    before: dict[str, Any] = {"context": "GATEWAY", "listener": {"filterChain": {"filter": {
-        "name": _HCM, "subFilter": {"name": "envoy.filters.http.router"},
-    }}}}  # fmt: skip
-    patch = {"operation": "INSERT_BEFORE", "value": _lua(code)}
-    return with_patches(arm, {"applyTo": "HTTP_FILTER", "match": before, "patch": patch})
+    return _before_router(arm, _lua(code))
+
+
+@arm_mutant("istio-misreports", "the picker is told that an endpoint served that is not there")
+def _misreports(arm: Arm) -> Arm:
+    code = f"""
+function envoy_on_response(h)
+  h:streamInfo():dynamicMetadata():set("envoy.lb", "{DESTINATION}-served", "192.0.2.254:1")
+end
+"""
+    return _before_router(arm, _lua(code))

@@ -87,7 +87,7 @@ def test_istio_sends_requests_where_the_picker_says(through_istio: Recording) ->
 
 @behaviour(
     "llmd.istio.served-is-reported", level=MUST, spec=PROTOCOL,
-    red_when="the picker is not told which endpoint served", mutant="istio-ignores-picks",
+    red_when="the picker is not told, or told wrongly, which endpoint served", mutant="istio-misreports",
 )  # fmt: skip
 def test_istio_tells_the_picker_who_served(through_istio: Recording) -> None:
     """The picker repeats the endpoint that served, as the gateway told it."""
