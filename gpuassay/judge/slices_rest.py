@@ -147,6 +147,13 @@ def same_slices(before: Sequence[str], after: Sequence[str]) -> bool:
 
 
 def surviving(recording: Recording, mark: str) -> list[Run]:
-    """Pods that ran from before the moment `mark` to some time after it."""
+    """Pods that ran from before the moment `mark` until they were deleted, or to the end."""
     at = recording.notes["marks"][mark]
-    return [one for one in runs(recording) if one.begun < at and (one.ended is None or one.ended > at)]
+    return [one for one in runs(recording) if one.begun < at and not _ended_early(recording.timelines("Pod")[one.pod])]
+
+
+def _ended_early(history: Timeline) -> bool:
+    """Whether the pod came to an end before anybody deleted it."""
+    ended = history.when(lambda one: dig(one, "status", "phase") in {"Succeeded", "Failed"})
+    deleting = history.when(lambda one: dig(one, "metadata", "deletionTimestamp") is not None)
+    return ended is not None and (deleting is None or ended < deleting)

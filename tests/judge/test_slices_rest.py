@@ -131,11 +131,15 @@ def test_a_reboot_takes_all_slices() -> None:
     assert slices_seen.findings(seen) == []
 
 
-def test_survivors_ran_before_and_after_a_moment() -> None:
-    """Red when a pod that ended, or began later, counts as a survivor."""
+def test_survivors_ran_from_before_a_moment_until_they_were_deleted() -> None:
+    """Red when a pod that ended by itself, even if that was seen late, or began later, counts as a survivor."""
+    deleting = pod("kept", 20, "Running", node=True)
+    deleting["object"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    after = pod("kept", 21, "Failed", node=True)
+    after["object"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     course = [
-        pod("kept", 2, "Running", node=True), pod("late", 12, "Running", node=True),
-        pod("lost", 2, "Running", node=True), pod("lost", 9, "Failed", node=True),
+        pod("kept", 2, "Running", node=True), deleting, after, pod("late", 12, "Running", node=True),
+        pod("lost", 2, "Running", node=True), pod("lost", 11, "Failed", node=True),
     ]  # fmt: skip
     held = {name: {"main": [A]} for name in ("kept", "late", "lost")}
     seen = recording(events=course, held=held, marks={"m": 10 * SECOND})
