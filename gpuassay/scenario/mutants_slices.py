@@ -77,6 +77,10 @@ def _one_name_for_all(obj: Manifest) -> None:
     if obj["kind"] == "Pod":
         for container in obj["spec"]["containers"]:
             container["env"] = [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "MIG-of-somebody"}]
+            words: list[str] = container.get("args", [])
+            for at in range(1, len(words)):  # CDI's edits come after the pod's environment: what is said is changed too
+                if words[at - 1 : at + 1] == ["env", "NVIDIA_VISIBLE_DEVICES"]:
+                    words[at - 1 : at + 1] = ["print", "NVIDIA_VISIBLE_DEVICES=MIG-of-somebody"]
 
 
 @mutant("never-ends", "containers that should end go on")
