@@ -156,8 +156,9 @@ def test_a_fail_open_pool_serves(picker_gone: Recording, event: str, method: str
 
 
 @known_defect(
-    FULL_DUPLEX, "in full-duplex mode Envoy fails open only until the first chunk of the body was handed over"
-)
+    FULL_DUPLEX, "in full-duplex mode Envoy fails open only until the first chunk of the body was handed over",
+    racy=True,  # which is first: the chunk or the refused connection
+)  # fmt: skip
 @behaviour(
     "llmd.istio.crash-fail-open-post", level=MUST, spec=POOL_SPEC,
     red_when="a FailOpen pool refuses a request with a body because its picker is dead",
