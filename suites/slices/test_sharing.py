@@ -1,0 +1,234 @@
+"""What a node offers by configuration: MIG strategies, time-slicing, a change of configuration by node label."""
+
+from __future__ import annotations
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge import gpu_labels
+from gpuassay.judge.gpu_labels import GPU, Gpus, Sharing
+from gpuassay.manifest import dig
+from gpuassay.model.placement_tables import gpu_model
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import gpu_operator, slices
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.gpu_operator import mig_config, time_slicing
+from gpuassay.scenario.lab import Lab
+from gpuassay.verdict import MUST, SHOULD
+from suites.slices.slicers import PLUGIN
+
+NEEDS = ("program:nvidia-device-plugin",)
+STRATEGIES = f"{PLUGIN}#configuration-option-details"
+SHARED = f"{PLUGIN}#with-cuda-time-slicing"
+MODEL = "a100-40gb"
+EQUAL = (("1g.5gb",) * 3, ("1g.5gb",) * 2)
+UNEQUAL = (("1g.5gb", "3g.20gb"), ("1g.5gb",))
+REPLICAS = 3
+
+
+def _gpus(cut: tuple[tuple[str, ...], ...] | None) -> Gpus:
+    return Gpus(gpu_model(MODEL), 2, cut)
+
+
+# --- MIG strategies -------------------------------------------------------------------------------------------------
+
+
+@scenario(system="slices", needs=NEEDS, timeout=90)
+def equal_slices(lab: Lab) -> None:
+    """Two GPUs cut into equal slices, offered by each strategy in turn, and the slices shared."""
+    shared = time_slicing("nvidia.com/mig-1g.5gb", REPLICAS)
+    configs = {name: mig_config(name) for name in ("none", "single", "mixed")}
+    configs["shared"] = mig_config("mixed", sharing=shared)
+    geometry = dict(enumerate(EQUAL))
+    with gpu_operator.operated(lab, gpus=[MODEL] * 2, geometry=geometry, configs=configs) as node:
+        node.observe_offers(gpu_labels.offers(_gpus(EQUAL), "none"), "at first")
+        for name in ("single", "mixed", "none"):
+            node.use(name)
+            node.observe_offers(gpu_labels.offers(_gpus(EQUAL), name), name)
+        node.use("shared")
+        node.observe_offers(gpu_labels.offers(_gpus(EQUAL), "mixed", SLICE_SHARING), "shared")
+        node.discover("shared")
+
+
+SLICE_SHARING = Sharing("nvidia.com/mig-1g.5gb", REPLICAS)
+
+
+@scenario(system="slices", needs=NEEDS, timeout=90)
+def unequal_slices(lab: Lab) -> None:
+    """Two GPUs cut into unequal slices: offered as mixed, then asked to be offered as single, then as mixed again."""
+    configs = {name: mig_config(name) for name in ("single", "mixed")}
+    geometry = dict(enumerate(UNEQUAL))
+    with gpu_operator.operated(lab, gpus=[MODEL] * 2, geometry=geometry, configs=configs) as node:
+        node.use("mixed")
+        node.observe_offers(gpu_labels.offers(_gpus(UNEQUAL), "mixed"), "mixed")
+        node.use("single")
+        node.observe_refusal("single")
+        node.observe_offers({}, "single")
+        node.use("mixed")
+        node.observe_offers(gpu_labels.offers(_gpus(UNEQUAL), "mixed"), "mixed again")
+
+
+@behaviour(
+    "slices.offers.strategy-none", level=MUST, spec=STRATEGIES,
+    red_when="the strategy none offers anything but whole GPUs", mutant="mig-strategy-always-mixed",
+)  # fmt: skip
+def test_the_strategy_none_offers_gpus(equal_slices: Recording) -> None:
+    """Under the strategy none a node offers its GPUs, whatever they are cut into, and no slices."""
+    assert equal_slices.notes["offers"]["none"] == gpu_labels.offers(_gpus(EQUAL), "none"), equal_slices.timeline_text()
+
+
+@behaviour(
+    "slices.offers.strategy-single", level=MUST, spec=STRATEGIES,
+    red_when="the strategy single offers anything but equal slices as GPUs", mutant="mig-strategy-lost",
+)  # fmt: skip
+def test_the_strategy_single_offers_slices_as_gpus(equal_slices: Recording) -> None:
+    """Under the strategy single a node offers as many `nvidia.com/gpu` as it has slices."""
+    seen = equal_slices.notes["offers"]["single"]
+    assert seen == gpu_labels.offers(_gpus(EQUAL), "single"), equal_slices.timeline_text()
+
+
+@behaviour(
+    "slices.offers.strategy-mixed", level=MUST, spec=STRATEGIES,
+    red_when="the strategy mixed offers anything but each profile by its name", mutant="mig-strategy-lost",
+)  # fmt: skip
+def test_the_strategy_mixed_offers_each_profile(equal_slices: Recording, unequal_slices: Recording) -> None:
+    """Under the strategy mixed a node offers each profile by its name, as often as it is there, and no GPU."""
+    for recording, cut in ((equal_slices, EQUAL), (unequal_slices, UNEQUAL)):
+        assert recording.notes["offers"]["mixed"] == gpu_labels.offers(_gpus(cut), "mixed"), recording.timeline_text()
+
+
+@behaviour(
+    "slices.offers.single-refused", level=MUST, spec=STRATEGIES,
+    red_when="unequal slices are offered as if they were alike", mutant="config-label-lost",
+)  # fmt: skip
+def test_unequal_slices_are_not_offered_as_gpus(unequal_slices: Recording) -> None:
+    """Under the strategy single unequal slices are refused with a reason, and nothing is offered."""
+    assert unequal_slices.notes["offers"]["single"] == {}, unequal_slices.timeline_text()
+    assert "more than one MIG device type" in unequal_slices.notes["refusals"]["single"]
+
+
+@behaviour(
+    "slices.offers.config-change", level=MUST, spec=f"{PLUGIN}#multiple-config-file-example",
+    red_when="a node that chooses another configuration by its label goes on as before", mutant="config-label-lost",
+)  # fmt: skip
+def test_the_node_label_changes_what_is_offered(equal_slices: Recording) -> None:
+    """With each change of the label `nvidia.com/device-plugin.config` the node offers what that configuration says."""
+    expected = {name: gpu_labels.offers(_gpus(EQUAL), name) for name in ("single", "mixed", "none")}
+    seen = {name: equal_slices.notes["offers"][name] for name in expected}
+    assert seen == expected, equal_slices.timeline_text()
+
+
+@behaviour(
+    "slices.offers.recovers", level=MUST, spec=f"{PLUGIN}#multiple-config-file-example",
+    red_when="a node that had a configuration which does not fit offers nothing under one that does",
+    mutant="mig-strategy-lost",
+)  # fmt: skip
+def test_a_configuration_that_fits_helps_after_one_that_does_not(unequal_slices: Recording) -> None:
+    """After the refused strategy single the strategy mixed offers all slices again."""
+    seen = unequal_slices.notes["offers"]["mixed again"]
+    assert seen == gpu_labels.offers(_gpus(UNEQUAL), "mixed"), unequal_slices.timeline_text()
+
+
+@behaviour(
+    "slices.sharing.slices", level=SHOULD, spec=SHARED,
+    red_when="a shared slice is not offered as often as configured, or not labelled as shared", mutant="sharing-lost",
+)  # fmt: skip
+def test_slices_can_be_shared(equal_slices: Recording) -> None:
+    """Time-slicing of a MIG profile multiplies what is offered of it, and its product ends with SHARED."""
+    assert equal_slices.notes["offers"]["shared"] == gpu_labels.offers(_gpus(EQUAL), "mixed", SLICE_SHARING)
+    expected = gpu_labels.gpu_labels(_gpus(EQUAL), "mixed", SLICE_SHARING)
+    seen = equal_slices.notes["features"]["shared"]
+    assert gpu_labels.label_findings(seen, expected, parts=("gpu", "mig")) == [], equal_slices.timeline_text()
+
+
+# --- time-slicing of whole GPUs -------------------------------------------------------------------------------------
+
+CONFIGS = {
+    "default": {},
+    "shared": {"sharing": time_slicing(GPU, REPLICAS)},
+    "renamed": {"sharing": time_slicing(GPU, REPLICAS, renameByDefault=True)},
+    "one-each": {"sharing": time_slicing(GPU, REPLICAS, failRequestsGreaterThanOne=True)},
+}
+GPU_SHARING = Sharing(GPU, REPLICAS)
+RENAMED = Sharing(GPU, REPLICAS, renamed=True)
+
+
+@scenario(system="slices", needs=NEEDS, timeout=120)
+def shared_gpus(lab: Lab) -> None:
+    """Two whole GPUs, shared by three each: pods on all shares, a pod for two shares, shares by another name."""
+    with gpu_operator.operated(lab, gpus=[MODEL] * 2, mig=False, configs=CONFIGS) as node:
+        node.observe_offers(gpu_labels.offers(_gpus(None), "none"), "default")
+        node.discover("default")
+        node.use("shared")
+        node.observe_offers(gpu_labels.offers(_gpus(None), "none", GPU_SHARING), "shared")
+        node.discover("shared")
+        names = [f"share-{number}" for number in range(2 * REPLICAS)]
+        for name in names:
+            node.pod(name, GPU)
+        node.observe_running(*names)
+        node.note_given(*names)
+        node.delete(*names)
+        node.use("one-each")
+        node.observe_offers(gpu_labels.offers(_gpus(None), "none", GPU_SHARING), "one-each")
+        node.pod("greedy", GPU, 2)
+        lab.observe(lambda: slices.phase(lab, "greedy") in {"Running", "Failed"}, "greedy is decided upon")
+        node.delete("greedy")
+        node.use("renamed")
+        node.observe_offers(gpu_labels.offers(_gpus(None), "none", RENAMED), "renamed")
+        node.discover("renamed")
+
+
+@behaviour(
+    "slices.sharing.replicas", level=MUST, spec=SHARED,
+    red_when="a shared GPU is not offered as often as configured", mutant="sharing-lost",
+)  # fmt: skip
+def test_a_shared_gpu_is_offered_several_times(shared_gpus: Recording) -> None:
+    """Before sharing a node offers its GPUs, with time-slicing GPUs times replicas."""
+    seen = {name: shared_gpus.notes["offers"][name] for name in ("default", "shared")}
+    assert seen == {"default": {GPU: 2}, "shared": {GPU: 2 * REPLICAS}}, shared_gpus.timeline_text()
+
+
+@behaviour(
+    "slices.sharing.labels", level=MUST, spec=SHARED,
+    red_when="a shared GPU is labelled as if a pod had it alone", mutant="sharing-lost",
+)  # fmt: skip
+def test_a_shared_gpu_is_labelled_as_shared(shared_gpus: Recording) -> None:
+    """With time-slicing the product ends with SHARED, and replicas and strategy stand in labels; before they do not."""
+    for name, sharing in (("default", None), ("shared", GPU_SHARING)):
+        expected = gpu_labels.gpu_labels(_gpus(None), "none", sharing)
+        seen = shared_gpus.notes["features"][name]
+        assert gpu_labels.label_findings(seen, expected, parts=("gpu", "mig")) == [], shared_gpus.timeline_text()
+
+
+@behaviour(
+    "slices.sharing.tenants", level=MUST, spec=SHARED,
+    red_when="pods on shares do not run, or one GPU has more of them than replicas", mutant="sharing-lost",
+)  # fmt: skip
+def test_pods_share_gpus(shared_gpus: Recording) -> None:
+    """As many pods as shares run at once, each told one real GPU, and each GPU by as many pods as it has replicas."""
+    given: dict[str, list[str]] = shared_gpus.notes["given"]
+    tenants = {uuid: sum(told == [uuid] for told in given.values()) for uuid in shared_gpus.notes["uuids"]}
+    assert tenants == dict.fromkeys(shared_gpus.notes["uuids"], REPLICAS), shared_gpus.timeline_text()
+
+
+@behaviour(
+    "slices.sharing.one-each", level=MUST, spec=SHARED,
+    red_when="a pod gets several shares although requests for more than one are to fail",
+    mutant="sharing-refusal-lost",
+)  # fmt: skip
+def test_a_request_for_two_shares_fails(shared_gpus: Recording) -> None:
+    """With failRequestsGreaterThanOne a pod that asks for two shares ends as UnexpectedAdmissionError."""
+    states = [dig(event.object, "status", default={}) for event in shared_gpus.of("Pod") if event.name == "greedy"]
+    assert "Running" not in {one.get("phase") for one in states}, shared_gpus.timeline_text()
+    assert "UnexpectedAdmissionError" in {one.get("reason") for one in states}, shared_gpus.timeline_text()
+
+
+@behaviour(
+    "slices.sharing.renamed", level=MUST, spec=SHARED,
+    red_when="shares are offered by the name of whole GPUs although they are to be renamed",
+    mutant="sharing-rename-lost",
+)  # fmt: skip
+def test_shares_can_have_a_name_of_their_own(shared_gpus: Recording) -> None:
+    """With renameByDefault a node offers `nvidia.com/gpu.shared` instead, and the product has no suffix."""
+    assert shared_gpus.notes["offers"]["renamed"] == {f"{GPU}.shared": 2 * REPLICAS}, shared_gpus.timeline_text()
+    expected = gpu_labels.gpu_labels(_gpus(None), "none", RENAMED)
+    seen = shared_gpus.notes["features"]["renamed"]
+    assert gpu_labels.label_findings(seen, expected, parts=("gpu", "mig")) == [], shared_gpus.timeline_text()
