@@ -11,6 +11,7 @@ Every scenario has a node and GPUs of its own, so that it can restart, break and
 
 from __future__ import annotations
 
+import shutil
 import time
 import uuid
 from collections.abc import Generator, Mapping, Sequence
@@ -190,6 +191,8 @@ def opened(
     finally:
         lab.silicon += [{"node": lab.token, **one.row()} for one in silicon.events()]
         silicon.close()
+        for place in ("root", "proc-driver"):  # thousands of device nodes and files that nobody needs any more
+            shutil.rmtree(folder / place, ignore_errors=True)
 
 
 def _new_boot(driver: FakeDriver) -> Path:

@@ -58,15 +58,17 @@ class Pods:
         made = list(containers_) or [self.container("main", profile, count, *steps)]
         return slices.pod(self.lab, name, node=self.node.name, containers=made, **options)
 
-    def attempt_pod(self, name: str, profile: str) -> bool:
+    def attempt_pod(self, name: str, profile: str, **options: Any) -> bool:
         """Try to create a pod; `notes["attempts"][name]` says whether and why it was refused."""
         made = self.container("main", profile)
-        return self.lab.attempt(name, containers.pod(name, self.lab.namespace, node=self.node.name, containers=[made]))
+        return self.lab.attempt(
+            name, containers.pod(name, self.lab.namespace, node=self.node.name, containers=[made], **options)
+        )
 
     def quota_counts(self, name: str) -> bool:
         """Whether a ResourceQuota counts what it limits."""
         found = self.lab.api.get("ResourceQuota", name, self.lab.namespace) or {}
-        return dig(found, "status", "hard", default=None) == dig(found, "spec", "hard")
+        return dig(found, "status", "hard", default=None) == dig(found, "spec", "hard", default=None)
 
     def offers(self, profile: str) -> int:
         """Slices of `profile` that the node offers now."""
@@ -137,8 +139,8 @@ class Pods:
 
         self.lab.observe(lambda: all(map(settled, names)), f"settled: {', '.join(names)}")
 
-    def delete(self, *names: str, grace: int | None = None) -> None:
+    def delete(self, *names: str, grace: int | None = None, timeout: float | None = None) -> None:
         """Delete pods and note whether they go; `grace` 0 is a force deletion."""
         for name in names:
             self.lab.api.delete("Pod", name, self.lab.namespace, grace_seconds=grace)
-        self.lab.observe(lambda: slices.gone(self.lab, *names), f"gone: {', '.join(names)}")
+        self.lab.observe(lambda: slices.gone(self.lab, *names), f"gone: {', '.join(names)}", timeout=timeout)

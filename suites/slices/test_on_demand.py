@@ -15,8 +15,8 @@ CREATE_GPU, CREATE_COMPUTE = "nvmlDeviceCreateGpuInstanceWithPlacement", "nvmlGp
 DESTROY = "nvmlGpuInstanceDestroy"
 SLOW = 2.0
 """Seconds that a slow call takes."""
-PATIENCE = 15.0
-"""Seconds for a retry: the kubelet tries again every second or two, then less often."""
+PATIENCE = 12.0
+"""Seconds for what is tried again: the kubelet of these nodes does so every two or three (`slicing.KUBELET`)."""
 
 
 @per_slicer(timeout=70, only=("dra",))
@@ -27,7 +27,7 @@ def creation_fails_once(lab: Lab, slicer: slicing.SlicerName) -> None:
         site.pod("unlucky", "1g.5gb")
         site.observe_running("unlucky", timeout=PATIENCE)
         site.identify("unlucky")
-        site.delete("unlucky")
+        site.delete("unlucky", timeout=PATIENCE)
         site.pod("next", "3g.20gb")
         site.observe_running("next", timeout=PATIENCE)
         site.identify("next")

@@ -14,27 +14,25 @@ QUOTA = "https://kubernetes.io/docs/concepts/policy/resource-quotas/"
 BY_RESOURCE, BY_CLASS = "requests.nvidia.com/mig-1g.5gb", "mig-2g.10gb.nvidia.com.deviceclass.resource.k8s.io/devices"
 
 
+def _quota(lab: Lab, site: slicing.Site, name: str) -> None:
+    """Create a quota of one `name` and wait until it counts."""
+    lab.create({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "slices", "namespace": lab.namespace},
+        "spec": {"hard": {name: "1"}},
+    })  # fmt: skip
+    lab.observe(lambda: site.quota_counts("slices"), "the quota counts")
+
+
 @per_slicer(timeout=60)
 def quotas(lab: Lab, slicer: slicing.SlicerName) -> None:
-    """A quota of one slice for each of two profiles, by another name each; two pods of each are created."""
+    """Under a quota of one slice two pods ask for one; a third one asks for a runtime that is not there."""
     with slicing.opened(lab, slicer) as site:
-        hard = {BY_RESOURCE: "1"} if slicer == "device-plugin" else {BY_RESOURCE: "1", BY_CLASS: "1"}
-        lab.create({
-            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "slices", "namespace": lab.namespace},
-            "spec": {"hard": hard},
-        })  # fmt: skip
-        lab.observe(lambda: site.quota_counts("slices"), "the quota counts")
+        _quota(lab, site, BY_RESOURCE)
+        site.attempt_pod("elsewhere", "2g.10gb", spec={"runtimeClassName": "nobody-has-it"})
         site.pod("first", "1g.5gb")
         site.attempt_pod("second", "1g.5gb")
-        running = ["first"]
-        if slicer == "dra":
-            running.append(site.pod("by-class", "2g.10gb"))
-            site.observe_running(*running)
-            site.attempt_pod("by-class-too", "2g.10gb")
-            site.observe_stuck("by-class-too")
-        site.observe_running(*running)
-        site.identify(*running)
-        site.note_rest("full")
+        site.observe_running("first")
+        site.identify("first")
         site.finish()
 
 
@@ -57,3 +55,39 @@ def test_a_quota_on_the_resource_holds(quotas: Recording) -> None:
 def test_a_quota_leaves_nothing(quotas: Recording) -> None:
     """After the pods of a namespace with a quota are gone nothing is left."""
     assert slices_rest.left_findings(quotas) == [], quotas.timeline_text()
+
+
+@behaviour(
+    "slices.quota.runtime-class-missing", level=MUST, spec="https://kubernetes.io/docs/concepts/containers/runtime-class/",
+    red_when="a pod that asks for a runtime class that does not exist is accepted", mutant="runtime-class-lost",
+)  # fmt: skip
+def test_a_missing_runtime_class_is_refused(quotas: Recording) -> None:
+    """A pod with a slice and a RuntimeClass that does not exist is refused at once, and the class is named."""
+    refused = quotas.notes["attempts"]["elsewhere"]
+    assert not refused["accepted"], quotas.timeline_text()
+    assert "nobody-has-it" in refused["message"], refused
+
+
+@per_slicer(timeout=60, only=("dra",))
+def class_quota(lab: Lab, slicer: slicing.SlicerName) -> None:
+    """Under a quota of one device of a class two pods ask for a slice of it, by the resource's name."""
+    with slicing.opened(lab, slicer, gpus=["a100-40gb"]) as site:
+        _quota(lab, site, BY_CLASS)
+        site.pod("first", "2g.10gb")
+        site.observe_running("first")
+        site.pod("second", "2g.10gb")
+        site.observe_stuck("second")
+        site.identify("first")
+        site.finish()
+
+
+@behaviour(
+    "slices.quota.by-class", level=MUST, spec=QUOTA,
+    red_when="a quota on a device class does not keep a second slice back", mutant="resource-quota-lost",
+)  # fmt: skip
+def test_a_quota_on_the_device_class_holds(class_quota: Recording) -> None:
+    """Under a quota of one device of the class the second pod is not scheduled, and is told of the quota."""
+    assert slices_seen.ran(class_quota) == {"first"}, class_quota.timeline_text()
+    told = slices_seen.unscheduled(class_quota, "second")
+    assert told and "exceeded quota" in told[-1][1], class_quota.timeline_text()
+    assert slices_rest.left_findings(class_quota) == [], class_quota.timeline_text()
