@@ -102,3 +102,9 @@ def _held_back(obj: Manifest) -> None:
 def _resource_quota_lost(obj: Manifest) -> None:
     if obj["kind"] == "ResourceQuota":
         obj["spec"]["hard"] = {}
+
+
+@mutant("runtime-class-lost", "pods run with the default runtime, whichever they ask for")
+def _runtime_class_lost(obj: Manifest) -> None:
+    if obj["kind"] == "Pod":
+        obj["spec"].pop("runtimeClassName", None)
