@@ -107,7 +107,7 @@ def test_a_mended_gpu_is_offered_again(broken_gpus: Recording) -> None:
 
 @behaviour(
     "slices.health.restart-heals", level=MUST, spec=f"{PLUGIN}/issues/1014",
-    red_when="not even a restart of the device plugin brings a mended GPU back", mutant="slicer-hangs",
+    red_when="not even a restart of the device plugin brings a mended GPU back",
 )  # fmt: skip
 def test_a_restart_brings_a_mended_gpu_back(broken_gpus: Recording) -> None:
     """After a restart of the device plugin the node offers the mended GPU again, as NVIDIA advises."""
@@ -116,7 +116,7 @@ def test_a_restart_brings_a_mended_gpu_back(broken_gpus: Recording) -> None:
 
 @behaviour(
     "slices.health.lost", level=MUST, spec=XIDS,
-    red_when="a GPU that is lost is still offered", mutant="slicer-hangs",
+    red_when="a GPU that is lost is still offered",
 )  # fmt: skip
 def test_a_lost_gpu_is_withdrawn(broken_gpus: Recording, measure: Measure) -> None:
     """A GPU that is lost is not offered any more; how many others go with it is measured."""
