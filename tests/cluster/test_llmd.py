@@ -18,7 +18,7 @@ from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.ports import free_ports
 from gpuassay.components.child import http
-from gpuassay.components.llmd import probe
+from gpuassay.components.llmd import front, probe
 from gpuassay.components.llmd import routing as module
 from gpuassay.components.llmd.arm import Arm
 from gpuassay.components.llmd.decisions import VERBOSITY, decisions
@@ -258,9 +258,9 @@ def test_a_refused_configuration_is_shown_in_the_pickers_own_words(cluster: Clus
 
     arm = Arm(replicas=1, latency=QUICK, change_picker=misspelt)
     refused = r"endpoint-picker refuses to start \(exit code 1\): .*precise-cache"
-    with pytest.raises(ClusterError, match=refused), routing(cluster, tmp_path, "refused", arm):
+    with pytest.raises(ClusterError, match=refused), routing(cluster, tmp_path, "misspelt", arm):
         pass
-    names = [name for name in cluster.processes if name.startswith("refused-")]
+    names = [name for name in cluster.processes if name.startswith("misspelt-")]
     assert len(names) == 5
     assert not any(cluster.processes[name].alive for name in names)
     assert cluster.component_died() is None
@@ -286,7 +286,7 @@ def test_a_lost_port_is_replaced(cluster: Cluster, tmp_path: Path, monkeypatch: 
             given = free_ports(count)
             # first the gateway's listener, then the first model server's
             if len(tries) < 2:
-                given[(6, 8)[len(tries)]] = lost
+                given[(6, 6 + front.PORTS)[len(tries)]] = lost
             tries.append(count)
             return given
 

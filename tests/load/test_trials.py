@@ -89,6 +89,7 @@ def test_the_goal_is_missed_by_a_slow_generator_and_by_a_good_rival() -> None:
 
 def test_a_programs_own_children_count_as_its_cpu_time_and_others_do_not() -> None:
     # red when: worker processes of a generator are left out, or the echo server is counted
+    before = set(descendants(os.getpid(), set()))  # of other tests in this process
     burn = "import os,sys; os.fork(); print(flush=True)\nwhile True: pass"
     with (
         subprocess.Popen([sys.executable, "-c", burn], stdout=subprocess.PIPE) as loader,
@@ -98,7 +99,10 @@ def test_a_programs_own_children_count_as_its_cpu_time_and_others_do_not() -> No
             assert loader.stdout is not None
             loader.stdout.readline()
             children = wait(
-                lambda: descendants(os.getpid(), {other.pid}), lambda found: len(found) == 2, what="both", timeout=10
+                lambda: set(descendants(os.getpid(), {other.pid})) - before,
+                lambda found: len(found) == 2,
+                what="both",
+                timeout=20,
             )
             assert loader.pid in children and other.pid not in children
             cpu = TreeCpu(without={other.pid})

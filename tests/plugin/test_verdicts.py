@@ -145,8 +145,13 @@ def test_an_interrupted_run_reports_what_was_done(suite: SmallSuite) -> None:
         '    open("reached", "w").close()\n    time.sleep(60)\n'
         '@says("demo.a.later")\ndef test_later(act): pass\n'
     )
+    # a shell's background job passes on that interrupts are ignored
     process = subprocess.Popen(
-        suite.command(), cwd=suite.folder, env=suite.environment, stdout=subprocess.PIPE, text=True
+        ["env", "--default-signal=INT", *suite.command()],
+        cwd=suite.folder,
+        env=suite.environment,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     deadline = time.monotonic() + 60
     while not (suite.folder / "reached").exists():

@@ -45,7 +45,7 @@ def test_wrong_words_end_with_code_2(words: list[str]) -> None:
 
 def test_a_users_error_is_one_line_and_its_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["build", "kueu"]) == 2
-    known = ", ".join(catalogue.COMPONENTS)
+    known = ", ".join([*catalogue.COMPONENTS, *(f"group {name}" for name in catalogue.GROUPS)])
     assert capsys.readouterr().err == f"gpuassay: no component is called 'kueu'; there are {known}\n"
 
 
