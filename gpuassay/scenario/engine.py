@@ -57,14 +57,14 @@ class Engine:
     _actings: dict[str, Acting] = field(default_factory=dict[str, Acting])
     _left: set[str] = field(default_factory=set[str])
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _floor: Floor = field(default_factory=lambda: Floor(0))
+    _floor: Floor = field(default_factory=lambda: Floor(()))
 
     def start(self, scenarios: Sequence[Scenario]) -> None:
         """Begin acting in threads of its own."""
         self._left = {scenario.id for scenario in scenarios}
         self._status("running")
         self._planned = lanes(scenarios, several=self.several)
-        self._floor = Floor(len(self._planned))
+        self._floor = Floor(one.name for one in self._planned)
         self._thread = threading.Thread(target=self._run, name="gpuassay-engine", daemon=True)
         self._thread.start()
 
@@ -110,8 +110,8 @@ class Engine:
 
     def _run_lane(self, lane: Lane) -> None:
         """Open the lane's stage, act on it, take it down; whatever happens, the other lanes go on."""
-        left_floor = False
         acting: Acting | None = None
+        self._floor.enter(lane.name)
         try:
             with self.open_stage(lane) as stage:
                 acting = Acting(stage, self.run_dir, self._stop, self._done, self.say, lane.width, self.full)
@@ -121,8 +121,7 @@ class Engine:
                 try:
                     acting.act_all([one for one in lane.scenarios if one not in measuring])
                     if measuring:
-                        self._floor.leave()
-                        left_floor = True
+                        self._floor.leave(lane.name)
                         with self._floor.alone():
                             acting.act_all(measuring)
                 finally:
@@ -138,8 +137,7 @@ class Engine:
             if not self._aborted and not (acting and acting.stage.collapsed.is_set()):
                 self._fail(lane, error)
         finally:
-            if not left_floor:
-                self._floor.leave()
+            self._floor.leave(lane.name)
 
     def _fail(self, lane: Lane, error: Exception) -> None:
         """Keep why a lane's stage could not be opened or taken down, and tell the tests that wait for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import Alone, Scenario, System
 from gpuassay.scenario.engine import Engine, Opener, read_status
 from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.lanes import CHANGING, MAIN, ROUTING, SLICES, Lane, Unavailable, lanes
+from gpuassay.scenario.lanes import CHANGING, MAIN, ROOMY, ROUTING, SLICES, Floor, Lane, Unavailable, lanes
 
 SECONDS = 20
 
@@ -191,3 +192,26 @@ def test_a_run_that_is_stopped_ends(tmp_path: Path, alone: Alone) -> None:
     end.set()
     engine.stop(abort=True)
     assert not engine.__dict__["_thread"].is_alive()
+
+
+def test_a_real_node_waits_for_the_kueues_on_a_small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when real nodes are started beside two Kueues on two cores, or wait for nobody on many."""
+    cores = {0, 1}
+
+    def affinity(_: int) -> set[int]:
+        return cores
+
+    monkeypatch.setattr(os, "sched_getaffinity", affinity)
+    floor, begun = Floor([MAIN, SLICES]), threading.Event()
+
+    def node() -> None:
+        floor.enter(SLICES)
+        begun.set()
+
+    threading.Thread(target=node, daemon=True).start()
+    floor.enter(MAIN)
+    assert not begun.wait(0.1)
+    floor.leave(MAIN)
+    assert begun.wait(5)
+    cores |= set(range(ROOMY))
+    Floor([MAIN, SLICES]).enter(SLICES)
