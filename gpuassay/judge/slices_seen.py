@@ -92,7 +92,9 @@ def runs(recording: Recording) -> list[Run]:
             ended = history.events[-1].at
         deleting = history.when(lambda one: dig(one, "metadata", "deletionTimestamp") is not None)
         rebooted = recording.notes.get("marks", {}).get(REBOOT)
-        marks = [at for at in (ended, deleting, _finished(history.final), rebooted) if at is not None and at > begun]
+        # a container that ends in the second in which it was seen running says the beginning of that second
+        marks = [max(at, begun) for at in (ended, deleting, _finished(history.final)) if at is not None]
+        marks += [rebooted] if rebooted is not None and rebooted > begun else []
         as_asked = wanted(recording, name)
         # init containers are over before the others begin: what they were given is told apart (`given`)
         uuids = tuple(uuid for one in _apps(as_asked) for uuid in held[name].get(one, ()))

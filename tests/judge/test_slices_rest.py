@@ -151,3 +151,15 @@ def test_the_same_slices_are_the_same_and_some() -> None:
     assert slices_rest.same_slices([A, B], [B, A])
     assert not slices_rest.same_slices([A], [B])
     assert not slices_rest.same_slices([], [])
+
+
+def test_a_container_may_end_in_the_second_in_which_it_began() -> None:
+    """Red when the whole seconds of Kubernetes make a slice that was freed after its container look like a lost one."""
+    ended = {"main": {"name": "main", "state": {"terminated": {"finishedAt": "1970-01-01T00:00:10Z"}}}}
+    events = [pod("p", 9, node=True), pod("p", 10.3, "Running"), pod("p", 13.8, "Failed")]
+    events[-1]["object"]["status"]["containerStatuses"] = list(ended.values())
+    freed = [*made(9.5, 0, A), row(13.5, slices_seen.DESTROYED)]
+    assert slices_seen.findings(recording(events=events, silicon=freed, held={"p": {"main": [A]}})) == []
+    del events[-1]["object"]["status"]["containerStatuses"]
+    lost = slices_seen.findings(recording(events=events, silicon=freed, held={"p": {"main": [A]}}))
+    assert lost == ["pod p lost MIG-a while it ran"]
