@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,7 +121,7 @@ class Owner:
 
 @pytest.fixture
 def owner(control: Cluster, tmp_path: Path) -> Iterator[Owner]:
-    made = Owner(tmp_path / f"owned-{os.getpid()}", control.directory)
+    made = Owner(tmp_path / f"owned-{uuid.uuid4().hex[:8]}", control.directory)
     yield made
     made.close()
 
