@@ -36,6 +36,9 @@ RECORDINGS = pytest.StashKey[list[Recording]]()
 LONGEST = 20_000
 """Characters of a reason: thirty lines of a dead component's log fit in."""
 
+BARE_TIMELINE = re.compile(r"\s*-?\d+ ms ")
+"""How a line of `Recording.timeline_text` begins."""
+
 
 class ScenarioBroke(Exception):  # noqa: N818 - reads as a sentence in reports
     """The scenario behind a test could not be acted out: says nothing about the system under test."""
@@ -241,7 +244,7 @@ def pytest_runtest_makereport(
         )
         state = State.FAIL if is_finding else State.ERROR
         message = str(report.longrepr) if error is None else f"{type(error).__name__}: {error}"
-        found |= {"state": state.value, "reason": _reason(message)}
+        found |= {"state": state.value, "reason": reason_of(message)}
     if defect is not None:
         found["link"] = defect.args[0]
     measure_found = item.stash.get(MEASURE, None)
@@ -252,14 +255,18 @@ def pytest_runtest_makereport(
     return report
 
 
-def _reason(message: str) -> str:
+def reason_of(message: str) -> str:
     """An exception's message as a reason: equal for equal recordings, so without addresses.
 
     pytest appends its own rendering of the assertion to a message that the test gave; the message alone is the reason.
+    A bare timeline says what happened and not what was wrong: there the rendering comes first.
     """
     told = message.removeprefix("AssertionError: ").removeprefix("Failed: ")
-    given, marker, _ = told.partition("\nassert ")
-    return re.sub(r" at 0x[0-9a-f]+", "", given if marker and given else told)[:LONGEST]
+    given, marker, rendered = told.partition("\nassert ")
+    if marker and given:
+        lines = [line.strip() for line in rendered.splitlines() if line.strip() and "Use -v" not in line]
+        told = f"expected {'; '.join(lines)}\n{given}" if BARE_TIMELINE.match(given) else given
+    return re.sub(r" at 0x[0-9a-f]+", "", told)[:LONGEST]
 
 
 def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
