@@ -54,21 +54,26 @@ class Mutant:
 MUTANTS: dict[str, Mutant] = {}
 
 
+def register(made: Mutant) -> None:
+    """Let `made` be known by its name; ValueError if another is."""
+    if made.name in MUTANTS:
+        raise ValueError(f"mutant {made.name!r} is registered twice")
+    MUTANTS[made.name] = made
+
+
 def mutant(name: str, breaks: str) -> Callable[[Callable[[Manifest], None]], Callable[[Manifest], None]]:
     """Register a function that edits a copy of each object in place."""
 
-    def register(edit: Callable[[Manifest], None]) -> Callable[[Manifest], None]:
+    def declare(edit: Callable[[Manifest], None]) -> Callable[[Manifest], None]:
         def change(obj: Manifest) -> Manifest:
             changed = copy.deepcopy(obj)
             edit(changed)
             return changed
 
-        if name in MUTANTS:
-            raise ValueError(f"mutant {name!r} is registered twice")
-        MUTANTS[name] = Mutant(name, breaks, change)
+        register(Mutant(name, breaks, change))
         return edit
 
-    return register
+    return declare
 
 
 def patch_mutant(name: str, breaks: str) -> Callable[[Callable[[str, Manifest], None]], object]:
@@ -77,7 +82,7 @@ def patch_mutant(name: str, breaks: str) -> Callable[[Callable[[str, Manifest], 
     For what is lost on the way of a change, not of a creation. Under the name of a mutant of objects, it joins it.
     """
 
-    def register(edit: Callable[[str, Manifest], None]) -> Callable[[str, Manifest], None]:
+    def declare(edit: Callable[[str, Manifest], None]) -> Callable[[str, Manifest], None]:
         def change_patch(kind: str, body: Manifest) -> Manifest:
             changed = copy.deepcopy(body)
             edit(kind, changed)
@@ -89,7 +94,7 @@ def patch_mutant(name: str, breaks: str) -> Callable[[Callable[[str, Manifest], 
         )
         return edit
 
-    return register
+    return declare
 
 
 def arm_mutant(
@@ -97,13 +102,11 @@ def arm_mutant(
 ) -> Callable[[Callable[[Arm], Arm]], object]:
     """Register a function that returns the broken arm of a routing scenario, or what disturbs it while it is asked."""
 
-    def register(change_arm: Callable[[Arm], Arm]) -> Callable[[Arm], Arm]:
-        if name in MUTANTS:
-            raise ValueError(f"mutant {name!r} is registered twice")
-        MUTANTS[name] = Mutant(name, breaks, copy.deepcopy, change_arm=change_arm, disturb=disturb)
+    def declare(change_arm: Callable[[Arm], Arm]) -> Callable[[Arm], Arm]:
+        register(Mutant(name, breaks, copy.deepcopy, change_arm=change_arm, disturb=disturb))
         return change_arm
 
-    return register
+    return declare
 
 
 def get(name: str) -> Mutant:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from gpuassay.manifest import Manifest, dig
-from gpuassay.scenario.mutants import MUTANTS, Mutant, mutant
+from gpuassay.scenario.mutants import Mutant, mutant, register
 from gpuassay.scenario.mutants_slices_node import node_mutant
 
 if TYPE_CHECKING:
@@ -20,13 +20,11 @@ _IN_USE = 19
 def silicon_mutant(name: str, breaks: str) -> Callable[[Callable[[Silicon], None]], object]:
     """Register a function that does something to the GPUs of a sliced node before they are used."""
 
-    def register(disturb: Callable[[Silicon], None]) -> Callable[[Silicon], None]:
-        if name in MUTANTS:
-            raise ValueError(f"mutant {name!r} is registered twice")
-        MUTANTS[name] = Mutant(name, breaks, copy.deepcopy, disturb_silicon=disturb)
+    def declare(disturb: Callable[[Silicon], None]) -> Callable[[Silicon], None]:
+        register(Mutant(name, breaks, copy.deepcopy, disturb_silicon=disturb))
         return disturb
 
-    return register
+    return declare
 
 
 @silicon_mutant("slice-never-freed", "slices are made and never destroyed again")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from gpuassay.manifest import Manifest
-from gpuassay.scenario.mutants import MUTANTS, Mutant, mutant
+from gpuassay.scenario.mutants import Mutant, mutant, register
 from gpuassay.workloads.containers import NODE
 
 if TYPE_CHECKING:  # cluster clients: not for replays
@@ -77,13 +77,11 @@ def _termination_ignored(obj: Manifest) -> None:
 def node_mutant(name: str, breaks: str) -> Callable[[Callable[[Node], None]], object]:
     """Register a function that does something to a node while its kubelet, or its containerd, is restarted."""
 
-    def register(disturb: Callable[[Node], None]) -> Callable[[Node], None]:
-        if name in MUTANTS:
-            raise ValueError(f"mutant {name!r} is registered twice")
-        MUTANTS[name] = Mutant(name, breaks, copy.deepcopy, disturb_node=disturb)
+    def declare(disturb: Callable[[Node], None]) -> Callable[[Node], None]:
+        register(Mutant(name, breaks, copy.deepcopy, disturb_node=disturb))
         return disturb
 
-    return register
+    return declare
 
 
 @node_mutant("containers-end-while-away", "running containers end while the kubelet or containerd is restarted")
@@ -107,6 +105,8 @@ def _unregistered(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "settings": {"registerNode": False}}
 
 
-MUTANTS["node-unregistered"] = Mutant(
-    "node-unregistered", "a kubelet runs, but tells nobody of its node", copy.deepcopy, change_node=_unregistered
+register(
+    Mutant(
+        "node-unregistered", "a kubelet runs, but tells nobody of its node", copy.deepcopy, change_node=_unregistered
+    )
 )

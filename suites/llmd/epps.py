@@ -5,16 +5,12 @@ One more picker is one more line in `EPPS`; what it is known to do wrong goes in
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
-
-from gpuassay.record.recording import Recording
-from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
+from suites.variants import Deviation, per_variant
 
 PROTOCOL = (
     "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/main/docs/proposals"
@@ -40,15 +36,6 @@ EPPS = (
     Epp("llm-d"),
     Epp("gaie", needs=("program:gaie-epp",)),
 )
-
-
-@dataclass(frozen=True)
-class Deviation:
-    """A known defect: which pickers have it, where that is written, and what they do instead."""
-
-    pickers: tuple[str, ...]
-    link: str
-    reason: str
 
 
 _SOURCE = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/blob/v1.4.0/pkg/epp"
@@ -90,38 +77,5 @@ def per_epp(*, timeout: float) -> Callable[[Callable[[Lab, str], None]], Any]:
 
     The function takes the lab and the picker's name.
     """
-
-    def declare(act: Callable[[Lab, str], None]) -> Any:
-        module = sys.modules[act.__module__]
-
-        def of(epp: Epp) -> str:
-            def acted(lab: Lab) -> None:
-                act(lab, epp.name)
-
-            acted.__name__ = f"{act.__name__}_{epp.name.replace('-', '_')}"
-            acted.__module__, acted.__doc__ = act.__module__, act.__doc__
-            made = scenario(system="routing", needs=epp.needs, timeout=timeout)(acted)
-            setattr(module, acted.__name__, made)
-            return acted.__name__
-
-        pickers = {of(epp): epp.name for epp in EPPS}
-
-        @pytest.fixture(name=act.__name__, params=[pytest.param(name, id=pickers[name]) for name in pickers])
-        def recording(request: pytest.FixtureRequest) -> Recording:
-            _expect_deviation(request, pickers[request.param])
-            return request.getfixturevalue(request.param)
-
-        return recording
-
-    return declare
-
-
-def _expect_deviation(request: pytest.FixtureRequest, picker: str) -> None:
-    """Mark the test as one that fails (strict) where the picker is known to deviate."""
-    marker = request.node.get_closest_marker("behaviour")
-    deviation = KNOWN.get(marker.args[0].id) if marker is not None else None
-    if deviation is None or picker not in deviation.pickers:
-        return
-    request.node.add_marker(pytest.mark.known_defect(deviation.link))
-    reason = f"{deviation.reason} ({deviation.link})"
-    request.node.add_marker(pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError))
+    needs = {epp.name: epp.needs for epp in EPPS}
+    return per_variant(needs, lambda behaviour, _: KNOWN.get(behaviour), system="routing", timeout=timeout)
