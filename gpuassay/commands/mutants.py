@@ -45,7 +45,11 @@ class _Collector:
 
 def add(subparsers: SubParsers) -> None:
     """Register the sub-command."""
-    parser = subparsers.add_parser("mutants", help="break the system under test and see the suite go red")
+    parser = subparsers.add_parser(
+        "mutants",
+        help="break the system under test and see the suite go red",
+        epilog="pytest's own variable hands any other option on: PYTEST_ADDOPTS='-k das --asset das=DIR'",
+    )
     parser.add_argument("names", nargs="*", help="mutants to try (default: all that a behaviour names, and identity)")
     parser.add_argument("--suite", default="suites/kueue", help="where the behaviours are (default: %(default)s)")
     parser.add_argument("--list", action="store_true", help="only list the mutants and what they break")
@@ -60,6 +64,8 @@ def run(options: argparse.Namespace) -> int:
     with contextlib.redirect_stdout(io.StringIO()):
         code = pytest.main([options.suite, "--collect-only", "-qq", "-m", options.markers], plugins=[collector])
     if code != 0:
+        if code == pytest.ExitCode.NO_TESTS_COLLECTED:
+            print(f"gpuassay: nothing in {options.suite} is selected", file=sys.stderr)
         return 2
     if options.list:
         for name, one in sorted(mutants.MUTANTS.items()):

@@ -51,3 +51,20 @@ def test_prompts_are_given_and_taken_back(tmp_path: Path) -> None:
     finally:
         give(None)
     assert not given_prompts()
+
+
+def test_mutants_are_tried_on_what_pytests_variable_selects() -> None:
+    """Red when PYTEST_ADDOPTS does not reach the tests that mutants are tried on, or an empty selection is silent."""
+
+    def said(selection: str) -> tuple[int, str]:
+        ended = subprocess.run(
+            [sys.executable, "-m", "gpuassay", "mutants", "--suite", "suites/gpu_operator", "--list"],
+            cwd=ROOT, env={**os.environ, "PYTEST_ADDOPTS": f"-k {selection}"}, capture_output=True, text=True,
+            timeout=120, check=False,
+        )  # fmt: skip
+        return ended.returncode, ended.stdout + ended.stderr
+
+    code, output = said("policy")
+    assert code == 0 and "policy-not-ready: the GPU Operator never gets ready (1 behaviours)" in output
+    assert "operand-crashes: pods of the device plugin are not ready (0 behaviours)" in output
+    assert said("nosuch") == (2, "gpuassay: nothing in suites/gpu_operator is selected\n")
