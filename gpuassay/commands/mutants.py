@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _try(name: str, tests: list[str], markers: str) -> dict[str, str]:
-    """Behaviour id -> state of every behaviour that names the mutant, in one run with it."""
+    """Behaviour id, with its parameters -> state of every behaviour that names the mutant, in one run with it."""
     with tempfile.TemporaryDirectory(prefix="gpuassay-mutant-") as place:
         command = [sys.executable, "-m", "pytest", "-q", "--no-header", "--mutant", name, "--run-dir", f"{place}/runs"]
         done = subprocess.run([*command, "-m", markers, *tests], capture_output=True, text=True, check=False)
@@ -94,7 +94,8 @@ def _try(name: str, tests: list[str], markers: str) -> dict[str, str]:
             print(done.stdout[-3000:] + done.stderr[-1000:], file=sys.stderr)
             return dict.fromkeys(tests, State.ERROR.value)
         lines = [json.loads(line) for line in verdicts[0].read_text().splitlines()]
-    states = {line["behaviour"]: line["state"] for line in lines}
+    # tests with parameters share a behaviour, and each of them must be killed
+    states = {line["behaviour"] + "".join(line["test"].partition("[")[1:]): line["state"] for line in lines}
     killed = sum(state == State.FAIL for state in states.values())
     print(f"{name}: {killed} of {len(states)} behaviours red", flush=True)
     return states

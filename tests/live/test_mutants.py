@@ -24,9 +24,11 @@ def test_queued(one_job):
 '''
 
 TOOTHLESS = '''
+@pytest.mark.parametrize("looks", [False, True])
 @says("demo.live.toothless", mutant="queue-label-lost")
-def test_toothless(one_job):
-    """Says that a mutant kills it, and looks at nothing."""
+def test_toothless(one_job, looks):
+    """Says that a mutant kills it; of its two variants one looks at nothing."""
+    assert one_job.workloads() or not looks
 '''
 
 
@@ -43,7 +45,8 @@ def test_a_mutant_must_kill_and_the_identity_must_not(tmp_path: Path) -> None:
     ):
         toothless, good = second.finish(), first.finish()
     assert toothless.code == 1, toothless.output
-    assert "demo.live.toothless: PASS under its mutant queue-label-lost, must be FAIL" in toothless.output
+    assert "demo.live.toothless[False]: PASS under its mutant queue-label-lost, must be FAIL" in toothless.output
+    assert "demo.live.toothless[True]:" not in toothless.output
     assert "demo.live.queued:" not in toothless.output
     assert good.code == 0, good.output
     assert "1 behaviours killed by 1 mutants; 0 not as they must be" in good.output
