@@ -167,12 +167,11 @@ def bench(
             run_id=lab.run_id,
             cluster=cluster,
             view=view,
-            kueue=installed,
             capabilities=cluster.capabilities,
             mutant=lab.mutant,
+            kueue=installed,
             audit=LineIndex(cluster.audit_log, folder.parent) if installed and cluster.audit_log else None,
             log=LineIndex(installed.log_path, folder.parent) if installed else None,
-            ours=True,
         )
         over = threading.Event()
         stage.watch(until=over)

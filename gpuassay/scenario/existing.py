@@ -5,32 +5,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 from gpuassay.cluster import base, leaks
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.existing import existing
 from gpuassay.components import kueue
-from gpuassay.record import rundir
 from gpuassay.record.process import live_recorder
 from gpuassay.scenario import mutants
-from gpuassay.scenario.declare import Scenario
 from gpuassay.scenario.lanes import Lane
-from gpuassay.scenario.stage import Host, Stage
+from gpuassay.scenario.stage import Host, Stage, describe
 from gpuassay.wait import resume
 
 SWEEP_SECONDS = 60.0
 """How long each kind of object may take to be gone: on a cluster with real kubelets pods take their time to end."""
-
-
-class ExistingStage(Stage):
-    """A stage that may have Kueue, a GPU Operator, or both."""
-
-    def lacking(self, scenario: Scenario) -> frozenset[str]:
-        """Kueue's scenarios need Kueue; on a cluster of ours there always is one."""
-        own = frozenset({base.KUEUE}) if scenario.system == "kueue" else frozenset[str]()
-        return (scenario.needs | own) - self.capabilities
 
 
 def existing_stage(option: argparse.Namespace) -> Callable[[Host, Lane], AbstractContextManager[Stage]]:
@@ -68,27 +56,14 @@ def existing_stage(option: argparse.Namespace) -> Callable[[Host, Lane], Abstrac
             view = stack.enter_context(
                 live_recorder(cluster.kubeconfig, folder / "spool", context=option.gpuassay_context)
             )
-            rundir.describe_cluster(
-                run.directory,
-                {
-                    "provider": "existing",
-                    "kubernetes": cluster.api.version["gitVersion"],
-                    "description": cluster.description,
-                },
-                components=[asdict(part) for part in cluster.components],
-                emulated=cluster.emulated,
-                capabilities=cluster.capabilities,
-            )
+            describe(run, cluster, "existing", cluster.description, cluster.capabilities)
             stack.callback(_clean, cluster, run)
-            yield ExistingStage(
+            yield Stage(
                 run_id=run.directory.name,
                 cluster=cluster,
                 view=view,
-                kueue=None,
                 capabilities=cluster.capabilities,
-                mutant=mutants.get(run.mutant) if run.mutant else None,
-                audit=None,
-                log=None,
+                mutant=mutants.chosen(run.mutant),
                 ours=False,
                 image=option.gpuassay_image,
             )

@@ -16,7 +16,6 @@ from gpuassay.manifest import Manifest, dig
 from gpuassay.record import rundir
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import Resource
-from gpuassay.scenario.declare import Scenario
 from gpuassay.scenario.gateway_check import check_gateway
 from gpuassay.scenario.gateway_options import GatewayOptions
 from gpuassay.scenario.lab import Lab
@@ -30,11 +29,6 @@ FEWEST = 2
 @dataclass
 class GatewayStage(Stage):
     """A stage on which nothing is created, so that nothing has to be removed."""
-
-    def lacking(self, scenario: Scenario) -> frozenset[str]:
-        """Kueue's scenarios create objects; here nothing is."""
-        own = frozenset({"kueue"}) if scenario.system == "kueue" else frozenset[str]()
-        return (scenario.needs | own) - self.capabilities
 
     def prepare(self, lab: Lab) -> None:
         """Let the view know of the scenario; no namespace is made."""
@@ -107,8 +101,8 @@ def gateway_stage(
                 capabilities=cluster.capabilities,
             )
             yield GatewayStage(
-                run_id=run.directory.name, cluster=cluster, view=view, kueue=None, capabilities=cluster.capabilities,
-                mutant=None, audit=None, log=None, ours=False, gateway=gateway,
+                run_id=run.directory.name, cluster=cluster, view=view, capabilities=cluster.capabilities,
+                mutant=None, ours=False, gateway=gateway,
             )  # fmt: skip
 
     return stage

@@ -116,6 +116,11 @@ def get(name: str) -> Mutant:
     return MUTANTS[name]
 
 
+def chosen(name: str | None) -> Mutant | None:
+    """The mutant of a run, None where nothing is to be broken; as `get` otherwise."""
+    return get(name) if name else None
+
+
 @mutant("identity", "nothing: kills no behaviour, or the suite is at fault")
 def _identity(obj: Manifest) -> None:
     pass

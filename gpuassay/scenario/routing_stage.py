@@ -6,22 +6,20 @@ an experiment needs caches of its own.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 
 from gpuassay import toolchain
-from gpuassay.cluster.base import Cluster
+from gpuassay.cluster import base
 from gpuassay.cluster.embedded import embedded
 from gpuassay.components.gateway.istio import OWN_ADDRESS, own_address
 from gpuassay.components.llmd import crds, vllm
-from gpuassay.record import rundir
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import Resource
 from gpuassay.scenario import mutants
 from gpuassay.scenario.declare import OWN_ARMS
 from gpuassay.scenario.lanes import Lane
-from gpuassay.scenario.stage import Host, Stage
+from gpuassay.scenario.stage import Host, Stage, describe
 
 RECORDED = (
     Resource("Namespace", "/api/v1/namespaces"),
@@ -36,20 +34,7 @@ RECORDED = (
 OPTIONAL = ("gaie-epp", "lwepp", "pd-sidecar", "istio")
 """Components that are used where they have been built."""
 
-
-def _describe(run: Host, cluster: Cluster, capabilities: Iterable[str] = ()) -> None:
-    """Once at the beginning, and again when arms have said what they consist of."""
-    rundir.describe_cluster(
-        run.directory,
-        {
-            "provider": "embedded/T0",
-            "kubernetes": cluster.api.version["gitVersion"],
-            "description": "control plane, endpoint pickers, gateways and simulated model servers as processes",
-        },
-        components=[asdict(part) for part in cluster.components],
-        emulated=[one for one in cluster.emulated if one["by"] != "KWOK"],  # no node is needed here
-        capabilities=capabilities,
-    )
+DESCRIPTION = "control plane, endpoint pickers, gateways and simulated model servers as processes"
 
 
 @contextmanager
@@ -64,18 +49,14 @@ def routing_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[
         built = {f"program:{name}" for name in OPTIONAL if toolchain.available(name, assets) is None}
         own = {OWN_ADDRESS} if own_address() else set[str]()
         built |= {vllm.ASSET} if vllm.find(assets) else set[str]()
-        capabilities = cluster.capabilities | {"routing", OWN_ARMS} | built | own
-        _describe(run, cluster, capabilities)
-        stack.callback(_describe, run, cluster)
+        capabilities = (cluster.capabilities - {base.FAKE_NODES}) | {"routing", OWN_ARMS} | built | own
+        describe(run, cluster, "embedded/T0", DESCRIPTION, capabilities)
+        stack.callback(describe, run, cluster, "embedded/T0", DESCRIPTION, capabilities)  # arms add components
         run.say(f"scenarios of {lane.name} begin")
         yield Stage(
             run_id=run.directory.name,
             cluster=cluster,
             view=view,
-            kueue=None,
-            capabilities=frozenset(capabilities),
-            mutant=mutants.get(run.mutant) if run.mutant else None,
-            audit=None,
-            log=None,
-            ours=True,
+            capabilities=capabilities,
+            mutant=mutants.chosen(run.mutant),
         )

@@ -1,46 +1,38 @@
-"""The stage: a cluster with Kueue on it and a recorder watching, on which scenarios act."""
+"""The stage: a cluster and a recorder watching, on which scenarios act."""
 
 from __future__ import annotations
 
-import argparse
 import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from gpuassay import pressure, toolchain
+from gpuassay import pressure
 from gpuassay.cluster import base
-from gpuassay.cluster.embedded import embedded
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.kinds import KUEUE
-from gpuassay.components import kueue
 from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.record import rundir
-from gpuassay.record.lines import LineIndex
-from gpuassay.record.process import live_recorder
-from gpuassay.record.resources import DEFAULT_RESOURCES, EXTRA_RESOURCES, RecorderError
-from gpuassay.scenario import mutants
-from gpuassay.scenario.gateway_options import gateway_options
+from gpuassay.record.resources import RecorderError
 from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.lanes import MAIN, OPERATOR, ROUTING, SLICES, Lane, Unavailable
 from gpuassay.wait import WaitTimeout
 
 if TYPE_CHECKING:
     from gpuassay.cluster.base import Cluster
     from gpuassay.cluster.errors import ComponentDied
+    from gpuassay.components.kueue import Kueue
     from gpuassay.components.llmd.existing import ExistingGateway
+    from gpuassay.record.lines import LineIndex
     from gpuassay.record.live import EventLine, LiveView
     from gpuassay.scenario.declare import Scenario
+    from gpuassay.scenario.mutants import Mutant
 
 WATCH = 0.3
 """Seconds between two looks at whether the stage still stands. It must be seen broken twice: a Kueue that lost its port
 while starting is dead for an instant, and started again."""
-
-NODES = 40
-"""Fake nodes of 8 GPUs: more than all concurrent scenarios together can fill."""
 
 COUNTER_LAG = 3.5
 """Seconds of quiet after which a counter that differs from a recount is wrong and not late (it is batched for 1 s)."""
@@ -71,12 +63,36 @@ class Host(Protocol):
         ...
 
 
+def describe(run: Host, cluster: Cluster, provider: str, description: str, capabilities: Iterable[str]) -> None:
+    """Say in `run.json` what a stage consists of; once more after scenarios that add components.
+
+    Where no scenario may use fake nodes, none are there, and KWOK stands in for nothing.
+    """
+    fake_nodes = base.FAKE_NODES in (offered := frozenset(capabilities))
+    rundir.describe_cluster(
+        run.directory,
+        {"provider": provider, "kubernetes": cluster.api.version["gitVersion"], "description": description},
+        components=[asdict(part) for part in cluster.components],
+        emulated=[one for one in cluster.emulated if fake_nodes or one["by"] != "KWOK"],
+        capabilities=offered,
+    )
+
+
 @dataclass
 class Stage:
     """What the engine works with.
 
     Attributes:
+        run_id: name of the run directory; the label of everything that scenarios create.
+        cluster: on which they act.
+        view: what the recorder has seen so far.
         capabilities: what scenarios may need of this stage.
+        mutant: breaks the system under test.
+        kueue: where its configuration is ours to change.
+        audit: the API server's audit log.
+        log: Kueue's log.
+        ours: the cluster is a child of this process, not somebody's.
+        image: of pods' containers on somebody's cluster.
         gateway: somebody's, where routing is judged there.
         collapsed: set when a component or the recorder died and everything under way was ended.
     """
@@ -84,12 +100,12 @@ class Stage:
     run_id: str
     cluster: Cluster
     view: LiveView
-    kueue: kueue.Kueue | None
     capabilities: frozenset[str]
-    mutant: mutants.Mutant | None
-    audit: LineIndex | None
-    log: LineIndex | None
-    ours: bool
+    mutant: Mutant | None
+    kueue: Kueue | None = None
+    audit: LineIndex | None = None
+    log: LineIndex | None = None
+    ours: bool = True
     image: str = ""
     gateway: ExistingGateway | None = None
     collapsed: threading.Event = field(default_factory=threading.Event)
@@ -103,8 +119,9 @@ class Stage:
         )  # fmt: skip
 
     def lacking(self, scenario: Scenario) -> frozenset[str]:
-        """What the scenario needs and is not here."""
-        return scenario.needs - self.capabilities
+        """What the scenario needs and is not here: Kueue's need Kueue, which a cluster of ours for them always has."""
+        own = {base.KUEUE} if scenario.system == "kueue" and not self.ours else set[str]()
+        return (scenario.needs | own) - self.capabilities
 
     def set_profile(self, profile: str) -> str | None:
         """Bring Kueue into a configuration profile; the reason why that cannot be, or None."""
@@ -220,105 +237,3 @@ class Stage:
         if self.ours:
             # a request to an API server that lost its etcd hangs for a minute; to one that is gone it fails at once
             self.cluster.supervisor.stop(*self.cluster.processes, grace=0)
-
-
-@dataclass(frozen=True)
-class Venue:
-    """Where a run takes place.
-
-    Attributes:
-        open: opens the stage of a lane on behalf of a run.
-        several: clusters may be opened side by side.
-    """
-
-    open: Callable[[Host, Lane], AbstractContextManager[Stage]]
-    several: bool
-
-
-def venue_for(option: argparse.Namespace) -> Venue:
-    """The place that the command line asks for.
-
-    Raises:
-        ToolchainError: an `--asset` is not of the form NAME=DIR or lacks a program.
-        ClusterError: the existing cluster cannot be used.
-    """
-    assets = toolchain.Assets.parse(option.asset)
-    named = gateway_options(option)
-    if option.cluster == "existing":
-        if named is not None:
-            from gpuassay.scenario.existing_gateway import gateway_stage
-
-            return Venue(gateway_stage(option, named), several=False)
-        from gpuassay.scenario.existing import existing_stage
-
-        return Venue(existing_stage(option), several=False)
-
-    def embedded_venue(run: Host, lane: Lane) -> AbstractContextManager[Stage]:
-        if lane.name == ROUTING:
-            from gpuassay.scenario.routing_stage import routing_stage
-
-            return routing_stage(run, lane, assets)
-        if lane.name == SLICES:
-            from gpuassay.scenario.slices_stage import slices_stage
-
-            return slices_stage(run, lane, assets)
-        if lane.name == OPERATOR:
-            where = "--cluster existing --gpuassay-kubeconfig FILE"
-            raise Unavailable(f"the cluster lacks: {base.GPU_OPERATOR} (a cluster that has one: {where})")
-        return _embedded_stage(run, lane, assets)
-
-    return Venue(embedded_venue, several=True)
-
-
-@contextmanager
-def _embedded_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[Stage]:
-    with ExitStack() as stack:
-        logs = run.directory / "logs"
-        which = "" if lane.name == MAIN else f" of {lane.name}"
-        programs = "etcd, kube-apiserver, kube-controller-manager, kube-scheduler, KWOK"
-        run.say(f"starting the control plane{which} ({programs})")
-        folder = run.directory / lane.name
-        cluster = stack.enter_context(embedded(directory=folder, assets=assets, nodes=NODES))
-        recorded = (*DEFAULT_RESOURCES, *EXTRA_RESOURCES)
-        view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=recorded))
-        run.say(f"installing Kueue{which}")
-        queueing = stack.enter_context(kueue.install(cluster))
-        capabilities = cluster.capabilities | {"kueue-process", "scheduler-log"} | gates(queueing)
-        logs.mkdir(exist_ok=True)
-        rundir.describe_cluster(
-            run.directory,
-            {
-                "provider": "embedded/T0",
-                "kubernetes": cluster.api.version["gitVersion"],
-                "description": _described(lane),
-            },
-            components=[asdict(part) for part in cluster.components],
-            emulated=cluster.emulated,
-            capabilities=capabilities,
-        )
-        run.say(f"scenarios{which} begin")
-        yield Stage(
-            run_id=run.directory.name,
-            cluster=cluster,
-            view=view,
-            kueue=queueing,
-            capabilities=frozenset(capabilities),
-            mutant=mutants.get(run.mutant) if run.mutant else None,
-            audit=LineIndex(cluster.audit_log, run.directory) if cluster.audit_log else None,
-            log=LineIndex(queueing.log_path, run.directory),
-            ours=True,
-        )
-
-
-def _described(lane: Lane) -> str:
-    if lane.name == MAIN:
-        return f"control plane and Kueue as processes of this machine, {NODES} fake nodes of 8 GPUs"
-    return "control plane and Kueue once more, for restarts and other configurations"
-
-
-def gates(queueing: kueue.Kueue) -> set[str]:
-    """Kueue's enabled feature gates as capabilities, such as `gate:PartialAdmission`."""
-    return {f"gate:{name}" for name, on in queueing.feature_gates().items() if on}
-
-
-__all__ = ["Stage", "Venue", "venue_for"]

@@ -25,7 +25,7 @@ from gpuassay.wait import wait
 
 if TYPE_CHECKING:
     from gpuassay.scenario.gateway_options import GatewayOptions
-    from gpuassay.scenario.stage import Venue
+    from gpuassay.scenario.venue import Venue
 
 PATIENCE = 1800.0
 """Seconds a test waits for its scenario; each wait inside a scenario has its own, shorter deadline."""
@@ -230,7 +230,7 @@ def open_run_of(config: pytest.Config) -> Run:
         return Run(base / "plan", title=["gpuassay: plan only, nothing will run"])
     venue = None
     if stored is None:
-        from gpuassay.scenario.stage import venue_for  # cluster clients: not for replays
+        from gpuassay.scenario.venue import venue_for  # cluster clients: not for replays
 
         venue = venue_for(option)  # before anything is written: a cluster that cannot be used leaves nothing
     directory = rundir.new_run_dir(base)

@@ -18,7 +18,8 @@ from gpuassay.scenario.gpu_operator_found import READ, note_operator
 from gpuassay.scenario.lab import Lab
 from gpuassay.scenario.lanes import OPERATOR, Lane, Unavailable
 from gpuassay.scenario.mig_manager import recut
-from gpuassay.scenario.stage import Host, venue_for
+from gpuassay.scenario.stage import Host
+from gpuassay.scenario.venue import venue_for
 from tests import operators
 
 
@@ -49,7 +50,7 @@ class StubLab:
 
     def __init__(self, api: StubApi, mutant: str | None = None) -> None:
         self.api, self.notes = api, dict[str, Any]()
-        self.mutant = mutants.get(mutant) if mutant else None
+        self.mutant = mutants.chosen(mutant)
 
     def note(self, **values: Any) -> None:
         """Keep them."""
