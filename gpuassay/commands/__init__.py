@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import TypeAlias
 
 SubParsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]
 """What `ArgumentParser.add_subparsers` returns. It has no public name, and only type checkers may subscript it."""
 
-__all__ = ["SubParsers", "argparse"]
+
+def at_least(smallest: int) -> Callable[[str], int]:
+    """A type of arguments for argparse: integers from `smallest` on."""
+
+    def integer(text: str) -> int:  # argparse shows this name: "invalid integer value: 'x'"
+        value = int(text)
+        if value < smallest:
+            raise argparse.ArgumentTypeError(f"must be at least {smallest}")
+        return value
+
+    return integer

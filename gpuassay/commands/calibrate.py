@@ -11,8 +11,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+from gpuassay.commands import SubParsers, at_least
+
 if TYPE_CHECKING:
-    from gpuassay.commands import SubParsers
     from gpuassay.manifest import Manifest
 
 THRESHOLDS = Path("suites/kueue/performance/thresholds.json")
@@ -39,7 +40,7 @@ def add(subparsers: SubParsers) -> None:
         description="Runs the throughput measurement several times, or takes stored runs, and writes mean, standard"
         " deviation and run ids into the thresholds file. Review the difference and commit it.",
     )
-    parser.add_argument("--repeat", type=int, default=5, help="runs to make (default: %(default)s)")
+    parser.add_argument("--repeat", type=at_least(LEAST), default=5, help="runs to make (default: %(default)s)")
     parser.add_argument("--from", dest="runs", nargs="+", type=Path, metavar="RUN", help="stored run directories")
     parser.add_argument("--full", action="store_true", help="the long version of the measurement")
     parser.add_argument("--thresholds", type=Path, default=THRESHOLDS, help="file to write (default: %(default)s)")

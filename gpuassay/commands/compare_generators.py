@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuassay.commands import SubParsers, at_least
+
 if TYPE_CHECKING:
-    from gpuassay.commands import SubParsers
     from gpuassay.load.plan import Plan
     from gpuassay.load.rows import LoadResult
     from gpuassay.load.timing import EchoTiming
@@ -33,12 +34,12 @@ def add(subparsers: SubParsers) -> None:
         " inference-perf (those that are installed), in turn and in an order shuffled by round, and prints what each"
         " adds to TTFT. Exit code 1: ours misses its goal.",
     )
-    parser.add_argument("--streams", type=_positive, nargs="+", default=[1, 8, 64], help="default: 1 8 64")
-    parser.add_argument("--rounds", type=_positive, default=1, help="runs of each (default: %(default)s)")
+    parser.add_argument("--streams", type=at_least(1), nargs="+", default=[1, 8, 64], help="default: 1 8 64")
+    parser.add_argument("--rounds", type=at_least(1), default=1, help="runs of each (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=6, help="of load in every run (default: %(default)s)")
     parser.add_argument("--ttft-ms", type=float, default=80, help="mean TTFT of the server, +-50 %% (default: 80)")
     parser.add_argument("--itl-ms", type=float, default=20, help="its inter-token latency (default: 20)")
-    parser.add_argument("--tokens", type=_positive, default=64, help="of every answer (default: 64)")
+    parser.add_argument("--tokens", type=at_least(1), default=64, help="of every answer (default: 64)")
     parser.add_argument(
         "--usual-scheduling",
         action="store_true",
@@ -49,13 +50,6 @@ def add(subparsers: SubParsers) -> None:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep plans, reports, rows and logs there")
     parser.add_argument("--asset", action="append", default=[], metavar="NAME=DIR", help="where a tool is installed")
     parser.set_defaults(run=run)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
 
 
 def run(options: argparse.Namespace) -> int:

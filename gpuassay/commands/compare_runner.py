@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuassay.commands import SubParsers, at_least
+
 if TYPE_CHECKING:
-    from gpuassay.commands import SubParsers
     from gpuassay.judge.performance.throughput import Throughput
     from gpuassay.manifest import Manifest
 
@@ -30,19 +31,12 @@ def add(subparsers: SubParsers) -> None:
         description="Runs Kueue's baseline generator through our driver and through Kueue's own runner, in turn, each"
         " time on a fresh control plane with Kueue's minimal manager. Builds runner and manager on first use.",
     )
-    parser.add_argument("--pairs", type=_positive, default=3, help="runs of each (default: %(default)s)")
-    parser.add_argument("--divide", type=_positive, default=10, help="divisor of the counts (default: %(default)s)")
+    parser.add_argument("--pairs", type=at_least(1), default=3, help="runs of each (default: %(default)s)")
+    parser.add_argument("--divide", type=at_least(1), default=10, help="divisor of the counts (default: %(default)s)")
     parser.add_argument("--timeout", type=float, default=480, help="seconds for one run (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="write the figures there as JSON")
     parser.add_argument("--asset", action="append", default=[], metavar="NAME=DIR", help="programs that you bring")
     parser.set_defaults(run=run)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
 
 
 def run(options: argparse.Namespace) -> int:

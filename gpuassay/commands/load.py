@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from gpuassay.commands import SubParsers
+from gpuassay.commands import SubParsers, at_least
 
 
 def add(subparsers: SubParsers) -> None:
@@ -24,7 +22,7 @@ def add(subparsers: SubParsers) -> None:
     parser.add_argument("--context", help="context of the kubeconfig (default: its current one)")
     parser.add_argument("--namespace", default="default", help="namespace of the pods (default: %(default)s)")
     parser.add_argument("--image", required=True, help="image with Python and gpuassay")
-    parser.add_argument("--pods", type=int, required=True, help="how many load pods")
+    parser.add_argument("--pods", type=at_least(1), required=True, help="how many load pods")
     parser.add_argument("--start-in", type=float, default=60.0, help="s until all pods begin (default: %(default)g)")
     parser.set_defaults(run=run)
 

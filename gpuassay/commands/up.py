@@ -11,12 +11,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuassay.commands import SubParsers, at_least
 from gpuassay.toolchain import Assets
 from gpuassay.wait import WaitError
 
 if TYPE_CHECKING:
     from gpuassay.cluster.base import Cluster
-    from gpuassay.commands import SubParsers
 
 
 def add(subparsers: SubParsers) -> None:
@@ -28,18 +28,11 @@ def add(subparsers: SubParsers) -> None:
     )
     parser.add_argument("--kueue", action=argparse.BooleanOptionalAction, default=True, help="install Kueue or not")
     parser.add_argument("--profile", default="default", help="Kueue configuration profile (default: %(default)s)")
-    parser.add_argument("--nodes", type=_count, default=1, help="fake nodes (default: %(default)s)")
-    parser.add_argument("--gpus", type=_count, default=8, help="GPUs of each node (default: %(default)s)")
+    parser.add_argument("--nodes", type=at_least(0), default=1, help="fake nodes (default: %(default)s)")
+    parser.add_argument("--gpus", type=at_least(0), default=8, help="GPUs of each node (default: %(default)s)")
     parser.add_argument("--directory", type=Path, help="empty folder for logs and kubeconfig (default: temporary)")
     parser.add_argument("--asset", action="append", default=[], metavar="NAME=DIR", help="programs that you bring")
     parser.set_defaults(run=run)
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError("must not be negative")
-    return value
 
 
 def run(options: argparse.Namespace) -> int:
