@@ -185,6 +185,17 @@ COMPONENTS: dict[str, Component] = {
             optional=True,
         ),
         Component(
+            name="gaie-conformance",
+            directory=MODULES / "gaie-conformance",
+            module=f"{_GAIE}/conformance",
+            packages={
+                "gaie-conformance": "gpuassay.dev/toolchain/gaie-conformance",
+                "echo-basic": "sigs.k8s.io/gateway-api/conformance/echo-basic",
+            },
+            cpu_seconds=180,
+            optional=True,
+        ),
+        Component(
             name="nvidia-device-plugin",
             directory=MODULES / "nvidia-device-plugin",
             module=_DEVICE_PLUGIN,
@@ -284,6 +295,7 @@ NODE = ("containerd", "runc", "cni-plugins", "kubelet", "workload")
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "slices": (*NODE, "nvidia-device-plugin", "nvidia-dra"),
+    "upstream": (*NODE, "istio", "gaie-conformance"),
     "routing": ("gaie-epp", "lwepp", "pd-sidecar", "istio"),
     "all": tuple(COMPONENTS),
 }
