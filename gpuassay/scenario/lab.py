@@ -149,32 +149,20 @@ class Lab:
             return list(pool.map(self.create, manifests))
 
     def attempt(self, label: str, manifest: Manifest) -> bool:
-        """Try to create an object and note under `notes["attempts"][label]` whether and why it was refused."""
-        try:
-            self.create(manifest)
-            outcome: Manifest = {"accepted": True}
-        except ApiRefused as refused:
-            outcome = {
-                "accepted": False,
-                "status": refused.status,
-                "reason": refused.reason,
-                "message": refused.message,
-            }
-        self.notes.setdefault("attempts", {})[label] = outcome
-        return bool(outcome["accepted"])
+        """Try to create an object; note under `notes["attempts"][label]` and return whether it was accepted."""
+        return self._attempt(label, lambda: self.create(manifest))
 
     def attempt_patch(self, label: str, kind: str, name: str, body: Manifest, *, namespace: str | None = None) -> bool:
         """Like `attempt`, for a merge patch."""
+        return self._attempt(label, lambda: self.patch(kind, name, body, namespace=namespace))
+
+    def _attempt(self, label: str, request: Callable[[], object]) -> bool:
+        outcome: Manifest = {"accepted": True}
         try:
-            self.patch(kind, name, body, namespace=namespace)
-            outcome: Manifest = {"accepted": True}
+            request()
         except ApiRefused as refused:
-            outcome = {
-                "accepted": False,
-                "status": refused.status,
-                "reason": refused.reason,
-                "message": refused.message,
-            }
+            why = {"status": refused.status, "reason": refused.reason, "message": refused.message}
+            outcome = {"accepted": False, **why}
         self.notes.setdefault("attempts", {})[label] = outcome
         return bool(outcome["accepted"])
 

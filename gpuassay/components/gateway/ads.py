@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from gpuassay.components.gateway.parts import address, grpc_cluster
+
 VERSION = "1.31.0"
 """Version of Istio that the Envoy says it belongs to; istiod then leaves out what older proxies need."""
 
@@ -35,7 +37,6 @@ def bootstrap(node: Node, admin: int) -> dict[str, Any]:
     """The whole bootstrap; `admin` is the port of the admin interface."""
     source: dict[str, Any] = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
     stream = {"envoy_grpc": {"cluster_name": _XDS}}
-    protocol = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     return {
         "node": {
             "id": f"router~{node.address}~{node.gateway}.{node.namespace}~{node.namespace}.svc.cluster.local",
@@ -51,7 +52,7 @@ def bootstrap(node: Node, admin: int) -> dict[str, Any]:
                 "LABELS": {"gateway.networking.k8s.io/gateway-name": node.gateway},
             },
         },
-        "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin}}},
+        "admin": {"address": address("127.0.0.1", admin)},
         "dynamic_resources": {
             "ads_config": {
                 "api_type": "GRPC",
@@ -62,35 +63,5 @@ def bootstrap(node: Node, admin: int) -> dict[str, Any]:
             "lds_config": source,
             "cds_config": source,
         },
-        "static_resources": {
-            "clusters": [
-                {
-                    "name": _XDS,
-                    "type": "STATIC",
-                    "connect_timeout": "1s",
-                    "typed_extension_protocol_options": {
-                        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                            "@type": protocol,
-                            "explicit_http_config": {"http2_protocol_options": {}},
-                        }
-                    },
-                    "load_assignment": {
-                        "cluster_name": _XDS,
-                        "endpoints": [
-                            {
-                                "lb_endpoints": [
-                                    {
-                                        "endpoint": {
-                                            "address": {
-                                                "socket_address": {"address": "127.0.0.1", "port_value": node.xds}
-                                            }
-                                        }
-                                    }
-                                ]
-                            }
-                        ],
-                    },
-                }
-            ]
-        },
+        "static_resources": {"clusters": [grpc_cluster(_XDS, node.xds)]},
     }

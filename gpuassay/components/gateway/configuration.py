@@ -22,6 +22,7 @@ from typing import Any
 
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.components.gateway import ads
+from gpuassay.components.gateway.parts import TYPE, address, grpc_cluster
 
 DESIGNS = ("override-host", "standalone", "no-picker", "istio")
 FAILURE_MODES = ("FailClose", "FailOpen")
@@ -37,8 +38,7 @@ SUBSET_NAMESPACE = "envoy.lb.subset_hint"
 POOL = "pool"
 PICKER = "picker"
 
-_TYPE = "type.googleapis.com/envoy"
-_ENDPOINTS_TYPE = f"{_TYPE}.config.endpoint.v3.ClusterLoadAssignment"
+_ENDPOINTS_TYPE = f"{TYPE}.config.endpoint.v3.ClusterLoadAssignment"
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,10 @@ class Plan:
             raise ClusterError(f"failure mode {self.failure_mode!r} is none of {', '.join(FAILURE_MODES)}")
 
 
-def _address(host: str, port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": host, "port_value": port}}
-
-
 def endpoints(members: Sequence[str], version: int) -> dict[str, Any]:
     """A DiscoveryResponse with the pool's members (`address:port`), for the file that Envoy watches."""
     split = [member.rpartition(":") for member in members]
-    hosts = [{"endpoint": {"address": _address(host, int(port))}} for host, _, port in split]
+    hosts = [{"endpoint": {"address": address(host, int(port))}} for host, _, port in split]
     return {
         "version_info": str(version),
         "resources": [{"@type": _ENDPOINTS_TYPE, "cluster_name": POOL, "endpoints": [{"lb_endpoints": hosts}]}],
@@ -95,7 +91,7 @@ def bootstrap(plan: Plan) -> dict[str, Any]:
         clusters.append(_picker_cluster(plan))
     return {
         "node": {"id": "gpuassay", "cluster": "gpuassay"},
-        "admin": {"address": _address("127.0.0.1", plan.admin)},
+        "admin": {"address": address("127.0.0.1", plan.admin)},
         "static_resources": {"listeners": [_listener(plan)], "clusters": clusters},
     }
 
@@ -110,10 +106,10 @@ def _listener(plan: Plan) -> dict[str, Any]:
         route["retry_policy"] = {"retry_on": "connect-failure,reset-before-request", "num_retries": 2}
     router = {
         "name": "envoy.filters.http.router",
-        "typed_config": {"@type": f"{_TYPE}.extensions.filters.http.router.v3.Router"},
+        "typed_config": {"@type": f"{TYPE}.extensions.filters.http.router.v3.Router"},
     }
     manager: dict[str, Any] = {
-        "@type": f"{_TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": f"{TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "gateway",
         "stream_idle_timeout": "0s",
         "http_filters": [router] if plan.design == "no-picker" else [_external_processor(plan), router],
@@ -127,7 +123,7 @@ def _listener(plan: Plan) -> dict[str, Any]:
     chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
     return {
         "name": "gateway",
-        "address": _address("127.0.0.1", plan.listener),
+        "address": address("127.0.0.1", plan.listener),
         "enable_reuse_port": False,  # else a second Envoy on a lost port would start and share its connections
         "filter_chains": [chain],
     }
@@ -137,7 +133,7 @@ def _external_processor(plan: Plan) -> dict[str, Any]:
     return {
         "name": "envoy.filters.http.ext_proc",
         "typed_config": {
-            "@type": f"{_TYPE}.extensions.filters.http.ext_proc.v3.ExternalProcessor",
+            "@type": f"{TYPE}.extensions.filters.http.ext_proc.v3.ExternalProcessor",
             "failure_mode_allow": plan.failure_mode == "FailOpen",
             "grpc_service": {"envoy_grpc": {"cluster_name": PICKER, "authority": "localhost"}, "timeout": "10s"},
             "processing_mode": {
@@ -157,7 +153,7 @@ def _external_processor(plan: Plan) -> dict[str, Any]:
 
 def _round_robin() -> dict[str, Any]:
     name = "envoy.load_balancing_policies.round_robin"
-    config = {"@type": f"{_TYPE}.extensions.load_balancing_policies.round_robin.v3.RoundRobin"}
+    config = {"@type": f"{TYPE}.extensions.load_balancing_policies.round_robin.v3.RoundRobin"}
     return {"typed_extension_config": {"name": name, "typed_config": config}}
 
 
@@ -169,7 +165,7 @@ def _pool_cluster(plan: Plan) -> dict[str, Any]:
     policy = _round_robin()
     if plan.design == "override-host":
         override: dict[str, Any] = {
-            "@type": f"{_TYPE}.extensions.load_balancing_policies.override_host.v3.OverrideHost",
+            "@type": f"{TYPE}.extensions.load_balancing_policies.override_host.v3.OverrideHost",
             "override_host_sources": [{"metadata": _key(DESTINATION)}],
             "selected_host_key": _key(SERVED),
             "fallback_policy": {"policies": [_round_robin()]},
@@ -205,22 +201,7 @@ def _standalone_cluster() -> dict[str, Any]:
 
 
 def _picker_cluster(plan: Plan) -> dict[str, Any]:
-    protocol = f"{_TYPE}.extensions.upstreams.http.v3.HttpProtocolOptions"
-    cluster: dict[str, Any] = {
-        "name": PICKER,
-        "type": "STATIC",
-        "connect_timeout": "1s",
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": protocol,
-                "explicit_http_config": {"http2_protocol_options": {}},
-            }
-        },
-        "load_assignment": {
-            "cluster_name": PICKER,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address("127.0.0.1", plan.picker)}}]}],
-        },
-    }
+    cluster = grpc_cluster(PICKER, plan.picker)
     if plan.failure_mode == "FailOpen":
         # A request with a body only fails open once Envoy knows beforehand that the picker is gone: a refused
         # connection is noticed after the body was handed over. No panic: an unhealthy picker must count as none.
