@@ -16,6 +16,7 @@ from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.kinds import KUEUE
 from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.record import rundir
+from gpuassay.record.live import SHARED
 from gpuassay.record.resources import RecorderError
 from gpuassay.scenario.lab import Lab
 from gpuassay.wait import WaitTimeout
@@ -155,6 +156,7 @@ class Stage:
     def settle(self, lab: Lab, quiet: float) -> None:
         """Wait until the scenario's objects have not changed for `quiet` seconds; note whether they came to rest.
 
+        Kinds that belong to every scenario (`SHARED`) do not count: nodes of others come and go all the time.
         Where a ClusterQueue's counters differ from a recount, on a busy machine only its update is late, which is
         given `COUNTER_LAG` seconds of quiet, and up to three times as many the more the machine is short of CPU time.
         """
@@ -165,7 +167,7 @@ class Stage:
             return (time.time_ns() - lines[-1].at) / 1e9 if lines else quiet
 
         def rests() -> bool:
-            passed = quiet_for(self.view.lines(lab.token))
+            passed = quiet_for([one for one in self.view.lines(lab.token) if one.kind not in SHARED])
             return passed >= quiet and (passed >= lag or self._counted(lab))
 
         try:

@@ -1,0 +1,58 @@
+"""When a scenario counts as at rest: by what is its own, not by what others do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gpuassay.record.timeline import EventLine
+from gpuassay.scenario.stage import Stage
+from gpuassay.wait import WaitTimeout
+
+QUIET = 1.0
+
+
+class Watched:
+    """A scenario's lab and the view of its changes, in which nothing happens any more."""
+
+    token = "x"
+
+    def __init__(self, changes: Sequence[tuple[str, float]]) -> None:
+        self.changed = [EventLine(time.time_ns() - round(ago * 1e9), "MODIFIED", kind, "{}") for kind, ago in changes]
+        self.notes: dict[str, Any] = {}
+
+    def lines(self, _: str) -> list[EventLine]:
+        return sorted(self.changed, key=lambda one: one.at)
+
+    def objects(self, _: str, token: str = "") -> list[Any]:
+        return []
+
+    def until(self, ready: Callable[[], bool], what: str, *, timeout: float) -> None:
+        if not ready():
+            raise WaitTimeout(what, timeout, None)
+
+    def note(self, **values: Any) -> None:
+        self.notes |= values
+
+
+def comes_to_rest(*changes: tuple[str, float]) -> bool:
+    """Whether a scenario is said to be at rest at once, after changes of a kind so many seconds ago."""
+    watched: Any = Watched(changes)
+    nothing: Any = None
+    stage = Stage(
+        run_id="x", cluster=nothing, view=watched, kueue=None, capabilities=frozenset(), mutant=None,
+        audit=None, log=None, ours=True,
+    )  # fmt: skip
+    stage.settle(watched, QUIET)
+    return watched.notes["at_rest"]
+
+
+def test_a_scenario_whose_pods_change_does_not_rest() -> None:
+    """Red when a scenario is cut off while its own objects still change."""
+    assert not comes_to_rest(("Node", 9.0), ("Pod", 0.0))
+
+
+def test_nodes_and_devices_of_others_disturb_nobodys_rest() -> None:
+    """Red when a scenario waits until those beside it have nothing to do with their nodes any more."""
+    assert comes_to_rest(("Pod", 9.0), ("Node", 0.0), ("ResourceSlice", 0.0))
