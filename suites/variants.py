@@ -39,6 +39,7 @@ def per_variant(
     system: System,
     timeout: float,
     alone: Alone = "",
+    profile: str = "default",
 ) -> Callable[[Callable[[Lab, Any], None]], Any]:
     """Declare a scenario once per variant. Tests take it by name and run once per variant, on that one's recording.
 
@@ -48,6 +49,7 @@ def per_variant(
         system: as `scenario` takes it.
         timeout: likewise.
         alone: likewise.
+        profile: likewise.
     """
 
     def declare(act: Callable[[Lab, Any], None]) -> Any:
@@ -59,7 +61,7 @@ def per_variant(
 
             acted.__name__ = f"{act.__name__}_{variant.replace('-', '_')}"
             acted.__module__, acted.__doc__ = act.__module__, act.__doc__
-            made = scenario(system=system, needs=needs[variant], timeout=timeout, alone=alone)(acted)
+            made = scenario(profile, system=system, needs=needs[variant], timeout=timeout, alone=alone)(acted)
             setattr(module, acted.__name__, made)
             return acted.__name__
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 Alone = Literal["", "cluster", "machine"]
-System = Literal["kueue", "routing", "slices", "gpu-operator"]
+System = Literal["kueue", "routing", "slices", "platform", "gpu-operator"]
 
 OWN_ARMS = "own-arms"
 """Capability: gateways, pickers and model servers may be started, changed and killed. Somebody's gateway lacks it."""
@@ -28,7 +28,8 @@ class Scenario:
     Attributes:
         id: `<suite>.<module>.<function>`, the name of its recording.
         function: acts on the lab; returns nothing.
-        system: what stands on the cluster: Kueue, what endpoint pickers or slices need, or somebody's GPU Operator.
+        system: what stands on the cluster: Kueue, what endpoint pickers or slices need, both Kueue and what slices need
+            ("platform"), or somebody's GPU Operator.
         profile: Kueue configuration it needs; scenarios of one profile run together.
         alone: what it gets to itself: "" nothing, its "cluster" (it restarts Kueue), or the "machine" (it measures).
         needs: capabilities of the cluster without which it is skipped by type.

@@ -24,15 +24,17 @@ ROUTING = "cluster-routing"
 """The lane of endpoint pickers: no Kueue."""
 SLICES = "cluster-slices"
 """The lane with a real node: root only, no Kueue."""
+PLATFORM = "cluster-platform"
+"""The lane with real nodes and Kueue in front of them: root only."""
 
 OPERATOR = "gpu-operator"
 """The lane of somebody's GPU Operator: no cluster of ours has one, so nothing is started."""
 
-WIDTH = {MAIN: 12, CHANGING: 12, ROUTING: 3, SLICES: 4, OPERATOR: 1}
+WIDTH = {MAIN: 12, CHANGING: 12, ROUTING: 3, SLICES: 4, PLATFORM: 4, OPERATOR: 1}
 """Scenarios at a time: most of one on Kueue is waiting for one-second batches, so more than the machine's cores; one of
 routing starts some ten processes of its own."""
 
-AFTER = {SLICES: (MAIN, CHANGING)}
+AFTER = {SLICES: (MAIN, CHANGING), PLATFORM: (MAIN, CHANGING, SLICES)}
 """Lanes that begin when others are done with what runs side by side. Real nodes beside two Kueues and endpoint pickers
 are too much for a small machine: Kueue's webhooks come too late, and what is seen then is the machine's doing."""
 
@@ -69,7 +71,7 @@ def lanes(scenarios: Sequence[Scenario], *, several: bool) -> list[Lane]:
         if not several:
             return MAIN
         if one.system != "kueue":
-            return {"routing": ROUTING, "slices": SLICES, "gpu-operator": OPERATOR}[one.system]
+            return {"routing": ROUTING, "slices": SLICES, "platform": PLATFORM, "gpu-operator": OPERATOR}[one.system]
         return CHANGING if one.profile != "default" or one.alone == "cluster" else MAIN
 
     names = dict.fromkeys(lane_of(one) for one in scenarios)

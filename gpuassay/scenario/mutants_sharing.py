@@ -8,7 +8,7 @@ from gpuassay import labels
 from gpuassay.manifest import Manifest, dig, name_of
 from gpuassay.scenario.mutants import mutant
 
-MIG_PREFIXES = ("nvidia.com/mig-", "mig.das.com/mig-")
+MIG_PREFIXES = ("nvidia.com/mig-", "mig.das.com/")
 
 
 def _quotas(obj: Manifest) -> Iterator[Manifest]:
@@ -171,14 +171,14 @@ def _mig_profiles_confused(obj: Manifest) -> None:
 @mutant("mig-name-rewritten", "pods are rewritten to DAS names before they are queued and stay so")
 def _mig_name_rewritten(obj: Manifest) -> None:
     for amounts in _amounts(obj):
-        _renamed(amounts, "nvidia.com/mig-", "mig.das.com/mig-")
+        _renamed(amounts, "nvidia.com/mig-", "mig.das.com/")
 
 
 @mutant("transformation-bypassed", "resources reach the queue under a name that no transformation knows")
 def _transformation_bypassed(obj: Manifest) -> None:
     for amounts in _amounts(obj):
         _renamed(amounts, "nvidia.com/mig-", "bypass.example.com/mig-")
-        _renamed(amounts, "mig.das.com/mig-", "bypass.example.com/mig-")
+        _renamed(amounts, "mig.das.com/", "bypass.example.com/mig-")
         _renamed(amounts, "example.com/retained", "bypass.example.com/retained")
         _renamed(amounts, "example.com/ignored", "bypass.example.com/ignored")
         _renamed(amounts, "example.com/excluded-", "bypass.example.com/excluded-")

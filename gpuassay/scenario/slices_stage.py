@@ -1,6 +1,7 @@
-"""The stage of slices: a control plane, one real node, a recorder; no Kueue. Root only.
+"""The stage of slices: a control plane, one real node, a recorder. Root only.
 
-What makes slices (silicon, device plugin, DRA driver) is started by the scenarios on the node.
+What makes slices (silicon, device plugin, DRA driver) is started by the scenarios on the node. The platform's stage has
+Kueue as well, and no node but those of its scenarios.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from gpuassay.cluster.embedded import embedded
 from gpuassay.cluster.node import checks
 from gpuassay.cluster.node.parts import Parts
 from gpuassay.cluster.node.real import real_node
+from gpuassay.components import kueue
+from gpuassay.record.lines import LineIndex
 from gpuassay.record.process import live_recorder
-from gpuassay.record.resources import Resource
+from gpuassay.record.resources import DEFAULT_RESOURCES, Resource
 from gpuassay.scenario import mutants
-from gpuassay.scenario.lanes import Lane, Unavailable
+from gpuassay.scenario.lanes import PLATFORM, Lane, Unavailable
 from gpuassay.scenario.stage import Host, Stage, describe
 from gpuassay.toolchain import UnobtainableError, das
 from gpuassay.toolchain.catalogue import NODE as PROGRAMS
@@ -37,10 +40,14 @@ RECORDED = (
     Resource("AllocationClaim", "/apis/inference.redhat.com/v1alpha1/allocationclaims", optional=True),  # of DAS
 )
 
+QUEUES = tuple(one for one in DEFAULT_RESOURCES if one.kind not in {known.kind for known in RECORDED})
+"""What is recorded of Kueue besides."""
+
 OPTIONAL = ("nvidia-device-plugin", "nvidia-dra", "dra-example")
 """Components that are used where they have been built."""
 
 DESCRIPTION = "control plane as processes and one real node (kubelet, containerd, runc) in namespaces"
+WITH_KUEUE = "control plane and Kueue as processes and real nodes (kubelet, containerd, runc) in namespaces"
 
 
 def _ready_or_lacking(assets: toolchain.Assets) -> None:
@@ -65,15 +72,21 @@ def slices_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[S
     supplied = das.find(assets)  # an incomplete directory is refused before anything is started
     with ExitStack() as stack:
         folder = run.directory / lane.name
-        run.say(f"starting the control plane and a real node of {lane.name}")
+        queued = lane.name == PLATFORM
+        run.say(f"starting the control plane and {'Kueue' if queued else 'a real node'} of {lane.name}")
         cluster = stack.enter_context(embedded(directory=folder, assets=assets, nodes=0))
-        view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=RECORDED))
-        stack.enter_context(real_node(cluster, NODE))
+        recorded = (*RECORDED, *QUEUES) if queued else RECORDED
+        view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=recorded))
+        queueing = stack.enter_context(kueue.install(cluster)) if queued else None
+        if not queued:
+            stack.enter_context(real_node(cluster, NODE))
         built = {f"program:{name}" for name in OPTIONAL if toolchain.available(name, assets) is None}
         built |= {f"program:{das.ASSET}"} if supplied else set[str]()
-        capabilities = (cluster.capabilities - {base.FAKE_NODES}) | {"slices", base.REAL_KUBELET} | built
-        describe(run, cluster, "embedded/T2", DESCRIPTION, capabilities)
-        stack.callback(describe, run, cluster, "embedded/T2", DESCRIPTION, capabilities)  # scenarios add components
+        built |= {"platform" if queued else "slices", base.REAL_KUBELET}
+        capabilities = (cluster.capabilities - {base.FAKE_NODES}) | built
+        described = ("embedded/T2", WITH_KUEUE if queued else DESCRIPTION, capabilities)
+        describe(run, cluster, *described)
+        stack.callback(describe, run, cluster, *described)  # scenarios add components
         run.say(f"scenarios of {lane.name} begin")
         yield Stage(
             run_id=run.directory.name,
@@ -81,4 +94,6 @@ def slices_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[S
             view=view,
             capabilities=capabilities,
             mutant=mutants.chosen(run.mutant),
+            kueue=queueing,
+            log=LineIndex(queueing.log_path, run.directory) if queueing else None,
         )

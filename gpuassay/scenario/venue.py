@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gpuassay import toolchain
 from gpuassay.cluster import base
 from gpuassay.scenario.gateway_options import gateway_options
-from gpuassay.scenario.lanes import OPERATOR, ROUTING, SLICES, Lane, Unavailable
+from gpuassay.scenario.lanes import OPERATOR, PLATFORM, ROUTING, SLICES, Lane, Unavailable
 from gpuassay.scenario.stage import Host, Stage
 
 
@@ -51,7 +51,7 @@ def venue_for(option: argparse.Namespace) -> Venue:
             from gpuassay.scenario.routing_stage import routing_stage
 
             return routing_stage(run, lane, assets)
-        if lane.name == SLICES:
+        if lane.name in (SLICES, PLATFORM):
             from gpuassay.scenario.slices_stage import slices_stage
 
             return slices_stage(run, lane, assets)

@@ -19,7 +19,7 @@ EXCLUDE = "https://kueue.sigs.k8s.io/docs/tasks/manage/administer_cluster_quotas
 RETAINED, CREDITS, IGNORED, EXCLUDED = (
     f"example.com/{one}" for one in ("retained", "credits", "ignored", "excluded-x")
 )
-PREFIXES = {"nvidia": "nvidia.com/mig-", "das": "mig.das.com/mig-"}
+PREFIXES = {"nvidia": "nvidia.com/mig-", "das": "mig.das.com/"}
 
 
 def plain(profile: str) -> str:

@@ -17,7 +17,7 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import Alone, Scenario, System
 from gpuassay.scenario.engine import Engine, Opener, read_status
 from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.lanes import CHANGING, MAIN, ROOMY, ROUTING, SLICES, Floor, Lane, Unavailable, lanes
+from gpuassay.scenario.lanes import CHANGING, MAIN, PLATFORM, ROOMY, ROUTING, SLICES, Floor, Lane, Unavailable, lanes
 
 SECONDS = 20
 
@@ -98,9 +98,11 @@ def test_profiles_and_restarts_get_a_lane_of_their_own() -> None:
         made("measure", alone="machine"),
         made("route", system="routing"),
         made("slice", system="slices"),
+        made("both", system="platform", profile="transformations"),
     ]
     names = {lane.name: [one.id for one in lane.scenarios] for lane in lanes(some, several=True)}
-    assert names == {MAIN: ["plain", "measure"], CHANGING: ["fair", "restart"], ROUTING: ["route"], SLICES: ["slice"]}
+    apart = {ROUTING: ["route"], SLICES: ["slice"], PLATFORM: ["both"]}
+    assert names == {MAIN: ["plain", "measure"], CHANGING: ["fair", "restart"], **apart}
 
 
 def test_somebody_elses_cluster_is_one_lane() -> None:

@@ -120,8 +120,8 @@ GPU_MEMORY = "example.com/gpu-memory-gb"
 def _mig_transformations() -> list[dict[str, Any]]:
     """Every MIG profile, under NVIDIA's name and under the one that DAS gives it, as credits of one kind."""
     return [
-        {"input": f"{prefix}/mig-{name}", "strategy": "Replace", "outputs": {GPC: str(slices), GPU_MEMORY: str(memory)}}
-        for prefix in ("nvidia.com", "mig.das.com")
+        {"input": f"{prefix}{name}", "strategy": "Replace", "outputs": {GPC: str(slices), GPU_MEMORY: str(memory)}}
+        for prefix in ("nvidia.com/mig-", "mig.das.com/")
         for name, (slices, memory) in MIG_CREDITS.items()
     ]
 
