@@ -18,6 +18,7 @@ from gpuassay.cluster.errors import ClusterError, ComponentDied, NotFromOutside
 from gpuassay.record.recording import RecordingMeta, write_recording
 from gpuassay.scenario.declare import OWN_ARMS
 from gpuassay.toolchain.assets import NEVER_BUILT
+from gpuassay.toolchain.errors import UnobtainableError
 from gpuassay.wait import WaitError
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ class Acting:
             stage.settle(lab, QUIET)
         except NotFromOutside as limit:
             outcome, reason = "skip", f"from outside: {limit}"
+        except UnobtainableError as lack:
+            outcome, reason = "skip", f"the cluster lacks: {lack}"
         except Exception as error:
             outcome, reason = "error", self._reason(error)
             self._keep_traceback(scenario)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from gpuassay import toolchain
 from gpuassay.cluster import base
+from gpuassay.cluster.errors import ClusterError
 from gpuassay.scenario.gateway_options import gateway_options
 from gpuassay.scenario.lanes import OPERATOR, PLATFORM, ROUTING, SLICES, Lane, Unavailable
 from gpuassay.scenario.stage import Host, Stage
@@ -45,6 +46,9 @@ def venue_for(option: argparse.Namespace) -> Venue:
         from gpuassay.scenario.existing import existing_stage
 
         return Venue(existing_stage(option), several=False)
+    for install in ("install_kueue", "install_gpu_operator"):
+        if getattr(option, install, None):
+            raise ClusterError(f"--{install.replace('_', '-')}: only with --cluster existing")
 
     def embedded_venue(run: Host, lane: Lane) -> AbstractContextManager[Stage]:
         if lane.name == ROUTING:

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -13,6 +14,7 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario.acting import Acting
 from gpuassay.scenario.declare import Scenario
 from gpuassay.scenario.stage import Stage
+from gpuassay.toolchain import UnobtainableError
 
 
 @pytest.mark.parametrize(
@@ -44,3 +46,22 @@ def test_a_skip_says_how_the_program_is_had(tmp_path: Path, need: str, words: st
     assert (meta.outcome, outcomes) == ("skip", ["skip"])
     assert meta.error.startswith(f"the cluster lacks: {need} (")
     assert words in meta.error
+
+
+def test_what_cannot_be_had_while_a_scenario_runs_is_a_skip(tmp_path: Path) -> None:
+    """Red when a scenario that finds no C compiler, or no modules, is told as broken."""
+
+    def act(_: object) -> None:
+        raise UnobtainableError("the fake GPU library is built with a C compiler and there is no cc")
+
+    stage = Mock(collapsed=threading.Event(), lacking=Mock(return_value=frozenset[str]()))
+    stage.set_profile.return_value = stage.broken.return_value = None
+    stage.positions.return_value, stage.lines.return_value = (0, 0), ((), ())
+    stage.view.gaps.return_value = stage.view.lines.return_value = ()
+    parts = ("namespaces", "asked", "samples", "requests", "kv_events", "silicon")
+    stage.lab.return_value = Mock(notes={}, **dict.fromkeys(parts, ()))
+    one = Scenario("s", cast("Any", act), "slices", "default", "", frozenset(), 60, __name__)
+    Acting(stage, tmp_path, threading.Event(), Mock(), print, 1).act_all([one])
+    meta = Recording.load(tmp_path / "recordings" / "s").meta
+    assert meta.outcome == "skip"
+    assert meta.error == "the cluster lacks: the fake GPU library is built with a C compiler and there is no cc"
