@@ -7,6 +7,7 @@ of upstream's sources (https://github.com/openshift/instaslice-operator) they we
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -63,6 +64,8 @@ def find(assets: Assets | None = None) -> Das | None:
     strangers = [name for name, at in files.items() if not _of_das(at)]
     if strangers:
         raise ToolchainError(f"--asset das={directory}: {', '.join(strangers)} is not a program of DAS")
+    if locked := [name for name, at in files.items() if not os.access(at, os.X_OK)]:
+        raise ToolchainError(f"--asset das={directory}: {', '.join(locked)} cannot be executed: chmod +x")
     crds = tuple(sorted((directory / "crds").glob("*.y*ml")))
     texts = [one.read_text(errors="replace") for one in crds]
     absent = [name for name in CRDS if not any(f"name: {name}" in text for text in texts)]

@@ -14,6 +14,7 @@ def directory(tmp_path: Path) -> Path:
     """A directory that looks like one of DAS."""
     for name in das.PROGRAMS:
         (tmp_path / name).write_bytes(b"\x7fELF.." + das.MODULE + b"..")
+        (tmp_path / name).chmod(0o755)
     (tmp_path / "crds").mkdir()
     for name in das.CRDS:
         (tmp_path / "crds" / f"{name}.yaml").write_text(f"metadata:\n  name: {name}\n")
@@ -66,3 +67,10 @@ def test_what_is_wrong_is_said_in_one_line(directory: Path, file: str, content: 
         _find(directory)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_programs_that_are_no_executables_are_named(directory: Path) -> None:
+    """Red when a program that lost its bit on the way is found out as a traceback when it is started."""
+    (directory / "das-scheduler").chmod(0o644)
+    with pytest.raises(ToolchainError, match=r"das-scheduler cannot be executed: chmod \+x$"):
+        _find(directory)
