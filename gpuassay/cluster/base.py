@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -70,7 +70,8 @@ class Cluster:
         api: access with that kubeconfig.
         directory: a folder of ours for logs and files.
         capabilities: what tests may ask for (constants of this module).
-        parts: what runs in it; asked for its digests only when `components` is read.
+        parts: what runs in it from the beginning; asked for its digests only when `components` is read.
+        added: what runs in it besides (`tell`).
         emulated: what is not real.
         audit_log: the API server's audit log, None when there is none to read.
         assets: folders with programs that are taken instead of built ones, by component.
@@ -88,6 +89,7 @@ class Cluster:
     capabilities: frozenset[str]
     context: str | None = None
     parts: list[Callable[[], Component]] = field(default_factory=list[Callable[[], Component]])
+    added: list[Component] = field(default_factory=list[Component])
     emulated: list[Emulated] = field(default_factory=list[Emulated])
     audit_log: Path | None = None
     assets: Assets | None = None
@@ -105,7 +107,12 @@ class Cluster:
     @property
     def components(self) -> list[Component]:
         """Programs and their versions, for reports."""
-        return [part() for part in self.parts]
+        return [part() for part in self.parts] + self.added
+
+    def tell(self, components: Iterable[Component] = (), emulated: Iterable[Emulated] = ()) -> None:
+        """Add to what reports say of the cluster, once each."""
+        self.added += [one for one in components if one not in self.added]
+        self.emulated += [one for one in emulated if one not in self.emulated]
 
     @property
     def processes(self) -> Mapping[str, Process]:

@@ -1,13 +1,11 @@
-"""Where an arm stands: its namespace, and what its cluster tells of it in reports."""
+"""Where an arm stands: its namespace."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from gpuassay.cluster.api import Api
-from gpuassay.cluster.base import Cluster, Component, Emulated
 from gpuassay.manifest import Manifest
 
 
@@ -25,19 +23,3 @@ def namespace(api: Api, name: str, labels: Mapping[str, str]) -> Generator[None]
     finally:
         if not there:
             api.delete("Namespace", name)
-
-
-@dataclass(frozen=True)
-class _Told:
-    """A part of a cluster whose version is known already."""
-
-    component: Component
-
-    def __call__(self) -> Component:
-        return self.component
-
-
-def tell(cluster: Cluster, components: Sequence[Component], emulated: Sequence[Emulated]) -> None:
-    """Add what is new to what the cluster tells of itself for reports."""
-    cluster.parts += [told for told in map(_Told, components) if told not in cluster.parts]
-    cluster.emulated += [one for one in emulated if one not in cluster.emulated]

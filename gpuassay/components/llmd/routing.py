@@ -220,7 +220,7 @@ def routing(cluster: Cluster, directory: Path, namespace: str, arm: Arm | None =
         istio_crds.install(cluster)
     with place.namespace(cluster.api, namespace, wanted.labels):
         built = _started(cluster, directory.absolute(), namespace, wanted)
-        place.tell(cluster, built.components, built.emulated)
+        cluster.tell(built.components, built.emulated)
         try:
             yield built
         finally:

@@ -19,7 +19,7 @@ from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.cluster.node.real import Node
 from gpuassay.cluster.ports import free_ports
 from gpuassay.components.child import ANSWER_SECONDS, Child, http
-from gpuassay.components.slices import das_cluster, driver_root
+from gpuassay.components.slices import das_cluster
 from gpuassay.components.slices.das_cluster import NAMESPACE, SCHEDULER
 from gpuassay.components.slices.driver_root import FakeDriver
 from gpuassay.components.slices.part import Part, await_allocatable
@@ -102,8 +102,7 @@ class Webhook:
     def configure(self, change: Change = _unchanged) -> None:
         """Have the API server ask it, and wait until that is so: a pod that is only tried out is changed by it."""
         self._cluster.api.apply(change(self.configuration()))
-        if self._part not in self._cluster.components:
-            self._cluster.parts.append(lambda: self._part)
+        self._cluster.tell([self._part])
         wait(self.mutates, bool, what="the API server to ask DAS's webhook", timeout=_READY_SECONDS, delay=0.05)
 
     def mutates(self) -> bool:
@@ -158,20 +157,15 @@ class Das(Part):
     def __init__(self, node: Node, driver: FakeDriver, webhook: Webhook) -> None:
         """Nothing is started yet."""
         found = das_cluster.brought(node.cluster)
-        self.node, self.name, self.driver, self.webhook = node, "das-daemonset", driver, webhook
-        self.program = found.files["das-daemonset"]
-        cluster = node.cluster
-        self._arguments = [
-            "daemonset", "--kubeconfig", str(cluster.kubeconfig), "--namespace", NAMESPACE,
+        self.driver, self.webhook = driver, webhook
+        name = "das-daemonset"
+        program = found.files[name], das_cluster.component(found, name)
+        arguments = [
+            "daemonset", "--kubeconfig", node.cluster.kubeconfig, "--namespace", NAMESPACE,
             "--listen", "127.0.0.1:8443",
         ]  # fmt: skip
-        self._env = {**driver.environment(), "NODE_NAME": node.name, "EMULATED_MODE": "disabled"}
-        self._process = None
-        if driver_root.EMULATED not in cluster.emulated:
-            cluster.emulated.append(driver_root.EMULATED)
-        part = das_cluster.component(found, "das-daemonset")
-        if part not in cluster.components:
-            cluster.parts.append(lambda: part)
+        env = {**driver.environment(), "NODE_NAME": node.name, "EMULATED_MODE": "disabled"}
+        super().__init__(node, name, program, arguments, env)
 
     def await_ready(self) -> None:
         """Wait until the node offers every profile.

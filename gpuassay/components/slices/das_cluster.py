@@ -89,8 +89,7 @@ def install(cluster: Cluster) -> Child:
             lambda: "successfully acquired lease" in child.log_text(), what="DAS's scheduler to lead",
             timeout=READY_SECONDS,
         )  # fmt: skip
-        cluster.parts.append(lambda: component(found, SCHEDULER))
-        cluster.emulated += [one for one in EMULATED if one not in cluster.emulated]
+        cluster.tell([component(found, SCHEDULER)], EMULATED)
         _started[cluster.api] = child
         return child
 

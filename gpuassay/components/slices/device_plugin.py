@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from gpuassay.cluster.node.real import Node
 from gpuassay.components.slices.driver_root import FakeDriver
-from gpuassay.components.slices.part import Part
+from gpuassay.components.slices.part import READY_SECONDS, Part, upstream
 from gpuassay.toolchain import programs
 from gpuassay.wait import wait
 
@@ -51,6 +51,10 @@ def offered(driver: FakeDriver, strategy: Strategy) -> dict[str, int]:
 
 class DevicePlugin(Part):
     """A running device plugin."""
+
+    def await_ready(self) -> None:
+        """Wait until it has registered; raises as `Part`'s."""
+        wait(self.registered, bool, what=f"{self.name} to register with the kubelet", timeout=READY_SECONDS, delay=0.05)
 
     def registered(self) -> bool:
         """Whether its latest start has registered with the kubelet at least once."""
@@ -90,13 +94,9 @@ def device_plugin(
         file = config_file(driver, config, name)
         arguments.append(f"--config-file={file}")
     env = {**driver.environment(), "NODE_NAME": node.name}
-    plugin = DevicePlugin(node, name, COMPONENT, "nvidia-device-plugin", arguments, env)
-    plugin.start()
-    try:
-        wait(plugin.registered, bool, what=f"{name} to register with the kubelet", timeout=30, delay=0.05)
+    program = upstream(node, COMPONENT, "nvidia-device-plugin")
+    with DevicePlugin(node, name, program, arguments, env).running() as plugin:
         yield plugin
-    finally:
-        plugin.stop()
 
 
 def config_file(driver: FakeDriver, config: Mapping[str, Any], name: str = "nvidia-device-plugin") -> Path:

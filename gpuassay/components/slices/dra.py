@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Self
 
 from gpuassay.cluster.node.real import Node
 from gpuassay.components.slices.device_plugin import resource
 from gpuassay.components.slices.driver_root import FakeDriver
-from gpuassay.components.slices.part import READY_SECONDS, Part
+from gpuassay.components.slices.part import READY_SECONDS, Part, Program, upstream
 from gpuassay.manifest import Manifest, dig
 from gpuassay.wait import wait
 
@@ -74,27 +75,24 @@ class DraDriver(Part):
     """
 
     def __init__(
-        self,
-        node: Node,
-        name: str,
-        component: str,
-        program: str,
-        arguments: Sequence[object],
-        env: Mapping[str, str],
-        *,
-        driver: str = DRIVER,
+        self, node: Node, name: str, program: Program, arguments: Sequence[object], env: Mapping[str, str], driver: str
     ) -> None:
         """As `Part`."""
-        super().__init__(node, name, component, program, arguments, env)
+        super().__init__(node, name, program, arguments, env)
         self.driver = driver
 
-    def await_ready(self) -> None:
-        """Wait until its ResourceSlices are complete and the kubelet knows it.
+    @contextmanager
+    def running(self) -> Generator[Self]:
+        """As `Part`; its ResourceSlices, which it leaves, are deleted: nothing must be allocated from them."""
+        try:
+            with super().running():
+                yield self
+        finally:
+            for one in resource_slices(self.node, self.driver):
+                self.node.cluster.api.delete("ResourceSlice", one["metadata"]["name"])
 
-        Raises:
-            ClusterError: it ended meanwhile; its last word is the message.
-            gpuassay.wait.WaitTimeout: it does not come to that.
-        """
+    def await_ready(self) -> None:
+        """Wait until its ResourceSlices are complete and the kubelet knows it; raises as `Part`'s."""
 
         def ready() -> bool:
             self.refuse_death()
@@ -141,17 +139,6 @@ def dra_driver(
     ]  # fmt: skip
     # ALT_PROC_DEVICES_PATH is upstream's own switch for a mock NVML.
     env = {**driver.environment(), "ALT_PROC_DEVICES_PATH": str(driver.character_devices)}
-    part = DraDriver(node, name, COMPONENT, "gpu-kubelet-plugin", arguments, env)
-    part.start()
-    try:
-        part.await_ready()
+    program = upstream(node, COMPONENT, "gpu-kubelet-plugin")
+    with DraDriver(node, name, program, arguments, env, DRIVER).running() as part:
         yield part
-    finally:
-        part.stop()
-        withdraw(node)
-
-
-def withdraw(node: Node, driver: str = DRIVER) -> None:
-    """Delete a driver's ResourceSlices, which it leaves when it stops: nothing must be allocated from them."""
-    for one in resource_slices(node, driver):
-        node.cluster.api.delete("ResourceSlice", one["metadata"]["name"])

@@ -9,7 +9,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from gpuassay.cluster.node.real import Node
-from gpuassay.components.slices.dra import DraDriver, withdraw
+from gpuassay.components.slices.dra import DraDriver
+from gpuassay.components.slices.part import upstream
 from gpuassay.manifest import Manifest
 
 COMPONENT = "dra-example"
@@ -50,11 +51,6 @@ def example_driver(node: Node, *, devices: int = 4, name: str = "dra-example-dri
         f"--kubeconfig={node.kubeconfig}", f"--node-name={node.name}", "--cdi-root=/var/run/cdi",
         f"--num-devices={devices}", "--kube-api-qps=50", "--kube-api-burst=100", "-v=6",
     ]  # fmt: skip
-    part = DraDriver(node, name, COMPONENT, "dra-example-kubeletplugin", arguments, {}, driver=DRIVER)
-    part.start()
-    try:
-        part.await_ready()
+    program = upstream(node, COMPONENT, "dra-example-kubeletplugin")
+    with DraDriver(node, name, program, arguments, {}, DRIVER).running() as part:
         yield part
-    finally:
-        part.stop()
-        withdraw(node, DRIVER)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from gpuassay import silicon, toolchain
 from gpuassay.cluster.base import Component
@@ -18,35 +20,41 @@ from gpuassay.wait import wait
 READY_SECONDS = 30.0
 
 
+Program = tuple[Path, Component]
+"""A program's file, and what reports say of it."""
+
+
+def upstream(node: Node, component: str, program: str) -> Program:
+    """A program of our toolchain's `component`.
+
+    Raises:
+        gpuassay.toolchain.errors.ToolchainError: it cannot be had.
+    """
+    programs = toolchain.programs(component, node.cluster.assets)
+    altered = catalogue.component(component).altered
+    source = f"{programs.source}; {altered}" if altered else programs.source
+    return programs.path(program), Component(program, programs.version, source, programs.sha256[program])
+
+
 class Part:
     """A program inside a node that can be started again with the same command line.
 
     Attributes:
         node: where it runs.
         name: unique on the node.
+        program: its file.
     """
 
     def __init__(
-        self, node: Node, name: str, component: str, program: str, arguments: Sequence[object], env: Mapping[str, str]
+        self, node: Node, name: str, program: Program, arguments: Sequence[object], env: Mapping[str, str]
     ) -> None:
-        """Nothing is started yet.
-
-        Raises:
-            gpuassay.toolchain.errors.ToolchainError: the program cannot be had.
-        """
+        """Nothing is started yet."""
         self.node, self.name = node, name
-        programs = toolchain.programs(component, node.cluster.assets)
-        self.program = programs.path(program)
+        self.program, component = program
         self._arguments, self._env = [str(one) for one in arguments], dict(env)
         self._process: Process | None = None
-        altered = catalogue.component(component).altered
-        source = f"{programs.source}; {altered}" if altered else programs.source
-        part = Component(program, programs.version, source, programs.sha256[program])
         # A program that has no fake driver is given no fake GPUs.
-        if silicon.ENVIRONMENT in self._env and driver_root.EMULATED not in node.cluster.emulated:
-            node.cluster.emulated.append(driver_root.EMULATED)
-        if part not in node.cluster.components:
-            node.cluster.parts.append(lambda: part)
+        node.cluster.tell([component], [driver_root.EMULATED] if silicon.ENVIRONMENT in self._env else [])
 
     @property
     def alive(self) -> bool:
@@ -65,6 +73,25 @@ class Part:
             ClusterError: it runs already.
         """
         self._process = self.node.run(self.name, [self.program, *self._arguments], self._env)
+
+    def await_ready(self) -> None:
+        """Wait until it serves.
+
+        Raises:
+            ClusterError: it ended meanwhile; its last word is the message.
+            gpuassay.wait.WaitTimeout: it does not come to that.
+        """
+        raise NotImplementedError
+
+    @contextmanager
+    def running(self) -> Generator[Self]:
+        """Started and ready, for the length of a `with` block; raises as `start` and `await_ready`."""
+        self.start()
+        try:
+            self.await_ready()
+            yield self
+        finally:
+            self.stop()
 
     def stop(self) -> None:
         """SIGTERM, and wait for its end."""

@@ -140,6 +140,5 @@ def act(lab: Lab) -> None:
                 for names in pairs:
                     lab.progress(f"{2 * each} jobs on {' and '.join(names)}, run times x {scale:.3g}, round {number}")
                     _pair(on, table, names, seed, scale, number)
-        lab.cluster.parts += on.stage.cluster.parts  # what reports must name
-        lab.cluster.emulated += [one for one in on.stage.cluster.emulated if one not in lab.cluster.emulated]
+        lab.cluster.tell(on.stage.cluster.components, on.stage.cluster.emulated)  # for reports
         lab.note(scale=scale, rounds=rounds)
