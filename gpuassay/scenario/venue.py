@@ -13,6 +13,8 @@ from gpuassay.cluster.errors import ClusterError
 from gpuassay.scenario.gateway_options import gateway_options
 from gpuassay.scenario.lanes import OPERATOR, PLATFORM, ROUTING, SLICES, Lane, Unavailable
 from gpuassay.scenario.stage import Host, Stage
+from gpuassay.toolchain import das
+from gpuassay.toolchain.catalogue import COMPONENTS
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,12 @@ def venue_for(option: argparse.Namespace) -> Venue:
     """The place that the command line asks for.
 
     Raises:
-        ToolchainError: an `--asset` is not of the form NAME=DIR or lacks a program.
+        ToolchainError: an `--asset` is not of the form NAME=DIR or lacks a program; one line says which.
         BadGatewayOption: an option about somebody's gateway cannot be used.
         ClusterError: the existing cluster cannot be used.
     """
     assets = toolchain.Assets.parse(option.asset)
+    _refuse_incomplete(assets)
     named = gateway_options(option)
     if option.cluster == "existing":
         if named is not None:
@@ -67,3 +70,11 @@ def venue_for(option: argparse.Namespace) -> Venue:
         return kueue_stage(run, lane, assets)
 
     return Venue(embedded_venue, several=True)
+
+
+def _refuse_incomplete(assets: toolchain.Assets) -> None:
+    for name in assets.explicit:
+        if name == das.ASSET:
+            das.find(assets)
+        elif name in COMPONENTS:
+            assets.programs(COMPONENTS[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,8 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario.acting import Acting
 from gpuassay.scenario.declare import Scenario
 from gpuassay.scenario.stage import Stage
-from gpuassay.toolchain import UnobtainableError
+from gpuassay.scenario.venue import venue_for
+from gpuassay.toolchain import ToolchainError, UnobtainableError
 
 
 @pytest.mark.parametrize(
@@ -65,3 +67,13 @@ def test_what_cannot_be_had_while_a_scenario_runs_is_a_skip(tmp_path: Path) -> N
     meta = Recording.load(tmp_path / "recordings" / "s").meta
     assert meta.outcome == "skip"
     assert meta.error == "the cluster lacks: the fake GPU library is built with a C compiler and there is no cc"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("das", "das-operator, das-scheduler, das-webhook, das-daemonset"), ("kwok", "kwok")]
+)
+def test_a_directory_that_lacks_programs_is_refused_before_anything(tmp_path: Path, name: str, words: str) -> None:
+    """Red when an incomplete directory is found out by each scenario, after a cluster was started."""
+    option = argparse.Namespace(asset=[f"{name}={tmp_path}"], cluster="embedded")
+    with pytest.raises(ToolchainError, match=rf"--asset {name}.*{words}.* missing"):
+        venue_for(option)
