@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import subprocess
+import sys
 import tarfile
 import tomllib
 from pathlib import Path
@@ -15,6 +17,8 @@ from gpuassay.cluster.node import cgroups, checks, configuration
 from gpuassay.cluster.node.image import Image, write_archive
 from gpuassay.cluster.node.parts import reserved
 from gpuassay.workloads import containers
+
+ROOT = Path(__file__).parents[2]
 
 V1 = """\
 31 24 0:27 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
@@ -166,3 +170,20 @@ def test_a_root_without_rights_is_told_which(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(checks, "_effective", lambda: 0)
     assert "CAP_SYS_ADMIN" in str(checks.machine())
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        ("true", "a real node needs the machine's own root"),
+        ("echo 0 > /proc/sys/user/max_net_namespaces", "a real node needs net namespaces, and /proc/sys/user/max_net"),
+    ],
+)
+def test_a_root_of_a_user_namespace_is_told_so(before: str, words: str) -> None:
+    """Red when a rootless container is taken for a machine, or a limit of namespaces is found out by a failed start."""
+    inside = ("unshare", "--user", "--map-root-user", "sh", "-ec")
+    if subprocess.run([*inside, before], stderr=subprocess.DEVNULL, check=False).returncode:
+        pytest.skip("this machine lets nobody make a user namespace, or set its limits")
+    look = f"{sys.executable} -c 'from gpuassay.cluster.node import checks; print(checks.machine())'"
+    done = subprocess.run([*inside, f"{before}; {look}"], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stdout.startswith(words), done.stdout + done.stderr

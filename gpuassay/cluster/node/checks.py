@@ -17,6 +17,9 @@ CAPABILITIES = {21: "CAP_SYS_ADMIN", 12: "CAP_NET_ADMIN", 27: "CAP_MKNOD", 18: "
 """Bits of capabilities(7)."""
 SYS_RESOURCE = 24
 
+EVERY_USER = ["0", "0", "4294967295"]
+"""user_namespaces(7): how a process of the first user namespace sees users."""
+
 TOOLS = ("ip", "mount", "umount")
 """Programs of iproute2 and util-linux: ours and the kubelet's."""
 
@@ -42,6 +45,8 @@ def machine() -> str | None:
         limit = Path(f"/proc/sys/user/max_{kind}_namespaces")
         if limit.exists() and limit.read_text().strip() == "0":
             return f"a real node needs {kind} namespaces, and {limit} is 0"
+    if Path("/proc/self/uid_map").read_text().split() != EVERY_USER:
+        return "a real node needs the machine's own root, and this one is of a user namespace: no rootless container"
     if missing := [name for name in TOOLS if shutil.which(name) is None]:
         return f"a real node needs the program {missing[0]}: install iproute2 and util-linux"
     return cgroups.lacking(cgroups.hierarchies())
