@@ -24,7 +24,6 @@ from gpuassay.manifest import Manifest
 FIELD_MANAGER = "gpuassay"
 MERGE = "application/merge-patch+json"
 JSON = "application/json-patch+json"
-STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 
 _CONNECTIONS = 64

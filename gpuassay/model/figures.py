@@ -95,11 +95,6 @@ def useful_gpu_seconds(runs: Iterable[JobRun]) -> float:
     return sum(r.gpus * (a.end - a.start) for r in runs for a in r.attempts if not a.killed and a.end is not None)
 
 
-def utilisation(runs: Sequence[JobRun], capacity: int) -> float:
-    """Useful share (0 to 1) of `capacity` GPUs over the makespan."""
-    return useful_gpu_seconds(runs) / (capacity * makespan(runs))
-
-
 def running_steps(runs: Iterable[JobRun]) -> list[tuple[float, int]]:
     """(time s, GPUs running from then on), by time; an end and a start at one instant are one step."""
     return _steps((t, d) for r in runs for t, d in _gpu_deltas(r))
@@ -125,14 +120,6 @@ def idle_gpu_seconds(runs: Sequence[JobRun], capacity: int) -> float:
         if pending > 0:
             idle += max(0, capacity - busy) * (then - at)
     return idle
-
-
-def jain(values: Sequence[float]) -> float:
-    """Jain's fairness index of non-negative values: 1 when all are equal, 1/n when one has everything."""
-    if not values or min(values) < 0:
-        raise ValueError("Jain's index needs at least one value and none below zero")
-    squares = sum(v * v for v in values)
-    return 1.0 if squares == 0 else sum(values) ** 2 / (len(values) * squares)
 
 
 def start_inversions(runs: Sequence[JobRun], grace: float = 0.0) -> int:

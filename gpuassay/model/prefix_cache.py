@@ -53,10 +53,6 @@ class CacheShape:
         if self.capacity < 1 or self.block_size < 1:
             raise ValueError(f"a cache has at least one block of one token, not {self.capacity} of {self.block_size}")
 
-    def full_blocks(self, tokens: int) -> int:
-        """How many blocks of a prompt of so many tokens are cached: the full ones."""
-        return tokens // self.block_size
-
     def hit_blocks_at_most(self, tokens: int) -> int:
         """How many blocks of a prompt can hit: the full ones, less the last one where its last token is computed."""
         return (tokens - self.last_token_computed) // self.block_size if tokens else 0

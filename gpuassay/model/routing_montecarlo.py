@@ -40,7 +40,6 @@ class Expected:
 
     hit_rate: Spread
     mean_ttft: Spread
-    p50_ttft: Spread
     p99_ttft: Spread
     mean_e2e: Spread
     p99_e2e: Spread
@@ -97,7 +96,6 @@ def _expected(passes: Sequence[Pass], tail: float) -> Expected:
     return Expected(
         hit_rate=spread([one.hit_rate for one in passes], tail),
         mean_ttft=spread([one.mean_ttft for one in passes], tail),
-        p50_ttft=spread([one.ttft(0.5) for one in passes], tail),
         p99_ttft=spread([one.ttft(0.99) for one in passes], tail),
         mean_e2e=spread([one.mean_e2e for one in passes], tail),
         p99_e2e=spread([one.e2e(0.99) for one in passes], tail),

@@ -40,7 +40,6 @@ class View:
     banner: str
     findings: list[Finding]
     wall_seconds: float | None
-    test_seconds: float
     command: str
     replay_command: str
     recordings: list[RecordingRow]
@@ -60,7 +59,6 @@ def view(rundir: RunDir) -> View:
         banner=run.banner,
         findings=findings(rundir.verdicts),
         wall_seconds=elapsed(run.started, run.ended),
-        test_seconds=sum(rundir.durations.values()),
         command=shlex.join(run.command),
         replay_command=shlex.join(["python", "-m", "pytest", "suites", "--replay", f"reports/runs/{run.run_id}"]),
         recordings=_recordings(rundir),

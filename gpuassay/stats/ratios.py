@@ -10,11 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import stats
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 """Three-valued verdict: noise is neither a pass nor a fail."""
@@ -24,16 +23,13 @@ Outcome = Literal["pass", "fail", "inconclusive"]
 class RatioInterval:
     """A ratio a/b with its confidence interval.
 
-    `n` is the number of pairs (or of runs of the smaller arm), `cv` the standard deviation of the log-ratio of one
-    pair (or of one run), about its relative spread, and `mde` the smallest effect that n would find with power 0.8.
+    `n` is the number of pairs, or of runs of the smaller arm.
     """
 
     ratio: float
     low: float
     high: float
     n: int
-    cv: float
-    mde: float
     confidence: float = 0.95
 
 
@@ -58,18 +54,6 @@ def welch_ratio(a: Sequence[float], b: Sequence[float], confidence: float = 0.95
     scale = math.sqrt(spread) / pooled if pooled else 0.0
     centre = float(np.mean(x) - np.mean(y))
     return _interval(centre, pooled, scale, freedom, min(len(x), len(y)), confidence)
-
-
-def mde(cv: float, n: int, *, paired: bool = False, power: float = 0.8, alpha: float = 0.05) -> float:
-    """Smallest relative change that a two-sided test at `alpha` finds with `power`; 0.063 means 6.3 %.
-
-    `cv` is the standard deviation of the log of a run (unpaired, n runs per arm) or of the log-ratio of a pair
-    (n pairs). Raises ValueError for n < 2, a negative cv, or power and alpha outside (0, 1).
-    """
-    if n < 2 or cv < 0 or not 0 < alpha < power < 1:
-        raise ValueError("mde needs n >= 2, cv >= 0 and 0 < alpha < power < 1")
-    freedom, scale = (n - 1, math.sqrt(1 / n)) if paired else (2 * n - 2, math.sqrt(2 / n))
-    return _exp(cv * scale * _detectable(freedom, power, alpha)) - 1
 
 
 def three_valued(
@@ -104,29 +88,6 @@ def equivalent(a: Sequence[float], b: Sequence[float], margin: float, alpha: flo
     return "fail" if found.high < low or found.low > high else "inconclusive"
 
 
-def p_value(a: Sequence[float], b: Sequence[float]) -> float:
-    """Two-sided p of "the mean log-ratio of the pairs is 0"; 1 if all pairs are equal. Errors as `paired_ratio`."""
-    if len(a) != len(b):
-        raise ValueError(f"pairs need arms of one length, not {len(a)} and {len(b)}")
-    logs = _logs(a) - _logs(b)
-    centre, error = float(np.mean(logs)), _sd(logs) / math.sqrt(len(logs))
-    if error == 0:
-        return 1.0 if centre == 0 else 0.0
-    return float(2 * stats.t.sf(abs(centre) / error, len(logs) - 1))  # pyright: ignore[reportUnknownMemberType]
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p values, in input order: reject where one is <= alpha and the family error stays <= alpha."""
-    if any(not 0 <= p <= 1 for p in p_values):
-        raise ValueError("a p value lies outside [0, 1]")
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
-
-
 def _logs(values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     if len(values) < 2:
         raise ValueError(f"an interval needs at least 2 runs, not {len(values)}")
@@ -150,21 +111,9 @@ def _t(q: float, freedom: float) -> float:
     return float(stats.t.ppf(q, freedom))  # pyright: ignore[reportUnknownMemberType]
 
 
-@lru_cache(maxsize=1024)
-def _detectable(freedom: float, power: float, alpha: float) -> float:
-    """The non-centrality at which the two-sided t test reaches `power` (its far tail is too thin to count)."""
-    critical = _t(1 - alpha / 2, freedom)
-
-    def missing(shift: float) -> float:
-        return float(stats.nct.sf(critical, freedom, shift)) - power  # pyright: ignore[reportUnknownMemberType]
-
-    return float(optimize.brentq(missing, 0.0, 20 * critical, xtol=1e-6))  # pyright: ignore
-
-
 def _interval(centre: float, spread: float, scale: float, freedom: float, n: int, confidence: float) -> RatioInterval:
     """From a mean of logs, the spread of one run or pair, and what turns the spread into the mean's standard error."""
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence}")
     half = spread * scale * _t((1 + confidence) / 2, freedom)
-    found = _exp(spread * scale * _detectable(round(freedom, 1), 0.8, round(1 - confidence, 9))) if spread else 0.0
-    return RatioInterval(_exp(centre), _exp(centre - half), _exp(centre + half), n, spread, found, confidence)
+    return RatioInterval(_exp(centre), _exp(centre - half), _exp(centre + half), n, confidence)

@@ -10,7 +10,6 @@ import pytest
 from gpuassay.judge.performance.routing import (
     GainBars,
     bound_verdict,
-    by_concurrency,
     gain,
     gain_verdicts,
     growth_verdict,
@@ -189,8 +188,6 @@ def test_only_what_is_asked_is_judged() -> None:
     judged = gain_verdicts(gain("warm", 8, knowing["warm"], knowing["warm"]), GainBars(p99_e2e=-1.0))
     assert judged["p99_e2e"].outcome == "fail"
     assert "E2E p99 differs by 0 s" in judged["p99_e2e"].reason
-    both = {8: knowing["warm"], 1: knowing["warm"]}
-    assert [one.concurrency for one in by_concurrency(both, both | {16: knowing["warm"]}, "warm")] == [1, 8]
 
 
 def test_arms_that_cannot_be_compared_are_refused() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gpuassay.model import figures
 from gpuassay.model.figures import Attempt, JobRun
@@ -27,7 +25,6 @@ def test_figures_of_a_run() -> None:
     assert figures.makespan(runs) == 18.0
     assert figures.wasted_gpu_seconds(runs) == 4.0
     assert figures.useful_gpu_seconds(runs) == 30.0
-    assert figures.utilisation(runs, 3) == pytest.approx(30 / 54)
 
 
 def test_idle_time_counts_only_while_something_waits() -> None:
@@ -60,19 +57,3 @@ def test_start_inversions_see_an_overtaken_job() -> None:
     assert figures.start_inversions([early, late]) == 1
     assert figures.start_inversions([early, late], grace=5.0) == 0
     assert figures.start_inversions([early, urgent, other]) == 0
-
-
-@settings(derandomize=True, deadline=None, max_examples=60)
-@given(st.lists(st.floats(0, 1000), min_size=1, max_size=20))
-def test_jain_lies_between_one_nth_and_one(values: list[float]) -> None:
-    """Red when the index leaves its range."""
-    assert 1 / len(values) - 1e-9 <= figures.jain(values) <= 1 + 1e-9
-
-
-def test_jain_at_its_ends() -> None:
-    """Red when equal shares are not 1, one taker is not 1/n, or nonsense is taken."""
-    assert figures.jain([3, 3, 3]) == pytest.approx(1)
-    assert figures.jain([5, 0, 0, 0]) == pytest.approx(0.25)
-    for bad in ([], [-1.0, 2.0]):
-        with pytest.raises(ValueError, match="Jain"):
-            figures.jain(bad)

@@ -27,7 +27,7 @@ def test_a_repeat_hits_all_full_blocks() -> None:
     shape = simulator_cache(100, 16)
     [chain] = chains([range(200)], 16)
     cache = BlockCache(shape)
-    assert len(chain) == shape.full_blocks(200) == 12
+    assert len(chain) == shape.hit_blocks_at_most(200) == 12
     assert cache.start(chain, 200) == 0
     assert cache.start(chain, 200) == 12, "a concurrent twin hits: blocks count from the first one's start"
 

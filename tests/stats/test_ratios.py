@@ -14,9 +14,6 @@ from gpuassay.stats.ratios import (
     Outcome,
     RatioInterval,
     equivalent,
-    holm,
-    mde,
-    p_value,
     paired_ratio,
     three_valued,
     welch_ratio,
@@ -82,27 +79,15 @@ def test_the_unit_does_not_matter(pairs: list[tuple[float, float]], factor: floa
 def test_equal_arms_have_ratio_one_and_no_width() -> None:
     """Red when an A/A arm of a deterministic system does not give exactly 1."""
     found = paired_ratio([3.0, 5.0, 7.0], [3.0, 5.0, 7.0])
-    assert (found.ratio, found.low, found.high, found.cv, found.mde, found.n) == (1, 1, 1, 0, 0, 3)
+    assert (found.ratio, found.low, found.high, found.n) == (1, 1, 1, 3)
     assert welch_ratio([3.0, 3.0], [3.0, 3.0]).high == 1
-    assert p_value([3.0, 5.0], [3.0, 5.0]) == 1
-    assert p_value([6.0, 10.0], [3.0, 5.0]) == 0
 
 
 def test_two_wild_runs_know_nothing_but_do_not_crash() -> None:
     """Red when an interval too wide for a float is an error instead of an inconclusive verdict."""
     found = paired_ratio([1.0, 1e9], [1e9, 1.0], confidence=0.999)
-    assert (found.low, found.high, found.mde) == (0.0, math.inf, math.inf)
+    assert (found.low, found.high) == (0.0, math.inf)
     assert three_valued(found, 1.0) == "inconclusive"
-
-
-def test_p_and_interval_agree() -> None:
-    """Red when the interval excludes 1 although p > 0.05, or the other way round."""
-    source = random.Random(5)
-    for _ in range(200):
-        a = [source.lognormvariate(0.03, 0.03) for _ in range(4)]
-        b = [source.lognormvariate(0.0, 0.03) for _ in range(4)]
-        found = paired_ratio(a, b)
-        assert (p_value(a, b) < 0.05) == (not found.low <= 1 <= found.high)
 
 
 @pytest.mark.parametrize("bad", [[1.0], [1.0, 0.0], [1.0, -2.0], [1.0, math.nan], [1.0, math.inf]])
@@ -115,25 +100,6 @@ def test_bad_arms_are_refused(bad: list[float]) -> None:
         paired_ratio([1.0, 2.0], [1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match="confidence"):
         paired_ratio([1.0, 2.0], [1.0, 2.0], confidence=95)
-
-
-@pytest.mark.parametrize(
-    ("cv", "n", "percent"), [(0.01, 3, 3.1), (0.01, 10, 1.3), (0.03, 3, 9.7), (0.03, 5, 6.3), (0.05, 10, 6.8)]
-)
-def test_what_n_runs_can_find(cv: float, n: int, percent: float) -> None:
-    """Red when the smallest detectable effect is off: the numbers are from a simulation."""
-    assert 100 * mde(cv, n) == pytest.approx(percent, rel=0.05)
-
-
-def test_the_detectable_effect_is_found_with_the_stated_power() -> None:
-    """Red when the formula for pairs promises power that the test does not have."""
-    effect, source, hits = mde(0.03, 5, paired=True), random.Random(11), 0
-    for _ in range(500):
-        ratios = [(1 + effect) * math.exp(source.gauss(0, 0.03)) for _ in range(5)]
-        hits += p_value(ratios, [1.0] * 5) < 0.05
-    assert 0.74 <= hits / 500 <= 0.86
-    with pytest.raises(ValueError, match="n >= 2"):
-        mde(0.03, 1)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +118,7 @@ def test_three_values(low: float, high: float, lower: Outcome, higher: Outcome) 
     """Red when an interval that straddles the threshold is a pass or a fail."""
     assert three_valued((low, high), 1.0) == lower
     assert three_valued((low, high), 1.0, better="higher") == higher
-    assert three_valued(RatioInterval(1.0, low, high, 3, 0.0, 0.0), 1.0) == lower
+    assert three_valued(RatioInterval(1.0, low, high, 3), 1.0) == lower
 
 
 @pytest.mark.parametrize("ends", [(math.nan, 1.0), (0.5, math.nan), (2.0, 1.0)])
@@ -176,12 +142,3 @@ def test_equivalence_needs_proof() -> None:
     assert equivalent(spread, [1.0, 1.0, 1.0], 0.02, alpha=0.025) == "inconclusive"
     with pytest.raises(ValueError, match="margin"):
         equivalent(base, base, 0)
-
-
-def test_holm_on_a_worked_example() -> None:
-    """Red when the steps are not monotone, the order is lost or a p value exceeds 1."""
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
-    assert holm([]) == []
-    with pytest.raises(ValueError, match="outside"):
-        holm([1.2])

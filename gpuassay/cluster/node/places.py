@@ -36,16 +36,6 @@ class Places:
         return self.kubelet / "plugins"
 
     @property
-    def plugins_registry(self) -> Path:
-        """Sockets by which DRA drivers register."""
-        return self.kubelet / "plugins_registry"
-
-    @property
-    def pod_resources(self) -> Path:
-        """Folder of the PodResources API's socket."""
-        return self.kubelet / "pod-resources"
-
-    @property
     def cdi(self) -> Path:
         """CDI specifications that containerd reads (inside: /run/cdi)."""
         return self.at("/run/cdi")

@@ -16,7 +16,7 @@ from typing import Any
 import requests
 
 from gpuassay.cluster.base import Cluster
-from gpuassay.components.child import ANSWER_SECONDS, Child, http
+from gpuassay.components.child import Child, http
 from gpuassay.toolchain import Programs
 
 MESH_LABEL = "gpuassay.io/mesh"
@@ -109,10 +109,6 @@ class Istiod:
             return self._http.get(f"http://127.0.0.1:{self.ports.http}/ready", timeout=1).status_code == 200
         except requests.RequestException:
             return False
-
-    def debug(self, page: str) -> Any:
-        """A page of its debug interface, such as `endpointz`."""
-        return self._http.get(f"http://127.0.0.1:{self.ports.http}/debug/{page}", timeout=ANSWER_SECONDS).json()
 
     def refusals(self) -> list[str]:
         """Lines of its log that say that an Envoy refused what it was sent; there must be none."""

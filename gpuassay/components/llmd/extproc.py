@@ -34,13 +34,11 @@ class Answer:
 
     Attributes:
         set_headers: headers that it sets, by lower-case name.
-        removed_headers: headers that it removes.
         destination: endpoint in the header `x-gateway-destination-endpoint`, None without one.
         metadata: dynamic metadata by namespace.
         clear_route_cache: whether it asks for a new choice of route.
         immediate: HTTP status of an immediate response, None without one.
         immediate_body: its body.
-        immediate_headers: its headers.
         body: the body as the picker hands it on.
         body_chunks: its chunks, in order.
         ended: gRPC code that ended the stream before the phase was complete ("" where it was).
@@ -48,12 +46,10 @@ class Answer:
     """
 
     set_headers: dict[str, str] = field(default_factory=dict[str, str])
-    removed_headers: list[str] = field(default_factory=list[str])
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     clear_route_cache: bool = False
     immediate: int | None = None
     immediate_body: bytes = b""
-    immediate_headers: dict[str, str] = field(default_factory=dict[str, str])
     body_chunks: list[bytes] = field(default_factory=list[bytes])
     ended: str = ""
     detail: str = ""
@@ -88,7 +84,6 @@ class Stream:
         """Used by `ExternalProcessing.stream`; `timeout` in seconds bounds the whole stream."""
         self._sent: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._call: Any = stub.Process(self._outgoing(), timeout=timeout)
-        self._subset: Mapping[str, Any] | None = None
 
     def __enter__(self) -> Stream:
         return self
@@ -210,7 +205,6 @@ def _options(mutation: Any) -> dict[str, str]:
 
 def _note_common(common: Any, answer: Answer) -> None:
     answer.set_headers |= _options(common.header_mutation)
-    answer.removed_headers += [str(name) for name in common.header_mutation.remove_headers]
     answer.clear_route_cache = answer.clear_route_cache or bool(common.clear_route_cache)
 
 
@@ -228,7 +222,6 @@ def _note_body(mutation: Any, answer: Answer) -> bool:
 def _note_immediate(immediate: Any, answer: Answer) -> None:
     answer.immediate = int(immediate.status.code)
     answer.immediate_body = bytes(immediate.body)
-    answer.immediate_headers = _options(immediate.headers)
 
 
 def _note_metadata(message: Any, answer: Answer) -> None:

@@ -27,8 +27,6 @@ HOW_TO_GET = f"vLLM is in no virtual environment that is named or on the PATH: {
 
 READY_SECONDS = 600
 """A minute on two idle cores; imports and the compilation of kernels take five where others compute, too."""
-BLOCK_SIZE = 64
-"""Tokens per block; on CPUs vLLM wants multiples of 32."""
 
 _SITE = Path(__file__).with_name("engine_site")
 

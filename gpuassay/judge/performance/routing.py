@@ -7,7 +7,7 @@ lists were interleaved. Rows that the load declared as warm-up are left out. Tim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -194,7 +194,6 @@ class Gain:
         concurrency: streams.
         hit_rates: of the baseline and of the arm, by the answers' own count.
         mean_ratio: mean TTFT of the baseline over that of the arm; above 1 is a gain.
-        p50_ratio: the same of medians.
         p99_ratio: the same of 99th percentiles.
         mean_e2e: mean E2E of the arm less that of the baseline in s; below 0 is a gain.
         p99_e2e: the same of 99th percentiles.
@@ -204,7 +203,6 @@ class Gain:
     concurrency: int
     hit_rates: tuple[float, float]
     mean_ratio: Effect
-    p50_ratio: Effect
     p99_ratio: Effect
     mean_e2e: Effect
     p99_e2e: Effect
@@ -234,7 +232,6 @@ def gain(phase: str, concurrency: int, arm: Rounds, base: Rounds) -> Gain:
         concurrency,
         (_hit_rate(base), _hit_rate(arm)),
         ratio(mean),
-        ratio(p50),
         ratio(p99),
         difference(mean),
         difference(p99),
@@ -281,8 +278,3 @@ def gain_verdicts(found: Gain, bars: GainBars) -> dict[str, Judged]:
             told = f"{where}: E2E {name.removesuffix('_e2e')} differs by {effect.told('s')}, at most {bar:g} s wanted"
             verdicts[name] = Judged(effect.verdict(bar, "lower"), told)
     return verdicts
-
-
-def by_concurrency(rows: Mapping[int, Rounds], base: Mapping[int, Rounds], phase: str) -> list[Gain]:
-    """The gain at every concurrency that both arms have, in rising order."""
-    return [gain(phase, streams, rows[streams], base[streams]) for streams in sorted(set(rows) & set(base))]
