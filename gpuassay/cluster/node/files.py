@@ -24,12 +24,11 @@ class Files:
         cgroup: name of its cgroup; says whose it is.
     """
 
-    def __init__(self, folder: Path, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, name: str) -> None:
         """Nothing is written yet."""
-        self.folder = folder
-        self._cluster = cluster
-        self._name = folder.name.removeprefix("node-")
-        self.cgroup = f"{cluster.name}-{self._name}"
+        self.folder = folder = cluster.directory / f"node-{name}"
+        self._cluster, self._name = cluster, name
+        self.cgroup = f"{cluster.name}-{name}"
         self.containerd = folder / "containerd.toml"
         self.kubelet = folder / "kubelet.json"
         self.kubeconfig = folder / "kubeconfig"
@@ -39,11 +38,11 @@ class Files:
         """Log file of a program; stays when the node goes."""
         return self._cluster.directory / "logs" / f"{self._name}-{name}.log"
 
-    def spec(self, name: str, binds: Mapping[Path, str]) -> dict[str, Any]:
+    def spec(self, binds: Mapping[Path, str]) -> dict[str, Any]:
         """What the keeper is told."""
         port = int(self._server().rsplit(":", 1)[1])
         return {
-            "name": name,
+            "name": self._name,
             "folder": str(self.folder),
             "cgroup": self.cgroup,
             "api_port": port,
