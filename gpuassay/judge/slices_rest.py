@@ -129,16 +129,10 @@ def _allocated(recording: Recording, profile: str, at: int) -> int:
     """Slices of `profile` that pods hold at `at`: those on a node that have not ended."""
     held = 0
     for history in recording.timelines("Pod").values():
-        seen = _as_of(history, at)
+        seen = history.as_of(at)
         if seen is not None and _bound(seen) and dig(seen, "status", "phase") not in {"Succeeded", "Failed"}:
             held += asked(seen).get(profile, 0)
     return held
-
-
-def _as_of(history: Timeline, at: int) -> Manifest | None:
-    """The object at `at`; None before it was made and after it was deleted."""
-    seen = [event for event in history.events if event.at <= at]
-    return None if not seen or seen[-1].type == "DELETED" else seen[-1].object
 
 
 def same_slices(before: Sequence[str], after: Sequence[str]) -> bool:

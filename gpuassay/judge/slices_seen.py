@@ -106,6 +106,12 @@ def _apps(pod: Manifest) -> list[str]:
     return [one["name"] for one in dig(pod, "spec", "containers", default=[])]
 
 
+def claimed_devices(claim: Manifest) -> list[str]:
+    """Names of the devices that are allocated to a ResourceClaim, such as `gpu-0-mig-1g5gb-19-0`."""
+    results: list[Manifest] = dig(claim, "status", "allocation", "devices", "results", default=[])
+    return [one["device"] for one in results]
+
+
 def given(recording: Recording, pod: str) -> dict[str, list[str]]:
     """UUIDs that each container of `pod` says it was given, init containers too; empty where it said nothing."""
     held: Mapping[str, Mapping[str, Sequence[str]]] = recording.notes.get("held", {})

@@ -102,6 +102,11 @@ class Timeline:
         """Receipt time (ns) of the first version for which `predicate(object)` holds, or None."""
         return next((event.at for event in self.events if predicate(event.object)), None)
 
+    def as_of(self, at: int) -> Manifest | None:
+        """The object at `at` (ns since the epoch); None before it was made and after it was deleted."""
+        seen = [event for event in self.events if event.at <= at]
+        return None if not seen or seen[-1].type == "DELETED" else seen[-1].object
+
     def condition_changes(self) -> list[ConditionChange]:
         """All changes of `status.conditions`, in order; a condition that disappears counts as no change."""
         seen: dict[str, tuple[str, str, str]] = {}
