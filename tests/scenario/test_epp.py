@@ -14,7 +14,8 @@ import pytest
 from envoy.service.ext_proc.v3 import external_processor_pb2, external_processor_pb2_grpc
 
 from gpuassay.judge import epp as judge
-from gpuassay.scenario.epp import Asking, Connection
+from gpuassay.scenario.epp import Asking
+from gpuassay.scenario.epp_connection import Connection
 from gpuassay.scenario.mutants_routing_epp import BROKEN, Broken
 
 pb: Any = external_processor_pb2
@@ -170,11 +171,13 @@ def test_a_response_is_followed_chunk_by_chunk() -> None:
     parts = [b"data: 1\n\n", b"data: 2\n\n"]
     with asked(None) as (epp, _), epp.connection.stream() as one:
         one.request(epp.body("hello"))
-        assert one.response_stepwise(parts, headers={"content-type": "text/event-stream"}) == parts
+        one.begin_response({"content-type": "text/event-stream"})
+        assert [one.next_chunk(parts[0], last=False), one.next_chunk(parts[1], last=True)] == parts
     with asked(BROKEN["epp-response-buffered"]) as (epp, _), epp.connection.stream(timeout=0.5) as one:
         one.request(epp.body("hello"))
+        one.begin_response({"content-type": "text/event-stream"})
         with pytest.raises(grpc.RpcError, match="Deadline Exceeded"):
-            one.response_stepwise(parts, headers={"content-type": "text/event-stream"})
+            one.next_chunk(parts[0], last=False)
 
 
 def test_a_mutant_tells_only_of_its_own_kind() -> None:
