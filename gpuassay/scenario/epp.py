@@ -1,17 +1,16 @@
 """Asking an endpoint picker (EPP) over its own protocol, without a gateway: every answer is a row of the recording.
 
-    with opened(lab, Arm(gateway=None, replicas=3)) as site, asking(site) as epp:
-        epp.ask("plain", epp.body("hello"))
-        epp.exchange("json", epp.body("hello"), [b'{"usage": ...}'])
+with opened(lab, Arm(gateway=None, replicas=3)) as site, asking(site) as epp:
+    epp.ask("plain", epp.body("hello"))
+    epp.exchange("json", epp.body("hello"), [b'{"usage": ...}'])
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +21,7 @@ from gpuassay.judge.routing_metrics import PICKER, name_in
 from gpuassay.manifest import Manifest
 from gpuassay.record.metrics import Samples
 from gpuassay.scenario.epp_connection import PATIENCE, Connection
+from gpuassay.scenario.gateway_standin import canonical, digest
 from gpuassay.scenario.lab import Lab
 from gpuassay.scenario.mutants_routing_epp import BROKEN, Broken
 from gpuassay.scenario.routing import Site
@@ -31,16 +31,9 @@ FOLLOWED = 3.0
 """Seconds for a change to show: thrice what is asked of a picker, so that a late one is told from a blind one."""
 
 
-def digest(body: bytes) -> str:
-    """What a JSON body means (sorted keys, exact numbers), or the bytes of another one; short, for comparison."""
-    with suppress(ValueError):
-        body = json.dumps(json.loads(body), sort_keys=True).encode()
-    return hashlib.sha256(body).hexdigest()[:20]
-
-
-def exact(part: bytes) -> str:
-    """The bytes of a chunk, short, for comparison."""
-    return f"{len(part)}:{hashlib.sha256(part).hexdigest()[:20]}"
+def meaning(body: bytes) -> str:
+    """Stands for what a JSON body means, whatever its spelling, or for the bytes of another one."""
+    return canonical(body) or digest(body)
 
 
 @dataclass
@@ -75,8 +68,8 @@ class Asking:
             "clear_route_cache": answer.clear_route_cache,
             "ended": answer.ended,
             "detail": (answer.detail or answer.immediate_body.decode(errors="replace"))[:300],
-            "sent": None if sent is None else digest(sent),
-            "returned": digest(answer.body) if answer.body_chunks else None,
+            "sent": None if sent is None else meaning(sent),
+            "returned": meaning(answer.body) if answer.body_chunks else None,
             "largest_chunk": max(map(len, answer.body_chunks), default=0),
             **more,
         }
@@ -120,10 +113,10 @@ class Asking:
             parts = [response(answer.destination)] if callable(response) else list(response)
             back = stream.response(parts, status=status, headers={"content-type": content_type})
         row["response"] = {
-            "sent": list(map(exact, parts)),
-            "returned": list(map(exact, back.body_chunks)),
-            "sent_whole": exact(b"".join(parts)),
-            "returned_whole": exact(back.body),
+            "sent": list(map(digest, parts)),
+            "returned": list(map(digest, back.body_chunks)),
+            "sent_whole": digest(b"".join(parts)),
+            "returned_whole": digest(back.body),
             "ended": back.ended,
         }
         if callable(response):
