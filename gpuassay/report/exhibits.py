@@ -54,6 +54,12 @@ class Table(_Exhibit):
         columns = [column([_plain(row[index]) for row in self.rows]) for index in range(len(self.columns))]
         return [list(row) for row in zip(*columns, strict=True)]
 
+    @property
+    def numeric(self) -> list[bool]:
+        """Whether a column holds numbers, and beside them nothing but gaps."""
+        columns = [[row[index] for row in self.rows if row[index] is not None] for index in range(len(self.columns))]
+        return [bool(values) and all(isinstance(one, int | float) for one in values) for values in columns]
+
 
 def _plain(value: Any) -> Any:
     """A nested value of a table cell as its JSON text."""

@@ -41,12 +41,15 @@ def page(rundir: RunDir, view: View) -> str:
 
 
 def _drawn(group: list[Exhibit]) -> Iterator[tuple[Exhibit, Markup | None]]:
-    """Each exhibit with its drawing; None for a table. Gantt charts of one section share the time axis."""
+    """Each exhibit with its drawing; None for a table.
+
+    Gantt charts and slice maps of one section share the time axis.
+    """
     latest: dict[str, float] = {}
     for chart in group:
-        if isinstance(chart, Gantt):
-            ends = [bar.end for lane in chart.lanes for bar in lane.bars]
-            latest[chart.unit] = max([latest.get(chart.unit, 0.0), *ends])
+        if isinstance(chart, Gantt | SliceMap):
+            bars = chart.boxes if isinstance(chart, SliceMap) else [bar for lane in chart.lanes for bar in lane.bars]
+            latest[chart.unit] = max([latest.get(chart.unit, 0.0), *(bar.end for bar in bars)])
     for exhibit in group:
         if isinstance(exhibit, Gantt):
             yield exhibit, Markup(gantt.draw(exhibit, latest[exhibit.unit]))
@@ -57,6 +60,6 @@ def _drawn(group: list[Exhibit]) -> Iterator[tuple[Exhibit, Markup | None]]:
         elif isinstance(exhibit, Heatmap):
             yield exhibit, Markup(heatmap.draw(exhibit))
         elif isinstance(exhibit, SliceMap):
-            yield exhibit, Markup(slicemap.draw(exhibit))
+            yield exhibit, Markup(slicemap.draw(exhibit, latest[exhibit.unit]))
         else:
             yield exhibit, None

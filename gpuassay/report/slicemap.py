@@ -9,7 +9,7 @@ from gpuassay.report.text import number, plural
 KNOWN = ("medium", "large", "whole", "cut", "padding", "leak")
 """Box classes with a look of their own; anything else is drawn as `other`."""
 
-_SLOT = 11.0
+_SLOT = 13.0
 _GAP = 7.0
 _CHARACTER = 6.2
 _LEFT = 84.0
@@ -20,18 +20,23 @@ _BEHIND = ("cut", "padding")
 """Drawn first: what lies under the pods."""
 
 
-def draw(chart: SliceMap) -> str:
-    """The map as SVG: a band for each GPU, a row for each memory slice, a box for each pod, time to the right."""
-    low, high = svg.reach([edge for box in chart.boxes for edge in (box.start, box.end)])
+def draw(chart: SliceMap, end: float | None = None) -> str:
+    """The map as SVG: a band for each GPU, a row for each memory slice, a box for each pod, time to the right.
+
+    `end` is a common right edge, so that maps of one section can be compared by eye.
+    """
+    low, high = svg.reach([edge for box in chart.boxes for edge in (box.start, box.end)] + ([end] if end else []))
     low = min((box.start for box in chart.boxes), default=0.0) if low < 0 else low
     used = sorted({_css(box) for box in chart.boxes}, key=(*KNOWN, "other").index)
-    legend, top = svg.legend([(_WORDS.get(name, name), f"slice {name}") for name in used], 14, "box")
+    looks = used if "cut" in used else [*used, "gpu"]  # what was cut beforehand covers the GPU
+    legend, top = svg.legend([(_WORDS.get(name, name), f"slice {name}") for name in looks], 14, "box")
     top += 8
     band = _SLOT * chart.slots + _GAP
     bottom = top + band * len(chart.gpus)
     x = svg.linear(low, high, _LEFT, svg.WIDTH - 24)
     frame = svg.Frame(_LEFT, svg.WIDTH - 24, top, bottom, x, lambda value: value)
     parts = [legend, frame.x_axis(svg.ticks(low, high, 8), f"time in {chart.unit}")]
+    parts.append(svg.text(_LEFT - 6, top - 4, "memory slice", "slot", text_anchor="end"))
     for index, label in enumerate(chart.gpus):
         at = top + index * band
         parts.append(
@@ -41,7 +46,7 @@ def draw(chart: SliceMap) -> str:
         )
         parts.append(svg.text(0, at + _SLOT * chart.slots / 2 + 4, label, "lane-label"))
         ends = (0, chart.slots - 1)
-        parts += [svg.text(_LEFT - 6, at + slot * _SLOT + 9, str(slot), "slot", text_anchor="end") for slot in ends]
+        parts += [svg.text(_LEFT - 6, at + slot * _SLOT + 10, str(slot), "slot", text_anchor="end") for slot in ends]
     order = sorted(chart.boxes, key=lambda box: (_css(box) not in _BEHIND, box.start))
     parts += [_box(box, x, top + box.gpu * band, chart.unit, shade) for shade, box in enumerate(order)]
     words = f"Slice map of {plural(len(chart.gpus), 'GPU')} with {chart.slots} memory slices each, until {number(high)}"
@@ -49,6 +54,7 @@ def draw(chart: SliceMap) -> str:
 
 
 _WORDS = {
+    "gpu": "free",
     "cut": "slice cut beforehand, idle",
     "padding": "free, and of no use to any job",
     "leak": "left behind",

@@ -10,6 +10,7 @@ import pytest
 from markupsafe import escape
 
 from gpuassay.report import write
+from gpuassay.report.text import number
 from gpuassay.verdict import State
 from tests.report.synthetic import exhibits, many, run_json, six_states, verdict, write_recording, write_run
 
@@ -113,6 +114,19 @@ def test_each_kind_of_exhibit_is_drawn(whole: str) -> None:
     assert whole.count("<desc>") == len(charts)
     for exhibit in exhibits():
         assert f"<figcaption>{escape(exhibit['title'])}</figcaption>" in whole
+
+
+def test_a_table_aligns_its_columns_and_marks_states(tmp_path: Path) -> None:
+    """Red when a gap among numbers stands elsewhere than they do, or a state in a table is told by its word alone."""
+    table = {
+        "id": "t", "title": "t", "kind": "table", "columns": ["arm", "mean", "state"],
+        "rows": [["a", None, "PASS"], ["b", 2, None], ["c", 1, "SKIP"]],
+    }  # fmt: skip
+    page = write(write_run(tmp_path / "run", six_states(), exhibits=[table])).page.read_text()
+    body = page[page.index('<table class="exhibit">') :]
+    body = body[: body.index("</table>")]
+    assert re.findall(r'class="num">([^<]*)<', body) == ["mean", number(None), "2", "1"]
+    assert body.count('<span class="badge pass">') == body.count('<span class="badge skip">') == 1
 
 
 def test_what_is_emulated_stands_before_the_findings_and_in_full(whole: str) -> None:

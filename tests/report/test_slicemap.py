@@ -39,6 +39,16 @@ def test_every_box_is_drawn_as_high_as_its_memory_slices() -> None:
     assert any("padding" in one.attrib["class"] for one in boxes)
 
 
+def test_maps_that_share_an_end_share_the_time_axis() -> None:
+    """Red when a box of one map looks as long as one of another map that took twice the time."""
+
+    def width(end: float) -> float:
+        root = ElementTree.fromstring(slicemap.draw(made(BOXES[:1]), end))
+        return next(float(one.attrib["width"]) for one in root.iter("rect") if one.find("title") is not None)
+
+    assert width(20) + 1 == pytest.approx((width(10) + 1) / 2, abs=0.2)
+
+
 def test_an_empty_map_is_drawn() -> None:
     """Red when a run without any slice breaks the report."""
     assert slicemap.draw(made([])).startswith("<svg")
@@ -81,17 +91,26 @@ def test_the_worst_of_several_tests_counts() -> None:
     """Red when a failure hides behind a pass, or another suite's tests are counted."""
     table = conformance(
         [
-            verdict("slices.life.freed", "t::a[dra]", State.PASS),
-            verdict("slices.life.freed", "t::b[dra]", State.FAIL),
-            verdict("slices.life.freed", "t::a[device-plugin]", State.PASS),
-            verdict("slices.life.granted", "t::c[device-plugin]", State.PASS),
-            verdict("kueue.dra.x", "t::d[das]", State.PASS, suite="kueue"),
+            verdict("slices.life.freed[dra]", "t::a[dra]", State.PASS),
+            verdict("slices.life.freed[dra]", "t::b[dra]", State.FAIL),
+            verdict("slices.life.freed[device-plugin]", "t::a[device-plugin]", State.PASS),
+            verdict("slices.life.granted[device-plugin]", "t::c[device-plugin]", State.PASS),
+            verdict("kueue.dra.x[das]", "t::d[das]", State.PASS, suite="kueue"),
         ]
     )
     assert table is not None
     assert table.columns == ["behaviour", "device-plugin", "dra"]
-    assert table.rows[0][1:] == ["2 of 2", "0 of 1"]
-    assert table.rows[1:] == [["slices.life.freed", "✓ PASS", "✗ FAIL"], ["slices.life.granted", "✓ PASS", None]]
+    assert table.rows[0][1:] == ["2 of 2", "0 of 1; 1 FAIL"]
+    assert table.rows[1:] == [["slices.life.freed", "PASS", "FAIL"], ["slices.life.granted", "PASS", None]]
+
+
+def test_a_slicer_that_is_not_at_hand_is_told_as_not_run() -> None:
+    """Red when a slicer of which every behaviour was skipped looks as if it had been tried."""
+    skipped = [verdict(f"slices.life.{name}[das]", f"t::{name}[das]", State.SKIP) for name in ("freed", "granted")]
+    table = conformance([*skipped, verdict("slices.life.freed[dra]", "t::freed[dra]", State.PASS)])
+    assert table is not None
+    assert table.rows[0] == ["passed, of those declared", "1 of 1", "not run: 2 SKIP"]
+    assert [row[2] for row in table.rows[1:]] == ["SKIP", "SKIP"]
 
 
 def test_without_slicers_there_is_no_matrix() -> None:
