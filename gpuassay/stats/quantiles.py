@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy import stats
-
 
 def quantile(values: Sequence[float], q: float) -> float:
     """The q-quantile (0 <= q <= 1) by linear interpolation between order statistics at (n - 1) q.
@@ -31,6 +29,8 @@ def quantile_interval(values: Sequence[float], q: float, confidence: float = 0.9
     quantile, so that 256 values give the 99th percentile no upper end at 95 %. Values must be independent.
     Raises ValueError as `quantile`, or if confidence lies outside (0, 1).
     """
+    from scipy import stats  # takes a second, which a load pod or a report without intervals need not wait
+
     _check(values, q)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence}")

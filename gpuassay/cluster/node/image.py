@@ -1,4 +1,4 @@
-"""Container images from one static program, without a registry and without Docker (OCI image layout in a tar file)."""
+"""Container images from programs of this machine, without a registry and without Docker (OCI image layout in a tar file)."""
 
 from __future__ import annotations
 
@@ -27,11 +27,15 @@ class Image:
         names: full references under which it is known, such as `localhost/pause:1`.
         files: path in the image to file on this machine; all are executable.
         entrypoint: what runs.
+        path: folders in which a container looks for programs.
+        env: further environment, `NAME=value`, which a pod's own replaces.
     """
 
     names: tuple[str, ...]
     files: tuple[tuple[str, Path], ...]
     entrypoint: tuple[str, ...]
+    path: str = "/"
+    env: tuple[str, ...] = ()
 
 
 def write_archive(target: Path, images: Sequence[Image]) -> Path:
@@ -54,7 +58,11 @@ def write_archive(target: Path, images: Sequence[Image]) -> Path:
         config = {
             "architecture": _ARCHITECTURES.get(machine, machine),
             "os": "linux",
-            "config": {"Entrypoint": list(image.entrypoint), "Env": ["PATH=/"], "WorkingDir": "/"},
+            "config": {
+                "Entrypoint": list(image.entrypoint),
+                "Env": [f"PATH={image.path}", *image.env],
+                "WorkingDir": "/",
+            },
             "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
         }
         described = blob(_CONFIG, json.dumps(config).encode())
@@ -78,11 +86,12 @@ def _layer(image: Image) -> bytes:
             folder.type, folder.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
             layer.addfile(folder)
         for name, source in image.files:
-            _add(layer, name.lstrip("/"), source.read_bytes(), 0o755)
+            # of the file's own age: Python's byte code counts only for a source of that age
+            _add(layer, name.lstrip("/"), source.read_bytes(), 0o755, int(source.stat().st_mtime))
     return buffer.getvalue()
 
 
-def _add(archive: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> None:
+def _add(archive: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644, modified: int = 0) -> None:
     member = tarfile.TarInfo(name)
-    member.size, member.mode = len(content), mode
+    member.size, member.mode, member.mtime = len(content), mode, modified
     archive.addfile(member, io.BytesIO(content))
