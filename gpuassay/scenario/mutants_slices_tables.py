@@ -27,7 +27,7 @@ def _to_templates(name: str) -> None:
     MUTANTS[name] = replace(old, change=change)
 
 
-for _name in ("another-profile", "one-name-for-all", "request-lost"):
+for _name in ("another-profile", "held-back", "one-name-for-all", "request-lost", "termination-ignored", "wrong-port"):
     _to_templates(_name)
 
 

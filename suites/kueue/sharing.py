@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from gpuassay.scenario.lab import Lab, Queue
 from gpuassay.workloads import kueue
@@ -18,11 +19,11 @@ def decided(lab: Lab, *names: str) -> bool:
     return lab.observe(lambda: lab.decided(*names), f"{', '.join(names)} decided")
 
 
-def credit_queue(lab: Lab, base: str, quotas: Mapping[str, int]) -> Queue:
-    """A queue whose quota is in resources of a flavor that stands for no nodes."""
+def credit_queue(lab: Lab, base: str, quotas: Mapping[str, int], **options: Any) -> Queue:
+    """A queue whose quota is in resources of a flavor that stands for no nodes (further arguments: `cluster_queue`)."""
     flavor = lab.flavor(f"{base}-any")
     group = kueue.resource_group({flavor: [kueue.quota(resource, amount) for resource, amount in quotas.items()]})
-    name = lab.cluster_queue(base, [group])
+    name = lab.cluster_queue(base, [group], **options)
     lab.local_queue(base, name)
     return Queue(name=name, local=base, flavor=flavor)
 
@@ -31,4 +32,19 @@ def asks(lab: Lab, name: str, queue: Queue, count: int = 1, **requests: int) -> 
     """Create a Workload of `count` pods that ask for these resources; returns its name."""
     pods = kueue.pod_set(count=count, requests=requests)
     lab.create(kueue.workload(name, lab.namespace, queue.local, [pods]))
+    return name
+
+
+def claim(lab: Lab, name: str, exactly: dict[str, Any]) -> str:
+    """Create a ResourceClaimTemplate with one request; returns its name."""
+    devices = {"requests": [{"name": "devices", "exactly": exactly}]}
+    metadata = {"name": name, "namespace": lab.namespace}
+    lab.create(
+        {
+            "apiVersion": "resource.k8s.io/v1",
+            "kind": "ResourceClaimTemplate",
+            "metadata": metadata,
+            "spec": {"spec": {"devices": devices}},
+        }
+    )
     return name

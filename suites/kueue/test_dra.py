@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gpuassay.behaviour import behaviour
 from gpuassay.judge.cohorts import holding, pending, usage_at_end
 from gpuassay.manifest import Manifest, condition
@@ -12,7 +10,7 @@ from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab, Queue
 from gpuassay.verdict import MUST
 from gpuassay.workloads import kueue
-from suites.kueue.sharing import credit_queue, decided
+from suites.kueue.sharing import claim, credit_queue, decided
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/dynamic_resource_allocation/"
 CLAIMED = "example.com/claimed-gpu"
@@ -35,21 +33,6 @@ def resource_slice(name: str, driver: str, devices: int) -> Manifest:
         "devices": [{"name": f"gpu-{index}"} for index in range(devices)],
     }
     return {"apiVersion": API, "kind": "ResourceSlice", "metadata": {"name": name}, "spec": spec}
-
-
-def claim(lab: Lab, name: str, exactly: dict[str, Any]) -> str:
-    """Create a ResourceClaimTemplate with one request; returns its name."""
-    devices = {"requests": [{"name": "devices", "exactly": exactly}]}
-    metadata = {"name": name, "namespace": lab.namespace}
-    lab.create(
-        {
-            "apiVersion": API,
-            "kind": "ResourceClaimTemplate",
-            "metadata": metadata,
-            "spec": {"spec": {"devices": devices}},
-        }
-    )
-    return name
 
 
 def claims(lab: Lab, name: str, queue: Queue, template: str, count: int = 1) -> str:

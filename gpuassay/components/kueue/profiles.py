@@ -116,6 +116,9 @@ MIG_CREDITS: dict[str, tuple[int, int]] = {
 GPC = "example.com/gpu-compute-slices"
 GPU_MEMORY = "example.com/gpu-memory-gb"
 
+CLAIMED_MEDIUM = "example.com/claimed-mig-1g-5gb"
+MULTIPROCESSORS = "example.com/multiprocessors"
+
 
 def _mig_transformations() -> list[dict[str, Any]]:
     """Every MIG profile, under NVIDIA's name and under the one that DAS gives it, as credits of one kind."""
@@ -181,6 +184,30 @@ PROFILES: dict[str, Profile] = {
                 "resources": {
                     "deviceClassMappings": [
                         {"name": "example.com/claimed-gpu", "deviceClassNames": ["gpu.example.com"]}
+                    ]
+                }
+            },
+        ),
+        Profile(
+            "claimed-slices",
+            "claims of 1g.5gb count as devices, those of the class of all MIG devices as multiprocessors",
+            {
+                "resources": {
+                    "deviceClassMappings": [
+                        {"name": CLAIMED_MEDIUM, "deviceClassNames": ["mig-1g.5gb.nvidia.com"]},
+                        {
+                            "name": MULTIPROCESSORS,
+                            "deviceClassNames": ["mig.nvidia.com"],
+                            "sources": [
+                                {
+                                    "counter": {
+                                        "name": "multiprocessors",
+                                        "driver": "gpu.nvidia.com",
+                                        "deviceSelector": {"cel": {"expression": "device.driver == 'gpu.nvidia.com'"}},
+                                    }
+                                }
+                            ],
+                        },
                     ]
                 }
             },
