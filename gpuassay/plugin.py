@@ -21,7 +21,7 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario import declare, gateway_options, mutants
 from gpuassay.scenario.declare import Scenario
 from gpuassay.scenario.gateway_options import GatewayOptions
-from gpuassay.session import collection, options
+from gpuassay.session import collection, options, upstream
 from gpuassay.session.collection import behaviour_of
 from gpuassay.session.ledger import PROPERTY
 from gpuassay.session.measure import Measure
@@ -74,6 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "needs(*capabilities): skipped by type where the cluster lacks one",
         "perf: a measurement; runs alone",
         "scale: a measurement at a thousand nodes",
+        "upstream: another project's own suite; only where -m names it",
     ):
         config.addinivalue_line("markers", line)
     if config.option.gateway_insecure:  # the user has said so, once is enough
@@ -86,14 +87,19 @@ def pytest_configure(config: pytest.Config) -> None:
         die_with_parent()  # a worker whose controller was killed would go on waiting for recordings
         handed = vars(config).get("workerinput", {}).get("gpuassay_run_dir")
         if handed:
-            config.stash[RUN] = Run.of_worker(Path(str(handed)))
+            run = config.stash[RUN] = Run.of_worker(Path(str(handed)))
+            config.stash[upstream.RESULTS] = upstream.kept(run.directory) or upstream.kept(run.replay)
         return
     try:
         if config.option.mutant:
             mutants.get(config.option.mutant)
         options.take_prompts(config.option.prompts)
         config.stash[GATEWAY] = gateway_options.gateway_options(config.option)
+        results = upstream.given(config.option.upstream_junit)
         run = open_run_of(config)
+        config.stash[upstream.RESULTS] = results or upstream.kept(run.replay)
+        if not config.option.plan:
+            upstream.keep(results, run.directory)
     except Exception as error:
         _stop(" ".join(str(error).split()) or type(error).__name__)
         return

@@ -21,6 +21,12 @@ def add_options(group: pytest.OptionGroup) -> None:
         help="existing cluster: install upstream's manifests with this manager image",
     )
     group.addoption(
+        "--install-gpu-operator",
+        metavar="CHART",
+        help="existing cluster: install NVIDIA's GPU Operator from this chart by your `helm`; removed afterwards",
+    )
+    group.addoption("--gpu-operator-values", metavar="FILE", help="values for that chart, as helm takes them")
+    group.addoption(
         "--gpuassay-image",
         metavar="IMAGE",
         default="busybox:1.37",
@@ -37,6 +43,13 @@ def add_options(group: pytest.OptionGroup) -> None:
     group.addoption("--plan", action="store_true", help="say what would run and what it needs; run nothing")
     group.addoption(
         "--asset", action="append", default=[], metavar="NAME=DIR", help="take a component's programs from a directory"
+    )
+    group.addoption(
+        "--upstream-junit",
+        action="append",
+        default=[],
+        metavar="NAME@VERSION=FILE",
+        help="import another suite's JUnit file: its verdicts stand in the report as that suite's own",
     )
     group.addoption("--run-dir", metavar="DIR", help="where runs are kept (default: reports/runs)")
 

@@ -1,0 +1,70 @@
+"""Reads what a Go test program prints with `-test.v=test2json`: each line as it happens, results at once.
+
+Source of the format: cmd/test2json and package testing of Go 1.26. Lines of the framework begin with ^V.
+"""
+
+from __future__ import annotations
+
+import re
+
+from gpuassay.record.upstream import Case, Outcome
+
+_NOW = re.compile(r"\x16?=== (?:RUN|NAME|CONT|PAUSE)\s+(\S+)$")
+_RESULT = re.compile(r"\x16?\s*--- (PASS|FAIL|SKIP): (\S+) \(([\d.]+)s\)$")
+_OUTCOMES = {"PASS": Outcome.PASSED, "FAIL": Outcome.FAILED, "SKIP": Outcome.SKIPPED}
+_FEATURES = re.compile(r"relying on the following features: (.+)")
+_TOLD = re.compile(r"\s+(Error|Messages):\s+(.*)")
+_LABEL = re.compile(r"\s+(Error Trace|Test):\s")
+TAIL = 5
+"""Lines of output that stand for a message where testify's assertions gave none."""
+
+
+def read(text: str, test: str) -> tuple[list[Case], str]:
+    """The subtests of `test` as cases, and the output of `test` itself, which tells why there are none.
+
+    A subtest that was begun and has no result is an ERROR: the program was cut off.
+    """
+    results: dict[str, tuple[str, float]] = {}
+    output: dict[str, list[str]] = {}
+    case = ""
+    for line in text.splitlines():
+        if now := _NOW.match(line):
+            case = _case(now[1], test)
+            output.setdefault(case, [])
+        elif result := _RESULT.match(line):
+            if result[2].count("/") == 1:
+                results[_case(result[2], test)] = (result[1], float(result[3]))
+        else:
+            output.setdefault(case, []).append(line)
+    begun = [name for name in output if name]
+    return [_read_case(name, results.get(name), output[name]) for name in begun], "\n".join(output.get("", []))
+
+
+def _case(name: str, test: str) -> str:
+    """Name of the subtest directly below `test` that `name` belongs to; "" for `test` itself."""
+    parts = name.split("/")
+    return parts[1] if parts[0] == test and len(parts) > 1 else ""
+
+
+def _read_case(name: str, result: tuple[str, float] | None, output: list[str]) -> Case:
+    told = next((found for line in output if (found := _FEATURES.search(line))), None)
+    features = tuple(one.strip() for one in told[1].split(",")) if told else ()
+    if result is None:
+        return Case(name, Outcome.ERROR, f"it did not come to its end: {message(output)}", None, features)
+    outcome = _OUTCOMES[result[0]]
+    return Case(name, outcome, "" if outcome is Outcome.PASSED else message(output), result[1], features)
+
+
+def message(output: list[str]) -> str:
+    """Why a test failed, in its own words: what testify's assertions say, else its last lines."""
+    said: list[str] = []
+    inside = False
+    for line in output:
+        if label := _TOLD.match(line):
+            inside = True
+            said.append(label[2].strip())
+        elif _LABEL.match(line) or not line.startswith("        "):
+            inside = False
+        elif inside and line.strip():
+            said.append(line.strip())
+    return " ".join(said) or " / ".join(line.strip() for line in output[-TAIL:])

@@ -1,0 +1,75 @@
+"""What another suite says of a system: its cases by its own names, and its own judgement of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from gpuassay.record.store import RecordingError
+
+
+class Outcome(StrEnum):
+    """How a case of another suite ended, in that suite's judgement."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    ERROR = "error"
+    """It broke, was cut off, or is missing: nothing is known."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test of another suite.
+
+    Attributes:
+        name: as that suite has it.
+        outcome: its own judgement.
+        message: its own words about a failure or a skip.
+        seconds: how long it took, None where that is not told.
+        features: what it exercises, as that suite names it.
+    """
+
+    name: str
+    outcome: Outcome
+    message: str = ""
+    seconds: float | None = None
+    features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Results:
+    """What one run of another suite told.
+
+    Attributes:
+        suite: short name, such as `gaie`.
+        version: of the suite.
+        source: where the results come from, for people.
+        cases: in the order in which they were told; no two of one name.
+        problem: why the run as a whole did not come to its end, "" when it did.
+    """
+
+    suite: str
+    version: str
+    source: str
+    cases: tuple[Case, ...]
+    problem: str = ""
+
+    def note(self) -> dict[str, Any]:
+        """As notes of a recording."""
+        return msgspec.to_builtins(self)
+
+    @classmethod
+    def of_note(cls, note: Any) -> Results:
+        """From notes of a recording.
+
+        Raises:
+            RecordingError: they tell something else.
+        """
+        try:
+            return msgspec.convert(note, cls)
+        except msgspec.ValidationError as error:
+            raise RecordingError(f"notes hold no results of another suite: {error}") from None

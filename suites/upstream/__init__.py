@@ -1,0 +1,1 @@
+"""Verdicts of other suites: run or imported here, judged by themselves."""

@@ -1,0 +1,20 @@
+"""Turns a case of another suite into a verdict of this run."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuassay.judge import upstream
+from gpuassay.record.upstream import Case, Outcome, Results
+from gpuassay.session.measure import Measure
+
+
+def take_over(results: Results, case: Case, measure: Measure) -> None:
+    """End as the other suite says that its case has ended, in its words."""
+    by = f"{results.suite} {results.version}"
+    told = {"features": ", ".join(case.features)} if case.features else {}
+    measure.value(judged_by=by, took_s=case.seconds, **told)
+    measure.exhibit(f"upstream-{results.suite}", **upstream.table(results))
+    if case.outcome is Outcome.SKIPPED:
+        pytest.skip(f"{by} skipped it: {case.message or 'no word about why'}")
+    assert case.outcome is Outcome.PASSED, f"judged by {by}: {case.message or 'no word about why'}"

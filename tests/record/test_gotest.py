@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from gpuassay.record import gotest
+from gpuassay.record.upstream import Case, Outcome
+
+MARK = "\x16"
+OUTPUT = f"""\
+{MARK}=== RUN   TestSuite
+    suite.go:10: applying base manifests
+{MARK}=== RUN   TestSuite/Follows
+    one.go:7: Running Follows, relying on the following features: SupportPool-standard, SupportGateway-standard
+{MARK}=== RUN   TestSuite/Follows/to_one_pod
+    one.go:9: asked
+{MARK}        --- PASS: TestSuite/Follows/to_one_pod (0.10s)
+{MARK}=== NAME  TestSuite/Follows
+{MARK}    --- PASS: TestSuite/Follows (0.25s)
+{MARK}=== RUN   TestSuite/Weighted
+    http.go:5: not yet
+    http.go:8: 
+        \tError Trace:\t/src/http.go:8
+        \t            \t/src/weighted.go:70
+        \tError:      \tReceived unexpected error:
+        \t            \tcontext deadline exceeded
+        \tTest:       \tTestSuite/Weighted
+        \tMessages:   \terror waiting for a response
+{MARK}    --- FAIL: TestSuite/Weighted (20.01s)
+{MARK}=== RUN   TestSuite/LeftOut
+    suite.go:68: Skipping LeftOut: suite does not support Mesh
+{MARK}    --- SKIP: TestSuite/LeftOut (0.00s)
+"""  # noqa: W291 - as Go prints it
+CUT = f"{MARK}=== RUN   TestSuite/Begun\n    one.go:3: waiting\n"
+
+
+def test_every_case_has_its_outcome_time_features_and_words() -> None:
+    """Red when a case is lost, a subtest of one is taken for a case, or a failure loses what it says."""
+    cases, said = gotest.read(OUTPUT, "TestSuite")
+    assert cases == [
+        Case("Follows", Outcome.PASSED, "", 0.25, ("SupportPool-standard", "SupportGateway-standard")),
+        Case(
+            "Weighted", Outcome.FAILED,
+            "Received unexpected error: context deadline exceeded error waiting for a response", 20.01,
+        ),
+        Case("LeftOut", Outcome.SKIPPED, "suite.go:68: Skipping LeftOut: suite does not support Mesh", 0.0),
+    ]  # fmt: skip
+    assert said == "    suite.go:10: applying base manifests"
+
+
+def test_a_case_without_an_end_is_an_error() -> None:
+    """Red when a program that was killed leaves a case that counts as passed, or none."""
+    *_, last = gotest.read(OUTPUT + CUT, "TestSuite")[0]
+    assert last == Case("Begun", Outcome.ERROR, "it did not come to its end: one.go:3: waiting")
+
+
+def test_without_a_case_the_suites_own_words_are_left() -> None:
+    """Red when a suite that breaks while setting up does not say why."""
+    text = f"{MARK}=== RUN   TestSuite\n        \tError:      \tno GatewayClass\n{MARK}--- FAIL: TestSuite (0.1s)"
+    cases, said = gotest.read(text, "TestSuite")
+    assert not cases
+    assert gotest.message(said.splitlines()) == "no GatewayClass"
