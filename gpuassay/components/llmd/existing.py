@@ -17,7 +17,7 @@ from urllib.parse import quote
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused, ClusterError, NotFromOutside
 from gpuassay.cluster.parallel import side_by_side
-from gpuassay.components.child import ANSWER_SECONDS, http
+from gpuassay.components.child import ANSWER_SECONDS
 from gpuassay.components.llmd import crds
 from gpuassay.components.llmd.arm import Arm
 from gpuassay.components.llmd.endpoints import members
@@ -45,10 +45,8 @@ class ExistingReplica(Replica):
 
     def __init__(self, api: Api, namespace: str, name: str, address: str, port: int, model: str) -> None:
         """Finds out at once whether the address can be reached from here."""
-        self.name, self.address, self.port, self.model = name, address, port, model
-        self.labels, self.sidecar = {}, None
-        self.child = cast("Any", _OutOfReach(f"the process of {name}"))
-        self._api, self._http = api, http()
+        super().__init__(name, address, port, model, cast("Any", _OutOfReach(f"the process of {name}")))
+        self._api = api
         self._proxy = f"/api/v1/namespaces/{namespace}/pods/{name}:{port}/proxy"
         self.proxied = not _reachable(address, port)
 

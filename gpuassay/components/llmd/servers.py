@@ -11,7 +11,7 @@ from gpuassay.cluster.base import Cluster, Component
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.components.llmd import front, profiles, vllm
 from gpuassay.components.llmd.arm import VLLM, Arm
-from gpuassay.components.llmd.simulator import Replica, Sidecar
+from gpuassay.components.llmd.simulator import Replica, Sidecar, simulator
 
 SCORER = "precise-prefix-cache-scorer"
 
@@ -40,7 +40,7 @@ def model_servers(
     own, inner = ports[: arm.replicas], ports[arm.replicas :]
     hosts = front.hosts(arm)
     found = [
-        Replica(
+        simulator(
             cluster, programs.path("llm-d-inference-sim"), folder / "logs" / f"model-server-{number}.log",
             name=f"model-server-{number}", namespace=namespace, address=hosts[number], port=port,
             model=arm.model, cache=arm.cache, latency=arm.latency, number=number, extra=arm.simulator_flags,

@@ -98,12 +98,13 @@ def duration(seconds: float) -> str:
 
 
 class Replica(OneProcess):
-    """One simulated model server and the address under which its Pod is known.
+    """One model server and the address under which its Pod is known.
 
     Attributes:
         name: of the Pod; every answer carries it in the header `x-inference-pod`.
-        address: the Pod's loopback address.
-        port: the Pod's port, on this and every other address of the machine.
+        address: the Pod's address.
+        port: the Pod's port; a simulator has it on every other address of the machine, too.
+        model: name of the served model.
         child: the process.
         labels: further labels of its Pod.
         sidecar: the process before it, None without prefill and decode apart.
@@ -111,53 +112,22 @@ class Replica(OneProcess):
 
     def __init__(
         self,
-        cluster: Cluster,
-        program: Path,
-        log: Path,
-        *,
         name: str,
-        namespace: str,
         address: str,
         port: int,
         model: str,
-        cache: Cache,
-        latency: Latency,
-        events: int | None,
-        number: int,
-        extra: tuple[str, ...] = (),
-        env: dict[str, str] | None = None,
+        child: Child,
+        *,
         role: str | None = None,
-        sidecar: Sidecar | None = None,
+        sidecar: Child | None = None,
+        served: int | None = None,
     ) -> None:
-        """Used by `gpuassay.components.llmd.arm`; `events`: the port that takes KV-cache events."""
+        """Nothing is started yet; `served`: the server's own port where its Pod's is the sidecar's."""
         self.name, self.address, self.port, self.model = name, address, port, model
+        self.child, self.sidecar = child, sidecar
         self.labels = {ROLE: role} if role else {}
         self._http = http()
-        served = sidecar.port if sidecar else port
-        self._direct = f"http://{address}:{served}"
-        # the address with its port is used verbatim in the topic of KV-cache events, where the picker wants both
-        environment = {"POD_IP": f"{address}:{port}", "POD_NAME": name, "POD_NAMESPACE": namespace} | (env or {})
-        keep = (
-            ["--enable-kvcache", "--kv-cache-size", str(cache.blocks), "--block-size", str(cache.block_size),
-             "--hash-seed", "42"]
-            if cache.blocks else []
-        )  # fmt: skip
-        if events is not None:
-            # one message per request: a batch would hold events back for up to a second
-            keep += ["--event-batch-size", "1", "--zmq-endpoint", f"tcp://127.0.0.1:{events}"]
-        command: list[str | Path] = [
-            program, "--model", model, "--force-dummy-tokenizer", "--port", str(served), "--mode", "random",
-            "--seed", str(100 + number), "--max-model-len", "131072", "--max-request-body-size-mb", "64",
-            *keep, *latency.flags(), *extra,
-        ]  # fmt: skip
-        self.child = Child(cluster, f"{namespace}-{name}", log, command, environment)
-        self.sidecar: Child | None = None
-        if sidecar is not None:
-            before: list[str | Path] = [
-                sidecar.program, "--port", str(port), "--vllm-port", str(sidecar.port), "--secure-proxy=false",
-                "--kv-connector", "nixlv2", "--zap-encoder=json",
-            ]  # fmt: skip
-            self.sidecar = Child(cluster, f"{namespace}-{name}-sidecar", log.with_suffix(".sidecar.log"), before)
+        self._served = served or port
 
     @property
     def endpoint(self) -> str:
@@ -167,7 +137,7 @@ class Replica(OneProcess):
     @property
     def url(self) -> str:
         """Base URL of its OpenAI-like API, past every gateway and sidecar."""
-        return self._direct
+        return f"http://{self.address}:{self._served}"
 
     @property
     def topic(self) -> str:
@@ -238,6 +208,53 @@ class Replica(OneProcess):
         if self.sidecar is not None:
             self.sidecar.stop(grace)
         self.child.stop(grace)
+
+
+def simulator(
+    cluster: Cluster,
+    program: Path,
+    log: Path,
+    *,
+    name: str,
+    namespace: str,
+    address: str,
+    port: int,
+    model: str,
+    cache: Cache,
+    latency: Latency,
+    events: int | None,
+    number: int,
+    extra: tuple[str, ...] = (),
+    env: dict[str, str] | None = None,
+    role: str | None = None,
+    sidecar: Sidecar | None = None,
+) -> Replica:
+    """A simulator, not started; `events`: the port that takes KV-cache events, `number` seeds its output."""
+    served = sidecar.port if sidecar else port
+    # the address with its port is used verbatim in the topic of KV-cache events, where the picker wants both
+    environment = {"POD_IP": f"{address}:{port}", "POD_NAME": name, "POD_NAMESPACE": namespace} | (env or {})
+    keep = (
+        ["--enable-kvcache", "--kv-cache-size", str(cache.blocks), "--block-size", str(cache.block_size),
+         "--hash-seed", "42"]
+        if cache.blocks else []
+    )  # fmt: skip
+    if events is not None:
+        # one message per request: a batch would hold events back for up to a second
+        keep += ["--event-batch-size", "1", "--zmq-endpoint", f"tcp://127.0.0.1:{events}"]
+    command: list[str | Path] = [
+        program, "--model", model, "--force-dummy-tokenizer", "--port", str(served), "--mode", "random",
+        "--seed", str(100 + number), "--max-model-len", "131072", "--max-request-body-size-mb", "64",
+        *keep, *latency.flags(), *extra,
+    ]  # fmt: skip
+    child = Child(cluster, f"{namespace}-{name}", log, command, environment)
+    before = None
+    if sidecar is not None:
+        options: list[str | Path] = [
+            sidecar.program, "--port", str(port), "--vllm-port", str(sidecar.port), "--secure-proxy=false",
+            "--kv-connector", "nixlv2", "--zap-encoder=json",
+        ]  # fmt: skip
+        before = Child(cluster, f"{namespace}-{name}-sidecar", log.with_suffix(".sidecar.log"), options)
+    return Replica(name, address, port, model, child, role=role, sidecar=before, served=served)
 
 
 def completion(

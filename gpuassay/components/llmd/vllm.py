@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.components.child import Child, http
+from gpuassay.components.child import Child
 from gpuassay.components.llmd import tiny_model
 from gpuassay.components.llmd.simulator import Cache, Replica
 from gpuassay.toolchain import Assets
@@ -75,11 +75,7 @@ def _in(environment: Path, source: str) -> Program | None:
 
 
 class Engine(Replica):
-    """One vLLM server and the address under which its Pod is known; it listens on that address alone.
-
-    Attributes:
-        program: which vLLM.
-    """
+    """One vLLM server and the address under which its Pod is known; it listens on that address alone."""
 
     def __init__(
         self,
@@ -106,12 +102,6 @@ class Engine(Replica):
             raise ClusterError(
                 f"{cache.blocks} blocks of {cache.block_size} tokens: on CPUs vLLM has blocks of 32, 64, 96, .."
             )
-        self.name, self.address, self.port, self.model = name, address, port, model
-        self.program = program
-        self.labels = {}
-        self.sidecar = None
-        self._http = http()
-        self._direct = f"http://{address}:{port}"
         environment = {
             "POD_IP": f"{address}:{port}", "POD_NAME": name, "POD_NAMESPACE": namespace,
             "PYTHONPATH": str(_SITE), "PYTHONHASHSEED": "42",
@@ -137,7 +127,8 @@ class Engine(Replica):
                 "topic": f"kv@{address}:{port}@{model}",
             }  # fmt: skip
             command += ["--kv-events-config", json.dumps(publish)]
-        self.child = Child(cluster, f"{namespace}-{name}", folder / "logs" / f"{name}.log", command, environment)
+        child = Child(cluster, f"{namespace}-{name}", folder / "logs" / f"{name}.log", command, environment)
+        super().__init__(name, address, port, model, child)
 
     def await_ready(self) -> None:
         """Wait until it serves; starting takes about a minute.
