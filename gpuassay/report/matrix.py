@@ -14,8 +14,13 @@ SECTION = "Slices: one profile, every slicer"
 IDENTITY = "slices-conformance"
 SUITE = "slices"
 
-NAMES = ("device-plugin", "dra", "dra-example", "das")
-"""Slicers, in the order of the columns, as tests have them among their parameters."""
+TITLES = {
+    "device-plugin": "NVIDIA device plugin",
+    "dra": "NVIDIA DRA driver",
+    "dra-example": "DRA example driver",
+    "das": "DAS",
+}
+"""Slicers as tests have them among their parameters, and their columns, in order."""
 
 _PARAMETER = re.compile(r"\[(.*)\]$")
 _SLICER = re.compile(r"(?:^|-)(device-plugin|dra-example|dra|das)(?=-|$)")
@@ -42,14 +47,14 @@ def conformance(verdicts: Iterable[Verdict]) -> Table | None:
             row[slicer] = min(row.get(slicer, state), state, key=WORST_FIRST.index)
     if not cells:
         return None
-    columns = [name for name in NAMES if any(name in row for row in cells.values())]
-    rows = [[name, *(row.get(column) for column in columns)] for name, row in sorted(cells.items())]
-    totals = [_total([row[column] for row in cells.values() if column in row]) for column in columns]
+    slicers = [name for name in TITLES if any(name in row for row in cells.values())]
+    rows = [[name, *(row.get(column) for column in slicers)] for name, row in sorted(cells.items())]
+    totals = [_total([row[column] for row in cells.values() if column in row]) for column in slicers]
     return Table(
         id=IDENTITY,
         title="Behaviours of slices by slicer",
         kind="table",
-        columns=["behaviour", *columns],
+        columns=["behaviour", *(TITLES[name] for name in slicers)],
         rows=[["passed, of those declared", *totals], *rows],
         notes=[
             "Real slicers on fake GPUs. Not run: the slicer is not at hand here, and nothing is known of it.",
@@ -68,7 +73,7 @@ def with_conformance(exhibits: Sequence[Exhibit], verdicts: Iterable[Verdict]) -
 def _total(states: list[State]) -> str:
     """How many passed, and what became of the others; "not run" where every one was skipped."""
     if set(states) == {State.SKIP}:
-        return f"not run: {len(states)} SKIP"
+        return f"not run ({len(states)} skipped)"
     count = Counter(states)
     others = [f"{count[state]} {state}" for state in WORST_FIRST if count[state] and state is not State.PASS]
     return "; ".join([f"{count[State.PASS]} of {len(states)}", *others])

@@ -25,7 +25,8 @@ def draw(chart: SliceMap, end: float | None = None) -> str:
 
     `end` is a common right edge, so that maps of one section can be compared by eye.
     """
-    low, high = svg.reach([edge for box in chart.boxes for edge in (box.start, box.end)] + ([end] if end else []))
+    low, last = svg.reach([edge for box in chart.boxes for edge in (box.start, box.end)])
+    high = max(last, end or last)
     low = min((box.start for box in chart.boxes), default=0.0) if low < 0 else low
     used = sorted({_css(box) for box in chart.boxes}, key=(*KNOWN, "other").index)
     looks = used if "cut" in used else [*used, "gpu"]  # what was cut beforehand covers the GPU
@@ -40,16 +41,14 @@ def draw(chart: SliceMap, end: float | None = None) -> str:
     for index, label in enumerate(chart.gpus):
         at = top + index * band
         parts.append(
-            svg.element(
-                "rect", x=_LEFT, y=at, width=svg.WIDTH - 24 - _LEFT, height=_SLOT * chart.slots, css="slice gpu"
-            )
+            svg.element("rect", x=_LEFT, y=at, width=x(last) - _LEFT, height=_SLOT * chart.slots, css="slice gpu")
         )
         parts.append(svg.text(0, at + _SLOT * chart.slots / 2 + 4, label, "lane-label"))
         ends = (0, chart.slots - 1)
         parts += [svg.text(_LEFT - 6, at + slot * _SLOT + 10, str(slot), "slot", text_anchor="end") for slot in ends]
     order = sorted(chart.boxes, key=lambda box: (_css(box) not in _BEHIND, box.start))
     parts += [_box(box, x, top + box.gpu * band, chart.unit, shade) for shade, box in enumerate(order)]
-    words = f"Slice map of {plural(len(chart.gpus), 'GPU')} with {chart.slots} memory slices each, until {number(high)}"
+    words = f"Slice map of {plural(len(chart.gpus), 'GPU')} with {chart.slots} memory slices each, until {number(last)}"
     return svg.canvas(bottom + 42, chart.title, f"{words} {chart.unit}", "".join(parts))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import escape
 
 WIDTH = 960.0
-"""Width of every chart in user units; the page scales it down to 640 px, then scrolls."""
+"""Width of every chart in user units; the page scales it down to 840 px, so that words can be read, then scrolls."""
 
 Scale = Callable[[float], float]
 """From data to user units."""

@@ -99,7 +99,7 @@ def test_the_worst_of_several_tests_counts() -> None:
         ]
     )
     assert table is not None
-    assert table.columns == ["behaviour", "device-plugin", "dra"]
+    assert table.columns == ["behaviour", "NVIDIA device plugin", "NVIDIA DRA driver"]
     assert table.rows[0][1:] == ["2 of 2", "0 of 1; 1 FAIL"]
     assert table.rows[1:] == [["slices.life.freed", "PASS", "FAIL"], ["slices.life.granted", "PASS", None]]
 
@@ -109,7 +109,7 @@ def test_a_slicer_that_is_not_at_hand_is_told_as_not_run() -> None:
     skipped = [verdict(f"slices.life.{name}[das]", f"t::{name}[das]", State.SKIP) for name in ("freed", "granted")]
     table = conformance([*skipped, verdict("slices.life.freed[dra]", "t::freed[dra]", State.PASS)])
     assert table is not None
-    assert table.rows[0] == ["passed, of those declared", "1 of 1", "not run: 2 SKIP"]
+    assert table.rows[0] == ["passed, of those declared", "1 of 1", "not run (2 skipped)"]
     assert [row[2] for row in table.rows[1:]] == ["SKIP", "SKIP"]
 
 
