@@ -1,24 +1,66 @@
-"""How much of the time work had to wait for a CPU: Linux pressure stall information.
+"""How crowded the machine was: how long work waited for a CPU, and how much of the CPUs went to somebody else.
 
 A measurement on a crowded machine says more about the neighbours than about the system under test. Load average hides
-that, `/proc/pressure/cpu` shows it (https://docs.kernel.org/accounting/psi.html).
+that. `/proc/pressure/cpu` shows that work waited (https://docs.kernel.org/accounting/psi.html), be it for our own other
+work; CPU time by process (proc(5)) shows who had the CPUs.
 """
 
 from __future__ import annotations
 
+import os
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-_PSI = Path("/proc/pressure/cpu")
+_PROC = Path("/proc")
+_PSI = _PROC / "pressure" / "cpu"
+_TICK = os.sysconf("SC_CLK_TCK")
+
+SHORTEST = 0.5
+"""s between two readings below which a share of CPU time is not told: times are counted in hundredths of a second."""
 
 
-def cpu_stall_us() -> int | None:
-    """Total microseconds since boot in which some task waited for a CPU; None where the kernel does not say."""
-    try:
-        text = _PSI.read_text()
-    except OSError:
-        return None
-    some = next(line for line in text.splitlines() if line.startswith("some"))
-    return int(some.rsplit("total=", 1)[1])
+@dataclass(frozen=True)
+class Reading:
+    """What the CPUs had done by a moment.
+
+    Attributes:
+        at: s of CLOCK_MONOTONIC.
+        stall_us: us since boot in which some task waited for a CPU; None where the kernel does not say.
+        busy: CPU s since boot of all programs, and those that a hypervisor gave to others.
+        ours: CPU s of this process, and of all that it started and they in turn.
+    """
+
+    at: float
+    stall_us: int | None
+    busy: float
+    ours: float
+
+
+def read() -> Reading:
+    """The reading of this moment (some milliseconds of work)."""
+    return Reading(time.monotonic(), _stall_us(), _busy(), _ours())
+
+
+def shares(before: Reading, after: Reading | None = None) -> Mapping[str, float | None]:
+    """What a measurement notes of the time between two readings, the second taken now if it is not given.
+
+    Returns:
+        `cpu_stall_share`: share (0..1) of the time in which some task waited for a CPU; `others_cpu_share`: share
+        (0..1) of the machine's CPU time that was used, and not by us. None where it is not known.
+    """
+    now = after or read()
+    passed = now.at - before.at
+    stall = None
+    if before.stall_us is not None and now.stall_us is not None and passed > 0:
+        stall = round(min(1.0, (now.stall_us - before.stall_us) / 1e6 / passed), 4)
+    others = None
+    if passed >= SHORTEST:
+        theirs = (now.busy - before.busy) - (now.ours - before.ours)
+        others = round(min(1.0, max(0.0, theirs / passed / (os.cpu_count() or 1))), 4)
+    return {"cpu_stall_share": stall, "others_cpu_share": others}
 
 
 def recent() -> float:
@@ -30,9 +72,38 @@ def recent() -> float:
     return float(text.partition("avg10=")[2].split()[0]) / 100
 
 
-def stall_share(before_us: int | None, started_ns: int, ended_ns: int) -> float | None:
-    """Share (0..1) of the time since `started_ns` in which some task waited; None where it is not known."""
-    now = cpu_stall_us()
-    if before_us is None or now is None or ended_ns <= started_ns:
+def _stall_us() -> int | None:
+    try:
+        text = _PSI.read_text()
+    except OSError:
         return None
-    return round(min(1.0, (now - before_us) * 1000 / (ended_ns - started_ns)), 4)
+    some = next(line for line in text.splitlines() if line.startswith("some"))
+    return int(some.rsplit("total=", 1)[1])
+
+
+def _busy() -> float:
+    """User, nice, system and stolen time; interrupts are nobody's, mostly those of our own traffic on loopback."""
+    fields = [int(one) for one in (_PROC / "stat").read_text().partition("\n")[0].split()[1:]]
+    user, nice, system, stolen = fields[0], fields[1], fields[2], fields[7]
+    return (user + nice + system + stolen) / _TICK
+
+
+def _ours() -> float:
+    """What ended counts with whoever waited for it, as the kernel has it."""
+    seconds: dict[int, float] = {}
+    children: dict[int, list[int]] = defaultdict(list)
+    for entry in _PROC.iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rsplit(") ", 1)[1].split()
+        except (OSError, IndexError):
+            continue  # it has just ended
+        seconds[int(entry.name)] = sum(int(one) for one in fields[11:15]) / _TICK
+        children[int(fields[1])].append(int(entry.name))
+    total, todo = 0.0, [os.getpid()]
+    while todo:
+        one = todo.pop()
+        total += seconds.get(one, 0.0)
+        todo += children[one]
+    return total

@@ -216,8 +216,6 @@ def _trial(
     seconds: float,
     folder: Path,
 ) -> Trial:
-    import time
-
     from gpuassay import pressure
     from gpuassay.load.control import control_plan, echo_server
     from gpuassay.load.plan import ClosedLoop
@@ -226,11 +224,11 @@ def _trial(
 
     with echo_server(timing, folder) as echo:
         plan = control_plan(ClosedLoop(streams), BODY_BYTES, echo.url, timing, seconds)
-        stall, started = pressure.cpu_stall_us(), time.time_ns()
+        began = pressure.read()
         cpu = TreeCpu(without={echo.pid})
         try:
             result = carry_out(plan, folder)
         finally:
             cpu.close()
-        share = pressure.stall_share(stall, started, time.time_ns())
+        share = pressure.shares(began)["cpu_stall_share"]
         return trial_of(name, number, streams, result, echo.truths(), timing, cpu=cpu.samples, stall_share=share)

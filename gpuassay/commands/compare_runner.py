@@ -90,14 +90,14 @@ def _measure(who: str, divide: int, timeout: float, assets: object) -> tuple[Thr
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gpuassay-compare-")))
         on = stack.enter_context(minimal.minimal(folder / "cluster", used))
-        started, stall = time.time_ns(), pressure.cpu_stall_us()
+        started, began = time.time_ns(), pressure.read()
         token = "compare"
         lags: list[float] = []
         if who == OURS:
             lags = minimal.drive(on, generated, token, timeout).lags
         else:
             minimal.run_upstream(on, document, generated, token, timeout)
-        share = pressure.stall_share(stall, started, time.time_ns())
+        share = pressure.shares(began)["cpu_stall_share"]
         meta = RecordingMeta(
             scenario=who, token=token, started_ns=started, ended_ns=time.time_ns(),
             notes={"total": generated.total, "lags": lags},

@@ -56,7 +56,7 @@ class RecordingMeta:
         error: one line when the outcome is not "ok".
         notes: JSON-able facts that the scenario hands to its judges.
         gaps: GAP records: times in which the recorder may have missed changes.
-        pressure: CPU pressure during the scenario.
+        pressure: how crowded the machine was during the scenario (`gpuassay.pressure.shares`).
     """
 
     scenario: str

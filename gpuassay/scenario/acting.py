@@ -17,6 +17,7 @@ from gpuassay import pressure
 from gpuassay.cluster.errors import ClusterError, ComponentDied, NotFromOutside
 from gpuassay.record.recording import RecordingMeta, write_recording
 from gpuassay.scenario.declare import OWN_ARMS
+from gpuassay.scenario.throttle import Throttle
 from gpuassay.toolchain.assets import NEVER_BUILT
 from gpuassay.toolchain.errors import UnobtainableError
 from gpuassay.wait import WaitError
@@ -38,7 +39,7 @@ class Acting:
         stop: set when nothing further shall be begun.
         done: told of every scenario that has its recording, and of the outcome.
         say: prints a progress line.
-        width: how many scenarios are acted out at a time.
+        width: how many scenarios are acted out at a time, fewer while others use the machine.
         full: long versions of measurements.
         acted: set when nothing is acted out on the stage any more.
     """
@@ -74,8 +75,14 @@ class Acting:
             return
         # the longest first: the profile takes as long as its longest scenario, not as the last one started
         together = sorted((one for one in able if not one.alone), key=lambda one: -one.timeout)
+        throttle = Throttle(self.width)
+
+        def in_turn(one: Scenario) -> None:
+            with throttle.turn(self.stop):
+                self._act(one)
+
         with ThreadPoolExecutor(self.width, thread_name_prefix="scenario") as pool:
-            acting = [pool.submit(self._act, one) for one in together]
+            acting = [pool.submit(in_turn, one) for one in together]
         for one in acting:
             one.result()  # a recording that could not be written is a broken run
         for one in able:
@@ -102,7 +109,7 @@ class Acting:
         token = f"{scenario.short}-x{secrets.token_hex(3)}"
         lab = stage.lab(token, full=self.full, progress=lambda text: self.say(f"{scenario.id}: {text}"))
         lab.place = self.run_dir / "recordings" / scenario.id
-        started, stall = time.time_ns(), pressure.cpu_stall_us()
+        started, began = time.time_ns(), pressure.read()
         marks = stage.positions()
         outcome, reason = "ok", ""
         try:
@@ -131,7 +138,7 @@ class Acting:
             error=reason,
             notes=lab.notes,
             gaps=stage.view.gaps(token),
-            pressure={"cpu_stall_share": pressure.stall_share(stall, started, ended)},
+            pressure=pressure.shares(began),
         )
         audit, log = stage.lines(token, marks, everything=bool(scenario.alone))
         write_recording(
@@ -167,9 +174,13 @@ class Acting:
 
 
 def _remedy(lacking: Sequence[str]) -> str:
-    """What a user can do about programs that have not been built."""
+    """What a user can do about it."""
+    from gpuassay.cluster.base import BROUGHT  # cluster clients: not for replays
+
     if OWN_ARMS in lacking:
         return " (it starts gateways, pickers and model servers of its own, and breaks some; through a URL it cannot)"
+    for need in BROUGHT.keys() & set(lacking):
+        return f" ({BROUGHT[need]})"
     for need in NEVER_BUILT.keys() & {one.removeprefix("program:") for one in lacking}:
         return f" ({NEVER_BUILT[need]})"
     programs = [need.removeprefix("program:") for need in lacking if need.startswith("program:")]

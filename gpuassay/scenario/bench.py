@@ -43,7 +43,7 @@ class Arm:
     name: str
     lab: Lab
     started_ns: int
-    stall_us: int | None
+    began: pressure.Reading
     marks: tuple[int, int]
 
 
@@ -70,7 +70,7 @@ class Bench:
         """Open an arm: a namespace, and events that are kept from now on."""
         token = f"{name}-x{secrets.token_hex(3)}"
         lab = self.stage.lab(token, full=self.host.full, progress=self.host.progress)
-        opened = Arm(name, lab, time.time_ns(), pressure.cpu_stall_us(), self.stage.positions())
+        opened = Arm(name, lab, time.time_ns(), pressure.read(), self.stage.positions())
         self.stage.prepare(lab)
         self.arms.append(opened)
         return opened
@@ -100,7 +100,7 @@ class Bench:
             ended_ns=ended,
             notes=one.lab.notes,
             gaps=self.stage.view.gaps(one.lab.token),
-            pressure={"cpu_stall_share": pressure.stall_share(one.stall_us, one.started_ns, ended)},
+            pressure=pressure.shares(one.began),
         )
         write_recording(
             self.host.place.with_name(meta.scenario),

@@ -178,10 +178,14 @@ class Stage:
         lab.note(at_rest=at_rest)
 
     def _counted(self, lab: Lab) -> bool:
-        """Whether the ClusterQueues count as many workloads with quota as there are."""
-        told = sum(dig(one, "status", "reservingWorkloads", default=0) for one in lab.objects("ClusterQueue"))
-        workloads = self.view.objects("Workload", token=lab.token)
-        return told == sum(is_true(one, "QuotaReserved") and not is_true(one, "Finished") for one in workloads)
+        """Whether the ClusterQueues count as many workloads with quota, and as many admitted ones, as there are."""
+        queues = lab.objects("ClusterQueue")
+        left = [one for one in self.view.objects("Workload", token=lab.token) if not is_true(one, "Finished")]
+        counters = {"reservingWorkloads": "QuotaReserved", "admittedWorkloads": "Admitted"}
+        return all(
+            sum(dig(one, "status", counter, default=0) for one in queues) == sum(is_true(one, state) for one in left)
+            for counter, state in counters.items()
+        )
 
     def component_died(self) -> ComponentDied | None:
         """What died on its own, if anything did."""

@@ -24,7 +24,7 @@ from gpuassay.scenario.lab import Lab
 from gpuassay.scenario.routing import Site, opened
 from gpuassay.scenario.scheduling import FAKE, only, pick, read_again
 from gpuassay.session.measure import Measure
-from gpuassay.verdict import MUST, SHOULD
+from gpuassay.verdict import MUST, SHOULD, Inconclusive
 from gpuassay.workloads.prompts import prompt_set
 from suites.llmd.test_scheduling_requests import OBJECTIVE_HEADER, load, patient, place, then
 
@@ -104,12 +104,18 @@ def _places(rows: Sequence[Manifest]) -> list[int]:
     red_when="a request of low priority is let go before one of high priority that waits",
 )  # fmt: skip
 def test_high_priority_is_let_go_first(flows: Recording, measure: Measure) -> None:
-    """Eight requests of priority 10 that came after eight of priority 0 are answered first, with one swap at most."""
+    """Eight requests of priority 10 that came after eight of priority 0 are answered first, with one swap at most.
+
+    All are let go within some milliseconds. Where their answers came out of any order, that of release is not known:
+    a picker without priorities answers those that came first, as the machine lets it.
+    """
     low, high = flows.asks("low"), flows.asks("high")
     assert not routing.failure_findings([*low, *high])
     places = _places([*low, *high])[GROUP:]
     first = sum(place < GROUP for place in places)
     measure.value(high_among_first=first)
+    if 1 < first < GROUP - 1:
+        raise Inconclusive(f"{first} of {GROUP} were among the first: answers overtook each other on their way")
     assert first >= GROUP - 1, places
 
 

@@ -53,7 +53,14 @@ class Thresholds:
         return self.figures.get(name) if fingerprint and fingerprint == self.fingerprint else None
 
     def refuse_noise(self, recording: Recording) -> None:
-        """Raise Inconclusive if work waited for a CPU for a larger share of the recording than the limit allows."""
+        """Raise Inconclusive if others used more of the machine, or work waited for a CPU longer, than limits allow."""
+        others = recording.meta.pressure.get("others_cpu_share")
+        most = self.limits.get("others_cpu_share")
+        if others is not None and most is not None and float(others) > most:
+            raise Inconclusive(
+                f"{recording.name}: others used {float(others):.0%} of the machine's CPU time, limit {most:.0%}:"
+                " measure again when they are gone"
+            )
         share = recording.meta.pressure.get("cpu_stall_share")
         limit = self.limit("cpu_stall_share")
         if share is None:

@@ -101,8 +101,11 @@ def test_slices_gain_what_the_twin_predicts(tables_5_and_6: Recording, arms: Arm
         shares.append(bias((gross[0], gross[1]), (clean[0], clean[1])))
         measure.value(ratio=ratio, gross_ratio=gross[0] / gross[1], paper=CLAIMS["mean"], latency_share=shares[-1])
         measure.interval(low, high)
-        limit = min(1.0, high)
+        limit = min(1.0, high * (1 + LIMITS.limit("twin_margin")))
         measure.threshold(limit)
+        if ratio > limit:
+            LIMITS.refuse_noise(one)
+            LIMITS.refuse_noise(base)
         assert ratio <= limit, f"net ratio {ratio:.3f} of means, the twin's is {low:.3f} to {high:.3f}"
     if max(shares) > LIMITS.limit("overhead_share"):
         raise Inconclusive(
