@@ -11,12 +11,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from gpuassay.judge.routing import ASKED_HEADER, Row, answered, shown
+from gpuassay.workloads import headers
 
-SERVED_HEADER = "x-conformance-test-served-endpoint"
-"""Response header in which the picker's test plugin repeats which endpoint the gateway says has served."""
-
-DESTINATION_HEADER = "x-gateway-destination-endpoint"
-"""Request header with the picker's choice (EPP protocol)."""
+SERVED_HEADER, DESTINATION_HEADER = headers.SERVED, headers.DESTINATION
 
 _NONE = ["no requests: nothing was asked"]
 

@@ -10,8 +10,9 @@ from scipy import stats
 from gpuassay.judge.routing import Row, answered
 from gpuassay.judge.routing_metrics import PICKER
 from gpuassay.record.metrics import Samples
+from gpuassay.workloads import headers
 
-NAMESPACE_HEADER = "x-inference-namespace"
+NAMESPACE_HEADER = headers.NAMESPACE
 """Response header of a model server: the namespace of its Pod, which tells pools apart."""
 
 

@@ -15,12 +15,12 @@ from typing import Any
 
 from gpuassay.model.routing_chance import at_least_by_chance, chance_limit, uniformity_p
 from gpuassay.model.routing_montecarlo import Spread
+from gpuassay.workloads import headers
 
 Row = Mapping[str, Any]
 """One request of a load."""
 
-ASKED_HEADER = "x-went-into-resp-headers"
-"""Response header that the endpoint picker of llm-d v0.7.1 and of the Inference Extension v1.5.0 sets to "true"."""
+ASKED_HEADER = headers.ASKED
 
 SHOWN = 10
 """Rows that a sentence names; the others are counted."""
@@ -85,8 +85,8 @@ def asked_findings(rows: Sequence[Row], header: str = ASKED_HEADER) -> list[str]
 
 
 def _header(row: Row, name: str) -> str | None:
-    headers: Mapping[str, Any] = row.get("headers") or {}
-    for key, value in headers.items():
+    told: Mapping[str, Any] = row.get("headers") or {}
+    for key, value in told.items():
         if key.lower() == name.lower():
             return str(value).strip().lower()
     return None

@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from gpuassay.components.gateway.configuration import DESTINATION
 from gpuassay.components.llmd.arm import Arm
 from gpuassay.manifest import Manifest
 from gpuassay.scenario.gateway_standin import canonical, digest
 from gpuassay.wait import WaitTimeout, wait
+from gpuassay.workloads.headers import ASKED, DESTINATION, NAMESPACE, POD, SERVED
 
 if TYPE_CHECKING:
     from gpuassay.components.llmd.simulator import Replica
@@ -26,12 +26,8 @@ if TYPE_CHECKING:
 SELECTION = "test-epp-endpoint-selection"
 """Request header by which the picker's test filter lets only these endpoints through (`address:port`, by comma)."""
 
-SERVED = "x-conformance-test-served-endpoint"
-"""Response header in which the picker's test plugin tells which endpoint the gateway says has served."""
-
-KEPT = (
-    "x-inference-pod", "x-inference-namespace", "x-went-into-resp-headers", SERVED, "content-type", DESTINATION,
-)  # fmt: skip
+KEPT = (POD, NAMESPACE, ASKED, SERVED, "content-type", DESTINATION)
+"""Headers of answers that rows keep."""
 
 PATIENCE = 4.0
 """Seconds for one request, so that a picker that hangs never hangs the suite."""
@@ -192,7 +188,7 @@ def _exchange(
         answer = connection.getresponse()
         row["status"] = answer.status
         row["headers"] = {name.lower(): value for name, value in answer.getheaders() if name.lower() in KEPT}
-        row["served_by"] = answer.headers.get("x-inference-pod")
+        row["served_by"] = answer.headers.get(POD)
         until = time.monotonic() + 3 * timeout
         while chunk := answer.read1(1 << 20):
             row["chunk_ns"].append(time.monotonic_ns())

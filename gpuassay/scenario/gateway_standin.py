@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+from gpuassay.workloads.headers import POD
+
 if TYPE_CHECKING:
     from gpuassay.components.llmd.simulator import Replica
 
@@ -179,7 +181,7 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
             self.send_response(status)
             self.send_header("content-type", kind)
             self.send_header("content-length", str(len(body)))
-            self.send_header("x-inference-pod", stand_in.name)
+            self.send_header(POD, stand_in.name)
             self.end_headers()
             self.wfile.write(body)
 
@@ -187,7 +189,7 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
             self.send_response(200)
             self.send_header("content-type", "text/event-stream")
             self.send_header("transfer-encoding", "chunked")
-            self.send_header("x-inference-pod", stand_in.name)
+            self.send_header(POD, stand_in.name)
             self.end_headers()
             row["sent"] = 0
             try:

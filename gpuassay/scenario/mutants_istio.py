@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gpuassay.scenario.mutants import arm_mutant
+from gpuassay.workloads.headers import DESTINATION
 
 if TYPE_CHECKING:
     from gpuassay.components.llmd.arm import Arm
     from gpuassay.manifest import Manifest
 
 ISTIO = "istio"
-DESTINATION = "x-gateway-destination-endpoint"
 _HCM = "envoy.filters.network.http_connection_manager"
 _MANAGER: dict[str, Any] = {"context": "GATEWAY", "listener": {"filterChain": {"filter": {"name": _HCM}}}}
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from gpuassay.manifest import Manifest
 from gpuassay.scenario.mutants import arm_mutant
+from gpuassay.workloads.headers import DESTINATION
 
 if TYPE_CHECKING:
     from gpuassay.components.llmd.arm import Arm
     from gpuassay.components.llmd.routing import Routing
 
-DESTINATION = "x-gateway-destination-endpoint"
 _NOWHERE = "127.0.0.1:1"
 
 

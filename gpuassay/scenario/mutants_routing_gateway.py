@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gpuassay.components.gateway.configuration import DESTINATION, PICKER, POOL
+from gpuassay.components.gateway.configuration import PICKER, POOL
 from gpuassay.scenario.mutants import arm_mutant
+from gpuassay.workloads.headers import DESTINATION
 
 if TYPE_CHECKING:
     from gpuassay.components.llmd.arm import Arm

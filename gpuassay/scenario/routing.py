@@ -25,6 +25,7 @@ from gpuassay.components.llmd.simulator import Replica
 from gpuassay.load.plan import KEPT_HEADERS, Ask, ClosedLoop, Plan, Shape
 from gpuassay.load.runner import run
 from gpuassay.manifest import Manifest, dig
+from gpuassay.workloads.headers import POD
 from gpuassay.workloads.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Site:
             )
             row["status"] = answer.status_code
             row["headers"] = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
-            row["served_by"] = answer.headers.get("x-inference-pod")
+            row["served_by"] = answer.headers.get(POD)
             if answer.status_code != 200:
                 row |= {"error": f"http-{answer.status_code}", "detail": answer.text[:300]}
             else:

@@ -19,7 +19,7 @@ from gpuassay.components.child import log_objects
 from gpuassay.components.gateway import configuration as gateway
 from gpuassay.components.gateway import envoy
 from gpuassay.components.gateway.ads import Node
-from gpuassay.components.gateway.configuration import DESTINATION, NAMESPACE, Plan
+from gpuassay.components.gateway.configuration import NAMESPACE, Plan
 from gpuassay.components.gateway.envoy import program
 from gpuassay.components.llmd import profiles
 from gpuassay.components.llmd.arm import Arm
@@ -29,6 +29,7 @@ from gpuassay.components.llmd.probe import FALSE_ALARM, rounds
 from gpuassay.components.llmd.serve.forwarder import described
 from gpuassay.components.llmd.simulator import Cache, Latency, duration
 from gpuassay.manifest import Manifest
+from gpuassay.workloads.headers import DESTINATION
 
 PLACES = {"MODEL": "m", "EVENTS": "tcp://127.0.0.1:1", "TOKENIZER": "127.0.0.1:2"}
 HANDLERS = {

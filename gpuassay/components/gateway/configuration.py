@@ -23,16 +23,15 @@ from typing import Any
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.components.gateway import ads
 from gpuassay.components.gateway.parts import TYPE, address, grpc_cluster
+from gpuassay.workloads.headers import DESTINATION
 
 DESIGNS = ("override-host", "standalone", "no-picker", "istio")
 FAILURE_MODES = ("FailClose", "FailOpen")
 
-DESTINATION = "x-gateway-destination-endpoint"
-"""Request header and metadata key of the picker's choice (EPP protocol)."""
 SERVED = "x-gateway-destination-endpoint-served"
 """Metadata key that tells the picker who served."""
 NAMESPACE = "envoy.lb"
-"""Metadata namespace of both."""
+"""Metadata namespace of this and of the picker's choice."""
 SUBSET_NAMESPACE = "envoy.lb.subset_hint"
 
 POOL = "pool"

@@ -25,9 +25,7 @@ from gpuassay.components.gateway.envoy import Change, Envoy
 from gpuassay.components.gateway.istiod import MESH_LABEL, Istiod
 from gpuassay.manifest import Manifest, condition, dig, is_true
 from gpuassay.wait import WaitTimeout, wait
-
-ASKED = "x-went-into-resp-headers"
-"""Response header by which llm-d's endpoint picker shows that it was asked; neither status nor 200 tells."""
+from gpuassay.workloads.headers import ASKED
 
 OWN_ADDRESS = "own-address"
 """Capability of a machine with an IPv4 address besides loopback: `own_address` finds one."""

@@ -17,7 +17,8 @@ from envoy.config.core.v3 import base_pb2
 from envoy.service.ext_proc.v3 import external_processor_pb2, external_processor_pb2_grpc
 
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.components.gateway.configuration import DESTINATION, NAMESPACE, SERVED, SUBSET_NAMESPACE
+from gpuassay.components.gateway.configuration import NAMESPACE, SERVED, SUBSET_NAMESPACE
+from gpuassay.workloads.headers import DESTINATION
 
 SUBSET = "x-gateway-destination-endpoint-subset"
 """Metadata key of the endpoints among which a gateway allows the picker to choose."""

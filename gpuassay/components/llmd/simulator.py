@@ -16,6 +16,7 @@ from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.components.child import ANSWER_SECONDS, Child, OneProcess, http
 from gpuassay.components.metrics import Sample, scrape
+from gpuassay.workloads.headers import POD
 
 ROLE = "llm-d.ai/role"
 """Pod label by which llm-d's endpoint picker tells prefill from decode servers."""
@@ -272,4 +273,4 @@ def completion(
         raise ClusterError(f"no completion from {url}: {error}") from None
     if answer.status_code != 200:
         raise ClusterError(f"no completion from {url}: {answer.status_code} {answer.text.strip()[:300]}")
-    return answer.json(), answer.headers.get("x-inference-pod", "")
+    return answer.json(), answer.headers.get(POD, "")
