@@ -13,7 +13,8 @@ from gpuassay.labels import GPU, QUEUE_NAME
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import CLUSTER_SCOPED, Lab
+from gpuassay.scenario.hands import CLUSTER_SCOPED
+from gpuassay.scenario.lab import Lab
 from gpuassay.scenario.mutants_refusal import with_acceptable
 from gpuassay.verdict import MUST, Behaviour
 from gpuassay.workloads import core, kueue
