@@ -205,23 +205,9 @@ class _Engine:
             task.cancel()
 
     def _head(self, started: int, wall: int) -> Head:
-        plan = self.plan
-        return Head(
-            format=FORMAT,
-            plan=plan.digest(),
-            url=plan.url,
-            path=plan.path,
-            model=plan.model,
-            planned=len(plan.asks),
-            mine=len(self.todo),
-            warm_up=plan.warm_up,
-            concurrency=self.streams,
-            shard=self.shard,
-            started_ns=started,
-            wall_ns=wall,
-            boot=boot(),
-            generator=f"gpuassay.load (uvloop {uvloop.__version__}, {self.scheduling})",
-        )
+        generator = f"gpuassay.load (uvloop {uvloop.__version__}, {self.scheduling})"
+        whole = head_of(self.plan, started, wall, generator)
+        return msgspec.structs.replace(whole, mine=len(self.todo), concurrency=self.streams, shard=self.shard)
 
 
 def _serialised(plan: Plan, label: str) -> tuple[bytes, bool]:
@@ -238,3 +224,23 @@ def boot() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return socket.gethostname() or str(os.getpid())
+
+
+def head_of(plan: Plan, started_ns: int, wall_ns: int, generator: str) -> Head:
+    """The head of a run of the whole plan: `started_ns` by CLOCK_MONOTONIC, `wall_ns` since the epoch."""
+    return Head(
+        format=FORMAT,
+        plan=plan.digest(),
+        url=plan.url,
+        path=plan.path,
+        model=plan.model,
+        planned=len(plan.asks),
+        mine=len(plan.asks),
+        warm_up=plan.warm_up,
+        concurrency=plan.shape.concurrency if isinstance(plan.shape, ClosedLoop) else None,
+        shard=(0, 1),
+        started_ns=started_ns,
+        wall_ns=wall_ns,
+        boot=boot(),
+        generator=generator,
+    )

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from gpuassay.cluster.process import start
 from gpuassay.load.adapters import warden
-from gpuassay.load.engine import boot
+from gpuassay.load.engine import head_of
 from gpuassay.load.errors import CountsDoNotClose, LoadError
-from gpuassay.load.plan import ClosedLoop, Plan
+from gpuassay.load.plan import Plan
 from gpuassay.load.realtime import GENERATOR
-from gpuassay.load.rows import FORMAT, Head, LoadResult, Row, Tail, check_counts
+from gpuassay.load.rows import LoadResult, Row, Tail, check_counts
 from gpuassay.load.runner import longest
 from gpuassay.toolchain.assets import variable_of
 from gpuassay.wait import wait
@@ -138,22 +138,8 @@ def result_of(tool: Tool, plan: Plan, rows: list[Row], ran: Ran) -> LoadResult:
     if len(rows) != len(plan.asks):
         raise CountsDoNotClose(f"{tool.name} was asked for {len(plan.asks)} requests and reports {len(rows)}")
     ok = sum(row.ok for row in rows)
-    head = Head(
-        format=FORMAT,
-        plan=plan.digest(),
-        url=plan.url,
-        path=plan.path,
-        model=plan.model,
-        planned=len(plan.asks),
-        mine=len(plan.asks),
-        warm_up=plan.warm_up,
-        concurrency=plan.shape.concurrency if isinstance(plan.shape, ClosedLoop) else None,
-        shard=(0, 1),
-        started_ns=ran.started_ns,
-        wall_ns=ran.wall_ns,
-        boot=boot(),
-        generator=f"{tool.name} {tool.version} (does not tell: {tool.lacks})",
-    )
+    generator = f"{tool.name} {tool.version} (does not tell: {tool.lacks})"
+    head = head_of(plan, ran.started_ns, ran.wall_ns, generator)
     tail = Tail(
         ended_ns=ran.ended_ns,
         asked=len(rows),
