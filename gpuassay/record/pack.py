@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import atexit
-import json
 import lzma
 import shutil
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+
+from gpuassay.record.store import read_versioned
 
 FORMAT = 1
 """Version of the run directory; a reader refuses every other."""
@@ -25,7 +26,7 @@ class RunError(Exception):
     """A run directory or archive cannot be used; the message is one line."""
 
     exit_code = 2
-    """Of a command that ends with it: the input is the user\'s to mend."""
+    """Of a command that ends with it: the input is the user's to mend."""
 
 
 def check_run(folder: Path) -> dict[str, Any]:
@@ -34,18 +35,7 @@ def check_run(folder: Path) -> dict[str, Any]:
     Raises:
         RunError: no run directory, or of a foreign version.
     """
-    try:
-        parsed: Any = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    except FileNotFoundError as e:
-        raise RunError(f"{folder}: no {RUN}: not a run directory, or truncated") from e
-    except (OSError, ValueError) as e:
-        raise RunError(f"{folder}: {RUN} cannot be read (truncated?): {e}") from e
-    if not isinstance(parsed, dict):
-        raise RunError(f"{folder}: {RUN} is no JSON object")
-    run = cast("dict[str, Any]", parsed)
-    if run.get("format") != FORMAT:
-        raise RunError(f"{folder}: run format {run.get('format')!r}; this version reads format {FORMAT}")
-    return run
+    return read_versioned(folder, RUN, "run directory", FORMAT, RunError)
 
 
 def pack(folder: Path, out: Path) -> None:

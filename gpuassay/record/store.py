@@ -38,7 +38,7 @@ class RecordingError(Exception):
     """A recording is missing, truncated, of a foreign version or doctored; the message is one line."""
 
     exit_code = 2
-    """Of a command that ends with it: the input is the user\'s to mend."""
+    """Of a command that ends with it: the input is the user's to mend."""
 
 
 @dataclass(frozen=True)
@@ -165,23 +165,33 @@ def _read_part(folder: Path, part: str) -> bytes:
         raise RecordingError(f"{folder}: {part} cannot be read (truncated?): {e}") from e
 
 
+def read_versioned(folder: Path, name: str, what: str, version: int, refusal: type[Exception]) -> dict[str, Any]:
+    """The JSON object in the file `name`, which makes `folder` a `what` of that format version.
+
+    Raises:
+        refusal: it is missing, no JSON object, or of another version; one line.
+    """
+    try:
+        parsed: Any = json.loads((folder / name).read_text(encoding="utf-8"))
+    except FileNotFoundError as e:
+        raise refusal(f"{folder}: no {name}: not a {what}, or truncated") from e
+    except (OSError, ValueError) as e:
+        raise refusal(f"{folder}: {name} cannot be read (truncated?): {e}") from e
+    if not isinstance(parsed, dict):
+        raise refusal(f"{folder}: {name} is no JSON object")
+    found = cast("dict[str, Any]", parsed)
+    if found.get("format") != version:
+        raise refusal(f"{folder}: {what} format {found.get('format')!r}; this version reads format {version}")
+    return found
+
+
 def read_meta(folder: Path) -> tuple[RecordingMeta, dict[str, str]]:
     """`recording.json` and the checksums in it.
 
     Raises:
         RecordingError: missing, not JSON, of a foreign version, or incomplete.
     """
-    try:
-        parsed: Any = json.loads((folder / META).read_text(encoding="utf-8"))
-    except FileNotFoundError as e:
-        raise RecordingError(f"{folder}: no {META}: not a recording, or truncated") from e
-    except (OSError, ValueError) as e:
-        raise RecordingError(f"{folder}: {META} cannot be read (truncated?): {e}") from e
-    if not isinstance(parsed, dict):
-        raise RecordingError(f"{folder}: {META} is no JSON object")
-    raw = cast("Manifest", parsed)
-    if raw.get("format") != FORMAT:
-        raise RecordingError(f"{folder}: recording format {raw.get('format')!r}; this version reads format {FORMAT}")
+    raw = read_versioned(folder, META, "recording", FORMAT, RecordingError)
     names = [one.name for one in fields(RecordingMeta)]
     missing = [name for name in (*names, "files") if name not in raw]
     if missing:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gpuassay.record import rundir
-from gpuassay.record.pack import open_run
+from gpuassay.record.pack import check_run, open_run
 from gpuassay.record.recording import Recording
 from gpuassay.scenario import mutants
 from gpuassay.scenario.declare import Scenario, declared
@@ -234,19 +234,18 @@ def open_run_of(config: pytest.Config) -> Run:
 
         venue = venue_for(option)  # before anything is written: a cluster that cannot be used leaves nothing
     directory = rundir.new_run_dir(base)
-    replay_of = None
+    told = check_run(stored) if stored else {}
     title = [f"gpuassay: live run on cluster {option.cluster}, kept in {directory}"]
-    if stored is not None:
-        told = json.loads((stored / "run.json").read_text())
-        replay_of = told["run_id"]
+    if stored:
         (directory / "replay-of.txt").write_text(str(stored))
-        title = [f"gpuassay: REPLAY of run {replay_of}: recordings are judged again, nothing runs"]
+        title = [f"gpuassay: REPLAY of run {told['run_id']}: recordings are judged again, nothing runs"]
     if option.mutant:
         title.append(f"gpuassay: MUTANT {option.mutant}: {mutants.get(option.mutant).breaks}")
-    mode = "replay" if stored else "live"
-    rundir.begin(directory, mode=mode, replay_of=replay_of, mutant=option.mutant, command=["pytest", *sys.argv[1:]])
-    if stored is not None:
+    rundir.begin(
+        directory, mode="replay" if stored else "live", replay_of=told.get("run_id"), mutant=option.mutant,
+        command=["pytest", *sys.argv[1:]],
+    )  # fmt: skip
+    if stored:
         keep = ("cluster", "components", "machine", "emulated", "capabilities", "mutant")
-        told = json.loads((stored / "run.json").read_text())
         rundir.describe(directory, **{key: told[key] for key in keep})
     return Run(directory, replay=stored, venue=venue, mutant=option.mutant, full=option.full, title=title)

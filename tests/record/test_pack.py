@@ -61,9 +61,9 @@ def test_what_is_no_run_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"not a complete \.tar\.xz archive"):
         open_run(tmp_path / "text")
     (run / "run.json").write_text('{"format": 99}')
-    with pytest.raises(RunError, match="run format 99; this version reads format 1"):
+    with pytest.raises(RunError, match="run directory format 99; this version reads format 1"):
         open_run(run)
-    with pytest.raises(RunError, match="run format 99"):
+    with pytest.raises(RunError, match="run directory format 99"):
         pack(run, tmp_path / "run.tar.xz")
     (run / "run.json").write_text('{"form')
     with pytest.raises(RunError, match="cannot be read"):
