@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuassay import pressure
 from gpuassay.cluster.errors import ClusterError, ComponentDied, NotFromOutside
 from gpuassay.record.recording import RecordingMeta, write_recording
+from gpuassay.scenario import recordings
 from gpuassay.scenario.declare import OWN_ARMS
 from gpuassay.scenario.throttle import Throttle
 from gpuassay.toolchain.assets import NEVER_BUILT
@@ -25,9 +24,6 @@ from gpuassay.wait import WaitError
 if TYPE_CHECKING:
     from gpuassay.scenario.declare import Scenario
     from gpuassay.scenario.stage import Stage
-
-QUIET = 1.3
-"""Seconds without an event after which a scenario counts as at rest: longer than Kueue's 1 s status batch."""
 
 
 @dataclass
@@ -108,14 +104,13 @@ class Acting:
             return
         token = f"{scenario.short}-x{secrets.token_hex(3)}"
         lab = stage.lab(token, full=self.full, progress=lambda text: self.say(f"{scenario.id}: {text}"))
-        lab.place = self.run_dir / "recordings" / scenario.id
-        started, began = time.time_ns(), pressure.read()
-        marks = stage.positions()
+        lab.place = place = self.run_dir / "recordings" / scenario.id
+        began = recordings.begin(stage)
         outcome, reason = "ok", ""
         try:
             stage.prepare(lab)
             scenario.function(lab)
-            stage.settle(lab, QUIET)
+            stage.settle(lab, recordings.QUIET)
         except NotFromOutside as limit:
             outcome, reason = "skip", f"from outside: {limit}"
         except UnobtainableError as lack:
@@ -126,33 +121,11 @@ class Acting:
         if outcome == "ok" and (broken := stage.broken()):
             # what was observed last may be the death and not the behaviour
             outcome, reason = "error", broken
-        ended = time.time_ns()
-        meta = RecordingMeta(
-            scenario=scenario.id,
-            profile=scenario.profile,
-            token=token,
-            namespaces=lab.namespaces,
-            started_ns=started,
-            ended_ns=ended,
-            outcome=outcome,
-            error=reason,
-            notes=lab.notes,
-            gaps=stage.view.gaps(token),
-            pressure=pressure.shares(began),
-        )
-        audit, log = stage.lines(token, marks, everything=bool(scenario.alone))
-        write_recording(
-            self.run_dir / "recordings" / scenario.id,
-            meta,
-            asked=lab.asked,
-            events=stage.view.lines(token),
-            audit=audit,
-            metrics=lab.samples,
-            log=log,
-            requests=lab.requests,
-            kv_events=lab.kv_events,
-            silicon=lab.silicon,
-        )
+        audit, log = stage.lines(token, began.positions, everything=bool(scenario.alone))
+        recordings.write(
+            stage, lab, place, began,
+            profile=scenario.profile, audit=audit, log=log, outcome=outcome, error=reason,
+        )  # fmt: skip
         self.done(scenario, outcome)
         with contextlib.suppress(*([ClusterError] if stage.broken() else [])):
             stage.clear(lab)

@@ -10,25 +10,20 @@ from __future__ import annotations
 
 import secrets
 import threading
-import time
 from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from gpuassay import pressure
 from gpuassay.cluster.embedded import embedded
 from gpuassay.components import kueue
 from gpuassay.manifest import Manifest
 from gpuassay.record.lines import LineIndex
 from gpuassay.record.process import live_recorder
-from gpuassay.record.recording import RecordingMeta, write_recording
 from gpuassay.record.resources import DEFAULT_RESOURCES, Resource
+from gpuassay.scenario import recordings
 from gpuassay.scenario.lab import Lab
 from gpuassay.scenario.stage import Stage
-
-QUIET = 1.3
-"""Seconds without an event after which an arm counts as at rest: longer than Kueue's 1 s status batch."""
 
 
 @dataclass
@@ -38,13 +33,12 @@ class Arm:
     Attributes:
         name: suffix of its recording.
         lab: its hands on the bench's cluster.
+        began: when it was opened.
     """
 
     name: str
     lab: Lab
-    started_ns: int
-    began: pressure.Reading
-    marks: tuple[int, int]
+    began: recordings.Beginning
 
 
 @dataclass
@@ -70,7 +64,7 @@ class Bench:
         """Open an arm: a namespace, and events that are kept from now on."""
         token = f"{name}-x{secrets.token_hex(3)}"
         lab = self.stage.lab(token, full=self.host.full, progress=self.host.progress)
-        opened = Arm(name, lab, time.time_ns(), pressure.read(), self.stage.positions())
+        opened = Arm(name, lab, recordings.begin(self.stage))
         self.stage.prepare(lab)
         self.arms.append(opened)
         return opened
@@ -78,7 +72,7 @@ class Bench:
     def settle(self) -> None:
         """Wait until no arm's objects change any more; each arm notes whether it came to rest."""
         for one in self.arms:
-            self.stage.settle(one.lab, QUIET)
+            self.stage.settle(one.lab, recordings.QUIET)
 
     def close(self, one: Arm, *, log: list[Manifest] | None = None, audit: bool = True) -> None:
         """Write the arm's recording and stop keeping its events.
@@ -89,31 +83,12 @@ class Bench:
             audit: keep the arm's audit lines.
         """
         assert self.host.place is not None, "the engine says where recordings go"
-        ended = time.time_ns()
-        found_audit, found_log = self.stage.lines(one.lab.token, one.marks, everything=False)
-        meta = RecordingMeta(
-            scenario=f"{self.host.place.name}.{one.name}",
+        found_audit, found_log = self.stage.lines(one.lab.token, one.began.positions, everything=False)
+        recordings.write(
+            self.stage, one.lab, self.host.place.with_name(f"{self.host.place.name}.{one.name}"), one.began,
             profile=self.stage.kueue.profile.name if self.stage.kueue else "default",
-            token=one.lab.token,
-            namespaces=one.lab.namespaces,
-            started_ns=one.started_ns,
-            ended_ns=ended,
-            notes=one.lab.notes,
-            gaps=self.stage.view.gaps(one.lab.token),
-            pressure=pressure.shares(one.began),
-        )
-        write_recording(
-            self.host.place.with_name(meta.scenario),
-            meta,
-            asked=one.lab.asked,
-            events=self.stage.view.lines(one.lab.token),
-            audit=found_audit if audit else [],
-            metrics=one.lab.samples,
-            log=found_log if log is None else log,
-            requests=one.lab.requests,
-            kv_events=one.lab.kv_events,
-            silicon=one.lab.silicon,
-        )
+            audit=found_audit if audit else [], log=found_log if log is None else log,
+        )  # fmt: skip
         self.stage.view.forget(one.lab.token)
         arms: list[str] = self.host.notes.setdefault("arms", [])
         arms.append(one.name)

@@ -61,7 +61,7 @@ def test_what_cannot_be_had_while_a_scenario_runs_is_a_skip(tmp_path: Path) -> N
     stage.positions.return_value, stage.lines.return_value = (0, 0), ((), ())
     stage.view.gaps.return_value = stage.view.lines.return_value = ()
     parts = ("namespaces", "asked", "samples", "requests", "kv_events", "silicon")
-    stage.lab.return_value = Mock(notes={}, **dict.fromkeys(parts, ()))
+    stage.lab.return_value = Mock(notes={}, token="t", **dict.fromkeys(parts, ()))
     one = Scenario("s", cast("Any", act), "slices", "default", "", frozenset(), 60, __name__)
     Acting(stage, tmp_path, threading.Event(), Mock(), print, 1).act_all([one])
     meta = Recording.load(tmp_path / "recordings" / "s").meta

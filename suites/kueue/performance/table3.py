@@ -145,6 +145,6 @@ def act(lab: Lab) -> None:
             costs.append({"before": before, "submitted": submitted, "after": on.costs()})
         scheduler.lab.scrape("after")
         on.arms.remove(scheduler)
-        cycles = [line for line in on.all_lines(scheduler.marks) if "schedulingCycle" in line]
+        cycles = [line for line in on.all_lines(scheduler.began.positions) if "schedulingCycle" in line]
         on.close(scheduler, log=cycles, audit=False)
         lab.note(scale=scale, rounds=rounds, costs=costs)

@@ -61,7 +61,7 @@ def baseline(lab: Lab) -> None:
         own.note(done=done, lags=[round(lag, 4) for lag in driver.lags], problems=driver.problems[:20])
         own.note(costs={"before": before, "after": on.costs()})
         on.settle()
-        log = [line for line in on.all_lines(arm.marks) if line.get("msg") in (HEADS, ASSUMED, COMPLETE)]
+        log = [line for line in on.all_lines(arm.began.positions) if line.get("msg") in (HEADS, ASSUMED, COMPLETE)]
         on.arms.remove(arm)
         on.close(arm, log=log, audit=False)
 
