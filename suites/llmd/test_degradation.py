@@ -20,16 +20,8 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
 from gpuassay.scenario.routing import Site, opened
-from gpuassay.scenario.scheduling import (
-    Mark,
-    episode,
-    events_held,
-    mark,
-    misspelt,
-    read_again,
-    until_tokens,
-    warm_blindly,
-)
+from gpuassay.scenario.scheduling import events_held, misspelt, read_again
+from gpuassay.scenario.scheduling_episodes import Mark, episode, mark, until_tokens, warm_blindly
 from gpuassay.session.measure import Measure
 from gpuassay.verdict import MUST
 from gpuassay.workloads.prompts import Prompt, prompt_set, synthetic
