@@ -132,8 +132,7 @@ def broken(lab: Lab) -> type[Broken] | None:
 @contextmanager
 def asking(site: Site, picker: Picker | None = None) -> Generator[Asking]:
     """Connect to a picker, by default the arm's, for the length of a `with` block; notes who is in the pool."""
-    chosen = picker or site.routing.picker
-    assert chosen is not None, "an arm that is asked directly has a picker"
+    chosen = picker or site.picker
     site.lab.note(members=[replica.endpoint for replica in site.replicas])
     with Connection(chosen.target, broken(site.lab)) as connection:
         yield Asking(site, connection, chosen)

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import requests
 
+from gpuassay.cluster.errors import ClusterError
 from gpuassay.components.llmd.arm import Arm
+from gpuassay.components.llmd.picker import Picker
 from gpuassay.components.llmd.routing import Routing, routing
 from gpuassay.components.llmd.simulator import Replica
 from gpuassay.load.plan import KEPT_HEADERS, Ask, ClosedLoop, Plan, Shape
@@ -57,6 +59,17 @@ class Site:
     def replicas(self) -> list[Replica]:
         """The model servers."""
         return self.routing.replicas
+
+    @property
+    def picker(self) -> Picker:
+        """The endpoint picker.
+
+        Raises:
+            ClusterError: the arm has none.
+        """
+        if self.routing.picker is None:
+            raise ClusterError(f"arm {self.routing.arm.profile} has no endpoint picker")
+        return self.routing.picker
 
     def body(self, prompt: Prompt, max_tokens: int = 1, **more: Any) -> dict[str, Any]:
         """A completion request for a prompt; fixed length, so that only the prompt decides what it costs."""

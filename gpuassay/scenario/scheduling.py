@@ -80,8 +80,7 @@ def reconfigure(site: Site, change: Change) -> None:
 
     Metrics of all endpoints are read anew before this returns.
     """
-    picker = site.routing.picker
-    assert picker is not None
+    picker = site.picker
     configuration = copy.deepcopy(picker.configuration)
     assert configuration is not None
     change(configuration)
@@ -98,8 +97,7 @@ def report(replica: Replica, **metrics: Any) -> None:
 
 def read_again(site: Site) -> None:
     """Restart the picker, so that it has read every endpoint's metrics as they are now, and remembers nothing."""
-    picker = site.routing.picker
-    assert picker is not None
+    picker = site.picker
     picker.restart()
     picker.await_ready_pods(len(site.routing.endpoints.members()))
 
@@ -133,8 +131,7 @@ def pick(
         chat: ask for chat completions of the prompts' messages.
         **more: further fields of each body.
     """
-    picker = site.routing.picker
-    assert picker is not None
+    picker = site.picker
     if site.lab.mutant is not None:
         site.lab.mutant.disturb(site.routing)
     subset = [replica.endpoint for replica in among] if among is not None else None
@@ -195,8 +192,7 @@ def await_averages(site: Site, *, queue: float, cache: float, timeout: float = 1
     Raises:
         gpuassay.wait.WaitTimeout: it has not; shown are the averages that it read.
     """
-    picker = site.routing.picker
-    assert picker is not None
+    picker = site.picker
 
     def averages() -> tuple[float, float]:
         samples = picker.metrics()

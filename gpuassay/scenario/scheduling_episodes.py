@@ -45,8 +45,7 @@ class Mark:
 
 def mark(site: Site) -> Mark:
     """The beginning of an episode: now, before replicas are warmed."""
-    assert site.routing.picker is not None
-    return Mark(time.time_ns(), site.routing.picker.log_offset())
+    return Mark(time.time_ns(), site.picker.log_offset())
 
 
 def episode(site: Site, name: str, began: Mark, *, arm: str = "arm") -> None:
@@ -58,8 +57,7 @@ def episode(site: Site, name: str, began: Mark, *, arm: str = "arm") -> None:
         began: before replicas were warmed.
         arm: under which the tap's events are recorded (the `name` given to `opened`).
     """
-    picker = site.routing.picker
-    assert picker is not None
+    picker = site.picker
     lines, _ = picker.log_lines(began.log)
     kept = [
         {key: line[key] for key in ("ts", "level", "msg", "error") if key in line}
@@ -102,8 +100,7 @@ def until_tokens(site: Site, timeout: float = 15) -> float:
     Raises:
         gpuassay.wait.WaitTimeout: it goes on dropping prompts.
     """
-    picker = site.routing.picker
-    assert picker is not None
+    picker = site.picker
     began = time.monotonic()
     serial = itertools.count()
 
