@@ -4,12 +4,14 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 BIN := .venv/bin
 CODE := gpuassay fixtures suites tests $(wildcard conftest.py)
-SUITE_ARGS ?=
 # most of a live test is waiting: three at a time on two cores
 TEST_ARGS ?= -q -n 3 --dist worksteal
 ARGS ?=
+# a folder of suites/ in ARGS stands for all of them
+SUITES = $(if $(filter suites/%,$(ARGS)),,suites)
 # a real node needs root; its programs are built unless ARGS select something else
-SLICES = case "$$(id -u) $(ARGS)" in 0*-k*slices*|0*-k*das*) true;; 0*-k*|0*--replay*|0*--plan*|[1-9]*) false;; esac && \
+SLICES = case "$$(id -u) $(ARGS)" in 0*slices*|0*platform*|0*-k*das*) true;; \
+	0*-k*|0*suites/*|0*--replay*|0*--plan*|[1-9]*) false;; esac && \
 	{ $(PY) -m gpuassay build slices || echo "gpuassay: slices will be skipped (see the line above)"; };
 
 .NOTPARALLEL:
@@ -20,7 +22,7 @@ help: ## list the verbs
 
 suite: setup ## prove queueing, routing and (as root) slicing on embedded clusters; the first run builds everything
 	@$(PY) -m gpuassay build; code=$$?; \
-	if [ $$code -eq 0 ]; then $(SLICES) $(PY) -m pytest suites $(SUITE_ARGS) $(ARGS); \
+	if [ $$code -eq 0 ]; then $(SLICES) $(PY) -m pytest $(SUITES) $(ARGS); \
 	elif [ $$code -eq 3 ]; then echo "gpuassay: no live run on this machine (see the line above); judging the committed recordings instead"; \
 	$(PY) -m gpuassay demo; \
 	else exit $$code; fi
