@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from gpuassay.toolchain import Assets
-from gpuassay.toolchain.survey import BAD, BUILD, able, survey
+from gpuassay.toolchain.survey import BAD, BUILD, NOTE, OK, Fact, able, survey
 
 if TYPE_CHECKING:
     from gpuassay.commands import SubParsers
@@ -22,7 +22,7 @@ def add(subparsers: SubParsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table; 0 if the suite can run, else 2."""
-    facts = survey(Assets.parse(arguments.asset), arguments.verify)
+    facts = [*survey(Assets.parse(arguments.asset), arguments.verify), _slicing()]
     width = max(len(fact.what) for fact in facts)
     for fact in facts:
         print(f"{fact.what:<{width}}  {fact.state:<8}  {fact.seen}")
@@ -37,3 +37,13 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print("\nThe suite can run; nothing has to be built.")
     return 0 if able(facts) else 2
+
+
+def _slicing() -> Fact:
+    """Whether GPUs can be sliced here, which takes more than all the rest of the suite."""
+    from gpuassay import silicon
+    from gpuassay.cluster.node import checks
+
+    if lack := checks.machine() or silicon.available():
+        return Fact("slices", NOTE, lack, "without it slices are skipped; queueing and routing need none of that")
+    return Fact("slices", OK, "a real node and fake GPUs can be had")

@@ -36,7 +36,7 @@ def survey(assets: Assets, verify: bool = False) -> list[Fact]:
     ]
     building = any(fact.state == BUILD for fact in required)
     facts = [_python(), _system(), *components, *_go(building), _space(building)]
-    return [*facts, _user(), _pressure()]
+    return [*facts, _pressure()]
 
 
 def able(facts: list[Fact]) -> bool:
@@ -107,12 +107,6 @@ def _space(building: bool) -> Fact:
         )
         return Fact("cache", BAD, seen, advice)
     return Fact("cache", OK, seen)
-
-
-def _user() -> Fact:
-    if os.geteuid() == 0:
-        return Fact("user", NOTE, "root: not needed")
-    return Fact("user", OK, f"uid {os.geteuid()}, no root needed")
 
 
 def _pressure() -> Fact:
