@@ -31,6 +31,15 @@ MIG_NODE = "mig-node"
 """A node that its owner has marked with `MIG_TRIAL` may be cut anew."""
 MIG_TRIAL = "gpuassay.io/mig-trial"
 """Label of such a node; its value is the MIG configuration that is tried."""
+GPU_LOAD = "gpu-load"
+"""There is a PodTemplate, with `GPU_LOAD_TEMPLATE`, of a pod that keeps a GPU busy."""
+GPU_LOAD_TEMPLATE = "gpuassay.io/gpu-load"
+"""Label of such a PodTemplate; its value does not matter."""
+BROUGHT = {
+    MIG_NODE: f"a node with the label {MIG_TRIAL}=CONFIGURATION, and --allow-cluster-mutation",
+    GPU_LOAD: f"a PodTemplate with the label {GPU_LOAD_TEMPLATE}=true, of a pod that keeps one GPU busy",
+}
+"""By what a cluster's owner gives it a capability."""
 
 
 @dataclass(frozen=True)

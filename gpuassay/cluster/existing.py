@@ -103,7 +103,7 @@ def _kueue(api: Api) -> Component | None:
     return Component("kueue", version, "found on the cluster")
 
 
-def _gpu_operator(api: Api) -> Component | None:
+def gpu_operator_on(api: Api) -> Component | None:
     """The GPU Operator that is installed, or None: there is a ClusterPolicy."""
     try:
         policies: list[Manifest] = json.loads(api.raw("/apis/nvidia.com/v1/clusterpolicies"))["items"]
@@ -113,6 +113,13 @@ def _gpu_operator(api: Api) -> Component | None:
         return None
     versions = [str(dig(one, "metadata", "labels", "app.kubernetes.io/version", default="")) for one in policies]
     return Component("gpu-operator", next(filter(None, versions), "unknown"), "found on the cluster")
+
+
+def _has_gpu_load(api: Api) -> bool:
+    try:
+        return bool(api.list("PodTemplate", label_selector=base.GPU_LOAD_TEMPLATE))
+    except ApiRefused:
+        return False
 
 
 def _node_capabilities(nodes: list[Manifest]) -> set[str]:
@@ -144,7 +151,7 @@ def existing(
     path = kubeconfig.expanduser().absolute()
     api, chosen = connect(path, context)
     try:
-        kueue, operator = _kueue(api), _gpu_operator(api)
+        kueue, operator = _kueue(api), gpu_operator_on(api)
         try:
             found = _node_capabilities(api.list("Node"))
         except ApiRefused:
@@ -153,6 +160,8 @@ def existing(
             found.add(base.KUEUE)
         if operator:
             found.add(base.GPU_OPERATOR)
+        if _has_gpu_load(api):
+            found.add(base.GPU_LOAD)
         if allow_mutation:
             found.add(base.CLUSTER_WIDE)
         else:

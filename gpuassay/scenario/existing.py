@@ -10,7 +10,7 @@ from pathlib import Path
 from gpuassay.cluster import base, leaks
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.existing import existing
-from gpuassay.components import kueue
+from gpuassay.components import gpu_operator, kueue
 from gpuassay.record.process import live_recorder
 from gpuassay.scenario import mutants
 from gpuassay.scenario.lanes import Lane
@@ -31,9 +31,18 @@ def existing_stage(option: argparse.Namespace) -> Callable[[Host, Lane], Abstrac
         raise ClusterError("--cluster existing needs --gpuassay-kubeconfig FILE")
     if option.install_kueue and not option.allow_cluster_mutation:
         raise ClusterError("--install-kueue changes the whole cluster: add --allow-cluster-mutation")
+    if option.gpu_operator_values and not option.install_gpu_operator:
+        raise ClusterError("--gpu-operator-values needs also --install-gpu-operator CHART")
     kubeconfig = Path(option.gpuassay_kubeconfig).expanduser()
-    with existing(directory=Path(), kubeconfig=kubeconfig, context=option.gpuassay_context) as tried:
-        if not tried.capabilities & {base.KUEUE, base.GPU_OPERATOR} and not option.install_kueue:
+    with existing(
+        directory=Path(),
+        kubeconfig=kubeconfig,
+        context=option.gpuassay_context,
+        allow_mutation=option.allow_cluster_mutation,
+    ) as tried:
+        if option.install_gpu_operator:
+            gpu_operator.check(tried)
+        elif not tried.capabilities & {base.KUEUE, base.GPU_OPERATOR} and not option.install_kueue:
             raise ClusterError(f"Kueue is not installed on {tried.name}: install it, or add --install-kueue IMAGE")
 
     @contextmanager
@@ -53,6 +62,10 @@ def existing_stage(option: argparse.Namespace) -> Callable[[Host, Lane], Abstrac
             if option.install_kueue:
                 run.say(f"installing Kueue with image {option.install_kueue}")
                 stack.enter_context(kueue.deployed(cluster, option.install_kueue))
+            if option.install_gpu_operator:
+                run.say(f"installing the GPU Operator from {option.install_gpu_operator}")
+                values = option.gpu_operator_values
+                stack.enter_context(gpu_operator.deployed(cluster, option.install_gpu_operator, values))
             view = stack.enter_context(
                 live_recorder(cluster.kubeconfig, folder / "spool", context=option.gpuassay_context)
             )

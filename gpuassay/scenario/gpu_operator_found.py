@@ -41,9 +41,14 @@ def note_operator(lab: Lab) -> None:
     for kind, path in READ.items():
         items: list[Manifest] = json.loads(lab.api.raw(path))["items"]
         seen[kind] = [_changed(lab, _kept({**one, "kind": kind})) for one in items]
-    exporters = [one for one in seen["Pod"] if dig(one, "metadata", "labels", "app") == EXPORTER]
-    seen["Metrics"] = [_changed(lab, _metrics(lab, one)) for one in exporters]
+    seen["Metrics"] = told_by_exporters(lab, seen["Pod"])
     lab.note(operator=seen)
+
+
+def told_by_exporters(lab: Lab, pods: list[Manifest]) -> list[Manifest]:
+    """What each DCGM exporter among `pods` answers (through the mutant): `node`, `text`, and `error` or ""."""
+    exporters = [one for one in pods if dig(one, "metadata", "labels", "app") == EXPORTER]
+    return [_changed(lab, _metrics(lab, one)) for one in exporters]
 
 
 def _changed(lab: Lab, obj: Manifest) -> Manifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -136,3 +137,9 @@ def _capacity_lost(obj: Manifest) -> None:
 def _metrics_nameless(obj: Manifest) -> None:
     if obj["kind"] == "Metrics":
         obj["text"] = obj["text"].replace("UUID=", "nothing=")
+
+
+@mutant("utilisation-lost", "GPUs are told to be idle, whatever runs on them")
+def _utilisation_lost(obj: Manifest) -> None:
+    if obj["kind"] == "Metrics":
+        obj["text"] = re.sub(r"(?m)^(DCGM_FI_(?:DEV_GPU_UTIL|PROF_GR_ENGINE_ACTIVE)\{.*\}) .*$", r"\1 0", obj["text"])

@@ -33,6 +33,7 @@ OPERATOR_RULES: tuple[tuple[str, str, str], ...] = (
     ("apps", "daemonsets", "list"),
     ("node.k8s.io", "runtimeclasses", "list"),
     ("", "pods/proxy", "get (DCGM exporters)"),
+    ("", "podtemplates", "list (a load for GPUs, labelled gpuassay.io/gpu-load)"),
     ("", "nodes", "patch (only with --allow-cluster-mutation, and only nodes labelled gpuassay.io/mig-trial)"),
 )
 """As `RULES`, besides them, where there is a GPU Operator: it is read, and changed in nothing but what is said here."""

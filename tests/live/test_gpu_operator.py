@@ -15,12 +15,11 @@ import pytest
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import MIG_TRIAL, Cluster
 from gpuassay.cluster.embedded import embedded
-from gpuassay.cluster.errors import ApiRefused
-from gpuassay.judge.gpu_operator import OPERANDS
 from gpuassay.judge.mig_manager import CONFIG, STATE
 from gpuassay.manifest import dig
 from gpuassay.wait import wait
 from tests import operators
+from tests.live import gpu_operator_standin as standin
 from tests.live.conftest import ROOT, LiveSuite, Outcome
 
 MUTANTS = {
@@ -37,33 +36,9 @@ MUTANTS = {
 def theirs(programs: None, tmp_path_factory: pytest.TempPathFactory) -> Generator[Cluster]:
     """Somebody's cluster with what a healthy GPU Operator would have left there, and without Kueue."""
     with embedded(directory=tmp_path_factory.mktemp("operator"), nodes=2) as cluster:
-        _install(cluster.api)
+        cluster.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": operators.NAMESPACE}})
+        standin.install(cluster.api)
         yield cluster
-
-
-def _install(api: Api) -> None:
-    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": operators.NAMESPACE}})
-    for node in api.list("Node"):
-        api.patch("Node", node["metadata"]["name"], {"metadata": {"labels": operators.node_labels()}})
-    for name in ("nvidia", "nvidia-cdi", "nvidia-legacy"):
-        api.create(operators.runtime_class(name))
-    for operand in OPERANDS:
-        api.create(operators.daemonset(operand.app))
-    api.create(operators.policy_definition())
-    wait(lambda: _accepted(api), bool, what="ClusterPolicy to be accepted", timeout=60)
-
-    def ready() -> int:
-        return sum(int(dig(one, "status", "numberReady", default=0)) for one in api.list("DaemonSet"))
-
-    wait(ready, lambda count: count == 2 * len(OPERANDS), what="all pods to be ready", timeout=120)
-
-
-def _accepted(api: Api) -> bool:
-    try:
-        api.request("post", "/apis/nvidia.com/v1/clusterpolicies", operators.policy())
-    except ApiRefused as error:  # until the API server serves the new kind
-        return error.status == 409
-    return True
 
 
 @pytest.fixture
@@ -82,8 +57,9 @@ def test_a_healthy_operator_passes(operator_suite: LiveSuite, theirs: Cluster) -
     """Red when the suite finds something in a healthy GPU Operator, or is content with exporters that do not answer."""
     outcome = _run(operator_suite, theirs)
     states = dict.fromkeys(MUTANTS.values(), "PASS")
-    states |= {"gpu-operator.metrics": "FAIL", "gpu-operator.mig-manager": "SKIP"}
-    assert outcome.states == states, outcome.output
+    brought = dict.fromkeys(("gpu-operator.mig-manager", "gpu-operator.utilisation-moves"), "SKIP")
+    assert outcome.states == {**states, "gpu-operator.metrics": "FAIL", **brought}, outcome.output
+    assert "gpuassay.io/gpu-load=true" in outcome.verdicts["gpu-operator.utilisation-moves"]["reason"]
     assert "tells nothing" in outcome.verdicts["gpu-operator.metrics"]["reason"]
     told = (outcome.run / "run.json").read_text()
     assert '"gpu-operator"' in told

@@ -25,6 +25,7 @@ from gpuassay.toolchain import ToolchainError, UnobtainableError
         ("program:das", "supplied by you: --asset das=DIR with das-{operator,scheduler,webhook,daemonset}"),
         ("program:nvidia-dra", "python -m gpuassay build nvidia-dra"),
         ("vllm", "--asset vllm=DIR"),
+        ("gpu-load", "a PodTemplate with the label gpuassay.io/gpu-load=true"),
     ],
 )
 def test_a_skip_says_how_the_program_is_had(tmp_path: Path, need: str, words: str) -> None:

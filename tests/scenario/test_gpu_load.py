@@ -1,0 +1,103 @@
+"""The load on somebody's GPU: what is run, what is noted of the exporters, and that the mutant is found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from gpuassay.judge.gpu_load import load_findings
+from gpuassay.manifest import Manifest
+from gpuassay.scenario import gpu_load, mutants
+from gpuassay.scenario.gpu_operator_found import READ
+from gpuassay.scenario.lab import Lab
+from tests import operators
+
+CONTAINERS = [{"name": "main", "image": "burn", "resources": {"limits": {"nvidia.com/gpu": "1"}}}]
+
+
+class StubApi:
+    """A cluster with one exporter, whose GPU is busy while there is a pod."""
+
+    def __init__(self) -> None:
+        self.pods: list[Manifest] = []
+
+    def list(self, kind: str, *, label_selector: str) -> list[Manifest]:
+        """The owner's template."""
+        assert (kind, label_selector) == ("PodTemplate", "gpuassay.io/gpu-load")
+        return [{"template": {"spec": {"containers": CONTAINERS}}}]
+
+    def create(self, pod: Manifest) -> None:
+        """The load begins."""
+        self.pods.append(pod)
+
+    def raw(self, path: str) -> str:
+        """The exporter's pod, or what it tells."""
+        if path == READ["Pod"]:
+            return json.dumps({"items": [operators.pod("nvidia-dcgm-exporter", "gpu-a")]})
+        assert path.endswith("/proxy/metrics")
+        name = self.pods[0]["metadata"]["name"] if self.pods else ""
+        share = 0.93 if self.pods else 0.0
+        return f'DCGM_FI_PROF_GR_ENGINE_ACTIVE{{UUID="GPU-1",GPU_I_ID="7",pod="{name}"}} {share}\nOTHER 5\n'
+
+
+class StubLab:
+    """As much of a lab as a load takes; time does not pass."""
+
+    def __init__(self, mutant: str | None = None) -> None:
+        self.api, self.namespace, self.marks = StubApi(), "ours", {"gpuassay.io/run": "r"}
+        self.mutant = mutants.get(mutant) if mutant else None
+        self.notes: dict[str, Any] = {}
+        self.asked: list[Manifest] = []
+
+    def unique(self, base: str) -> str:
+        """A name."""
+        return f"{base}-1"
+
+    def get(self, _: str, name: str) -> Manifest | None:
+        """The pod runs at once."""
+        there = [one for one in self.api.pods if one["metadata"]["name"] == name]
+        return {"status": {"phase": "Running"}} if there else None
+
+    def observe(self, ready: Callable[[], bool], _: str, *, timeout: float) -> bool:
+        """Look once."""
+        assert timeout > 0
+        return ready()
+
+    def delete(self, _: str, __: str) -> None:
+        """The load ends."""
+        self.asked, self.api.pods = self.api.pods, []
+
+    def note(self, **values: Any) -> None:
+        """Keep them."""
+        self.notes |= json.loads(json.dumps(values))
+
+
+def _loaded(mutant: str | None = None) -> StubLab:
+    lab = StubLab(mutant)
+    gpu_load.keep_busy(cast("Lab", lab))
+    return lab
+
+
+def test_a_load_is_the_owners_and_is_ended() -> None:
+    """Red when another pod than the owner's runs, it is not marked as ours, or goes on."""
+    lab = _loaded()
+    assert [one["spec"]["containers"] for one in lab.asked] == [CONTAINERS]
+    assert lab.asked[0]["metadata"]["labels"] == {"gpuassay.io/run": "r"}
+    assert lab.api.pods == []
+
+
+def test_what_is_noted_is_what_the_judge_needs() -> None:
+    """Red when a share is not told in percent, a slice is taken for its GPU, or a moment is missing."""
+    load = _loaded().notes["load"]
+    assert load["during"] == [{"gpu": "GPU-1/7", "pod": "load-1", "percent": pytest.approx(93)}]
+    assert load_findings(load) == []
+
+
+def test_the_mutant_is_found() -> None:
+    """Red when GPUs that are told to be idle under a load pass."""
+    assert load_findings(_loaded("utilisation-lost").notes["load"]) == [
+        "GPU GPU-1/7 is 0 % busy at most under the load, expected 50 %"
+    ]
