@@ -37,6 +37,7 @@ DEFAULT_RESOURCES: tuple[Resource, ...] = (
     Resource("Pod", "/api/v1/pods"),
     Resource("Job", "/apis/batch/v1/jobs"),
     Resource("Event", "/apis/events.k8s.io/v1/events"),
+    Resource("ResourceClaim", "/apis/resource.k8s.io/v1/resourceclaims", optional=True),
     Resource("Workload", f"{KUEUE}/workloads", optional=True),
     Resource("ClusterQueue", f"{KUEUE}/clusterqueues", optional=True),
     Resource("LocalQueue", f"{KUEUE}/localqueues", optional=True),

@@ -1,0 +1,225 @@
+"""MIG places as counters of a GPU: the real scheduler gives out what the geometry allows, all of it, and nothing else.
+
+Every place is a device of a ResourceSlice (gate DRAPartitionableDevices). Scheduler, API server and the controller of
+claims are upstream's; the GPUs are objects that this suite publishes, and no kubelet prepares a claim.
+"""
+
+from __future__ import annotations
+
+import random
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge import counters as judged
+from gpuassay.model.paper_slices import GPU_MODEL, LARGE, MEDIUM
+from gpuassay.model.placement_tables import gpu_model
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import counters
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST, SHOULD
+from gpuassay.workloads import resource_slices
+
+KEP = "https://github.com/kubernetes/enhancements/tree/master/keps/sig-scheduling/4815-dra-partitionable-devices"
+CLAIMS = "https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocation/"
+A100 = gpu_model(GPU_MODEL)
+SEED = 11
+CROWD = 30
+"""Pods of all profiles: about twice as many as fit."""
+FULL, REFILLED, END = "full", "refilled", "end"
+
+
+@scenario(needs=counters.NEEDS, timeout=60)
+def crowd(lab: Lab) -> None:
+    """Pods of every profile come at once to three GPUs of different kinds; half of those placed go, then all."""
+    gpus = [gpu_model(name) for name in ("a100-40gb", "h100-80gb", "a30-24gb")]
+    profiles = sorted({one.name for model in gpus for one in model.profiles})
+    source = random.Random(SEED)
+    with counters.published(lab, gpus) as site:
+        for number in range(CROWD):
+            site.ask(f"p-{number}", source.choice(profiles))
+        site.observe_settled(FULL)
+        site.delete(*site.placed()[::2])
+        site.observe_settled(REFILLED)
+        site.finish()
+
+
+@behaviour(
+    "slices.counters.legal", level=MUST, spec=KEP,
+    red_when="two claims hold places that overlap, or a place that the hardware does not have",
+    mutant="counter-forgotten",
+)  # fmt: skip
+def test_what_is_given_out_is_always_a_legal_geometry(crowd: Recording, measure: Measure) -> None:
+    """At every change of any claim the places that are held together are ones that NVIDIA's tables allow."""
+    assert judged.geometry_findings(crowd) == [], crowd.timeline_text()
+    full = judged.held(crowd, crowd.notes["marks"][FULL])
+    assert full, "nothing was given out"
+    measure.value(asked=CROWD, placed=len(full))
+
+
+@behaviour(
+    "slices.counters.profile", level=MUST, spec=KEP,
+    red_when="a pod runs without a slice, or with one of another profile", mutant="selectors-lost",
+)  # fmt: skip
+def test_every_pod_holds_the_profile_that_it_asked_for(crowd: Recording) -> None:
+    """Every pod with a node holds one place, of the profile that its claim selects by expression (CEL)."""
+    at = crowd.notes["marks"][FULL]
+    assert judged.wanted_findings(crowd, at) == [], crowd.timeline_text()
+    assert judged.ghost_findings(crowd, at) == [], crowd.timeline_text()
+
+
+@behaviour(
+    "slices.counters.exhausted", level=MUST, spec=KEP,
+    red_when="a pod waits although its slice could stand somewhere", mutant="slice-too-many",
+)  # fmt: skip
+def test_who_waits_has_no_legal_place(crowd: Recording) -> None:
+    """Of the pods that wait on full GPUs none has a legal place: counters refuse what geometry does, and no more."""
+    at = crowd.notes["marks"][FULL]
+    assert judged.waiting(crowd, at), "nobody waits: the GPUs are not full"
+    assert judged.idle_findings(crowd, at) == [], crowd.timeline_text()
+
+
+@behaviour(
+    "slices.counters.reason", level=SHOULD, spec=CLAIMS,
+    red_when="a pod without a place runs, or is not told why it waits", mutant="pod-claims-lost",
+)  # fmt: skip
+def test_who_waits_is_told_why(crowd: Recording) -> None:
+    """Every pod that waits is Unschedulable, and told that its claims cannot be allocated."""
+    waiting = judged.waiting(crowd, crowd.notes["marks"][FULL])
+    assert waiting, crowd.timeline_text()
+    assert judged.refusal_findings(crowd, waiting) == []
+
+
+@behaviour(
+    "slices.counters.refilled", level=MUST, spec=CLAIMS,
+    red_when="counters of a deleted pod's slice do not come back, or to nobody", mutant="pods-never-go",
+)  # fmt: skip
+def test_places_of_deleted_pods_are_given_out_again(crowd: Recording) -> None:
+    """After half of the pods went others stand in their places, and nobody waits for one that is free."""
+    before, after = (judged.held(crowd, crowd.notes["marks"][one]) for one in (FULL, REFILLED))
+    assert after.keys() - before.keys(), crowd.timeline_text()
+    assert judged.idle_findings(crowd, crowd.notes["marks"][REFILLED]) == [], crowd.timeline_text()
+
+
+@behaviour(
+    "slices.counters.freed", level=MUST, spec=CLAIMS,
+    red_when="a claim holds its slice although its pod is gone", mutant="pods-never-go",
+)  # fmt: skip
+def test_deleted_pods_leave_no_allocation(crowd: Recording) -> None:
+    """With all pods deleted, those that ran and those that waited, no claim holds anything."""
+    assert judged.held(crowd, crowd.notes["marks"][END]) == {}, crowd.timeline_text()
+
+
+@scenario(needs=counters.NEEDS, timeout=40)
+def whole_or_slices(lab: Lab) -> None:
+    """A pod takes a whole GPU and another waits for a slice of it; then the other way round."""
+    with counters.published(lab, [A100]) as site:
+        site.ask_for("whole", resource_slices.whole_gpu())
+        site.observe_decided("whole")
+        site.ask("slice", MEDIUM)
+        site.observe_decided("slice")
+        site.delete("whole")
+        lab.observe(lambda: site.holds("slice"), "the slice is given out")
+        site.ask_for("whole-again", resource_slices.whole_gpu())
+        site.observe_decided("whole-again")
+        site.delete("slice")
+        lab.observe(lambda: site.holds("whole-again"), "the whole GPU is given out again")
+        site.finish()
+
+
+@behaviour(
+    "slices.counters.whole-excludes-slices", level=MUST, spec=KEP,
+    red_when="a slice is given out of a GPU that somebody has as a whole", mutant="counters-ignored",
+)  # fmt: skip
+def test_a_whole_gpu_excludes_slices(whole_or_slices: Recording) -> None:
+    """While a pod has the whole GPU no slice of it is given out, and one is as soon as it goes."""
+    assert judged.together_findings(whole_or_slices, "whole", "slice") == [], whole_or_slices.timeline_text()
+    assert judged.refusal_findings(whole_or_slices, ["slice"]) == []
+    assert whole_or_slices.notes["observed"]["the slice is given out"], whole_or_slices.timeline_text()
+
+
+@behaviour(
+    "slices.counters.slice-excludes-whole", level=MUST, spec=KEP,
+    red_when="a GPU is given out as a whole although somebody has a slice of it", mutant="counters-ignored",
+)  # fmt: skip
+def test_a_slice_excludes_the_whole_gpu(whole_or_slices: Recording) -> None:
+    """While a pod has a slice the GPU is not given out as a whole, and it is as soon as the slice goes."""
+    assert judged.together_findings(whole_or_slices, "slice", "whole-again") == [], whole_or_slices.timeline_text()
+    assert judged.refusal_findings(whole_or_slices, ["whole-again"]) == []
+    assert whole_or_slices.notes["observed"]["the whole GPU is given out again"], whole_or_slices.timeline_text()
+
+
+@scenario(needs=counters.NEEDS, timeout=40)
+def once_on_a_gpu(lab: Lab) -> None:
+    """Two pods ask for the profile with media engines, of which a GPU has one; a third for a plain slice."""
+    with counters.published(lab, [A100]) as site:
+        for name, profile in (("media", "1g.5gb+me"), ("media-too", "1g.5gb+me"), ("plain", MEDIUM)):
+            site.ask(name, profile)
+            site.observe_decided(name)
+        site.observe_settled(FULL)
+        site.finish()
+
+
+@behaviour(
+    "slices.counters.limited", level=MUST, spec=KEP,
+    red_when="a profile is given out more often than a GPU may hold it", mutant="limit-forgotten",
+)  # fmt: skip
+def test_a_profile_is_given_out_as_often_as_a_gpu_may_hold_it(once_on_a_gpu: Recording) -> None:
+    """Of two pods that want 1g.5gb+me one waits, although six memory slices are free, of which a third pod gets one."""
+    held = judged.held(once_on_a_gpu, once_on_a_gpu.notes["marks"][FULL])
+    assert held.keys() == {"media", "plain"}, once_on_a_gpu.timeline_text()
+    assert judged.geometry_findings(once_on_a_gpu) == []
+
+
+@scenario(needs=counters.NEEDS, timeout=40)
+def two_or_none(lab: Lab) -> None:
+    """On a GPU with one half taken a claim asks for two halves, then another pod for one; then the first goes."""
+    with counters.published(lab, [A100]) as site:
+        site.ask("first", LARGE)
+        site.observe_decided("first")
+        site.ask_for("both", resource_slices.of_profile(LARGE), count=2)
+        site.observe_decided("both")
+        site.ask("second", LARGE)
+        site.observe_decided("second")
+        lab.mark(FULL)
+        site.delete("first", "second")
+        lab.observe(lambda: site.holds("both"), "the claim for two is allocated")
+        site.observe_settled(REFILLED)
+        site.finish()
+
+
+@behaviour(
+    "slices.counters.all-or-nothing", level=MUST, spec=CLAIMS,
+    red_when="a claim for two slices holds one, or keeps others from it while it waits", mutant="count-lost",
+)  # fmt: skip
+def test_a_claim_for_two_slices_gets_both_or_none(two_or_none: Recording) -> None:
+    """A claim for two slices holds nothing and takes nothing from others while only one fits, and then both at once."""
+    full, refilled = (judged.held(two_or_none, two_or_none.notes["marks"][one]) for one in (FULL, REFILLED))
+    assert full.keys() == {"first", "second"}, two_or_none.timeline_text()
+    sizes = {len(state["both"]) for _, _, state in judged.course(two_or_none) if "both" in state}
+    assert sizes == {2}, two_or_none.timeline_text()
+    assert refilled.keys() == {"both"}, two_or_none.timeline_text()
+
+
+@scenario(needs=counters.NEEDS, timeout=40)
+def by_attributes(lab: Lab) -> None:
+    """A claim selects by memory and first memory slice; another, for what no place has, waits."""
+    with counters.published(lab, [A100]) as site:
+        site.ask_for("upper", resource_slices.of_memory("15Gi", start=4))
+        site.observe_decided("upper")
+        site.ask_for("nowhere", resource_slices.of_memory("15Gi", start=3))
+        site.observe_decided("nowhere")
+        lab.mark(FULL)
+        site.finish()
+
+
+@behaviour(
+    "slices.counters.selected", level=MUST, spec=CLAIMS,
+    red_when="a claim gets a device that its expression does not select", mutant="selectors-lost",
+)  # fmt: skip
+def test_a_claim_gets_what_its_expression_selects(by_attributes: Recording) -> None:
+    """At least 15 GiB from memory slice 4 on is the upper 3g.20gb; from memory slice 3 on there is none."""
+    held = judged.held(by_attributes, by_attributes.notes["marks"][FULL])
+    assert {name: [(one.profile, one.start) for one in places] for name, places in held.items()} == {
+        "upper": [(LARGE, 4)]
+    }, by_attributes.timeline_text()
