@@ -41,7 +41,7 @@ class Reading:
 
 def read() -> Reading:
     """The reading of this moment (some milliseconds of work)."""
-    return Reading(time.monotonic(), _stall_us(), _busy(), _ours())
+    return Reading(time.monotonic(), _stall_us(), busy(), _ours())
 
 
 def shares(before: Reading, after: Reading | None = None) -> Mapping[str, float | None]:
@@ -63,6 +63,11 @@ def shares(before: Reading, after: Reading | None = None) -> Mapping[str, float 
     return {"cpu_stall_share": stall, "others_cpu_share": others}
 
 
+def busy_share(busy_before: float, seconds: float) -> float:
+    """Share (0..1) of all CPUs' time that was used in the last `seconds`, since `busy` gave `busy_before`."""
+    return round(min(1.0, max(0.0, (busy() - busy_before) / seconds / (os.cpu_count() or 1))), 4)
+
+
 def recent() -> float:
     """Share (0..1) of the last ten seconds in which some task waited for a CPU; 0 where the kernel does not say."""
     try:
@@ -81,8 +86,8 @@ def _stall_us() -> int | None:
     return int(some.rsplit("total=", 1)[1])
 
 
-def _busy() -> float:
-    """User, nice, system and stolen time; interrupts are nobody's, mostly those of our own traffic on loopback."""
+def busy() -> float:
+    """CPU s since boot of all programs, with time stolen by a hypervisor; interrupts, mostly of our traffic, are nobody's."""
     fields = [int(one) for one in (_PROC / "stat").read_text().partition("\n")[0].split()[1:]]
     user, nice, system, stolen = fields[0], fields[1], fields[2], fields[7]
     return (user + nice + system + stolen) / _TICK

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import uvloop
 
+from gpuassay import pressure
 from gpuassay.load.client import Client
 from gpuassay.load.clock import SECOND_NS, Alarm, LagProbe
 from gpuassay.load.errors import LoadError
@@ -106,6 +107,7 @@ class _Engine:
         gc.set_threshold(RARELY)
         probe = LagProbe(loop)
         wall, started, cpu = time.time_ns(), time.monotonic_ns(), time.process_time()
+        used = pressure.busy()
         try:
             # only now: what comes before computes for a second, and nobody waits for it
             with realtime(GENERATOR, self.plan.realtime) as self.scheduling:
@@ -131,6 +133,7 @@ class _Engine:
                 interrupted=self.interrupted,
                 lag_ns=probe.samples_ns,
                 cpu_seconds=time.process_time() - cpu,
+                busy_share=pressure.busy_share(used, (ended - started) / 1e9),
             ),
         )
 

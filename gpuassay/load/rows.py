@@ -98,7 +98,8 @@ class Tail(msgspec.Struct, kw_only=True, frozen=True):
     """How it ended.
 
     `asked` requests were sent, of which `ok` were answered in full; `interrupted`: it was told to stop before all were
-    sent. `lag_ns`: event-loop lag, one sample per 5 ms. `cpu_seconds`: CPU time of the generator.
+    sent. `lag_ns`: event-loop lag, one sample per 5 ms. `cpu_seconds`: CPU time of the generator. `busy_share`: share
+    of all CPUs' time that was used meanwhile, by whomever; None where it is not known.
     """
 
     ended_ns: int
@@ -108,6 +109,7 @@ class Tail(msgspec.Struct, kw_only=True, frozen=True):
     interrupted: bool
     lag_ns: list[int]
     cpu_seconds: float
+    busy_share: float | None = None
 
 
 class LoadResult(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ class TreeCpu:
         self.samples: list[tuple[int, float]] = []
         self._without, self._seen = without, dict[int, float]()
         self._ended = threading.Event()
+        self._sample()
         self._thread = threading.Thread(target=self._watch, name="tree-cpu", daemon=True)
         self._thread.start()
 
@@ -34,14 +35,16 @@ class TreeCpu:
         self._thread.join()
 
     def _watch(self) -> None:
-        while True:
-            for pid in descendants(os.getpid(), self._without):
-                seconds = cpu_seconds(pid)
-                if seconds is not None:
-                    self._seen[pid] = seconds
-            self.samples.append((time.monotonic_ns(), sum(self._seen.values())))
-            if self._ended.wait(PERIOD):
-                return
+        while not self._ended.wait(PERIOD):
+            self._sample()
+        self._sample()  # also what was spent since the last one
+
+    def _sample(self) -> None:
+        for pid in descendants(os.getpid(), self._without):
+            seconds = cpu_seconds(pid)
+            if seconds is not None:
+                self._seen[pid] = seconds
+        self.samples.append((time.monotonic_ns(), sum(self._seen.values())))
 
 
 def descendants(pid: int, without: set[int]) -> set[int]:

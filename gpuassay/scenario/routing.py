@@ -218,6 +218,7 @@ class Site:
         result = run(plan, self.routing.folder / "load", name=wave.replace("/", "-").replace(" ", "-"))
         rows: list[Manifest] = [{"wave": wave, **msgspec.to_builtins(row)} for row in result.rows]
         self.lab.requests += rows
+        self.lab.notes.setdefault("cpu_busy", {})[wave] = result.tail.busy_share
         return rows
 
     def scrape(self, label: str) -> None:

@@ -97,6 +97,21 @@ def test_a_failure_that_a_crowded_machine_does_not_explain() -> None:
     assert (both.outcome, both.certain, both.reason.count("; ")) == ("fail", True, 1)
 
 
+@pytest.mark.parametrize(
+    ("busy", "outcome"), [(None, "fail"), (0.5, "fail"), (0.97, "inconclusive")], ids=["unknown", "idle", "saturated"]
+)
+def test_streams_that_outrun_the_machine_say_nothing_of_the_picker(busy: float | None, outcome: str) -> None:
+    """Red when waiting for a CPU is laid at the picker's door, or idle CPUs excuse it."""
+    found = bound_verdict(overhead(32, rounds(10, 30, 1), rounds(10, 0, 2)), 0.011, busy)
+    assert found.outcome == outcome
+    assert ("97% busy" in found.reason) == (busy == 0.97)
+
+
+def test_certain_slowness_is_no_matter_of_the_machine() -> None:
+    """Red when a picker many times slower than the way without it is excused by busy CPUs."""
+    assert bound_verdict(overhead(1, rounds(1, 50, 1, drift=0), rounds(1, 0, 2, drift=0)), 0.015, 0.97).certain
+
+
 def test_one_concurrency_outside_the_band_fails_the_claim() -> None:
     """Red when the mean over concurrencies hides one that is outside."""
     inside, outside = overhead(1, rounds(2, 5, 1), rounds(2, 0, 2)), overhead(8, rounds(2, 40, 3), rounds(2, 0, 4))

@@ -122,21 +122,29 @@ CROWDED_BASE = 20.0
 """A picker that adds more than so many times the TTFT without it is slow on any machine: both wait for the same CPUs.
 
 One that is sound added 2 to 6 times as much, with work waiting for a CPU for 14 to 99.6 % of the time."""
+SATURATED = 0.85
+"""Share of all CPUs' time from which on what waits, waits for a CPU: the rest is idle for want of parallel work."""
 CROWDED_GAIN = 0.1
 """A ratio that is above 1 by less than this share of what it should be: waiting for a CPU adds time to both arms and so
 brings a ratio towards 1, but for this much it would have to add nine times what the arm itself takes."""
 
 
-def bound_verdict(found: Overhead, at_most: float) -> Judged:
-    """Whether the added TTFT is at most so many seconds."""
+def bound_verdict(found: Overhead, at_most: float, busy: float | None = None) -> Judged:
+    """Whether the added TTFT is at most so many seconds.
+
+    Closed-loop streams that use up all CPUs wait for a CPU and not for the picker, so a failure is then inconclusive:
+    `busy` is the share (0..1) of all CPUs' time that was used, None if it is not known.
+    """
     outcome = found.added.verdict(at_most, "lower")
     least = found.added.widened(CROWDED_WIDER).low
-    return Judged(
-        outcome,
+    certain = outcome == "fail" and least > max(at_most, CROWDED_BASE * found.base)
+    reason = (
         f"{found.concurrency} streams: adds {found.added.told('ms', 1e3)} to a TTFT of {found.base * 1e3:.3g} ms,"
-        f" at most {at_most * 1e3:g} ms are allowed",
-        certain=outcome == "fail" and least > max(at_most, CROWDED_BASE * found.base),
+        f" at most {at_most * 1e3:g} ms are allowed"
     )
+    if outcome == "fail" and not certain and busy is not None and busy > SATURATED:
+        return Judged("inconclusive", f"{reason}; all CPUs of the machine were {busy:.0%} busy, its streams outrun it")
+    return Judged(outcome, reason, certain)
 
 
 def worst_of(each: Sequence[Judged]) -> Judged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 import msgspec
@@ -48,6 +49,15 @@ def added(recording: Recording, arm: str, base: str, tokens: int, concurrency: i
 def control_of(recording: Recording, tokens: int, concurrency: int) -> Control:
     """The generator's own error at that load."""
     return msgspec.convert(recording.notes["control"][f"{tokens}/{concurrency}"], Control)
+
+
+def busy_of(recording: Recording, arm: str, tokens: int, concurrency: int) -> float | None:
+    """Share of all CPUs' time that was used while an arm was asked, median of its rounds; None if it was not noted."""
+    noted: dict[str, float | None] = recording.notes.get("cpu_busy", {})
+    numbers = range(1, rounds_at(recording, tokens) + 1)
+    found = [noted.get(wave(arm, tokens, concurrency, number)) for number in numbers]
+    known = [one for one in found if one is not None]
+    return median(known) if known else None
 
 
 def share_of(recording: Recording, arm: str, tokens: int, concurrency: int) -> Share:
