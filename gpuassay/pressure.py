@@ -87,7 +87,7 @@ def _stall_us() -> int | None:
 
 
 def busy() -> float:
-    """CPU s since boot of all programs, with time stolen by a hypervisor; interrupts, mostly of our traffic, are nobody's."""
+    """CPU s since boot of all programs, and stolen by a hypervisor; interrupts, mostly of our traffic, are nobody's."""
     fields = [int(one) for one in (_PROC / "stat").read_text().partition("\n")[0].split()[1:]]
     user, nice, system, stolen = fields[0], fields[1], fields[2], fields[7]
     return (user + nice + system + stolen) / _TICK
