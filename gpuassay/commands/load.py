@@ -30,14 +30,19 @@ def add(subparsers: SubParsers) -> None:
 def run(options: argparse.Namespace) -> int:
     """Spread, merge, write; 0 when all rows are there."""
     from gpuassay.cluster.existing import connect
+    from gpuassay.load.errors import LoadError
     from gpuassay.load.plan import read_plan
     from gpuassay.load.rows import write_result
     from gpuassay.load.spread import clock_doubts, start_spread_ms
     from gpuassay.load.spread_job import Pods, spread
+    from gpuassay.wait import WaitTimeout
 
     plan = read_plan(options.plan)
     api, _ = connect(options.kubeconfig, options.context)
-    found = spread(api, plan, Pods(options.namespace, options.image, options.pods, options.start_in))
+    try:
+        found = spread(api, plan, Pods(options.namespace, options.image, options.pods, options.start_in))
+    except WaitTimeout as late:
+        raise LoadError(str(late)) from None
     write_result(found.result, options.out)
     with options.out.with_suffix(".pods.jsonl").open("w") as file:
         file.writelines(json.dumps(row) + "\n" for row in found.rows())

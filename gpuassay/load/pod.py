@@ -61,6 +61,7 @@ def _carried_out(plan: Plan, environ: Mapping[str, str], *, with_control: bool) 
     clock = node_clock()
     _await(start_at, _number({"LOAD_LATEST": TOO_LATE, **environ}, "LOAD_LATEST"))
     result = carry_out(msgspec.structs.replace(plan, preflight=False), shard)
+    with_control = with_control and not result.tail.interrupted  # who is told to stop has no time for that
     note = PodNote(
         pod=environ.get("POD_NAME") or machine(),
         node=environ.get("NODE_NAME") or machine(),

@@ -32,6 +32,12 @@ JOB_NAME = "batch.kubernetes.io/job-name"
 CONTROL_SECONDS = 90.0
 """For the pods to measure their own error after the load, and to end."""
 
+LATEST_START = 10.0
+"""s after the common instant at which a pod that still has no container is lost; kubelets report with a delay."""
+
+GONE = 60.0
+"""s for pods that are told to end, and then their Job, to go."""
+
 
 @dataclass(frozen=True)
 class Pods:
@@ -80,8 +86,8 @@ def objects(plan: Plan, pods: Pods, start_at: float) -> list[Manifest]:
     ]
     job: Manifest = yaml.safe_load(MANIFEST.read_text())
     job["metadata"] |= {"name": pods.name, "namespace": pods.namespace, "labels": marks}
-    lasts = longest(plan) + pods.start_in + CONTROL_SECONDS
-    job["spec"] |= {"completions": pods.count, "parallelism": pods.count, "activeDeadlineSeconds": round(lasts)}
+    deadline = round(_lasts(plan, pods) + GONE)  # for pods that nobody waits for any more
+    job["spec"] |= {"completions": pods.count, "parallelism": pods.count, "activeDeadlineSeconds": deadline}
     template: Manifest = job["spec"]["template"]
     template["metadata"]["labels"] |= marks
     [container] = template["spec"]["containers"]
@@ -100,21 +106,27 @@ def spread(api: Api, plan: Plan, pods: Pods) -> Spread:
     """Put the load on the server from pods; nothing of it stays on the cluster.
 
     Raises:
-        LoadError: pods are lost, or the plan cannot be carried out; all pods concerned are named.
+        LoadError: pods are lost, or the plan cannot be carried out; all pods concerned are named. The first loss ends
+            the load.
         ClusterError: the cluster refuses the Job.
         gpuassay.wait.WaitTimeout: the pods do not end although every request's time is up.
     """
     start_at = time.time() + pods.start_in
     with _created(api, objects(plan, pods, start_at)):
-        timeout = pods.start_in + longest(plan) + CONTROL_SECONDS
+        harvest = Harvest(api, pods, start_at)
         wait(
-            lambda: _pods(api, pods),
-            lambda found: len(found) >= pods.count and all(_phase(one) in ("Succeeded", "Failed") for one in found),
+            harvest.look,
+            lambda _: harvest.over,
             what=f"{pods.count} load pods of Job {pods.namespace}/{pods.name} to end",
-            timeout=timeout,
+            timeout=_lasts(plan, pods),
             delay=1.0,
         )
-        return collect(api, pods)
+        return harvest.merged()
+
+
+def _lasts(plan: Plan, pods: Pods) -> float:
+    """Seconds after which every pod has ended."""
+    return pods.start_in + longest(plan) + CONTROL_SECONDS
 
 
 @contextmanager
@@ -127,28 +139,64 @@ def _created(api: Api, made: list[Manifest]) -> Generator[None]:
         yield
     finally:
         for one in reversed(done):
-            meta = one["metadata"]
-            api.delete(one["kind"], meta["name"], meta["namespace"], propagation="Foreground")
+            where = (one["kind"], one["metadata"]["name"], one["metadata"]["namespace"])
+            api.delete(*where, propagation="Foreground")
+            wait(lambda where=where: api.get(*where), lambda left: left is None, what=" ".join(where), timeout=GONE)
 
 
-def collect(api: Api, pods: Pods) -> Spread:
-    """Read and merge the logs of the Job's pods. Raises as `gpuassay.load.spread.merge_pods`."""
-    reports: list[PodReport] = []
-    lost: dict[str, str] = {}
-    for pod in _pods(api, pods):
-        name = str(pod["metadata"]["name"])
+class Harvest:
+    """What has come of the Job's pods so far. A pod's log is read as soon as it ends: it may be deleted then.
+
+    Attributes:
+        reports: by pod, of those that left their rows.
+        lost: why by pod, of those that will not.
+    """
+
+    def __init__(self, api: Api, pods: Pods, start_at: float) -> None:
+        """Nothing is looked at yet; `start_at` is the common instant, s since the epoch."""
+        self._api, self._pods, self._start_at = api, pods, start_at
+        self._last: dict[str, Manifest] = {}
+        self.reports: dict[str, PodReport] = {}
+        self.lost: dict[str, str] = {}
+
+    @property
+    def over(self) -> bool:
+        """Whether all rows are there, or never will be."""
+        return bool(self.lost) or len(self.reports) == self._pods.count
+
+    def look(self) -> dict[str, str]:
+        """Look at all pods once; how each is, by name."""
+        there = {
+            str(pod["metadata"]["name"]): pod
+            for pod in self._api.list("Pod", self._pods.namespace, f"{JOB_NAME}={self._pods.name}")
+        }
+        self._last |= there
+        for name, pod in self._last.items():
+            if name in self.reports or name in self.lost:
+                continue
+            if name not in there or dig(pod, "metadata", "deletionTimestamp"):
+                self.lost[name] = f"deleted; it was {_state(pod)}"
+            elif _phase(pod) in ("Succeeded", "Failed"):
+                self._read(name, pod)
+            elif _phase(pod) == "Pending" and time.time() > self._start_at + LATEST_START:
+                self.lost[name] = f"it did not start; {_state(pod)}"
+        return {name: _state(pod) for name, pod in self._last.items()}
+
+    def _read(self, name: str, pod: Manifest) -> None:
         try:
-            log = api.raw(f"/api/v1/namespaces/{pods.namespace}/pods/{name}/log?container=load")
-            reports.append(read_log(name, log))
+            log = self._api.raw(f"/api/v1/namespaces/{self._pods.namespace}/pods/{name}/log?container=load")
+            self.reports[name] = read_log(name, log)
         except (LoadError, ApiRefused, ClusterError) as error:
-            lost[f"{name} (shard {_index(pod)} on {dig(pod, 'spec', 'nodeName', default='no node')})"] = (
-                f"{_ended(pod)}; {error}"
-            )
-    return merge_pods(reports, pods.count, lost)
+            self.lost[name] = f"{_state(pod)}; {error}"
 
-
-def _pods(api: Api, pods: Pods) -> list[Manifest]:
-    return api.list("Pod", pods.namespace, f"{JOB_NAME}={pods.name}")
+    def merged(self) -> Spread:
+        """The rows of all pods. Raises as `gpuassay.load.spread.merge_pods`."""
+        lost: dict[str, str] = {}
+        for name, pod in self._last.items():
+            if name not in self.reports:
+                where = f"{name} (shard {_index(pod)} on {dig(pod, 'spec', 'nodeName', default='no node')})"
+                lost[where] = self.lost.get(name, f"still {_phase(pod)} when the load was given up")
+        return merge_pods(self.reports.values(), self._pods.count, lost)
 
 
 def _phase(pod: Manifest) -> str:
@@ -159,11 +207,13 @@ def _index(pod: Manifest) -> str:
     return str(dig(pod, "metadata", "annotations", INDEX, default="?"))
 
 
-def _ended(pod: Manifest) -> str:
+def _state(pod: Manifest) -> str:
     """Phase, and why its container ended or does not start."""
     for one in dig(pod, "status", "containerStatuses", default=[]):
         for state in ("terminated", "waiting"):
             if told := dig(one, "state", state):
                 code = f" with exit code {told['exitCode']}" if "exitCode" in told else ""
                 return f"{_phase(pod)}: {told.get('reason', state)}{code}"
-    return f"{_phase(pod)}: {dig(pod, 'status', 'reason', default='no container state')}"
+    refused = [one for one in dig(pod, "status", "conditions", default=[]) if one.get("status") == "False"]
+    said = dig(pod, "status", "reason") or next((one["message"] for one in refused if one.get("message")), "")
+    return f"{_phase(pod)}: {said}" if said else _phase(pod)
