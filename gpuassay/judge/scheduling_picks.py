@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from gpuassay.judge.routing import Row, answered, failure_findings, replicas_by_prompt, shown
+from gpuassay.judge.routing import (
+    Row,
+    answered,
+    control_findings,
+    direct_warm,
+    failure_findings,
+    replicas_by_prompt,
+    shown,
+)
 
 
 def only_findings(rows: Sequence[Row], allowed: Collection[str]) -> list[str]:
@@ -35,6 +43,15 @@ def placed_findings(rows: Sequence[Row], expected: Mapping[str, str], allowed: i
         told = ", ".join(f"{row['label']} on {expected.get(str(row['label']), 'nobody')}" for row in wrong[:10])
         found.append(f"expected {told}; seen {shown(wrong)}")
     return found
+
+
+def drawn_findings(rows: Sequence[Row], warmed: Mapping[str, str], replicas: int) -> list[str]:
+    """Rows that failed, or that went where their prompt (by label) is `warmed` more often than chance sends them there.
+
+    Raises:
+        ValueError: as `gpuassay.judge.routing.direct_warm`.
+    """
+    return failure_findings(rows) + control_findings(direct_warm(rows, warmed, replicas))
 
 
 def refused_findings(rows: Sequence[Row], status: int) -> list[str]:

@@ -10,8 +10,7 @@ from gpuassay.behaviour import behaviour
 from gpuassay.components.llmd.arm import Arm
 from gpuassay.components.llmd.simulator import Cache
 from gpuassay.judge import routing
-from gpuassay.judge.scheduling_picks import only_findings, placed_findings
-from gpuassay.manifest import Manifest
+from gpuassay.judge.scheduling_picks import drawn_findings, only_findings, placed_findings
 from gpuassay.model.routing_chance import chance_limit
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
@@ -19,7 +18,8 @@ from gpuassay.scenario.lab import Lab
 from gpuassay.scenario.routing import opened
 from gpuassay.scenario.scheduling import pick, read_again
 from gpuassay.verdict import INFO, MUST, SHOULD
-from gpuassay.workloads.prompts import Prompt, prompt_set, words
+from gpuassay.workloads.prompts import prompt_set
+from suites.llmd.prefixes import beginning
 
 SPEC = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/v1.4.0/pkg/epp/framework/plugins/scheduling/scorer/prefix"
 
@@ -31,12 +31,6 @@ TOKENS = 256
 FEW = 64
 """Tokens of prompts that many are needed of: the picker remembers 896 blocks of 64 bytes for each replica."""
 COLD = 96
-
-
-def beginning(prompt: Prompt, tokens: int, label: str, more: int = 0) -> Prompt:
-    """A prompt that shares exactly the first `tokens` tokens with `prompt`, and has `more` of its own."""
-    kept = "".join(f"{word} " for word in prompt.text.split()[:tokens])
-    return Prompt(label, kept + words(0, label, more), tokens + more)
 
 
 @scenario(system="routing", timeout=30)
@@ -53,8 +47,8 @@ def remembered(lab: Lab) -> None:
 
         zero, one, two = site.replicas[0], site.replicas[1], site.replicas[2]
         longs = prompt_set([TOKENS] * 6, seed=13, prefix="long")
-        pick(site, "placing", [beginning(long, 64, f"{long.label}/short") for long in longs], among=[one])
-        pick(site, "placing", [beginning(long, 128, f"{long.label}/longer") for long in longs], among=[two])
+        pick(site, "placing", [beginning(long, 64) for long in longs], among=[one])
+        pick(site, "placing", [beginning(long, 128) for long in longs], among=[two])
         pick(site, "longest", longs)
 
         salted = prompt_set([FEW] * 16, seed=14, prefix="salted")
@@ -78,12 +72,6 @@ def remembered(lab: Lab) -> None:
         lab.note(kept={row["label"]: row["served_by"] for row in after}, left=len(site.routing.endpoints.members()))
         read_again(site)
         pick(site, "after the restart", prompt_set([TOKENS] * 16, seed=16, prefix="kept"))
-
-
-def drawn_findings(rows: list[Manifest]) -> list[str]:
-    """Whether the rows were drawn to the replica that their prompts were put on, or failed."""
-    score = routing.direct_warm(rows, {row["label"]: DRAWING for row in rows}, REPLICAS)
-    return routing.failure_findings(rows) + routing.control_findings(score)
 
 
 @behaviour(
@@ -159,7 +147,8 @@ def test_a_salted_prompt_sticks_under_its_own_salt(remembered: Recording) -> Non
 )  # fmt: skip
 def test_salts_do_not_share(remembered: Recording) -> None:
     """With another cache_salt, the same prompts are spread as if they were new."""
-    assert not drawn_findings(remembered.asks("other salt"))
+    rows = remembered.asks("other salt")
+    assert not drawn_findings(rows, {row["label"]: DRAWING for row in rows}, REPLICAS)
 
 
 @behaviour(
@@ -169,4 +158,5 @@ def test_salts_do_not_share(remembered: Recording) -> None:
 )  # fmt: skip
 def test_adapters_do_not_share(remembered: Recording) -> None:
     """Asked of a LoRA adapter, the same prompts are spread as if they were new."""
-    assert not drawn_findings(remembered.asks("adapter"))
+    rows = remembered.asks("adapter")
+    assert not drawn_findings(rows, {row["label"]: DRAWING for row in rows}, REPLICAS)

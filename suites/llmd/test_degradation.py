@@ -86,10 +86,10 @@ def faults_in_turn(lab: Lab) -> None:
 @scenario(system="routing", timeout=45)
 def faults_from_the_start(lab: Lab) -> None:
     """Arms that were built wrong: topics without a port, a misspelt parameter, a feature gate that is missing."""
-    common = Arm(replicas=REPLICAS, latency=NO_LATENCY, probe=False)
+    common = Arm(replicas=REPLICAS, latency=NO_LATENCY)
     scorer = "precise-prefix-cache-scorer"
     built = {
-        "topic without port": replace(common, simulator_env={"POD_IP": "{address}"}),
+        "topic without port": replace(common, simulator_env={"POD_IP": "{address}"}, probe=False),
         "parameter misspelt": replace(
             common, change_picker=misspelt(scorer, "speculativeIndexing", "speculativeIndexng")
         ),
@@ -98,8 +98,6 @@ def faults_from_the_start(lab: Lab) -> None:
     for name, arm in built.items():
         folder = name.replace(" ", "-")
         with opened(lab, arm, name=folder) as site:
-            if not arm.simulator_env and lab.mutant is None:
-                site.routing.await_events()
             live_through(site, name, arm=folder)
 
 

@@ -17,6 +17,7 @@ from gpuassay.scenario.routing import Site, opened
 from gpuassay.scenario.scheduling import FAKE, await_averages, pick, report, weigh
 from gpuassay.verdict import MUST, SHOULD
 from gpuassay.workloads.prompts import Prompt, prompt_set
+from suites.llmd.prefixes import beginning, put
 
 SPEC = "https://github.com/llm-d/llm-d-kv-cache"
 
@@ -25,17 +26,6 @@ BLOCKS = 64
 TOKENS = 192
 HOLDER, FALLBACK = 1, 2
 """The replica that has a prompt cached in full, and the one that has its first third."""
-
-
-def beginning(prompt: Prompt, tokens: int) -> Prompt:
-    """The first tokens of a prompt, under a label of their own."""
-    kept = "".join(f"{word} " for word in prompt.text.split()[:tokens])
-    return Prompt(f"{prompt.label}/{tokens}", kept, tokens)
-
-
-def put(site: Site, prompts: list[Prompt], replica: int) -> None:
-    """Warm one replica with prompts, behind the picker's back."""
-    site.warm({one.label: site.replicas[replica] for one in prompts}, {one.label: one for one in prompts})
 
 
 def held(site: Site, name: str) -> list[Prompt]:

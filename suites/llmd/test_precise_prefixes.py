@@ -10,8 +10,14 @@ from gpuassay.behaviour import behaviour, known_defect
 from gpuassay.components.llmd.arm import Arm
 from gpuassay.components.llmd.simulator import NO_LATENCY
 from gpuassay.judge import routing, routing_metrics
-from gpuassay.judge.scheduling_picks import TWINS_APART, apart, apart_findings, only_findings, placed_findings
-from gpuassay.manifest import Manifest
+from gpuassay.judge.scheduling_picks import (
+    TWINS_APART,
+    apart,
+    apart_findings,
+    drawn_findings,
+    only_findings,
+    placed_findings,
+)
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab
@@ -20,28 +26,20 @@ from gpuassay.scenario.scheduling import chat_request, events_held, pick
 from gpuassay.session.measure import Measure
 from gpuassay.verdict import MUST, SHOULD
 from gpuassay.workloads.prompts import Prompt, conversations, prompt_set, synthetic
+from suites.llmd.prefixes import beginning, put
 
 SPEC = "https://github.com/llm-d/llm-d-kv-cache"
 
 REPLICAS = 4
 NAMES = [f"model-server-{i}" for i in range(REPLICAS)]
+DRAWING = 0
+"""The replica that caches prompts which must not draw other requests there; the one that a broken pool would keep."""
 TOKENS = 200
 FULL = TOKENS // 16 * 16
 """Tokens of the full blocks of a prompt: what can be cached."""
 REPEATS = 5
 TWINS = 8
 ADAPTERS = ("--lora-modules", json.dumps({"name": "sql", "path": "sql"}), "--max-loras", "2")
-
-
-def beginning(prompt: Prompt, tokens: int) -> Prompt:
-    """The first tokens of a prompt, under a label of their own."""
-    kept = "".join(f"{word} " for word in prompt.text.split()[:tokens])
-    return Prompt(f"{prompt.label}/{tokens}", kept, tokens)
-
-
-def put(site: Site, prompts: list[Prompt], replica: int) -> None:
-    """Warm one replica with prompts, behind the picker's back."""
-    site.warm({one.label: site.replicas[replica] for one in prompts}, {one.label: one for one in prompts})
 
 
 @scenario(system="routing", timeout=40)
@@ -73,11 +71,11 @@ def prefixes(lab: Lab) -> None:
         pick(site, "chat", chats, chat=True)
 
         shared = prompt_set([TOKENS] * 12, seed=35, prefix="shared")
-        put(site, shared, 3)
+        put(site, shared, DRAWING)
         pick(site, "base model", shared[:4])
         pick(site, "salted", shared[4:], cache_salt="tenant-b")
         adapted = prompt_set([TOKENS] * 12, seed=36, prefix="adapted")
-        put(site, adapted, 3)
+        put(site, adapted, DRAWING)
         pick(site, "adapter", adapted, model="sql")
         own = prompt_set([TOKENS] * 4, seed=37, prefix="own")
         site.ask("adapter first", own, model="sql")
@@ -165,12 +163,6 @@ def test_a_chat_goes_to_the_replica_that_was_warmed_directly(prefixes: Recording
     assert not placed_findings(prefixes.asks("chat"), prefixes.notes["chats"])
 
 
-def drawn_findings(rows: list[Manifest]) -> list[str]:
-    """Whether requests were drawn to the replica that has their text cached for somebody else, or failed."""
-    score = routing.direct_warm(rows, {row["label"]: NAMES[3] for row in rows}, REPLICAS)
-    return routing.failure_findings(rows) + routing.control_findings(score)
-
-
 @known_defect(
     "https://github.com/llm-d/llm-d-kv-cache/issues/47",
     "block keys of requests leave out the extra keys, cache_salt among them",
@@ -181,7 +173,7 @@ def drawn_findings(rows: list[Manifest]) -> list[str]:
 )  # fmt: skip
 def test_salted_requests_do_not_share(prefixes: Recording) -> None:
     """With a cache_salt, prompts are not drawn to the replica that has them cached without."""
-    assert not drawn_findings(prefixes.asks("salted"))
+    assert not drawn_findings(prefixes.asks("salted"), prefixes.notes["warmed"], REPLICAS)
 
 
 @behaviour(
@@ -192,7 +184,8 @@ def test_salted_requests_do_not_share(prefixes: Recording) -> None:
 def test_adapters_do_not_share_with_the_base_model(prefixes: Recording) -> None:
     """Asked of a LoRA adapter, prompts are not drawn to the replica that has them cached for the base model."""
     assert not routing.failure_findings(prefixes.asks("salted"))
-    assert not only_findings(prefixes.asks("base model"), {NAMES[3]}) + drawn_findings(prefixes.asks("adapter"))
+    assert not placed_findings(prefixes.asks("base model"), prefixes.notes["warmed"])
+    assert not drawn_findings(prefixes.asks("adapter"), prefixes.notes["warmed"], REPLICAS)
 
 
 @behaviour(

@@ -12,6 +12,7 @@ from gpuassay.judge import scheduling as judge
 from gpuassay.judge.scheduling_picks import (
     apart,
     apart_findings,
+    drawn_findings,
     only_findings,
     placed_findings,
     reached_findings,
@@ -261,6 +262,16 @@ def test_picks_are_held_against_their_own_prompt() -> None:
     assert placed_findings(picks("b", "a"), {"p0": "a", "p1": "b"})
     assert not placed_findings(picks("b", "b"), {"p0": "a", "p1": "b"}, allowed=1)
     assert placed_findings(picks("a"), {})
+
+
+def test_what_must_not_draw_requests_draws_no_more_than_chance() -> None:
+    """Red where all go where their prompt is warm, and where one fails; an even spread is not red."""
+    warmed = {f"p{i}": "a" for i in range(12)}
+    assert not drawn_findings(picks("a", "b", "c", "d") * 3, warmed, 4)
+    assert "12 times of 12" in drawn_findings(picks(*"a" * 12), warmed, 4)[0]
+    assert drawn_findings(picks("b", None), warmed, 4)
+    with pytest.raises(ValueError, match="no replica was warmed"):
+        drawn_findings(picks("b"), {}, 4)
 
 
 def test_refusals_are_of_the_right_kind() -> None:
