@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
@@ -47,6 +48,7 @@ class Throttle:
         """`most` at a time on a machine of our own; `share` is what others have of it (0..1)."""
         self._most, self._share = most, share or Neighbours().share
         self._active = 0
+        self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
 
     def width(self) -> int:
@@ -56,11 +58,18 @@ class Throttle:
 
     @contextmanager
     def turn(self, stopped: threading.Event) -> Generator[None]:
-        """One scenario's turn for the length of a `with` block; at once when everything is being stopped."""
+        """One scenario's turn for the length of a `with` block; at once when everything is being stopped.
+
+        Who asked first comes first: whoever has just ended a turn would overtake those that wait, again and again.
+        """
+        ours = object()
         with self._changed:
-            while self._active >= self.width() and not stopped.is_set():
+            self._waiting.append(ours)
+            while (self._waiting[0] is not ours or self._active >= self.width()) and not stopped.is_set():
                 self._changed.wait(1.0)
+            self._waiting.remove(ours)
             self._active += 1
+            self._changed.notify_all()
         try:
             yield
         finally:

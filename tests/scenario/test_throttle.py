@@ -44,6 +44,22 @@ def test_no_more_turns_at_a_time_than_the_width() -> None:
     assert most == 3
 
 
+def test_turns_are_given_in_the_order_in_which_they_were_asked_for() -> None:
+    """Red if who has just ended a turn gets the next one while others wait: they would wait to the very end."""
+    throttle, stopped = Throttle(12, lambda: 1.0), threading.Event()
+    order: list[int] = []
+
+    def act(number: int) -> None:
+        with throttle.turn(stopped):
+            order.append(number)
+            time.sleep(0.02)  # long enough that the others of the pool are waiting
+
+    with ThreadPoolExecutor(6) as pool:
+        for one in [pool.submit(act, number) for number in range(24)]:
+            one.result()
+    assert all(abs(number - place) < 6 for place, number in enumerate(order)), order
+
+
 def test_waiting_ends_when_the_run_is_stopped() -> None:
     """Red if an interrupted run waits for turns that nobody gives back."""
     throttle, stopped = Throttle(1), threading.Event()
