@@ -64,8 +64,8 @@ def course(recording: Recording) -> list[Moment]:
     useless = every_slot(gpus) - useful if cut else frozenset[Slot]()
     edges: list[tuple[float, int, Stay]] = []
     for one in stays(recording):
-        if one.scheduled is not None and one.place is not None:
-            edges.append((one.scheduled, 1, one))
+        if one.running is not None and one.place is not None:  # the kubelet picks the place after the binding
+            edges.append((one.running, 1, one))
             if one.ended is not None:
                 edges.append((one.ended, 0, one))
     found = [Moment(0.0, frozenset(), useless)]

@@ -15,6 +15,9 @@ from gpuassay.session.measure import Measure
 from suites.slices.performance import figures, tables
 
 SECTION = "Tables 5 and 6: jobs on slices of GPUs"
+MODELLED = "Placement real, execution modelled"
+"""Stands at everything whose times are those of modelled jobs."""
+
 PAPER = {"t5": {one.configuration: one for one in TABLE_5}, "t6": {one.configuration: one for one in TABLE_6}}
 PAPERS_NAME = {"t5": {"whole": "whole GPUs", "dynamic": "slices"}, "t6": {"whole": "whole GPUs"}}
 """What the paper calls an arm, where it is not what we call it."""
@@ -29,17 +32,17 @@ def show(arms: Mapping[str, Recording], measure: Measure) -> None:
     _latencies(arms, measure)
     shown = {name: figures.rounds(arms, "t6", name)[0] for name in tables.WAYS if figures.rounds(arms, "t6", name)}
     for name, arm in shown.items():
-        slice_map(arm, measure, f"slices-map-{name}", f"Slice map: {tables.WAYS[name].title}, 32 jobs")
+        slice_map(arm, measure, f"slices-map-{name}", f"Slice map: 32 jobs on {tables.WAYS[name].title}. {MODELLED}")
     _curves(shown, measure)
 
 
-def _minutes(times: Times, scale: float) -> list[object]:
+def _minutes(times: Times, scale: float) -> list[float | None]:
     one = times.completion
     values = (one.mean, one.median, one.p95, one.deviation, times.makespan)
     return [times.peak, *(round(value / scale / 60, 1) for value in values)]
 
 
-def _of(row: CompletionTimes) -> list[object]:
+def _of(row: CompletionTimes) -> list[float | None]:
     values = (row.mean, row.median, row.p95, row.deviation, row.makespan)
     return [row.peak, *(None if value is None else round(value, 1) for value in values)]
 
@@ -53,32 +56,32 @@ def _table(arms: Mapping[str, Recording], measure: Measure, table: str, number: 
     predicted = {
         one.configuration: one for one in (slices_predict.table_6() if number == 6 else slices_predict.table_5())
     }
-    rows: list[list[object]] = []
+    rows: dict[tuple[str, str], list[float | None]] = {}
     for way, declared in tables.WAYS.items():
         found = figures.rounds(arms, table, way)
         if not found:
             continue
         net, gross = _middle([figures.net_of(one) for one in found]), _middle([figures.gross_of(one) for one in found])
-        rows.append([declared.title, "live, net", *_minutes(net, scale)])
-        rows.append([declared.title, "live, gross", *_minutes(gross, scale)])
-        rows.append(
-            [declared.title, "twin, same run times", *_minutes(_middle([*figures.expected_of(found[0]).runs]), scale)]
-        )
-        rows.append([declared.title, "twin, 30 draws", *_of(predicted[declared.title])])
+        rows[way, "live, net"] = _minutes(net, scale)
+        rows[way, "live, gross"] = _minutes(gross, scale)
+        rows[way, "twin, same run times"] = _minutes(_middle([*figures.expected_of(found[0]).runs]), scale)
+        rows[way, "twin, 30 draws"] = _of(predicted[declared.title])
         paper = PAPER[table].get(PAPERS_NAME[table].get(way, declared.title))
         if paper is not None:
-            rows.append([declared.title, "paper", *_of(paper)])
+            rows[way, "paper"] = _of(paper)
     rounds = len(figures.rounds(arms, table, "dynamic"))
+    jobs = 2 * tables.TABLES[table][0]
+    columns = ["GPUs", "source", "peak", "mean", "median", "P95", "SD", "makespan"]
     measure.exhibit(
         f"table-{number}",
-        title=f"Table {number}: {2 * tables.TABLES[table][0]} jobs, completion times in minutes",
+        title=f"Table {number}: {jobs} jobs, completion times in minutes. {MODELLED}",
         kind="table",
-        columns=["GPUs", "source", "peak", "mean", "median", "P95", "SD", "makespan"],
-        rows=rows,
+        columns=columns,
+        rows=[[tables.WAYS[way].title, source, *values] for (way, source), values in rows.items()],
         notes=[
             "Placement is real: kube-scheduler, kubelet, NVIDIA's device plugin and DRA driver, on 8 fake A100-40GB.",
             "Execution is modelled: a job sleeps for the run time that a calibrated model gives, times"
-            f" {scale:.3g}. Times are told at the paper's scale.",
+            f" {_share(scale)}. Times are told at the paper's scale.",
             f"{rounds} round{'s' * (rounds > 1)}; one job every {tables.SPACING:g} s (the paper: every second, at full"
             " scale); two kinds of GPUs play side by side.",
             "Gross: creation to Complete, divided by the scale, with Kubernetes' own seconds, which do not shrink and"
@@ -88,20 +91,43 @@ def _table(arms: Mapping[str, Recording], measure: Measure, table: str, number: 
         ],
         section=SECTION,
     )
+    measure.exhibit(
+        f"table-{number}-ratios",
+        title=f"Table {number}: {jobs} jobs on slices over the same on whole GPUs. {MODELLED}",
+        kind="table",
+        columns=columns,
+        rows=[
+            [tables.WAYS[way].title, source, *map(_ratio, values, rows["whole", source])]
+            for (way, source), values in rows.items()
+            if way != "whole" and ("whole", source) in rows
+        ],
+        notes=["Peak: above 1, more jobs run at once. Times: below 1, slices are faster. The paper's are rounded."],
+        section=SECTION,
+    )
+
+
+def _ratio(one: float | None, base: float | None) -> float | None:
+    return None if one is None or not base else round(one / base, 2)
+
+
+def _share(scale: float) -> str:
+    return f"1/{1 / scale:.0f}"
 
 
 def _latencies(arms: Mapping[str, Recording], measure: Measure) -> None:
     rows: list[list[object]] = []
-    for name, arm in arms.items():
+    for arm in arms.values():
         took = slices_times.latencies(judged.stays(arm), judged.models(arm))
         steps = (took.decide, took.start, took.complete, took.hand_over)
-        rows.append([name, *(None if one is None else round(one, 2) for one in steps), round(figures.stall(arm), 2)])
+        title = tables.WAYS[arm.notes["way"]].title
+        played = f"Table {arm.notes['table'].removeprefix('t')}, {title}, round {arm.notes['round']}"
+        rows.append([played, *(None if one is None else round(one, 2) for one in steps), round(figures.stall(arm), 2)])
     measure.exhibit(
-        "slices-latencies",
+        "tables-latencies",
         title="What Kubernetes itself takes, medians in seconds, not scaled",
         kind="table",
         columns=[
-            "arm",
+            "played",
             "created to bound",
             "bound to running",
             "ended to Complete",
@@ -114,8 +140,10 @@ def _latencies(arms: Mapping[str, Recording], measure: Measure) -> None:
     )
 
 
-def slice_map(arm: Recording, measure: Measure, id: str, title: str, notes: tuple[str, ...] = ()) -> None:
-    """The slice map of one recording."""
+def slice_map(
+    arm: Recording, measure: Measure, id: str, title: str, notes: tuple[str, ...] = (), *, section: str = SECTION
+) -> None:
+    """The slice map of one recording; where its run times have a scale, the axis says so."""
     gpus, moments = judged.models(arm), slices_course.course(arm)
     seen = [one.ended for one in judged.stays(arm) if one.ended is not None]
     end = max([*seen, *(one.at for one in moments)])
@@ -141,22 +169,28 @@ def slice_map(arm: Recording, measure: Measure, id: str, title: str, notes: tupl
         boxes=boxes,
         notes=[
             "A row is a memory slice, a box a job's slice from its making to its destruction, as the silicon tells; of"
-            " slices cut beforehand and whole GPUs, from the pod's binding to its end."
-            " Grey: free, but no waiting job's profile could stand there.",
+            " slices cut beforehand and whole GPUs, while the pod runs."
+            " Grey: free, but no waiting job's profile could stand there. Shades only tell neighbours apart.",
             *notes,
         ],
-        section=SECTION,
+        unit=_unit(arm),
+        section=section,
     )
+
+
+def _unit(arm: Recording) -> str:
+    scale: float | None = arm.notes.get("scale")
+    return "s" if scale is None else f"s, run times x {_share(scale)}"
 
 
 def _pods(arm: Recording, end: float) -> list[Manifest]:
     gpus, found = judged.models(arm), list[Manifest]()
     for one in judged.stays(arm):
-        if one.place is not None and one.scheduled is not None:
+        if one.place is not None and one.running is not None:
             size = len(judged.slots(one.place, gpus))
             over = end if one.ended is None else one.ended
             look = one.job.name.split("-")[0]
-            found.append(_box(one.place.gpu, one.place.start, size, one.scheduled, over, one.job.name, look))
+            found.append(_box(one.place.gpu, one.place.start, size, one.running, over, one.job.name, look))
     return found
 
 
@@ -169,26 +203,27 @@ def _box(gpu: int, slot: int, size: int, start: float, end: float, label: str, l
 
 def _curves(shown: Mapping[str, Recording], measure: Measure) -> None:
     moments = {name: slices_course.course(arm) for name, arm in shown.items()}
+    unit = _unit(next(iter(shown.values())))
     _steps(
-        measure, "occupancy", "Occupancy: memory slices given to jobs, of 64",
+        measure, "occupancy", "Occupancy: memory slices given to jobs, of 64", unit,
         {name: [(one.at, len(one.taken)) for one in course] for name, course in moments.items()},
     )  # fmt: skip
     _steps(
-        measure, "fragmentation", "Fragmentation: free memory slices of no use to any job",
+        measure, "fragmentation", "Fragmentation: free memory slices of no use to any job", unit,
         {name: [(one.at, len(one.unplaceable)) for one in course] for name, course in moments.items()},
     )  # fmt: skip
 
 
-def _steps(measure: Measure, id: str, title: str, courses: Mapping[str, list[tuple[float, int]]]) -> None:
+def _steps(measure: Measure, id: str, title: str, unit: str, courses: Mapping[str, list[tuple[float, int]]]) -> None:
     measure.exhibit(
         f"slices-{id}",
-        title=title,
+        title=f"{title}. {MODELLED}",
         kind="steps",
         series=[
             {"label": tables.WAYS[name].title, "points": [[round(max(0.0, at), 3), count] for at, count in course]}
             for name, course in courses.items()
         ],
-        x="time in s",
+        x=f"time in {unit}",
         y="memory slices",
         notes=["A job on a whole GPU is given all of its 8 memory slices, whatever it needs."],
         section=SECTION,

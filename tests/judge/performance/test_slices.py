@@ -162,6 +162,28 @@ def test_fragmentation_follows_the_silicon() -> None:
     assert [len(one.taken) for one in moments] == [0, 1, 5, 4, 0]
 
 
+def test_a_whole_gpu_is_taken_while_a_pod_runs_on_it() -> None:
+    """Red when a GPU counts as a job's that is only bound, while the one before it still runs there."""
+    course = ((0, "first", "Running"), (5, "next", "Pending"), (6, "first", "Succeeded"), (7, "next", "Running"))
+    events: list[Manifest] = []
+    for at, job, phase in course:
+        made, _, shown = pod(job, job, "")
+        shown |= {"metadata": shown["metadata"] | {"resourceVersion": str(at + 1)}, "status": {"phase": phase}}
+        new = at in {0, 5}
+        events += [
+            {"at": START + at * 10**9, "type": "ADDED" if new else "MODIFIED", "object": one}
+            for one in ([made, shown] if new else [shown])
+        ]
+    notes = {
+        "slicer": "device-plugin", "gpus": [GPU_MODEL], "gpu_uuids": ["GPU-0"],
+        "jobs": [vars(SliceJob(job, LARGE, 0.0, 5.0)) for job in ("first", "next")],
+        "held": {f"{job}-abcde": {"main": ["GPU-0"]} for job in ("first", "next")},
+    }  # fmt: skip
+    meta = RecordingMeta(scenario="in-memory", started_ns=START, ended_ns=START + 60_000_000_000, notes=notes)
+    moments = slices_course.course(Recording.of_parts(meta, events=events, silicon=[]))
+    assert [(one.at, len(one.taken)) for one in moments] == [(0, 0), (0, 8), (6, 0), (7, 8)]
+
+
 def test_lost_slots_are_weighted_by_time() -> None:
     """Red when the mean of lost slots counts changes and not time, or a span ends elsewhere than it did."""
     moments = [
