@@ -12,7 +12,7 @@ from gpuassay.cluster import nodes
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ClusterError, ComponentDied
 from gpuassay.cluster.process import Process, Supervisor
-from gpuassay.toolchain import Assets
+from gpuassay.toolchain import Assets, Programs
 
 if TYPE_CHECKING:
     from gpuassay.cluster.node.real import Node
@@ -58,6 +58,11 @@ class Component:
     source: str
     sha256: str = ""
 
+    @classmethod
+    def of(cls, programs: Programs, name: str) -> Component:
+        """One program of our toolchain."""
+        return cls(name, programs.version, programs.source, programs.sha256[name])
+
 
 class Emulated(TypedDict):
     """Something that is not real: what, what stands in for it, and what a reader must conclude from that."""
@@ -79,8 +84,7 @@ class Cluster:
         api: access with that kubeconfig.
         directory: a folder of ours for logs and files.
         capabilities: what tests may ask for (constants of this module).
-        parts: what runs in it from the beginning; asked for its digests only when `components` is read.
-        added: what runs in it besides (`tell`).
+        components: programs and their versions, for reports.
         emulated: what is not real.
         audit_log: the API server's audit log, None when there is none to read.
         assets: folders with programs that are taken instead of built ones, by component.
@@ -97,8 +101,7 @@ class Cluster:
     directory: Path
     capabilities: frozenset[str]
     context: str | None = None
-    parts: list[Callable[[], Component]] = field(default_factory=list[Callable[[], Component]])
-    added: list[Component] = field(default_factory=list[Component])
+    components: list[Component] = field(default_factory=list[Component])
     emulated: list[Emulated] = field(default_factory=list[Emulated])
     audit_log: Path | None = None
     assets: Assets | None = None
@@ -113,14 +116,9 @@ class Cluster:
         """One line for reports."""
         return f"{self.provider} cluster {self.name}, Kubernetes {self.api.version['gitVersion']}"
 
-    @property
-    def components(self) -> list[Component]:
-        """Programs and their versions, for reports."""
-        return [part() for part in self.parts] + self.added
-
     def tell(self, components: Iterable[Component] = (), emulated: Iterable[Emulated] = ()) -> None:
         """Add to what reports say of the cluster, once each."""
-        self.added += [one for one in components if one not in self.added]
+        self.components += [one for one in components if one not in self.components]
         self.emulated += [one for one in emulated if one not in self.emulated]
 
     @property

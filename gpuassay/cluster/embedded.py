@@ -12,9 +12,9 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpuassay import toolchain
@@ -209,7 +209,7 @@ def embedded(
             base.CONTROL_PLANE, base.FAKE_NODES, base.COMPONENT_LOGS, base.RESTART_COMPONENTS, base.CLUSTER_WIDE,
             base.GPU_NODES, *([base.AUDIT_LOG] if audit else []),
         }),
-        parts=_parts(control, fake), emulated=list(EMULATED),
+        components=_components(control, fake), emulated=list(EMULATED),
         audit_log=files.root / "audit.jsonl" if audit else None, assets=assets,
         supervisor=supervisor, identities=kubeconfigs,
     )  # fmt: skip
@@ -229,16 +229,12 @@ def embedded(
         _stop(cluster, files)
 
 
-def _parts(control: toolchain.Programs, fake: toolchain.Programs) -> list[Callable[[], Component]]:
-    def store() -> Component:
-        # the component's version is Kubernetes'; etcd tells its own
-        ask = [control.path("etcd"), "--version"]
-        told = subprocess.run(ask, capture_output=True, text=True, timeout=30, check=False)
-        found = re.search(r"\d+\.\d+\.\d+", told.stdout)
-        return Component("etcd", f"v{found[0]}" if found else "unknown", control.source, control.sha256["etcd"])
-
-    def of(programs: toolchain.Programs, name: str) -> Callable[[], Component]:
-        return lambda: Component(name, programs.version, programs.source, programs.sha256[name])
-
-    kube = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"]
-    return [store, *(of(control, name) for name in kube), of(fake, "kwok")]
+def _components(control: toolchain.Programs, fake: toolchain.Programs) -> list[Component]:
+    # the component's version is Kubernetes'; etcd tells its own
+    told = subprocess.run(
+        [control.path("etcd"), "--version"], capture_output=True, text=True, timeout=30, check=False
+    ).stdout
+    found = re.search(r"\d+\.\d+\.\d+", told)
+    store = replace(Component.of(control, "etcd"), version=f"v{found[0]}" if found else "unknown")
+    kube = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    return [store, *(Component.of(control, name) for name in kube), Component.of(fake, "kwok")]

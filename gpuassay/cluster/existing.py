@@ -168,7 +168,7 @@ def existing(
             found.discard(base.MIG_NODE)
         yield Cluster(
             name=chosen, provider="existing", kubeconfig=path, context=chosen, api=api, directory=directory.absolute(),
-            capabilities=frozenset(found), parts=[lambda one=one: one for one in (kueue, operator) if one],
+            capabilities=frozenset(found), components=[one for one in (kueue, operator) if one],
             emulated=list(EMULATED) if base.FAKE_NODES in found else [],
         )  # fmt: skip
     finally:

@@ -89,7 +89,7 @@ def deployed(
         if found := gpu_operator_on(api):
             cluster.capabilities |= {base.GPU_OPERATOR}
             name = Path(chart).name if Path(chart).exists() else chart  # no folder of this machine in a report
-            cluster.parts.append(lambda: replace(found, source=f"installed by us, chart {name}"))
+            cluster.tell([replace(found, source=f"installed by us, chart {name}")])
         yield
 
 

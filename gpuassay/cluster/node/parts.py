@@ -94,13 +94,5 @@ def reserved(label: str) -> bool:
 
 def describe(cluster: Cluster, parts: Parts) -> None:
     """Have the cluster's reports name the programs, and what of a node is not real; once for all its nodes."""
-    if EMULATED in cluster.emulated:
-        return
-    cluster.emulated.append(EMULATED)
-
-    def of(programs: Programs, name: str) -> Component:
-        return Component(name, programs.version, programs.source, programs.sha256[name])
-
-    for programs in parts.programs.values():
-        for name in programs.files:
-            cluster.parts.append(lambda programs=programs, name=name: of(programs, name))
+    programs = parts.programs.values()
+    cluster.tell([Component.of(one, name) for one in programs for name in one.files], [EMULATED])

@@ -49,7 +49,7 @@ def deployed(cluster: Cluster, image: str, timeout: float = 120) -> Generator[No
         _wait_answers(cluster.api, timeout)
         cluster.capabilities |= {base.KUEUE}
         version = image.rpartition(":")[2]
-        cluster.parts.append(lambda: Component("kueue", version, f"installed by us, image {image}"))
+        cluster.tell([Component("kueue", version, f"installed by us, image {image}")])
         yield
     finally:
         _remove(cluster.api, objects)

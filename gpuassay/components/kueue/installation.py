@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from gpuassay import toolchain
 from gpuassay.cluster import base
-from gpuassay.cluster.base import Cluster, Component
+from gpuassay.cluster.base import Cluster, Component, Emulated
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.components.kueue import manifests
@@ -31,6 +32,12 @@ OTHER_CRDS = {
 
 Each of these CRDs holds a whole pod template, a second of the API server's time, so a profile gets only those it uses.
 """
+
+EMULATED: Emulated = {
+    "what": "JobSet and LeaderWorkerSet controllers",
+    "by": "nothing: only their CRDs are installed",
+    "means": "Kueue's handling of these objects is real, nobody makes their pods",
+}
 
 
 @contextmanager
@@ -65,15 +72,8 @@ def install(cluster: Cluster, profile_name: str | Profile = "default") -> Genera
 
     kueue = Kueue(cluster, programs.path(NAME), version, certificates, prepare)
     kueue.profile = chosen
-    cluster.parts.append(lambda: Component(NAME, version, programs.source, programs.sha256[NAME]))
+    cluster.tell([replace(Component.of(programs, NAME), version=version)], [EMULATED])
     cluster.capabilities |= {base.KUEUE}
-    cluster.emulated.append(
-        {
-            "what": "JobSet and LeaderWorkerSet controllers",
-            "by": "nothing: only their CRDs are installed",
-            "means": "Kueue's handling of these objects is real, nobody makes their pods",
-        }
-    )
     cluster.before_stop(kueue.stop)
     try:
         kueue.start()

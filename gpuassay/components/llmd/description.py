@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gpuassay.cluster.base import Component, Emulated
 from gpuassay.components.gateway.envoy import PACKAGE, Envoy
@@ -16,20 +17,14 @@ def components(
     servers: Sequence[Component], pickers: Programs | None, program: str, envoy: Envoy | None
 ) -> list[Component]:
     """The upstream programs of an arm; `servers` are those of its model servers."""
-
-    def of(programs: Programs, name: str) -> Component:
-        return Component(name, programs.version, programs.source, programs.sha256[name])
-
     found = list(servers)
     if pickers is not None:
-        picker = of(pickers, program)
-        found.append(Component(pickers.component, picker.version, picker.source, picker.sha256))
+        found.append(replace(Component.of(pickers, program), name=pickers.component))
     if envoy is not None:
         found.append(Component("envoy", envoy.version, f"Python package {PACKAGE}"))
     if isinstance(envoy, IstioGateway):
-        built = envoy.istiod.programs
-        control = of(built, "pilot-discovery")
-        found.append(Component("istiod", f"{built.version} (main, no release)", control.source, control.sha256))
+        control = Component.of(envoy.istiod.programs, "pilot-discovery")
+        found.append(replace(control, name="istiod", version=f"{control.version} (main, no release)"))
     return found
 
 

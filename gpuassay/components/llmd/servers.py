@@ -53,10 +53,9 @@ def model_servers(
         for number, port in enumerate(own)
         for prefills in (number < arm.prefillers,)
     ]  # fmt: skip
-    name = "llm-d-inference-sim"
-    told = [Component(name, programs.version, programs.source, programs.sha256[name])]
+    told = [Component.of(programs, "llm-d-inference-sim")]
     if sidecars is not None:
-        told.append(Component("pd-sidecar", sidecars.version, sidecars.source, sidecars.sha256["pd-sidecar"]))
+        told.append(Component.of(sidecars, "pd-sidecar"))
     return found, told
 
 

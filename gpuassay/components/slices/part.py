@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -31,9 +32,10 @@ def upstream(node: Node, component: str, program: str) -> Program:
         gpuassay.toolchain.errors.ToolchainError: it cannot be had.
     """
     programs = toolchain.programs(component, node.cluster.assets)
-    altered = catalogue.component(component).altered
-    source = f"{programs.source}; {altered}" if altered else programs.source
-    return programs.path(program), Component(program, programs.version, source, programs.sha256[program])
+    told = Component.of(programs, program)
+    if altered := catalogue.component(component).altered:
+        told = replace(told, source=f"{told.source}; {altered}")
+    return programs.path(program), told
 
 
 class Part:
