@@ -60,7 +60,8 @@ def page() -> str:
     """The catalogue as Markdown."""
     collector = _Collector()
     with contextlib.redirect_stdout(io.StringIO()):
-        code = pytest.main(["suites", "--collect-only", "-qq", "-p", "no:cacheprovider"], plugins=[collector])
+        everything = ["suites", "-m", "upstream or not upstream"]
+        code = pytest.main([*everything, "--collect-only", "-qq", "-p", "no:cacheprovider"], plugins=[collector])
     if code != 0:
         raise RuntimeError("the suites cannot be collected: run `pytest suites --collect-only`")
     lines = [

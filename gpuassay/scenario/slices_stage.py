@@ -43,7 +43,7 @@ RECORDED = (
 QUEUES = tuple(one for one in DEFAULT_RESOURCES if one.kind not in {known.kind for known in RECORDED})
 """What is recorded of Kueue besides."""
 
-OPTIONAL = ("nvidia-device-plugin", "nvidia-dra", "dra-example")
+OPTIONAL = ("nvidia-device-plugin", "nvidia-dra", "dra-example", "istio", "gaie-conformance")
 """Components that are used where they have been built."""
 
 DESCRIPTION = "control plane as processes and one real node (kubelet, containerd, runc) in namespaces"

@@ -40,7 +40,7 @@ def run(spec: dict[str, Any], line: socket.socket) -> NoReturn:
         if addresses is None:
             os._exit(1)  # the keeper is gone
         _network(addresses)
-        server = socket.create_server(("127.0.0.1", spec["api_port"]), backlog=128)
+        server = socket.create_server(("", spec["api_port"]), backlog=128)  # pods reach it at the node's address
         socket.send_fds(line, [b"ok"], [server.fileno()])
         server.close()
         line.close()

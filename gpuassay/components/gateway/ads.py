@@ -24,13 +24,15 @@ class Node:
         gateway: name of its Gateway and of its Pod.
         namespace: of both.
         address: the Pod's address.
-        xds: loopback port of the control plane.
+        xds: port of the control plane.
+        host: its address.
     """
 
     gateway: str
     namespace: str
     address: str
     xds: int
+    host: str = "127.0.0.1"
 
 
 def bootstrap(node: Node, admin: int) -> dict[str, Any]:
@@ -63,5 +65,5 @@ def bootstrap(node: Node, admin: int) -> dict[str, Any]:
             "lds_config": source,
             "cds_config": source,
         },
-        "static_resources": {"clusters": [grpc_cluster(_XDS, node.xds)]},
+        "static_resources": {"clusters": [grpc_cluster(_XDS, node.xds, node.host)]},
     }

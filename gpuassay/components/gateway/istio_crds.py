@@ -21,6 +21,8 @@ from gpuassay.manifest import Manifest
 
 GATEWAY_API = "sigs.k8s.io/gateway-api"
 ISTIO = "istio.io/istio"
+FILE = Path("manifests") / "charts" / "base" / "files" / "crd-all.gen.yaml"
+"""Istio's own CRDs, in its module."""
 
 _SERVED = ("Gateway", "GatewayClass", "HTTPRoute", "ReferenceGrant", "DestinationRule", "EnvoyFilter")
 """Kinds that are waited for: those that this suite writes."""
@@ -40,8 +42,8 @@ def install(cluster: Cluster) -> None:
         if cluster.api in _installed:
             return
         standard = toolchain.module_dir("istio", GATEWAY_API, cluster.assets) / "config" / "crd" / "standard"
-        own = toolchain.module_dir("istio", ISTIO, cluster.assets) / "manifests" / "charts" / "base" / "files"
-        found = [*_definitions(sorted(standard.glob("*.yaml"))), *_definitions([own / "crd-all.gen.yaml"])]
+        own = toolchain.module_dir("istio", ISTIO, cluster.assets) / FILE
+        found = list(definitions([*sorted(standard.glob("*.yaml")), own]))
         if len(found) < len(_SERVED):
             raise ClusterError(f"{standard} and {own} hold {len(found)} CRDs: the modules are not those that are known")
         side_by_side(cluster.api.apply, found)
@@ -50,7 +52,12 @@ def install(cluster: Cluster) -> None:
         _installed[cluster.api] = True
 
 
-def _definitions(files: list[Path]) -> Iterator[Manifest]:
+def definitions(files: list[Path]) -> Iterator[Manifest]:
+    """The CRDs in files, without status.
+
+    Raises:
+        ClusterError: a file is missing.
+    """
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     for file in files:
         try:

@@ -13,8 +13,8 @@ def address(host: str, port: int) -> dict[str, Any]:
     return {"socket_address": {"address": host, "port_value": port}}
 
 
-def grpc_cluster(name: str, port: int) -> dict[str, Any]:
-    """A cluster of one gRPC server on a loopback port."""
+def grpc_cluster(name: str, port: int, host: str = "127.0.0.1") -> dict[str, Any]:
+    """A cluster of one gRPC server."""
     options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     return {
         "name": name,
@@ -28,6 +28,6 @@ def grpc_cluster(name: str, port: int) -> dict[str, Any]:
         },
         "load_assignment": {
             "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address("127.0.0.1", port)}}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(host, port)}}]}],
         },
     }

@@ -1,0 +1,127 @@
+"""The Gateway API Inference Extension's own conformance tests, on Istio's gateway: run by us, judged by themselves.
+
+Opt-in: `pytest suites/upstream -m upstream`. Upstream's program runs once, unmodified, against real pods of a real
+node; each of its tests is one behaviour here, by upstream's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from gpuassay.behaviour import behaviour, known_defect
+from gpuassay.judge import upstream
+from gpuassay.record.recording import Recording
+from gpuassay.record.upstream import Results
+from gpuassay.scenario.conformance import NEEDS, conform
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST
+from suites.upstream.verdicts import take_over
+
+pytestmark = [pytest.mark.upstream, pytest.mark.timeout(900)]
+
+SPEC = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/main/conformance/tests"
+ONE_PICKER = "https://github.com/istio/istio/issues/61594"
+
+DECLARED: set[str] = set()
+"""Upstream's tests that are judged here: one that is not makes ERRORs of all."""
+
+
+@scenario(system="slices", alone="cluster", needs=NEEDS, timeout=600)
+def gaie(lab: Lab) -> None:
+    """Istio and two gateways in real pods; then upstream's program: its base manifests, and its tests one by one."""
+    conform(lab)
+
+
+def conformance(name: str, holds: str, *, red_when: str, mutant: str = "") -> Callable[[Recording, Measure], None]:
+    """The behaviour that upstream's test `name` judges."""
+    DECLARED.add(name)
+
+    @behaviour(f"upstream.gaie.{name}", level=MUST, spec=SPEC, red_when=red_when, mutant=mutant)
+    def test(gaie: Recording, measure: Measure) -> None:
+        results = Results.of_note(gaie.notes["upstream"])
+        take_over(results, upstream.case_of(results, name, DECLARED), measure)
+
+    test.__doc__ = holds
+    return test
+
+
+test_follows_the_picker = conformance(
+    "GatewayFollowingEPPRouting", "Requests go to endpoints that the picker has named, and to no others.",
+    red_when="a request is served by an endpoint that the picker did not name", mutant="picks-at-random",
+)  # fmt: skip
+
+test_follows_the_picker_to_ports = conformance(
+    "GatewayFollowingEPPRoutingWithDataParallelism", "Of pods with several target ports, the named ones serve.",
+    red_when="a rank of a data-parallel model server is served by, or never asked of, a pod that was not named",
+    mutant="picks-at-random",
+)  # fmt: skip
+
+test_reports_who_served = conformance(
+    "GatewayDestinationEndpointServed", "The picker is told by the gateway which endpoint has served.",
+    red_when="the gateway tells the picker no endpoint, or another one than served", mutant="gateway-unlabelled",
+)  # fmt: skip
+
+test_fails_open = conformance(
+    "EppUnAvailableFailOpen", "A pool that fails open follows its picker, and serves without one, too.",
+    red_when="the named endpoint does not serve while there is a picker, or nothing does without one",
+    mutant="gateway-unlabelled",
+)  # fmt: skip
+
+test_weighted_pools = known_defect(ONE_PICKER, "two weighted pools in one rule: only the last one's picker is asked")(
+    conformance(
+        "GatewayWeightedAcrossTwoInferencePools", "Requests are shared out between two pools by weight, each by its "
+        "own picker.",
+        red_when="pools are not asked in proportion to their weights, or of a picker that is not theirs",
+    )
+)  # fmt: skip
+
+test_missing_pool = conformance(
+    "HTTPRouteInvalidInferencePoolRef", "A route to a pool that does not exist is accepted and not resolved.",
+    red_when="the route's conditions say that its pool is there, or nothing", mutant="pools-unknown",
+)  # fmt: skip
+
+# No mutant: to refute this one, or the next, takes upstream's fixed patience of 300 s for a pool's condition.
+test_pool_accepted = conformance(
+    "InferencePoolAccepted", "A pool that a route names is accepted by the gateway.",
+    red_when="the pool's status does not say that the gateway accepts it",
+)  # fmt: skip
+
+test_missing_picker_reference = conformance(
+    "InferencePoolMissingEPPRef", "A pool that names no picker does not make its route unacceptable.",
+    red_when="the route is not accepted, or the pool's status says something else than that its picker is missing",
+)  # fmt: skip
+
+test_missing_picker_service = conformance(
+    "InferencePoolInvalidEPPService", "A pool whose picker's Service does not exist is said to be unresolved.",
+    red_when="the conditions say that the picker's Service is there, or requests are not answered with an error",
+    mutant="gateway-wrong-port",
+)  # fmt: skip
+
+test_several_gateways = conformance(
+    "HTTPRouteMultipleGatewaysDifferentPools", "Routes of two gateways send to a pool each.",
+    red_when="a gateway sends to the other one's pool", mutant="gateway-wrong-port",
+)  # fmt: skip
+
+test_several_rules = conformance(
+    "HTTPRouteMultipleRulesDifferentPools", "Two rules of one route send to a pool each.",
+    red_when="a rule sends to the other one's pool", mutant="gateway-wrong-port",
+)  # fmt: skip
+
+test_app_protocol = conformance(
+    "InferencePoolAppProtocol", "Endpoints are spoken to in the pool's protocol: HTTP/1.1, or HTTP/2 without TLS.",
+    red_when="an endpoint is spoken to in another protocol than its pool says", mutant="gateway-unlabelled",
+)  # fmt: skip
+
+test_reference_port = conformance(
+    "InferencePoolHTTPRoutePortValidation", "The port in a route's reference to a pool changes nothing.",
+    red_when="a reference with a port, right or wrong, is refused or not served", mutant="gateway-wrong-port",
+)  # fmt: skip
+
+test_pool_follows_its_routes = conformance(
+    "InferencePoolResolvedRefsCondition", "A pool's status names the gateways whose routes name it, and no others.",
+    red_when="a gateway stays in a pool's status after its route has gone, or never comes", mutant="gateway-wrong-port",
+)  # fmt: skip
