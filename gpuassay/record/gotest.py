@@ -12,11 +12,12 @@ from gpuassay.record.upstream import Case, Outcome
 _NOW = re.compile(r"\x16?=== (?:RUN|NAME|CONT|PAUSE)\s+(\S+)$")
 _RESULT = re.compile(r"\x16?\s*--- (PASS|FAIL|SKIP): (\S+) \(([\d.]+)s\)$")
 _OUTCOMES = {"PASS": Outcome.PASSED, "FAIL": Outcome.FAILED, "SKIP": Outcome.SKIPPED}
-_FEATURES = re.compile(r"relying on the following features: (.+)")
 _TOLD = re.compile(r"\s+(Error|Messages):\s+(.*)")
 _LABEL = re.compile(r"\s+(Error Trace|Test):\s")
 TAIL = 5
 """Lines of output that stand for a message where testify's assertions gave none."""
+BEGIN, END = 80, 260
+"""Characters of a long line that are kept: what is wrong stands at its end."""
 
 
 def read(text: str, test: str) -> tuple[list[Case], str]:
@@ -47,12 +48,10 @@ def _case(name: str, test: str) -> str:
 
 
 def _read_case(name: str, result: tuple[str, float] | None, output: list[str]) -> Case:
-    told = next((found for line in output if (found := _FEATURES.search(line))), None)
-    features = tuple(one.strip() for one in told[1].split(",")) if told else ()
     if result is None:
-        return Case(name, Outcome.ERROR, f"it did not come to its end: {message(output)}", None, features)
+        return Case(name, Outcome.ERROR, f"it did not come to its end: {message(output)}")
     outcome = _OUTCOMES[result[0]]
-    return Case(name, outcome, "" if outcome is Outcome.PASSED else message(output), result[1], features)
+    return Case(name, outcome, "" if outcome is Outcome.PASSED else message(output), result[1])
 
 
 def message(output: list[str]) -> str:
@@ -67,4 +66,8 @@ def message(output: list[str]) -> str:
             inside = False
         elif inside and line.strip():
             said.append(line.strip())
-    return " ".join(said) or " / ".join(line.strip() for line in output[-TAIL:])
+    return " ".join(said) or "\n".join(_short(line.strip()) for line in output[-TAIL:])
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= BEGIN + END else f"{line[:BEGIN]} ... {line[-END:]}"

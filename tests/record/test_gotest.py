@@ -8,7 +8,6 @@ OUTPUT = f"""\
 {MARK}=== RUN   TestSuite
     suite.go:10: applying base manifests
 {MARK}=== RUN   TestSuite/Follows
-    one.go:7: Running Follows, relying on the following features: SupportPool-standard, SupportGateway-standard
 {MARK}=== RUN   TestSuite/Follows/to_one_pod
     one.go:9: asked
 {MARK}        --- PASS: TestSuite/Follows/to_one_pod (0.10s)
@@ -31,11 +30,11 @@ OUTPUT = f"""\
 CUT = f"{MARK}=== RUN   TestSuite/Begun\n    one.go:3: waiting\n"
 
 
-def test_every_case_has_its_outcome_time_features_and_words() -> None:
+def test_every_case_has_its_outcome_time_and_words() -> None:
     """Red when a case is lost, a subtest of one is taken for a case, or a failure loses what it says."""
     cases, said = gotest.read(OUTPUT, "TestSuite")
     assert cases == [
-        Case("Follows", Outcome.PASSED, "", 0.25, ("SupportPool-standard", "SupportGateway-standard")),
+        Case("Follows", Outcome.PASSED, "", 0.25),
         Case(
             "Weighted", Outcome.FAILED,
             "Received unexpected error: context deadline exceeded error waiting for a response", 20.01,
@@ -57,3 +56,9 @@ def test_without_a_case_the_suites_own_words_are_left() -> None:
     cases, said = gotest.read(text, "TestSuite")
     assert not cases
     assert gotest.message(said.splitlines()) == "no GatewayClass"
+
+
+def test_of_a_long_line_its_end_is_told() -> None:
+    """Red when what was wrong is cut off, or a dumped request fills the report."""
+    told = gotest.message([f"http.go:1: {'x' * 2000} expected 200, got 429", "http.go:2: gave up"])
+    assert "expected 200, got 429\nhttp.go:2: gave up" in told and len(told) < 500

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpuassay.cluster.base import Cluster
@@ -10,7 +12,7 @@ from gpuassay.cluster.errors import ClusterError
 from gpuassay.components.conformance.images import COMPONENT, Parts
 from gpuassay.components.gateway.istio_objects import CLASS
 from gpuassay.record import gotest
-from gpuassay.record.upstream import Results
+from gpuassay.record.upstream import Case, Results
 from gpuassay.wait import WaitTimeout, wait
 
 SUITE = "gaie"
@@ -22,6 +24,8 @@ PATIENCE = {"MaxTimeToConsistency": 10, "HTTPRouteMustHaveCondition": 10, "Route
 which every case that fails would spend; what comes at all comes within two."""
 LIMIT_SECONDS = 500.0
 """For all of them: what has no result by then has none."""
+
+_FEATURES = re.compile(r"^features (\S+) \[(.*)\]$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,17 @@ def run(cluster: Cluster, parts: Parts) -> Told:
         code, problem = None, f"ended after {LIMIT_SECONDS:g} s"
     finally:
         process.stop(5)
-    cases, said = gotest.read(log.read_text(errors="replace"), TEST)
+    text = log.read_text(errors="replace")
+    cases, said = gotest.read(text, TEST)
     if not cases:
         problem = f"no test was begun: {gotest.message(said.splitlines())}"
-    results = Results(SUITE, parts.tests.version, "run by gpuassay", tuple(cases), problem)
+    results = Results(SUITE, parts.tests.version, "run by gpuassay", tuple(_with_features(cases, text)), problem)
     return Told(results, report.read_text() if report.exists() else "", code)
+
+
+def _with_features(cases: list[Case], text: str) -> Iterator[Case]:
+    features = {name: tuple(told.split()) for name, told in _FEATURES.findall(text)}
+    return (replace(one, features=features.get(one.name, ())) for one in cases)
 
 
 def _command(parts: Parts, report: Path) -> list[str | Path]:
