@@ -1,0 +1,129 @@
+"""Quota of claimed MIG devices in front of the DRA driver: by count, and by a counter that devices share."""
+
+from __future__ import annotations
+
+from gpuassay.behaviour import behaviour
+from gpuassay.components.kueue.profiles import CLAIMED_MEDIUM, MULTIPROCESSORS
+from gpuassay.judge import kueue_slices, slices_rest, slices_seen
+from gpuassay.judge.performance.slices import jobs, models, standing_places
+from gpuassay.judge.slices import sharing_findings
+from gpuassay.model.paper_slices import GPU_MODEL, LARGE, MEDIUM
+from gpuassay.model.placement import Board
+from gpuassay.model.placement_tables import gpu_model
+from gpuassay.model.slices import Dynamic
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import INFO, MUST
+from suites.kueue.sharing import claim
+from suites.platform.queued import opened
+from suites.slices.slicers import MIG
+
+SPEC = "https://kueue.sigs.k8s.io/docs/concepts/dynamic_resource_allocation/"
+DRIVER = "program:nvidia-dra"
+MODEL = gpu_model(GPU_MODEL)
+BY_COUNT = {MEDIUM: {CLAIMED_MEDIUM: 1}}
+BY_COUNTER = {profile: {MULTIPROCESSORS: MODEL.profile(profile).multiprocessors} for profile in (MEDIUM, LARGE)}
+GPU_MULTIPROCESSORS = 7 * MODEL.profile(MEDIUM).multiprocessors
+"""Of all slices that stand on one GPU together."""
+
+
+@scenario("claimed-slices", system="platform", needs={DRIVER}, timeout=80)
+def claimed(lab: Lab) -> None:
+    """A quota of three claimed devices: a job with a claim for two, one for one, and one that waits for a release."""
+    exactly = {"deviceClassName": f"mig-{MEDIUM}.nvidia.com", "allocationMode": "ExactCount"}
+    with opened(lab, "dra", gpus=[GPU_MODEL]) as on:
+        queue = on.queue("claims", {CLAIMED_MEDIUM: 3})
+        two, one = (claim(lab, name, exactly | {"count": count}) for name, count in (("two", 2), ("one", 1)))
+        for name, template in (("pair", two), ("single", one)):
+            on.claiming_job(name, MEDIUM, queue, template)
+            on.observe_running(name)
+        on.claiming_job("late", MEDIUM, queue, one)
+        on.observe_decided("late")
+        on.note_rest("full")
+        on.end("pair")
+        on.observe_running("late")
+        on.note_rest("released")
+
+
+@behaviour(
+    "platform.kueue-slices.claims-counted", level=MUST, spec=SPEC,
+    red_when="a claim of MIG devices is charged other than by its count, or is given another number of slices",
+    mutant="device-counts-lost",
+)  # fmt: skip
+def test_claims_are_charged_by_their_number_of_slices(claimed: Recording) -> None:
+    """A job with a claim for two MIG devices is charged two and has two slices, which nobody shares."""
+    wanted = {"pair": 2, "single": 1, "late": 1}
+    runs = slices_seen.runs(claimed)
+    for job, count in wanted.items():
+        assert kueue_slices.charged(claimed, job) == {CLAIMED_MEDIUM: count}, claimed.timeline_text()
+        pods = [one.name for one in kueue_slices.pods_of(claimed, job)]
+        assert [len(one.held) for one in runs if one.pod in pods] == [count], claimed.timeline_text()
+    assert sharing_findings(runs) + slices_rest.mixed_up_findings(claimed, "full") == [], claimed.timeline_text()
+    for label in ("full", "released", "end"):
+        assert kueue_slices.usage_findings(claimed, label, BY_COUNT) == [], claimed.timeline_text()
+
+
+@behaviour(
+    "platform.kueue-slices.claims-wait", level=MUST, spec=SPEC,
+    red_when="a claim is admitted beyond the quota of its devices because the GPU has room for them",
+    mutant="quota-doubled",
+)  # fmt: skip
+def test_a_claim_waits_for_quota_beside_a_free_place(claimed: Recording) -> None:
+    """With the quota of claimed devices used up a job waits, although the GPU has room, and runs after a release."""
+    at = claimed.notes["marks"]["full"]
+    assert kueue_slices.admitted_at(claimed, at) == ["pair", "single"], claimed.timeline_text()
+    assert Board(models(claimed), standing_places(claimed, at)).free_places(MEDIUM)
+    begun, back = kueue_slices.first_run(claimed, "late"), kueue_slices.release(claimed, "pair").quota
+    assert begun is not None and back is not None and begun > back, claimed.timeline_text()
+
+
+@scenario("claimed-slices", system="platform", needs={DRIVER}, timeout=80)
+def counters(lab: Lab) -> None:
+    """The multiprocessors of one GPU are used up: two large jobs and a medium one; one more waits for quota."""
+    of_mig = {"deviceClassName": "mig.nvidia.com", "allocationMode": "ExactCount", "count": 1}
+    with opened(lab, "dra", gpus=[GPU_MODEL]) as on:
+        queue = on.queue("counters", {MULTIPROCESSORS: GPU_MULTIPROCESSORS})
+        for name, profile in (("medium", MEDIUM), ("large", LARGE)):
+            chosen = f"device.attributes['gpu.nvidia.com'].profile == '{profile}'"
+            claim(lab, name, of_mig | {"selectors": [{"cel": {"expression": chosen}}]})
+        for name in ("large-0", "large-1"):
+            on.claiming_job(name, LARGE, queue, "large")
+            on.observe_running(name)
+        on.claiming_job("medium-0", MEDIUM, queue, "medium")
+        on.observe_refused("medium-0")
+        on.claiming_job("medium-1", MEDIUM, queue, "medium")
+        on.observe_decided("medium-1")
+        on.note_rest("full")
+        on.end_all()
+
+
+@behaviour(
+    "platform.kueue-slices.counters-charged", level=MUST, spec=SPEC,
+    red_when="a MIG device is charged other than the multiprocessors that it takes from its GPU", mutant="claims-lost",
+)  # fmt: skip
+def test_a_claim_is_charged_what_its_device_takes_from_the_gpu(counters: Recording) -> None:
+    """A claim by profile is charged the multiprocessors that a device of it takes, and their quota binds."""
+    for one in jobs(counters):
+        assert kueue_slices.charged(counters, one.name) == BY_COUNTER[one.profile], counters.timeline_text()
+    at = counters.notes["marks"]["full"]
+    admitted = kueue_slices.affordable(jobs(counters), BY_COUNTER, counters.notes["quotas"])
+    assert kueue_slices.admitted_at(counters, at) == [one.name for one in admitted], counters.timeline_text()
+
+
+@behaviour(
+    "platform.kueue-slices.counter-gap", level=INFO, spec=MIG,
+    red_when="quota in multiprocessors admits other jobs, or the driver places others, than they and geometry give",
+    mutant="quota-doubled",
+)  # fmt: skip
+def test_a_counter_admits_what_has_no_place(counters: Recording, measure: Measure) -> None:
+    """Two large slices and a medium one are within a GPU's multiprocessors; the last has no place until a release."""
+    at = counters.notes["marks"]["full"]
+    admitted = kueue_slices.affordable(jobs(counters), BY_COUNTER, counters.notes["quotas"])
+    placed = kueue_slices.placeable(admitted, Dynamic(models(counters)))
+    lost = [one.name for one in admitted if one not in placed]
+    seen = kueue_slices.unplaced_at(counters, at)
+    measure.value(admitted=len(admitted), placed=len(placed), admitted_not_placed=len(seen))
+    assert seen == lost != [], counters.timeline_text()
+    assert kueue_slices.unfinished(counters) == [], counters.timeline_text()

@@ -1,0 +1,154 @@
+"""Quota counts, a GPU places: jobs that are admitted and fit nowhere, how many, and until when."""
+
+from __future__ import annotations
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge import kueue_slices, slices_rest, slices_seen
+from gpuassay.judge.performance.slices import jobs
+from gpuassay.model.paper_slices import GPU_MODEL, LARGE, MEDIUM
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.slicing import SlicerName
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import INFO, MUST, SHOULD
+from suites.platform.queued import SECONDS, credits, expected, opened, per_slicer
+from suites.slices.performance import jobs as making
+from suites.slices.slicers import MIG
+
+QUOTA = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#resources"
+SCHEDULING = "https://kubernetes.io/docs/concepts/scheduling-eviction/"
+ONE_GPU = (GPU_MODEL,)
+MEDIUMS = tuple(f"medium-{number}" for number in range(4))
+
+
+@per_slicer({}, timeout=100, profile="transformations")
+def full_gpu(lab: Lab, slicer: SlicerName) -> None:
+    """The credits of one GPU are used up, large job first; some jobs fit nowhere, and one more waits for quota."""
+    with opened(lab, slicer, gpus=ONE_GPU) as on:
+        queue = on.queue("one-gpu", credits(1))
+        for number, name in enumerate(("large", *MEDIUMS), 1):
+            on.job(name, MEDIUM if name in MEDIUMS else LARGE, queue)
+            lab.observe(lambda count=number: making.placed_or_refused(on.site, count), f"{name} runs or is refused")
+        on.job("beyond", MEDIUM, queue)
+        on.observe_waiting(queue, 1)
+        on.note_rest("full")
+        on.observe_running("large", *MEDIUMS[:2])
+        on.end(MEDIUMS[0])
+        on.end_all()
+
+
+@behaviour(
+    "platform.kueue-slices.geometry-gap", level=INFO, spec=MIG,
+    red_when="quota in credits admits other jobs, or the slicer places others, than credits and geometry give",
+    mutant="quota-doubled",
+)  # fmt: skip
+def test_as_many_are_admitted_and_not_placed_as_geometry_says(full_gpu: Recording, measure: Measure) -> None:
+    """Within the credits of one GPU there are jobs that fit nowhere on it: exactly those that the oracle names."""
+    at = full_gpu.notes["marks"]["full"]
+    admitted, placed = expected(full_gpu)
+    lost = [name for name in admitted if name not in placed]
+    seen = kueue_slices.unplaced_at(full_gpu, at)
+    measure.value(admitted=len(admitted), placed=len(placed), admitted_not_placed=len(seen))
+    measure.threshold(len(lost))
+    assert kueue_slices.admitted_at(full_gpu, at) == admitted, full_gpu.timeline_text()
+    assert seen == lost != [], full_gpu.timeline_text()
+    assert slices_seen.findings(full_gpu) == [], full_gpu.timeline_text()
+
+
+@behaviour(
+    "platform.kueue-slices.unplaced-told", level=MUST, spec=SCHEDULING,
+    red_when="a job is admitted, has no place, and nobody says so", mutant="held-back",
+)  # fmt: skip
+def test_who_has_no_place_is_told(full_gpu: Recording) -> None:
+    """The pod of a job that was admitted and fits nowhere is Unschedulable, and its Workload is not ready."""
+    unplaced = kueue_slices.unplaced_at(full_gpu, full_gpu.notes["marks"]["full"])
+    assert unplaced, full_gpu.timeline_text()
+    for job in unplaced:
+        told = [
+            reason
+            for pod in kueue_slices.pods_of(full_gpu, job)
+            for reason, _ in slices_seen.unscheduled(full_gpu, pod.name)
+        ]
+        assert "Unschedulable" in told, full_gpu.timeline_text()
+
+
+@behaviour(
+    "platform.kueue-slices.gap-ends", level=MUST, spec=SCHEDULING,
+    red_when="a job that was admitted and had no place does not run once there is one", mutant="wrong-port",
+)  # fmt: skip
+def test_who_had_no_place_runs_after_a_release(full_gpu: Recording, measure: Measure) -> None:
+    """After a release a job that had no place runs; in the end every job has run on a slice and has ended well."""
+    at = full_gpu.notes["marks"]["full"]
+    back = kueue_slices.release(full_gpu, MEDIUMS[0])
+    begun = [kueue_slices.first_run(full_gpu, name) for name in kueue_slices.unplaced_at(full_gpu, at)]
+    assert back.slice is not None and begun and None not in begun, full_gpu.timeline_text()
+    first = min(one for one in begun if one is not None)
+    measure.value(runs_after_release_seconds=(first - back.slice) / 1e9)
+    assert kueue_slices.unfinished(full_gpu) == [], full_gpu.timeline_text()
+
+
+@behaviour(
+    "platform.kueue-slices.gap-bounded", level=SHOULD, spec=SCHEDULING,
+    red_when=f"a job that holds quota waits for a node longer than {SECONDS:g} s beside a place for its slice",
+    mutant="held-back",
+)  # fmt: skip
+def test_quota_never_waits_beside_a_free_place(full_gpu: Recording, measure: Measure) -> None:
+    """No admitted job waits for long while there is a place for its slice: the gap is geometry's, nobody's else."""
+    assert len(slices_seen.ran(full_gpu)) == len(jobs(full_gpu)), full_gpu.timeline_text()
+    measure.threshold(SECONDS)
+    assert slices_rest.idle_findings(full_gpu, SECONDS) == [], full_gpu.timeline_text()
+
+
+BY_NAME = {profile: {making.RESOURCE + profile: 1} for profile in (MEDIUM, LARGE)}
+"""What a slice costs where quota is in devices."""
+
+
+@per_slicer({}, timeout=80, profile="default")
+def by_profile(lab: Lab, slicer: SlicerName) -> None:
+    """Quota in devices, as many of each profile as `all-balanced` cuts; one job of each profile more than that."""
+    with opened(lab, slicer, gpus=ONE_GPU) as on:
+        queue = on.queue("devices", {making.RESOURCE + MEDIUM: 2, making.RESOURCE + LARGE: 1})
+        for name, profile in (("medium-0", MEDIUM), ("large-0", LARGE), ("medium-1", MEDIUM)):
+            on.job(name, profile, queue)
+            on.observe_running(name)
+        for name, profile in (("large-1", LARGE), ("medium-2", MEDIUM)):
+            on.job(name, profile, queue)
+            on.observe_decided(name)
+        on.note_rest("full")
+        on.end("medium-0")
+        on.observe_running("medium-2")
+        on.note_rest("released")
+        on.end("medium-1")
+        on.bare_pod("bare", MEDIUM, queue)
+        on.observe_bare("bare")
+
+
+@behaviour(
+    "platform.kueue-slices.devices-placeable", level=MUST, spec=QUOTA,
+    red_when="with quota in devices of one geometry a job is admitted that has no place", mutant="quota-doubled",
+)  # fmt: skip
+def test_quota_of_one_geometry_admits_only_what_can_be_placed(by_profile: Recording) -> None:
+    """Where quota is the number of devices of a geometry, whoever is admitted is placed, and only they are admitted."""
+    quota = by_profile.notes["quotas"]
+    for label, gone in (("full", ()), ("released", ("medium-0",))):
+        at = by_profile.notes["marks"][label]
+        asked = [one for one in jobs(by_profile) if one.name not in gone]
+        fits = [one.name for one in kueue_slices.affordable(asked, BY_NAME, quota)]
+        assert kueue_slices.admitted_at(by_profile, at) == fits, by_profile.timeline_text()
+        assert kueue_slices.unplaced_at(by_profile, at) == [], by_profile.timeline_text()
+    assert slices_seen.findings(by_profile) == [], by_profile.timeline_text()
+
+
+@behaviour(
+    "platform.kueue-slices.counted-once", level=MUST, spec=QUOTA,
+    red_when="a slice is charged other than once, as a resource and once more as a device of DRA",
+    mutant="slices-asked-twice",
+)  # fmt: skip
+def test_a_slice_is_counted_once(by_profile: Recording) -> None:
+    """A job or pod for one slice is charged one device of its profile's name and nothing else, and has one slice."""
+    assert kueue_slices.charged(by_profile, "bare") == BY_NAME[MEDIUM], by_profile.timeline_text()
+    for one in jobs(by_profile):
+        if one.name != "large-1":
+            assert kueue_slices.charged(by_profile, one.name) == BY_NAME[one.profile], by_profile.timeline_text()
+    assert slices_rest.books_findings(by_profile, "full", slices=3) == [], by_profile.timeline_text()
+    assert kueue_slices.usage_findings(by_profile, "full", BY_NAME) == [], by_profile.timeline_text()

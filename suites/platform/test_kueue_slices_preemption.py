@@ -1,0 +1,93 @@
+"""Preemption in front of slices: the victim's slice becomes free, and the preemptor gets one of its own."""
+
+from __future__ import annotations
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge import kueue_slices, slices_seen
+from gpuassay.judge.cohorts import evictions
+from gpuassay.model.paper_slices import GPU_MODEL, LARGE
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.lab import Lab
+from gpuassay.scenario.slicing import SlicerName
+from gpuassay.session.measure import Measure
+from gpuassay.verdict import MUST, SHOULD
+from suites.platform.queued import CREDITS, credits, opened, per_slicer
+from suites.variants import Deviation
+
+SPEC = "https://kueue.sigs.k8s.io/docs/concepts/preemption/"
+LOW, HIGH = ("low-0", "low-1"), "high"
+GRACE = 3
+"""Seconds for which a victim's pod goes on after it was told to end."""
+
+ACTIVE = Deviation(
+    ("device-plugin", "dra", "das"), "https://github.com/kubernetes-sigs/kueue/issues/10076",
+    "a Job counts as ended when none of its pods is active, and pods that are terminating are not",
+)  # fmt: skip
+
+
+@per_slicer({"platform.kueue-slices.victims-quota": ACTIVE}, timeout=100, profile="transformations")
+def preempted(lab: Lab, slicer: SlicerName) -> None:
+    """Two jobs fill a GPU and its credits; one of higher priority comes, and ends; then the victim runs again."""
+    geometry = {0: [LARGE, LARGE]} if slicer == "device-plugin" else None
+    with opened(lab, slicer, gpus=[GPU_MODEL], geometry=geometry) as on:
+        low, high = lab.priority_class("low", 10), lab.priority_class("high", 1000)
+        queue = on.queue("one-gpu", credits(1), preemption={"withinClusterQueue": "LowerPriority"})
+        for name in LOW:
+            on.job(name, LARGE, queue, priority=low, ends_after=GRACE)
+            on.observe_running(name)
+        on.job(HIGH, LARGE, queue, priority=high)
+        on.observe_running(HIGH)
+        on.note_rest("preempted")
+        on.end(HIGH)
+        on.observe_running(*LOW)
+        on.end_all()
+
+
+def victim_of(recording: Recording) -> str:
+    """The one job that was preempted, once; AssertionError where it is not that."""
+    seen = evictions(recording)
+    assert list(seen.values()) == [["InClusterQueue"]], recording.timeline_text()
+    return next(iter(seen))
+
+
+@behaviour(
+    "platform.kueue-slices.preemption-frees", level=MUST, spec=SPEC,
+    red_when="the preemptor gets no slice, or one that the victim's pod still has", mutant="preemption-off",
+)  # fmt: skip
+def test_the_preemptor_gets_a_slice_of_its_own(preempted: Recording, measure: Measure) -> None:
+    """One job is preempted, its slice becomes free, and only then the preemptor runs, on a slice that nobody shares."""
+    back = kueue_slices.release(preempted, victim_of(preempted))
+    begun = kueue_slices.first_run(preempted, HIGH)
+    assert back.slice is not None and begun is not None, preempted.timeline_text()
+    measure.value(slice_to_preemptor_seconds=(begun - back.slice) / 1e9)
+    assert begun > back.slice, preempted.timeline_text()
+    assert slices_seen.findings(preempted) == [], preempted.timeline_text()
+    assert kueue_slices.unplaced_at(preempted, preempted.notes["marks"]["preempted"]) == []
+    assert kueue_slices.usage_findings(preempted, "preempted", CREDITS) == [], preempted.timeline_text()
+
+
+@behaviour(
+    "platform.kueue-slices.victims-quota", level=SHOULD, spec=SPEC,
+    red_when="the preemptor is given the victim's quota while the victim's pod still has its slice",
+    mutant="preemption-off",
+)  # fmt: skip
+def test_quota_stays_with_the_victim_until_its_pod_has_ended(preempted: Recording, measure: Measure) -> None:
+    """The preemptor is admitted when the victim's pod has ended, and not to wait for its slice in vain."""
+    back = kueue_slices.release(preempted, victim_of(preempted))
+    given = preempted.workload_of(HIGH).when(kueue_slices.holds_quota)
+    assert back.slice is not None and given is not None, preempted.timeline_text()
+    measure.value(admitted_before_the_slice_is_free_seconds=(back.slice - given) / 1e9)
+    assert given >= back.slice, preempted.timeline_text()
+
+
+@behaviour(
+    "platform.kueue-slices.victim-returns", level=MUST, spec=SPEC,
+    red_when="the victim does not run again, on a slice of its own, once the preemptor has ended",
+    mutant="preemption-off",
+)  # fmt: skip
+def test_the_victim_runs_again(preempted: Recording) -> None:
+    """When the preemptor has ended the victim runs a second time, and every job ends well."""
+    ran = [one.pod for one in slices_seen.runs(preempted)]
+    again = [one.name for one in kueue_slices.pods_of(preempted, victim_of(preempted)) if one.name in ran]
+    assert len(again) == 2, preempted.timeline_text()
+    assert kueue_slices.unfinished(preempted) == [], preempted.timeline_text()
