@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +56,21 @@ def test_a_command_inside_sees_the_node_and_not_the_host(node: Node) -> None:
     assert node.addresses.interface not in node.call("ip", "-brief", "link")
     assert node.paths.at("/etc").is_dir()
     assert (node.paths.device_plugins / "kubelet.sock").is_socket()
+
+
+def test_the_address_of_a_node_stays_when_pods_come(node: Node) -> None:
+    """Red when the bridge takes over the hardware address of a pod's cable: the host then asks the kubelet in vain."""
+
+    def hardware_address() -> str:
+        return json.loads(node.call("ip", "-json", "link", "show", "cni0"))[0]["address"]
+
+    before = hardware_address()
+    node.call("ip", "link", "add", "pod", "address", "00:00:00:00:00:01", "type", "veth", "peer", "name", "its-end")
+    try:
+        node.call("ip", "link", "set", "pod", "master", "cni0")
+        assert hardware_address() == before
+    finally:
+        node.call("ip", "link", "del", "pod")
 
 
 def test_a_command_that_fails_is_one_line(node: Node) -> None:

@@ -70,9 +70,12 @@ def _mounts(folder: Path, binds: list[list[str]]) -> None:
 
 
 def _network(addresses: dict[str, str]) -> None:
+    # Without an address of its own a bridge has the lowest of its ports', another one with every pod that comes or
+    # goes; the host then talks to the old one until it notices: nobody reaches the kubelet for some 13 seconds.
+    octets = (int(one) for one in addresses["node"].split("."))
     commands = f"""\
 link set lo up
-link add {BRIDGE} type bridge
+link add {BRIDGE} address 02:00:{":".join(f"{one:02x}" for one in octets)} type bridge
 link set {UPLINK} master {BRIDGE}
 addr add {addresses["node"]}/{addresses["prefix"]} dev {BRIDGE}
 link set {UPLINK} up
