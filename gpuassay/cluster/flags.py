@@ -93,6 +93,8 @@ def controller_manager(program: Path, pki: Pki, kubeconfig: Path, options: Optio
         f"--root-ca-file={pki.ca.certificate}", f"--service-account-private-key-file={pki.service_accounts.key}",
         "--concurrent-job-syncs=20", "--concurrent-gc-syncs=20",
         f"--node-monitor-grace-period={max(50, options.node_lease_seconds + 10)}s",
+        # a node that was seen while it started keeps its taint until it is looked at again
+        f"--node-monitor-period={max(1, options.node_lease_seconds // 40)}s",
         "--controllers=*,-node-ipam-controller,-persistentvolume-attach-detach-controller",
         *options.common(),
     ]  # fmt: skip
