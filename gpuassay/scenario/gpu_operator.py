@@ -186,9 +186,17 @@ class OperatedNode:
         if self.lab.mutant is not None:
             self.lab.mutant.disturb_node(self.node)
 
+    def mend(self) -> None:
+        """Make all GPUs well again; what the mutant has done to them stays."""
+        self.silicon.heal()
+        if self.lab.mutant is not None:
+            self.lab.mutant.disturb_silicon(self.silicon)
+
     def restart_plugin(self) -> None:
         """End the device plugin and start it again (through the mutant), as the deletion of its pod does."""
         self.plugin.stop()
+        # else what it offered before would be taken for what the new one offers
+        self.lab.observe(lambda: not self.offers(), "nothing offered while the device plugin is away")
         self.plugin.start()
         self.disturb()
 

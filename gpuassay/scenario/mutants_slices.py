@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from gpuassay.cluster.node.real import Node
     from gpuassay.silicon import Silicon
 
-_IN_USE = 19
-
 
 def silicon_mutant(name: str, breaks: str) -> Callable[[Callable[[Silicon], None]], object]:
     """Register a function that does something to the GPUs of a sliced node before they are used."""
@@ -30,9 +28,18 @@ def silicon_mutant(name: str, breaks: str) -> Callable[[Callable[[Silicon], None
 @silicon_mutant("slice-never-freed", "slices are made and never destroyed again")
 def _never_freed(silicon: Silicon) -> None:
     from gpuassay.silicon import FOREVER
+    from gpuassay.silicon.errors import IN_USE
 
     for function in ("nvmlComputeInstanceDestroy", "nvmlGpuInstanceDestroy"):
-        silicon.inject(function, _IN_USE, times=FOREVER)
+        silicon.inject(function, IN_USE, times=FOREVER)
+
+
+@silicon_mutant("errors-unheard", "nobody can listen to the errors of GPUs")
+def _errors_unheard(silicon: Silicon) -> None:
+    from gpuassay.silicon import FOREVER
+    from gpuassay.silicon.errors import NOT_SUPPORTED
+
+    silicon.inject("nvmlEventSetCreate", NOT_SUPPORTED, times=FOREVER)
 
 
 @silicon_mutant("behind-its-back", "slices come and go behind the back of who makes them")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpuassay import toolchain
-from gpuassay.manifest import Manifest, dig, is_true
+from gpuassay.manifest import Manifest, condition, dig, is_true
 from gpuassay.workloads import containers
 from gpuassay.workloads.containers import NODE
 
@@ -65,6 +65,12 @@ def phase(lab: Lab, name: str) -> str:
 def running(lab: Lab, *names: str) -> bool:
     """Whether all pods are Running."""
     return all(phase(lab, name) == "Running" for name in names)
+
+
+def refused(lab: Lab, *names: str) -> bool:
+    """Whether the scheduler has said of all pods, as they wait, that there is no room for them."""
+    told = [condition(lab.get("Pod", name) or {}, "PodScheduled") for name in names]
+    return all(one is not None and one["status"] == "False" for one in told)
 
 
 def ready(lab: Lab, *names: str) -> bool:
