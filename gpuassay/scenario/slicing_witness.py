@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from gpuassay.cluster.errors import ClusterError
+from gpuassay.judge.slices_seen import claimed_devices
 from gpuassay.manifest import Manifest, dig
 from gpuassay.scenario import slices
 from gpuassay.scenario.slicing_pods import Pods
@@ -43,16 +43,7 @@ class Witnesses(Pods):
 
     def said(self, pod: str, container: str = "main") -> list[str]:
         """UUIDs of the slices that a container says it was given; of its latest start. Empty where it says nothing."""
-        path = f"/api/v1/namespaces/{self.lab.namespace}/pods/{pod}/log?container={container}"
-
-        def log() -> str:
-            try:
-                return "\n" + self.lab.api.raw(path)
-            except ClusterError:  # no container, no log
-                return ""
-
-        self.lab.observe(lambda: "\n.\n" in log(), f"{container} of {pod} has said what it was given")
-        return self.resolve(log())
+        return self.resolve(self.words(pod, container))
 
     def resolve(self, said: str) -> list[str]:
         """UUIDs of the slices that a container's first lines name; what is unknown keeps the name that it had."""
@@ -142,9 +133,3 @@ def uuid_at(there: Sequence[Slice], device: str) -> str:
 def _plain(profile: str) -> str:
     """A profile's name as far as every spelling of it agrees."""
     return re.sub(r"[^0-9a-z]", "", profile)
-
-
-def claimed_devices(claim: Manifest) -> list[str]:
-    """Names of the devices that are allocated to a ResourceClaim, such as `gpu-0-mig-1g5gb-19-0`."""
-    results: list[Manifest] = dig(claim, "status", "allocation", "devices", "results", default=[])
-    return [one["device"] for one in results]

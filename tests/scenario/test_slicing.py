@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from gpuassay.scenario.slicing_witness import Witnesses, claimed_devices, uuid_at
+from gpuassay.judge.slices_seen import claimed_devices
+from gpuassay.scenario.slicing_witness import Witnesses, uuid_at
 from gpuassay.silicon import Slice, minors
 
 SMALL = Slice(0, "1g.5gb+me", 3, 1, 9, ("MIG-small",), busy=False, serial=1)

@@ -8,25 +8,23 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from gpuassay.cluster.base import Emulated
 from gpuassay.cluster.node.real import Node
 from gpuassay.components.slices.dra import DraDriver
 from gpuassay.components.slices.part import upstream
-from gpuassay.manifest import Manifest
+from gpuassay.workloads.resource_slices import device_class
 
 COMPONENT = "dra-example"
 DRIVER = "gpu.example.com"
 PLUGIN_FOLDER = f"/var/lib/kubelet/plugins/{DRIVER}"
+CHECKPOINT = f"{PLUGIN_FOLDER}/checkpoint.json"
+"""Where it keeps, on the node, which devices it has prepared for which claims."""
 
-
-def device_class() -> Manifest:
-    """The DeviceClass of its devices."""
-    selector = {"cel": {"expression": f"device.driver == '{DRIVER}'"}}
-    return {
-        "apiVersion": "resource.k8s.io/v1",
-        "kind": "DeviceClass",
-        "metadata": {"name": DRIVER},
-        "spec": {"selectors": [selector]},
-    }
+EMULATED: Emulated = {
+    "what": "devices of gpu.example.com",
+    "by": "Kubernetes' example DRA driver",
+    "means": "protocol only: claims are allocated, prepared and freed for devices that are names; there is no silicon",
+}
 
 
 @contextmanager
@@ -43,7 +41,8 @@ def example_driver(node: Node, *, devices: int = 4, name: str = "dra-example-dri
         gpuassay.toolchain.errors.ToolchainError: the program cannot be had.
         gpuassay.wait.WaitTimeout: it does not become ready.
     """
-    node.cluster.api.apply(device_class())
+    node.cluster.api.apply(device_class(DRIVER, DRIVER))
+    node.cluster.tell(emulated=[EMULATED])
     # The driver writes its checkpoint there and does not make the folder itself.
     node.paths.at(PLUGIN_FOLDER).mkdir(parents=True, exist_ok=True)
     # Verbosity 6 is that of its gRPC calls, among them the kubelet's answer to its registration.

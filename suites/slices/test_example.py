@@ -1,0 +1,202 @@
+"""Kubernetes' example DRA driver: how claims are allocated, prepared, shared and freed. Protocol only, no silicon.
+
+It has no partitions and no GPU; what it proves is that kubelet, scheduler and recorder do their part, for any driver.
+"""
+
+from __future__ import annotations
+
+from gpuassay.behaviour import behaviour
+from gpuassay.judge import slices_rest, slices_seen
+from gpuassay.judge.counters import REFUSED
+from gpuassay.judge.slices import sharing_findings
+from gpuassay.record.recording import Recording
+from gpuassay.scenario import slicing_example
+from gpuassay.scenario.lab import Lab
+from gpuassay.verdict import MUST, SHOULD
+from suites.variants import per_variant
+
+CLAIMS = "https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocation/"
+DRIVER = "https://github.com/kubernetes-sigs/dra-example-driver"
+FIRST, LATER = ("a", "b"), "c"
+
+example = per_variant(
+    {"dra-example": ("program:dra-example",)}, lambda _behaviour, _slicer: None, system="slices", timeout=60
+)
+"""Declares a scenario of the one slicer that is judged here, under its name in the matrix of slicers."""
+
+
+@example
+def full_node(lab: Lab, _: str) -> None:
+    """Two pods claim both devices and a third waits; the first is deleted, then all."""
+    with slicing_example.opened(lab, devices=len(FIRST)) as site:
+        for name in FIRST:
+            site.pod(name)
+        site.observe_running(*FIRST)
+        site.pod(LATER)
+        site.observe_refused(LATER)
+        site.identify(*FIRST)
+        site.note_rest("full")
+        lab.mark("released")
+        site.delete(FIRST[0])
+        site.observe_running(LATER)
+        site.identify(LATER)
+        site.finish()
+
+
+@behaviour(
+    "slices.example.allocated", level=MUST, spec=CLAIMS,
+    red_when="a pod runs without a claim that holds a device, or one is prepared for nobody", mutant="pod-claims-lost",
+)  # fmt: skip
+def test_a_claim_is_made_allocated_and_prepared_for_its_pod(full_node: Recording) -> None:
+    """Each pod that runs has a claim with one device, which the driver has prepared, with one CDI device."""
+    assert set(slices_rest.owners(full_node, "full").values()) == set(FIRST), full_node.timeline_text()
+    assert slices_rest.books_findings(full_node, "full", slices=len(FIRST)) == [], full_node.timeline_text()
+
+
+@behaviour(
+    "slices.example.given", level=MUST, spec=CLAIMS,
+    red_when="a container has another device or claim than the API says is its pod's", mutant="one-device-for-all",
+)  # fmt: skip
+def test_a_container_has_the_device_of_its_pods_claim(full_node: Recording) -> None:
+    """What the driver tells a container, device and claim, is what its pod's claim in the API says."""
+    assert slices_rest.mixed_up_findings(full_node, "full") == [], full_node.timeline_text()
+    owners = {
+        history.final["metadata"]["uid"]: history.final["metadata"]["ownerReferences"][0]["name"]
+        for history in full_node.timelines("ResourceClaim").values()
+    }
+    told = {name: [owners.get(uid) for uid in claims.values()] for name, claims in full_node.notes["claims"].items()}
+    assert told == {name: [name] for name in (*FIRST, LATER)}
+
+
+@behaviour(
+    "slices.example.exclusive", level=MUST, spec=CLAIMS,
+    red_when="pods with claims of their own have one device at the same time", mutant="one-device-for-all",
+)  # fmt: skip
+def test_no_two_pods_have_one_device_at_the_same_time(full_node: Recording) -> None:
+    """Of three pods that ran on two devices no two had one at the same time, and the third has that of the first."""
+    runs = slices_seen.runs(full_node)
+    assert sharing_findings(runs) == [], full_node.timeline_text()
+    held = {one.pod: one.held for one in runs}
+    assert len(held[LATER]) == 1, full_node.timeline_text()
+    assert held[LATER] == held[FIRST[0]] != held[FIRST[1]]
+
+
+@behaviour(
+    "slices.example.exhausted", level=MUST, spec=CLAIMS,
+    red_when="a pod runs although all devices are claimed, or is not told why it waits", mutant="pod-claims-lost",
+)  # fmt: skip
+def test_a_pod_without_a_device_waits_and_is_told_why(full_node: Recording) -> None:
+    """With both devices claimed the third pod is Unschedulable, its claims cannot be allocated, and it does not run."""
+    told = slices_seen.unscheduled(full_node, LATER)
+    assert any(reason == "Unschedulable" and REFUSED in message for reason, message in told), full_node.timeline_text()
+    released = full_node.notes["marks"]["released"]
+    assert all(one.begun > released for one in slices_seen.runs(full_node) if one.pod == LATER)
+
+
+@behaviour(
+    "slices.example.released", level=MUST, spec=CLAIMS,
+    red_when="the device of a deleted pod is given to nobody", mutant="termination-ignored",
+)  # fmt: skip
+def test_a_deleted_pod_makes_room(full_node: Recording) -> None:
+    """After the deletion of a pod the one that waits runs."""
+    assert LATER in slices_seen.ran(full_node), full_node.timeline_text()
+
+
+@behaviour(
+    "slices.example.unprepared", level=MUST, spec=CLAIMS,
+    red_when="a deleted pod leaves its claim, or a device that is still prepared", mutant="termination-ignored",
+)  # fmt: skip
+def test_deleted_pods_leave_nothing(full_node: Recording) -> None:
+    """With all pods deleted the driver has put all devices away, and claims and CDI devices are gone."""
+    assert slices_rest.left_findings(full_node) == [], full_node.timeline_text()
+
+
+@behaviour(
+    "slices.example.protocol-only", level=SHOULD, spec=DRIVER,
+    red_when="a container of the example driver seems to have a GPU, or the report does not say that it has none",
+    mutant="gpu-pretended",
+)  # fmt: skip
+def test_nothing_looks_like_a_gpu_and_the_report_says_so(full_node: Recording) -> None:
+    """Containers see neither device nodes nor variables of a GPU, and what is emulated is named: protocol only."""
+    assert full_node.notes["gpus_seen"] == {name: [] for name in (*FIRST, LATER)}
+    assert "protocol only" in full_node.notes["emulated"]["means"]
+    assert full_node.silicon == []
+
+
+@example
+def driver_killed(lab: Lab, _: str) -> None:
+    """The driver is killed while two pods have devices, and started again; a third pod comes, then all go."""
+    with slicing_example.opened(lab, devices=3) as site:
+        for name in FIRST:
+            site.pod(name)
+        site.observe_running(*FIRST)
+        with site.driver_killed():
+            pass
+        site.pod(LATER)
+        site.observe_running(LATER)
+        site.identify(*FIRST, LATER)
+        site.note_rest("back")
+        site.finish()
+
+
+@behaviour(
+    "slices.example.restart-keeps", level=MUST, spec=CLAIMS,
+    red_when="a pod ends, or its device is forgotten or given away, when the driver is killed",
+    mutant="prepared-forgotten",
+)  # fmt: skip
+def test_claims_outlive_the_driver(driver_killed: Recording) -> None:
+    """Pods run on, their devices stay prepared, and the next pod gets the one that is free."""
+    surviving = [one.pod for one in slices_rest.surviving(driver_killed, "driver-killed")]
+    assert sorted(surviving) == list(FIRST), driver_killed.timeline_text()
+    assert slices_rest.books_findings(driver_killed, "back", slices=3) == [], driver_killed.timeline_text()
+    assert slices_rest.mixed_up_findings(driver_killed, "back") == [], driver_killed.timeline_text()
+
+
+@behaviour(
+    "slices.example.restart-frees", level=MUST, spec=CLAIMS,
+    red_when="what was prepared before the driver was killed is never put away", mutant="prepared-forgotten",
+)  # fmt: skip
+def test_what_was_prepared_before_a_restart_is_put_away(driver_killed: Recording) -> None:
+    """Pods from before the restart leave nothing when they are deleted after it."""
+    assert slices_rest.left_findings(driver_killed) == [], driver_killed.timeline_text()
+
+
+@example
+def one_claim_for_two(lab: Lab, _: str) -> None:
+    """Two pods use one claim; the first goes, then the second."""
+    with slicing_example.opened(lab, devices=2) as site:
+        claim = site.claim("common")
+        for name in FIRST:
+            site.pod(name, claim=claim)
+        site.observe_running(*FIRST)
+        site.identify(*FIRST)
+        site.note_rest("both")
+        site.delete(FIRST[0])
+        lab.observe(lambda: site.users(claim) == [FIRST[1]], "the claim is the second pod's alone")
+        site.note_rest("one")
+        site.finish()
+
+
+@behaviour(
+    "slices.example.shared", level=MUST, spec=CLAIMS,
+    red_when="pods that use one claim do not have its one device together", mutant="pod-claims-lost",
+)  # fmt: skip
+def test_pods_that_use_one_claim_have_one_device(one_claim_for_two: Recording) -> None:
+    """Two pods that name one claim run at the same time with one and the same device; the other stays free."""
+    first, second = (one_claim_for_two.notes["held"][name]["main"] for name in FIRST)
+    assert first == second, one_claim_for_two.timeline_text()
+    assert one_claim_for_two.notes["rest"]["both"]["slices"] == first
+    assert len(first) == 1
+
+
+@behaviour(
+    "slices.example.shared-until-the-last", level=MUST, spec=CLAIMS,
+    red_when="a shared device is put away while a pod still has it, or stays after the last", mutant="pod-claims-lost",
+)  # fmt: skip
+def test_a_shared_device_stays_until_its_last_pod_goes(one_claim_for_two: Recording) -> None:
+    """Once the first pod has gone the device is prepared for the second, and with that one it is put away."""
+    device = one_claim_for_two.notes["held"][FIRST[1]]["main"]
+    assert one_claim_for_two.notes["observed"]["the claim is the second pod's alone"], one_claim_for_two.timeline_text()
+    rest = one_claim_for_two.notes["rest"]["one"]
+    assert rest["slices"] == rest["cdi"] == device != [], one_claim_for_two.timeline_text()
+    assert slices_rest.left_findings(one_claim_for_two) == [], one_claim_for_two.timeline_text()
