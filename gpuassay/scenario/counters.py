@@ -22,11 +22,18 @@ from gpuassay.model.placement_tables import GpuModel
 from gpuassay.scenario import slices
 from gpuassay.workloads import resource_slices
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # cluster clients: not for replays
+    from gpuassay.cluster.base import Emulated
     from gpuassay.scenario.lab import Lab
 
 NEEDS = frozenset({"fake-nodes", "cluster-wide-configuration"})
 """Capabilities that a scenario of such GPUs needs."""
+
+EMULATED: Emulated = {
+    "what": "GPUs published as counters",
+    "by": "ResourceSlices that gpuassay writes",
+    "means": "the scheduler gives out their places; no kubelet prepares a claim, and nothing is there that could run",
+}
 
 _PROBE = "probe"
 """Pod by which it is known that the scheduler has seen the GPUs."""
@@ -117,6 +124,7 @@ def published(lab: Lab, gpus: Sequence[GpuModel]) -> Generator[Site]:
         lab: the scenario's lab; needs `NEEDS`.
         gpus: at most eight; the order of a profile's starts is that in which its places are listed.
     """
+    lab.cluster.tell(emulated=[EMULATED])
     node = lab.cluster.add_nodes(1, gpus=0, prefix=lab.unique("mig"))[0]
     made = [resource_slices.device_class(lab.unique("mig")), *resource_slices.published(node, gpus)]
     site = Site(lab, node, gpus, name_of(made[0]))

@@ -34,6 +34,7 @@ def kueue_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[St
         queueing = stack.enter_context(kueue.install(cluster))
         capabilities = cluster.capabilities | {"kueue-process", "scheduler-log"} | _gates(queueing)
         describe(run, cluster, "embedded/T0", _described(lane), capabilities)
+        stack.callback(describe, run, cluster, "embedded/T0", _described(lane), capabilities)
         run.say(f"scenarios{which} begin")
         yield Stage(
             run_id=run.directory.name,
