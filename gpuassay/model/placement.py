@@ -7,7 +7,7 @@ allows. First fit, as DAS and the DRA scheduler do it: the first GPU, and on it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gpuassay.model.placement_tables import GpuModel
@@ -100,18 +100,18 @@ class Board:
 
     def free_places(self, profile: str) -> list[Place]:
         """Where a slice of `profile` could stand now, in first-fit order; on GPUs that have the profile."""
-        return [
-            place
-            for gpu, model in enumerate(self.gpus)
-            for one in model.profiles
-            if one.name == profile
-            for place in (Place(gpu, start, profile) for start in one.starts)
-            if not _illegal(place, self._standing[gpu], model)
-        ]
+        return list(self._free(profile))
+
+    def _free(self, profile: str) -> Iterator[Place]:
+        for gpu, model in enumerate(self.gpus):
+            for one in model.profiles:
+                if one.name == profile:
+                    places = (Place(gpu, start, profile) for start in one.starts)
+                    yield from (place for place in places if not _illegal(place, self._standing[gpu], model))
 
     def first_fit(self, profile: str) -> Place | None:
         """Make a slice of `profile` where first fit puts it; None if it fits nowhere."""
-        place = next(iter(self.free_places(profile)), None)
+        place = next(self._free(profile), None)
         if place is not None:
             self._standing[place.gpu].append(place)
         return place

@@ -56,10 +56,6 @@ class Slicer(Protocol):
         """The slice is free again."""
         ...
 
-    def unplaceable(self, profiles: Iterable[str]) -> int:
-        """Free memory slices that no job of `profiles` could use now."""
-        ...
-
 
 class Dynamic:
     """Slices are cut when they are asked for, by first fit, and vanish with their job (DAS, dynamic MIG by DRA)."""
@@ -75,20 +71,13 @@ class Dynamic:
         """See `Slicer`."""
         self._board.remove(place)
 
-    def unplaceable(self, profiles: Iterable[str]) -> int:
-        """See `Slicer`."""
-        return self._board.unplaceable_slots(profiles)
-
 
 class Static:
     """Slices were cut beforehand; a job takes one of exactly the profile that it asks for (device plugin)."""
 
     def __init__(self, gpus: Sequence[GpuModel], places: Iterable[Place]) -> None:
         """Raises ValueError if `places` are illegal."""
-        board = Board(gpus, places)
-        self._uncut = board.free_slots()
-        self._free = board.places
-        self._gpus = board.gpus
+        self._free = Board(gpus, places).places
 
     def take(self, profile: str) -> Place | None:
         """See `Slicer`."""
@@ -102,12 +91,6 @@ class Static:
         """See `Slicer`."""
         self._free.append(place)
         self._free.sort()
-
-    def unplaceable(self, profiles: Iterable[str]) -> int:
-        """See `Slicer`: slots that were not cut, and free slices of profiles that nobody asks for."""
-        asked = set(profiles)
-        useless = (place for place in self._free if place.profile not in asked)
-        return self._uncut + sum(self._gpus[place.gpu].profile(place.profile).size for place in useless)
 
 
 class Whole:
@@ -125,17 +108,12 @@ class Whole:
         self._free.append(place)
         self._free.sort()
 
-    def unplaceable(self, profiles: Iterable[str]) -> int:
-        """See `Slicer`."""
-        return 0
-
 
 @dataclass(frozen=True)
 class SlicesRun:
-    """A simulation: jobs in the order of their ends, and (s, unplaceable slots) at every change."""
+    """A simulation: jobs in the order of their ends."""
 
     runs: tuple[SliceRun, ...]
-    fragmentation: tuple[tuple[float, int], ...]
 
     @property
     def peak(self) -> int:
@@ -183,11 +161,9 @@ def simulate(jobs: Sequence[SliceJob], slicer: Slicer, *, shuffle: random.Random
         ValueError: jobs are left that never get a slice.
     """
     arrivals = sorted(jobs, key=lambda job: job.arrival)
-    profiles = sorted({job.profile for job in jobs})
     waiting: list[SliceJob] = []
     running: list[tuple[float, int, SliceRun]] = []
     done: list[SliceRun] = []
-    fragments: list[tuple[float, int]] = []
     while arrivals or running:
         now = min([job.arrival for job in arrivals[:1]] + [end for end, _, _ in running[:1]])
         while running and running[0][0] <= now:
@@ -204,7 +180,6 @@ def simulate(jobs: Sequence[SliceJob], slicer: Slicer, *, shuffle: random.Random
                 waiting.remove(job)
                 run = SliceRun(job, place, now, now + job.run)
                 heapq.heappush(running, (run.end, len(done) + len(running), run))
-        fragments.append((now, slicer.unplaceable(profiles)))
     if waiting:
         raise ValueError(f"{len(waiting)} jobs never get a slice, first {waiting[0].name} ({waiting[0].profile})")
-    return SlicesRun(tuple(done), tuple(fragments))
+    return SlicesRun(tuple(done))
