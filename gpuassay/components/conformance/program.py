@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.components.conformance.images import COMPONENT, Parts
+from gpuassay.components.conformance.objects import DEBOUNCE
 from gpuassay.components.gateway.istio_objects import CLASS
 from gpuassay.record import gotest
 from gpuassay.record.upstream import Case, Results
@@ -18,6 +18,8 @@ from gpuassay.wait import WaitTimeout, wait
 SUITE = "gaie"
 TEST = "TestConformance"
 """The Go test whose subtests are the cases."""
+
+SOURCE = f"run by gpuassay on Istio with PILOT_DEBOUNCE_AFTER={DEBOUNCE}"
 
 PATIENCE = {"MaxTimeToConsistency": 10, "HTTPRouteMustHaveCondition": 10, "RouteMustHaveParents": 10}
 """Seconds that a case waits for the answers, and the conditions of routes, that it wants. By default these are 300,
@@ -67,13 +69,14 @@ def run(cluster: Cluster, parts: Parts) -> Told:
     cases, said = gotest.read(text, TEST)
     if not cases:
         problem = f"no test was begun: {gotest.message(said.splitlines())}"
-    results = Results(SUITE, parts.tests.version, "run by gpuassay", tuple(_with_features(cases, text)), problem)
+    cases = _with_features(cases, text)
+    results = Results(SUITE, parts.tests.version, SOURCE, tuple(cases), problem)
     return Told(results, report.read_text() if report.exists() else "", code)
 
 
-def _with_features(cases: list[Case], text: str) -> Iterator[Case]:
+def _with_features(cases: list[Case], text: str) -> list[Case]:
     features = {name: tuple(told.split()) for name, told in _FEATURES.findall(text)}
-    return (replace(one, features=features.get(one.name, ())) for one in cases)
+    return [replace(one, features=features.get(one.name, ())) for one in cases]
 
 
 def _command(parts: Parts, report: Path) -> list[str | Path]:
