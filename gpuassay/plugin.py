@@ -6,9 +6,7 @@ what they share.
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import signal
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -23,21 +21,12 @@ from gpuassay.scenario.declare import Scenario
 from gpuassay.scenario.gateway_options import GatewayOptions
 from gpuassay.session import collection, options, upstream
 from gpuassay.session.collection import behaviour_of
-from gpuassay.session.ledger import PROPERTY
 from gpuassay.session.measure import Measure
+from gpuassay.session.outcome import LONGEST, MEASURE, RECORDINGS, enter, recordings_of
 from gpuassay.session.run import Run, open_run_of
-from gpuassay.verdict import Inconclusive, State
 
 RUN = pytest.StashKey[Run]()
-MEASURE = pytest.StashKey[Measure]()
 GATEWAY = pytest.StashKey[GatewayOptions | None]()
-RECORDINGS = pytest.StashKey[list[Recording]]()
-
-LONGEST = 20_000
-"""Characters of a reason: thirty lines of a dead component's log fit in."""
-
-BARE_TIMELINE = re.compile(r"\s*-?\d+ ms ")
-"""How a line of `Recording.timeline_text` begins."""
 
 
 class ScenarioBroke(Exception):  # noqa: N818 - reads as a sentence in reports
@@ -197,12 +186,6 @@ def recording_of(request: pytest.FixtureRequest, scenario: Scenario) -> Recordin
     return recording
 
 
-def recordings_of(item: pytest.Item) -> list[Recording]:
-    """The recordings that a test has judged so far."""
-    none: list[Recording] = []
-    return item.stash.get(RECORDINGS, none)
-
-
 declare.serve_recordings(recording_of)
 
 
@@ -233,46 +216,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Hand state, reason and figures to the ledger with the report."""
     report = yield
-    if behaviour_of(item) is None or item.config.stash.get(RUN, None) is None:
-        return report
-    found: dict[str, Any] = {"phase": report.when}
-    error = call.excinfo.value if call.excinfo else None
-    defect = item.get_closest_marker("known_defect")
-    if isinstance(error, Inconclusive):
-        found |= {"state": State.INCONCLUSIVE.value, "reason": str(error)}
-        report.outcome = "skipped"
-        report.longrepr = (str(item.path), item.reportinfo()[1] or 0, f"INCONCLUSIVE: {error}")
-    elif hasattr(report, "wasxfail") and report.skipped:
-        found |= {"state": State.KNOWN_DEFECT.value, "reason": str(report.wasxfail).removeprefix("reason: ")}
-    elif report.failed:
-        is_finding = report.when == "call" and (
-            error is None or isinstance(error, AssertionError | pytest.fail.Exception)
-        )
-        state = State.FAIL if is_finding else State.ERROR
-        message = str(report.longrepr) if error is None else f"{type(error).__name__}: {error}"
-        found |= {"state": state.value, "reason": reason_of(message)}
-    if defect is not None:
-        found["link"] = defect.args[0]
-    measure_found = item.stash.get(MEASURE, None)
-    if measure_found is not None:
-        found |= {"measured": measure_found.values, "interval": measure_found.bounds, "threshold": measure_found.limit}
-    found["recordings"] = [recording.name for recording in recordings_of(item)]
-    report.user_properties.append((PROPERTY, json.dumps(found)))
+    if behaviour_of(item) is not None and item.config.stash.get(RUN, None) is not None:
+        enter(item, call, report)
     return report
-
-
-def reason_of(message: str) -> str:
-    """An exception's message as a reason: equal for equal recordings, so without addresses.
-
-    pytest appends its own rendering of the assertion to a message that the test gave; the message alone is the reason.
-    A bare timeline says what happened and not what was wrong: there the rendering comes first.
-    """
-    told = message.removeprefix("AssertionError: ").removeprefix("Failed: ")
-    given, marker, rendered = told.partition("\nassert ")
-    if marker and given:
-        lines = [line.strip() for line in rendered.splitlines() if line.strip() and "Use -v" not in line]
-        told = f"expected {'; '.join(lines)}\n{given}" if BARE_TIMELINE.match(given) else given
-    return re.sub(r" at 0x[0-9a-f]+", "", told)[:LONGEST]
 
 
 def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay.plugin import reason_of
+from gpuassay.session.outcome import reason_of
 
 TIMELINE = "        0 ms + Node n: Ready=True\n       53 ms + Pod p: phase=Pending"
 RENDERED = "\nassert ['a lo...hile'] == []\n  \n  Left contains one more item: 'a lost b'\n  Use -v to get more diff"
