@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gpuassay.judge.performance.slices import Stay, jobs, models, origin_ns, slots, stays
+from gpuassay.judge.performance.slices import jobs, models, origin_ns, slots, stays
 from gpuassay.judge.slices_seen import changes
 from gpuassay.model.placement import Board, Place
 from gpuassay.model.placement_tables import GpuModel
@@ -26,6 +26,16 @@ class Moment:
     at: float
     taken: frozenset[Slot]
     unplaceable: frozenset[Slot]
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A job that had a place from `start` to `end` (s; None: it never ended)."""
+
+    job: str
+    place: Place
+    start: float
+    end: float | None
 
 
 @dataclass(frozen=True)
@@ -62,20 +72,36 @@ def course(recording: Recording) -> list[Moment]:
     cut = _cut(recording)
     useful = taken_by((one for one in cut if one.profile in profiles), gpus)
     useless = every_slot(gpus) - useful if cut else frozenset[Slot]()
-    edges: list[tuple[float, int, Stay]] = []
-    for one in stays(recording):
-        if one.running is not None and one.place is not None:  # the kubelet picks the place after the binding
-            edges.append((one.running, 1, one))
-            if one.ended is not None:
-                edges.append((one.ended, 0, one))
+    edges: list[tuple[float, int, Hold]] = []
+    for one in holds(recording):
+        edges.append((one.start, 1, one))
+        if one.end is not None:
+            edges.append((one.end, 0, one))
     found = [Moment(0.0, frozenset(), useless)]
     alive: dict[str, Place] = {}
     for at, begins, one in sorted(edges, key=lambda edge: edge[:2]):
-        if begins and one.place is not None:
-            alive[one.job.name] = one.place
+        if begins:
+            alive[one.job] = one.place
         else:
-            alive.pop(one.job.name, None)
+            alive.pop(one.job, None)
         found.append(Moment(at, taken_by(alive.values(), gpus), useless))
+    return found
+
+
+def holds(recording: Recording) -> list[Hold]:
+    """Who had which slice that was cut beforehand, or which GPU, in the order in which pods began to run.
+
+    The kubelet picks a free device some time after the binding, so a job has its device from its binding on or, where
+    that is later, from the end of the job before it there.
+    """
+    gpus, found = models(recording), list[Hold]()
+    for one in sorted(stays(recording), key=lambda stay: stay.running or 0.0):
+        if one.place is None or one.scheduled is None or one.running is None:
+            continue
+        mine = slots(one.place, gpus)
+        before = [hold.end for hold in found if hold.end is not None and slots(hold.place, gpus) & mine]
+        start = max([one.scheduled, *(end for end in before if end <= one.running)])
+        found.append(Hold(one.job.name, one.place, start, one.ended))
     return found
 
 

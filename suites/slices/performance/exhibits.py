@@ -93,7 +93,7 @@ def _table(arms: Mapping[str, Recording], measure: Measure, table: str, number: 
     )
     measure.exhibit(
         f"table-{number}-ratios",
-        title=f"Table {number}: {jobs} jobs on slices over the same on whole GPUs. {MODELLED}",
+        title=f"Table {number} as ratios: {jobs} jobs on slices over the same on whole GPUs. {MODELLED}",
         kind="table",
         columns=columns,
         rows=[
@@ -169,8 +169,8 @@ def slice_map(
         boxes=boxes,
         notes=[
             "A row is a memory slice, a box a job's slice from its making to its destruction, as the silicon tells; of"
-            " slices cut beforehand and whole GPUs, while the pod runs."
-            " Grey: free, but no waiting job's profile could stand there. Shades only tell neighbours apart.",
+            " slices cut beforehand and whole GPUs, from the pod's binding, or the end of the pod before it there, to"
+            " its end. Grey: free, but no waiting job's profile could stand there. Shades only tell neighbours apart.",
             *notes,
         ],
         unit=_unit(arm),
@@ -185,12 +185,9 @@ def _unit(arm: Recording) -> str:
 
 def _pods(arm: Recording, end: float) -> list[Manifest]:
     gpus, found = judged.models(arm), list[Manifest]()
-    for one in judged.stays(arm):
-        if one.place is not None and one.running is not None:
-            size = len(judged.slots(one.place, gpus))
-            over = end if one.ended is None else one.ended
-            look = one.job.name.split("-")[0]
-            found.append(_box(one.place.gpu, one.place.start, size, one.running, over, one.job.name, look))
+    for one in slices_course.holds(arm):
+        size, over = len(judged.slots(one.place, gpus)), end if one.end is None else one.end
+        found.append(_box(one.place.gpu, one.place.start, size, one.start, over, one.job, one.job.split("-")[0]))
     return found
 
 

@@ -162,7 +162,7 @@ def test_fragmentation_follows_the_silicon() -> None:
     assert [len(one.taken) for one in moments] == [0, 1, 5, 4, 0]
 
 
-def test_a_whole_gpu_is_taken_while_a_pod_runs_on_it() -> None:
+def test_a_whole_gpu_is_a_jobs_once_the_job_before_it_has_ended() -> None:
     """Red when a GPU counts as a job's that is only bound, while the one before it still runs there."""
     course = ((0, "first", "Running"), (5, "next", "Pending"), (6, "first", "Succeeded"), (7, "next", "Running"))
     events: list[Manifest] = []
@@ -181,7 +181,7 @@ def test_a_whole_gpu_is_taken_while_a_pod_runs_on_it() -> None:
     }  # fmt: skip
     meta = RecordingMeta(scenario="in-memory", started_ns=START, ended_ns=START + 60_000_000_000, notes=notes)
     moments = slices_course.course(Recording.of_parts(meta, events=events, silicon=[]))
-    assert [(one.at, len(one.taken)) for one in moments] == [(0, 0), (0, 8), (6, 0), (7, 8)]
+    assert [(one.at, len(one.taken)) for one in moments] == [(0, 0), (0, 8), (6, 0), (6, 8)]
 
 
 def test_lost_slots_are_weighted_by_time() -> None:
