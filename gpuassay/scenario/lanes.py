@@ -34,9 +34,10 @@ WIDTH = {MAIN: 12, CHANGING: 12, ROUTING: 3, SLICES: 4, PLATFORM: 4, OPERATOR: 1
 """Scenarios at a time: most of one on Kueue is waiting for one-second batches, so more than the machine's cores; one of
 routing starts some ten processes of its own."""
 
-AFTER = {SLICES: (MAIN, CHANGING), PLATFORM: (MAIN, CHANGING, SLICES)}
+AFTER = {PLATFORM: (MAIN, CHANGING), SLICES: (MAIN, CHANGING, PLATFORM)}
 """Lanes that begin when others are done with what runs side by side. Real nodes beside two Kueues and endpoint pickers
-are too much for a small machine: Kueue's webhooks come too late, and what is seen then is the machine's doing."""
+are too much for a small machine: Kueue's webhooks come too late, and what is seen then is the machine's doing. In the
+order in which tests are collected, so that none waits for its recording past its deadline."""
 
 ROOMY = 8
 """Cores from which on all lanes run at once."""
