@@ -7,6 +7,7 @@ from gpuassay.judge import slices_rest, slices_seen
 from gpuassay.record.recording import Recording
 from gpuassay.scenario import slicing
 from gpuassay.scenario.lab import Lab
+from gpuassay.session.measure import Measure
 from gpuassay.verdict import MUST
 from suites.slices.slicers import DEVICE_PLUGINS, MIG, per_slicer
 
@@ -64,8 +65,12 @@ def test_slices_outlive_the_kubelet(kubelet_restarted: Recording) -> None:
     red_when="after a restart of the kubelet no pod gets a slice, or one gets a slice that is in use",
     mutant="one-name-for-all",
 )  # fmt: skip
-def test_slices_are_given_after_a_restart_of_the_kubelet(kubelet_restarted: Recording) -> None:
-    """After the restart the slicer registers again by itself, and the next pod gets a slice that nobody has."""
+def test_slices_are_given_after_a_restart_of_the_kubelet(kubelet_restarted: Recording, measure: Measure) -> None:
+    """After the restart the slicer registers again by itself, and the next pod gets a slice that nobody has.
+
+    How long that pod waits is measured: a kubelet that starts takes back what DRA drivers have published.
+    """
+    measure.value(waited_seconds=slices_seen.seconds_to_run(kubelet_restarted, "later"))
     assert all(kubelet_restarted.notes["observed"].values()), kubelet_restarted.notes["observed"]
     _served(kubelet_restarted, "before", "later")
 
