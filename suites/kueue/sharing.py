@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpuassay.scenario.lab import Lab, Queue
-from gpuassay.workloads import kueue
+from gpuassay.workloads import kueue, resource_slices
 
 
 def numbered(stem: str, count: int) -> list[str]:
@@ -37,14 +37,6 @@ def asks(lab: Lab, name: str, queue: Queue, count: int = 1, **requests: int) -> 
 
 def claim(lab: Lab, name: str, exactly: dict[str, Any]) -> str:
     """Create a ResourceClaimTemplate with one request; returns its name."""
-    devices = {"requests": [{"name": "devices", "exactly": exactly}]}
-    metadata = {"name": name, "namespace": lab.namespace}
-    lab.create(
-        {
-            "apiVersion": "resource.k8s.io/v1",
-            "kind": "ResourceClaimTemplate",
-            "metadata": metadata,
-            "spec": {"spec": {"devices": devices}},
-        }
-    )
+    requests = [{"name": "devices", "exactly": exactly}]
+    lab.create(resource_slices.claim_template(name, lab.namespace, requests))
     return name

@@ -9,19 +9,12 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import Lab, Queue
 from gpuassay.verdict import MUST
-from gpuassay.workloads import kueue
+from gpuassay.workloads import kueue, resource_slices
 from suites.kueue.sharing import claim, credit_queue, decided
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/dynamic_resource_allocation/"
 CLAIMED = "example.com/claimed-gpu"
 MAPPED, UNMAPPED = "gpu.example.com", "other.example.com"
-API = "resource.k8s.io/v1"
-
-
-def device_class(name: str) -> Manifest:
-    """A DeviceClass of all devices of the driver of its name."""
-    selector = {"cel": {"expression": f'device.driver == "{name}"'}}
-    return {"apiVersion": API, "kind": "DeviceClass", "metadata": {"name": name}, "spec": {"selectors": [selector]}}
 
 
 def resource_slice(name: str, driver: str, devices: int) -> Manifest:
@@ -32,15 +25,15 @@ def resource_slice(name: str, driver: str, devices: int) -> Manifest:
         "pool": {"name": name, "generation": 1, "resourceSliceCount": 1},
         "devices": [{"name": f"gpu-{index}"} for index in range(devices)],
     }
-    return {"apiVersion": API, "kind": "ResourceSlice", "metadata": {"name": name}, "spec": spec}
+    return {"apiVersion": resource_slices.API, "kind": "ResourceSlice", "metadata": {"name": name}, "spec": spec}
 
 
 def claims(lab: Lab, name: str, queue: Queue, template: str, count: int = 1) -> str:
     """Create a Workload of `count` pods with a claim each; returns its name."""
     pods = kueue.pod_set(count=count)
     spec = pods["template"]["spec"]
-    spec["resourceClaims"] = [{"name": "gpus", "resourceClaimTemplateName": template}]
-    spec["containers"][0]["resources"] = {"claims": [{"name": "gpus"}]}
+    spec |= resource_slices.uses(template=template)
+    spec["containers"][0]["resources"] = resource_slices.resources()
     lab.create(kueue.workload(name, lab.namespace, queue.local, [pods]))
     return name
 
@@ -49,8 +42,8 @@ def claims(lab: Lab, name: str, queue: Queue, template: str, count: int = 1) -> 
 def devices(lab: Lab) -> None:
     """A quota of 5 claimed devices; claims for one and two, for an unmapped class, for all, for none that exists."""
     lab.note(expected_errors=["Failed to process DRA resources", "insufficient matching devices"])
-    lab.create(device_class(MAPPED))
-    lab.create(device_class(UNMAPPED))
+    for driver in (MAPPED, UNMAPPED):
+        lab.create(resource_slices.device_class(driver, driver))
     lab.create(resource_slice(lab.unique("slice"), MAPPED, 8))
     queue = credit_queue(lab, "claimed", {CLAIMED: 5})
     count = {"deviceClassName": MAPPED, "allocationMode": "ExactCount"}
