@@ -145,9 +145,9 @@ def opened(lab: Lab, *, devices: int) -> Generator[Site]:
         gpuassay.cluster.errors.ClusterError: the node or the driver does not start; one line says why.
     """
     from gpuassay.cluster.node.real import real_node
-    from gpuassay.components.slices.example import EMULATED, example_driver
+    from gpuassay.components.slices.example import example_driver
 
     name = f"n-{lab.token}"[:40]
     with real_node(lab.cluster, name, labels=lab.marks) as node, example_driver(node, devices=devices) as part:
-        lab.note(slicer="dra-example", node=name, emulated=EMULATED)
+        lab.note(slicer="dra-example", node=name, emulated=[one["means"] for one in lab.cluster.emulated])
         yield Site(lab, node, part)

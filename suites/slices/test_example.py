@@ -119,7 +119,7 @@ def test_deleted_pods_leave_nothing(full_node: Recording) -> None:
 def test_nothing_looks_like_a_gpu_and_the_report_says_so(full_node: Recording) -> None:
     """Containers see neither device nodes nor variables of a GPU, and what is emulated is named: protocol only."""
     assert full_node.notes["gpus_seen"] == {name: [] for name in (*FIRST, LATER)}
-    assert "protocol only" in full_node.notes["emulated"]["means"]
+    assert any(one.startswith("protocol only") for one in full_node.notes["emulated"])
     assert full_node.silicon == []
 
 
