@@ -20,8 +20,9 @@ from gpuassay.wait import wait
 
 COMPONENT = "nvidia-dra"
 DRIVER = "gpu.nvidia.com"
-REGISTERED = re.compile("plugin_?registered: *true", re.IGNORECASE)
-"""In the driver's log; the spelling is that of its protobuf library."""
+REGISTERED = re.compile("plugin_?registered: *true|NodeWatchResources", re.IGNORECASE)
+"""In the driver's log, which tells this once, a second after its start (in the spelling of its protobuf library): on a
+slow machine before the kubelet has come, whose first request after that is for the devices' health."""
 PLUGIN_FOLDER = f"/var/lib/kubelet/plugins/{DRIVER}"
 
 
