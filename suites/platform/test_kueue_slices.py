@@ -133,7 +133,7 @@ def test_slices_in_use_never_cost_more_than_the_quota(full_quota: Recording) -> 
 @behaviour(
     "platform.kueue-slices.pod-like-job", level=MUST, spec=TRANSFORM,
     red_when="a pod whose slice a webhook has renamed is charged other credits than a Job, or runs without a slice",
-    mutant="queue-label-lost",
+    mutant="another-profile",
 )  # fmt: skip
 def test_a_pod_is_charged_like_a_job(full_quota: Recording, measure: Measure) -> None:
     """A pod without a Job is charged like a Job's, whatever a slicer's webhook has made of the resource's name."""

@@ -103,7 +103,7 @@ BY_NAME = {profile: {making.RESOURCE + profile: 1} for profile in (MEDIUM, LARGE
 """What a slice costs where quota is in devices."""
 
 
-@per_slicer({}, timeout=80, profile="default")
+@per_slicer({}, timeout=80, profile="claimed-slices")
 def by_profile(lab: Lab, slicer: SlicerName) -> None:
     """Quota in devices, as many of each profile as `all-balanced` cuts; one job of each profile more than that."""
     with opened(lab, slicer, gpus=ONE_GPU) as on:
