@@ -20,6 +20,7 @@ from pathlib import Path
 
 from gpuassay.cluster.errors import ComponentDied
 from gpuassay.cluster.parallel import side_by_side
+from gpuassay.environment import inherited
 
 TAIL = 30
 """Log lines shown when a program dies."""
@@ -226,7 +227,7 @@ class Supervisor:
         env: Mapping[str, str] | None = None,
     ) -> Process:
         """Start a child with `env` added to our environment; a death that nobody asked for is kept."""
-        process = start(name, argv, log, cwd=cwd, env={**os.environ, **env} if env else None, on_death=self._died)
+        process = start(name, argv, log, cwd=cwd, env=inherited() | dict(env) if env else None, on_death=self._died)
         self._children[name] = process
         return process
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import gpuassay
 from gpuassay.cluster.process import Process, start
+from gpuassay.environment import inherited
 from gpuassay.load.errors import CountsDoNotClose, LoadError
 from gpuassay.load.plan import ClosedLoop, Plan, due_seconds
 from gpuassay.load.rows import LoadResult, merge, read_result
@@ -75,7 +76,7 @@ def start_module(
     package = Path(gpuassay.__path__[0]).resolve().parent
     paths = os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", module, *arguments]
-    return start(log.stem, command, log, env={**os.environ, "PYTHONPATH": paths}, on_death=on_death)
+    return start(log.stem, command, log, env=inherited() | {"PYTHONPATH": paths}, on_death=on_death)
 
 
 def longest(plan: Plan) -> float:

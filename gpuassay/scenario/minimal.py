@@ -6,7 +6,6 @@ Core controllers and scheduler only: no webhooks, no job integrations, CRDs as t
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
 from collections.abc import Generator, Sequence
@@ -22,6 +21,7 @@ from gpuassay.cluster.embedded import embedded
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.components.kueue.installation import MODULE
+from gpuassay.environment import inherited
 from gpuassay.manifest import Manifest
 from gpuassay.record.live import LiveView
 from gpuassay.record.process import live_recorder
@@ -139,7 +139,7 @@ def run_upstream(on: Minimal, document: Manifest, generated: Generated, token: s
                 "--timeout", f"{timeout:.0f}s",
             ],
             # without PROJECT_DIR it looks for a Makefile and panics
-            env=os.environ | {"KUBECONFIG": str(on.cluster.kubeconfig), "PROJECT_DIR": f"{place}/x"},
+            env=inherited() | {"KUBECONFIG": str(on.cluster.kubeconfig), "PROJECT_DIR": f"{place}/x"},
             capture_output=True, text=True, timeout=timeout + 120, check=False,
         )  # fmt: skip
         if done.returncode != 0 or not (Path(place) / "summary.yaml").exists():

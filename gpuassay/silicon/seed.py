@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gpuassay.environment import inherited
 from gpuassay.silicon import build
 from gpuassay.silicon.client import Nvml
 from gpuassay.silicon.errors import NvmlError, SiliconError
@@ -39,7 +39,7 @@ def seed(silicon: Silicon, geometry: Geometry, library: Path | None = None) -> l
             orders.append((gpu, profile.profile_id, start, profile.size, profile.compute_profiles[-1].index))
     command = [sys.executable, "-m", "gpuassay.silicon.seed", str(library or build.library()), json.dumps(orders)]
     root = str(Path(__file__).parents[2])
-    environment = {**os.environ, ENVIRONMENT: str(silicon.path), "PYTHONPATH": root}
+    environment = inherited() | {ENVIRONMENT: str(silicon.path), "PYTHONPATH": root}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     if done.returncode:
         lines = done.stderr.strip().splitlines()

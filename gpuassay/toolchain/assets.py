@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gpuassay.environment import inherited
 from gpuassay.toolchain.catalogue import COMPONENTS, Component
 from gpuassay.toolchain.errors import ToolchainError
 
@@ -35,7 +36,7 @@ class Assets:
     """
 
     explicit: Mapping[str, Path] = field(default_factory=dict[str, Path])
-    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    environ: Mapping[str, str] = field(default_factory=inherited)
 
     @classmethod
     def parse(cls, options: Iterable[str], environ: Mapping[str, str] | None = None) -> Assets:
@@ -55,7 +56,7 @@ class Assets:
             if name in explicit:
                 raise ToolchainError(f"--asset names {name} twice")
             explicit[name] = _directory(directory, f"--asset {name}")
-        return cls(explicit, dict(os.environ) if environ is None else environ)
+        return cls(explicit, inherited() if environ is None else environ)
 
     def directory(self, component: str) -> Path | None:
         """The directory that the user names for the whole component, or None.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gpuassay.environment import inherited
 from gpuassay.toolchain import cache
 from gpuassay.toolchain.errors import ToolchainError, UnobtainableError
 from gpuassay.toolchain.progress import Say
@@ -41,7 +41,7 @@ class Go:
 
 def environment(cgo: bool = False) -> dict[str, str]:
     """The environment of every `go` call: read-only modules, cgo only if asked, no toolchain download, no workspace."""
-    kept = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    kept = {name: value for name, value in inherited().items() if name not in _FOREIGN}
     return kept | {
         "GOTOOLCHAIN": "local",
         "GOFLAGS": "-mod=readonly -buildvcs=false",

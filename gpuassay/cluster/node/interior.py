@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from gpuassay.cluster.node.parts import Parts
 from gpuassay.cluster.node.places import Places
 from gpuassay.cluster.node.shell import Addresses, Keeping, inside_command, inside_environment
 from gpuassay.cluster.process import Process
+from gpuassay.environment import inherited
 
 CALL_SECONDS = 60.0
 """For one short command inside."""
@@ -98,7 +98,7 @@ class Interior:
         """
         try:
             done = subprocess.run(
-                self.command(argv), env={**os.environ, **self.environment()}, timeout=timeout,
+                self.command(argv), env=inherited() | dict(self.environment()), timeout=timeout,
                 capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         except subprocess.TimeoutExpired:

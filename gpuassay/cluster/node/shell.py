@@ -16,6 +16,7 @@ from typing import Any
 import gpuassay
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.node import cgroups
+from gpuassay.environment import inherited
 
 _ROOT = str(Path(gpuassay.__file__).parents[1])
 _ENVIRONMENT = {"PYTHONPATH": _ROOT, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -68,7 +69,7 @@ class Keeping:
                 stdout=subprocess.PIPE,
                 stderr=out,
                 cwd="/",
-                env={**os.environ, **_ENVIRONMENT},
+                env=inherited() | _ENVIRONMENT,
                 start_new_session=True,
             )
         try:

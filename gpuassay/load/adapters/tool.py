@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpuassay.cluster.process import start
+from gpuassay.environment import inherited
 from gpuassay.load.adapters import warden
 from gpuassay.load.engine import head_of
 from gpuassay.load.errors import CountsDoNotClose, LoadError
@@ -103,7 +104,7 @@ def run_tool(
     started, wall = time.monotonic_ns(), time.time_ns()
     priority = str(GENERATOR if realtime else 0)
     guarded = [sys.executable, "-IS", str(Path(warden.__file__)), priority, *command]
-    process = start(name, guarded, log, env=dict(os.environ), cwd=cwd, on_death=lambda _: ended.set())
+    process = start(name, guarded, log, env=inherited(), cwd=cwd, on_death=lambda _: ended.set())
 
     def pause(seconds: float) -> None:
         ended.wait(seconds)
