@@ -14,7 +14,7 @@ from gpuassay.components import gpu_operator, kueue
 from gpuassay.record.process import live_recorder
 from gpuassay.scenario import mutants
 from gpuassay.scenario.lanes import Lane
-from gpuassay.scenario.stage import Host, Stage, describe
+from gpuassay.scenario.stage import Host, Stage, described
 from gpuassay.wait import resume
 
 SWEEP_SECONDS = 60.0
@@ -69,7 +69,7 @@ def existing_stage(option: argparse.Namespace) -> Callable[[Host, Lane], Abstrac
             view = stack.enter_context(
                 live_recorder(cluster.kubeconfig, folder / "spool", context=option.gpuassay_context)
             )
-            describe(run, cluster, "existing", cluster.description, cluster.capabilities)
+            stack.enter_context(described(run, cluster, "existing", cluster.description, cluster.capabilities))
             stack.callback(_clean, cluster, run)
             yield Stage(
                 run_id=run.directory.name,

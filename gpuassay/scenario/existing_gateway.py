@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from gpuassay.cluster.base import Cluster, Component
@@ -13,14 +13,13 @@ from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.existing import connect
 from gpuassay.components.llmd.existing import ExistingGateway, Place, require_answers
 from gpuassay.manifest import Manifest, dig
-from gpuassay.record import rundir
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import Resource
 from gpuassay.scenario.gateway_check import check_gateway
 from gpuassay.scenario.gateway_options import GatewayOptions
 from gpuassay.scenario.lab import Lab
 from gpuassay.scenario.lanes import Lane
-from gpuassay.scenario.stage import Host, Stage
+from gpuassay.scenario.stage import Host, Stage, described
 
 FEWEST = 2
 """Endpoints below which there is nothing to choose between."""
@@ -88,18 +87,12 @@ def gateway_stage(
                 live_recorder(kubeconfig, folder / "spool", resources=resources, context=context)
             )
             gateway = ExistingGateway(reached, place, folder, named.profile)
-            rundir.describe_cluster(
-                run.directory,
-                {
-                    "provider": "existing",
-                    "kubernetes": reached.version["gitVersion"],
-                    "description": f"gateway {named.url}, said to be {named.profile}, InferencePool {named.namespace}/"
-                    f"{named.pool} with {len(gateway.replicas)} endpoints, on {cluster.description}",
-                },
-                components=[asdict(part) for part in _images(gateway.pods)],
-                emulated=[],
-                capabilities=cluster.capabilities,
+            cluster.tell(_images(gateway.pods))
+            description = (
+                f"gateway {named.url}, said to be {named.profile}, InferencePool {named.namespace}/{named.pool} with"
+                f" {len(gateway.replicas)} endpoints, on {cluster.description}"
             )
+            stack.enter_context(described(run, cluster, "existing", description, cluster.capabilities))
             yield GatewayStage(
                 run_id=run.directory.name, cluster=cluster, view=view, capabilities=cluster.capabilities,
                 mutant=None, ours=False, gateway=gateway,

@@ -13,7 +13,7 @@ from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import DEFAULT_RESOURCES, EXTRA_RESOURCES
 from gpuassay.scenario import mutants
 from gpuassay.scenario.lanes import MAIN, Lane
-from gpuassay.scenario.stage import Host, Stage, describe
+from gpuassay.scenario.stage import Host, Stage, described
 
 NODES = 40
 """Fake nodes of 8 GPUs: more than all concurrent scenarios together can fill."""
@@ -33,8 +33,7 @@ def kueue_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[St
         run.say(f"installing Kueue{which}")
         queueing = stack.enter_context(kueue.install(cluster))
         capabilities = cluster.capabilities | {"kueue-process", "scheduler-log"} | _gates(queueing)
-        describe(run, cluster, "embedded/T0", _described(lane), capabilities)
-        stack.callback(describe, run, cluster, "embedded/T0", _described(lane), capabilities)
+        stack.enter_context(described(run, cluster, "embedded/T0", _description(lane), capabilities))
         run.say(f"scenarios{which} begin")
         yield Stage(
             run_id=run.directory.name,
@@ -48,7 +47,7 @@ def kueue_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[St
         )
 
 
-def _described(lane: Lane) -> str:
+def _description(lane: Lane) -> str:
     if lane.name == MAIN:
         return f"control plane and Kueue as processes of this machine, {NODES} fake nodes of 8 GPUs"
     return "control plane and Kueue once more, for restarts and other configurations"

@@ -19,7 +19,7 @@ from gpuassay.record.resources import Resource
 from gpuassay.scenario import mutants
 from gpuassay.scenario.declare import OWN_ARMS
 from gpuassay.scenario.lanes import Lane
-from gpuassay.scenario.stage import Host, Stage, describe
+from gpuassay.scenario.stage import Host, Stage, described
 
 RECORDED = (
     Resource("Namespace", "/api/v1/namespaces"),
@@ -50,8 +50,7 @@ def routing_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[
         own = {OWN_ADDRESS} if own_address() else set[str]()
         built |= {vllm.ASSET} if vllm.find(assets) else set[str]()
         capabilities = (cluster.capabilities - {base.FAKE_NODES}) | {"routing", OWN_ARMS} | built | own
-        describe(run, cluster, "embedded/T0", DESCRIPTION, capabilities)
-        stack.callback(describe, run, cluster, "embedded/T0", DESCRIPTION, capabilities)  # arms add components
+        stack.enter_context(described(run, cluster, "embedded/T0", DESCRIPTION, capabilities))
         run.say(f"scenarios of {lane.name} begin")
         yield Stage(
             run_id=run.directory.name,

@@ -21,7 +21,7 @@ from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import DEFAULT_RESOURCES, Resource
 from gpuassay.scenario import mutants
 from gpuassay.scenario.lanes import PLATFORM, Lane, Unavailable
-from gpuassay.scenario.stage import Host, Stage, describe
+from gpuassay.scenario.stage import Host, Stage, described
 from gpuassay.toolchain import UnobtainableError, das
 from gpuassay.toolchain.catalogue import NODE as PROGRAMS
 from gpuassay.workloads.containers import NODE
@@ -84,9 +84,8 @@ def slices_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[S
         built |= {f"program:{das.ASSET}"} if supplied else set[str]()
         built |= {"platform" if queued else "slices", base.REAL_KUBELET}
         capabilities = (cluster.capabilities - {base.FAKE_NODES}) | built
-        described = ("embedded/T2", WITH_KUEUE if queued else DESCRIPTION, capabilities)
-        describe(run, cluster, *described)
-        stack.callback(describe, run, cluster, *described)  # scenarios add components
+        description = WITH_KUEUE if queued else DESCRIPTION
+        stack.enter_context(described(run, cluster, "embedded/T2", description, capabilities))
         run.say(f"scenarios of {lane.name} begin")
         yield Stage(
             run_id=run.directory.name,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -64,19 +64,30 @@ class Host(Protocol):
         ...
 
 
-def describe(run: Host, cluster: Cluster, provider: str, description: str, capabilities: Iterable[str]) -> None:
-    """Say in `run.json` what a stage consists of; once more after scenarios that add components.
+@contextmanager
+def described(
+    run: Host, cluster: Cluster, provider: str, description: str, capabilities: Iterable[str]
+) -> Generator[None]:
+    """Say in `run.json` what a stage consists of; at the end of the `with` block once more: scenarios add components.
 
     Where no scenario may use fake nodes, none are there, and KWOK stands in for nothing.
     """
     fake_nodes = base.FAKE_NODES in (offered := frozenset(capabilities))
-    rundir.describe_cluster(
-        run.directory,
-        {"provider": provider, "kubernetes": cluster.api.version["gitVersion"], "description": description},
-        components=[asdict(part) for part in cluster.components],
-        emulated=[one for one in cluster.emulated if fake_nodes or one["by"] != "KWOK"],
-        capabilities=offered,
-    )
+
+    def describe() -> None:
+        rundir.describe_cluster(
+            run.directory,
+            {"provider": provider, "kubernetes": cluster.api.version["gitVersion"], "description": description},
+            components=[asdict(part) for part in cluster.components],
+            emulated=[one for one in cluster.emulated if fake_nodes or one["by"] != "KWOK"],
+            capabilities=offered,
+        )
+
+    describe()
+    try:
+        yield
+    finally:
+        describe()
 
 
 @dataclass
