@@ -44,8 +44,8 @@ def ends(lab: Lab, slicer: slicing.SlicerName) -> None:
 
 def _freed(recording: Recording, name: str) -> None:
     """The pod ran, its slice was free when it had ended, and its successor got one of the profile."""
-    assert {name, f"after-{name}"} <= slices_seen.ran(recording), recording.timeline_text()
     held = {one.pod: one.held for one in slices_seen.runs(recording)}
+    assert {name, f"after-{name}"} <= slices_seen.ran(recording) & held.keys(), recording.timeline_text()
     assert len(held[name]) == len(held[f"after-{name}"]) == 1
     left = set(held[name]) & set(recording.notes["rest"]["ended"]["slices"])
     assert slices_rest.static(recording) or not left, f"the slice of {name} outlived it\n{recording.timeline_text()}"
