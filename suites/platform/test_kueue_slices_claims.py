@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.components.kueue.profiles import CLAIMED_MEDIUM, MULTIPROCESSORS
+from gpuassay.components.kueue.profiles import CLAIMED_SLICES, MULTIPROCESSORS
 from gpuassay.judge import kueue_slices, slices_rest, slices_seen
 from gpuassay.judge.performance.slices import jobs, models, standing_places
 from gpuassay.judge.slices import sharing_findings
@@ -23,7 +23,8 @@ from suites.slices.slicers import MIG
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/dynamic_resource_allocation/"
 DRIVER = "program:nvidia-dra"
 MODEL = gpu_model(GPU_MODEL)
-BY_COUNT = {MEDIUM: {CLAIMED_MEDIUM: 1}}
+MIDDLE = "2g.10gb"
+BY_COUNT = {MIDDLE: {CLAIMED_SLICES: 1}}
 BY_COUNTER = {profile: {MULTIPROCESSORS: MODEL.profile(profile).multiprocessors} for profile in (MEDIUM, LARGE)}
 GPU_MULTIPROCESSORS = 7 * MODEL.profile(MEDIUM).multiprocessors
 """Of all slices that stand on one GPU together."""
@@ -31,15 +32,15 @@ GPU_MULTIPROCESSORS = 7 * MODEL.profile(MEDIUM).multiprocessors
 
 @scenario("claimed-slices", system="platform", needs={DRIVER}, timeout=80)
 def claimed(lab: Lab) -> None:
-    """A quota of three claimed devices: a job with a claim for two, one for one, and one that waits for a release."""
-    exactly = {"deviceClassName": f"mig-{MEDIUM}.nvidia.com", "allocationMode": "ExactCount"}
+    """A quota of two claimed devices: a job with a claim for both, and one that waits for a release."""
+    exactly = {"deviceClassName": f"mig-{MIDDLE}.nvidia.com", "allocationMode": "ExactCount"}
     with opened(lab, "dra", gpus=[GPU_MODEL]) as on:
-        queue = on.queue("claims", {CLAIMED_MEDIUM: 3})
-        two, one = (claim(lab, name, exactly | {"count": count}) for name, count in (("two", 2), ("one", 1)))
-        for name, template in (("pair", two), ("single", one)):
-            on.claiming_job(name, MEDIUM, queue, template)
-            on.observe_running(name)
-        on.claiming_job("late", MEDIUM, queue, one)
+        queue = on.queue("claims", {CLAIMED_SLICES: 2})
+        for name, count in (("two", 2), ("one", 1)):
+            claim(lab, name, exactly | {"count": count})
+        on.claiming_job("pair", MIDDLE, queue, "two")
+        on.observe_running("pair")
+        on.claiming_job("late", MIDDLE, queue, "one")
         on.observe_decided("late")
         on.note_rest("full")
         on.end("pair")
@@ -54,10 +55,10 @@ def claimed(lab: Lab) -> None:
 )  # fmt: skip
 def test_claims_are_charged_by_their_number_of_slices(claimed: Recording) -> None:
     """A job with a claim for two MIG devices is charged two and has two slices, which nobody shares."""
-    wanted = {"pair": 2, "single": 1, "late": 1}
+    wanted = {"pair": 2, "late": 1}
     runs = slices_seen.runs(claimed)
     for job, count in wanted.items():
-        assert kueue_slices.charged(claimed, job) == {CLAIMED_MEDIUM: count}, claimed.timeline_text()
+        assert kueue_slices.charged(claimed, job) == {CLAIMED_SLICES: count}, claimed.timeline_text()
         pods = [one.name for one in kueue_slices.pods_of(claimed, job)]
         assert [len(one.held) for one in runs if one.pod in pods] == [count], claimed.timeline_text()
     assert sharing_findings(runs) + slices_rest.mixed_up_findings(claimed, "full") == [], claimed.timeline_text()
@@ -73,8 +74,8 @@ def test_claims_are_charged_by_their_number_of_slices(claimed: Recording) -> Non
 def test_a_claim_waits_for_quota_beside_a_free_place(claimed: Recording) -> None:
     """With the quota of claimed devices used up a job waits, although the GPU has room, and runs after a release."""
     at = claimed.notes["marks"]["full"]
-    assert kueue_slices.admitted_at(claimed, at) == ["pair", "single"], claimed.timeline_text()
-    assert Board(models(claimed), standing_places(claimed, at)).free_places(MEDIUM)
+    assert kueue_slices.admitted_at(claimed, at) == ["pair"], claimed.timeline_text()
+    assert Board(models(claimed), standing_places(claimed, at)).free_places(MIDDLE)
     begun, back = kueue_slices.first_run(claimed, "late"), kueue_slices.release(claimed, "pair").quota
     assert begun is not None and back is not None and begun > back, claimed.timeline_text()
 

@@ -116,7 +116,7 @@ MIG_CREDITS: dict[str, tuple[int, int]] = {
 GPC = "example.com/gpu-compute-slices"
 GPU_MEMORY = "example.com/gpu-memory-gb"
 
-CLAIMED_MEDIUM = "example.com/claimed-mig-1g-5gb"
+CLAIMED_SLICES = "example.com/claimed-mig-2g-10gb"
 MULTIPROCESSORS = "example.com/multiprocessors"
 
 
@@ -190,11 +190,11 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             "claimed-slices",
-            "claims of 1g.5gb count as devices, those of the class of all MIG devices as multiprocessors",
+            "claims of 2g.10gb count as devices, those of the class of all MIG devices as multiprocessors",
             {
                 "resources": {
                     "deviceClassMappings": [
-                        {"name": CLAIMED_MEDIUM, "deviceClassNames": ["mig-1g.5gb.nvidia.com"]},
+                        {"name": CLAIMED_SLICES, "deviceClassNames": ["mig-2g.10gb.nvidia.com"]},
                         {
                             "name": MULTIPROCESSORS,
                             "deviceClassNames": ["mig.nvidia.com"],
