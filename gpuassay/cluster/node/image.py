@@ -1,4 +1,4 @@
-"""Container images from programs of this machine, without a registry and without Docker (OCI image layout in a tar file)."""
+"""Container images from programs of this machine, without registry and Docker: an OCI image layout in a tar file."""
 
 from __future__ import annotations
 
