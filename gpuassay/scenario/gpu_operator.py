@@ -248,8 +248,7 @@ def operated(
             lab.mutant.disturb_silicon(silicon)
         name = f"o-{lab.token}"[:40]
         lab.note(gpus=list(gpus), driver=DRIVER_VERSION, cuda=CUDA_VERSION, node=name, uuids=silicon.gpus)
-        if EMULATED not in lab.cluster.emulated:
-            lab.cluster.emulated.append(EMULATED)
+        lab.cluster.tell(emulated=[EMULATED])
         with (
             real_node(lab.cluster, name, labels=lab.marks, binds={driver.proc: PROC_DRIVER}) as node,
             device_plugin(node, driver, strategy=None, config=_config_of(lab, FIRST)) as plugin,
