@@ -25,7 +25,9 @@ print(json.dumps([str(one.__file__) for one in list(sys.modules.values()) if get
 """Tells the files of all modules that the load generator imports."""
 
 PREFIX = "/usr/local"
-_LEFT_OUT = re.compile(r"/(test|tests|site-packages|dist-packages|config-[^/]*)/")
+_LEFT_OUT = re.compile(
+    r"/(test|tests|site-packages|dist-packages|config-[^/]*|ensurepip|idlelib|lib2to3|pydoc_data|tkinter)/|\.opt-\d\."
+)
 
 
 def python_image(name: str) -> Image:
@@ -57,7 +59,7 @@ def _said(*command: str | Path, folder: Path | None = None) -> str:
 
 
 def _below(top: Path) -> Iterator[Path]:
-    """Files of a package or of a module's folder, without its tests; byte code lies beside the sources."""
+    """Files of a package or of a module's folder, without tests and the like; byte code lies beside the sources."""
     if top.is_file():
         yield top
     for path in top.rglob("*"):
