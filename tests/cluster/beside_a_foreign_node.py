@@ -58,7 +58,7 @@ def main() -> None:
     with subprocess.Popen(["kubelet", "600"], executable=shutil.which("sleep")) as foreign:
         with node_with_a_pod(Path(sys.argv[1]), Path(sys.argv[2])):
             pass
-        touched = sorted(path for path, *_ in before ^ _there())
+        touched = sorted({path for path, *_ in before ^ _there()})
         touched += [path for path, one in sockets.items() if _asked(one)]
         touched += ["the process"] if foreign.poll() is not None else []
         foreign.kill()
