@@ -36,8 +36,8 @@ def gaie(lab: Lab) -> None:
     conform(lab)
 
 
-# Where no mutant is named none has been seen to kill: `gateway-wrong-port` and `pools-unknown` are written and untried,
-# and to refute InferencePoolAccepted or InferencePoolMissingEPPRef takes upstream's fixed 300 s for a pool's condition.
+# Where no mutant is named none has been seen to kill: `picks-at-random` and `pools-unknown` are written and untried;
+# to refute InferencePoolAccepted or InferencePoolMissingEPPRef takes upstream's fixed 300 s for a pool's condition.
 def conformance(name: str, holds: str, *, red_when: str, mutant: str = "") -> Callable[[Recording, Measure], None]:
     """The behaviour that upstream's test `name` judges."""
     DECLARED.add(name)
@@ -99,16 +99,17 @@ test_missing_picker_reference = conformance(
 test_missing_picker_service = conformance(
     "InferencePoolInvalidEPPService", "A pool whose picker's Service does not exist is said to be unresolved.",
     red_when="the conditions say that the picker's Service is there, or requests are not answered with an error",
+    mutant="gateway-wrong-port",
 )  # fmt: skip
 
 test_several_gateways = conformance(
     "HTTPRouteMultipleGatewaysDifferentPools", "Routes of two gateways send to a pool each.",
-    red_when="a gateway sends to the other one's pool",
+    red_when="a gateway sends to the other one's pool", mutant="gateway-wrong-port",
 )  # fmt: skip
 
 test_several_rules = conformance(
     "HTTPRouteMultipleRulesDifferentPools", "Two rules of one route send to a pool each.",
-    red_when="a rule sends to the other one's pool",
+    red_when="a rule sends to the other one's pool", mutant="gateway-wrong-port",
 )  # fmt: skip
 
 test_app_protocol = conformance(
@@ -118,7 +119,7 @@ test_app_protocol = conformance(
 
 test_reference_port = conformance(
     "InferencePoolHTTPRoutePortValidation", "The port in a route's reference to a pool changes nothing.",
-    red_when="a reference with a port, right or wrong, is refused or not served",
+    red_when="a reference with a port, right or wrong, is refused or not served", mutant="gateway-wrong-port",
 )  # fmt: skip
 
 test_pool_follows_its_routes = conformance(
