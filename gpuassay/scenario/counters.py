@@ -109,6 +109,11 @@ class Site:
         claim = self.lab.get("ResourceClaim", name)
         return claim is not None and bool(claimed_devices(claim))
 
+    def given(self, name: str) -> bool:
+        """Whether a pod has its devices and its node; deleted between the two it leaves its claim allocated."""
+        pod = self.lab.get("Pod", name)
+        return pod is not None and judged.on_a_node(pod) and self.holds(name)
+
     def finish(self) -> None:
         """Delete all pods, those that wait first, and mark the end."""
         pods = sorted(self.lab.objects("Pod"), key=judged.on_a_node)
@@ -133,7 +138,7 @@ def published(lab: Lab, gpus: Sequence[GpuModel]) -> Generator[Site]:
             lab.create(one)
         # it is given nothing before the scheduler knows the class and every ResourceSlice of the node
         site.ask(_PROBE, gpus[0].profiles[0].name)
-        lab.observe(lambda: site.holds(_PROBE), "the scheduler knows the GPUs")
+        lab.observe(lambda: site.given(_PROBE), "the scheduler knows the GPUs")
         site.delete(_PROBE)
         yield site
     finally:

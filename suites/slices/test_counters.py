@@ -121,11 +121,11 @@ def whole_or_slices(lab: Lab) -> None:
         site.ask("slice", MEDIUM)
         site.observe_decided("slice")
         site.delete("whole")
-        lab.observe(lambda: site.holds("slice"), "the slice is given out")
+        lab.observe(lambda: site.given("slice"), "the slice is given out")
         site.ask_for("whole-again", resource_slices.whole_gpu())
         site.observe_decided("whole-again")
         site.delete("slice")
-        lab.observe(lambda: site.holds("whole-again"), "the whole GPU is given out again")
+        lab.observe(lambda: site.given("whole-again"), "the whole GPU is given out again")
         site.finish()
 
 
@@ -185,7 +185,7 @@ def two_or_none(lab: Lab) -> None:
         site.observe_decided("second")
         lab.mark(FULL)
         site.delete("first", "second")
-        lab.observe(lambda: site.holds("both"), "the claim for two is allocated")
+        lab.observe(lambda: site.given("both"), "the claim for two is allocated")
         site.observe_settled(REFILLED)
         site.finish()
 
