@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _try(name: str, tests: list[str], markers: str) -> dict[str, str]:
-    """Behaviour id, with its parameters -> state of every behaviour that names the mutant, in one run with it."""
+    """Behaviour id -> state of every behaviour that names the mutant, in one run with it."""
     with tempfile.TemporaryDirectory(prefix="gpuassay-mutant-") as place:
         command = [sys.executable, "-m", "pytest", "-q", "--no-header", "--mutant", name, "--run-dir", f"{place}/runs"]
         done = subprocess.run([*command, "-m", markers, *tests], capture_output=True, text=True, check=False)
