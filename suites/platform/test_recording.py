@@ -14,7 +14,7 @@ AUDIT = "https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/"
 JOBS = 40
 
 
-@scenario(needs={"audit-log"}, timeout=120)
+@scenario(needs={"audit-log"})
 def busy(lab: Lab) -> None:
     """Forty short jobs pass a queue of ten GPUs."""
     lab.priority_class("usual", 5)
