@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from gpuassay.manifest import condition, dig, is_true
 from gpuassay.model.order import epoch_second
 from gpuassay.record.recording import Recording
+from gpuassay.record.timeline import Timeline
 from gpuassay.verdict import Inconclusive
+
+COUNTED = 1.3
+"""s until the Job controller has counted a pod that got ready: it gathers changes for 1 s, and then writes."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,40 @@ def condition_reasons(recording: Recording, job: str, kind: str = "PodsReady") -
     return [(one.status, one.reason) for one in changes if one.type == kind]
 
 
+def require_recovered_in_time(recording: Recording, job: str, timeout: int) -> None:
+    """Make sure that the pod of a job that waits for recovery was ready again well within `timeout` seconds, if ever.
+
+    Kueue reads the Job's count of ready pods, which the Job controller writes up to `COUNTED` seconds after the pod's
+    change. Condition times are whole seconds: the wait begins up to a second before the loss was told.
+
+    Raises:
+        Inconclusive: the pod was ready again, but too late to be counted in time.
+        LookupError: the job has no Workload.
+    """
+    changes = recording.workload_of(job).condition_changes()
+    lost = next((one.at for one in changes if one.type == "PodsReady" and one.reason == "WaitForRecovery"), None)
+    pods = _pods_of(recording, job)
+    if lost is None or not pods:
+        return
+    told = [(event.at, is_true(event.object, "Ready")) for event in pods[0].events]
+    first = next((at for at, ready in told if ready), lost)
+    gone = next((at for at, ready in told if not ready and at > first), None)
+    back = next((at for at, ready in told if ready and gone is not None and at > gone), None)
+    due = (lost // 1_000_000_000 + timeout - COUNTED) * 1_000_000_000
+    if back is not None and back > due:
+        raise Inconclusive(
+            f"the pod of job {job} was ready again {(back - due) / 1e9:.1f} s too late: the machine is crowded"
+        )
+
+
+def _pods_of(recording: Recording, job: str) -> list[Timeline]:
+    return [
+        line
+        for line in recording.timelines("Pod").values()
+        if dig(line.first, "metadata", "labels", "batch.kubernetes.io/job-name") == job
+    ]
+
+
 def require_in_time(recording: Recording, job: str, timeout: int) -> None:
     """Make sure that a job's first pod was ready well within `timeout` seconds of admission, if it ever was.
 
@@ -94,11 +132,7 @@ def require_in_time(recording: Recording, job: str, timeout: int) -> None:
     """
     admitted = [condition(event.object, "Admitted") for event in recording.workload_of(job).events]
     first = next((one for one in admitted if one is not None and one["status"] == "True"), None)
-    pods = [
-        line
-        for line in recording.timelines("Pod").values()
-        if dig(line.first, "metadata", "labels", "batch.kubernetes.io/job-name") == job
-    ]
+    pods = _pods_of(recording, job)
     if first is None or not pods:
         return
     ready = pods[0].when(lambda pod: is_true(pod, "Ready"))

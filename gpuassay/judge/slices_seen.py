@@ -19,6 +19,7 @@ from gpuassay.manifest import Manifest, dig
 from gpuassay.model.order import epoch_second
 from gpuassay.model.placement_tables import MigProfile, gpu_model
 from gpuassay.record.recording import Recording
+from gpuassay.record.timeline import Timeline
 
 RESOURCE = "nvidia.com/mig-"
 OF_DAS = "mig.das.com/"
@@ -87,7 +88,7 @@ def runs(recording: Recording) -> list[Run]:
         begun = history.when(lambda one: dig(one, "status", "phase") == "Running")
         if begun is None or name not in held:
             continue
-        ended = history.when(_terminal)
+        ended = _ended(history)
         if ended is None and history.deleted:
             ended = history.events[-1].at
         deleting = history.when(lambda one: dig(one, "metadata", "deletionTimestamp") is not None)
@@ -137,8 +138,21 @@ def unscheduled(recording: Recording, pod: str) -> list[tuple[str, str]]:
     return [(one.reason, one.message) for one in changes_ if one.type == "PodScheduled" and one.status == "False"]
 
 
-def _terminal(pod: Manifest) -> bool:
-    return dig(pod, "status", "phase") in {"Succeeded", "Failed"}
+def _ended(history: Timeline) -> int | None:
+    """When a pod was seen to have ended for good, ns since the epoch; a container that is started again has not.
+
+    The kubelet gives the slice away when the containers have ended; the pod's phase says so up to seconds later.
+    """
+    over: int | None = None
+    for event in history.events:
+        over = (over or event.at) if _over(event.object) else None
+    return over
+
+
+def _over(pod: Manifest) -> bool:
+    statuses: list[Manifest] = dig(pod, "status", "containerStatuses", default=[])
+    ended = bool(statuses) and all(dig(one, "state", "terminated") is not None for one in statuses)
+    return ended or dig(pod, "status", "phase") in {"Succeeded", "Failed"}
 
 
 def _finished(pod: Manifest) -> int | None:

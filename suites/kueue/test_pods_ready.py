@@ -5,7 +5,14 @@ from __future__ import annotations
 from gpuassay import labels
 from gpuassay.behaviour import behaviour
 from gpuassay.judge.cohorts import evictions
-from gpuassay.judge.readiness import backoffs, condition_reasons, held_s, require_in_time, reservations
+from gpuassay.judge.readiness import (
+    backoffs,
+    condition_reasons,
+    held_s,
+    require_in_time,
+    require_recovered_in_time,
+    reservations,
+)
 from gpuassay.manifest import condition, dig, is_true, name_of
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
@@ -128,6 +135,7 @@ def test_ready_jobs_are_left_alone(readiness: Recording) -> None:
 def test_a_job_may_recover(readiness: Recording) -> None:
     """A running job that loses readiness waits for recovery, keeps its quota meanwhile, and is ready again after."""
     require_in_time(readiness, "shaky", TIMEOUT)
+    require_recovered_in_time(readiness, "shaky", RECOVERY)
     told = condition_reasons(readiness, "shaky")[:4]
     assert told == [
         ("False", "WaitForStart"), ("True", "Started"), ("False", "WaitForRecovery"), ("True", "Recovered"),
@@ -144,6 +152,7 @@ def test_a_job_may_recover(readiness: Recording) -> None:
 def test_a_job_that_does_not_recover_is_evicted(readiness: Recording) -> None:
     """A running job that does not recover within recoveryTimeout is evicted with PodsReadyTimeout, and not before."""
     require_in_time(readiness, "shaky", TIMEOUT)
+    require_recovered_in_time(readiness, "shaky", RECOVERY)
     # the first eviction only: the next try may be cut short by a condition of this one (a race in Kueue v0.19.2)
     assert evictions(readiness).get("shaky", [])[:1] == ["PodsReadyTimeout"], readiness.timeline_text()
     line = readiness.workload_of("shaky")

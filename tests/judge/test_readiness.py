@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from gpuassay.judge.readiness import backoffs, condition_reasons, held_s, require_in_time, reservations
+from gpuassay.judge.readiness import (
+    backoffs,
+    condition_reasons,
+    held_s,
+    require_in_time,
+    require_recovered_in_time,
+    reservations,
+)
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording
 from gpuassay.verdict import Inconclusive
@@ -78,6 +85,25 @@ def test_a_late_pod_says_nothing() -> None:
     """A pod that was ready only in the last second of the timeout makes the recording inconclusive."""
     with pytest.raises(Inconclusive, match="too late"):
         require_in_time(Recording.of_parts(events=[version(1, *ADMITTED), pod(7, ready=True)]), "slow", 6)
+
+
+def recovery(back: int | None) -> Recording:
+    """A job that loses readiness in second 5, and whose pod is ready again in second `back`."""
+    story = [version(1, *ADMITTED), pod(2, ready=True), pod(4, ready=False)]
+    story.append(version(5, *ADMITTED, ("PodsReady", "False", "WaitForRecovery", 5)))
+    return Recording.of_parts(events=[*story, *([] if back is None else [pod(back, ready=True)])])
+
+
+@pytest.mark.parametrize("back", [6, None], ids=["in time", "never"])
+def test_a_recovery_that_could_be_seen_is_judged(back: int | None) -> None:
+    """Red when a pod that is ready again in time, or never, is laid at the machine's door."""
+    require_recovered_in_time(recovery(back), "slow", 3)
+
+
+def test_a_late_recovery_says_nothing() -> None:
+    """Red when a pod that was ready again after Kueue could be told in time refutes Kueue."""
+    with pytest.raises(Inconclusive, match="ready again"):
+        require_recovered_in_time(recovery(8), "slow", 3)
 
 
 def test_without_a_workload_there_is_no_story() -> None:

@@ -163,3 +163,19 @@ def test_a_container_may_end_in_the_second_in_which_it_began() -> None:
     del events[-1]["object"]["status"]["containerStatuses"]
     lost = slices_seen.findings(recording(events=events, silicon=freed, held={"p": {"main": [A]}}))
     assert lost == ["pod p lost MIG-a while it ran"]
+
+
+def test_a_slice_is_free_when_the_containers_have_ended() -> None:
+    """Red when a pod counts as running after its containers, or no longer while one of them is started again."""
+    done = [{"name": "main", "state": {"terminated": {"finishedAt": "1970-01-01T00:00:12Z"}}}]
+    again = [{"name": "main", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]
+    first = [pod("a", 9, node=True), pod("a", 10, "Running"), pod("a", 13, "Running"), pod("a", 20, "Succeeded")]
+    first[2]["object"]["status"]["containerStatuses"] = done
+    second = [pod("b", 14, node=True), pod("b", 15, "Running")]
+    held = {"a": {"main": [A]}, "b": {"main": [A]}}
+    silicon = made(8, 0, A)
+    assert slices_seen.findings(recording(events=[*first, *second], silicon=silicon, held=held)) == []
+    restarted = pod("a", 16, "Running")
+    restarted["object"]["status"]["containerStatuses"] = again
+    found = slices_seen.findings(recording(events=[*first[:3], restarted, *second], silicon=silicon, held=held))
+    assert found == ["pods a and b ran at the same time on MIG-a"]
