@@ -244,6 +244,7 @@ def merge(results: Sequence[LoadResult]) -> LoadResult:
             interrupted=any(tail.interrupted for tail in tails),
             lag_ns=[lag for tail in tails for lag in tail.lag_ns],
             cpu_seconds=sum(tail.cpu_seconds for tail in tails),
+            busy_share=max((tail.busy_share for tail in tails if tail.busy_share is not None), default=None),
         ),
     )
     check_counts(merged)

@@ -115,7 +115,7 @@ def act(lab: Lab) -> None:
     """Every arm at every concurrency, in rounds; in another order each time."""
     arms, concurrencies, rounds = FULL if lab.full else QUICK
     for concurrency in concurrencies:
-        together = min(len(arms), max(1, STREAMS_TOGETHER // concurrency))
+        together = _together(len(arms), concurrency, rounds)
         lab.notes.setdefault("together", {})[str(concurrency)] = together
         timing = EchoTiming(ttft_ms=80, ttft_jitter=0.5, itl_ms=10, tokens=OUTPUT_TOKENS)
         folder = lab.cluster.directory / "arms" / lab.token
@@ -133,6 +133,15 @@ def act(lab: Lab) -> None:
     if own := given_prompts():
         told = [[prompt.label, prompt.tokens] for prompt in own]
         lab.note(own_prompts={"prompts": told, "distinct": not _begin_alike(own)})
+
+
+def _together(arms: int, concurrency: int, rounds: int) -> int:
+    """How many arms run side by side.
+
+    In a single round all must have equally many neighbours; over several rounds each is the one that is left over.
+    """
+    most = min(arms, max(1, STREAMS_TOGETHER // concurrency))
+    return most if rounds > 1 else max(number for number in range(1, most + 1) if arms % number == 0)
 
 
 def _round(lab: Lab, profiles: tuple[str, ...], concurrency: int, number: int) -> None:
