@@ -96,16 +96,16 @@ def require_recovered_in_time(recording: Recording, job: str, timeout: int) -> N
         Inconclusive: the pod was ready again, but too late to be counted in time.
         LookupError: the job has no Workload.
     """
-    changes = recording.workload_of(job).condition_changes()
-    lost = next((one.at for one in changes if one.type == "PodsReady" and one.reason == "WaitForRecovery"), None)
+    told_ready = [condition(event.object, "PodsReady") for event in recording.workload_of(job).events]
+    lost = next((one for one in told_ready if one is not None and one["reason"] == "WaitForRecovery"), None)
     pods = _pods_of(recording, job)
     if lost is None or not pods:
         return
     told = [(event.at, is_true(event.object, "Ready")) for event in pods[0].events]
-    first = next((at for at, ready in told if ready), lost)
+    first = next((at for at, ready in told if ready), 0)
     gone = next((at for at, ready in told if not ready and at > first), None)
     back = next((at for at, ready in told if ready and gone is not None and at > gone), None)
-    due = (lost // 1_000_000_000 + timeout - COUNTED) * 1_000_000_000
+    due = (epoch_second(lost["lastTransitionTime"]) + timeout - COUNTED) * 1_000_000_000
     if back is not None and back > due:
         raise Inconclusive(
             f"the pod of job {job} was ready again {(back - due) / 1e9:.1f} s too late: the machine is crowded"
