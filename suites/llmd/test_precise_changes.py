@@ -33,6 +33,12 @@ def held(site: Site, name: str) -> list[Prompt]:
     prompts = prompt_set([TOKENS] * 4, seed=41, prefix=name)
     put(site, [beginning(one, 64) for one in prompts], FALLBACK)
     put(site, prompts, HOLDER)
+
+    def known() -> bool:
+        return {row["served_by"] for row in pick(site, f"{name} asked", prompts)} == {NAMES[HOLDER]}
+
+    # events have passed the tap; a picker that is short of CPU time has them in its index some milliseconds later
+    site.lab.observe(known, f"{name} known to the picker", timeout=3)
     pick(site, f"{name} before", prompts)
     return prompts
 
