@@ -112,6 +112,8 @@ def picker_crashes(lab: Lab) -> None:
                 calls.until(f"{name}/noticing", _unmarked, seconds=2 * NOTICED_SECONDS, in_a_row=8)
                 lab.note(killed_ns=killed)
                 calls.many(f"{name}/noticed", 8)
+            if name == "FailOpen-standalone":  # it watches its picker: only one that has noticed can come back late
+                calls.until(f"{name}/noticing", _unmarked, seconds=NOTICED_SECONDS, in_a_row=2)
             picker.launch()
             started = time.monotonic_ns()
             calls.until(f"{name}/coming back", _marked, seconds=2 * BACK_SECONDS)
