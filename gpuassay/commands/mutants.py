@@ -111,8 +111,12 @@ def _judge(matrix: dict[str, dict[str, str]]) -> int:
                 wrong.append(f"{behaviour}: {state} under its mutant {name}, must be FAIL")
     for line in wrong:
         print(line)
-    kills = sum(state == State.FAIL for name, states in matrix.items() if name != IDENTITY for state in states.values())
+    tried = [state for name, states in matrix.items() if name != IDENTITY for state in states.values()]
+    kills = tried.count(State.FAIL)
+    silent = tried.count(State.SKIP) + tried.count(State.KNOWN_DEFECT)
     print(
         f"{kills} behaviours killed by {len(matrix) - (IDENTITY in matrix)} mutants; {len(wrong)} not as they must be"
+        + (f"; {silent} skipped or known to fail, which says nothing" if silent else "")
     )
-    return 1 if wrong else 0
+    # a matrix of skips shows nothing
+    return 1 if wrong or (tried and not kills) else 0
