@@ -45,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     An exception whose class has an integer `exit_code` is the user's to mend: its message is printed as one line.
     Everything else is a defect of ours and keeps its traceback.
     """
+    if argv is None:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # else programs and temporary folders of ours stay
     words = list(sys.argv[1:] if argv is None else argv)
     only = words[0] if words and words[0] in COMMANDS else None
     arguments = parser(only).parse_args(words)

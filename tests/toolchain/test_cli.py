@@ -4,7 +4,9 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -34,6 +36,26 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert end.value.code == 0
     printed = capsys.readouterr().out
     assert all(f"\n    {name}" in printed for name in cli.COMMANDS)
+
+
+def test_told_to_end_a_command_takes_its_folders_with_it(tmp_path: Path) -> None:
+    """Red if SIGTERM leaves a temporary folder of a command behind."""
+    command = (
+        "import signal, sys, tempfile, types\n"
+        "from gpuassay import cli\n"
+        "def run(_):\n"
+        f"    with tempfile.TemporaryDirectory(dir={str(tmp_path)!r}):\n"
+        "        print('there', flush=True)\n"
+        "        signal.pause()\n"
+        "cli.parser = lambda only: types.SimpleNamespace(parse_args=lambda words: types.SimpleNamespace(run=run))\n"
+        "sys.exit(cli.main())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", command], cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "there\n"
+        program.terminate()
+        assert program.wait(20) == 128 + signal.SIGINT
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("words", [[], ["no-such-command"], ["doctor", "--no-such-option"]])
