@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gpuassay.components.kueue import Kueue
     from gpuassay.components.llmd.existing import ExistingGateway
     from gpuassay.record.lines import LineIndex
-    from gpuassay.record.live import EventLine, LiveView
+    from gpuassay.record.live import LiveView
     from gpuassay.scenario.declare import Scenario
     from gpuassay.scenario.mutants import Mutant
 
@@ -174,11 +174,9 @@ class Stage:
         slowness = 1 + 2 * pressure.recent()
         quiet, lag = quiet * slowness, COUNTER_LAG * slowness
 
-        def quiet_for(lines: list[EventLine]) -> float:
-            return (time.time_ns() - lines[-1].at) / 1e9 if lines else quiet
-
         def rests() -> bool:
-            passed = quiet_for([one for one in self.view.lines(lab.token) if one.kind not in SHARED])
+            last = next((one.at for one in reversed(self.view.lines(lab.token)) if one.kind not in SHARED), None)
+            passed = quiet if last is None else (time.time_ns() - last) / 1e9
             return passed >= quiet and (passed >= lag or self._counted(lab))
 
         try:
