@@ -116,9 +116,15 @@ def pytest_configure_node(node: Any) -> None:
         node.workerinput["gpuassay_run_dir"] = str(run.directory)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Nothing is declared of other suites' files where none was given."""
+    return True if upstream.nothing_imported(collection_path, config) else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Check declarations, label tests for Allure, and bring tests of one profile together, measurements last."""
+    upstream.leave_out(items, config)
     collection.arrange(items, config.rootpath / "suites")
 
 

@@ -18,6 +18,11 @@ OPTION = "--upstream-junit"
 RESULTS = pytest.StashKey[list[Results]]()
 """What was imported into this run."""
 
+MARKER = "upstream"
+"""Of tests that another project judges."""
+IMPORTED = Path("suites", "upstream", "test_imported.py")
+"""The module whose tests are the imported cases, from the project's folder."""
+
 _FORM = re.compile(r"([a-z0-9][a-z0-9-]*)@([^=\s]+)=(.+)")
 _RECORDING = "upstream.junit."
 
@@ -74,3 +79,19 @@ def kept(run_dir: Path | None) -> list[Results]:
     """
     folders = sorted((run_dir / "recordings").glob(f"{_RECORDING}*")) if run_dir else []
     return [Results.of_note(Recording.load(folder).notes["upstream"]) for folder in folders]
+
+
+def nothing_imported(path: Path, config: pytest.Config) -> bool:
+    """Whether `path` is the module of imported cases, and there are none: then it declares nothing."""
+    return path == config.rootpath / IMPORTED and not config.stash.get(RESULTS, None)
+
+
+def leave_out(items: list[pytest.Item], config: pytest.Config) -> None:
+    """Deselect upstream's own suites, which take a minute and programs of their own, unless `-m` names them."""
+    if MARKER in config.option.markexpr:
+        return
+    imported = config.rootpath / IMPORTED
+    left = [item for item in items if item.get_closest_marker(MARKER) is not None and item.path != imported]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
