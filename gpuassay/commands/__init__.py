@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -20,3 +21,14 @@ def at_least(smallest: int) -> Callable[[str], int]:
         return value
 
     return integer
+
+
+def positive(text: str) -> float:
+    """A type of arguments for argparse: finite numbers above zero."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return value

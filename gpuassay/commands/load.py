@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from gpuassay.commands import SubParsers, at_least
+from gpuassay.commands import SubParsers, at_least, positive
 
 
 def add(subparsers: SubParsers) -> None:
@@ -23,17 +23,20 @@ def add(subparsers: SubParsers) -> None:
     parser.add_argument("--namespace", default="default", help="namespace of the pods (default: %(default)s)")
     parser.add_argument("--image", required=True, help="image with Python and gpuassay")
     parser.add_argument("--pods", type=at_least(1), required=True, help="how many load pods")
-    parser.add_argument("--start-in", type=float, default=60.0, help="s until all pods begin (default: %(default)g)")
+    parser.add_argument("--start-in", type=positive, default=60.0, help="s until all pods begin (default: %(default)g)")
+    parser.add_argument(
+        "--effect", type=positive, metavar="MS", help="TTFT difference to be told, ms: exit code 1 if a pod cannot"
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Spread, merge, write; 0 when all rows are there."""
+    """Spread, merge, write; 0 when all rows are there, and every pod's generator can tell the effect."""
     from gpuassay.cluster.existing import connect
     from gpuassay.load.errors import LoadError
     from gpuassay.load.plan import read_plan
     from gpuassay.load.rows import write_result
-    from gpuassay.load.spread import clock_doubts, start_spread_ms
+    from gpuassay.load.spread import clock_doubts, pod_doubts, start_spread_ms
     from gpuassay.load.spread_job import Pods, spread
     from gpuassay.wait import WaitTimeout
 
@@ -54,4 +57,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"  {note.pod} on {note.node}: {told}")
     for doubt in clock_doubts(found.notes, within_ms=1.0):
         print(f"  {doubt}: compare times within a row only")
-    return 0
+    unable = pod_doubts(found.notes, options.effect) if options.effect else []
+    for doubt in unable:
+        print(f"  {doubt}")
+    return 1 if unable else 0

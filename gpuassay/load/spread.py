@@ -22,7 +22,6 @@ from gpuassay.load.gate import Control, doubts
 from gpuassay.load.node_clock import NodeClock
 from gpuassay.load.plan import Plan
 from gpuassay.load.rows import LoadResult, decode_result, encode_result, merge
-from gpuassay.verdict import Inconclusive
 
 PART_BYTES = 700_000
 """Of the compressed plan in one ConfigMap: with base64 that stays below the 1 MiB that one may hold."""
@@ -223,13 +222,6 @@ def clock_doubts(notes: Sequence[PodNote], within_ms: float) -> list[str]:
                 f"the clock of {note.node} ({note.pod}) may be off by {error:.1f} ms, {within_ms:g} are allowed"
             )
     return found
-
-
-def require_valid_pods(notes: Sequence[PodNote], effect_ms: float, *, at: float = 0.5) -> None:
-    """As `pod_doubts`. Raises Inconclusive if there are any."""
-    found = pod_doubts(notes, effect_ms, at=at)
-    if found:
-        raise Inconclusive("; ".join(found))
 
 
 def start_spread_ms(notes: Sequence[PodNote]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from gpuassay.manifest import Manifest, dig
 from gpuassay.scenario import slices
@@ -124,18 +124,6 @@ class DasSite(Site):
         self.part.start()
         self.observe_offered()
 
-    def note_claims(self, label: str) -> None:
-        """Note the claims that there are now as `notes["claims"][label]`: pod, profile and state of each."""
-        rows: list[dict[str, Any]] = [
-            {
-                "pod": dig(one, "spec", "podRef", "name", default=""),
-                "profile": dig(one, "spec", "profile", default=""),
-                "state": dig(one, "status", "state", default=""),
-            }
-            for one in self.claims()
-        ]
-        self.lab.notes.setdefault("claims", {})[label] = rows
-
     # --- faults and odd pods -----------------------------------------------------------------------------------------
 
     def pod_of_resource(self, name: str, resource: str, *steps: tuple[object, ...], count: int = 1) -> str:
@@ -182,15 +170,6 @@ class DasSite(Site):
         """Whether the scheduler has given a pod its node, or has said that it cannot."""
         conditions = dig(self.lab.get("Pod", name) or {}, "status", "conditions", default=[])
         return self.bound(name) or any(one["type"] == "PodScheduled" for one in conditions)
-
-    def observe_state(self, name: str, state: str) -> bool:
-        """Note whether the claims of a pod come to `state`."""
-
-        def there() -> bool:
-            mine = [one for one in self.claims() if dig(one, "spec", "podRef", "name") == name]
-            return bool(mine) and all(dig(one, "status", "state") == state for one in mine)
-
-        return self.lab.observe(there, f"claims of {name}: {state}")
 
     def policy(self, state: str) -> None:
         """Set the stub of GPU Operator's ClusterPolicy (through the mutant, when there is one)."""

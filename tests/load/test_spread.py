@@ -35,10 +35,8 @@ from gpuassay.load.spread import (
     pod_doubts,
     read_log,
     read_plan_parts,
-    require_valid_pods,
 )
 from gpuassay.load.timing import EchoTiming
-from gpuassay.verdict import Inconclusive
 from gpuassay.wait import wait
 
 ROOT = Path(__file__).parents[2]
@@ -183,12 +181,7 @@ def test_a_pod_measures_its_own_error(tmp_path: Path) -> None:
     note = read_log("load-0", logs["load-0"]).note
     assert note.control is not None and note.control.concurrency == 2
     assert pod_doubts([note], 1e9) == [] and pod_doubts([note], 1e-9)[0].startswith("load-0 on node-0: generator error")
-
-
-def test_the_gate_judges_every_pod() -> None:
-    """Red when one bad generator hides among good ones."""
-    with pytest.raises(Inconclusive, match="load-1 on node-1: it measured no error of its own"):
-        require_valid_pods([note_of(1)], 5.0)
+    assert pod_doubts([note_of(1), note], 1e9) == ["load-1 on node-1: it measured no error of its own"]
 
 
 @pytest.mark.parametrize(
