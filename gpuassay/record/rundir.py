@@ -73,14 +73,18 @@ def describe_cluster(
     emulated: Sequence[Mapping[str, object]],
     capabilities: Iterable[str],
 ) -> None:
-    """Add a cluster to `run.json`: what several have in common is said once, their descriptions follow each other."""
+    """Add a cluster to `run.json`: what several have in common is said once, what they are follows each other."""
 
     def add(known: Manifest) -> Manifest:
         before = known["cluster"]
-        told: list[str] = [] if before["provider"] == "none" else before["description"].split("; ")
-        told += [cluster["description"]] * (cluster["description"] not in told)
+
+        def all_told(field: str, between: str) -> str:
+            told: list[str] = [] if before["provider"] == "none" else before[field].split(between)
+            return between.join(dict.fromkeys([*told, cluster[field]]))
+
         return known | {
-            "cluster": cluster | {"description": "; ".join(told)},
+            "cluster": cluster
+            | {"provider": all_told("provider", " + "), "description": all_told("description", "; ")},
             "components": known["components"] + [one for one in components if one not in known["components"]],
             "emulated": known["emulated"] + [one for one in emulated if one not in known["emulated"]],
             "capabilities": sorted({*known["capabilities"], *capabilities}),
