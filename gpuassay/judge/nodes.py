@@ -54,14 +54,23 @@ def ready_after(recording: Recording, pod: str) -> float | None:
     return None if started is None or ready is None else (ready - started) / 1e9
 
 
-def changed_containers(recording: Recording, before: int, names: Iterable[str]) -> list[str]:
-    """What became of containers that ran at `before` (ns): a sentence for each that is another one now."""
+def changed_containers(
+    recording: Recording, before: int, names: Iterable[str], *, until: int | None = None
+) -> list[str]:
+    """What became of containers that ran at `before` (ns): a sentence for each that is another one at `until` (ns).
+
+    Without `until` the end of the recording counts.
+
+    Raises:
+        LookupError: there was no such pod at `before`.
+    """
     found: list[str] = []
     for name in names:
-        seen = [event.object for event in recording.of("Pod") if event.name == name and event.at <= before]
-        if not seen:
+        seen = [event for event in recording.of("Pod") if event.name == name and (until is None or event.at <= until)]
+        begun = [event.object for event in seen if event.at <= before]
+        if not begun:
             raise LookupError(f"{recording.name}: pod {name!r} was not there at the mark")
-        then, now = seen[-1], last_seen(recording, name)
+        then, now = begun[-1], seen[-1].object
         if container_ids(then) != container_ids(now):
             found.append(f"{name}: containers {container_ids(then)} became {container_ids(now)}")
         elif dig(now, "status", "phase") != dig(then, "status", "phase"):

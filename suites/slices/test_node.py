@@ -5,6 +5,8 @@ Kubelet, containerd, runc and the network plugins are upstream's own; the contai
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gpuassay.behaviour import behaviour
 from gpuassay.judge import nodes
 from gpuassay.record.recording import Recording
@@ -22,6 +24,7 @@ EXIT = 7
 SLOW = 2.0
 """Seconds after which the slow pod begins to serve."""
 PORT = 8080
+SERVES = (("serve", PORT), ("wait",))
 SECOND = "second-node"
 READY_SECONDS = 5.0
 """From nothing to Ready, namespaces, containerd and images included: what cloud providers need minutes for."""
@@ -155,16 +158,31 @@ def test_a_deleted_pod_leaves_nothing_on_the_node(a_pod_is_deleted: Recording) -
     assert a_pod_is_deleted.notes["observed"]["victim is gone"], a_pod_is_deleted.timeline_text()
 
 
-@scenario(system="slices", alone="cluster", timeout=60)
+def _restarted(lab: Lab, restart: Callable[..., None]) -> None:
+    """Two pods run on a node of their own when something on it is restarted; afterwards one more is run to its end."""
+    with slices.further_node(lab, f"n-{lab.token}") as node:
+        names = [slices.pod(lab, name, *SERVES, node=node.name, restart="Always") for name in ("one", "two")]
+        lab.until(lambda: slices.ready(lab, *names), "both ready")
+        lab.mark("restart")
+        restart(lab, kill=True, node=node.name)
+        slices.pod(lab, "later", ("exit", 0), node=node.name)
+        lab.observe(lambda: slices.ended(lab, "later"), "later has ended")
+        lab.observe(lambda: slices.ready(lab, *names), "both are ready again")
+        lab.mark("seen")
+        for name in (*names, "later"):
+            lab.delete("Pod", name)
+        lab.observe(lambda: slices.gone(lab, *names, "later"), "all are gone")
+
+
+def _replaced(recording: Recording) -> list[str]:
+    marks = recording.notes["marks"]
+    return nodes.changed_containers(recording, marks["restart"], ["one", "two"], until=marks["seen"])
+
+
+@scenario(system="slices", timeout=60)
 def kubelet_restarted(lab: Lab) -> None:
     """The kubelet is killed and started while two pods run; afterwards one more is run to its end."""
-    names = [slices.pod(lab, name, ("serve", PORT), ("wait",), restart="Always") for name in ("one", "two")]
-    lab.until(lambda: slices.ready(lab, *names), "both ready")
-    lab.mark("restart")
-    slices.restart_kubelet(lab, kill=True)
-    slices.pod(lab, "later", ("exit", 0))
-    lab.observe(lambda: slices.ended(lab, "later"), "later has ended")
-    lab.observe(lambda: slices.ready(lab, *names), "both are ready again")
+    _restarted(lab, slices.restart_kubelet)
 
 
 @behaviour(
@@ -173,21 +191,14 @@ def kubelet_restarted(lab: Lab) -> None:
 )  # fmt: skip
 def test_pods_outlive_a_kubelet_that_is_killed(kubelet_restarted: Recording) -> None:
     """After kill -9 and start of the kubelet the same containers run, and further pods are run."""
-    changed = nodes.changed_containers(kubelet_restarted, kubelet_restarted.notes["marks"]["restart"], ["one", "two"])
-    assert not changed, kubelet_restarted.timeline_text()
+    assert _replaced(kubelet_restarted) == [], kubelet_restarted.timeline_text()
     assert kubelet_restarted.notes["observed"]["later has ended"], kubelet_restarted.timeline_text()
 
 
-@scenario(system="slices", alone="cluster", timeout=60)
+@scenario(system="slices", timeout=60)
 def containerd_restarted(lab: Lab) -> None:
     """Containerd is killed and started while two pods run; afterwards one more is run to its end."""
-    names = [slices.pod(lab, name, ("serve", PORT), ("wait",), restart="Always") for name in ("one", "two")]
-    lab.until(lambda: slices.ready(lab, *names), "both ready")
-    lab.mark("restart")
-    slices.restart_containerd(lab, kill=True)
-    slices.pod(lab, "later", ("exit", 0))
-    lab.observe(lambda: slices.ended(lab, "later"), "later has ended")
-    lab.observe(lambda: slices.ready(lab, *names), "both are ready again")
+    _restarted(lab, slices.restart_containerd)
 
 
 @behaviour(
@@ -196,9 +207,7 @@ def containerd_restarted(lab: Lab) -> None:
 )  # fmt: skip
 def test_pods_outlive_a_containerd_that_is_killed(containerd_restarted: Recording) -> None:
     """After kill -9 and start of containerd the same containers run, and further pods are run."""
-    mark = containerd_restarted.notes["marks"]["restart"]
-    changed = nodes.changed_containers(containerd_restarted, mark, ["one", "two"])
-    assert not changed, containerd_restarted.timeline_text()
+    assert _replaced(containerd_restarted) == [], containerd_restarted.timeline_text()
     assert containerd_restarted.notes["observed"]["later has ended"], containerd_restarted.timeline_text()
 
 
@@ -209,7 +218,7 @@ def second_node(lab: Lab) -> None:
         with slices.further_node(lab, SECOND, patience=20) as node:
             lab.note(started=node.started)
             for name, where in (("here", slices.NODE), ("there", SECOND)):
-                slices.pod(lab, name, ("serve", PORT), ("wait",), node=where, restart="Always")
+                slices.pod(lab, name, *SERVES, node=where, restart="Always")
             if lab.observe(lambda: slices.ready(lab, "here", "there"), "both ready"):
                 lab.observe(lambda: all(slices.ask(lab, name) for name in ("here", "there")), "both answer", timeout=10)
             lab.note(answers={name: slices.ask(lab, name) for name in ("here", "there")})

@@ -59,6 +59,12 @@ def test_the_same_container_is_no_change_whatever_else_changes() -> None:
     assert nodes.changed_containers(recorded((1, pod()), (3, pod(ready=True))), 2 * SECOND, ["one"]) == []
 
 
+def test_what_happens_after_the_last_look_is_no_change() -> None:
+    ended = recorded((1, pod()), (3, pod(ready=True)), (5, pod(phase="Succeeded")))
+    assert nodes.changed_containers(ended, 2 * SECOND, ["one"], until=4 * SECOND) == []
+    assert nodes.changed_containers(ended, 2 * SECOND, ["one"], until=6 * SECOND)
+
+
 def test_a_pod_that_was_not_there_is_an_error_and_no_pass() -> None:
     with pytest.raises(LookupError):
         nodes.changed_containers(recorded((3, pod())), 2 * SECOND, ["one"])
