@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,23 @@ def test_a_full_disk_is_one_line(node: Node, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("gpuassay.cluster.node.image.write_archive", full)
     with pytest.raises(ClusterError, match="images for node tried cannot be written: No space left on device"):
         node.import_image(node.workload_image("a:1"))
+
+
+def test_a_full_disk_of_containerd_is_one_line(node: Node) -> None:
+    """Red when containerd's own words for a full disk get lost, or an image cannot be had once there is room again."""
+    content = "/var/lib/containerd/io.containerd.content.v1.content/ingest"
+    known = node.workload_image("a:2")
+    wanted = replace(known, files=(("/elsewhere", known.files[0][1]),))  # bytes that containerd does not have yet
+    node.call("mount", "-t", "tmpfs", "-o", "size=64k", "full", content)
+    try:
+        with pytest.raises(
+            ClusterError, match=r"^ctr on node tried failed \(1\): .*no space left on device"
+        ) as refused:
+            node.import_image(wanted)
+    finally:
+        node.call("umount", content)
+    assert "\n" not in str(refused.value)
+    node.import_image(wanted)
 
 
 def test_a_second_node_of_one_name_and_odd_names_are_refused(node: Node) -> None:

@@ -117,12 +117,14 @@ class Interior:
             ClusterError: they cannot be written or imported, such as for want of space.
         """
         archive = self._files.folder / "images.tar"
+        ctr = (self._parts.ctr, "--address", SOCKET, "--namespace", "k8s.io")
         try:
             image.write_archive(archive, images)
+            self.call(*ctr, "images", "import", "--local", archive)
         except OSError as error:
             raise ClusterError(f"images for node {self.name} cannot be written: {error.strerror}: {archive}") from None
-        self.call(self._parts.ctr, "--address", SOCKET, "--namespace", "k8s.io", "images", "import", "--local", archive)
-        archive.unlink()
+        finally:
+            archive.unlink(missing_ok=True)
 
     def workload_image(self, *names: str) -> Image:
         """Our workload program as an image of those names."""
