@@ -8,6 +8,8 @@ Says `begun`, the steps of the node's life, and `stopped`; FOLDER is empty or ne
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gpuassay.cluster.api import Api
@@ -22,9 +24,9 @@ def say(what: str) -> None:
     print(what, flush=True)
 
 
-def main() -> None:
-    folder, control = Path(sys.argv[1]), Path(sys.argv[2])
-    say("begun")
+@contextmanager
+def node_with_a_pod(folder: Path, control: Path) -> Generator[None]:
+    """A real node in `folder` on the control plane in `control`, whose pod runs; says how far it is."""
     (folder / "logs").mkdir(parents=True)
     (folder / "pki").symlink_to(control / "pki")
     kubeconfig = control / "kubeconfig"
@@ -39,9 +41,15 @@ def main() -> None:
 
         wait(phase, lambda seen: seen == "Running", what="the pod to run", timeout=60)
         say("running")
-        sys.stdin.readline()
+        yield
         say("stopping")
     say("stopped")
+
+
+def main() -> None:
+    say("begun")
+    with node_with_a_pod(Path(sys.argv[1]), Path(sys.argv[2])):
+        sys.stdin.readline()
 
 
 if __name__ == "__main__":
