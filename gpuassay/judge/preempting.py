@@ -37,11 +37,11 @@ def evictions(recording: Recording) -> list[Eviction]:
     return sorted(found)
 
 
-def victims_by_name(recording: Recording) -> dict[str, int]:
-    """How often each Workload was evicted for a preemption."""
+def victims_by_name(recording: Recording, *, until: int | None = None) -> dict[str, int]:
+    """How often each Workload was evicted for a preemption, in all or until a time (ns since the epoch)."""
     counts: dict[str, int] = {}
     for eviction in evictions(recording):
-        if eviction.reason == "Preempted":
+        if eviction.reason == "Preempted" and (until is None or eviction.at <= until):
             counts[eviction.workload] = counts.get(eviction.workload, 0) + 1
     return counts
 
