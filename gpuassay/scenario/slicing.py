@@ -50,10 +50,19 @@ class Site(Witnesses):
 
     def restart_kubelet(self, *, kill: bool = False) -> None:
         """Restart the kubelet (through the mutant, when there is one); returns once the slicer is known to it again."""
+        from gpuassay.components.slices.device_plugin import DevicePlugin, offered
+
+        part, known = self.part, 0
+        if isinstance(part, DevicePlugin):
+            known = part.registrations()
         self.lab.mark("kubelet-restart")
         self.node.stop_kubelet(kill=kill)
         self._disturb()
         self.node.start_kubelet()
+        if isinstance(part, DevicePlugin):
+            # the node's status may be of before the restart; a pod that comes before the plugin fails for good
+            wanted = known + len(offered(self.driver, "mixed"))
+            self.lab.observe(lambda: part.registrations() >= wanted, "the device plugin has registered again")
         self.observe_offered()
 
     @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpuassay.behaviour import behaviour
 from gpuassay.judge import kueue_slices, slices_seen
 from gpuassay.judge.cohorts import evictions
+from gpuassay.manifest import dig
 from gpuassay.model.paper_slices import GPU_MODEL, LARGE
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.lab import Lab
@@ -16,8 +17,8 @@ from suites.variants import Deviation
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/preemption/"
 LOW, HIGH = ("low-0", "low-1"), "high"
-GRACE = 3
-"""Seconds for which a victim's pod goes on after it was told to end."""
+GRACE = 60
+"""Seconds for which a victim's pod may go on after it was told to end: until Kueue has given its quota away, or not."""
 
 ACTIVE = Deviation(
     ("device-plugin", "dra", "das"), "https://github.com/kubernetes-sigs/kueue/issues/10076",
@@ -36,11 +37,20 @@ def preempted(lab: Lab, slicer: SlicerName) -> None:
             on.job(name, LARGE, queue, priority=low, ends_after=GRACE)
             on.observe_running(name)
         on.job(HIGH, LARGE, queue, priority=high)
+        if lab.observe(lambda: bool(_going(lab)), "a victim's pod is told to end"):
+            lab.observe(lambda: lab.has("QuotaReserved", HIGH), "the preemptor has quota before it has ended")
+        for pod in _going(lab):
+            on.site.ask(pod, "/exit?code=143")
         on.observe_running(HIGH)
         on.note_rest("preempted")
         on.end(HIGH)
         on.observe_running(*LOW)
         on.end_all()
+
+
+def _going(lab: Lab) -> list[str]:
+    """Pods that were told to end, and have not."""
+    return [one["metadata"]["name"] for one in lab.objects("Pod") if dig(one, "metadata", "deletionTimestamp")]
 
 
 def victim_of(recording: Recording) -> str:

@@ -54,12 +54,14 @@ class DevicePlugin(Part):
 
     def await_ready(self) -> None:
         """Wait until it has registered; raises as `Part`'s."""
-        wait(self.registered, bool, what=f"{self.name} to register with the kubelet", timeout=READY_SECONDS, delay=0.05)
+        what = f"{self.name} to register with the kubelet"
+        wait(self.registrations, bool, what=what, timeout=READY_SECONDS, delay=0.05)
 
-    def registered(self) -> bool:
-        """Whether its latest start has registered with the kubelet at least once."""
+    def registrations(self) -> int:
+        """How often it has registered a resource with the kubelet since it was started last."""
         self.refuse_death()
-        return self._process is not None and any("Registered device plugin" in line for line in self._process.tail(400))
+        lines = self._process.tail(400) if self._process is not None else []
+        return sum("Registered device plugin" in line for line in lines)
 
 
 @contextmanager
