@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -42,6 +43,15 @@ def namespaces_of(process: Path) -> set[str]:
         return {os.readlink(process / "ns" / name) for name in NAMESPACES}
     except OSError:
         return set()
+
+
+def begun_at(process: Path) -> float:
+    """When it was started, s since the boot; infinite where it is gone."""
+    try:
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return math.inf
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -100,11 +110,15 @@ class Owner:
         self.popen.kill()
         self.popen.communicate()  # waits for its end, and closes the pipes
 
-    def left(self) -> list[str]:
-        """What is still there of the node."""
+    def left(self, ended: float = math.inf) -> list[str]:
+        """What is still there of the node, which ended at `ended`, s since the boot.
+
+        A namespace of somebody who came later may have the number of one of ours, which is free again.
+        """
         name = self.folder.name
         found = [f"process {process}" for process in self.mine]
-        found += [f"process in a namespace {one}" for one in processes() if namespaces_of(one) & self.namespaces]
+        inside = [one for one in processes() if namespaces_of(one) & self.namespaces]
+        found += [f"process in a namespace {one}" for one in inside if begun_at(one) <= ended]
         for hierarchy in cgroups.hierarchies():
             found += [str(one) for one in hierarchy.at.glob(f"{name}-*")]
         for alias in Path("/sys/class/net").glob("*/ifalias"):
@@ -116,7 +130,8 @@ class Owner:
         return found + [str(one) for one in self.folder.glob("node-*")]
 
     def assert_nothing_left(self) -> None:
-        wait(self.left, lambda found: not found, what="all of the node to be gone", timeout=GONE_SECONDS)
+        ended = time.clock_gettime(time.CLOCK_BOOTTIME)
+        wait(lambda: self.left(ended), lambda found: not found, what="all of the node to be gone", timeout=GONE_SECONDS)
 
 
 @pytest.fixture
