@@ -45,6 +45,10 @@ DAS_KNOWN: dict[str, DasDefect] = {
     "slices.quota.by-resource": DasDefect(
         f"{DAS}/pull/958", "pods are renamed before quota is counted, so a quota by NVIDIA's name limits nothing"
     ),
+    "slices.faults.reboot-returns": DasDefect(
+        "https://github.com/kubernetes/kubernetes/issues/125579",
+        "the kubelet refuses pods for good that it comes to before the daemonset has registered",
+    ),
     "slices.faults.reboot-nothing-left": DasDefect(
         f"{DAS}/pull/920",
         "a reboot is looked for before the claims are known, so claims of slices that are gone may stay", racy=True,

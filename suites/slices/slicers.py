@@ -46,6 +46,10 @@ _ROLLBACK = f"{DRIVER}/issues/1452"
 _WEDGED = Deviation(("dra",), _ROLLBACK, "one failed Prepare cannot be rolled back, and every later one fails with it")
 _HALF = Deviation(("dra",), _ROLLBACK, "a GPU instance without compute instance is not found, and survives")
 
+_EARLY = Deviation(
+    ("device-plugin",), "https://github.com/kubernetes/kubernetes/issues/125579",
+    "the kubelet refuses pods for good that it comes to before their device plugin has registered",
+)  # fmt: skip
 _LAST_WINS = Deviation(
     ("device-plugin",), f"{PLUGIN}/issues/728",
     "each resource of a container sets NVIDIA_VISIBLE_DEVICES, and the last one wins",
@@ -54,8 +58,8 @@ _PLAIN_NAME = Deviation(
     ("device-plugin",), f"{PLUGIN}/issues/1462",
     "the pattern of a profile also matches that profile with media extensions, which gets the plain one's name",
 )  # fmt: skip
-
 KNOWN: dict[str, Deviation] = {
+    "slices.faults.reboot-returns": _EARLY,
     "slices.shapes.mixed-profiles": _LAST_WINS,
     "slices.shapes.media-extensions": _PLAIN_NAME,
     "slices.health.together": _XID,

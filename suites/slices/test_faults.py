@@ -8,7 +8,7 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario import slicing
 from gpuassay.scenario.lab import Lab
 from gpuassay.session.measure import Measure
-from gpuassay.verdict import MUST
+from gpuassay.verdict import MUST, SHOULD
 from suites.slices.slicers import DEVICE_PLUGINS, MIG, per_slicer
 
 PROFILE = "1g.5gb"
@@ -176,6 +176,16 @@ def test_no_pod_runs_on_a_slice_from_before_a_reboot(node_rebooted: Recording) -
     assert set(every) <= set(there), f"held {every}, there are {there}\n{node_rebooted.timeline_text()}"
     assert len(set(every)) == len(every), node_rebooted.timeline_text()
     assert all(node_rebooted.notes["again"].values()), node_rebooted.notes["again"]
+
+
+@behaviour(
+    "slices.faults.reboot-returns", level=SHOULD,
+    spec="https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy",
+    red_when="a pod that is to run always does not run again after a reboot of its node", mutant="restart-policy-lost",
+)  # fmt: skip
+def test_pods_with_slices_run_again_after_a_reboot(node_rebooted: Recording) -> None:
+    """Pods that are to run always do so after a reboot, although the kubelet is there before the slicer is."""
+    assert node_rebooted.notes["again"].keys() == {"one", "two"}, node_rebooted.timeline_text()
 
 
 @behaviour(
