@@ -6,7 +6,7 @@ import copy
 from dataclasses import replace
 
 from gpuassay.manifest import Manifest, dig
-from gpuassay.scenario import mutants_slices  # registers what is widened here
+from gpuassay.scenario import mutants_counters, mutants_slices  # register what is widened here
 from gpuassay.scenario.mutants import MUTANTS, mutant
 
 MEDIUM, LARGE = "nvidia.com/mig-1g.5gb", "nvidia.com/mig-3g.20gb"
@@ -20,14 +20,17 @@ def _to_templates(name: str) -> None:
         if obj["kind"] != "Job":
             return old.change(obj)
         changed = copy.deepcopy(obj)
-        pod = {"apiVersion": "v1", "kind": "Pod", **changed["spec"]["template"]}
-        changed["spec"]["template"]["spec"] = old.change(pod)["spec"]
+        pod = old.change({"apiVersion": "v1", "kind": "Pod", "metadata": {}, **changed["spec"]["template"]})
+        changed["spec"]["template"] = {"metadata": pod["metadata"], "spec": pod["spec"]}
         return changed
 
     MUTANTS[name] = replace(old, change=change)
 
 
-for _name in ("another-profile", "held-back", "one-name-for-all", "request-lost", "termination-ignored", "wrong-port"):
+for _name in (
+    "another-profile", "held-back", "one-name-for-all", "pods-never-go", "request-lost", "termination-ignored",
+    "wrong-port",
+):  # fmt: skip
     _to_templates(_name)
 
 
@@ -40,4 +43,4 @@ def _sizes_swapped(obj: Manifest) -> None:
             container["resources"]["limits"] = {other.get(key, key): value for key, value in limits.items()}
 
 
-__all__ = ["mutants_slices"]
+__all__ = ["mutants_counters", "mutants_slices"]

@@ -156,12 +156,13 @@ class QueuedSite:
     def end(self, *names: str) -> bool:
         """Ask the Jobs' containers to end well; notes whether the Jobs' Workloads come to be finished."""
         for pod in self.pods(*names):
-            self.lab.observe(lambda pod=pod: self.site.answers(pod), f"{pod} answers")
+            if not self.lab.observe(lambda pod=pod: self.site.answers(pod), f"{pod} answers"):
+                return False
             self.site.ask(pod, "/exit?code=0")
         return self.lab.observe(lambda: self.lab.has("Finished", *names), f"finished: {', '.join(names)}")
 
     def end_all(self) -> None:
-        """Ask every Job to end as soon as it runs, until all have ended."""
+        """Ask every Job to end as soon as it runs, until all have ended or one does not."""
         names = [one["name"] for one in self.lab.notes["jobs"]]
         while left := [name for name in names if not self.lab.has("Finished", name)]:
 
@@ -172,7 +173,8 @@ class QueuedSite:
                 return
             ready = running()
             self.observe_running(*ready)
-            self.end(*ready)
+            if not self.end(*ready):
+                return
 
     def note_rest(self, label: str) -> None:
         """Note what exists on the node now, and the queues' usage as they tell it once that is what is admitted."""

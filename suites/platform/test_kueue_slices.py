@@ -111,8 +111,9 @@ def test_usage_is_what_the_slices_in_use_cost(full_quota: Recording) -> None:
 )  # fmt: skip
 def test_quota_and_slice_come_back_together(full_quota: Recording, measure: Measure) -> None:
     """A job's end gives back its quota and its slice; the time between them is measured."""
-    back = kueue_slices.release(full_quota, "first")
+    back, released = kueue_slices.release(full_quota, "first"), full_quota.notes["marks"]["released"]
     assert back.apart is not None, full_quota.timeline_text()
+    assert back.quota is not None and back.quota <= released, "its end gave back no quota, its deletion did"
     measure.value(slice_after_quota_seconds=back.apart)
     measure.threshold(SECONDS)
     assert back.apart <= SECONDS, full_quota.timeline_text()

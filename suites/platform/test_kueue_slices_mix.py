@@ -126,7 +126,7 @@ def test_no_job_of_the_mix_has_the_slice_of_another(thirty_two: Recording, measu
 @behaviour(
     "platform.kueue-slices.mix-freed", level=MUST, spec=MIG,
     red_when="one of 32 jobs leaves a pod, a slice, a claim or a CDI device, or quota in use",
-    mutant="termination-ignored",
+    mutant="pods-never-go",
 )  # fmt: skip
 def test_the_mix_leaves_nothing(thirty_two: Recording) -> None:
     """With all 32 jobs gone nothing is left of slices on demand, static ones are as at first, no quota is in use."""

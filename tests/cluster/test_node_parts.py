@@ -187,3 +187,14 @@ def test_a_root_of_a_user_namespace_is_told_so(before: str, words: str) -> None:
     look = f"{sys.executable} -c 'from gpuassay.cluster.node import checks; print(checks.machine())'"
     done = subprocess.run([*inside, f"{before}; {look}"], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.stdout.startswith(words), done.stdout + done.stderr
+
+
+def test_a_kubelet_without_an_inotify_instance_is_told_in_one_line() -> None:
+    """Red when twenty lines of a kubelet's log stand for a limit that its user can raise."""
+    last = (
+        'E1122 00:22:17.888761 28 kubelet.go:1804] "Failed to start cAdvisor" err="inotify_init: too many open files"'
+    )
+    told = str(checks.used_up(["something else", last]))
+    assert "inotify instances of this user are in use" in told and "raise fs.inotify.max_user_instances" in told
+    assert "\n" not in told
+    assert checks.used_up(["E1122 open /x: too many open files"]) is None

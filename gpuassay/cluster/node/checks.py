@@ -52,6 +52,17 @@ def machine() -> str | None:
     return cgroups.lacking(cgroups.hierarchies())
 
 
+def used_up(lines: Iterable[str]) -> str | None:
+    """What a kubelet that died lacked, by its last lines, and what to do; None where they say no such thing."""
+    if not any("inotify" in line and "too many open files" in line for line in lines):
+        return None
+    limit = Path("/proc/sys/fs/inotify/max_user_instances")
+    return (
+        f"all {limit.read_text().strip()} inotify instances of this user are in use, of which a real node takes some "
+        "ten: run fewer nodes at once, end other programs that watch files, or raise fs.inotify.max_user_instances"
+    )
+
+
 def programs(assets: Assets | None = None) -> str | None:
     """Which programs would have to be built first, and by which command; None where all are there.
 

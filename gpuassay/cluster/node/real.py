@@ -107,6 +107,8 @@ class Node(Interior):
     def _refuse_death(self, *processes: Process) -> None:
         for process in processes:
             if death := process.death():
+                if lack := checks.used_up(death.lines):
+                    raise ClusterError(f"node {self.name} does not start: {lack}") from death
                 raise death
 
     def _await_ready(self) -> None:
