@@ -142,8 +142,9 @@ def same_slices(before: Sequence[str], after: Sequence[str]) -> bool:
 
 def surviving(recording: Recording, mark: str) -> list[Run]:
     """Pods that ran from before the moment `mark` until they were deleted, or to the end."""
-    at = recording.notes["marks"][mark]
-    return [one for one in runs(recording) if one.begun < at and not _ended_early(recording.timelines("Pod")[one.pod])]
+    at, pods = recording.notes["marks"][mark], recording.timelines("Pod")
+    there = [one for one in runs(recording) if one.begun < at and (one.ended is None or one.ended > at)]
+    return [one for one in there if not _ended_early(pods[one.pod])]
 
 
 def _ended_early(history: Timeline) -> bool:

@@ -1,4 +1,4 @@
-"""Broken systems for upstream's conformance tests: gateways that go on answering, and ask nobody whom to send to."""
+"""Broken systems for upstream's conformance tests: pickers that pick anybody, gateways that ask or answer nobody."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from gpuassay.manifest import Manifest, dig
 from gpuassay.scenario.mutants import mutant
 
 GATEWAY_LABEL = "gateway.networking.k8s.io/gateway-name"
-FEATURE = "ENABLE_GATEWAY_API_INFERENCE_EXTENSION"
 
 
 @mutant("picks-at-random", "endpoint pickers pick at random, whatever the request says of the endpoints it may go to")
@@ -20,15 +19,6 @@ def _picks_at_random(obj: Manifest) -> None:
 def _gateway_unlabelled(obj: Manifest) -> None:
     if obj["kind"] == "Pod":
         dig(obj, "metadata", "labels", default={}).pop(GATEWAY_LABEL, None)
-
-
-@mutant("pools-unknown", "the gateway knows no InferencePool: the feature is off")
-def _pools_unknown(obj: Manifest) -> None:
-    if obj["kind"] == "Pod":
-        for container in obj["spec"]["containers"]:
-            for variable in container.get("env", []):
-                if variable["name"] == FEATURE:
-                    variable["value"] = "false"
 
 
 @mutant("gateway-wrong-port", "gateways listen on another port than their Gateways say; all conditions are good")

@@ -131,17 +131,21 @@ def test_a_reboot_takes_all_slices() -> None:
     assert slices_seen.findings(seen) == []
 
 
+def _deleted(event: dict[str, Any]) -> dict[str, Any]:
+    event["object"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    return event
+
+
 def test_survivors_ran_from_before_a_moment_until_they_were_deleted() -> None:
-    """Red when a pod that ended by itself, even if that was seen late, or began later, counts as a survivor."""
-    deleting = pod("kept", 20, "Running", node=True)
-    deleting["object"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    after = pod("kept", 21, "Failed", node=True)
-    after["object"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    """Red when a pod survives that ended by itself, even if that was seen late, that was gone before, or began later."""
     course = [
-        pod("kept", 2, "Running", node=True), deleting, after, pod("late", 12, "Running", node=True),
+        pod("kept", 2, "Running", node=True), _deleted(pod("kept", 20, "Running", node=True)),
+        _deleted(pod("kept", 21, "Failed", node=True)), pod("late", 12, "Running", node=True),
         pod("lost", 2, "Running", node=True), pod("lost", 11, "Failed", node=True),
+        pod("gone", 2, "Running", node=True), _deleted(pod("gone", 8, "Running", node=True)),
+        pod("gone", 9, "Failed", node=True),
     ]  # fmt: skip
-    held = {name: {"main": [A]} for name in ("kept", "late", "lost")}
+    held = {name: {"main": [A]} for name in ("kept", "late", "lost", "gone")}
     seen = recording(events=course, held=held, marks={"m": 10 * SECOND})
     assert [one.pod for one in slices_rest.surviving(seen, "m")] == ["kept"]
 
