@@ -36,7 +36,7 @@ def gaie(lab: Lab) -> None:
     conform(lab)
 
 
-# Where no mutant is named none has been seen to kill: to refute what a pool's conditions say takes upstream's fixed 300 s.
+# Where no mutant is named none has been seen to kill: upstream waits 300 s before it refutes a pool's conditions.
 def conformance(name: str, holds: str, *, red_when: str, mutant: str = "") -> Callable[[Recording, Measure], None]:
     """The behaviour that upstream's test `name` judges."""
     DECLARED.add(name)

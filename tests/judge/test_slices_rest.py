@@ -137,7 +137,7 @@ def _deleted(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_survivors_ran_from_before_a_moment_until_they_were_deleted() -> None:
-    """Red when a pod survives that ended by itself, even if that was seen late, that was gone before, or began later."""
+    """Red when a pod survives that ended by itself, even if that was seen late, was gone before, or began later."""
     course = [
         pod("kept", 2, "Running", node=True), _deleted(pod("kept", 20, "Running", node=True)),
         _deleted(pod("kept", 21, "Failed", node=True)), pod("late", 12, "Running", node=True),
