@@ -11,20 +11,27 @@ from gpuassay.verdict import MUST
 from suites.slices.slicers import MIG, per_slicer
 
 LIFE = "https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/"
-ENDS = {"completed": "3g.20gb", "failed": "2g.10gb", "deleted": "4g.20gb", "forced": "1g.5gb"}
-"""A profile for each end, wherever on two GPUs they are placed."""
+ENDS = {"deleted": "4g.20gb", "completed": "3g.20gb", "failed": "2g.10gb", "forced": "1g.5gb"}
+"""A profile for each end. Wherever on two GPUs the first stands, the others fit beside it, in any order."""
 STATIC = {0: [("3g.20gb", 4), ("2g.10gb", 0)], 1: [("4g.20gb", 0), ("1g.5gb", 4)]}
 EXIT = 3
+
+
+def _run(site: slicing.Site, prefix: str = "") -> None:
+    """A pod for each end, the first of them alone."""
+    first, *others = [f"{prefix}{name}" for name in ENDS]
+    for names in ([first], others):
+        for name in names:
+            site.pod(name, ENDS[name.removeprefix(prefix)], 1, ("serve", 8080), ("wait",))
+        site.observe_running(*names)
+        site.identify(*names)
 
 
 @per_slicer(timeout=80)
 def ends(lab: Lab, slicer: slicing.SlicerName) -> None:
     """Four pods end in four ways; a successor of each asks for the same profile."""
     with slicing.opened(lab, slicer, geometry=STATIC if slicer == "device-plugin" else None) as site:
-        for name in ENDS:
-            site.pod(name, ENDS[name], 1, ("serve", 8080), ("wait",))
-        site.observe_running(*ENDS)
-        site.identify(*ENDS)
+        _run(site)
         lab.mark("ending")
         site.ask("completed", "/exit?code=0")
         site.ask("failed", f"/exit?code={EXIT}")
@@ -35,9 +42,7 @@ def ends(lab: Lab, slicer: slicing.SlicerName) -> None:
             site.observe_empty()
         site.note_rest("ended")
         lab.mark("ended")
-        successors = [site.pod(f"after-{name}", profile) for name, profile in ENDS.items()]
-        site.observe_running(*successors)
-        site.identify(*successors)
+        _run(site, "after-")
         site.note_rest("again")
         site.finish()
 
