@@ -184,6 +184,7 @@ def start(
 
     def fork() -> Process:
         with log.open("ab") as out:
+            before = out.tell()  # the child shares the file's offset: afterwards it may have written already
             popen = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -193,7 +194,7 @@ def start(
                 env=None if env is None else dict(env),
                 start_new_session=True,
             )
-            return Process(name, popen, log, out.tell())
+            return Process(name, popen, log, before)
 
     process = _spawn_thread().submit(fork).result()
     with _lock:

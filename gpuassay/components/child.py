@@ -123,8 +123,10 @@ class Child:
 
     def refusal(self) -> ClusterError:
         """Why it ended, in its own words; the death is no longer reported as the cluster's."""
-        self._cluster.supervisor.forget(self.name)
         process = self.process
+        if process:
+            process.may_die()  # its death may be seen here before it is reported
+        self._cluster.supervisor.forget(self.name)
         lines = process.tail(200) if process else []
         if taken(lines):
             return PortLostError(f"{self.name} lost a port to another program")
