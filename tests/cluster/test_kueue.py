@@ -82,8 +82,19 @@ def test_a_preempted_job_comes_back_and_completes(queueing: Kueue, queue: str) -
 
 def test_a_refusal_names_the_webhook(queueing: Kueue, queue: str) -> None:
     bad = objects.cluster_queue("bad", [objects.gpu_group("any", 2), objects.gpu_group("any", 2)])
-    with pytest.raises(ApiRefused, match=r'admission webhook "vclusterqueue.kb.io" denied the request'):
-        queueing.cluster.api.create(marked(bad))
+    api = queueing.cluster.api
+
+    def refusal() -> str:
+        """Its words; an API server learns of a webhook up to a second after it is there."""
+        try:
+            api.create(marked(bad))
+        except ApiRefused as refused:
+            return str(refused)
+        api.delete("ClusterQueue", "bad")
+        return ""
+
+    words = 'admission webhook "vclusterqueue.kb.io" denied the request'
+    wait(refusal, lambda said: words in said, what="the webhook to refuse", timeout=20)
 
 
 def test_kueue_is_part_of_the_cluster(queueing: Kueue) -> None:
