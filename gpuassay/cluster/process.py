@@ -242,14 +242,16 @@ class Supervisor:
         return self._first
 
     def forget(self, name: str) -> None:
-        """Forget a death of `name` that was dealt with (it was started again)."""
+        """Forget the death of the latest `name`, which was dealt with, be it reported already or not yet."""
         with self._guard:
+            if name in self._children:
+                self._children[name].may_die()
             if self._first is not None and self._first.component == name:
                 self._first = None
 
     def _died(self, process: Process) -> None:
-        death = process.death()
         with self._guard:
+            death = process.death()
             # a child that is no longer the latest of its name was replaced: its end is old news
             if self._first is None and death is not None and self._children.get(process.name) is process:
                 self._first = death

@@ -123,10 +123,8 @@ class Child:
 
     def refusal(self) -> ClusterError:
         """Why it ended, in its own words; the death is no longer reported as the cluster's."""
-        process = self.process
-        if process:
-            process.may_die()  # its death may be seen here before it is reported
         self._cluster.supervisor.forget(self.name)
+        process = self.process
         lines = process.tail(200) if process else []
         if taken(lines):
             return PortLostError(f"{self.name} lost a port to another program")

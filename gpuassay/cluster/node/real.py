@@ -178,9 +178,8 @@ class Node(Interior):
     def _down(self, *, keep_files: bool) -> None:
         if self._keeping is None:
             return
-        for name, process in self.cluster.processes.items():
+        for name in self.cluster.processes:
             if name.startswith(f"{self.name}-"):
-                process.may_die()
                 self.cluster.supervisor.forget(name)  # what died while starting was told to the caller
         keeping, self._keeping = self._keeping, None
         keeping.end(keep_files=keep_files)

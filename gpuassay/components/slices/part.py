@@ -109,7 +109,6 @@ class Part:
         """Raise ClusterError if it has ended, with its last word."""
         if self._process is not None and not self._process.alive:
             lines = [line for line in self._process.tail(50) if line.strip()]
-            self._process.may_die()  # its death may be seen here before it is reported
             self.node.cluster.supervisor.forget(f"{self.node.name}-{self.name}")
             raise ClusterError(
                 f"{self.name} on node {self.node.name} has ended: {lines[-1] if lines else 'no word about why'}"
