@@ -13,6 +13,7 @@ from typing import Any
 COMMANDS = (
     "doctor",
     "build",
+    "wheels",
     "up",
     "sweep",
     "demo",

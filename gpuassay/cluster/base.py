@@ -61,7 +61,8 @@ class Component:
     @classmethod
     def of(cls, programs: Programs, name: str) -> Component:
         """One program of our toolchain."""
-        return cls(name, programs.version, programs.source, programs.sha256[name])
+        source = f"{programs.source}; {programs.altered}" if programs.altered else programs.source
+        return cls(name, programs.version, source, programs.sha256[name])
 
 
 class Emulated(TypedDict):

@@ -78,6 +78,10 @@ class Process:
         """Exit code (negative: signal), or None while it runs."""
         return self._popen.poll()
 
+    def wait(self, seconds: float) -> bool:
+        """Wait up to `seconds` for its end; whether it has ended."""
+        return self._ended.wait(seconds)
+
     def tail(self, lines: int = TAIL) -> list[str]:
         """The last lines it logged since it was started."""
         with contextlib.suppress(OSError), self.log.open("rb") as file:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from gpuassay.toolchain import Assets, catalogue, programs
+from gpuassay.toolchain import Assets, available, catalogue, programs
+from gpuassay.toolchain.background import to_background
+from gpuassay.toolchain.survey import obtainable
 
 if TYPE_CHECKING:
     from gpuassay.commands import SubParsers
@@ -25,6 +27,14 @@ def add(subparsers: SubParsers) -> None:
         ),
     )
     parser.add_argument("component", nargs="*", help="what to build: components or groups")
+    parser.add_argument(
+        "--background", action="store_true", help="take only the CPU time and disk that nobody else wants"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="build nothing; exit 0 if all is there or could be built, 3 if Go or the module registry is missing",
+    )
     parser.add_argument("--asset", action="append", default=[], metavar="NAME=DIR", help="programs that you bring")
     parser.set_defaults(run=run)
 
@@ -32,7 +42,13 @@ def add(subparsers: SubParsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Get every component named; one line each."""
     assets = Assets.parse(arguments.asset)
-    for name in catalogue.selected(arguments.component):
+    names = catalogue.selected(arguments.component)
+    if arguments.check:
+        obtainable([name for name in names if available(name, assets) is not None])
+        return 0
+    if arguments.background:
+        to_background()
+    for name in names:
         got = programs(name, assets)
         print(f"{name} {got.version}: {', '.join(got.files)} ({got.source})")
     return 0

@@ -117,7 +117,7 @@ def ask(lab: Lab, name: str, path: str = "/", port: int = 8080) -> str | None:
 
 def kubectl(lab: Lab, *words: str, timeout: float = 30) -> Manifest:
     """Run kubectl in the scenario's namespace: {"code", "out", "error"}, as a user sees it."""
-    program = toolchain.programs("controlplane", lab.cluster.assets).path("kubectl")
+    program = toolchain.programs("kubectl", lab.cluster.assets).path("kubectl")
     command = [program, f"--kubeconfig={lab.cluster.kubeconfig}", f"--namespace={lab.namespace}", *words]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)

@@ -45,7 +45,7 @@ def make(component: Component, go: Go, say: Say) -> cache.Entry:
         ToolchainError: no space, or the compiler refuses.
     """
     wanted = cache.inputs(component, go.version)
-    flags, packages = component.flags(), list(component.packages.values())
+    flags, packages = component.flags(), list(dict.fromkeys(component.packages.values()))
     if component.cgo and shutil.which("cc") is None:
         raise UnobtainableError(f"{component.name} is partly C and there is no cc: install a C compiler (gcc or clang)")
     with cache.fresh(wanted) as directory:
@@ -63,14 +63,26 @@ def make(component: Component, go: Go, say: Say) -> cache.Entry:
                 _go(go, component, arguments, say, on_package=count.advance, on_tick=count.show)
             finally:
                 count.finish()
-            for program in component.packages:
-                binary = component.binary(program)
-                if binary != program and (directory / binary).exists():
-                    (directory / binary).rename(directory / program)
-            modules = {component.module: _module_dir(go, component, component.module, say)}
+            _name_programs(component, directory)
+            modules = {one: _module_dir(go, component, one, say) for one in {component.module, *component.files}}
             return cache.seal(directory, wanted, modules)
         except OSError as error:
             raise ToolchainError(f"{component.name} cannot be written to {cache.root()}: {error.strerror}") from None
+
+
+def _name_programs(component: Component, directory: Path) -> None:
+    """Give what Go built its programs' names: links where several programs are one file."""
+    programs_of: dict[str, list[str]] = {}
+    for program in component.packages:
+        programs_of.setdefault(component.binary(program), []).append(program)
+    for binary, programs in programs_of.items():
+        if not (directory / binary).exists() or programs == [binary]:
+            continue  # what is missing is told when the entry is sealed
+        if len(programs) == 1:
+            (directory / binary).rename(directory / programs[0])
+        else:
+            for program in programs:
+                (directory / program).symlink_to(binary)
 
 
 def module_dir(component: Component, module: str, go: Go, say: Say) -> Path:

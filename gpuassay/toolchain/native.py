@@ -36,7 +36,14 @@ def environment(libraries: tuple[str, ...], say: Say) -> Mapping[str, str]:
                 if not _unpacked(root, library):
                     _unpack(library, root, say)
     found = sorted({str(at.parent) for at in root.rglob("*.pc")})
-    return {"PKG_CONFIG_SYSROOT_DIR": str(root), "PKG_CONFIG_LIBDIR": ":".join(found)}
+    # Go's build cache does not know what pkg-config said; a linker's argument of ours makes objects of another
+    # folder, which may be gone, other objects
+    places = " ".join(sorted({f"-L{at.parent.parent}" for at in root.rglob("*.pc")}))
+    return {
+        "PKG_CONFIG_SYSROOT_DIR": str(root),
+        "PKG_CONFIG_LIBDIR": ":".join(found),
+        "CGO_LDFLAGS": f"-g -O2 {places}",
+    }
 
 
 def _installed(libraries: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""Gets programs: what the user brings, else the cache, else a build."""
+"""Gets programs: what the user brings, else an installed wheel, else the cache, else a build."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from gpuassay.toolchain import build, cache, catalogue, golang
+from gpuassay.toolchain import build, cache, catalogue, golang, installed
 from gpuassay.toolchain.assets import Assets
 from gpuassay.toolchain.catalogue import Component
 from gpuassay.toolchain.errors import ToolchainError
-from gpuassay.toolchain.progress import Say, build_seconds, duration, say_on_stderr
+from gpuassay.toolchain.progress import Say, build_seconds, duration, say_on_stderr, silent
 
 BROUGHT, CACHED, BUILT = "assets directory", "cache", "built from Go modules"
 
@@ -25,14 +25,17 @@ class Programs:
     Attributes:
         component: its name.
         version: version of the component, such as `v1.36.3`; `unknown` where a brought program does not tell.
-        source: `assets directory`, `cache` or `built from Go modules`; two where envtest's variables give a part.
+        source: `assets directory`, `program wheel ...`, `cache` or `built from Go modules`; two where envtest's
+            variables give a part.
         files: program name to file.
+        altered: how those that we built differ from what upstream publishes, in words; "" where they do not.
     """
 
     component: str
     version: str
     source: str
     files: Mapping[str, Path]
+    altered: str = ""
     known: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
     def path(self, name: str) -> Path:
@@ -53,7 +56,7 @@ class Programs:
 
 
 def programs(component: str, assets: Assets | None = None, say: Say = say_on_stderr) -> Programs:
-    """The programs of `component`: from the user's directories, else the cache, else built now (minutes).
+    """The programs of `component`: from the user's directories, a wheel, the cache, else built now (minutes).
 
     Raises:
         UnobtainableError: it must be built, and Go or the module registry is missing.
@@ -63,18 +66,19 @@ def programs(component: str, assets: Assets | None = None, say: Say = say_on_std
     brought = (assets or Assets()).programs(wanted)
     if set(brought) == set(wanted.packages):
         return _from_user(wanted, brought)
-    source = CACHED
-    entry = cached(wanted, say)
+    wheel = installed.find(wanted, say)
+    entry, source = (wheel.entry, f"program wheel {wheel.told}") if wheel else (cached(wanted, say), CACHED)
     if entry is None:
         entry, source = _build(wanted, say)
     files = {name: entry.directory / name for name in entry.programs}
     if not brought:
-        return Programs(component, entry.inputs.version, source, files, entry.programs)
+        return Programs(component, entry.inputs.version, source, files, wanted.altered, entry.programs)
     version = _told_version(wanted, brought)
     _refuse_skew(version, wanted.version, set(wanted.packages) - set(brought))
     files |= {name: at for name, (at, _) in brought.items()}
     known = {name: digest for name, digest in entry.programs.items() if name not in brought}
-    return Programs(component, version, f"{BROUGHT} ({', '.join(sorted(brought))}), {source}", files, known)
+    source = f"{BROUGHT} ({', '.join(sorted(brought))}), {source}"
+    return Programs(component, version, source, files, wanted.altered, known)
 
 
 def available(component: str, assets: Assets | None = None) -> str | None:
@@ -85,7 +89,7 @@ def available(component: str, assets: Assets | None = None) -> str | None:
     """
     wanted = catalogue.component(component)
     brought = (assets or Assets()).programs(wanted)
-    if set(brought) == set(wanted.packages) or cached(wanted, lambda _: None):
+    if set(brought) == set(wanted.packages) or present(wanted, silent):
         return None
     about = duration(build_seconds(wanted.cpu_seconds))
     if golang.present():
@@ -107,10 +111,16 @@ def module_dir(component: str, module: str, assets: Assets | None = None, say: S
     directory = (assets or Assets()).directory(component)
     if directory is not None and (directory / "modules" / module).is_dir():
         return directory / "modules" / module
-    entry = cached(wanted, say)
+    entry = present(wanted, say)
     if entry and module in entry.modules and Path(entry.modules[module]).is_dir():
         return Path(entry.modules[module])
     return build.module_dir(wanted, module, golang.find(say), say)
+
+
+def present(component: Component, say: Say) -> cache.Entry | None:
+    """Programs that need no build: those of an installed wheel, else of the cache; None where there are none."""
+    wheel = installed.find(component, say)
+    return wheel.entry if wheel else cached(component, say)
 
 
 def cached(component: Component, say: Say, full: bool = False) -> cache.Entry | None:

@@ -9,9 +9,9 @@ import sys
 import tempfile
 from dataclasses import dataclass
 
-from gpuassay.toolchain import build, cache, catalogue, golang
+from gpuassay.toolchain import build, cache, catalogue, golang, installed
 from gpuassay.toolchain.assets import Assets
-from gpuassay.toolchain.errors import ToolchainError
+from gpuassay.toolchain.errors import ToolchainError, UnobtainableError
 from gpuassay.toolchain.progress import build_seconds, duration, say_on_stderr
 from gpuassay.toolchain.resolve import cached
 
@@ -44,6 +44,19 @@ def able(facts: list[Fact]) -> bool:
     return all(fact.state != BAD for fact in facts)
 
 
+def obtainable(missing: list[str]) -> None:
+    """Check that `missing` components could be built; nothing is asked where none is missing.
+
+    Raises:
+        UnobtainableError: Go or the module registry is missing.
+    """
+    if not missing:
+        return
+    go = golang.find(say_on_stderr)
+    if complaint := _registry_complaint(go, catalogue.component(missing[0])):
+        raise UnobtainableError(f"Go modules of {missing[0]} cannot be downloaded: {complaint}")
+
+
 def _python() -> Fact:
     seen = f"{platform.python_version()} at {sys.executable}"
     return Fact("Python", OK if sys.version_info >= (3, 11) else BAD, seen, "3.11 or newer is needed")
@@ -66,6 +79,8 @@ def _component(name: str, assets: Assets, verify: bool) -> Fact:
     if set(brought) == set(entry.packages):
         return Fact(what, OK, "brought: " + ", ".join(sorted({str(at.parent) for at, _ in brought.values()})))
     part = f"brought: {', '.join(sorted(brought))}; rest " if brought else ""
+    if wheel := installed.find(entry, say_on_stderr):
+        return Fact(what, OK, f"{part}from the {wheel.told}")
     found = cached(entry, say_on_stderr, verify)
     if found:
         checked = ", every hash checked" if verify else ""
@@ -92,7 +107,7 @@ def _go(building: bool) -> list[Fact]:
     seen = clause if found else f"{go.path} ({go.version}, from PyPI; {clause})"
     facts = [Fact("Go", OK, seen)]
     if building:
-        complaint = _registry_complaint(go)
+        complaint = _registry_complaint(go, catalogue.component(catalogue.required()[0]))
         advice = "set GOPROXY to a registry that can be reached, or bring programs by --asset"
         facts.append(Fact("module registry", BAD if complaint else OK, complaint or "answers", advice))
     return facts
@@ -125,9 +140,8 @@ def _pypi_answers() -> bool:
     return done.returncode == 0 and golang.pinned_version() in done.stdout
 
 
-def _registry_complaint(go: golang.Go) -> str | None:
-    """None if the module registry gives the smallest file of a module that is needed."""
-    wanted = catalogue.component(catalogue.required()[0])
+def _registry_complaint(go: golang.Go, wanted: catalogue.Component) -> str | None:
+    """None if the module registry gives the smallest file of the component's module."""
     with tempfile.TemporaryDirectory() as empty:
         # An empty module cache, so that the question is really asked.
         environment = golang.environment() | {"GOMODCACHE": empty, "GOFLAGS": "-mod=mod -modcacherw"}

@@ -32,7 +32,7 @@ CROWDED = 0.2
 """Share of the time in which somebody waited for a CPU, above which a late node says nothing about the node."""
 
 
-@scenario(system="slices", timeout=40)
+@scenario(system="slices", needs=["program:kubectl"], timeout=40)
 def one_pod_ends(lab: Lab) -> None:
     """A pod prints a line, prints its environment and ends with a code of its own; its log is read afterwards."""
     environment = [{"name": "ASSAY_MARK", "value": lab.token}]
@@ -63,7 +63,7 @@ def test_the_log_of_a_container_can_be_read(one_pod_ends: Recording) -> None:
     assert one_pod_ends.notes["log"] == {"code": 0, "out": wanted, "error": ""}
 
 
-@scenario(system="slices", timeout=60)
+@scenario(system="slices", needs=["program:kubectl"], timeout=60)
 def a_server(lab: Lab) -> None:
     """A pod that serves from its third second on, with both probes; asked, entered, and then made unhealthy."""
     slices.pod(

@@ -58,7 +58,7 @@ def test_a_file_that_cannot_be_executed_is_named(tmp_path: Path, toy: Component)
         (["kueue"], "takes NAME=DIR, not 'kueue'"),
         (["=/tmp"], "takes NAME=DIR"),
         (["kueue="], "takes NAME=DIR"),
-        (["kueu=/tmp"], "no component is called 'kueu'; there are controlplane"),
+        (["kueu=/tmp"], "no component is called 'kueu'; there are kueue, controlplane"),
         (["kueue=/tmp", "kueue=/tmp"], "names kueue twice"),
         (["kueue=/no/such"], "--asset kueue: /no/such is not a directory"),
     ],
@@ -71,7 +71,7 @@ def test_bad_options_are_one_line(options: list[str], message: str) -> None:
 def test_kubebuilder_assets_gives_envtests_programs(tmp_path: Path) -> None:
     directory = _directory(tmp_path / "envtest", *ENVTEST)
     assets = Assets({}, {"KUBEBUILDER_ASSETS": str(directory)})
-    brought = assets.programs(catalogue.component("controlplane"))
+    brought = assets.programs(catalogue.component("controlplane")) | assets.programs(catalogue.component("kubectl"))
     assert {name: at for name, (at, _) in brought.items()} == {name: directory / name for name in ENVTEST}
     assert assets.programs(catalogue.component("kueue")) == {}
 
@@ -93,7 +93,8 @@ def test_test_asset_variables_win_over_kubebuilder_assets(tmp_path: Path) -> Non
     environ = {"KUBEBUILDER_ASSETS": str(base), "TEST_ASSET_ETCD": str(own / "my-etcd")}
     got = programs("controlplane", Assets({}, environ))
     assert got.path("etcd") == own / "my-etcd"
-    assert got.path("kubectl") == base / "kubectl"
+    assert got.path("kube-apiserver") == base / "kube-apiserver"
+    assert programs("kubectl", Assets({}, environ)).path("kubectl") == base / "kubectl"
 
 
 def test_a_part_from_the_user_and_the_rest_from_a_build_are_both_told(

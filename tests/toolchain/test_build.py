@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gpuassay.toolchain import ToolchainError, UnobtainableError, available, build, cache, module_dir, programs
-from gpuassay.toolchain.catalogue import Component
+from gpuassay.toolchain.catalogue import COMPONENTS, Component
 from tests.toolchain.fake import FakeGo
 
 
@@ -31,8 +32,23 @@ def test_a_build_is_kept_and_the_second_call_asks_go_for_its_version_alone(
 def test_go_is_called_with_readonly_modules_and_the_flags_of_the_component(go: FakeGo, toy: Component) -> None:
     programs("toy", say=print)
     call = next(call for call in go.calls if call.startswith("build"))
-    assert call.startswith("build -v -trimpath -tags fast -ldflags -s -w -X main.version=v1.2.3 -X main.minor=2 -o ")
+    stamps = "-X main.version=v1.2.3 -X main.minor=2"
+    assert call.startswith(f"build -v -trimpath -gcflags=all=-dwarf=false -tags fast -ldflags -s -w {stamps} -o ")
     assert call.endswith("/ example.test/toy/one example.test/toy/cmd/two/v3")
+
+
+def test_programs_of_one_package_are_one_file_under_several_names(
+    go: FakeGo, toy: Component, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red if the control plane is linked once for each of its names, or a name is missing."""
+    both = replace(toy, packages=dict.fromkeys(("alpha", "beta"), "example.test/toy/one"))
+    monkeypatch.setitem(COMPONENTS, "toy", both)
+    got = programs("toy", say=print)
+    assert {at.resolve().name for at in got.files.values()} == {"one"}
+    assert set(got.files) == {"alpha", "beta"}
+    assert len(set(got.sha256.values())) == 1
+    assert next(call for call in go.calls if call.startswith("build")).endswith("/ example.test/toy/one")
+    assert programs("toy", say=print).source == "cache"
 
 
 def test_another_go_makes_another_entry_and_without_go_any_matching_entry_serves(

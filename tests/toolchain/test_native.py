@@ -76,6 +76,7 @@ def test_a_package_is_unpacked_once_and_found(tmp_path: Path, monkeypatch: pytes
     assert found == {
         "PKG_CONFIG_SYSROOT_DIR": str(root),
         "PKG_CONFIG_LIBDIR": str(root / "usr/lib/somewhere/pkgconfig"),
+        "CGO_LDFLAGS": f"-g -O2 -L{root / 'usr/lib/somewhere'}",
     }
     assert (tmp_path / "calls").read_text() == "fetched\n"
     assert len(SAID) == 1

@@ -72,8 +72,8 @@ def _remove(api: Api, objects: list[Manifest]) -> None:
 def manifests(cluster: Cluster, image: str) -> list[Manifest]:
     """Upstream's default overlay with the manager's image replaced."""
     module = toolchain.module_dir("kueue", MODULE, cluster.assets)
-    kubectl = toolchain.programs("controlplane", cluster.assets).path("kubectl")
-    command = [kubectl, "kustomize", module / "config" / "default"]
+    kustomize = toolchain.programs("kustomize", cluster.assets).path("kustomize")
+    command = [kustomize, "build", module / "config" / "default"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode:
         raise ClusterError(f"Kueue's manifests in {module} cannot be rendered: {done.stderr.strip()}")

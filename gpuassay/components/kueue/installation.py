@@ -58,8 +58,8 @@ def install(cluster: Cluster, profile_name: str | Profile = "default") -> Genera
     module = toolchain.module_dir("kueue", MODULE, cluster.assets)
     version = programs.version if programs.version.startswith("v") else module.name.partition("@")[2] or "unknown"
     certificates = make_webhook_certificates(manifests.SERVICE, NAMESPACE)
-    kubectl = toolchain.programs("controlplane", cluster.assets).path("kubectl")
-    own = manifests.rendered(module, kubectl, cache.root())
+    kustomize = toolchain.programs("kustomize", cluster.assets).path("kustomize")
+    own = manifests.rendered(module, kustomize, cache.root())
     others = {
         framework: toolchain.module_dir("kueue", path, cluster.assets) / file
         for framework, (path, file) in OTHER_CRDS.items()

@@ -1,6 +1,6 @@
 """Kueue's own manifests, changed only where a process outside the cluster needs it.
 
-They are rendered from the module's files by `kubectl kustomize config/default`, once, and kept as JSON. Changed: the
+They are rendered from the module's files by `kustomize build config/default`, once, and kept as JSON. Changed: the
 webhook Service becomes a name for localhost, webhooks and conversions name our port and carry our authority, and the
 descriptions in CRD schemas are dropped (documentation, half of 1.7 MB, which the API server parses many times).
 Left out: what only a Deployment needs (RBAC of the manager, its ConfigMap, aggregation of the visibility API).
@@ -91,15 +91,15 @@ def _kept(cache: Path, name: str, files: list[Path], make: Callable[[], list[Man
     return made
 
 
-def rendered(module: Path, kubectl: Path, cache: Path) -> list[Manifest]:
+def rendered(module: Path, kustomize: Path, cache: Path) -> list[Manifest]:
     """Kueue's objects as upstream's default overlay has them, less what is left out here.
 
     Raises:
-        ClusterError: `kubectl kustomize` refuses the module's files.
+        ClusterError: kustomize refuses the module's files.
     """
 
     def make() -> list[Manifest]:
-        command = [kubectl, "kustomize", module / "config" / "default"]
+        command = [kustomize, "build", module / "config" / "default"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode:
             raise ClusterError(f"Kueue's manifests in {module} cannot be rendered: {done.stderr.strip()}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -15,7 +14,6 @@ from gpuassay.cluster.node.real import Node
 from gpuassay.cluster.process import Process
 from gpuassay.components.slices import driver_root
 from gpuassay.manifest import Manifest, dig
-from gpuassay.toolchain import catalogue
 from gpuassay.wait import wait
 
 READY_SECONDS = 30.0
@@ -32,10 +30,7 @@ def upstream(node: Node, component: str, program: str) -> Program:
         gpuassay.toolchain.errors.ToolchainError: it cannot be had.
     """
     programs = toolchain.programs(component, node.cluster.assets)
-    told = Component.of(programs, program)
-    if altered := catalogue.component(component).altered:
-        told = replace(told, source=f"{told.source}; {altered}")
-    return programs.path(program), told
+    return programs.path(program), Component.of(programs, program)
 
 
 class Part:
