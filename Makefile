@@ -9,20 +9,15 @@ TEST_ARGS ?= -q -n 3 --dist worksteal
 ARGS ?=
 # a folder of suites/ in ARGS stands for all of them
 SUITES = $(if $(filter suites/%,$(ARGS)),,suites)
-# a real node needs root; its programs are built unless ARGS select something else
-SLICES = case "$$(id -u) $(ARGS)" in 0*slices*|0*platform*|0*-k*das*) true;; \
-	0*-k*|0*suites/*|0*--replay*|0*--plan*|[1-9]*) false;; esac && \
-	{ $(PY) -m gpuassay build slices || echo "gpuassay: slices will be skipped (see the line above)"; };
-
 .NOTPARALLEL:
 .PHONY: help suite test demo doctor build lint types format unit programs setup lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-suite: setup ## prove queueing, routing and (as root) slicing on embedded clusters; the first run builds everything
-	@$(PY) -m gpuassay build; code=$$?; \
-	if [ $$code -eq 0 ]; then $(SLICES) $(PY) -m pytest $(SUITES) $(ARGS); \
+suite: setup ## prove queueing, routing and (as root) slicing on embedded clusters; missing programs are built meanwhile
+	@$(PY) -m gpuassay build --check; code=$$?; \
+	if [ $$code -eq 0 ]; then $(PY) -m pytest $(SUITES) --build slices $(ARGS); \
 	elif [ $$code -eq 3 ]; then echo "gpuassay: no live run on this machine (see the line above); judging the committed recordings instead"; \
 	$(PY) -m gpuassay demo; \
 	else exit $$code; fi

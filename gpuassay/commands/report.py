@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from gpuassay.report import ReportError, terminal_ending, write
+from gpuassay.toolchain.background import to_background
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
@@ -17,12 +18,15 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         description="Exit code 0: written and the run is green; 1: written, not green; 2: cannot be written.",
     )
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="such as reports/runs/<run-id>")
+    parser.add_argument("--background", action="store_true", help="take only the CPU time that nobody else wants")
     parser.set_defaults(run=main)
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Write the reports and print how the run ended; the exit code says whether it was green."""
     run_dir: Path = arguments.run_dir
+    if arguments.background:
+        to_background()
     try:
         written = write(run_dir)
     except ReportError as error:

@@ -48,13 +48,14 @@ class Accounting:
     """How the declared behaviours ended.
 
     Attributes:
-        declared: number of declared behaviours, the sum of `states`.
+        declared: number of declared behaviours, the sum of `states` and `open`.
         states: count per state, worst first.
         by_suite: `states` for each suite.
         by_feature: `states` for each `suite.feature`.
         by_level: `states` for each level, MUST first.
-        green: at least one PASS, no FAIL, no ERROR.
+        green: at least one PASS, no FAIL, no ERROR, nothing open.
         why: one sentence that says why it is green or not.
+        open: behaviours that are not judged yet, or never were: the run goes on, or was killed.
     """
 
     declared: int
@@ -64,25 +65,27 @@ class Accounting:
     by_level: dict[str, Counts]
     green: bool
     why: str
+    open: int = 0
 
     @property
     def executed(self) -> int:
         """Behaviours that were really put to the test: all but SKIP and ERROR."""
-        return self.declared - self.states[State.SKIP] - self.states[State.ERROR]
+        return self.declared - self.open - self.states[State.SKIP] - self.states[State.ERROR]
 
 
-def accounting(verdicts: Sequence[Verdict]) -> Accounting:
-    """Count `verdicts`; the sum of the states is the number declared."""
+def accounting(verdicts: Sequence[Verdict], open: int = 0) -> Accounting:
+    """Count `verdicts`; the sum of the states, and of those still `open`, is the number declared."""
     states = _count(verdicts)
     levels = _grouped(verdicts, lambda verdict: verdict.level)
     return Accounting(
-        declared=len(verdicts),
+        declared=len(verdicts) + open,
         states=states,
         by_suite=dict(sorted(_grouped(verdicts, lambda verdict: verdict.suite).items())),
         by_feature=dict(sorted(_grouped(verdicts, lambda v: f"{v.suite}.{v.feature}").items())),
         by_level={level.value: levels[level.value] for level in Level if level.value in levels},
-        green=states[State.PASS] > 0 and states[State.FAIL] == 0 and states[State.ERROR] == 0,
-        why=_why(states, len(verdicts), [v.level for v in verdicts if v.state == State.FAIL]),
+        green=states[State.PASS] > 0 and states[State.FAIL] == 0 and states[State.ERROR] == 0 and not open,
+        why=_so_far(states, open) if open else _why(states, len(verdicts), _failed(verdicts)),
+        open=open,
     )
 
 
@@ -105,6 +108,16 @@ def _grouped(verdicts: Iterable[Verdict], key: Callable[[Verdict], str]) -> dict
     for verdict in verdicts:
         groups.setdefault(key(verdict), []).append(verdict)
     return {name: _count(group) for name, group in groups.items()}
+
+
+def _failed(verdicts: Sequence[Verdict]) -> list[str]:
+    return [verdict.level for verdict in verdicts if verdict.state == State.FAIL]
+
+
+def _so_far(states: Counts, open: int) -> str:
+    judged = sum(states.values())
+    told = ", ".join(f"{states[state]:,} {state}" for state in WORST_FIRST if states[state]) or "nothing"
+    return f"So far {plural(judged, 'behaviour')} of {judged + open:,} judged ({told}), {open:,} open."
 
 
 def _why(states: Counts, declared: int, failed: list[str]) -> str:

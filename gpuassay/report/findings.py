@@ -65,6 +65,8 @@ def headline(rundir: RunDir, account: Accounting) -> str:
         return "Mutant killed" if killers(rundir) else "Mutant not killed"
     if account.states[State.FAIL]:
         return "Not fit"
+    if account.open:
+        return "Not finished"
     return "Fit as tested" if account.green else "No verdict"
 
 

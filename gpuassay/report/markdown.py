@@ -85,6 +85,8 @@ def _accounting(view: View) -> Iterator[str]:
     yield "\n## Accounting\n"
     rows = [[f"{GLYPH[state]} {state}", count, MEANING[state]] for state, count in account.states.items()]
     yield from table(["state", "behaviours", "meaning"], rows)
+    if account.open:
+        yield f"| open | {account.open:,} | not judged yet, or never |"
     yield f"| **declared** | **{account.declared:,}** | the sum |"
     yield ""
     yield from table(["level", *WORST_FIRST, "declared"], [_counts(k, c) for k, c in account.by_level.items()])

@@ -104,6 +104,8 @@ class Run(_Open):
     emulated: list[Emulated] = []
     capabilities: list[str] = []
     mutant: str | None = None
+    declared: int = 0
+    """Behaviours that the run was to judge; 0 in runs that do not say so."""
 
     @field_validator("emulated")
     @classmethod
@@ -111,13 +113,20 @@ class Run(_Open):
         return once(parts)
 
     @property
+    def unfinished(self) -> bool:
+        """Whether the run is still under way, or was killed: it says how much it was to judge, and no end."""
+        return self.ended is None and self.declared > 0
+
+    @property
     def banner(self) -> str:
-        """What must be said everywhere: `REPLAY of ...`, `MUTANT ...`, or "" for a plain live run."""
+        """What must be said everywhere: `REPLAY of ...`, `MUTANT ...`, `SO FAR`, or "" for a finished live run."""
         said: list[str] = []
         if self.mode == "replay":
             said.append(f"REPLAY of {self.replay_of}" if self.replay_of else "REPLAY")
         if self.mutant:
             said.append(f"MUTANT {self.mutant}")
+        if self.unfinished:
+            said.append("SO FAR")
         return ", ".join(said)
 
 
@@ -161,6 +170,11 @@ class RunDir:
     recordings: dict[str, RecordingHead] = field(default_factory=dict[str, RecordingHead])
     problems: list[str] = field(default_factory=list[str])
 
+    @property
+    def open(self) -> int:
+        """Declared behaviours that an unfinished run has not judged."""
+        return max(0, self.run.declared - len(self.verdicts)) if self.run.unfinished else 0
+
 
 _VERDICT = TypeAdapter(Verdict)
 
@@ -177,7 +191,7 @@ def load(run_dir: Path) -> RunDir:
     run = _run(run_dir / "run.json")
     verdicts = list(_verdicts(run_dir / "verdicts.jsonl"))
     if run.ended is None:
-        problems.append("run.json has no end time: the run was interrupted, what follows is what was done so far")
+        problems.append("the run is not finished: it is still under way, or was killed; this is what was known so far")
     if (run_dir / "leaks.txt").exists():
         problems.append("objects were left behind on the cluster: leaks.txt names them, and the run is not green")
     repeated = [name for name, count in Counter(v.behaviour for v in verdicts).items() if count > 1]

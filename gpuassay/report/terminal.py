@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpuassay.report.account import GLYPH, accounting
+from gpuassay.report.account import GLYPH
 from gpuassay.report.findings import Finding, findings, verdict_sentence
 from gpuassay.report.rundir import ReportError, RunDir, load
 from gpuassay.report.text import one_line, plural, seconds
@@ -25,7 +25,7 @@ def terminal_ending(run_dir: Path) -> list[str]:
 
 def _ending(rundir: RunDir) -> list[str]:
     seen = view(rundir)
-    account = accounting(rundir.verdicts)
+    account = seen.account
     counts = "  ".join(f"{GLYPH[state]} {count:,} {state}" for state, count in account.states.items() if count)
     took = f" in {seconds(seen.wall_seconds)}" if seen.wall_seconds is not None else ""
     lines = [f"*** {seen.banner} ***"] if seen.banner else []

@@ -48,7 +48,7 @@ class View:
 
 def view(rundir: RunDir) -> View:
     """Compute the view of `rundir`."""
-    account = accounting(rundir.verdicts)
+    account = accounting(rundir.verdicts, rundir.open)
     run = rundir.run
     return View(
         account=account,

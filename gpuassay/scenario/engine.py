@@ -17,8 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuassay.record import rundir
 from gpuassay.scenario.acting import Acting, write_outcome
-from gpuassay.scenario.lanes import Floor, Lane, Unavailable, lanes
+from gpuassay.scenario.builds import Builds, missing
+from gpuassay.scenario.lanes import PROGRAMS, Floor, Lane, Unavailable, lanes
+from gpuassay.toolchain import Assets, UnobtainableError
+from gpuassay.toolchain.catalogue import required
 from gpuassay.wait import halt, resume
 
 if TYPE_CHECKING:
@@ -41,6 +45,8 @@ class Engine:
         say: prints a progress line.
         full: long versions of measurements.
         several: clusters may be opened side by side.
+        programs: components that a lane waits for.
+        assets: directories that users name for components.
         problem: why a stage could not be opened or taken down in order, "" when all could.
     """
 
@@ -49,6 +55,8 @@ class Engine:
     say: Callable[[str], None] = lambda _: None
     full: bool = False
     several: bool = False
+    programs: Callable[[Lane], Sequence[str]] = lambda _: ()
+    assets: Assets = field(default_factory=Assets)
     problem: str = ""
     _stop: threading.Event = field(default_factory=threading.Event)
     _aborted: bool = False
@@ -58,13 +66,22 @@ class Engine:
     _left: set[str] = field(default_factory=set[str])
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _floor: Floor = field(default_factory=lambda: Floor(()))
+    _builds: Builds = field(default_factory=Builds)
 
     def start(self, scenarios: Sequence[Scenario]) -> None:
-        """Begin acting in threads of its own."""
+        """Begin acting in threads of its own; what is missing is built meanwhile.
+
+        Raises:
+            ToolchainError: a directory that the user names for a component is incomplete.
+        """
         self._left = {scenario.id for scenario in scenarios}
-        self._status("running")
         self._planned = lanes(scenarios, several=self.several)
         self._floor = Floor(one.name for one in self._planned)
+        self._builds = self._plan_builds()
+        self._status("building" if self._builds.busy else "running")
+        for line in self._builds.forecast():
+            self.say(line)
+        self._builds.start()
         self._thread = threading.Thread(target=self._run, name="gpuassay-engine", daemon=True)
         self._thread.start()
 
@@ -81,6 +98,7 @@ class Engine:
             if self._aborted:
                 halt(BROKEN_OFF)  # also what opens the stage
         self._floor.close()
+        self._builds.stop()
         if self._aborted:
             for one in self._actings.values():
                 if not one.acted.is_set():
@@ -101,8 +119,12 @@ class Engine:
         ]
         for one in threads:
             one.start()
+        self._builds.wait_idle()
+        self._status("running")
         for one in threads:
             one.join()
+        if self._builds.names:
+            rundir.describe(self.run_dir, builds=self._builds.told())
         if self._aborted or self.problem:
             self._status("failed", BROKEN_OFF if self._aborted else self.problem)
         else:
@@ -111,9 +133,11 @@ class Engine:
     def _run_lane(self, lane: Lane) -> None:
         """Open the lane's stage, act on it, take it down; whatever happens, the other lanes go on."""
         acting: Acting | None = None
-        self._floor.enter(lane.name)
         try:
+            self._await_programs(lane)
+            self._floor.enter(lane.name)
             with self.open_stage(lane) as stage:
+                stage.beside = self._builds.beside
                 acting = Acting(stage, self.run_dir, self._stop, self._done, self.say, lane.width, self.full)
                 self._actings[lane.name] = acting
                 stage.watch(until=acting.acted)
@@ -122,6 +146,7 @@ class Engine:
                     acting.act_all([one for one in lane.scenarios if one not in measuring])
                     if measuring:
                         self._floor.leave(lane.name)
+                        self._builds.wait_idle()
                         with self._floor.alone():
                             acting.act_all(measuring)
                 finally:
@@ -138,6 +163,31 @@ class Engine:
                 self._fail(lane, error)
         finally:
             self._floor.leave(lane.name)
+
+    def _plan_builds(self) -> Builds:
+        """What has to be built; at full speed while no lane can begin without it."""
+        lacking = [missing(self.programs(lane), self.assets) for lane in self._planned]
+        names = [name for names in lacking for name in names]
+        first = lacking[0] if all(lacking) and lacking else []
+        return Builds(list(dict.fromkeys(names)), first, self.assets, self.run_dir / "builds", self.say)
+
+    def _await_programs(self, lane: Lane) -> None:
+        """Wait until the lane's programs are built.
+
+        Raises:
+            Unavailable: one of them cannot be had on this machine.
+            ToolchainError: the build of one failed.
+        """
+        problems = self._builds.wait_for(self.programs(lane))
+        for name in PROGRAMS[lane.name]:
+            problem = problems.get(name)
+            if isinstance(problem, UnobtainableError):
+                if name in required():  # a run that lacks what it was made for is not green
+                    with self._lock:
+                        self.problem = self.problem or f"{name} could not be built: {problem}"
+                raise Unavailable(f"the cluster lacks: program:{name} ({problem})")
+            if problem is not None:
+                raise problem
 
     def _fail(self, lane: Lane, error: Exception) -> None:
         """Keep why a lane's stage could not be opened or taken down, and tell the tests that wait for it."""
@@ -174,7 +224,7 @@ def write_status(run_dir: Path, state: str, reason: str = "") -> None:
 
 
 def read_status(run_dir: Path) -> tuple[str, str]:
-    """State ("running", "done", "failed", or "absent") and reason."""
+    """State ("building", "running", "done", "failed", or "absent") and reason."""
     target = run_dir / "engine.json"
     if not target.exists():
         return "absent", ""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from gpuassay.toolchain.catalogue import NODE, required
 
 if TYPE_CHECKING:
     from gpuassay.scenario.declare import Scenario
@@ -39,6 +41,26 @@ AFTER = {PLATFORM: (MAIN, CHANGING), SLICES: (MAIN, CHANGING, PLATFORM)}
 are too much for a small machine: Kueue's webhooks come too late, and what is seen then is the machine's doing. In the
 order in which tests are collected, so that none waits for its recording past its deadline."""
 
+_CONTROL = ("controlplane", "kwok")
+_QUEUED = ("kueue", *_CONTROL, "kustomize")
+PROGRAMS: Mapping[str, tuple[str, ...]] = {
+    MAIN: _QUEUED,
+    CHANGING: _QUEUED,
+    ROUTING: (*_CONTROL, "llmd-epp", "llmd-sim"),
+    SLICES: (*_CONTROL, *NODE),
+    PLATFORM: (*_QUEUED, *NODE),
+    OPERATOR: (),
+}
+"""Components without which a lane of ours cannot be opened, in the order in which they are built: what compiles most of
+the packages that others share comes first. Real nodes are built only where they are asked for (`--build`)."""
+
+EXTRA: Mapping[str, tuple[str, ...]] = {
+    ROUTING: ("gaie-epp", "lwepp", "pd-sidecar", "istio"),
+    SLICES: ("nvidia-device-plugin", "nvidia-dra", "dra-example", "kubectl", "istio", "gaie-conformance"),
+    PLATFORM: ("nvidia-device-plugin", "nvidia-dra", "dra-example"),
+}
+"""Components that only some of a lane's scenarios need: used where they have been built, or are asked for."""
+
 ROOMY = 8
 """Cores from which on all lanes run at once."""
 
@@ -63,6 +85,13 @@ class Lane:
     def width(self) -> int:
         """How many scenarios are acted out at a time."""
         return WIDTH[self.name]
+
+
+def programs_of(lane: Lane, asked: Collection[str]) -> list[str]:
+    """Components that the lane waits for: what every run needs, and of its other ones those that were asked for."""
+    needs = {need.removeprefix("program:") for one in lane.scenarios for need in one.needs}
+    extra = [name for name in EXTRA.get(lane.name, ()) if name in needs]
+    return [name for name in (*PROGRAMS[lane.name], *extra) if name in required() or name in asked]
 
 
 def lanes(scenarios: Sequence[Scenario], *, several: bool) -> list[Lane]:

@@ -65,18 +65,20 @@ def write(
         outcome: "ok", "error" or "skip".
         error: one line when it is not "ok".
     """
+    ended_ns = time.time_ns()
+    built = stage.beside(place.name, began.at_ns, ended_ns)
     meta = RecordingMeta(
         scenario=place.name,
         profile=profile,
         token=lab.token,
         namespaces=lab.namespaces,
         started_ns=began.at_ns,
-        ended_ns=time.time_ns(),
+        ended_ns=ended_ns,
         outcome=outcome,
         error=error,
         notes=lab.notes,
         gaps=stage.view.gaps(lab.token),
-        pressure=pressure.shares(began.pressure),
+        pressure={**pressure.shares(began.pressure), **({"beside_builds": built} if built else {})},
     )
     write_recording(
         place,

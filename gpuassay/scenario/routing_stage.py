@@ -18,7 +18,7 @@ from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import Resource
 from gpuassay.scenario import mutants
 from gpuassay.scenario.declare import OWN_ARMS
-from gpuassay.scenario.lanes import Lane
+from gpuassay.scenario.lanes import EXTRA, Lane
 from gpuassay.scenario.stage import Host, Stage, described
 
 RECORDED = (
@@ -30,9 +30,6 @@ RECORDED = (
         "InferenceModelRewrite", "/apis/inference.networking.x-k8s.io/v1alpha2/inferencemodelrewrites", optional=True
     ),
 )
-
-OPTIONAL = ("gaie-epp", "lwepp", "pd-sidecar", "istio")
-"""Components that are used where they have been built."""
 
 DESCRIPTION = "control plane, endpoint pickers, gateways and simulated model servers as processes"
 
@@ -46,7 +43,7 @@ def routing_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[
         cluster = stack.enter_context(embedded(directory=folder, assets=assets, nodes=0))
         view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=RECORDED))
         crds.install(cluster)
-        built = {f"program:{name}" for name in OPTIONAL if toolchain.available(name, assets) is None}
+        built = {f"program:{name}" for name in EXTRA[lane.name] if toolchain.available(name, assets) is None}
         own = {OWN_ADDRESS} if own_address() else set[str]()
         built |= {vllm.ASSET} if vllm.find(assets) else set[str]()
         capabilities = (cluster.capabilities - {base.FAKE_NODES}) | {"routing", OWN_ARMS} | built | own

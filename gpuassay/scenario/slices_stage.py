@@ -20,7 +20,7 @@ from gpuassay.record.lines import LineIndex
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import DEFAULT_RESOURCES, Resource
 from gpuassay.scenario import mutants
-from gpuassay.scenario.lanes import PLATFORM, Lane, Unavailable
+from gpuassay.scenario.lanes import EXTRA, PLATFORM, Lane, Unavailable
 from gpuassay.scenario.stage import Host, Stage, described
 from gpuassay.toolchain import UnobtainableError, das
 from gpuassay.toolchain.catalogue import NODE as PROGRAMS
@@ -42,9 +42,6 @@ RECORDED = (
 
 QUEUES = tuple(one for one in DEFAULT_RESOURCES if one.kind not in {known.kind for known in RECORDED})
 """What is recorded of Kueue besides."""
-
-OPTIONAL = ("nvidia-device-plugin", "nvidia-dra", "dra-example", "istio", "gaie-conformance")
-"""Components that are used where they have been built."""
 
 DESCRIPTION = "control plane as processes and one real node (kubelet, containerd, runc) in namespaces"
 WITH_KUEUE = "control plane and Kueue as processes and real nodes (kubelet, containerd, runc) in namespaces"
@@ -80,7 +77,7 @@ def slices_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[S
         queueing = stack.enter_context(kueue.install(cluster)) if queued else None
         if not queued:
             stack.enter_context(real_node(cluster, NODE))
-        built = {f"program:{name}" for name in OPTIONAL if toolchain.available(name, assets) is None}
+        built = {f"program:{name}" for name in EXTRA[lane.name] if toolchain.available(name, assets) is None}
         built |= {f"program:{das.ASSET}"} if supplied else set[str]()
         built |= {"platform" if queued else "slices", base.REAL_KUBELET}
         capabilities = (cluster.capabilities - {base.FAKE_NODES}) | built

@@ -90,6 +90,15 @@ def described(
         describe()
 
 
+Beside = Callable[[str, int, int], list[str]]
+"""Which components were being built while a recording of that name was made between two times (ns)."""
+
+
+def _nothing_beside(recording: str, start_ns: int, end_ns: int) -> list[str]:
+    del recording, start_ns, end_ns
+    return []
+
+
 @dataclass
 class Stage:
     """What the engine works with.
@@ -106,6 +115,7 @@ class Stage:
         ours: the cluster is a child of this process, not somebody's.
         image: of pods' containers on somebody's cluster.
         gateway: somebody's, where routing is judged there.
+        beside: what was being built meanwhile.
         collapsed: set when a component or the recorder died and everything under way was ended.
     """
 
@@ -120,6 +130,7 @@ class Stage:
     ours: bool = True
     image: str = ""
     gateway: ExistingGateway | None = None
+    beside: Beside = _nothing_beside
     collapsed: threading.Event = field(default_factory=threading.Event)
 
     def lab(self, token: str, *, full: bool, progress: Callable[[str], None]) -> Lab:

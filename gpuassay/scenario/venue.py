@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gpuassay import toolchain
 from gpuassay.cluster import base
 from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.node import checks
 from gpuassay.scenario.gateway_options import gateway_options
-from gpuassay.scenario.lanes import OPERATOR, PLATFORM, ROUTING, SLICES, Lane, Unavailable
+from gpuassay.scenario.lanes import OPERATOR, PLATFORM, ROUTING, SLICES, Lane, Unavailable, programs_of
 from gpuassay.scenario.stage import Host, Stage
-from gpuassay.toolchain import das
+from gpuassay.toolchain import catalogue, das
 from gpuassay.toolchain.catalogue import COMPONENTS
 
 
@@ -24,17 +25,22 @@ class Venue:
     Attributes:
         open: opens the stage of a lane on behalf of a run.
         several: clusters may be opened side by side.
+        programs: components that a lane waits for, built where they are missing.
+        assets: directories that users name for components.
     """
 
     open: Callable[[Host, Lane], AbstractContextManager[Stage]]
     several: bool
+    programs: Callable[[Lane], Sequence[str]] = lambda _: ()
+    assets: toolchain.Assets = field(default_factory=toolchain.Assets)
 
 
 def venue_for(option: argparse.Namespace) -> Venue:
     """The place that the command line asks for.
 
     Raises:
-        ToolchainError: an `--asset` is not of the form NAME=DIR or lacks a program; one line says which.
+        ToolchainError: an `--asset` is not of the form NAME=DIR or lacks a program, or `--build` names something
+            unknown; one line says which.
         BadGatewayOption: an option about somebody's gateway cannot be used.
         ClusterError: the existing cluster cannot be used.
     """
@@ -69,7 +75,14 @@ def venue_for(option: argparse.Namespace) -> Venue:
 
         return kueue_stage(run, lane, assets)
 
-    return Venue(embedded_venue, several=True)
+    asked = catalogue.selected(option.build) if option.build else []
+
+    def programs(lane: Lane) -> Sequence[str]:
+        if lane.name in (SLICES, PLATFORM) and checks.machine():
+            return ()  # no real node can be had here: opening the lane says why
+        return programs_of(lane, asked)
+
+    return Venue(embedded_venue, True, programs, assets)
 
 
 def _refuse_incomplete(assets: toolchain.Assets) -> None:

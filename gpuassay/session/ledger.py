@@ -7,6 +7,7 @@ worker's death leaves a line too.
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ class Ledger:
     verdicts: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     ended: set[str] = field(default_factory=set[str])
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def declare(self, declarations: list[dict[str, Any]]) -> None:
         """Enter declared tests; until a report comes they count as not run (ERROR)."""
@@ -37,6 +39,10 @@ class Ledger:
 
     def take(self, report: pytest.TestReport) -> None:
         """Enter one report. The worst phase wins: a teardown error after a pass is an ERROR."""
+        with self._lock:
+            self._take(report)
+
+    def _take(self, report: pytest.TestReport) -> None:
         verdict = self.verdicts.get(report.nodeid)
         if verdict is None:
             return
@@ -54,16 +60,20 @@ class Ledger:
             if found.get(key) is not None:
                 setattr(verdict, key, found[key])
 
-    def lines(self) -> list[dict[str, Any]]:
-        """All verdicts, sorted by behaviour id and test."""
-        return [one.to_json() for one in sorted(self.verdicts.values(), key=lambda one: (one.behaviour, one.test))]
+    def lines(self, *, so_far: bool = False) -> list[dict[str, Any]]:
+        """All verdicts, sorted by behaviour id and test; `so_far`: only those of tests that have ended."""
+        found = (one for one in self.verdicts.values() if not so_far or one.test in self.ended)
+        return [one.to_json() for one in sorted(found, key=lambda one: (one.behaviour, one.test))]
 
-    def write(self, run_dir: Path) -> None:
-        """Write `verdicts.jsonl` and `durations.jsonl`."""
-        text = "".join(json.dumps(line, sort_keys=False) + "\n" for line in self.lines())
-        (run_dir / "verdicts.jsonl").write_text(text)
-        times = ({"test": test, "seconds": round(seconds, 3)} for test, seconds in sorted(self.seconds.items()))
-        (run_dir / "durations.jsonl").write_text("".join(json.dumps(line) + "\n" for line in times))
+    def write(self, run_dir: Path, *, so_far: bool = False) -> None:
+        """Write `verdicts.jsonl` and `durations.jsonl`, each in one step."""
+        with self._lock:
+            lines = self.lines(so_far=so_far)
+            times = [{"test": test, "seconds": round(took, 3)} for test, took in sorted(self.seconds.items())]
+        for name, rows in (("verdicts.jsonl", lines), ("durations.jsonl", times)):
+            draft = run_dir / f".{name}.new"
+            draft.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            draft.replace(run_dir / name)
 
 
 def _state(report: pytest.TestReport, found: dict[str, Any]) -> tuple[State, str]:

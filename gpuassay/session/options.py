@@ -45,6 +45,13 @@ def add_options(group: pytest.OptionGroup) -> None:
         "--asset", action="append", default=[], metavar="NAME=DIR", help="take a component's programs from a directory"
     )
     group.addoption(
+        "--build",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="embedded cluster: build this component or group (slices, routing, ..) too, where scenarios need it",
+    )
+    group.addoption(
         "--upstream-junit",
         action="append",
         default=[],

@@ -20,6 +20,7 @@ from gpuassay.scenario.declare import Scenario, declared
 from gpuassay.scenario.engine import Engine, read_status
 from gpuassay.session.ledger import Ledger
 from gpuassay.session.plan import plan_lines
+from gpuassay.session.so_far import SoFar
 from gpuassay.session.speech import Speech
 from gpuassay.wait import wait
 
@@ -55,6 +56,7 @@ class Run:
     planned: int = 0
     """Behaviours of a plan that was printed."""
     _engine: Engine | None = None
+    _so_far: SoFar | None = None
     _begun: bool = False
     _recordings: dict[str, Recording] = field(default_factory=dict[str, Recording])
 
@@ -102,12 +104,16 @@ class Run:
         self._begun = True
         self._check_profiles(scenarios)
         self.ledger.declare(declarations)
+        rundir.describe(self.directory, declared=len(self.ledger.verdicts))
         if self.replay is None and scenarios and self.venue is not None:
             venue = self.venue
             self._engine = Engine(
-                lambda lane: venue.open(self, lane), self.directory, self.say, full=self.full, several=venue.several
-            )
+                lambda lane: venue.open(self, lane), self.directory, self.say, full=self.full, several=venue.several,
+                programs=venue.programs, assets=venue.assets,
+            )  # fmt: skip
             self._engine.start(scenarios)
+            self._so_far = SoFar(self.ledger, self.directory)
+            self._so_far.start()
 
     def _check_profiles(self, scenarios: list[Scenario]) -> None:
         if self.replay is not None:
@@ -155,6 +161,9 @@ class Run:
                 pytest.skip(f"not in the replayed run: scenario {scenario.id}")
             return Recording.load(place)
 
+        while read_status(self.directory)[0] == "building" and not (place / "recording.json").exists():
+            self._pause(0.2)  # a build takes what it takes; what is missing then is told by the engine
+
         def broken(_: object) -> str | None:
             state, reason = read_status(self.directory)
             gone = state in {"failed", "done", "absent"} and not (place / "recording.json").exists()
@@ -175,12 +184,20 @@ class Run:
         self.speech.flush()
         time.sleep(seconds)
 
+    def take(self, report: pytest.TestReport) -> None:
+        """Enter what a report says of a behaviour."""
+        self.ledger.take(report)
+        if self._so_far is not None and report.when == "teardown":
+            self._so_far.judged(report.nodeid)
+
     # --- the end ---------------------------------------------------------------------------------------------------
 
     def finish(self, *, interrupted: bool) -> str | None:
         """Take everything down and write the run's files; the reason why the run is not green, or None."""
         if self._engine is not None:
             self._engine.stop(abort=interrupted)
+        if self._so_far is not None:
+            self._so_far.stop()
         self.speech.flush()
         if not self._begun or not self.ledger.verdicts:
             return None

@@ -67,7 +67,7 @@ def test_what_may_be_missing_is_named_and_the_rest_is_reported(tmp_path: Path) -
     rundir = load(folder)
     assert rundir.durations == {"a": 1.0}
     assert len(rundir.exhibits) == len(exhibits())
-    for part in ("interrupted", "durations.jsonl:2", "exhibits/aa.json", "exhibits/bb.json", "recordings/burst"):
+    for part in ("not finished", "durations.jsonl:2", "exhibits/aa.json", "exhibits/bb.json", "recordings/burst"):
         assert any(part in problem for problem in rundir.problems), part
     assert all("\n" not in problem for problem in rundir.problems)
     page = write(folder).page.read_text()

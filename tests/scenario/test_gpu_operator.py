@@ -114,7 +114,7 @@ def test_our_own_clusters_have_none(tmp_path: Path) -> None:
         def say(self, text: str) -> None:
             """Nothing."""
 
-    option = argparse.Namespace(asset=[], cluster="embedded", gateway_url=None)
+    option = argparse.Namespace(asset=[], build=[], cluster="embedded", gateway_url=None)
     venue = venue_for(option)
     with pytest.raises(Unavailable, match="--cluster existing"):
         venue.open(cast("Host", Run()), Lane(OPERATOR, ()))

@@ -60,6 +60,7 @@ def test_what_cannot_be_had_while_a_scenario_runs_is_a_skip(tmp_path: Path) -> N
     stage = Mock(collapsed=threading.Event(), lacking=Mock(return_value=frozenset[str]()))
     stage.set_profile.return_value = stage.broken.return_value = None
     stage.positions.return_value, stage.lines.return_value = (0, 0), ((), ())
+    stage.beside.return_value = []
     stage.view.gaps.return_value = stage.view.lines.return_value = ()
     parts = ("namespaces", "asked", "samples", "requests", "kv_events", "silicon")
     stage.lab.return_value = Mock(notes={}, token="t", **dict.fromkeys(parts, ()))
