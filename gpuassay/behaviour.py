@@ -13,12 +13,14 @@ from gpuassay.verdict import Behaviour, Level
 Test = TypeVar("Test", bound=Callable[..., Any])
 
 
-def behaviour(id: str, *, level: Level, spec: str, red_when: str, mutant: str = "") -> Callable[[Test], Test]:
+def behaviour(
+    id: str, *, level: Level, spec: str, red_when: str, mutant: str = "", timed: bool = False
+) -> Callable[[Test], Test]:
     """Declare the behaviour that a test proves (see `gpuassay.verdict.Behaviour`).
 
     The first line of the test's docstring is the behaviour as a sentence.
     """
-    declared = Behaviour(id=id, level=level, spec=spec, red_when=red_when, mutant=mutant)
+    declared = Behaviour(id=id, level=level, spec=spec, red_when=red_when, mutant=mutant, timed=timed)
 
     def mark(test: Test) -> Test:
         return pytest.mark.behaviour(declared)(test)

@@ -19,11 +19,12 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario import declare, gateway_options, mutants
 from gpuassay.scenario.declare import Scenario
 from gpuassay.scenario.gateway_options import GatewayOptions
-from gpuassay.session import collection, options, upstream
+from gpuassay.session import collection, contention, options, upstream
 from gpuassay.session.collection import behaviour_of
 from gpuassay.session.measure import Measure
-from gpuassay.session.outcome import LONGEST, MEASURE, RECORDINGS, enter, recordings_of
+from gpuassay.session.outcome import LONGEST, MEASURE, RECORDINGS, enter, reason_of, recordings_of
 from gpuassay.session.run import Run, open_run_of
+from gpuassay.verdict import Inconclusive
 
 RUN = pytest.StashKey[Run]()
 GATEWAY = pytest.StashKey[GatewayOptions | None]()
@@ -205,14 +206,28 @@ def measure(request: pytest.FixtureRequest) -> Measure:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """After a test's own judgement, the referee's: invariants that hold on every event of every recording."""
-    outcome = yield
+    """After a test's own judgement, the referee's: invariants that hold on every event of every recording.
+
+    What hangs on a clock accuses nobody where CPUs were contended.
+    """
+    behaviour = behaviour_of(pyfuncitem)
+    try:
+        outcome = yield
+    except (AssertionError, pytest.fail.Exception) as refuted:
+        contended = contention.evidence(one.meta for one in recordings_of(pyfuncitem))
+        expected = pyfuncitem.get_closest_marker("known_defect") is not None
+        if behaviour is None or not behaviour.timed or contended is None or expected:
+            raise
+        raise Inconclusive(f"{contended}, and what was seen hangs on a clock: {reason_of(str(refuted))}") from refuted
     from gpuassay.judge import referee  # judges need numpy: not for `--help`
 
     for recording in recordings_of(pyfuncitem):
-        findings = referee.findings(recording)
-        if findings:
+        contended = contention.evidence([recording.meta])
+        late = referee.timed(recording)
+        if findings := [*referee.untimed(recording), *([] if contended else late)]:
             pytest.fail("referee: " + "\nreferee: ".join(findings[:20]), pytrace=False)
+        if late:
+            raise Inconclusive(f"{contended}, and what was seen hangs on a clock: {'; '.join(late[:20])}")
     return outcome
 
 

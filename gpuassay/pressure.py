@@ -8,15 +8,23 @@ work; CPU time by process (proc(5)) shows who had the CPUs.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
 _PSI = _PROC / "pressure" / "cpu"
 _TICK = os.sysconf("SC_CLK_TCK")
+
+CALM = 0.1
+"""Share of the CPU time below which others do not count: sampling is not more exact."""
+OWN_WINDOW = 2.0
+"""s after which `OwnClock` looks again at who had the CPUs."""
+SLOWEST = 0.2
+"""Rate of `OwnClock` when others have them all: a wait takes five times as long at the most."""
 
 SHORTEST = 0.5
 """s between two readings below which a share of CPU time is not told: times are counted in hundredths of a second."""
@@ -75,6 +83,38 @@ def recent() -> float:
     except OSError:
         return 0.0
     return float(text.partition("avg10=")[2].split()[0]) / 100
+
+
+class OwnClock:
+    """Monotonic time that goes slower the more of the machine's CPU time others take.
+
+    A deadline counted by it gives a system under test the same work time on a contended machine as on a quiet one; it
+    never goes slower than `SLOWEST`, so every deadline comes.
+    """
+
+    def __init__(self, shares_since: Callable[[Reading], tuple[Reading, float]] | None = None) -> None:
+        """Begin now; `shares_since` gives the reading of this moment, and others' share since an earlier one."""
+        self._look = shares_since or _others_since
+        self._before = read()
+        self._lost = 0.0
+        self._rate = 1.0
+        self._lock = threading.Lock()
+
+    def __call__(self) -> float:
+        """The time in seconds."""
+        with self._lock:
+            passed = time.monotonic() - self._before.at
+            if passed >= OWN_WINDOW:
+                now, others = self._look(self._before)
+                self._lost += (now.at - self._before.at) * (1 - self._rate)  # a rate counts from when it is known
+                self._rate = max(SLOWEST, 1 - others) if others > CALM else 1.0
+                self._before, passed = now, 0.0
+            return self._before.at + passed * self._rate - self._lost
+
+
+def _others_since(before: Reading) -> tuple[Reading, float]:
+    now = read()
+    return now, shares(before, now)["others_cpu_share"] or 0.0
 
 
 def _stall_us() -> int | None:

@@ -52,6 +52,8 @@ class Behaviour:
         spec: where the rule is written (a URL or `project: section`).
         red_when: the broken system that turns the test red, in words.
         mutant: name of the mutant that must turn it red, or "" while none is written.
+        timed: its judgement hangs on a clock (a duration, a deadline, an order of moments that lie close together), so
+            on a machine that others use as well a sound system may look broken: a refutation is then INCONCLUSIVE.
     """
 
     id: str
@@ -59,6 +61,7 @@ class Behaviour:
     spec: str
     red_when: str
     mutant: str = ""
+    timed: bool = False
 
     @property
     def suite(self) -> str:

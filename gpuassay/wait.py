@@ -15,6 +15,7 @@ from tenacity import RetryCallState, Retrying, retry_if_result
 T = TypeVar("T")
 
 _halted: list[str] = []
+_clock: list[Callable[[], float]] = [time.monotonic]
 
 SHOWN = 600
 """Characters of the last snapshot that a message shows; the full one is in `.last`."""
@@ -23,6 +24,11 @@ SHOWN = 600
 def halt(why: str) -> None:
     """End every wait of this process, and each that is begun before `resume`, with a `WaitError` that says `why`."""
     _halted[:] = [why]
+
+
+def count_by(clock: Callable[[], float]) -> None:
+    """Count the deadlines of all waits that are begun from now on by `clock` (s) instead of monotonic time."""
+    _clock[:] = [clock]
 
 
 def resume() -> None:
@@ -96,7 +102,7 @@ def wait(
     successes: int = 1,
     delay: float = 0.05,
     pause: Callable[[float], object] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] | None = None,
 ) -> T:
     """Take snapshots until `ready(snapshot)` held `successes` times in a row; return the last one.
 
@@ -109,23 +115,24 @@ def wait(
         successes: how many snapshots in a row must be ready.
         delay: seconds between two snapshots.
         pause: spends up to the given seconds; a condition's wait makes the wait event-driven.
-        clock: monotonic time in seconds.
+        clock: time in seconds by which the deadline is counted; None: as `count_by` says, else monotonic.
 
     Raises:
         WaitError: `error` gave a sentence.
         WaitTimeout: the time is up.
     """
-    deadline = clock() + timeout
+    counted = clock or _clock[0]
+    deadline = counted() + timeout
     attempt = _Attempt(snapshot, ready, what, error, successes)
 
     def next_delay(_: RetryCallState) -> float:
-        return max(0.0, min(delay, deadline - clock()))
+        return max(0.0, min(delay, deadline - counted()))
 
     def give_up(_: RetryCallState) -> bool:
         raise WaitTimeout(what, timeout, attempt.seen[-1])
 
     def expired(_: RetryCallState) -> bool:
-        return clock() >= deadline
+        return counted() >= deadline
 
     def sleep(seconds: float) -> None:
         pause(seconds)

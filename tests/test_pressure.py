@@ -64,3 +64,18 @@ def test_the_share_of_others(monkeypatch: pytest.MonkeyPatch, busy: float, ours:
 def test_too_short_a_time_has_no_share() -> None:
     """Red if hundredths of a second are told as a share of a moment."""
     assert pressure.shares(Reading(0, None, 1, 1), Reading(0.1, None, 2, 1))["others_cpu_share"] is None
+
+
+@pytest.mark.parametrize(("others", "rate"), [(0.05, 1.0), (0.5, 0.5), (1.0, pressure.SLOWEST)])
+def test_own_time_goes_as_fast_as_we_get_cpus(monkeypatch: pytest.MonkeyPatch, others: float, rate: float) -> None:
+    """Red if a deadline comes before a system on a contended machine had its time, or never comes."""
+    now = [100.0]
+    monkeypatch.setattr("gpuassay.pressure.time.monotonic", lambda: now[0])
+    clock = pressure.OwnClock(lambda _before: (Reading(now[0], 0, 0, 0), others))
+    began = clock()
+    told = [began]
+    for _ in range(200):
+        now[0] += 0.1
+        told.append(clock())
+    assert told == sorted(told), "time went backwards"
+    assert told[-1] - began == pytest.approx(20 * rate, abs=pressure.OWN_WINDOW)

@@ -35,19 +35,34 @@ HARMLESS_ERRORS = (
 )
 """Error lines that Kueue logs on healthy systems and recovers from."""
 
+_LATE = re.compile(r"deadline exceeded|timeout|timed out|leader election lost|lease", re.IGNORECASE)
+"""Errors that say that somebody answered too late."""
+
 _Usage = dict[tuple[str, str, str], Fraction]
 
 
 def findings(recording: Recording) -> list[str]:
     """Every broken invariant, as one sentence each; empty for a healthy recording."""
+    return [*untimed(recording), *timed(recording)]
+
+
+def untimed(recording: Recording) -> list[str]:
+    """Broken invariants that no delay explains."""
     return [
         *_quota(recording),
         *_admitted_means_reserved(recording),
+        *(line for line in _errors(recording) if not _LATE.search(line)),
+        *(f"the recording has a gap: {gap}" for gap in recording.gaps),
+    ]
+
+
+def timed(recording: Recording) -> list[str]:
+    """Broken invariants that a sound system shows as well where it gets no CPU: something was expected by a time."""
+    return [
         *_running_means_admitted(recording),
         *_counters(recording),
         *_unrest(recording),
-        *_errors(recording),
-        *(f"the recording has a gap: {gap}" for gap in recording.gaps),
+        *(line for line in _errors(recording) if _LATE.search(line)),
     ]
 
 

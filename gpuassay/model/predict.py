@@ -11,7 +11,7 @@ from gpuassay.model import figures
 from gpuassay.model.paper import GPUS, TABLE_3, table3_mix
 from gpuassay.model.preemption import Policy
 from gpuassay.model.quota import Quota
-from gpuassay.model.twin import Latencies, TwinQueue, TwinRun, simulate, simulate_pure
+from gpuassay.model.twin import Latencies, TwinJob, TwinQueue, TwinRun, simulate, simulate_pure
 from gpuassay.stats.quantiles import quantile
 
 CONFIGURATIONS = ("pure", "fifo", "priority", "preemption", "two-queues-large-borrows", "two-queues-both-borrow")
@@ -45,10 +45,15 @@ def predict(configuration: str, seed: int, scale: float = 1.0, latencies: Latenc
         raise ValueError(f"unknown configuration {configuration!r}; there are {', '.join(CONFIGURATIONS)}")
     if configuration == "pure":
         return simulate_pure(table3_mix(seed, scale), GPUS)
+    queues, cohort = queues_of(configuration)
+    return simulate(mix_of(configuration, seed, scale), queues, latencies, cohort=cohort)
+
+
+def mix_of(configuration: str, seed: int, scale: float = 1.0) -> list[TwinJob]:
+    """The 32 jobs of a configuration, in its queues and with its priorities."""
     names = ("cq-medium", "cq-large") if configuration.startswith("two-queues") else ("cluster-queue", "cluster-queue")
     priorities = (100, 1000) if configuration in {"priority", "preemption"} else (0, 0)
-    queues, cohort = queues_of(configuration)
-    return simulate(table3_mix(seed, scale, queues=names, priorities=priorities), queues, latencies, cohort=cohort)
+    return table3_mix(seed, scale, queues=names, priorities=priorities)
 
 
 def queues_of(configuration: str) -> tuple[list[TwinQueue], str | None]:

@@ -10,37 +10,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gpuassay.model import preemption
+from gpuassay.model.branch import Branch
 from gpuassay.model.figures import Attempt, JobRun
-from gpuassay.model.order import Decision, Inversion, QueuedWorkload, Strategy, Wait, heap_key, inversions
-from gpuassay.model.quota import Quota, QuotaTree
-
-
-@dataclass(frozen=True)
-class TwinJob:
-    """A job: arrival (s, when it is created), run (s, container start to exit), GPUs, priority, pod class."""
-
-    name: str
-    queue: str
-    arrival: float
-    run: float
-    gpus: int = 1
-    priority: int = 0
-    cls: str = ""
-    uid: str = ""
-    """Decides between jobs of one creation second; the name if empty."""
-
-
-@dataclass(frozen=True)
-class TwinQueue:
-    """A ClusterQueue with GPU quota."""
-
-    name: str
-    quota: Quota
-    strategy: Strategy = "BestEffortFIFO"
-    policy: preemption.Policy = field(default_factory=preemption.Policy)
+from gpuassay.model.order import Decision, Inversion, QueuedWorkload, Strategy, Wait, inversions
+from gpuassay.model.pending import Heap, Live, TwinJob, TwinQueue
+from gpuassay.model.quota import QuotaTree
 
 
 @dataclass(frozen=True)
@@ -123,14 +100,15 @@ def simulate(
     *,
     cohort: str | None = None,
     own: Mapping[str, OwnLags] | None = None,
+    branch: Branch | None = None,
 ) -> TwinRun:
     """Run `jobs` through Kueue with `queues`, all of them in `cohort` if one is named; `own` holds lags by job.
 
-    A job that no quota can ever hold stays pending. Raises ValueError on a bad job list or a queue without a whole
-    number of GPUs as nominal quota.
+    A job that no quota can ever hold stays pending. Where the rules leave several schedules open, the one that `branch`
+    tells is taken. Raises ValueError on a bad job list or a queue without a whole number of GPUs as nominal quota.
     """
     _check(jobs, {q.name for q in queues})
-    simulation = _Simulation(queues, latencies or Latencies(), cohort, own or {})
+    simulation = _Simulation(queues, latencies or Latencies(), cohort, own or {}, branch or Branch((), 0.0))
     for job in jobs:
         simulation.add(job)
     return simulation.run()
@@ -180,83 +158,29 @@ def _job_run(job: TwinJob, attempts: Sequence[Attempt]) -> JobRun:
     return JobRun(job.name, job.cls, job.queue, job.arrival, tuple(attempts), job.gpus, job.priority)
 
 
-@dataclass(eq=False)
-class _Live:
-    """A job inside the simulation."""
-
-    job: TwinJob
-    queued: QueuedWorkload
-    attempts: list[Attempt] = field(default_factory=list[Attempt])
-    since: float = 0.0
-    reserved_at: float | None = None
-    evicted: bool = False
-    exited: bool = False
-    epoch: int = 0
-    """Counts admissions, so that an event of an earlier one is known as stale."""
-
-    def shape(self) -> tuple[str, int, int]:
-        return (self.job.cls, self.job.gpus, self.job.priority)
-
-    def holder(self) -> preemption.Holder:
-        return preemption.Holder(
-            self.job.name,
-            self.queued.uid,
-            self.job.queue,
-            self.job.gpus,
-            self.job.priority,
-            self.queued.timestamp,
-            int(self.reserved_at or 0),
-            self.evicted,
-        )
-
-
-@dataclass(eq=False)
-class _Heap:
-    """A ClusterQueue's active workloads and the parked ("inadmissible") ones."""
-
-    spec: TwinQueue
-    active: list[_Live] = field(default_factory=list[_Live])
-    parked: list[_Live] = field(default_factory=list[_Live])
-    parked_shapes: set[tuple[str, int, int]] = field(default_factory=set[tuple[str, int, int]])
-    sticky: _Live | None = None
-
-    def head(self) -> _Live | None:
-        best_effort = self.spec.strategy == "BestEffortFIFO"
-        return min(
-            self.active, key=lambda w: (not (best_effort and w is self.sticky), heap_key(w.queued)), default=None
-        )
-
-    def push(self, live: _Live) -> None:
-        unseen = self.spec.strategy == "BestEffortFIFO" and live.shape() in self.parked_shapes
-        (self.parked if unseen else self.active).append(live)
-
-    def park(self, live: _Live) -> None:
-        self.parked_shapes.add(live.shape())
-        alike = [w for w in self.active if w.shape() == live.shape()]
-        self.active = [w for w in self.active if w.shape() != live.shape()]
-        self.parked += alike
-
-    def unpark(self) -> None:
-        self.active += self.parked
-        self.parked = []
-        self.parked_shapes = set()
-
-
 class _Simulation:
     def __init__(
-        self, queues: Sequence[TwinQueue], latencies: Latencies, cohort: str | None, own: Mapping[str, OwnLags]
+        self,
+        queues: Sequence[TwinQueue],
+        latencies: Latencies,
+        cohort: str | None,
+        own: Mapping[str, OwnLags],
+        branch: Branch,
     ) -> None:
-        self.latencies, self.cohort, self.own = latencies, cohort, own
+        self.latencies, self.cohort, self.own, self.branch = latencies, cohort, own, branch
         parents = {q.name: cohort for q in queues} if cohort is not None else {}
         self.tree = QuotaTree({q.name: q.quota for q in queues}, parents)
         nominal = sum((q.quota.nominal for q in queues), 0)
         if nominal != int(nominal):
             raise ValueError(f"GPU quota must be a whole number, not {nominal}")
         self.capacity = int(nominal)
-        self.heaps = {q.name: _Heap(q) for q in queues}
-        self.jobs: dict[str, _Live] = {}
+        self.heaps = {q.name: Heap(q) for q in queues}
+        self.jobs: dict[str, Live] = {}
         self.events: list[tuple[float, int, Callable[[float], None]]] = []
         self.batches: set[str] = set()
+        self.releases: list[float] = []  # times at which quota will be free, known beforehand
+        self.unparks: list[float] = []
+        self.freed: list[tuple[float, int]] = []  # (time, GPUs) of releases that have happened
         self.decisions: list[Decision] = []
         self.waits: list[Wait] = []
         self.evictions: list[Eviction] = []
@@ -268,7 +192,8 @@ class _Simulation:
 
     def add(self, job: TwinJob) -> None:
         seen = job.arrival + self.latencies.create_lag
-        live = _Live(job, QueuedWorkload(job.name, job.uid or job.name, job.priority, int(seen)))
+        second = int(seen) if job.second is None else job.second
+        live = Live(job, QueuedWorkload(job.name, job.uid or job.name, job.priority, second), since=seen)
         self.jobs[job.name] = live
         self.at(seen, lambda now: self.enqueue(live, now))
 
@@ -283,17 +208,18 @@ class _Simulation:
         runs = tuple(_job_run(w.job, w.attempts) for w in self.jobs.values())
         return TwinRun(self.capacity, runs, tuple(self.decisions), tuple(self.waits), tuple(self.evictions))
 
-    def enqueue(self, live: _Live, now: float) -> None:
-        live.since = now
+    def enqueue(self, live: Live, now: float) -> None:
+        live.since = live.active_at = now
         self.heaps[live.job.queue].push(live)
 
-    def admit(self, live: _Live, now: float) -> None:
+    def admit(self, live: Live, now: float) -> None:
         heap = self.heaps[live.job.queue]
         heap.active.remove(live)
         if heap.sticky is live:
             heap.sticky = None
         self.tree.add(live.job.queue, live.job.gpus)
         live.reserved_at, live.epoch = now, live.epoch + 1
+        self.branch.admitted(live.job.name, now)
         self.decisions.append(Decision(live.queued, now, live.job.gpus))
         self.waits.append(Wait(live.queued, live.since, now, live.job.gpus))
         epoch = live.epoch
@@ -301,27 +227,30 @@ class _Simulation:
         lag = starts[epoch - 1] if epoch <= len(starts) else self.latencies.start_lag
         self.at(now + lag, lambda then: self.start(live, epoch, then))
 
-    def start(self, live: _Live, epoch: int, now: float) -> None:
+    def start(self, live: Live, epoch: int, now: float) -> None:
         if live.epoch != epoch or live.reserved_at is None or live.evicted:
             return
         live.attempts.append(Attempt(now))
         self.at(now + live.job.run, lambda then: self.exit(live, epoch, then))
 
-    def exit(self, live: _Live, epoch: int, now: float) -> None:
+    def exit(self, live: Live, epoch: int, now: float) -> None:
         if live.epoch != epoch or live.reserved_at is None:
             return
         live.exited = True
         live.attempts[-1] = Attempt(live.attempts[-1].start, now)
         finish = self.own.get(live.job.name, OwnLags()).finish
-        self.at(now + (self.latencies.finish_lag if finish is None else finish), lambda then: self.release(live, then))
+        released = now + (self.latencies.finish_lag if finish is None else finish)
+        self.releases.append(released)
+        self.at(released, lambda then: self.release(live, then))
 
-    def evict(self, live: _Live, preemptor: _Live, reason: str, now: float) -> None:
+    def evict(self, live: Live, preemptor: Live, reason: str, now: float) -> None:
         live.evicted = True
         self.evictions.append(Eviction(now, live.job.name, preemptor.job.name, reason))
         epoch = live.epoch
+        self.releases.append(now + self.latencies.evict_lag)
         self.at(now + self.latencies.evict_lag, lambda then: self.gone(live, epoch, then))
 
-    def gone(self, live: _Live, epoch: int, now: float) -> None:
+    def gone(self, live: Live, epoch: int, now: float) -> None:
         """The evicted container is gone. One that had exited by itself before is finished, not requeued."""
         if live.exited or live.epoch != epoch:
             return
@@ -330,19 +259,21 @@ class _Simulation:
         self.release(live, now)
         self.enqueue(live, now)
 
-    def release(self, live: _Live, now: float) -> None:
+    def release(self, live: Live, now: float) -> None:
+        self.freed.append((now, live.job.gpus))
         self.tree.remove(live.job.queue, live.job.gpus)
         live.reserved_at, live.evicted = None, False
         root = self.cohort or live.job.queue
         if root not in self.batches:  # requests during a batch join it; the first one sets its time
             self.batches.add(root)
-            self.at(now + self.latencies.requeue_batch, lambda then: self.requeue(root))
+            self.unparks.append(now + self.latencies.requeue_batch)
+            self.at(now + self.latencies.requeue_batch, lambda then: self.requeue(root, then))
 
-    def requeue(self, root: str) -> None:
+    def requeue(self, root: str, now: float) -> None:
         self.batches.discard(root)
         for name, heap in self.heaps.items():
             if root in (self.cohort, name):
-                heap.unpark()
+                heap.unpark(now)
 
     def schedule(self, now: float) -> None:
         """Scheduling cycles until one changes nothing; a cycle takes milliseconds and has no length here."""
@@ -350,13 +281,16 @@ class _Simulation:
             pass
 
     def cycle(self, now: float) -> bool:
-        heads = [(heap, head) for heap in self.heaps.values() if (head := heap.head()) is not None]
+        heads = [(heap, head) for heap in self.heaps.values() if (head := self.head(heap, now)) is not None]
         nominated = [(heap, head, self.nominate(head)) for heap, head in heads]
         nominated.sort(key=lambda n: (self.borrows(n[1]), -n[1].job.priority, n[1].queued.timestamp))
-        changed, reserved = False, list[_Live]()
+        changed, reserved = False, list[Live]()
         for heap, live, targets in nominated:
             if targets is None:
-                if live.job.gpus <= self.tree.available(live.job.queue):
+                if self.fits(live) and self.missed(live, now):
+                    heap.park(live)
+                    changed = True
+                elif self.fits(live) and not self.held(live, now):
                     self.admit(live, now)
                     changed = True
             elif targets:
@@ -367,6 +301,8 @@ class _Simulation:
                 changed = changed or bool(fresh)
                 reserved.append(live)  # later heads of this cycle may not take what the preemptor waits for
                 self.tree.add(live.job.queue, live.job.gpus)
+            elif live.job.name == self.branch.expected and self.branch.soon(self.releases, now):
+                continue  # the release may as well have come first
             elif heap.spec.strategy == "BestEffortFIFO":
                 heap.sticky = None if heap.sticky is live else heap.sticky
                 heap.park(live)
@@ -375,12 +311,50 @@ class _Simulation:
             self.tree.remove(live.job.queue, live.job.gpus)
         return changed
 
-    def borrows(self, live: _Live) -> bool:
+    def head(self, heap: Heap, now: float) -> Live | None:
+        """The head of a heap; behind one that has just come, the one that the live run admitted before it came."""
+        head, expected = heap.head(), self.jobs.get(self.branch.expected)
+        if head is None or expected is None or expected is head or expected not in heap.active:
+            return head
+        overtaken = self.fits(expected) and self.just_came(head, now) and self.branch.may_hold(head.job.name, now)
+        return expected if overtaken else head
+
+    def held(self, live: Live, now: float) -> bool:
+        """Whether `live` waits although it fits: the live run admitted somebody else, for whom it is nearly time."""
+        expected = self.jobs.get(self.branch.expected)
+        if expected is None or expected is live or not self.branch.may_hold(live.job.name, now):
+            return False
+        heap = self.heaps[expected.job.queue]
+        if expected in heap.active:
+            return self.just_came(live, now) if self.fits(expected) else self.branch.soon(self.releases, now)
+        if expected in heap.parked:
+            return self.branch.soon(self.unparks, now)
+        if expected.reserved_at is None:
+            return self.branch.soon([expected.since], now)  # it is about to be created
+        return expected.evicted and self.branch.soon(self.releases, now)
+
+    def missed(self, live: Live, now: float) -> bool:
+        """Whether `live` came at the moment of a release or batch, and in the live run just too late for it."""
+        if not self.branch.later(live.job.name, now) or now - live.since > self.branch.slack:
+            return False
+        if not any(then > now for then in (*self.unparks, *self.releases)):
+            return False  # nothing would ever look at it again
+        freed = sum(gpus for at, gpus in self.freed if now - at <= self.branch.slack)
+        raced = freed > 0 and self.tree.available(live.job.queue) - freed < live.job.gpus
+        return raced or any(0 <= now - then <= self.branch.slack for then in self.unparks)
+
+    def fits(self, live: Live) -> bool:
+        return live.job.gpus <= self.tree.available(live.job.queue)
+
+    def just_came(self, live: Live, now: float) -> bool:
+        return live.active_at > now - self.branch.slack
+
+    def borrows(self, live: Live) -> bool:
         return self.cohort is not None and self.tree.queue(live.job.queue).borrowing_with(live.job.gpus)
 
-    def nominate(self, live: _Live) -> list[preemption.Victim] | None:
+    def nominate(self, live: Live) -> list[preemption.Victim] | None:
         """None if it fits, else the victims that would make it fit (none: it has to wait)."""
-        if live.job.gpus <= self.tree.available(live.job.queue):
+        if self.fits(live):
             return None
         holders = [w.holder() for w in self.jobs.values() if w.reserved_at is not None]
         return preemption.victims(live.holder(), self.heaps[live.job.queue].spec.policy, holders, self.tree)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,7 @@ class Acting:
         say: prints a progress line.
         width: how many scenarios are acted out at a time, fewer while others use the machine.
         full: long versions of measurements.
+        spent: told of every scenario with the times of its beginning and end (ns since the epoch).
         acted: set when nothing is acted out on the stage any more.
     """
 
@@ -47,6 +49,7 @@ class Acting:
     say: Callable[[str], None]
     width: int
     full: bool = False
+    spent: Callable[[str, int, int], None] = lambda name, start_ns, end_ns: None
     acted: threading.Event = field(default_factory=threading.Event)
 
     def act_all(self, scenarios: Sequence[Scenario]) -> None:
@@ -126,6 +129,7 @@ class Acting:
             stage, lab, place, began,
             profile=scenario.profile, audit=audit, log=log, outcome=outcome, error=reason,
         )  # fmt: skip
+        self.spent(scenario.id, began.at_ns, time.time_ns())
         self.done(scenario, outcome)
         with contextlib.suppress(*([ClusterError] if stage.broken() else [])):
             stage.clear(lab)

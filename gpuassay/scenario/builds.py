@@ -90,19 +90,22 @@ class Builds:
                 one.recordings.append(recording)
         return [one.component for one in found]
 
+    def done(self) -> list[Build]:
+        """The builds that have ended, well or not."""
+        with self._changed:
+            return [one for one in self._builds.values() if one.began and one.ended]
+
     def told(self) -> list[dict[str, object]]:
         """For `run.json`: each build with its seconds, the recordings made beside it, and why it failed if it did."""
-        with self._changed:
-            return [
-                {
-                    "component": one.component,
-                    "seconds": round((one.ended - one.began) / 1e9, 1),
-                    "problem": str(one.problem or ""),
-                    "recordings_beside": sorted(one.recordings),
-                }
-                for one in self._builds.values()
-                if one.began and one.ended
-            ]
+        return [
+            {
+                "component": one.component,
+                "seconds": round((one.ended - one.began) / 1e9, 1),
+                "problem": str(one.problem or ""),
+                "recordings_beside": sorted(one.recordings),
+            }
+            for one in self.done()
+        ]
 
     def forecast(self) -> list[str]:
         """What is built, how long that takes on this machine at most, and when the first verdicts come."""

@@ -9,21 +9,25 @@ from __future__ import annotations
 import gc
 import json
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuassay import pressure
 from gpuassay.record import rundir
 from gpuassay.scenario.acting import Acting, write_outcome
 from gpuassay.scenario.builds import Builds, missing
 from gpuassay.scenario.lanes import PROGRAMS, Floor, Lane, Unavailable, lanes
+from gpuassay.scenario.timeline import BUILDS, Timeline
 from gpuassay.toolchain import Assets, UnobtainableError
 from gpuassay.toolchain.catalogue import required
-from gpuassay.wait import halt, resume
+from gpuassay.wait import count_by, halt, resume
 
 if TYPE_CHECKING:
     from gpuassay.scenario.declare import Scenario
@@ -67,6 +71,7 @@ class Engine:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _floor: Floor = field(default_factory=lambda: Floor(()))
     _builds: Builds = field(default_factory=Builds)
+    _timeline: Timeline = field(default_factory=Timeline)
 
     def start(self, scenarios: Sequence[Scenario]) -> None:
         """Begin acting in threads of its own; what is missing is built meanwhile.
@@ -75,12 +80,14 @@ class Engine:
             ToolchainError: a directory that the user names for a component is incomplete.
         """
         self._left = {scenario.id for scenario in scenarios}
+        count_by(pressure.OwnClock())  # a busy neighbour makes scenarios slower, and breaks none
         self._planned = lanes(scenarios, several=self.several)
         self._floor = Floor(one.name for one in self._planned)
         self._builds = self._plan_builds()
         self._status("building" if self._builds.busy else "running")
         for line in self._builds.forecast():
             self.say(line)
+        self._timeline.start()
         self._builds.start()
         self._thread = threading.Thread(target=self._run, name="gpuassay-engine", daemon=True)
         self._thread.start()
@@ -107,6 +114,7 @@ class Engine:
             self._thread.join()
         if self._aborted:
             _drop_broken_connections()
+        count_by(time.monotonic)
         resume()
 
     def _status(self, state: str, reason: str = "") -> None:
@@ -123,6 +131,10 @@ class Engine:
         self._status("running")
         for one in threads:
             one.join()
+        for build in self._builds.done():
+            self._timeline.add(BUILDS, build.component, build.began, build.ended)
+        self._timeline.stop()
+        self._timeline.write(self.run_dir / "exhibits")
         if self._builds.names:
             rundir.describe(self.run_dir, builds=self._builds.told())
         if self._aborted or self.problem:
@@ -136,9 +148,11 @@ class Engine:
         try:
             self._await_programs(lane)
             self._floor.enter(lane.name)
+            spent, opening = partial(self._timeline.add, lane.name), time.time_ns()
             with self.open_stage(lane) as stage:
+                spent("opening", opening, time.time_ns())
                 stage.beside = self._builds.beside
-                acting = Acting(stage, self.run_dir, self._stop, self._done, self.say, lane.width, self.full)
+                acting = Acting(stage, self.run_dir, self._stop, self._done, self.say, lane.width, self.full, spent)
                 self._actings[lane.name] = acting
                 stage.watch(until=acting.acted)
                 measuring = [one for one in lane.scenarios if one.alone == "machine"]

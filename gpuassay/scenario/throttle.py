@@ -16,8 +16,6 @@ from gpuassay import pressure
 
 WINDOW = 5.0
 """s over which is looked who used the CPUs."""
-CALM = 0.1
-"""Share of the CPU time below which others do not count: sampling is not more exact."""
 LEAST = 2
 """Scenarios that are acted out at a time whatever others do: most of one is waiting."""
 
@@ -54,7 +52,7 @@ class Throttle:
     def width(self) -> int:
         """How many may be acted out at a time now."""
         share = self._share()
-        return self._most if share < CALM else min(self._most, max(LEAST, round(self._most * (1 - share))))
+        return self._most if share < pressure.CALM else min(self._most, max(LEAST, round(self._most * (1 - share))))
 
     @contextmanager
     def turn(self, stopped: threading.Event) -> Generator[None]:

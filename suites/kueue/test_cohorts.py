@@ -245,7 +245,7 @@ def borrowing_by_force(lab: Lab) -> None:
 
 
 @behaviour(
-    "kueue.cohorts.borrow-within-cohort", level=MUST, spec=PREEMPTION,
+    "kueue.cohorts.borrow-within-cohort", level=MUST, spec=PREEMPTION, timed=True,
     red_when="borrowWithinCohort does not let a borrower evict lower priorities", mutant="borrow-within-cohort-dropped",
 )  # fmt: skip
 def test_a_borrower_may_evict_lower_priorities(borrowing_by_force: Recording) -> None:
@@ -256,7 +256,7 @@ def test_a_borrower_may_evict_lower_priorities(borrowing_by_force: Recording) ->
 
 
 @behaviour(
-    "kueue.cohorts.borrow-within-cohort-threshold", level=MUST, spec=PREEMPTION,
+    "kueue.cohorts.borrow-within-cohort-threshold", level=MUST, spec=PREEMPTION, timed=True,
     red_when="a borrower evicts a workload above maxPriorityThreshold", mutant="borrow-threshold-dropped",
 )  # fmt: skip
 def test_a_borrower_spares_priorities_above_the_threshold(borrowing_by_force: Recording) -> None:

@@ -67,7 +67,7 @@ def test_equal_weights_share_equally(equals: Recording) -> None:
 
 
 @behaviour(
-    "kueue.fair-sharing.preempts-to-the-fair-share", level=MUST, spec=PREEMPTION,
+    "kueue.fair-sharing.preempts-to-the-fair-share", level=MUST, spec=PREEMPTION, timed=True,
     red_when="rebalancing evicts nobody, more than it needs, or goes on after the balance", mutant="preemption-off",
 )  # fmt: skip
 def test_rebalancing_evicts_no_more_than_it_needs(equals: Recording) -> None:
@@ -96,7 +96,7 @@ def test_shares_follow_weights(unequals: Recording) -> None:
 
 
 @behaviour(
-    "kueue.fair-sharing.share-is-told", level=MUST, spec=SPEC,
+    "kueue.fair-sharing.share-is-told", level=MUST, spec=SPEC, timed=True,
     red_when="status.fairSharing.weightedShare is not what the documented formula gives", mutant="weights-dropped",
 )  # fmt: skip
 def test_the_weighted_share_is_told_exactly(unequals: Recording) -> None:
@@ -195,7 +195,7 @@ def test_past_use_puts_a_local_queue_behind(past_use: Recording) -> None:
 
 
 @behaviour(
-    "kueue.fair-sharing.past-use-is-told", level=SHOULD, spec=ADMISSION,
+    "kueue.fair-sharing.past-use-is-told", level=SHOULD, spec=ADMISSION, timed=True,
     red_when="consumed resources do not grow with use, do not decay without, or exceed what is used",
     mutant="booked-next-door",
 )  # fmt: skip

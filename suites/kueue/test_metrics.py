@@ -63,7 +63,7 @@ def _status(recording: Recording, base: str, field: str) -> int:
 
 
 @behaviour(
-    "kueue.metrics.pending-gauge", level=MUST, spec=SPEC,
+    "kueue.metrics.pending-gauge", level=MUST, spec=SPEC, timed=True,
     red_when="kueue_pending_workloads differs from the ClusterQueue's status or from what waits",
     mutant="quota-doubled",
 )  # fmt: skip
@@ -76,7 +76,7 @@ def test_the_pending_gauge_equals_the_status(counted: Recording) -> None:
 
 
 @behaviour(
-    "kueue.metrics.pending-split", level=SHOULD, spec=SPEC,
+    "kueue.metrics.pending-split", level=SHOULD, spec=SPEC, timed=True,
     red_when="workloads that will not be tried are counted as active, or the reverse",
     mutant="strategy-strict-to-best-effort",
 )  # fmt: skip
@@ -95,7 +95,7 @@ def test_pending_splits_into_active_and_inadmissible(counted: Recording) -> None
 
 
 @behaviour(
-    "kueue.metrics.active-gauges", level=MUST, spec=SPEC,
+    "kueue.metrics.active-gauges", level=MUST, spec=SPEC, timed=True,
     red_when="the gauges of reserving and admitted workloads differ from the ClusterQueue's status",
     mutant="quota-doubled",
 )  # fmt: skip
@@ -180,7 +180,7 @@ def test_the_quota_gauges_equal_the_spec(counted: Recording) -> None:
 
 
 @behaviour(
-    "kueue.metrics.usage-gauges", level=MUST, spec=SPEC,
+    "kueue.metrics.usage-gauges", level=MUST, spec=SPEC, timed=True,
     red_when="the gauges of reserved and used resources differ from what is held", mutant="requests-halved",
 )  # fmt: skip
 def test_the_usage_gauges_equal_what_is_held(counted: Recording) -> None:
@@ -239,7 +239,7 @@ def attempts(lab: Lab) -> None:
 
 
 @behaviour(
-    "kueue.metrics.admission-attempts", level=MUST, spec=SPEC,
+    "kueue.metrics.admission-attempts", level=MUST, spec=SPEC, timed=True,
     red_when="attempts are not counted, or under the wrong result", mutant="quota-doubled",
 )  # fmt: skip
 def test_attempts_equal_cycles(attempts: Recording) -> None:

@@ -51,7 +51,7 @@ def test_a_job_shrinks_to_what_fits(shrunk: Recording) -> None:
 
 
 @behaviour(
-    "kueue.partial-admission.parallelism-lowered", level=MUST, spec=SPEC,
+    "kueue.partial-admission.parallelism-lowered", level=MUST, spec=SPEC, timed=True,
     red_when="a job that was admitted with fewer pods starts all of them", mutant="min-parallelism-lost",
 )  # fmt: skip
 def test_a_shrunk_job_runs_fewer_pods(shrunk: Recording) -> None:

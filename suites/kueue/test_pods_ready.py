@@ -59,7 +59,7 @@ def waits_for_recovery(lab: Lab, job: str) -> bool:
 
 
 @behaviour(
-    "kueue.pods-ready.timeout-evicts", level=MUST, spec=SPEC,
+    "kueue.pods-ready.timeout-evicts", level=MUST, spec=SPEC, timed=True,
     red_when="pods that never get ready keep their quota, or lose it before the timeout", mutant="always-ready",
 )  # fmt: skip
 def test_pods_that_are_not_ready_in_time_are_evicted(readiness: Recording) -> None:
@@ -71,7 +71,7 @@ def test_pods_that_are_not_ready_in_time_are_evicted(readiness: Recording) -> No
 
 
 @behaviour(
-    "kueue.pods-ready.backoff", level=MUST, spec=SPEC,
+    "kueue.pods-ready.backoff", level=MUST, spec=SPEC, timed=True,
     red_when="an evicted job is tried again at another time than its back-off says", mutant="always-ready",
 )  # fmt: skip
 def test_each_try_waits_longer(readiness: Recording) -> None:
@@ -89,7 +89,7 @@ def test_each_try_waits_longer(readiness: Recording) -> None:
 
 
 @behaviour(
-    "kueue.pods-ready.limit-deactivates", level=MUST, spec=SPEC,
+    "kueue.pods-ready.limit-deactivates", level=MUST, spec=SPEC, timed=True,
     red_when="a job that never gets ready is tried for ever, or given up too early", mutant="always-ready",
 )  # fmt: skip
 def test_after_the_limit_a_job_is_given_up(readiness: Recording) -> None:
@@ -103,7 +103,7 @@ def test_after_the_limit_a_job_is_given_up(readiness: Recording) -> None:
 
 
 @behaviour(
-    "kueue.pods-ready.condition-follows", level=MUST, spec=SPEC,
+    "kueue.pods-ready.condition-follows", level=MUST, spec=SPEC, timed=True,
     red_when="condition PodsReady does not follow the pods", mutant="never-ready",
 )  # fmt: skip
 def test_the_condition_follows_the_pods(readiness: Recording) -> None:
@@ -115,7 +115,7 @@ def test_the_condition_follows_the_pods(readiness: Recording) -> None:
 
 
 @behaviour(
-    "kueue.pods-ready.ready-left-alone", level=MUST, spec=SPEC,
+    "kueue.pods-ready.ready-left-alone", level=MUST, spec=SPEC, timed=True,
     red_when="a job that got ready in time is evicted all the same", mutant="never-ready",
 )  # fmt: skip
 def test_ready_jobs_are_left_alone(readiness: Recording) -> None:
@@ -129,7 +129,7 @@ def test_ready_jobs_are_left_alone(readiness: Recording) -> None:
 
 
 @behaviour(
-    "kueue.pods-ready.recovery", level=MUST, spec=SPEC,
+    "kueue.pods-ready.recovery", level=MUST, spec=SPEC, timed=True,
     red_when="a job that recovers in time is evicted, or its condition does not tell the story", mutant="never-ready",
 )  # fmt: skip
 def test_a_job_may_recover(readiness: Recording) -> None:
@@ -146,7 +146,7 @@ def test_a_job_may_recover(readiness: Recording) -> None:
 
 
 @behaviour(
-    "kueue.pods-ready.recovery-timeout-evicts", level=MUST, spec=SPEC,
+    "kueue.pods-ready.recovery-timeout-evicts", level=MUST, spec=SPEC, timed=True,
     red_when="a job that does not recover keeps its quota", mutant="never-ready",
 )  # fmt: skip
 def test_a_job_that_does_not_recover_is_evicted(readiness: Recording) -> None:
@@ -174,7 +174,7 @@ def blocked(lab: Lab) -> None:
 
 
 @behaviour(
-    "kueue.pods-ready.block-admission", level=MUST, spec=SPEC,
+    "kueue.pods-ready.block-admission", level=MUST, spec=SPEC, timed=True,
     red_when="with blockAdmission a job is admitted while another is not ready", mutant="never-ready",
 )  # fmt: skip
 def test_admission_waits_until_pods_are_ready(blocked: Recording) -> None:

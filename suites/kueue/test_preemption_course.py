@@ -63,7 +63,7 @@ def test_conditions_tell_of_the_preemption(jobs_preempted: Recording) -> None:
 
 
 @behaviour(
-    "kueue.preemption.job-suspended", level=MUST, spec=SPEC,
+    "kueue.preemption.job-suspended", level=MUST, spec=SPEC, timed=True,
     red_when="pods of a preempted Job go on running", mutant="preemption-off",
 )  # fmt: skip
 def test_a_preempted_job_is_suspended_and_loses_its_pods(jobs_preempted: Recording) -> None:

@@ -133,7 +133,7 @@ def class_missing(lab: Lab) -> None:
 
 
 @behaviour(
-    "kueue.priority.class-missing", level=SHOULD, spec=USE,
+    "kueue.priority.class-missing", level=SHOULD, spec=USE, timed=True,
     red_when="a Job whose class does not exist is queued at some other priority", mutant="priority-added",
 )  # fmt: skip
 def test_a_job_waits_for_its_class(class_missing: Recording) -> None:

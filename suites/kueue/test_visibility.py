@@ -50,7 +50,7 @@ def _gpus(obj: Manifest, field: str) -> str:
 
 
 @behaviour(
-    "kueue.visibility.cluster-queue-counts", level=MUST, spec=QUEUE,
+    "kueue.visibility.cluster-queue-counts", level=MUST, spec=QUEUE, timed=True,
     red_when="the ClusterQueue's counters differ from what waits and runs", mutant="quota-doubled",
 )  # fmt: skip
 def test_a_cluster_queue_counts_its_workloads(two_locals: Recording) -> None:
@@ -62,7 +62,7 @@ def test_a_cluster_queue_counts_its_workloads(two_locals: Recording) -> None:
 
 
 @behaviour(
-    "kueue.visibility.local-queue-counts", level=MUST, spec=LOCAL,
+    "kueue.visibility.local-queue-counts", level=MUST, spec=LOCAL, timed=True,
     red_when="a LocalQueue counts workloads of another, or misses its own", mutant="quota-doubled",
 )  # fmt: skip
 def test_a_local_queue_counts_its_own_workloads(two_locals: Recording) -> None:
@@ -74,7 +74,7 @@ def test_a_local_queue_counts_its_own_workloads(two_locals: Recording) -> None:
 
 
 @behaviour(
-    "kueue.visibility.usage", level=MUST, spec=LOCAL,
+    "kueue.visibility.usage", level=MUST, spec=LOCAL, timed=True,
     red_when="the usage that a status tells is not what is held", mutant="requests-halved",
 )  # fmt: skip
 def test_status_tells_the_gpus_in_use(two_locals: Recording) -> None:

@@ -50,7 +50,7 @@ def asked_again(lab: Lab) -> None:
 
 
 @behaviour(
-    "llmd.any-gateway.repeat-sticks", level=MUST, spec=SPEC,
+    "llmd.any-gateway.repeat-sticks", level=MUST, spec=SPEC, timed=True,
     red_when="a prompt goes to another replica than the one that has just cached it", mutant="picker-random",
 )  # fmt: skip
 def test_a_prompt_that_is_asked_again_goes_where_it_went(asked_again: Recording) -> None:
@@ -60,7 +60,7 @@ def test_a_prompt_that_is_asked_again_goes_where_it_went(asked_again: Recording)
 
 
 @behaviour(
-    "llmd.any-gateway.counted-hits", level=MUST, spec=SPEC,
+    "llmd.any-gateway.counted-hits", level=MUST, spec=SPEC, timed=True,
     red_when="the model servers' own counters tell of fewer cache hits than asking again must bring",
     mutant="picker-random",
 )  # fmt: skip
@@ -74,7 +74,7 @@ def test_the_model_servers_count_the_hits(asked_again: Recording, measure: Measu
 
 
 @behaviour(
-    "llmd.any-gateway.streams-flow", level=MUST, spec="OpenAI API: streaming",
+    "llmd.any-gateway.streams-flow", level=MUST, spec="OpenAI API: streaming", timed=True,
     red_when="the gateway holds a streamed answer until it is complete", mutant="gateway-buffers",
 )  # fmt: skip
 def test_streams_are_passed_on_as_they_come(asked_again: Recording) -> None:

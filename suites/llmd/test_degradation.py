@@ -123,7 +123,7 @@ BUILT = {
 
 @pytest.mark.parametrize("name", ["healthy", "tokenizer back"])
 @behaviour(
-    "llmd.degradation.healthy-is-healthy", level=MUST, spec=WANTED,
+    "llmd.degradation.healthy-is-healthy", level=MUST, spec=WANTED, timed=True,
     red_when="a path on which nothing is wrong is diagnosed with a fault, or shows symptoms", mutant="events-lost",
 )  # fmt: skip
 def test_a_healthy_path_is_diagnosed_as_healthy(faults_in_turn: Recording, name: str) -> None:
@@ -142,7 +142,7 @@ def degraded(recording: Recording, name: str, fault: str, *, prefixes: bool) -> 
 
 
 @behaviour(
-    "llmd.degradation.picker-restarted", level=MUST, spec=WANTED,
+    "llmd.degradation.picker-restarted", level=MUST, spec=WANTED, timed=True,
     red_when="prefixes that a restarted picker has forgotten are not put down to its restart",
     mutant="tokenizer-off-by-one",
 )  # fmt: skip
@@ -152,7 +152,7 @@ def test_a_picker_that_forgot_is_named(faults_in_turn: Recording) -> None:
 
 
 @behaviour(
-    "llmd.degradation.tokenizer-dead", level=MUST, spec=WANTED,
+    "llmd.degradation.tokenizer-dead", level=MUST, spec=WANTED, timed=True,
     red_when="routing without tokens is not put down to the tokenization service", mutant="topic-without-port",
 )  # fmt: skip
 def test_a_dead_tokenizer_is_named(faults_in_turn: Recording) -> None:
@@ -161,7 +161,7 @@ def test_a_dead_tokenizer_is_named(faults_in_turn: Recording) -> None:
 
 
 @behaviour(
-    "llmd.degradation.tokenizer-wrong", level=MUST, spec=WANTED,
+    "llmd.degradation.tokenizer-wrong", level=MUST, spec=WANTED, timed=True,
     red_when="routing by other tokens than the model servers' is not put down to the tokenization service",
     mutant="topic-without-port",
 )  # fmt: skip
@@ -171,7 +171,7 @@ def test_a_wrong_tokenizer_is_named(faults_in_turn: Recording) -> None:
 
 
 @behaviour(
-    "llmd.degradation.events-lost", level=MUST, spec=WANTED,
+    "llmd.degradation.events-lost", level=MUST, spec=WANTED, timed=True,
     red_when="caches that the picker never heard of are not put down to lost events", mutant="speculation-gate-missing",
 )  # fmt: skip
 def test_lost_events_are_named(faults_in_turn: Recording) -> None:
@@ -182,7 +182,7 @@ def test_lost_events_are_named(faults_in_turn: Recording) -> None:
 @behaviour(
     "llmd.degradation.topic-without-port", level=MUST, spec="https://github.com/llm-d/llm-d-inference-sim/issues/624",
     red_when="events under an address without port are not told from events of the endpoint",
-    mutant="tokenizer-off-by-one",
+    mutant="tokenizer-off-by-one", timed=True,
 )  # fmt: skip
 def test_a_topic_without_port_is_named(faults_from_the_start: Recording) -> None:
     """Events under the address alone are of no endpoint: nothing is found, all answer 200, the topic is named."""
@@ -191,7 +191,7 @@ def test_a_topic_without_port_is_named(faults_from_the_start: Recording) -> None
 
 
 @behaviour(
-    "llmd.degradation.parameter-misspelt", level=MUST, spec=SPEC,
+    "llmd.degradation.parameter-misspelt", level=MUST, spec=SPEC, timed=True,
     red_when="a parameter that the picker dropped without a word is not named", mutant="tokenizer-off-by-one",
 )  # fmt: skip
 def test_a_misspelt_parameter_is_named(faults_from_the_start: Recording) -> None:
@@ -201,7 +201,7 @@ def test_a_misspelt_parameter_is_named(faults_from_the_start: Recording) -> None
 
 
 @behaviour(
-    "llmd.degradation.feature-gate-missing", level=MUST, spec=SPEC,
+    "llmd.degradation.feature-gate-missing", level=MUST, spec=SPEC, timed=True,
     red_when="speculative indexing that does nothing is not put down to its feature gate",
     mutant="tokenizer-off-by-one",
 )  # fmt: skip
@@ -227,7 +227,7 @@ def test_no_fault_beside_the_picker_ends_it(faults_in_turn: Recording) -> None:
 
 
 @behaviour(
-    "llmd.degradation.tokenizer-comes-back", level=MUST, spec=SPEC,
+    "llmd.degradation.tokenizer-comes-back", level=MUST, spec=SPEC, timed=True,
     red_when="precise routing does not come back with its tokenization service", mutant="events-lost",
 )  # fmt: skip
 def test_routing_comes_back_with_the_tokenizer(faults_in_turn: Recording, measure: Measure) -> None:

@@ -145,7 +145,7 @@ def test_the_gateway_is_told_to_choose_its_route_anew(protocol: Recording) -> No
 
 
 @behaviour(
-    "llmd.epp.chunks-same-pick", level=MUST, spec=PROTOCOL, mutant="picker-random",
+    "llmd.epp.chunks-same-pick", level=MUST, spec=PROTOCOL, mutant="picker-random", timed=True,
     red_when="the choice depends on how the gateway cuts the body, or is made on a part of it",
 )  # fmt: skip
 def test_the_choice_does_not_depend_on_how_the_body_is_cut(protocol: Recording, measure: Measure) -> None:
@@ -295,7 +295,7 @@ def test_a_list_holds_for_requests_without_a_body(protocol: Recording) -> None:
 
 
 @behaviour(
-    "llmd.epp.clients-cannot-choose", level=MUST, spec=PROTOCOL, mutant="epp-trusts-clients",
+    "llmd.epp.clients-cannot-choose", level=MUST, spec=PROTOCOL, mutant="epp-trusts-clients", timed=True,
     red_when="a client reaches an endpoint by naming it in a header",
 )  # fmt: skip
 def test_a_client_cannot_choose_by_header(protocol: Recording) -> None:
@@ -306,7 +306,7 @@ def test_a_client_cannot_choose_by_header(protocol: Recording) -> None:
 
 
 @behaviour(
-    "llmd.epp.none-ready-refused", level=MUST, spec=PROTOCOL, mutant="epp-refusals-are-500",
+    "llmd.epp.none-ready-refused", level=MUST, spec=PROTOCOL, mutant="epp-refusals-are-500", timed=True,
     red_when="a request is routed, hangs or breaks while no endpoint is ready",
 )  # fmt: skip
 def test_without_a_ready_endpoint_requests_are_refused(protocol: Recording) -> None:

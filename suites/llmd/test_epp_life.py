@@ -162,7 +162,7 @@ def crashing(lab: Lab, picker: str) -> None:
 
 
 @behaviour(
-    "llmd.epp-life.healthy", level=MUST, spec=HEALTH, mutant="epp-never-healthy",
+    "llmd.epp-life.healthy", level=MUST, spec=HEALTH, mutant="epp-never-healthy", timed=True,
     red_when="a picker that works is taken out of service by its health check",
 )  # fmt: skip
 def test_a_picker_that_serves_says_so(ending: Recording) -> None:
@@ -171,7 +171,7 @@ def test_a_picker_that_serves_says_so(ending: Recording) -> None:
 
 
 @behaviour(
-    "llmd.epp.response-not-held-back", level=MUST, spec=EXT_PROC, mutant="epp-response-buffered",
+    "llmd.epp.response-not-held-back", level=MUST, spec=EXT_PROC, mutant="epp-response-buffered", timed=True,
     red_when="a chunk of a streamed response is held back until later ones arrive",
 )  # fmt: skip
 def test_each_chunk_comes_back_before_the_next_arrives(ending: Recording) -> None:
@@ -180,7 +180,7 @@ def test_each_chunk_comes_back_before_the_next_arrives(ending: Recording) -> Non
 
 
 @behaviour(
-    "llmd.epp-life.ends-idle", level=MUST, spec=TERMINATION, mutant="picker-frozen",
+    "llmd.epp-life.ends-idle", level=MUST, spec=TERMINATION, mutant="picker-frozen", timed=True,
     red_when="a picker that has nothing to do outlives SIGTERM, or dies of it with an error",
 )  # fmt: skip
 def test_an_idle_picker_ends_at_once(ending: Recording, measure: Measure) -> None:
@@ -193,7 +193,7 @@ def test_an_idle_picker_ends_at_once(ending: Recording, measure: Measure) -> Non
 
 
 @behaviour(
-    "llmd.epp-life.not-healthy-when-ending", level=MUST, spec=TERMINATION, mutant="epp-always-healthy",
+    "llmd.epp-life.not-healthy-when-ending", level=MUST, spec=TERMINATION, mutant="epp-always-healthy", timed=True,
     red_when="a gateway goes on sending requests to a picker that is ending",
 )  # fmt: skip
 def test_an_ending_picker_is_not_healthy(ending: Recording) -> None:
@@ -204,7 +204,7 @@ def test_an_ending_picker_is_not_healthy(ending: Recording) -> None:
 
 
 @behaviour(
-    "llmd.epp-life.drains", level=SHOULD, spec=TERMINATION, mutant="epp-response-dropped",
+    "llmd.epp-life.drains", level=SHOULD, spec=TERMINATION, mutant="epp-response-dropped", timed=True,
     red_when="a rolling update of the picker breaks responses that are under way",
 )  # fmt: skip
 def test_an_ending_picker_finishes_open_streams(ending: Recording, measure: Measure) -> None:
@@ -217,7 +217,7 @@ def test_an_ending_picker_finishes_open_streams(ending: Recording, measure: Meas
 
 
 @behaviour(
-    "llmd.epp-life.one-leader", level=MUST, spec=LEADER, mutant="leader-election-off",
+    "llmd.epp-life.one-leader", level=MUST, spec=LEADER, mutant="leader-election-off", timed=True,
     red_when="several pickers call themselves ready, so that each knows a part of the requests",
 )  # fmt: skip
 def test_one_picker_leads(leading: Recording) -> None:
@@ -231,7 +231,7 @@ def test_one_picker_leads(leading: Recording) -> None:
 
 
 @behaviour(
-    "llmd.epp-life.takes-over", level=SHOULD, spec=LEADER, mutant="epp-never-healthy",
+    "llmd.epp-life.takes-over", level=SHOULD, spec=LEADER, mutant="epp-never-healthy", timed=True,
     red_when="no picker serves after the leader has ended",
 )  # fmt: skip
 def test_another_picker_takes_over(leading: Recording, measure: Measure) -> None:
@@ -244,7 +244,7 @@ def test_another_picker_takes_over(leading: Recording, measure: Measure) -> None
 
 
 @behaviour(
-    "llmd.epp-life.takes-over-after-crash", level=SHOULD, spec=LEADER, mutant="epp-never-healthy",
+    "llmd.epp-life.takes-over-after-crash", level=SHOULD, spec=LEADER, mutant="epp-never-healthy", timed=True,
     red_when="no picker serves after the leader has crashed",
 )  # fmt: skip
 def test_another_picker_takes_over_after_a_crash(crashing: Recording, measure: Measure) -> None:
@@ -257,7 +257,7 @@ def test_another_picker_takes_over_after_a_crash(crashing: Recording, measure: M
 
 
 @behaviour(
-    "llmd.epp-life.lease-respected", level=MUST, spec=LEADER, mutant="leader-election-off",
+    "llmd.epp-life.lease-respected", level=MUST, spec=LEADER, mutant="leader-election-off", timed=True,
     red_when="a picker takes the lead while the lease of another still runs: two lead at once",
 )  # fmt: skip
 def test_nobody_leads_before_the_lease_has_run_out(crashing: Recording, measure: Measure) -> None:

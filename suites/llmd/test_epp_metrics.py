@@ -204,7 +204,7 @@ def test_errors_of_model_servers_are_counted(counted: Recording) -> None:
 
 
 @behaviour(
-    "llmd.epp-metrics.running", level=MUST, spec=METRICS, mutant="epp-streams-held",
+    "llmd.epp-metrics.running", level=MUST, spec=METRICS, mutant="epp-streams-held", timed=True,
     red_when="requests whose client has left count as running for ever",
 )  # fmt: skip
 def test_requests_that_are_left_are_not_running(counted: Recording) -> None:
@@ -215,7 +215,7 @@ def test_requests_that_are_left_are_not_running(counted: Recording) -> None:
 
 
 @behaviour(
-    "llmd.epp-metrics.agrees-with-servers", level=MUST, spec=METRICS, mutant="epp-usage-overlooked",
+    "llmd.epp-metrics.agrees-with-servers", level=MUST, spec=METRICS, mutant="epp-usage-overlooked", timed=True,
     red_when="picker and model servers count different requests or tokens for the same load",
 )  # fmt: skip
 def test_picker_and_model_servers_count_the_same(counted: Recording) -> None:

@@ -133,7 +133,7 @@ MOVING = {"address": ("address changed", "address back"), "port": ("port changed
 
 @pytest.mark.parametrize("change", LEAVING)
 @behaviour(
-    "llmd.epp-pods.leaving", level=MUST, spec=POOL, mutant="epp-forgets-nothing",
+    "llmd.epp-pods.leaving", level=MUST, spec=POOL, mutant="epp-forgets-nothing", timed=True,
     red_when="an endpoint is still picked a second after it has left the pool",
 )  # fmt: skip
 def test_an_endpoint_that_leaves_is_not_picked(pool_changes: Recording, change: str, measure: Measure) -> None:
@@ -143,7 +143,7 @@ def test_an_endpoint_that_leaves_is_not_picked(pool_changes: Recording, change: 
 
 @pytest.mark.parametrize("change", COMING)
 @behaviour(
-    "llmd.epp-pods.coming", level=MUST, spec=POOL, mutant="epp-learns-nothing",
+    "llmd.epp-pods.coming", level=MUST, spec=POOL, mutant="epp-learns-nothing", timed=True,
     red_when="an endpoint is still not picked a second after it has come into the pool",
 )  # fmt: skip
 def test_an_endpoint_that_comes_is_picked(pool_changes: Recording, change: str, measure: Measure) -> None:
@@ -153,7 +153,7 @@ def test_an_endpoint_that_comes_is_picked(pool_changes: Recording, change: str, 
 
 @pytest.mark.parametrize("what", MOVING)
 @behaviour(
-    "llmd.epp-pods.moving", level=MUST, spec=POD, mutant="epp-forgets-nothing",
+    "llmd.epp-pods.moving", level=MUST, spec=POD, mutant="epp-forgets-nothing", timed=True,
     red_when="requests still go to the address or port that a Pod had before",
 )  # fmt: skip
 def test_an_endpoint_that_moves_is_picked_where_it_is(pool_changes: Recording, what: str, measure: Measure) -> None:
@@ -162,7 +162,7 @@ def test_an_endpoint_that_moves_is_picked_where_it_is(pool_changes: Recording, w
 
 
 @behaviour(
-    "llmd.epp-pods.pool-deleted", level=MUST, spec=POOL, mutant="epp-forgets-nothing",
+    "llmd.epp-pods.pool-deleted", level=MUST, spec=POOL, mutant="epp-forgets-nothing", timed=True,
     red_when="endpoints of a pool are picked after the pool was deleted",
 )  # fmt: skip
 def test_a_deleted_pool_has_no_endpoints(pool_changes: Recording, measure: Measure) -> None:
@@ -171,7 +171,7 @@ def test_a_deleted_pool_has_no_endpoints(pool_changes: Recording, measure: Measu
 
 
 @behaviour(
-    "llmd.epp-pods.health-follows-pool", level=MUST, spec=POOL, mutant="epp-always-healthy",
+    "llmd.epp-pods.health-follows-pool", level=MUST, spec=POOL, mutant="epp-always-healthy", timed=True,
     red_when="a picker without a pool calls itself healthy, or one with a pool does not",
 )  # fmt: skip
 def test_health_follows_the_pool(pool_changes: Recording) -> None:
@@ -180,7 +180,7 @@ def test_health_follows_the_pool(pool_changes: Recording) -> None:
 
 
 @behaviour(
-    "llmd.epp-pods.gauge-follows", level=SHOULD, spec=POOL, mutant="epp-counters-stuck",
+    "llmd.epp-pods.gauge-follows", level=SHOULD, spec=POOL, mutant="epp-counters-stuck", timed=True,
     red_when="the count of ready endpoints in the metrics does not follow the pool",
 )  # fmt: skip
 def test_the_count_of_ready_endpoints_follows(pool_changes: Recording) -> None:

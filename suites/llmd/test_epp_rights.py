@@ -107,7 +107,7 @@ def _see_refusals(lab: Lab, pickers: dict[str, Picker]) -> None:
 
 
 @behaviour(
-    "llmd.epp-rights.documented-suffice", level=MUST, spec=CHART, mutant="rights-pods-lost",
+    "llmd.epp-rights.documented-suffice", level=MUST, spec=CHART, mutant="rights-pods-lost", timed=True,
     red_when="a picker that was installed as documented never serves, or is refused something it asks for",
 )  # fmt: skip
 def test_the_documented_rights_suffice(allowed: Recording) -> None:
@@ -119,7 +119,7 @@ def test_the_documented_rights_suffice(allowed: Recording) -> None:
 
 
 @behaviour(
-    "llmd.epp-rights.lack-is-said", level=MUST, spec=RBAC, mutant="rights-too-wide",
+    "llmd.epp-rights.lack-is-said", level=MUST, spec=RBAC, mutant="rights-too-wide", timed=True,
     red_when="nobody is told why a picker without a right does not work",
 )  # fmt: skip
 def test_a_picker_says_which_right_it_lacks(allowed: Recording) -> None:
@@ -128,7 +128,7 @@ def test_a_picker_says_which_right_it_lacks(allowed: Recording) -> None:
 
 
 @behaviour(
-    "llmd.epp-rights.lack-is-not-healthy", level=MUST, spec=RBAC, mutant="rights-too-wide",
+    "llmd.epp-rights.lack-is-not-healthy", level=MUST, spec=RBAC, mutant="rights-too-wide", timed=True,
     red_when="a picker that cannot read Pods, pool, objectives or rewrites calls itself healthy, or picks",
 )  # fmt: skip
 def test_a_picker_that_cannot_read_is_not_healthy(allowed: Recording) -> None:
@@ -139,7 +139,7 @@ def test_a_picker_that_cannot_read_is_not_healthy(allowed: Recording) -> None:
 
 
 @behaviour(
-    "llmd.epp-rights.unwatched-is-late", level=SHOULD, spec=WATCH, mutant="epp-forgets-nothing",
+    "llmd.epp-rights.unwatched-is-late", level=SHOULD, spec=WATCH, mutant="epp-forgets-nothing", timed=True,
     red_when="a picker that may list Pods and not watch them never sees that one has left",
 )  # fmt: skip
 def test_a_picker_that_cannot_watch_lists_again(allowed: Recording, measure: Measure) -> None:

@@ -104,7 +104,7 @@ def secured(lab: Lab, picker: str) -> None:
 
 
 @behaviour(
-    "llmd.epp-tls.handshake", level=MUST, spec=PROTOCOL, mutant="picker-in-the-clear",
+    "llmd.epp-tls.handshake", level=MUST, spec=PROTOCOL, mutant="picker-in-the-clear", timed=True,
     red_when="a picker that is to serve behind TLS does not, or offers no HTTP/2",
 )  # fmt: skip
 def test_a_picker_serves_behind_tls(secured: Recording, measure: Measure) -> None:
@@ -116,7 +116,7 @@ def test_a_picker_serves_behind_tls(secured: Recording, measure: Measure) -> Non
 
 
 @behaviour(
-    "llmd.epp-tls.clear-refused", level=MUST, spec=PROTOCOL, mutant="picker-in-the-clear",
+    "llmd.epp-tls.clear-refused", level=MUST, spec=PROTOCOL, mutant="picker-in-the-clear", timed=True,
     red_when="who does not speak TLS is served all the same",
 )  # fmt: skip
 def test_requests_in_the_clear_are_refused(secured: Recording) -> None:
@@ -126,7 +126,7 @@ def test_requests_in_the_clear_are_refused(secured: Recording) -> None:
 
 
 @behaviour(
-    "llmd.epp-tls.gateway-asks", level=MUST, spec=PROTOCOL, mutant="picker-in-the-clear",
+    "llmd.epp-tls.gateway-asks", level=MUST, spec=PROTOCOL, mutant="picker-in-the-clear", timed=True,
     red_when="a gateway cannot ask a picker that serves behind TLS",
 )  # fmt: skip
 def test_a_gateway_asks_behind_tls(secured: Recording) -> None:

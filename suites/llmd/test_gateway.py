@@ -263,7 +263,7 @@ def test_long_prompts_arrive_whole(put_through: Recording, size: str, design: st
 
 @pytest.mark.parametrize("design", DESIGNS)
 @behaviour(
-    "llmd.gateway.chunks-pass-at-once", level=MUST, spec=PROTOCOL,
+    "llmd.gateway.chunks-pass-at-once", level=MUST, spec=PROTOCOL, timed=True,
     red_when="a chunk of a stream is held until a later one exists", mutant="gateway-buffers",
 )  # fmt: skip
 def test_the_first_chunk_arrives_before_the_second_exists(put_through: Recording, design: str) -> None:
@@ -277,7 +277,7 @@ def test_the_first_chunk_arrives_before_the_second_exists(put_through: Recording
 
 @pytest.mark.parametrize("design", DESIGNS)
 @behaviour(
-    "llmd.gateway.streams-together", level=MUST, spec=HTTP,
+    "llmd.gateway.streams-together", level=MUST, spec=HTTP, timed=True,
     red_when="a stream waits for another one to end, or is refused because of it", mutant="gateway-few-connections",
 )  # fmt: skip
 def test_many_streams_are_open_at_the_same_time(put_through: Recording, design: str) -> None:
@@ -290,7 +290,7 @@ def test_many_streams_are_open_at_the_same_time(put_through: Recording, design: 
 
 @pytest.mark.parametrize("design", DESIGNS)
 @behaviour(
-    "llmd.gateway.leaving-is-told", level=SHOULD, spec=HTTP,
+    "llmd.gateway.leaving-is-told", level=SHOULD, spec=HTTP, timed=True,
     red_when="a model server generates on for a client that has left", mutant="gateway-asks-twice",
 )  # fmt: skip
 def test_a_client_that_leaves_ends_the_generation(put_through: Recording, design: str) -> None:

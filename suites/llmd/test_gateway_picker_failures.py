@@ -187,7 +187,7 @@ def nobody_there(lab: Lab) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @behaviour(
-    "llmd.gateway.crash-fail-close", level=MUST, spec=POOL_SPEC,
+    "llmd.gateway.crash-fail-close", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="a FailClose pool serves a request whose picker is dead, or lets it wait", mutant="failure-mode-flipped",
 )  # fmt: skip
 def test_without_picker_a_fail_close_pool_refuses(picker_crashes: Recording, method: str) -> None:
@@ -220,7 +220,7 @@ def test_without_picker_a_fail_open_pool_serves_posts(picker_crashes: Recording)
 
 
 @behaviour(
-    "llmd.gateway.crash-fail-open-noticed", level=MUST, spec=POOL_SPEC,
+    "llmd.gateway.crash-fail-open-noticed", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="a gateway that watches its picker goes on refusing requests with a body after the picker died",
     mutant="picker-unwatched",
 )  # fmt: skip
@@ -235,7 +235,7 @@ def test_a_dead_picker_is_noticed(picker_crashes: Recording, measure: Measure) -
 @behaviour(
     "llmd.gateway.standalone-cannot-fail-open", level=INFO, spec="llm-d: standalone deployment, Envoy ORIGINAL_DST",
     red_when="the standalone design serves requests that nobody gave an address (then our description of it is wrong)",
-    mutant="picker-not-asked",
+    mutant="picker-not-asked", timed=True,
 )  # fmt: skip
 def test_the_standalone_design_cannot_fail_open(picker_crashes: Recording) -> None:
     """A gateway that knows no pool refuses at once when nobody picks, FailOpen or not."""
@@ -245,7 +245,7 @@ def test_the_standalone_design_cannot_fail_open(picker_crashes: Recording) -> No
 
 @pytest.mark.parametrize("arm", ["FailClose", "FailOpen-unwatched"])
 @behaviour(
-    "llmd.gateway.picker-comes-back", level=MUST, spec=POOL_SPEC,
+    "llmd.gateway.picker-comes-back", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="after its picker came back, the gateway leaves it out or fails requests", mutant="gateway-shuns-long",
 )  # fmt: skip
 def test_a_picker_that_comes_back_is_asked_again(picker_crashes: Recording, arm: str, measure: Measure) -> None:
@@ -255,7 +255,7 @@ def test_a_picker_that_comes_back_is_asked_again(picker_crashes: Recording, arm:
 
 @pytest.mark.parametrize("arm", ["FailOpen", "FailOpen-standalone"])
 @behaviour(
-    "llmd.gateway.watched-picker-comes-back", level=MUST, spec=POOL_SPEC,
+    "llmd.gateway.watched-picker-comes-back", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="a gateway that watches its picker goes on without it after it came back", mutant="picker-watched-seldom",
 )  # fmt: skip
 def test_a_watched_picker_that_comes_back_is_asked_again(
@@ -293,7 +293,7 @@ def test_a_hung_picker_does_not_hang_requests(picker_hangs: Recording, method: s
 
 @pytest.mark.parametrize("mode", MODES)
 @behaviour(
-    "llmd.gateway.hang-ends", level=MUST, spec=POOL_SPEC,
+    "llmd.gateway.hang-ends", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="requests go on failing after a hung picker went on, or no longer go through it",
     mutant="picker-not-asked",
 )  # fmt: skip
@@ -308,7 +308,7 @@ def test_a_picker_that_goes_on_is_asked_again(picker_hangs: Recording, mode: str
 
 
 @behaviour(
-    "llmd.gateway.hang-noticed-by-health", level=SHOULD, spec=POOL_SPEC,
+    "llmd.gateway.hang-noticed-by-health", level=SHOULD, spec=POOL_SPEC, timed=True,
     red_when="a FailOpen gateway that asks its picker for health holds requests although the picker hangs",
     mutant="picker-unwatched",
 )  # fmt: skip
@@ -326,7 +326,7 @@ def test_a_hung_picker_is_noticed_by_its_health(picker_hangs: Recording, measure
 
 @pytest.mark.parametrize("method", METHODS)
 @behaviour(
-    "llmd.gateway.absent-fail-close", level=MUST, spec=POOL_SPEC,
+    "llmd.gateway.absent-fail-close", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="a FailClose pool serves requests although its picker has no endpoint", mutant="failure-mode-flipped",
 )  # fmt: skip
 def test_with_no_picker_endpoint_a_fail_close_pool_refuses(nobody_there: Recording, method: str) -> None:
@@ -346,7 +346,7 @@ def test_with_no_picker_endpoint_a_fail_open_pool_serves(nobody_there: Recording
 
 @pytest.mark.parametrize("mode", MODES)
 @behaviour(
-    "llmd.gateway.no-ready-pod", level=MUST, spec=PROTOCOL,
+    "llmd.gateway.no-ready-pod", level=MUST, spec=PROTOCOL, timed=True,
     red_when="a pool without a Ready Pod answers 200, hangs, or a FailOpen gateway takes the picker's refusal for a"
     " failure", mutant="pool-of-yesterday",
 )  # fmt: skip
@@ -369,7 +369,7 @@ def test_a_pool_without_ready_pods_answers_503_to_gets(nobody_there: Recording, 
 
 @pytest.mark.parametrize("mode", MODES)
 @behaviour(
-    "llmd.gateway.pods-become-ready", level=MUST, spec=POOL_SPEC,
+    "llmd.gateway.pods-become-ready", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="a pool whose Pods became Ready goes on refusing", mutant="picker-not-asked",
 )  # fmt: skip
 def test_a_pool_serves_again_when_pods_are_ready(nobody_there: Recording, mode: str, measure: Measure) -> None:

@@ -140,7 +140,7 @@ def test_a_dead_replica_costs_no_request(replicas_die: Recording) -> None:
 
 
 @behaviour(
-    "llmd.gateway.replica-comes-back", level=MUST, spec=POOL_SPEC,
+    "llmd.gateway.replica-comes-back", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="a replica that serves again gets no requests", mutant="pool-only-shrinks",
 )  # fmt: skip
 def test_a_replica_that_comes_back_serves_again(replicas_die: Recording, measure: Measure) -> None:
@@ -153,7 +153,7 @@ def test_a_replica_that_comes_back_serves_again(replicas_die: Recording, measure
 
 
 @behaviour(
-    "llmd.gateway.stream-cut", level=MUST, spec=RETRIES,
+    "llmd.gateway.stream-cut", level=MUST, spec=RETRIES, timed=True,
     red_when="the client of a stream whose replica was killed loses the text that it had, waits, or is told it is done",
     mutant="gateway-buffers",
 )  # fmt: skip
@@ -175,7 +175,7 @@ def test_other_streams_go_on(replicas_die: Recording) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
 @behaviour(
-    "llmd.gateway.all-dead", level=MUST, spec=RETRIES,
+    "llmd.gateway.all-dead", level=MUST, spec=RETRIES, timed=True,
     red_when="requests hang when all replicas are dead", mutant="gateway-never-gives-up",
 )  # fmt: skip
 def test_without_a_living_replica_requests_are_refused(replicas_die: Recording, method: str) -> None:
@@ -193,7 +193,7 @@ def test_a_pod_that_is_not_ready_gets_no_request(readiness_changes: Recording) -
 
 
 @behaviour(
-    "llmd.gateway.ready-is-taken-in", level=MUST, spec=POOL_SPEC,
+    "llmd.gateway.ready-is-taken-in", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="a Pod that became Ready again gets no requests", mutant="pool-only-shrinks",
 )  # fmt: skip
 def test_a_pod_that_becomes_ready_serves(readiness_changes: Recording, measure: Measure) -> None:
@@ -206,7 +206,7 @@ def test_a_pod_that_becomes_ready_serves(readiness_changes: Recording, measure: 
 
 
 @behaviour(
-    "llmd.gateway.hung-replica-beside", level=MUST, spec=RETRIES,
+    "llmd.gateway.hung-replica-beside", level=MUST, spec=RETRIES, timed=True,
     red_when="requests to other replicas wait or fail because one replica hangs", mutant="gateway-few-connections",
 )  # fmt: skip
 def test_a_hung_replica_holds_nobody_else(readiness_changes: Recording) -> None:
@@ -218,7 +218,7 @@ def test_a_hung_replica_holds_nobody_else(readiness_changes: Recording) -> None:
 
 
 @behaviour(
-    "llmd.gateway.hung-replica-goes-on", level=SHOULD, spec=RETRIES,
+    "llmd.gateway.hung-replica-goes-on", level=SHOULD, spec=RETRIES, timed=True,
     red_when="requests that waited for a hung replica are lost when it goes on", mutant="gateway-hurries",
 )  # fmt: skip
 def test_requests_of_a_hung_replica_are_answered_when_it_goes_on(readiness_changes: Recording) -> None:
@@ -229,6 +229,7 @@ def test_requests_of_a_hung_replica_are_answered_when_it_goes_on(readiness_chang
 @behaviour(
     "llmd.gateway.standalone-dead-replica", level=INFO, spec="llm-d: standalone deployment, Envoy ORIGINAL_DST",
     red_when="a request whose pick is dead hangs, or is answered by one that was not picked", mutant="picker-not-asked",
+    timed=True,
 )  # fmt: skip
 def test_the_standalone_design_refuses_for_a_dead_pick(standalone_replica_dies: Recording, measure: Measure) -> None:
     """A gateway that knows no pool answers 503 at once for a dead pick, as long as its Pod is Ready."""

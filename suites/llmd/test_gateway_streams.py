@@ -68,7 +68,7 @@ def _left(site: Site, wave: str, count: int, *, tokens: int, url: str | None, pa
 
 
 @behaviour(
-    "llmd.gateway.streams-keep-their-pace", level=MUST, spec=SPEC,
+    "llmd.gateway.streams-keep-their-pace", level=MUST, spec=SPEC, timed=True,
     red_when="gateway or picker hold the text of a stream back", mutant="gateway-buffers",
 )  # fmt: skip
 def test_the_first_text_comes_well_before_the_last(streamed: Recording) -> None:
@@ -78,7 +78,7 @@ def test_the_first_text_comes_well_before_the_last(streamed: Recording) -> None:
 
 
 @behaviour(
-    "llmd.gateway.streams-are-generated-once", level=MUST, spec=SPEC,
+    "llmd.gateway.streams-are-generated-once", level=MUST, spec=SPEC, timed=True,
     red_when="model servers generate more answers than clients asked for", mutant="gateway-asks-twice",
 )  # fmt: skip
 def test_every_stream_is_generated_once(streamed: Recording) -> None:

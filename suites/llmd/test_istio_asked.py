@@ -186,7 +186,7 @@ def test_a_route_that_is_made_again_asks_the_picker(route_swapped: Recording, me
 
 
 @behaviour(
-    "llmd.istio.route-changed", level=MUST, spec=POOL_SPEC,
+    "llmd.istio.route-changed", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="after a route got a further rule, requests are answered without the picker, or not at all",
     mutant="istio-picker-cut-out",
 )  # fmt: skip
@@ -201,7 +201,7 @@ def test_a_route_that_gets_a_rule_asks_the_picker(route_swapped: Recording) -> N
 
 
 @behaviour(
-    "llmd.istio.tls-picker", level=MUST, spec=INFERENCE,
+    "llmd.istio.tls-picker", level=MUST, spec=INFERENCE, timed=True,
     red_when="a picker that serves TLS is not asked although a DestinationRule says TLS", mutant="istio-picker-cut-out",
 )  # fmt: skip
 def test_a_picker_with_tls_is_asked(picker_with_tls: Recording) -> None:
@@ -211,7 +211,7 @@ def test_a_picker_with_tls_is_asked(picker_with_tls: Recording) -> None:
 
 
 @behaviour(
-    "llmd.istio.tls-picker-without-rule", level=INFO, spec=INFERENCE,
+    "llmd.istio.tls-picker-without-rule", level=INFO, spec=INFERENCE, timed=True,
     red_when="requests are served although the gateway speaks plain text to a picker that serves TLS",
     mutant="istio-picker-cut-out",
 )  # fmt: skip
@@ -224,7 +224,7 @@ def test_a_picker_that_cannot_be_talked_to_is_not_passed_by(picker_with_tls: Rec
 @behaviour(
     "llmd.istio.pool-by-header", level=MUST, spec="https://gateway-api.sigs.k8s.io/reference/spec/#httproutematch",
     red_when="a header does not decide which pool serves, or the other pool's picker is asked",
-    mutant="istio-headers-ignored",
+    mutant="istio-headers-ignored", timed=True,
 )  # fmt: skip
 def test_a_header_chooses_pool_and_picker(two_pools: Recording) -> None:
     """Requests with the header are served by the second pool and asked of its picker, those without by the first."""

@@ -133,7 +133,7 @@ def replica_gone(lab: Lab) -> None:
 
 @pytest.mark.parametrize(("event", "method"), [("crash", "GET"), ("absent", "GET"), ("absent", "POST")])
 @behaviour(
-    "llmd.istio.fail-close", level=MUST, spec=POOL_SPEC,
+    "llmd.istio.fail-close", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="a FailClose pool serves a request whose picker is dead or has no endpoint, or lets it wait",
     mutant="failure-mode-flipped",
 )  # fmt: skip
@@ -144,7 +144,7 @@ def test_a_fail_close_pool_refuses(picker_gone: Recording, event: str, method: s
 
 
 @behaviour(
-    "llmd.istio.crash-fail-close-post", level=MUST, spec=POOL_SPEC,
+    "llmd.istio.crash-fail-close-post", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="a FailClose pool serves a request with a body whose picker is dead, or lets it wait",
     mutant="istio-picker-cut-out",  # the flipped mode would not show: Envoy hardly fails open for these (below)
 )  # fmt: skip
@@ -155,7 +155,7 @@ def test_a_fail_close_pool_refuses_posts(picker_gone: Recording) -> None:
 
 @pytest.mark.parametrize(("event", "method"), [("crash", "GET"), ("absent", "GET"), ("absent", "POST")])
 @behaviour(
-    "llmd.istio.fail-open", level=MUST, spec=POOL_SPEC,
+    "llmd.istio.fail-open", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="a FailOpen pool refuses requests because its picker is dead (without body) or absent",
     mutant="failure-mode-flipped",
 )  # fmt: skip
@@ -196,7 +196,7 @@ def test_a_hung_picker_does_not_hang_requests(picker_gone: Recording, method: st
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("event", ["crash", "absent", "hang"])
 @behaviour(
-    "llmd.istio.picker-comes-back", level=MUST, spec=POOL_SPEC,
+    "llmd.istio.picker-comes-back", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="after its picker came back, the gateway leaves it out or fails requests", mutant="istio-picker-cut-out",
 )  # fmt: skip
 def test_a_picker_that_comes_back_is_asked_again(
@@ -213,7 +213,7 @@ def test_a_picker_that_comes_back_is_asked_again(
 
 
 @behaviour(
-    "llmd.istio.failure-mode-patched", level=MUST, spec=POOL_SPEC,
+    "llmd.istio.failure-mode-patched", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="a changed failure mode has no effect within a second", mutant="istio-mode-frozen",
 )  # fmt: skip
 def test_a_patched_failure_mode_counts_within_a_second(mode_patched: Recording, measure: Measure) -> None:

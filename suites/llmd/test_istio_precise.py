@@ -39,7 +39,7 @@ def warmed_behind_istio(lab: Lab) -> None:
 
 
 @behaviour(
-    "llmd.istio.follows-the-cache", level=MUST, spec=SPEC,
+    "llmd.istio.follows-the-cache", level=MUST, spec=SPEC, timed=True,
     red_when="behind Istio a request does not go to the replica that has its prefix cached", mutant="picker-random",
 )  # fmt: skip
 def test_behind_istio_a_request_goes_where_its_prefix_is(warmed_behind_istio: Recording, measure: Measure) -> None:

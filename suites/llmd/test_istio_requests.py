@@ -117,7 +117,7 @@ def test_a_large_prompt_arrives_once_and_whole(through_istio: Recording) -> None
 
 
 @behaviour(
-    "llmd.istio.streams-are-not-held", level=MUST, spec=HTTP,
+    "llmd.istio.streams-are-not-held", level=MUST, spec=HTTP, timed=True,
     red_when="the first chunk of a stream is held until the answer is complete", mutant="istio-buffers",
 )  # fmt: skip
 def test_the_first_chunk_comes_before_the_second_is_sent(through_istio: Recording) -> None:
@@ -129,7 +129,7 @@ def test_the_first_chunk_comes_before_the_second_is_sent(through_istio: Recordin
 
 
 @behaviour(
-    "llmd.istio.leaving-is-told", level=SHOULD, spec=HTTP,
+    "llmd.istio.leaving-is-told", level=SHOULD, spec=HTTP, timed=True,
     red_when="a model server goes on sending to a client that has left", mutant="istio-buffers",
 )  # fmt: skip
 def test_a_client_that_leaves_is_told_to_the_model_server(through_istio: Recording) -> None:

@@ -107,7 +107,7 @@ def _expected(recording: Recording, step: str, wanted: Wanted, measure: Measure)
 
 @pytest.mark.parametrize("step", ["good", "picker-service-back", "mended", "taken"])
 @behaviour(
-    "llmd.istio.good-references", level=MUST, spec=GATEWAY_API,
+    "llmd.istio.good-references", level=MUST, spec=GATEWAY_API, timed=True,
     red_when="istiod does not say of good references that they are, or not again once they are mended",
     mutant="istio-without-inference",
 )  # fmt: skip
@@ -118,7 +118,7 @@ def test_good_references_are_said_to_be(references: Recording, step: str, measur
 
 @pytest.mark.parametrize("step", BROKEN)
 @behaviour(
-    "llmd.istio.broken-references", level=MUST, spec=GATEWAY_API,
+    "llmd.istio.broken-references", level=MUST, spec=GATEWAY_API, timed=True,
     red_when="a reference that leads nowhere is said to be good, or another reason is given",
     mutant="istio-never-told",
 )  # fmt: skip
@@ -156,7 +156,7 @@ def test_the_gateway_follows_its_endpoints(references: Recording, measure: Measu
 
 
 @behaviour(
-    "llmd.istio.pool-released", level=MUST, spec=POOL_STATUS,
+    "llmd.istio.pool-released", level=MUST, spec=POOL_STATUS, timed=True,
     red_when="a pool still names a parent after its last route is gone", mutant="istio-never-told",
 )  # fmt: skip
 def test_a_pool_without_route_names_no_parent(references: Recording, measure: Measure) -> None:
@@ -167,7 +167,7 @@ def test_a_pool_without_route_names_no_parent(references: Recording, measure: Me
 
 @pytest.mark.parametrize("step", ["pool-missing", "service-missing"])
 @behaviour(
-    "llmd.istio.lost-route-refuses", level=MUST, spec=f"{GATEWAY_API}#httprouterule",
+    "llmd.istio.lost-route-refuses", level=MUST, spec=f"{GATEWAY_API}#httprouterule", timed=True,
     red_when="a route without a backend answers otherwise than 500, or disturbs other routes",
     mutant="istio-never-told",
 )  # fmt: skip
@@ -180,7 +180,7 @@ def test_a_route_to_nowhere_refuses_only_its_own(references: Recording, step: st
 
 @pytest.mark.parametrize("wave", ["good", "taken/all"])
 @behaviour(
-    "llmd.istio.picker-is-asked", level=MUST, spec=POOL_STATUS,
+    "llmd.istio.picker-is-asked", level=MUST, spec=POOL_STATUS, timed=True,
     red_when="all conditions are good and requests pass the picker by", mutant="istio-picker-cut-out",
 )  # fmt: skip
 def test_good_conditions_go_with_the_picker(references: Recording, wave: str) -> None:

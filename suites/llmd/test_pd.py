@@ -110,7 +110,7 @@ PREFILL, DECODE = "model-server-0", "model-server-1"
 
 
 @behaviour(
-    "llmd.pd.long-cold-uses-both", level=MUST, spec=SPEC,
+    "llmd.pd.long-cold-uses-both", level=MUST, spec=SPEC, timed=True,
     red_when="a long prompt that nobody has cached is not prefilled by the prefill replica", mutant="pd-never",
 )  # fmt: skip
 def test_long_cold_prompts_are_prefilled_elsewhere(disaggregation: Recording) -> None:
@@ -120,7 +120,7 @@ def test_long_cold_prompts_are_prefilled_elsewhere(disaggregation: Recording) ->
 
 
 @behaviour(
-    "llmd.pd.cached-decodes-only", level=MUST, spec=SPEC,
+    "llmd.pd.cached-decodes-only", level=MUST, spec=SPEC, timed=True,
     red_when="a prompt that the decode replica has cached is prefilled elsewhere all the same", mutant="pd-always",
 )  # fmt: skip
 def test_cached_prompts_are_decoded_only(disaggregation: Recording) -> None:
@@ -130,7 +130,7 @@ def test_cached_prompts_are_decoded_only(disaggregation: Recording) -> None:
 
 
 @behaviour(
-    "llmd.pd.short-decodes-only", level=MUST, spec=SPEC,
+    "llmd.pd.short-decodes-only", level=MUST, spec=SPEC, timed=True,
     red_when="a prompt that is not worth it is prefilled elsewhere", mutant="pd-always",
 )  # fmt: skip
 def test_short_prompts_are_decoded_only(disaggregation: Recording) -> None:

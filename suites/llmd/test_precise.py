@@ -46,7 +46,7 @@ def warmed_directly(lab: Lab) -> None:
 
 
 @behaviour(
-    "llmd.precise.follows-the-cache", level=MUST, spec=SPEC,
+    "llmd.precise.follows-the-cache", level=MUST, spec=SPEC, timed=True,
     red_when="a request does not go to the replica that has its prefix cached", mutant="picker-random",
 )  # fmt: skip
 def test_a_request_goes_to_the_replica_that_was_warmed_directly(warmed_directly: Recording, measure: Measure) -> None:
@@ -58,7 +58,7 @@ def test_a_request_goes_to_the_replica_that_was_warmed_directly(warmed_directly:
 
 
 @behaviour(
-    "llmd.precise.cached-tokens", level=MUST, spec=SPEC,
+    "llmd.precise.cached-tokens", level=MUST, spec=SPEC, timed=True,
     red_when="the replica that is picked has the prefix no longer, or not all of its full blocks", mutant="events-lost",
 )  # fmt: skip
 def test_every_full_block_of_a_warmed_prompt_is_a_hit(warmed_directly: Recording) -> None:

@@ -121,7 +121,7 @@ def moved_findings(recording: Recording, name: str) -> list[str]:
 
 
 @behaviour(
-    "llmd.precise.eviction-ends-stickiness", level=MUST, spec=SPEC,
+    "llmd.precise.eviction-ends-stickiness", level=MUST, spec=SPEC, timed=True,
     red_when="a prompt is sent to a replica that has evicted it", mutant="never-evicts",
 )  # fmt: skip
 def test_evicted_prompts_go_elsewhere(caches_change: Recording) -> None:
@@ -131,7 +131,7 @@ def test_evicted_prompts_go_elsewhere(caches_change: Recording) -> None:
 
 @behaviour(
     "llmd.precise.clear-ends-stickiness", level=MUST, spec="https://github.com/llm-d/llm-d-kv-cache/pull/593",
-    red_when="a prompt is sent to a replica that has cleared its cache", mutant="never-evicts",
+    red_when="a prompt is sent to a replica that has cleared its cache", mutant="never-evicts", timed=True,
 )  # fmt: skip
 def test_prompts_of_a_cleared_cache_go_elsewhere(caches_change: Recording) -> None:
     """Once a replica has cleared its cache (sleep), its prompts go to the one that still has their beginning."""
@@ -152,7 +152,7 @@ def test_prompts_of_a_restarted_replica_go_elsewhere(caches_change: Recording) -
 
 
 @behaviour(
-    "llmd.precise.restarted-replica-is-heard", level=MUST, spec=SPEC,
+    "llmd.precise.restarted-replica-is-heard", level=MUST, spec=SPEC, timed=True,
     red_when="a replica that was restarted is never heard of again", mutant="events-lost",
 )  # fmt: skip
 def test_a_restarted_replica_is_heard_again(caches_change: Recording) -> None:
@@ -163,7 +163,7 @@ def test_a_restarted_replica_is_heard_again(caches_change: Recording) -> None:
 
 
 @behaviour(
-    "llmd.precise.cache-outweighs-a-queue", level=MUST, spec=SPEC,
+    "llmd.precise.cache-outweighs-a-queue", level=MUST, spec=SPEC, timed=True,
     red_when="a cached prefix does not count for what it weighs", mutant="prefix-ignored",
 )  # fmt: skip
 def test_a_cached_prefix_outweighs_a_queue(overloaded: Recording) -> None:
@@ -187,7 +187,7 @@ def found_findings(rows: list[Manifest], warmed: dict[str, str]) -> list[str]:
 
 
 @behaviour(
-    "llmd.precise.death-leaves-others-heard", level=MUST, spec=SPEC,
+    "llmd.precise.death-leaves-others-heard", level=MUST, spec=SPEC, timed=True,
     red_when="events of other replicas are lost when one dies, although a forwarder stands between",
     mutant="direct-events",
 )  # fmt: skip

@@ -102,7 +102,7 @@ def twins(lab: Lab) -> None:
 
 
 @behaviour(
-    "llmd.precise.repeat-sticks", level=MUST, spec=SPEC,
+    "llmd.precise.repeat-sticks", level=MUST, spec=SPEC, timed=True,
     red_when="a prompt is sent to another replica than the one that has just cached it", mutant="picker-random",
 )  # fmt: skip
 def test_a_repeated_prompt_stays_where_it_is_cached(prefixes: Recording) -> None:
@@ -112,7 +112,7 @@ def test_a_repeated_prompt_stays_where_it_is_cached(prefixes: Recording) -> None
 
 
 @behaviour(
-    "llmd.precise.exact-hits", level=MUST, spec=SPEC,
+    "llmd.precise.exact-hits", level=MUST, spec=SPEC, timed=True,
     red_when="of n requests for a prompt, not n - 1 times its full blocks are cached", mutant="picker-random",
 )  # fmt: skip
 def test_cached_tokens_are_exact(prefixes: Recording) -> None:
@@ -123,7 +123,7 @@ def test_cached_tokens_are_exact(prefixes: Recording) -> None:
 
 
 @behaviour(
-    "llmd.precise.counters-agree", level=MUST, spec=SPEC,
+    "llmd.precise.counters-agree", level=MUST, spec=SPEC, timed=True,
     red_when="model servers count other prefix-cache hits than their answers tell of", mutant="picker-random",
 )  # fmt: skip
 def test_counters_agree_with_answers(prefixes: Recording) -> None:
@@ -136,7 +136,7 @@ def test_counters_agree_with_answers(prefixes: Recording) -> None:
 
 
 @behaviour(
-    "llmd.precise.longest-prefix-wins", level=MUST, spec=SPEC,
+    "llmd.precise.longest-prefix-wins", level=MUST, spec=SPEC, timed=True,
     red_when="a replica that has less of a prompt cached is preferred", mutant="picker-random",
 )  # fmt: skip
 def test_the_replica_with_the_longest_cached_prefix_is_picked(prefixes: Recording) -> None:
@@ -155,7 +155,7 @@ def test_prompts_without_a_full_block_are_spread(prefixes: Recording) -> None:
 
 
 @behaviour(
-    "llmd.precise.chat-follows-the-cache", level=MUST, spec=SPEC,
+    "llmd.precise.chat-follows-the-cache", level=MUST, spec=SPEC, timed=True,
     red_when="a chat does not go to the replica that has its prefix cached", mutant="tokenizer-off-by-one",
 )  # fmt: skip
 def test_a_chat_goes_to_the_replica_that_was_warmed_directly(prefixes: Recording) -> None:
@@ -177,7 +177,7 @@ def test_salted_requests_do_not_share(prefixes: Recording) -> None:
 
 
 @behaviour(
-    "llmd.precise.adapter-separates", level=MUST, spec="https://github.com/llm-d/llm-d-kv-cache/pull/243",
+    "llmd.precise.adapter-separates", level=MUST, spec="https://github.com/llm-d/llm-d-kv-cache/pull/243", timed=True,
     red_when="a request for an adapter is drawn to a replica that cached the prompt for the base model",
     mutant="one-endpoint-left",
 )  # fmt: skip
@@ -189,7 +189,7 @@ def test_adapters_do_not_share_with_the_base_model(prefixes: Recording) -> None:
 
 
 @behaviour(
-    "llmd.precise.adapter-sticks", level=MUST, spec="https://github.com/llm-d/llm-d-kv-cache/pull/243",
+    "llmd.precise.adapter-sticks", level=MUST, spec="https://github.com/llm-d/llm-d-kv-cache/pull/243", timed=True,
     red_when="a request for an adapter does not find the prefix that was cached for it", mutant="picker-random",
 )  # fmt: skip
 def test_an_adapters_prompt_sticks(prefixes: Recording) -> None:
@@ -200,7 +200,7 @@ def test_an_adapters_prompt_sticks(prefixes: Recording) -> None:
 
 
 @behaviour(
-    "llmd.precise.speculative-twins", level=MUST, spec=SPEC,
+    "llmd.precise.speculative-twins", level=MUST, spec=SPEC, timed=True,
     red_when="equal requests that come together are sent apart, before any event tells",
     mutant="speculation-gate-missing",
 )  # fmt: skip

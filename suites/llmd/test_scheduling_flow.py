@@ -106,7 +106,7 @@ def _settled(site: Site, count: int, running: Sequence[Future[list[Manifest]]]) 
 
 
 @behaviour(
-    "llmd.flow.priority-first", level=MUST, spec=FLOW, mutant="priorities-lost",
+    "llmd.flow.priority-first", level=MUST, spec=FLOW, mutant="priorities-lost", timed=True,
     red_when="a request of low priority is let go before one of high priority that waits",
 )  # fmt: skip
 def test_high_priority_is_let_go_first(flows: Recording, measure: Measure) -> None:
@@ -120,7 +120,7 @@ def test_high_priority_is_let_go_first(flows: Recording, measure: Measure) -> No
 
 
 @behaviour(
-    "llmd.flow.fair-turns", level=SHOULD, spec=FLOW, mutant="turns-lost",
+    "llmd.flow.fair-turns", level=SHOULD, spec=FLOW, mutant="turns-lost", timed=True,
     red_when="a tenant with few requests waits until another one with many has been served",
 )  # fmt: skip
 def test_tenants_take_turns(flows: Recording, measure: Measure) -> None:
@@ -135,7 +135,7 @@ def test_tenants_take_turns(flows: Recording, measure: Measure) -> None:
 
 
 @behaviour(
-    "llmd.flow.capacity", level=MUST, spec=FLOW, mutant="room-unlimited",
+    "llmd.flow.capacity", level=MUST, spec=FLOW, mutant="room-unlimited", timed=True,
     red_when="more bytes wait in the picker than it was allowed to hold",
 )  # fmt: skip
 def test_only_so_many_bytes_may_wait(flows: Recording) -> None:

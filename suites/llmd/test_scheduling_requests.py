@@ -274,7 +274,7 @@ def test_others_are_admitted_when_saturated(objectives: Recording) -> None:
 
 
 @behaviour(
-    "llmd.scheduling.sheddable-admitted", level=MUST, spec=OBJECTIVES,
+    "llmd.scheduling.sheddable-admitted", level=MUST, spec=OBJECTIVES, timed=True,
     red_when="requests of negative priority are refused though there is room", mutant="always-saturated",
 )  # fmt: skip
 def test_sheddable_requests_are_admitted_when_idle(objectives: Recording) -> None:
@@ -283,7 +283,7 @@ def test_sheddable_requests_are_admitted_when_idle(objectives: Recording) -> Non
 
 
 @behaviour(
-    "llmd.scheduling.flow-control-holds", level=MUST, spec=SPEC,
+    "llmd.scheduling.flow-control-holds", level=MUST, spec=SPEC, timed=True,
     red_when="a request to a saturated pool is not held, or not let go once there is room", mutant="always-saturated",
 )  # fmt: skip
 def test_flow_control_holds_requests_until_there_is_room(objectives: Recording) -> None:
@@ -293,7 +293,7 @@ def test_flow_control_holds_requests_until_there_is_room(objectives: Recording) 
 
 
 @behaviour(
-    "llmd.scheduling.flow-control-gives-up", level=MUST, spec=SPEC,
+    "llmd.scheduling.flow-control-gives-up", level=MUST, spec=SPEC, timed=True,
     red_when="a request that was held for its whole time is let go, or held for ever", mutant="never-saturated",
 )  # fmt: skip
 def test_flow_control_refuses_what_waited_too_long(objectives: Recording) -> None:
@@ -336,7 +336,7 @@ def test_other_model_names_are_kept(rewrites: Recording) -> None:
 
 
 @behaviour(
-    "llmd.scheduling.active-requests", level=MUST, spec=SPEC,
+    "llmd.scheduling.active-requests", level=MUST, spec=SPEC, timed=True,
     red_when="a request is sent to a replica that is busy while another is idle", mutant="scores-inverted",
 )  # fmt: skip
 def test_requests_avoid_the_busy_replica(in_flight: Recording) -> None:
@@ -346,7 +346,7 @@ def test_requests_avoid_the_busy_replica(in_flight: Recording) -> None:
 
 
 @behaviour(
-    "llmd.scheduling.hang-up-frees", level=MUST, spec=SPEC,
+    "llmd.scheduling.hang-up-frees", level=MUST, spec=SPEC, timed=True,
     red_when="a replica counts as busy after its client has hung up", mutant="one-endpoint-left",
 )  # fmt: skip
 def test_a_replica_is_free_again_when_the_client_hangs_up(in_flight: Recording) -> None:
@@ -356,7 +356,7 @@ def test_a_replica_is_free_again_when_the_client_hangs_up(in_flight: Recording) 
 
 
 @behaviour(
-    "llmd.scheduling.silence-is-counted", level=MUST, spec=SPEC,
+    "llmd.scheduling.silence-is-counted", level=MUST, spec=SPEC, timed=True,
     red_when="a replica that no longer tells its metrics counts as ready for ever", mutant="staleness-never",
 )  # fmt: skip
 def test_a_silent_replica_is_not_counted_as_ready(gone_silent: Recording) -> None:

@@ -103,7 +103,7 @@ def _seconds(rows: Sequence[Mapping[str, object]]) -> float:
 
 
 @behaviour(
-    "llmd.engine.follows-the-cache", level=MUST, spec=SPEC, mutant="picker-random",
+    "llmd.engine.follows-the-cache", level=MUST, spec=SPEC, mutant="picker-random", timed=True,
     red_when="with a real engine a request does not go to the replica that has its prefix cached",
 )  # fmt: skip
 def test_a_request_finds_the_engine_that_was_warmed(real_engine: Recording, measure: Measure) -> None:
@@ -126,7 +126,7 @@ def test_a_random_picker_does_not_find_it(real_engine: Recording, measure: Measu
 
 
 @behaviour(
-    "llmd.engine.cached-blocks", level=MUST, spec=CACHING, mutant="picker-random",
+    "llmd.engine.cached-blocks", level=MUST, spec=CACHING, mutant="picker-random", timed=True,
     red_when="vLLM takes other blocks from its cache than the prompt has, or cuts other tokens than the picker",
 )  # fmt: skip
 def test_every_full_block_is_taken_from_the_cache(real_engine: Recording) -> None:
@@ -138,7 +138,7 @@ def test_every_full_block_is_taken_from_the_cache(real_engine: Recording) -> Non
 
 
 @behaviour(
-    "llmd.engine.counters-exact", level=MUST, spec=CACHING, mutant="picker-random",
+    "llmd.engine.counters-exact", level=MUST, spec=CACHING, mutant="picker-random", timed=True,
     red_when="vLLM's own prefix-cache counters tell of other hits than the blocks that were asked again",
 )  # fmt: skip
 def test_the_engines_counters_are_exact(real_engine: Recording, measure: Measure) -> None:
@@ -152,7 +152,7 @@ def test_the_engines_counters_are_exact(real_engine: Recording, measure: Measure
 
 
 @behaviour(
-    "llmd.engine.warm-is-faster", level=SHOULD, spec=PAPER, mutant="picker-random",
+    "llmd.engine.warm-is-faster", level=SHOULD, spec=PAPER, mutant="picker-random", timed=True,
     red_when="with a real engine, going where the prefix is cached is no faster than going anywhere",
 )  # fmt: skip
 def test_precise_routing_is_faster_with_a_real_engine(real_engine: Recording, measure: Measure) -> None:

@@ -95,7 +95,7 @@ def test_a_suspended_job_holds_no_slice(full_quota: Recording) -> None:
 
 
 @behaviour(
-    "platform.kueue-slices.usage-is-slices", level=MUST, spec=TRANSFORM,
+    "platform.kueue-slices.usage-is-slices", level=MUST, spec=TRANSFORM, timed=True,
     red_when="a queue's usage is other than what the slices in use cost", mutant="behind-its-back",
 )  # fmt: skip
 def test_usage_is_what_the_slices_in_use_cost(full_quota: Recording) -> None:
@@ -106,7 +106,7 @@ def test_usage_is_what_the_slices_in_use_cost(full_quota: Recording) -> None:
 
 
 @behaviour(
-    "platform.kueue-slices.released-together", level=SHOULD, spec=TRANSFORM,
+    "platform.kueue-slices.released-together", level=SHOULD, spec=TRANSFORM, timed=True,
     red_when=f"a job that has ended keeps its quota, or its slice {SECONDS:g} s longer than that", mutant="wrong-port",
 )  # fmt: skip
 def test_quota_and_slice_come_back_together(full_quota: Recording, measure: Measure) -> None:
@@ -128,7 +128,7 @@ def test_slices_in_use_never_cost_more_than_the_quota(full_quota: Recording) -> 
     """At no time do running jobs use slices that cost more than the quota; all of Kueue's invariants hold."""
     assert len(slices_seen.runs(full_quota)) >= len(jobs(full_quota)), full_quota.timeline_text()
     assert kueue_slices.beyond_quota_findings(full_quota, CREDITS) == [], full_quota.timeline_text()
-    assert referee.findings(full_quota) == [], full_quota.timeline_text()
+    assert referee.untimed(full_quota) == [], full_quota.timeline_text()
 
 
 @behaviour(

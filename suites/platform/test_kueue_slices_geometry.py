@@ -90,7 +90,7 @@ def test_who_had_no_place_runs_after_a_release(full_gpu: Recording, measure: Mea
 
 
 @behaviour(
-    "platform.kueue-slices.gap-bounded", level=SHOULD, spec=SCHEDULING,
+    "platform.kueue-slices.gap-bounded", level=SHOULD, spec=SCHEDULING, timed=True,
     red_when=f"a job that holds quota waits for a node longer than {SECONDS:g} s beside a place for its slice",
     mutant="held-back",
 )  # fmt: skip

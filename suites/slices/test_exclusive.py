@@ -90,7 +90,7 @@ def test_a_burst_that_is_deleted_leaves_nothing(burst: Recording) -> None:
 
 
 @behaviour(
-    "slices.exclusive.latency", level=SHOULD, spec=MIG,
+    "slices.exclusive.latency", level=SHOULD, spec=MIG, timed=True,
     red_when=f"a burst that fits does not run within {SECONDS:g} s", mutant="held-back",
 )  # fmt: skip
 def test_a_burst_runs_soon(burst: Recording, measure: Measure) -> None:

@@ -92,7 +92,7 @@ def test_a_completed_pod_makes_room(full_gpu: Recording) -> None:
 
 
 @behaviour(
-    "slices.exhaustion.work-conserving", level=SHOULD, spec=SCHEDULING,
+    "slices.exhaustion.work-conserving", level=SHOULD, spec=SCHEDULING, timed=True,
     red_when=f"a pod waits longer than {IDLE:g} s while a slice for it is free", mutant="held-back",
 )  # fmt: skip
 def test_nobody_waits_while_a_slice_is_free(full_gpu: Recording, measure: Measure) -> None:

@@ -116,7 +116,7 @@ def test_slices_outlive_their_slicer(slicer_restarted: Recording) -> None:
 
 
 @behaviour(
-    "slices.faults.slicer-away-waits", level=MUST, spec=DEVICE_PLUGINS,
+    "slices.faults.slicer-away-waits", level=MUST, spec=DEVICE_PLUGINS, timed=True,
     red_when="a pod runs without a slice while nobody can give one, or never gets one afterwards",
     mutant="request-lost",
 )  # fmt: skip
@@ -128,7 +128,7 @@ def test_a_pod_waits_for_a_slicer_that_is_away(slicer_restarted: Recording) -> N
 
 
 @behaviour(
-    "slices.faults.slicer-restart-serves", level=MUST, spec=DEVICE_PLUGINS,
+    "slices.faults.slicer-restart-serves", level=MUST, spec=DEVICE_PLUGINS, timed=True,
     red_when="after restarts of the slicer a pod gets no slice, or one that is in use", mutant="one-name-for-all",
 )  # fmt: skip
 def test_slices_are_given_after_a_restart_of_the_slicer(slicer_restarted: Recording) -> None:

@@ -68,7 +68,7 @@ def _seconds_until(recording: Recording, mark: str, count: int) -> float | None:
 
 
 @behaviour(
-    "slices.health.gpu", level=MUST, spec=XIDS,
+    "slices.health.gpu", level=MUST, spec=XIDS, timed=True,
     red_when="a broken GPU is still offered, or one that is well no more", mutant="errors-unheard",
 )  # fmt: skip
 def test_a_broken_gpu_is_withdrawn(broken_gpus: Recording) -> None:
@@ -77,7 +77,7 @@ def test_a_broken_gpu_is_withdrawn(broken_gpus: Recording) -> None:
 
 
 @behaviour(
-    "slices.health.gpu-soon", level=SHOULD, spec=XIDS,
+    "slices.health.gpu-soon", level=SHOULD, spec=XIDS, timed=True,
     red_when=f"a broken GPU is offered for longer than {SECONDS:g} s", mutant="errors-unheard",
 )  # fmt: skip
 def test_a_broken_gpu_is_withdrawn_soon(broken_gpus: Recording, measure: Measure) -> None:
@@ -91,7 +91,7 @@ def test_a_broken_gpu_is_withdrawn_soon(broken_gpus: Recording, measure: Measure
 
 
 @behaviour(
-    "slices.health.gpu-unused", level=MUST, spec=XIDS,
+    "slices.health.gpu-unused", level=MUST, spec=XIDS, timed=True,
     red_when="a pod is given a GPU that is known to be broken", mutant="errors-unheard",
 )  # fmt: skip
 def test_no_pod_is_given_a_broken_gpu(broken_gpus: Recording) -> None:
@@ -112,7 +112,7 @@ def test_a_mended_gpu_is_offered_again(broken_gpus: Recording) -> None:
 
 
 @behaviour(
-    "slices.health.restart-heals", level=MUST, spec=f"{PLUGIN}/issues/1014",
+    "slices.health.restart-heals", level=MUST, spec=f"{PLUGIN}/issues/1014", timed=True,
     red_when="not even a restart of the device plugin brings a mended GPU back", mutant="slicer-hangs",
 )  # fmt: skip
 def test_a_restart_brings_a_mended_gpu_back(broken_gpus: Recording) -> None:
@@ -121,7 +121,7 @@ def test_a_restart_brings_a_mended_gpu_back(broken_gpus: Recording) -> None:
 
 
 @behaviour(
-    "slices.health.lost", level=MUST, spec=XIDS,
+    "slices.health.lost", level=MUST, spec=XIDS, timed=True,
     red_when="a GPU that is lost is still offered", mutant="errors-unheard",
 )  # fmt: skip
 def test_a_lost_gpu_is_withdrawn(broken_gpus: Recording, measure: Measure) -> None:

@@ -28,7 +28,7 @@ def broken_slices(lab: Lab, slicer: slicing.SlicerName) -> None:
 
 
 @behaviour(
-    "slices.health.alone", level=MUST, spec=PLUGIN,
+    "slices.health.alone", level=MUST, spec=PLUGIN, timed=True,
     red_when="a broken slice is still offered to pods", mutant="slicer-hangs",
 )  # fmt: skip
 def test_a_broken_slice_is_withdrawn(broken_slices: Recording) -> None:

@@ -79,7 +79,7 @@ def test_deleted_pods_leave_nothing(two_pods: Recording) -> None:
 
 
 @behaviour(
-    "slices.life.latency", level=SHOULD, spec=MIG,
+    "slices.life.latency", level=SHOULD, spec=MIG, timed=True,
     red_when=f"a pod that asks for a free slice does not run within {SECONDS:g} s", mutant="held-back",
 )  # fmt: skip
 def test_a_free_slice_is_given_soon(two_pods: Recording, measure: Measure) -> None:

@@ -84,7 +84,7 @@ def a_server(lab: Lab) -> None:
 
 
 @behaviour(
-    "slices.node.readiness", level=MUST, spec=PROBES,
+    "slices.node.readiness", level=MUST, spec=PROBES, timed=True,
     red_when="a pod counts as ready before its readiness probe succeeds", mutant="probes-lost",
 )  # fmt: skip
 def test_a_pod_is_ready_when_its_probe_says_so(a_server: Recording) -> None:
@@ -147,7 +147,7 @@ def a_pod_is_deleted(lab: Lab) -> None:
 
 
 @behaviour(
-    "slices.node.deletion-frees", level=MUST, spec=f"{SPEC}#pod-termination",
+    "slices.node.deletion-frees", level=MUST, spec=f"{SPEC}#pod-termination", timed=True,
     red_when="a deleted pod leaves a process, a cgroup or an address", mutant="termination-ignored",
 )  # fmt: skip
 def test_a_deleted_pod_leaves_nothing_on_the_node(a_pod_is_deleted: Recording) -> None:
@@ -236,7 +236,7 @@ def _require_second(recording: Recording) -> None:
 
 
 @behaviour(
-    "slices.node.ready", level=MUST, spec="https://kubernetes.io/docs/reference/node/node-status/",
+    "slices.node.ready", level=MUST, spec="https://kubernetes.io/docs/reference/node/node-status/", timed=True,
     red_when="a new node is not Ready, or takes more than 5 s", mutant="node-unregistered",
 )  # fmt: skip
 def test_a_node_is_ready_within_seconds(second_node: Recording, measure: Measure) -> None:
@@ -254,6 +254,7 @@ def test_a_node_is_ready_within_seconds(second_node: Recording, measure: Measure
 @behaviour(
     "slices.node.two-nodes", level=MUST, spec="https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/",
     red_when="pods of two nodes share a network or a node, or one does not answer", mutant="node-choice-lost",
+    timed=True,
 )  # fmt: skip
 def test_two_nodes_of_one_machine_are_two_nodes(second_node: Recording) -> None:
     """Each pod runs on the node that it chose, has an address of that node's own subnet, and answers."""
@@ -267,7 +268,7 @@ def test_two_nodes_of_one_machine_are_two_nodes(second_node: Recording) -> None:
 
 
 @behaviour(
-    "slices.node.reboot", level=MUST, spec=f"{SPEC}#restart-policy",
+    "slices.node.reboot", level=MUST, spec=f"{SPEC}#restart-policy", timed=True,
     red_when="a pod does not come back after its node was rebooted, or another node's pod is disturbed",
     mutant="restart-policy-lost",
 )  # fmt: skip

@@ -54,7 +54,7 @@ def test_a_pod_without_its_slice_can_be_deleted(creation_fails_once: Recording) 
 
 
 @behaviour(
-    "slices.on-demand.creation-failure-contained", level=MUST, spec=DRIVER,
+    "slices.on-demand.creation-failure-contained", level=MUST, spec=DRIVER, timed=True,
     red_when="after one failed creation the next pod gets no slice", mutant="held-back",
 )  # fmt: skip
 def test_a_failed_creation_does_not_harm_the_next_pod(creation_fails_once: Recording) -> None:

@@ -82,7 +82,7 @@ def class_quota(lab: Lab, slicer: slicing.SlicerName) -> None:
 
 
 @behaviour(
-    "slices.quota.by-class", level=MUST, spec=QUOTA,
+    "slices.quota.by-class", level=MUST, spec=QUOTA, timed=True,
     red_when="a quota on a device class does not keep a second slice back", mutant="resource-quota-lost",
 )  # fmt: skip
 def test_a_quota_on_the_device_class_holds(class_quota: Recording) -> None:

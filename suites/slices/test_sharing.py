@@ -96,7 +96,7 @@ def test_the_strategy_mixed_offers_each_profile(equal_slices: Recording, unequal
 
 
 @behaviour(
-    "slices.offers.single-refused", level=MUST, spec=STRATEGIES,
+    "slices.offers.single-refused", level=MUST, spec=STRATEGIES, timed=True,
     red_when="unequal slices are offered as if they were alike", mutant="config-label-lost",
 )  # fmt: skip
 def test_unequal_slices_are_not_offered_as_gpus(unequal_slices: Recording) -> None:

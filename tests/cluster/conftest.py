@@ -32,7 +32,7 @@ def cluster(programs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="session")
 def queueing(programs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kueue]:
-    need_programs("kueue")
+    need_programs("kueue", "kustomize")
     folder: Path = tmp_path_factory.mktemp("kueue")
     with embedded(directory=folder) as up, kueue.install(up) as installed:
         yield installed

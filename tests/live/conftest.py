@@ -238,7 +238,7 @@ class LiveSuite:
 @pytest.fixture(scope="session")
 def programs() -> None:
     """Skip, with the toolchain's reason, where programs would have to be built first."""
-    need_programs("controlplane", "kwok", "kueue")
+    need_programs("controlplane", "kwok", "kueue", "kustomize")
 
 
 @pytest.fixture

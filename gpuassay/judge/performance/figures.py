@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -14,16 +14,18 @@ from gpuassay.judge.performance.runs import (
     job_runs,
     lanes,
     origin_ns,
+    own_admissions,
     planned,
     seconds,
     total_waits,
 )
 from gpuassay.model import figures
+from gpuassay.model.branch import Branch, Departure
 from gpuassay.model.figures import JobRun
+from gpuassay.model.order import from_workload
 from gpuassay.model.predict import predict, queues_of
 from gpuassay.model.twin import TwinRun, simulate
 from gpuassay.record.recording import Recording
-from gpuassay.stats.quantiles import quantile
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,15 @@ def arm_figures(recording: Recording) -> ArmFigures:
     )
 
 
-def twin_of(recording: Recording, measured: Handover | None = None, requeue_batch: float | None = None) -> TwinRun:
+SLACK = 0.5
+"""s by which an event of the twin may lie off that of the live run and still be told in the other order. The steps of
+each job are its own, so what differs is the requeue batch, and what it adds up to along a chain of jobs."""
+
+
+def twin_of(recording: Recording, measured: Handover | None = None, branch: Branch | None = None) -> TwinRun:
     """What the twin makes of the arm's jobs: planned run times, real creation times and UIDs, measured hand-over.
 
-    The steps of a job are its own; the requeue batch, which belongs to none, is `requeue_batch` (s) or the median.
+    The steps of a job are its own; the requeue batch, which belongs to none, is the median of those measured.
 
     Raises:
         gpuassay.judge.performance.handover.NothingMeasured: a step of the hand-over never happened.
@@ -119,34 +126,51 @@ def twin_of(recording: Recording, measured: Handover | None = None, requeue_batc
         return predict(name, int(recording.notes["seed"]), float(recording.notes["scale"]))
     found = measured or handover(recording)
     latencies = found.latencies()
-    if requeue_batch is not None:
-        latencies = replace(latencies, requeue_batch=requeue_batch)
     workloads = workloads_of_jobs(recording)
     jobs = [
         replace(
             job,
-            # the twin adds the lag again; so it sees the Workload when the watch did, on the same second
+            # the twin adds the lag again; so it sees the Workload when the watch did
             arrival=max(0.0, seconds(recording, workloads[job.name].events[0].at) - latencies.create_lag),
             uid=workloads[job.name].uid,
+            second=from_workload(workloads[job.name].first).created,
         )
         for job in planned(recording)
         if job.name in workloads
     ]
     queues, cohort = queues_of(name)
-    return simulate(jobs, queues, latencies, cohort=cohort, own=found.own)
+    return simulate(jobs, queues, latencies, cohort=cohort, own=found.own, branch=branch)
 
 
-def twin_errors(recording: Recording) -> list[float]:
-    """Makespan of the live arm relative to the twin's, less 1 (0.01: the live one took 1 % longer); nearest first.
+@dataclass(frozen=True)
+class TwinError:
+    """A live arm beside the twin on the schedule that it took.
 
-    One for each quartile of the measured requeue batch: which of two queues' heads finds the quota that a batch brings
-    hangs on milliseconds, and either is right.
+    Attributes:
+        makespan: the live makespan relative to the twin's, less 1 (0.01: the live one took 1 % longer).
+        departures: admissions in which the live arm left the rules, as far as makespans tell.
     """
-    measured = handover(recording)
+
+    makespan: float
+    departures: Sequence[Departure]
+
+
+def twin_error(recording: Recording) -> TwinError:
+    """Hold an arm's makespan against the twin's.
+
+    Raises:
+        gpuassay.judge.performance.handover.NothingMeasured: a step of the hand-over never happened.
+    """
+    job_of = {workload.name: job for job, workload in workloads_of_jobs(recording).items()}
+    admissions = [
+        (job_of[one.workload], seconds(recording, one.at_ns))
+        for one in own_admissions(recording)
+        if one.workload in job_of and one.at_ns is not None
+    ]
+    branch = Branch(admissions, SLACK)
+    twin = twin_of(recording, branch=branch)
     live = figures.makespan(job_runs(recording))
-    batches = [quantile(measured.requeue, share) for share in (0.25, 0.5, 0.75)] if measured.requeue else [None]
-    twins = [figures.makespan(twin_of(recording, measured, batch).runs) for batch in batches]
-    return sorted((live / twin - 1 for twin in twins), key=abs)
+    return TwinError(live / figures.makespan(twin.runs) - 1, tuple(branch.departures))
 
 
-__all__ = ["ArmFigures", "arm_figures", "arm_lanes", "origin_ns", "twin_errors", "twin_of"]
+__all__ = ["ArmFigures", "TwinError", "arm_figures", "arm_lanes", "origin_ns", "twin_error", "twin_of"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from statistics import median
 
-from gpuassay.judge.performance.figures import ArmFigures, arm_figures, arm_lanes, twin_errors
+from gpuassay.judge.performance.figures import ArmFigures, arm_figures, arm_lanes, twin_error
 from gpuassay.judge.performance.order import arm_order
 from gpuassay.judge.performance.runs import job_runs, own_admissions, seconds
 from gpuassay.model import figures
@@ -33,7 +33,7 @@ TITLES = {
 
 figures_of = cache(arm_figures)
 order_of = cache(arm_order)
-twin_errors_of = cache(twin_errors)
+twin_error_of = cache(twin_error)
 
 
 @cache
@@ -152,7 +152,7 @@ def _main_row(arms: Mapping[str, Recording], name: str) -> list[object]:
         round(ratio(arms, name, lambda one: one.net_makespan), 3),
         paper_ratio(configuration),
         f"{row.ratio:.3f} ({row.ratio_low:.3f}-{row.ratio_high:.3f})",
-        round(100 * median(twin_errors_of(one)[0] for one in rounds(arms, name)), 1) if queued else None,
+        round(100 * median(twin_error_of(one).makespan for one in rounds(arms, name)), 1) if queued else None,
         sum(len(order_of(one).broken) for one in rounds(arms, name)) if queued else None,
         sum(len(order_of(one).parked) for one in rounds(arms, name)) if queued else None,
         f"{middle(arms, name, lambda one: one.evictions):g} ({middle(arms, name, lambda one: one.most_evictions):g})",

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from gpuassay.judge.performance.figures import arm_figures, arm_lanes, twin_errors
+from gpuassay.judge.performance.figures import arm_figures, arm_lanes, twin_error
 from gpuassay.judge.performance.handover import NothingMeasured, handover
 from gpuassay.judge.performance.order import REQUEUED, arm_order
 from gpuassay.judge.performance.runs import Bar, critical_waits, job_runs, lanes, total_waits
@@ -45,7 +45,8 @@ def test_figures_hand_over_order_and_twin_agree_with_the_truth(configuration: st
     assert measured.finish_lag == pytest.approx(LATENCIES.finish_lag, abs=1e-6)
     assert measured.requeue_batch == pytest.approx(LATENCIES.requeue_batch, abs=1e-6)
     assert measured.start_lag == pytest.approx(LATENCIES.start_lag, abs=1e-6)
-    assert twin_errors(recording) == pytest.approx([0, 0, 0], abs=1e-6)
+    assert twin_error(recording).makespan == pytest.approx(0, abs=1e-6)
+    assert not twin_error(recording).departures
     assert len(arm_lanes(recording)) == 8
     assert 0 < found.handover_in_makespan < found.makespan
     assert found.net_makespan < found.makespan
@@ -61,7 +62,7 @@ def test_a_system_that_stands_still_for_five_seconds_is_seen_by_the_twin() -> No
     for line in recording.kueue_log:
         at = log_time(line) or 0
         log.append(line | {"ts": stamp((at + pause * (at > still) - recording.meta.started_ns) / 1e9, digits=True)})
-    assert twin_errors(Recording.of_parts(recording.meta, events=events, log=log))[0] > 0.02
+    assert twin_error(Recording.of_parts(recording.meta, events=events, log=log)).makespan > 0.02
 
 
 def test_swapped_decisions_break_the_order() -> None:
