@@ -217,3 +217,40 @@ def test_a_real_node_waits_for_the_kueues_on_a_small_machine(monkeypatch: pytest
     assert begun.wait(5)
     cores |= set(range(ROOMY))
     Floor([MAIN, SLICES]).enter(SLICES)
+
+
+def test_halves_of_the_machine_are_shared_and_the_whole_is_not() -> None:
+    """Red if two measurements that wait follow each other, or one that needs all CPUs gets a neighbour."""
+    floor = Floor([])
+    together, order = threading.Barrier(2, timeout=SECONDS), list[str]()
+
+    def half() -> None:
+        with floor.measuring(made("half", alone="half")):
+            together.wait()
+            order.append("half")
+
+    def whole() -> None:
+        with floor.measuring(made("whole", alone="machine")):
+            order.append("whole begins")
+            order.append("whole ends")
+
+    threads = [threading.Thread(target=one) for one in (half, whole, half)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(SECONDS)
+    assert sorted(order) == ["half", "half", "whole begins", "whole ends"]
+    assert order.index("whole ends") - order.index("whole begins") == 1
+
+
+def test_in_a_long_measurement_nothing_is_shared() -> None:
+    floor, entered = Floor([], whole=True), threading.Event()
+
+    def second() -> None:
+        with floor.measuring(made("b", alone="half")):
+            entered.set()
+
+    with floor.measuring(made("a", alone="half")):
+        threading.Thread(target=second, daemon=True).start()
+        assert not entered.wait(0.1)
+    assert entered.wait(SECONDS)
