@@ -16,14 +16,15 @@ import pytest
 
 from gpuassay.record import rundir
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import declare, gateway_options, mutants
+from gpuassay.scenario import declare, mutants
 from gpuassay.scenario.declare import Scenario
-from gpuassay.scenario.gateway_options import GatewayOptions
 from gpuassay.session import collection, contention, options, upstream
 from gpuassay.session.collection import behaviour_of
 from gpuassay.session.measure import Measure
 from gpuassay.session.outcome import LONGEST, MEASURE, RECORDINGS, enter, reason_of, recordings_of
 from gpuassay.session.run import Run, open_run_of
+from gpuassay.systems.llmd.existing import options as gateway_options
+from gpuassay.systems.llmd.existing.options import GatewayOptions
 from gpuassay.verdict import Inconclusive
 
 RUN = pytest.StashKey[Run]()
@@ -219,7 +220,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         if behaviour is None or not behaviour.timed or contended is None or expected:
             raise
         raise Inconclusive(f"{contended}, and what was seen hangs on a clock: {reason_of(str(refuted))}") from refuted
-    from gpuassay.judge import referee  # judges need numpy: not for `--help`
+    from gpuassay.systems.kueue.judge import invariants as referee  # judges need numpy: not for `--help`
 
     for recording in recordings_of(pyfuncitem):
         contended = contention.evidence([recording.meta])

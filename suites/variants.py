@@ -12,7 +12,7 @@ import pytest
 from gpuassay.behaviour import defect_marks
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import Alone, System, scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts.lab import Lab
 
 
 @dataclass(frozen=True)

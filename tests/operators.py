@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay.judge.gpu_operator import OPERANDS
 from gpuassay.manifest import Manifest
+from gpuassay.systems.gpu_operator.judge.installed import OPERANDS
 
 NAMESPACE = "gpu-operator"
 NODES = ("gpu-a", "gpu-b")

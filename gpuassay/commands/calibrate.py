@@ -50,7 +50,7 @@ def add(subparsers: SubParsers) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure or collect, then write; 0, or 2 when the runs are no good."""
-    from gpuassay.judge.performance import thresholds
+    from gpuassay.stats import thresholds
 
     known = thresholds.load(options.thresholds)
     runs: list[Path] = options.runs or _measure(options.repeat, options.full, options.run_dir)

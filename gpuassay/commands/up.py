@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the cluster; 0 after Ctrl-C or SIGTERM, 1 when a component died, 2 when it cannot be started."""
     from gpuassay.cluster.embedded import embedded
     from gpuassay.cluster.errors import ClusterError
-    from gpuassay.components import kueue
+    from gpuassay.systems.kueue import component as kueue
 
     assets = Assets.parse(options.asset)
     for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us with SIGINT ignored

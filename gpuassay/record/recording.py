@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from gpuassay.manifest import Manifest, dig, is_true
-from gpuassay.record import kueuelog, metrics, store, timeline
-from gpuassay.record.kueuelog import Admission, Cycle
+from gpuassay.record import metrics, store, timeline
 from gpuassay.record.metrics import Samples
 from gpuassay.record.store import RecordingError, RecordingMeta, without_managed_fields, write_recording
 from gpuassay.record.text import timeline_text
 from gpuassay.record.timeline import ConditionChange, Event, Timeline
+from gpuassay.systems.kueue import log as kueuelog
+from gpuassay.systems.kueue.log import Admission, Cycle
 
 __all__ = [
     "Admission",

@@ -11,7 +11,7 @@ import pytest
 from gpuassay.record.recording import Recording
 
 if TYPE_CHECKING:
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.systems.kueue.acts.lab import Lab
 
 
 Alone = Literal["", "cluster", "half", "machine"]

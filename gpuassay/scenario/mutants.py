@@ -11,17 +11,16 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpuassay import labels
+from gpuassay import labels, systems
 from gpuassay.manifest import Manifest, dig
 
 if TYPE_CHECKING:  # component code: not for replays
     from gpuassay.cluster.node.real import Node
-    from gpuassay.components.llmd.arm import Arm
-    from gpuassay.components.llmd.routing import Routing
     from gpuassay.silicon import Silicon
+    from gpuassay.systems.llmd.component.deployment import Routing
+    from gpuassay.systems.llmd.component.spec import Arm
 
 
 @dataclass(frozen=True)
@@ -220,6 +219,15 @@ def _node_labels_lost(obj: Manifest) -> None:
         obj.get("spec", {}).pop("nodeLabels", None)
 
 
-for _module in pkgutil.iter_modules([str(Path(__file__).parent)], "gpuassay.scenario."):
-    if _module.name.startswith(f"{__name__}_"):  # mutants_<topic>.py register themselves
-        importlib.import_module(_module.name)
+def _register_all() -> None:
+    """Import the mutants of every system, which register themselves."""
+    for system in pkgutil.iter_modules(systems.__path__, f"{systems.__name__}."):
+        try:
+            found = importlib.import_module(f"{system.name}.mutants")
+        except ModuleNotFoundError:
+            continue
+        for topic in pkgutil.iter_modules(getattr(found, "__path__", ()), f"{found.__name__}."):
+            importlib.import_module(topic.name)
+
+
+_register_all()

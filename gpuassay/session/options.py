@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuassay.scenario import gateway_options
+from gpuassay.systems.llmd.existing import options as gateway_options
 
 
 def add_options(group: pytest.OptionGroup) -> None:
@@ -63,7 +63,7 @@ def add_options(group: pytest.OptionGroup) -> None:
 
 def take_prompts(file: str | None) -> None:
     """Hand the user's own prompts to the workloads; None takes back those of an earlier run in this process."""
-    if file is not None or "gpuassay.workloads.prompt_files" in sys.modules:
-        from gpuassay.workloads import prompt_files  # only where they are asked for
+    if file is not None or "gpuassay.systems.llmd.objects.prompt_files" in sys.modules:
+        from gpuassay.systems.llmd.objects import prompt_files  # only where they are asked for
 
         prompt_files.give(None if file is None else Path(file))

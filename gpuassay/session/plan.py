@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gpuassay.scenario.declare import OWN_ARMS, Scenario
-from gpuassay.scenario.gateway_options import TOKEN, GatewayOptions
+from gpuassay.systems.llmd.existing.options import TOKEN, GatewayOptions
 
 RULES: tuple[tuple[str, str, str], ...] = (
     ("", "namespaces", "create get list watch patch delete"),

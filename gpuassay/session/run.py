@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gpuassay.engine.engine import Engine, read_status
 from gpuassay.record import rundir
 from gpuassay.record.pack import check_run, open_run
 from gpuassay.record.recording import Recording
 from gpuassay.scenario import mutants
 from gpuassay.scenario.declare import Scenario, declared
-from gpuassay.scenario.engine import Engine, read_status
 from gpuassay.session.ledger import Ledger
 from gpuassay.session.plan import plan_lines
 from gpuassay.session.so_far import SoFar
@@ -25,8 +25,8 @@ from gpuassay.session.speech import Speech
 from gpuassay.wait import wait
 
 if TYPE_CHECKING:
-    from gpuassay.scenario.gateway_options import GatewayOptions
-    from gpuassay.scenario.venue import Venue
+    from gpuassay.engine.provider import Venue
+    from gpuassay.systems.llmd.existing.options import GatewayOptions
 
 PATIENCE = 1800.0
 """Seconds a test waits for its scenario; each wait inside a scenario has its own, shorter deadline."""
@@ -119,7 +119,7 @@ class Run:
         if self.replay is not None:
             return  # nothing will be configured
         from gpuassay.cluster.errors import ClusterError
-        from gpuassay.components import kueue  # cluster clients: not for replays
+        from gpuassay.systems.kueue import component as kueue  # cluster clients: not for replays
 
         for one in scenarios:
             try:
@@ -247,7 +247,7 @@ def open_run_of(config: pytest.Config) -> Run:
         return Run(base / "plan", title=["gpuassay: plan only, nothing will run"])
     venue = None
     if stored is None:
-        from gpuassay.scenario.venue import venue_for  # cluster clients: not for replays
+        from gpuassay.engine.provider import venue_for  # cluster clients: not for replays
 
         venue = venue_for(option)  # before anything is written: a cluster that cannot be used leaves nothing
     directory = rundir.new_run_dir(base)

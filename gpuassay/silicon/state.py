@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gpuassay.model.placement_tables import GpuModel, gpu_model
+from gpuassay.gpus import GpuModel, gpu_model
 from gpuassay.silicon import layout, tables
 from gpuassay.silicon.errors import SiliconError
 

@@ -1,11 +1,11 @@
-"""Writes GPU models (`gpuassay.model.placement_tables`) into a state; the library has no other source of them."""
+"""Writes GPU models (`gpuassay.gpus`) into a state; the library has no other source of them."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
 
-from gpuassay.model.placement_tables import GpuModel, MigProfile
+from gpuassay.gpus import GpuModel, MigProfile
 from gpuassay.silicon import layout
 
 _BRAND_NVIDIA = 14

@@ -20,7 +20,7 @@ ENVTEST = {
 
 
 NEVER_BUILT = {
-    "vllm": "python -m gpuassay.components.llmd.get_vllm DIR, then --asset vllm=DIR",
+    "vllm": "python -m gpuassay.systems.llmd.component.get_vllm DIR, then --asset vllm=DIR",
     "das": "supplied by you: --asset das=DIR with das-{operator,scheduler,webhook,daemonset}, crds/ and a file VERSION",
 }
 """What users can bring and we cannot build, since no Go module makes it; and how it is had."""

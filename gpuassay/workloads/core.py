@@ -11,7 +11,7 @@ from typing import Any
 
 from gpuassay import labels
 from gpuassay.manifest import Manifest
-from gpuassay.workloads.kueue import Quantity
+from gpuassay.systems.kueue.objects.queues import Quantity
 
 IMAGE = "gpuassay.io/none"
 """Names no image on purpose: where pods really run, the lab puts the user's image in (`gpuassay.workloads.real`)."""

@@ -6,11 +6,11 @@ The owner brings a PodTemplate with the label `gpuassay.io/gpu-load`, of a pod t
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import gpu_load
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.gpu_load import keep_busy
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.gpu_operator.acts.gpu_load import keep_busy
+from gpuassay.systems.gpu_operator.judge import load as gpu_load
+from gpuassay.systems.kueue.acts.lab import Lab
 from gpuassay.verdict import SHOULD
 
 

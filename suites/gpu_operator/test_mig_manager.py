@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import mig_manager
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.mig_manager import recut
+from gpuassay.systems.gpu_operator.acts.mig_manager import recut
+from gpuassay.systems.gpu_operator.judge import mig_manager
+from gpuassay.systems.kueue.acts.lab import Lab
 from gpuassay.verdict import MUST
 
 DOCS = "https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/gpu-operator-mig.html"

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuassay import labels
-from gpuassay.judge.refusal import SCHEMA
 from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest
-from gpuassay.workloads import core, kueue
+from gpuassay.systems.kueue.judge.refusal import SCHEMA
+from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.workloads import core
 
 CONCEPTS = "https://kueue.sigs.k8s.io/docs/concepts"
 API = "https://kueue.sigs.k8s.io/docs/reference/kueue.v1beta2"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gpuassay.scenario.lab import Lab, Queue
-from gpuassay.workloads import kueue, resource_slices
+from gpuassay.systems.kueue.acts.lab import Lab, Queue
+from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.slices.objects import claims as resource_slices
 
 
 def numbered(stem: str, count: int) -> list[str]:

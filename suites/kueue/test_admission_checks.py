@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.lifecycle import (
+from gpuassay.manifest import condition, dig, is_true
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.systems.kueue.acts import admission_checks as checks
+from gpuassay.systems.kueue.acts import workloads as byhand
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.lifecycle import (
     ever_reserved,
     evictions,
     flips,
@@ -13,11 +19,6 @@ from gpuassay.judge.lifecycle import (
     seen_at,
     workload_of,
 )
-from gpuassay.manifest import condition, dig, is_true
-from gpuassay.record.recording import Recording
-from gpuassay.scenario import byhand, checks
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
 from gpuassay.verdict import MUST
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/admission_check/"

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.cohorts import evictions, holding, pending, reservations_beyond, sharing_findings, trees
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts import workloads as byhand
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.cohorts import (
+    evictions,
+    holding,
+    pending,
+    reservations_beyond,
+    sharing_findings,
+    trees,
+)
+from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.verdict import MUST
-from gpuassay.workloads import kueue
 from suites.kueue.sharing import decided, numbered
 
 COHORT = "https://kueue.sigs.k8s.io/docs/concepts/cohort/"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.cohorts import evictions, holding, pending, sharing_findings, trees
-from gpuassay.judge.queueing import decisions
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab, Queue
+from gpuassay.systems.kueue.acts import workloads as byhand
+from gpuassay.systems.kueue.acts.lab import Lab, Queue
+from gpuassay.systems.kueue.judge.cohorts import evictions, holding, pending, sharing_findings, trees
+from gpuassay.systems.kueue.judge.queueing import decisions
 from gpuassay.verdict import MUST
 from suites.kueue.sharing import decided, numbered
 

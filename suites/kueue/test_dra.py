@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.cohorts import holding, pending, usage_at_end
 from gpuassay.manifest import Manifest, condition
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab, Queue
+from gpuassay.systems.kueue.acts.lab import Lab, Queue
+from gpuassay.systems.kueue.judge.cohorts import holding, pending, usage_at_end
+from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.slices.objects import claims as resource_slices
 from gpuassay.verdict import MUST
-from gpuassay.workloads import kueue, resource_slices
 from suites.kueue.sharing import claim, credit_queue, decided
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/dynamic_resource_allocation/"

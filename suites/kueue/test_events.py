@@ -6,11 +6,11 @@ Events are aggregated: judged is that they exist, not how many there are.
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.events import missing_events
 from gpuassay.manifest import Manifest, dig
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.events import missing_events
 from gpuassay.verdict import SHOULD
 
 SPEC = "https://kueue.sigs.k8s.io/docs/tasks/troubleshooting/troubleshooting_jobs/"

@@ -6,16 +6,16 @@ from fractions import Fraction
 from typing import Any
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.cohorts import evictions, holding, pending
-from gpuassay.judge.fairness import consumed_by, fair_split, weighted_share
-from gpuassay.judge.queueing import decisions
 from gpuassay.labels import GPU
 from gpuassay.manifest import dig
-from gpuassay.model.quota import parse_quantity
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab, Queue
+from gpuassay.systems.kueue.acts import workloads as byhand
+from gpuassay.systems.kueue.acts.lab import Lab, Queue
+from gpuassay.systems.kueue.judge.cohorts import evictions, holding, pending
+from gpuassay.systems.kueue.judge.fairness import consumed_by, fair_split, weighted_share
+from gpuassay.systems.kueue.judge.queueing import decisions
+from gpuassay.systems.kueue.model.quota import parse_quantity
 from gpuassay.verdict import MUST, SHOULD
 from suites.kueue.sharing import decided, numbered
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.cohorts import evictions, flavor_of, pending
 from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab, Queue
+from gpuassay.systems.kueue.acts import workloads as byhand
+from gpuassay.systems.kueue.acts.lab import Lab, Queue
+from gpuassay.systems.kueue.judge.cohorts import evictions, flavor_of, pending
+from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.verdict import MUST
-from gpuassay.workloads import kueue
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#flavorfungibility"
 FLAVOR = "https://kueue.sigs.k8s.io/docs/concepts/resource_flavor/"

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from gpuassay import labels
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.lifecycle import (
+from gpuassay.manifest import dig, is_true, name_of
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.systems.kueue.acts import workloads as byhand
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.lifecycle import (
     asked,
     became_at,
     evictions,
@@ -16,14 +21,10 @@ from gpuassay.judge.lifecycle import (
     running,
     seen_at,
     workload_of,
-)  # fmt: skip
-from gpuassay.manifest import dig, is_true, name_of
-from gpuassay.record.recording import Recording
-from gpuassay.scenario import byhand
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+)
+from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.verdict import MUST
-from gpuassay.workloads import core, kueue
+from gpuassay.workloads import core
 
 WORKLOADS = "https://kueue.sigs.k8s.io/docs/concepts/workload/"
 JOBS = "https://kueue.sigs.k8s.io/docs/tasks/run/jobs/"

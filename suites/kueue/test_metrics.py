@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.attempts import attempts_between
-from gpuassay.judge.preempting import evictions
-from gpuassay.judge.queueing import decisions, mark
 from gpuassay.labels import GPU
 from gpuassay.manifest import condition, dig
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts import workloads as byhand
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.attempts import attempts_between
+from gpuassay.systems.kueue.judge.preempting import evictions
+from gpuassay.systems.kueue.judge.queueing import decisions, mark
 from gpuassay.verdict import MUST, SHOULD
 
 SPEC = "https://kueue.sigs.k8s.io/docs/reference/metrics/"

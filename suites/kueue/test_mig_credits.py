@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.components.kueue.profiles import GPC, GPU_MEMORY, MIG_CREDITS
-from gpuassay.judge.cohorts import holding, pending, usage_at_end
-from gpuassay.judge.mig import most_placeable
 from gpuassay.manifest import Manifest, condition, dig, name_of
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts import workloads as byhand
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.component.profiles import GPC, GPU_MEMORY, MIG_CREDITS
+from gpuassay.systems.kueue.judge.cohorts import holding, pending, usage_at_end
+from gpuassay.systems.kueue.judge.mig import most_placeable
 from gpuassay.verdict import INFO, MUST
 from suites.kueue.sharing import asks, credit_queue
 

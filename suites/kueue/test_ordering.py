@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.queueing import decided_before, decisions, mark, order_findings
 from gpuassay.manifest import is_true, name_of
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts import workloads as byhand
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, mark, order_findings
+from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.verdict import MUST, SHOULD
-from gpuassay.workloads import kueue
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#queueing-strategy"
 STOP = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#stoppolicy"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.lifecycle import assigned_count, ever_reserved, running, seen_at, workload_of
 from gpuassay.labels import GPU, MIN_PARALLELISM
 from gpuassay.manifest import Manifest, dig, name_of
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts import workloads as byhand
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.lifecycle import assigned_count, ever_reserved, running, seen_at, workload_of
+from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.verdict import MUST
-from gpuassay.workloads import kueue
 
 SPEC = "https://kueue.sigs.k8s.io/docs/tasks/run/jobs/#partial-admission"
 SYNC = "kueue.x-k8s.io/job-completions-equal-parallelism"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.gates import admitted_at, bound, gate_findings, gated, pod_set_shapes
 from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.record.recording import Recording, Timeline
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab, Queue
+from gpuassay.systems.kueue.acts.lab import Lab, Queue
+from gpuassay.systems.kueue.judge.gates import admitted_at, bound, gate_findings, gated, pod_set_shapes
 from gpuassay.verdict import MUST, SHOULD
 from gpuassay.workloads import core
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from gpuassay import labels
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.cohorts import evictions
-from gpuassay.judge.readiness import (
+from gpuassay.manifest import condition, dig, is_true, name_of
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.cohorts import evictions
+from gpuassay.systems.kueue.judge.readiness import (
     backoffs,
     condition_reasons,
     held_s,
@@ -13,10 +17,6 @@ from gpuassay.judge.readiness import (
     require_recovered_in_time,
     reservations,
 )
-from gpuassay.manifest import condition, dig, is_true, name_of
-from gpuassay.record.recording import Recording
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
 from gpuassay.verdict import MUST
 
 SPEC = "https://kueue.sigs.k8s.io/docs/tasks/manage/setup_wait_for_pods_ready/"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.preempting import evictions, expected_victims, told_evictions, victims_by_name
-from gpuassay.judge.queueing import decisions
 from gpuassay.manifest import condition, dig
-from gpuassay.model.preemption import Policy
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab, Queue
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts import workloads as byhand
+from gpuassay.systems.kueue.acts.lab import Lab, Queue
+from gpuassay.systems.kueue.judge.preempting import evictions, expected_victims, told_evictions, victims_by_name
+from gpuassay.systems.kueue.judge.queueing import decisions
+from gpuassay.systems.kueue.model.preemption import Policy
 from gpuassay.verdict import INFO, MUST, SHOULD
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/preemption/"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.queueing import decided_before, decisions, mark, order_findings
 from gpuassay.manifest import Manifest, condition, dig
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts import workloads as byhand
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, mark, order_findings
+from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.verdict import MUST, SHOULD
-from gpuassay.workloads import kueue
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/workload_priority_class/"
 WORKLOAD = "https://kueue.sigs.k8s.io/docs/concepts/workload/#priority"

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.lifecycle import (
+from gpuassay.labels import GPU, RUN_FOR
+from gpuassay.manifest import Manifest, dig, is_true, name_of
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.systems.kueue.acts import workloads as byhand
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.lifecycle import (
     ever_reserved,
     evictions,
     finished_at,
@@ -13,15 +19,9 @@ from gpuassay.judge.lifecycle import (
     usage,
     workload_of,
 )
-from gpuassay.judge.usage import ledger, peaks, reported_peaks
-from gpuassay.labels import GPU, RUN_FOR
-from gpuassay.manifest import Manifest, dig, is_true, name_of
-from gpuassay.record.recording import Recording
-from gpuassay.scenario import byhand
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.judge.usage import ledger, peaks, reported_peaks
+from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.verdict import MUST
-from gpuassay.workloads import kueue
 
 CLUSTER_QUEUE = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/"
 WORKLOADS = "https://kueue.sigs.k8s.io/docs/concepts/workload/"

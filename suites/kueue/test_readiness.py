@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.lifecycle import flips, workload_of
 from gpuassay.manifest import Manifest, condition, is_true, name_of
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import byhand, checks
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts import admission_checks as checks
+from gpuassay.systems.kueue.acts import workloads as byhand
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.lifecycle import flips, workload_of
+from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.verdict import MUST
-from gpuassay.workloads import kueue
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/"
 PARTS: tuple[str, ...] = ("ResourceFlavor", "ClusterQueue", "LocalQueue", "Workload")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.preempting import evictions, victims_by_name
-from gpuassay.judge.queueing import decided_before, decisions, mark, order_findings
 from gpuassay.manifest import dig, is_true
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts import workloads as byhand
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.preempting import evictions, victims_by_name
+from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, mark, order_findings
 from gpuassay.verdict import MUST, SHOULD
 from gpuassay.workloads import core
 

@@ -7,12 +7,12 @@ is the Workloads that Kueue makes for them and their suspension.
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.gates import admitted_at, bound, gate_findings, gated, pod_set_shapes
 from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest, condition, dig, is_true
 from gpuassay.record.recording import Recording, Timeline
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.gates import admitted_at, bound, gate_findings, gated, pod_set_shapes
 from gpuassay.verdict import MUST
 from gpuassay.workloads import core
 

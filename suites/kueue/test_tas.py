@@ -12,14 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.gates import bound
-from gpuassay.judge.topology import overbooked, pods_by_node, spread
 from gpuassay.manifest import Manifest, condition, dig, is_true
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.gates import bound
+from gpuassay.systems.kueue.judge.topology import overbooked, pods_by_node, spread
+from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.verdict import MUST
-from gpuassay.workloads import core, kueue
+from gpuassay.workloads import core
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/topology_aware_scheduling/"
 RACK, BLOCK, HOST = "gpuassay.io/rack", "gpuassay.io/block", "kubernetes.io/hostname"

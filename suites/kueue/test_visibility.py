@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.queueing import queued
 from gpuassay.manifest import Manifest, dig
-from gpuassay.model.order import heap_order
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import byhand
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts import workloads as byhand
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.queueing import queued
+from gpuassay.systems.kueue.model.order import heap_order
 from gpuassay.verdict import MUST
 
 QUEUE = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/"

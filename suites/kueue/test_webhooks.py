@@ -8,16 +8,17 @@ from typing import Any
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.refusal import SCHEMA, refusal_findings, twin_label
 from gpuassay.labels import GPU, QUEUE_NAME
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.hands import CLUSTER_SCOPED
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.mutants_refusal import with_acceptable
+from gpuassay.scenario.lab import CLUSTER_SCOPED
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.refusal import SCHEMA, refusal_findings, twin_label
+from gpuassay.systems.kueue.mutants.refusal import with_acceptable
+from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.verdict import MUST, Behaviour
-from gpuassay.workloads import core, kueue
+from gpuassay.workloads import core
 from suites.kueue import refused
 from suites.kueue.refused import Refusal
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import NO_LATENCY, Cache
+from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
+from gpuassay.systems.llmd.component.spec import Arm
 
 EXT_PROC = "https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/ext_proc/v3/external_processor.proto"
 """Envoy's external processing: how a gateway and a picker talk."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts.lab import Lab
 from suites.variants import Deviation, per_variant
 
 PROTOCOL = (
@@ -24,7 +24,7 @@ class Epp:
     """One endpoint picker.
 
     Attributes:
-        name: of `gpuassay.components.llmd.picker.IMPLEMENTATIONS`.
+        name: of `gpuassay.systems.llmd.component.picker.IMPLEMENTATIONS`.
         needs: capabilities without which its behaviours are skipped; `program:X` is had by `gpuassay build X`.
     """
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay.scenario.routing import Site
-from gpuassay.workloads.prompts import Prompt
+from gpuassay.systems.llmd.acts.deployment import Site
+from gpuassay.systems.llmd.objects.prompts import Prompt
 
 
 def beginning(prompt: Prompt, tokens: int) -> Prompt:

@@ -8,17 +8,17 @@ from __future__ import annotations
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.judge import outside, routing
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import fresh_seed, opened
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import fresh_seed, opened
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.judge import outside, routing
+from gpuassay.systems.llmd.objects.prompt_files import given_prompts
+from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.verdict import MUST
-from gpuassay.workloads.prompt_files import given_prompts
-from gpuassay.workloads.prompts import prompt_set
 
 SPEC = "https://github.com/llm-d/llm-d-kv-cache"
 POOL = "https://gateway-api-inference-extension.sigs.k8s.io/api-types/inferencepool/"

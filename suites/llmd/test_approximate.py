@@ -7,18 +7,18 @@ a gateway does with a subset.
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import Cache
-from gpuassay.judge import routing
-from gpuassay.judge.scheduling_picks import drawn_findings, only_findings, placed_findings
-from gpuassay.model.routing_chance import chance_limit
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import opened
-from gpuassay.scenario.scheduling import pick, read_again
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import opened
+from gpuassay.systems.llmd.acts.scheduling import pick, read_again
+from gpuassay.systems.llmd.component.simulator import Cache
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.judge.scheduling_picks import drawn_findings, only_findings, placed_findings
+from gpuassay.systems.llmd.model.chance import chance_limit
+from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.verdict import INFO, MUST, SHOULD
-from gpuassay.workloads.prompts import prompt_set
 from suites.llmd.prefixes import beginning
 
 SPEC = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/v1.4.0/pkg/epp/framework/plugins/scheduling/scorer/prefix"

@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import NO_LATENCY
-from gpuassay.judge import routing
-from gpuassay.judge import scheduling as judge
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import Site, opened
-from gpuassay.scenario.scheduling import events_held, misspelt, read_again
-from gpuassay.scenario.scheduling_episodes import Mark, episode, mark, until_tokens, warm_blindly
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.diagnosis import Mark, episode, mark, until_tokens, warm_blindly
+from gpuassay.systems.llmd.acts.scheduling import events_held, misspelt, read_again
+from gpuassay.systems.llmd.component.simulator import NO_LATENCY
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.judge import scheduling as judge
+from gpuassay.systems.llmd.objects.prompts import Prompt, prompt_set, synthetic
 from gpuassay.verdict import MUST
-from gpuassay.workloads.prompts import Prompt, prompt_set, synthetic
 
 SPEC = "https://github.com/llm-d/llm-d-kv-cache"
 WANTED = "https://github.com/llm-d/llm-d/issues/2369"

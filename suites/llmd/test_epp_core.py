@@ -10,12 +10,12 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import epp as judge
 from gpuassay.record.recording import Recording
-from gpuassay.scenario.epp import Asking, asking, gauge, settled
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import Site, opened
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.epp import Asking, asking, gauge, settled
+from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.epp_requests import EXT_PROC, OPENAI, REPLICAS, small
 from suites.llmd.epps import PROTOCOL, per_epp

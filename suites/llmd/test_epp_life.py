@@ -11,14 +11,14 @@ from datetime import datetime
 import grpc
 
 from gpuassay.behaviour import behaviour
-from gpuassay.components.llmd.picker import HEALTH_SERVICE, Picker
-from gpuassay.judge import epp as judge
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording
-from gpuassay.scenario.epp import asking, health
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import Site, opened
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.epp import asking, health
+from gpuassay.systems.llmd.component.picker import HEALTH_SERVICE, Picker
+from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.epp_requests import EXT_PROC, events, small, usage
 from suites.llmd.epps import per_epp

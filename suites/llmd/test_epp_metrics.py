@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuassay.behaviour import behaviour
-from gpuassay.components.child import http
-from gpuassay.judge import epp as judge
-from gpuassay.judge import epp_metrics
-from gpuassay.judge.routing_metrics import SERVER, delta, growth_findings
+from gpuassay.cluster.program import http
 from gpuassay.record.recording import Recording
-from gpuassay.scenario.epp import PATIENCE, Asking, asking, running, scrape
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import Site, opened
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.epp import PATIENCE, Asking, asking, running, scrape
+from gpuassay.systems.llmd.judge import epp as judge
+from gpuassay.systems.llmd.judge import epp_metrics
+from gpuassay.systems.llmd.judge.metrics import SERVER, delta, growth_findings
 from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.epp_requests import EXT_PROC, OPENAI, events, small, usage, whole
 from suites.llmd.epps import per_epp

@@ -8,13 +8,13 @@ from __future__ import annotations
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.components.llmd import crds, endpoints
-from gpuassay.judge import epp as judge
 from gpuassay.record.recording import Recording
-from gpuassay.scenario.epp import Asking, asking, follow, follow_gauge, follow_health
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import opened
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import opened
+from gpuassay.systems.llmd.acts.epp import Asking, asking, follow, follow_gauge, follow_health
+from gpuassay.systems.llmd.component import crds, endpoints
+from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.epp_requests import small
 from suites.llmd.epps import per_epp

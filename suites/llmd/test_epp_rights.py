@@ -10,14 +10,14 @@ import time
 from contextlib import ExitStack
 
 from gpuassay.behaviour import behaviour
-from gpuassay.components.llmd import rights
-from gpuassay.components.llmd.picker import Picker
-from gpuassay.judge import epp as judge
 from gpuassay.record.recording import Recording
-from gpuassay.scenario.epp import asking, gauge, health
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import Site, opened
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.epp import asking, gauge, health
+from gpuassay.systems.llmd.component import rbac as rights
+from gpuassay.systems.llmd.component.picker import Picker
+from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.epp_requests import small
 from suites.llmd.epps import per_epp

@@ -14,17 +14,17 @@ from typing import Any
 import trustme
 
 from gpuassay.behaviour import behaviour
-from gpuassay.components.gateway.configuration import PICKER
-from gpuassay.components.llmd.picker import Picker
-from gpuassay.judge import epp as judge
-from gpuassay.judge import routing
 from gpuassay.record.recording import Recording
-from gpuassay.scenario.epp import asking
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import opened
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import opened
+from gpuassay.systems.llmd.acts.epp import asking
+from gpuassay.systems.llmd.component.picker import Picker
+from gpuassay.systems.llmd.gateway.configuration import PICKER
+from gpuassay.systems.llmd.judge import epp as judge
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.verdict import MUST, SHOULD
-from gpuassay.workloads.prompts import prompt_set
 from suites.llmd.epp_requests import small
 from suites.llmd.epps import PROTOCOL, per_epp
 

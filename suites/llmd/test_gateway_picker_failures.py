@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.components.gateway.configuration import PICKER
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import NO_LATENCY, Cache
-from gpuassay.judge import gateway, routing
-from gpuassay.judge.routing import ASKED_HEADER
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.gateway_calls import Calls
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import opened
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import opened
+from gpuassay.systems.llmd.acts.gateway_requests import Calls
+from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.gateway.configuration import PICKER
+from gpuassay.systems.llmd.judge import gateway, routing
+from gpuassay.systems.llmd.judge.routing import ASKED_HEADER
 from gpuassay.verdict import INFO, MUST, SHOULD
 
 POOL_SPEC = "https://gateway-api-inference-extension.sigs.k8s.io/reference/spec/#endpointpickerfailuremode"

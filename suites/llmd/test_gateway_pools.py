@@ -14,16 +14,16 @@ from itertools import pairwise
 from typing import Any
 
 from gpuassay.behaviour import behaviour
-from gpuassay.components.gateway.configuration import PICKER, POOL
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import NO_LATENCY, Cache
-from gpuassay.judge import gateway_pools, routing
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.gateway_calls import Calls
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import Site, opened
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.gateway_requests import Calls
+from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.gateway.configuration import PICKER, POOL
+from gpuassay.systems.llmd.judge import gateway_pools, routing
 from gpuassay.verdict import MUST
 
 SPEC = "https://gateway-api.sigs.k8s.io/reference/spec/#httproutebackendref"

@@ -9,15 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import Cache, Latency
-from gpuassay.judge import gateway, routing
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.gateway_calls import Calls, prescribed
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import opened
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import opened
+from gpuassay.systems.llmd.acts.gateway_requests import Calls, prescribed
+from gpuassay.systems.llmd.component.simulator import Cache, Latency
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.judge import gateway, routing
 from gpuassay.verdict import INFO, MUST, SHOULD
 from gpuassay.wait import wait
 

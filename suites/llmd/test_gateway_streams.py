@@ -6,20 +6,21 @@ import contextlib
 import time
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import Cache, Latency
-from gpuassay.components.metrics import total
-from gpuassay.judge import gateway, routing, routing_metrics
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.gateway_calls import Calls
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import Site, opened
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.gateway_requests import Calls
+from gpuassay.systems.llmd.component.metrics import total
+from gpuassay.systems.llmd.component.simulator import Cache, Latency
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.judge import gateway, routing
+from gpuassay.systems.llmd.judge import metrics as routing_metrics
+from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.verdict import MUST, SHOULD
 from gpuassay.wait import WaitTimeout, wait
-from gpuassay.workloads.prompts import prompt_set
 
 SIMULATOR = "https://github.com/llm-d/llm-d-inference-sim/blob/v0.10.2/pkg/communication/http.go"
 SPEC = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/issues/753"

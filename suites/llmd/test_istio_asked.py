@@ -11,22 +11,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.components.gateway import istio_objects as objects
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import NO_LATENCY, Cache
-from gpuassay.judge import gateway, gateway_pools, routing
-from gpuassay.judge.gateway_status import Wanted, status_findings
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.gateway_calls import Calls
-from gpuassay.scenario.istio import NEEDS, Mesh
-from gpuassay.scenario.routing import Site, opened
 from gpuassay.session.measure import Measure
+from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.gateway_requests import Calls
+from gpuassay.systems.llmd.acts.istio import NEEDS, Mesh
+from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.gateway import istio_objects as objects
+from gpuassay.systems.llmd.judge import gateway, gateway_pools, routing
+from gpuassay.systems.llmd.judge.gateway_status import Wanted, status_findings
 from gpuassay.verdict import INFO, MUST, SHOULD
 
 if TYPE_CHECKING:
     from gpuassay.manifest import Manifest
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.systems.kueue.acts.lab import Lab
 
 INFERENCE = "https://istio.io/latest/docs/tasks/traffic-management/ingress/gateway-api-inference-extension/"
 POOL_SPEC = "https://gateway-api-inference-extension.sigs.k8s.io/reference/spec/"

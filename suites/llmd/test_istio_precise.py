@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.judge import routing
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.istio import NEEDS
-from gpuassay.scenario.routing import opened
 from gpuassay.session.measure import Measure
+from gpuassay.systems.llmd.acts.deployment import opened
+from gpuassay.systems.llmd.acts.istio import NEEDS
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.verdict import MUST
-from gpuassay.workloads.prompts import prompt_set
 
 if TYPE_CHECKING:
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.systems.kueue.acts.lab import Lab
 
 SPEC = "https://istio.io/latest/docs/tasks/traffic-management/ingress/gateway-api-inference-extension/"
 ASKS = 16

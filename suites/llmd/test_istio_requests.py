@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import Cache, Latency
-from gpuassay.judge import gateway, routing
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import gateway_standin as standin
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.gateway_calls import Calls, prescribed
-from gpuassay.scenario.gateway_standin import standing_in
-from gpuassay.scenario.istio import NEEDS
-from gpuassay.scenario.routing import opened
+from gpuassay.systems.llmd.acts import recording_server as standin
+from gpuassay.systems.llmd.acts.deployment import opened
+from gpuassay.systems.llmd.acts.gateway_requests import Calls, prescribed
+from gpuassay.systems.llmd.acts.istio import NEEDS
+from gpuassay.systems.llmd.acts.recording_server import standing_in
+from gpuassay.systems.llmd.component.simulator import Cache, Latency
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.judge import gateway, routing
 from gpuassay.verdict import MUST, SHOULD
 from gpuassay.wait import WaitTimeout, wait
 
 if TYPE_CHECKING:
-    from gpuassay.scenario.gateway_standin import StandIn
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.systems.kueue.acts.lab import Lab
+    from gpuassay.systems.llmd.acts.recording_server import StandIn
 
 PROTOCOL = (
     "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/v1.4.0/docs/proposals/"

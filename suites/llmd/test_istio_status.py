@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.components.gateway import istio_objects as objects
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import NO_LATENCY, Cache
-from gpuassay.judge import gateway, routing
-from gpuassay.judge.gateway_status import NO_PARENT, Wanted, status_findings
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.gateway_calls import Calls
-from gpuassay.scenario.istio import NEEDS, Mesh
-from gpuassay.scenario.routing import opened
 from gpuassay.session.measure import Measure
+from gpuassay.systems.llmd.acts.deployment import opened
+from gpuassay.systems.llmd.acts.gateway_requests import Calls
+from gpuassay.systems.llmd.acts.istio import NEEDS, Mesh
+from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.gateway import istio_objects as objects
+from gpuassay.systems.llmd.judge import gateway, routing
+from gpuassay.systems.llmd.judge.gateway_status import NO_PARENT, Wanted, status_findings
 from gpuassay.verdict import MUST
 
 if TYPE_CHECKING:
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.systems.kueue.acts.lab import Lab
 
 GATEWAY_API = "https://gateway-api.sigs.k8s.io/reference/spec/"
 POOL_STATUS = "https://gateway-api-inference-extension.sigs.k8s.io/reference/spec/#inferencepoolstatus"

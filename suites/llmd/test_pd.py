@@ -14,18 +14,18 @@ from typing import Any
 from gpuassay import toolchain
 from gpuassay.behaviour import behaviour
 from gpuassay.cluster.ports import free_ports
-from gpuassay.components.child import Child
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import NO_LATENCY, Cache
-from gpuassay.components.metrics import total
-from gpuassay.judge import routing
+from gpuassay.cluster.program import Child
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import Site, opened
-from gpuassay.scenario.scheduling import read_again
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.scheduling import read_again
+from gpuassay.systems.llmd.component.metrics import total
+from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.verdict import MUST
-from gpuassay.workloads.prompts import prompt_set
 
 SPEC = "https://github.com/llm-d/llm-d-inference-scheduler/blob/v0.7.1/docs/disagg_pd.md"
 

@@ -11,15 +11,15 @@ import random
 import pytest
 
 from gpuassay.behaviour import arms_of_ours, behaviour
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.judge import routing
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import fresh_seed, opened
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import fresh_seed, opened
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.verdict import MUST
-from gpuassay.workloads.prompts import prompt_set
 
 SPEC = "https://github.com/llm-d/llm-d-kv-cache"
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import requests
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import NO_LATENCY, Cache
-from gpuassay.judge import routing
-from gpuassay.judge.scheduling_picks import only_findings
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import Site, opened
-from gpuassay.scenario.scheduling import FAKE, await_averages, pick, report, weigh
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.scheduling import FAKE, await_averages, pick, report, weigh
+from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.judge.scheduling_picks import only_findings
+from gpuassay.systems.llmd.objects.prompts import Prompt, prompt_set
 from gpuassay.verdict import MUST, SHOULD
-from gpuassay.workloads.prompts import Prompt, prompt_set
 from suites.llmd.prefixes import beginning, put
 
 SPEC = "https://github.com/llm-d/llm-d-kv-cache"

@@ -7,10 +7,17 @@ import json
 import requests
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import NO_LATENCY
-from gpuassay.judge import routing, routing_metrics
-from gpuassay.judge.scheduling_picks import (
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.scheduling import chat_request, events_held, pick
+from gpuassay.systems.llmd.component.simulator import NO_LATENCY
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.judge import metrics as routing_metrics
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.judge.scheduling_picks import (
     TWINS_APART,
     apart,
     apart_findings,
@@ -18,14 +25,8 @@ from gpuassay.judge.scheduling_picks import (
     only_findings,
     placed_findings,
 )
-from gpuassay.record.recording import Recording
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import Site, opened
-from gpuassay.scenario.scheduling import chat_request, events_held, pick
-from gpuassay.session.measure import Measure
+from gpuassay.systems.llmd.objects.prompts import Prompt, conversations, prompt_set, synthetic
 from gpuassay.verdict import MUST, SHOULD
-from gpuassay.workloads.prompts import Prompt, conversations, prompt_set, synthetic
 from suites.llmd.prefixes import beginning, put
 
 SPEC = "https://github.com/llm-d/llm-d-kv-cache"

@@ -8,17 +8,17 @@ from __future__ import annotations
 import json
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import Cache
-from gpuassay.judge import routing
-from gpuassay.judge.scheduling_picks import only_findings, reached_findings
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import opened
-from gpuassay.scenario.scheduling import only, pick, read_again, reconfigure, report
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import opened
+from gpuassay.systems.llmd.acts.scheduling import only, pick, read_again, reconfigure, report
+from gpuassay.systems.llmd.component.simulator import Cache
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.judge.scheduling_picks import only_findings, reached_findings
+from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.verdict import MUST, SHOULD
-from gpuassay.workloads.prompts import prompt_set
 
 SPEC = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/v1.4.0/pkg/epp/framework/plugins/scheduling/scorer"
 

@@ -13,20 +13,20 @@ from statistics import fmean
 from typing import Any
 
 from gpuassay.behaviour import behaviour
-from gpuassay.components.llmd import crds
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import Cache
-from gpuassay.components.metrics import total
-from gpuassay.judge import routing
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import Site, opened
-from gpuassay.scenario.scheduling import FAKE, only, pick, read_again
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.scheduling import FAKE, only, pick, read_again
+from gpuassay.systems.llmd.component import crds
+from gpuassay.systems.llmd.component.metrics import total
+from gpuassay.systems.llmd.component.simulator import Cache
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.verdict import MUST, SHOULD
-from gpuassay.workloads.prompts import prompt_set
 from suites.llmd.test_scheduling_requests import OBJECTIVE_HEADER, load, patient, place, then
 
 FLOW = (

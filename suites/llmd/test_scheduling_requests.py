@@ -13,22 +13,22 @@ import requests
 
 from gpuassay.behaviour import behaviour, known_defect
 from gpuassay.cluster.kinds import Kind
-from gpuassay.components.llmd import crds
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.extproc import ExternalProcessing
-from gpuassay.components.llmd.profiles import Change
-from gpuassay.components.llmd.simulator import Cache, Latency
-from gpuassay.components.metrics import total
-from gpuassay.judge import routing
-from gpuassay.judge.scheduling_picks import only_findings, reached_findings, refused_findings
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import Site, opened
-from gpuassay.scenario.scheduling import FAKE, only, pick, read_again, reconfigure, report
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.scheduling import FAKE, only, pick, read_again, reconfigure, report
+from gpuassay.systems.llmd.component import crds
+from gpuassay.systems.llmd.component.extproc import ExternalProcessing
+from gpuassay.systems.llmd.component.metrics import total
+from gpuassay.systems.llmd.component.profiles import Change
+from gpuassay.systems.llmd.component.simulator import Cache, Latency
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.judge.scheduling_picks import only_findings, reached_findings, refused_findings
+from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.verdict import MUST, SHOULD
-from gpuassay.workloads.prompts import prompt_set
 
 SPEC = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/v1.4.0/pkg/epp"
 SESSIONS = "https://github.com/llm-d/llm-d-inference-scheduler/blob/v0.7.1/pkg/plugins/scorer/session_affinity.go"

@@ -12,18 +12,19 @@ from statistics import fmean
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.components.llmd import profiles
-from gpuassay.components.llmd.arm import VLLM, Arm
-from gpuassay.components.llmd.simulator import Cache
-from gpuassay.judge import routing, routing_metrics
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import Site, opened
 from gpuassay.session.measure import Measure
 from gpuassay.stats.ratios import three_valued, welch_ratio
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.component import profiles
+from gpuassay.systems.llmd.component.simulator import Cache
+from gpuassay.systems.llmd.component.spec import VLLM, Arm
+from gpuassay.systems.llmd.judge import metrics as routing_metrics
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.objects.prompts import Prompt, prompt_set, shuffled_order
 from gpuassay.verdict import MUST, SHOULD, Inconclusive
-from gpuassay.workloads.prompts import Prompt, prompt_set, shuffled_order
 
 pytestmark = pytest.mark.timeout(1800)  # engines take minutes to start where others compute, too
 

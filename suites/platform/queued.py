@@ -8,18 +8,19 @@ from dataclasses import asdict
 from typing import Any
 
 from gpuassay import labels
-from gpuassay.components.kueue.profiles import GPC, GPU_MEMORY, MIG_CREDITS
-from gpuassay.judge import kueue_slices, slices_rest
-from gpuassay.judge.performance import slices as judged
 from gpuassay.manifest import Manifest, dig
-from gpuassay.model.placement import Place
-from gpuassay.model.slices import Dynamic, SliceJob, Static
-from gpuassay.model.slices_predict import BALANCED
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import slicing
-from gpuassay.scenario.lab import Lab, Queue
-from gpuassay.scenario.slicing import Site, SlicerName
-from gpuassay.scenario.slicing_pods import SLICERS
+from gpuassay.systems.kueue.acts.lab import Lab, Queue
+from gpuassay.systems.kueue.component.profiles import GPC, GPU_MEMORY, MIG_CREDITS
+from gpuassay.systems.platform import judge as kueue_slices
+from gpuassay.systems.slices.acts import node as slicing
+from gpuassay.systems.slices.acts.node import Site, SlicerName
+from gpuassay.systems.slices.acts.pods import SLICERS
+from gpuassay.systems.slices.judge import at_rest as slices_rest
+from gpuassay.systems.slices.judge import performance as judged
+from gpuassay.systems.slices.model.placement import Place
+from gpuassay.systems.slices.model.predict import BALANCED
+from gpuassay.systems.slices.model.slices import Dynamic, SliceJob, Static
 from gpuassay.workloads import containers
 from suites.kueue.sharing import credit_queue
 from suites.slices.performance import jobs

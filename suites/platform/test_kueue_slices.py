@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.components.kueue.profiles import GPC, GPU_MEMORY
-from gpuassay.judge import kueue_slices, referee, slices_rest, slices_seen
-from gpuassay.judge.performance.slices import jobs, models, places, standing_places
 from gpuassay.manifest import condition, dig
-from gpuassay.model.paper_slices import LARGE, MEDIUM
-from gpuassay.model.placement import Board
 from gpuassay.record.recording import Recording
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.slicing import SlicerName
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.component.profiles import GPC, GPU_MEMORY
+from gpuassay.systems.kueue.judge import invariants as referee
+from gpuassay.systems.platform import judge as kueue_slices
+from gpuassay.systems.slices.acts.node import SlicerName
+from gpuassay.systems.slices.judge import at_rest as slices_rest
+from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.judge.performance import jobs, models, places, standing_places
+from gpuassay.systems.slices.model.paper import LARGE, MEDIUM
+from gpuassay.systems.slices.model.placement import Board
 from gpuassay.verdict import MUST, SHOULD
 from suites.platform.queued import CREDITS, SECONDS, credits, opened, per_slicer
 from suites.slices.slicers import MIG

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.components.kueue.profiles import CLAIMED_SLICES, MULTIPROCESSORS
-from gpuassay.judge import kueue_slices, slices_rest, slices_seen
-from gpuassay.judge.performance.slices import jobs, models, standing_places
-from gpuassay.judge.slices import sharing_findings
-from gpuassay.model.paper_slices import GPU_MODEL, LARGE, MEDIUM
-from gpuassay.model.placement import Board
-from gpuassay.model.placement_tables import gpu_model
-from gpuassay.model.slices import Dynamic
+from gpuassay.gpus import gpu_model
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.component.profiles import CLAIMED_SLICES, MULTIPROCESSORS
+from gpuassay.systems.platform import judge as kueue_slices
+from gpuassay.systems.slices.judge import at_rest as slices_rest
+from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.judge.geometry import sharing_findings
+from gpuassay.systems.slices.judge.performance import jobs, models, standing_places
+from gpuassay.systems.slices.model.paper import GPU_MODEL, LARGE, MEDIUM
+from gpuassay.systems.slices.model.placement import Board
+from gpuassay.systems.slices.model.slices import Dynamic
 from gpuassay.verdict import INFO, MUST
 from suites.kueue.sharing import claim
 from suites.platform.queued import opened

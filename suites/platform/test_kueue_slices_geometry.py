@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import kueue_slices, slices_rest, slices_seen
-from gpuassay.judge.performance.slices import jobs
-from gpuassay.model.paper_slices import GPU_MODEL, LARGE, MEDIUM
 from gpuassay.record.recording import Recording
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.slicing import SlicerName
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.platform import judge as kueue_slices
+from gpuassay.systems.slices.acts.node import SlicerName
+from gpuassay.systems.slices.judge import at_rest as slices_rest
+from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.judge.performance import jobs
+from gpuassay.systems.slices.model.paper import GPU_MODEL, LARGE, MEDIUM
 from gpuassay.verdict import INFO, MUST, SHOULD
 from suites.platform.queued import SECONDS, credits, expected, opened, per_slicer
 from suites.slices.das_known import DAS

@@ -7,17 +7,19 @@ from collections import Counter
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import kueue_slices, slices_rest, slices_seen
-from gpuassay.judge.performance import slices as judged
-from gpuassay.judge.queueing import order_findings
-from gpuassay.model.paper_slices import GPU_MODEL, GPUS, LARGE, MEDIUM, TABLE_6, slice_mix
-from gpuassay.model.placement_fit import optimum
-from gpuassay.model.slices_predict import BALANCED
 from gpuassay.record.recording import Recording
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.slicing import SlicerName
 from gpuassay.session.measure import Measure
 from gpuassay.silicon import Geometry
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.queueing import order_findings
+from gpuassay.systems.platform import judge as kueue_slices
+from gpuassay.systems.slices.acts.node import SlicerName
+from gpuassay.systems.slices.judge import at_rest as slices_rest
+from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.judge import performance as judged
+from gpuassay.systems.slices.model.paper import GPU_MODEL, GPUS, LARGE, MEDIUM, TABLE_6, slice_mix
+from gpuassay.systems.slices.model.placement_fit import optimum
+from gpuassay.systems.slices.model.predict import BALANCED
 from gpuassay.verdict import MUST
 from suites.platform.queued import CREDITS, credits, expected, opened, per_slicer
 from suites.slices.performance import exhibits, jobs

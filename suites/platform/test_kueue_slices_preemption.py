@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import kueue_slices, slices_seen
-from gpuassay.judge.cohorts import evictions
 from gpuassay.manifest import dig
-from gpuassay.model.paper_slices import GPU_MODEL, LARGE
 from gpuassay.record.recording import Recording
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.slicing import SlicerName
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.cohorts import evictions
+from gpuassay.systems.platform import judge as kueue_slices
+from gpuassay.systems.slices.acts.node import SlicerName
+from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.model.paper import GPU_MODEL, LARGE
 from gpuassay.verdict import MUST, SHOULD
 from suites.platform.queued import CREDITS, credits, opened, per_slicer
 from suites.variants import Deviation

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.witness import admission_findings, invented, life_findings, unseen
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.platform.judge_recording import admission_findings, invented, life_findings, unseen
 from gpuassay.verdict import MUST
 
 SPEC = "https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuassay.scenario.declare import Alone
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.slicing import SLICERS as SLICER_NAMES
-from gpuassay.scenario.slicing import SlicerName
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.slices.acts.node import SLICERS as SLICER_NAMES
+from gpuassay.systems.slices.acts.node import SlicerName
 from suites.slices.das_known import DAS_KNOWN
 from suites.variants import Deviation, per_variant
 
@@ -27,7 +27,7 @@ class Slicer:
     """One slicer.
 
     Attributes:
-        name: as `gpuassay.scenario.slicing.opened` takes it.
+        name: as `gpuassay.systems.slices.acts.node.opened` takes it.
         program: component without which its behaviours are skipped.
     """
 

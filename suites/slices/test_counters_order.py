@@ -10,16 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import counters as judged
-from gpuassay.model.paper_slices import GPU_MODEL, GPUS, LARGE, MEDIUM
-from gpuassay.model.placement import Place, first_fit
-from gpuassay.model.placement_fit import optimum
-from gpuassay.model.placement_tables import GpuModel, gpu_model
+from gpuassay.gpus import GpuModel, gpu_model
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import counters
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.slices.acts import counters
+from gpuassay.systems.slices.judge import counters as judged
+from gpuassay.systems.slices.model.paper import GPU_MODEL, GPUS, LARGE, MEDIUM
+from gpuassay.systems.slices.model.placement import Place, first_fit
+from gpuassay.systems.slices.model.placement_fit import optimum
 from gpuassay.verdict import MUST
 
 CLAIMS = "https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocation/"

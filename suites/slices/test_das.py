@@ -9,14 +9,16 @@ from __future__ import annotations
 from typing import cast
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import slices_das, slices_rest, slices_seen
 from gpuassay.manifest import dig
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import slicing
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.slicing_das import DasSite
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.slices.acts import node as slicing
+from gpuassay.systems.slices.acts.das import DasSite
+from gpuassay.systems.slices.judge import at_rest as slices_rest
+from gpuassay.systems.slices.judge import das as slices_das
+from gpuassay.systems.slices.judge import observed as slices_seen
 from gpuassay.verdict import MUST, SHOULD
 from suites.slices.das_known import DAS, DAS_PROGRAM
 

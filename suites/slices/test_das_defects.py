@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import cast
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.judge import slices_rest, slices_seen
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import slicing
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.slicing_das import DasSite
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.slices.acts import node as slicing
+from gpuassay.systems.slices.acts.das import DasSite
+from gpuassay.systems.slices.judge import at_rest as slices_rest
+from gpuassay.systems.slices.judge import observed as slices_seen
 from gpuassay.verdict import INFO, MUST
 from suites.slices.das_known import DAS, DAS_PROGRAM, SOURCE
 from suites.slices.slicers import MIG

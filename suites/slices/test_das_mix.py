@@ -6,16 +6,17 @@ from collections import Counter
 from typing import cast
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import slices_rest, slices_seen
-from gpuassay.judge.performance import slices as judged
-from gpuassay.model.paper_slices import GPU_MODEL, GPUS, LARGE, MEDIUM, TABLE_6
-from gpuassay.model.placement import first_fit
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import slicing
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.slicing_das import DasSite
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.slices.acts import node as slicing
+from gpuassay.systems.slices.acts.das import DasSite
+from gpuassay.systems.slices.judge import at_rest as slices_rest
+from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.judge import performance as judged
+from gpuassay.systems.slices.model.paper import GPU_MODEL, GPUS, LARGE, MEDIUM, TABLE_6
+from gpuassay.systems.slices.model.placement import first_fit
 from gpuassay.verdict import INFO, MUST
 from suites.slices.das_known import DAS, DAS_PROGRAM
 

@@ -6,12 +6,13 @@ It has no partitions and no GPU; what it proves is that kubelet, scheduler and r
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import slices_rest, slices_seen
-from gpuassay.judge.counters import REFUSED
-from gpuassay.judge.slices import sharing_findings
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import slicing_example
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.slices.acts import example_driver as slicing_example
+from gpuassay.systems.slices.judge import at_rest as slices_rest
+from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.judge.counters import REFUSED
+from gpuassay.systems.slices.judge.geometry import sharing_findings
 from gpuassay.verdict import MUST, SHOULD
 from suites.variants import per_variant
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import gpu_labels
-from gpuassay.model.placement_tables import gpu_model
+from gpuassay.gpus import gpu_model
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import gpu_operator
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.slices.acts import operator_node as gpu_operator
+from gpuassay.systems.slices.judge import gpu_labels
 from gpuassay.verdict import MUST
 from suites.slices.slicers import PLUGIN
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.judge import gpu_labels
-from gpuassay.judge.gpu_labels import GPU
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import gpu_operator, slices
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.slices.acts import operator_node as gpu_operator
+from gpuassay.systems.slices.acts import real_node as slices
+from gpuassay.systems.slices.judge import gpu_labels
+from gpuassay.systems.slices.judge.gpu_labels import GPU
 from gpuassay.verdict import MUST, SHOULD
 from suites.slices.slicers import PLUGIN
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import slicing
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.verdict import MUST
 from suites.slices.slicers import PLUGIN, per_slicer
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import nodes
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import slices
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.slices.acts import real_node as slices
+from gpuassay.systems.slices.judge import nodes
 from gpuassay.verdict import MUST, Inconclusive
 from gpuassay.wait import WaitTimeout
 from gpuassay.workloads import containers

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import slices_rest, slices_seen
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import slicing
-from gpuassay.scenario.lab import Lab
 from gpuassay.silicon import Geometry, seed
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.slices.acts import node as slicing
+from gpuassay.systems.slices.judge import at_rest as slices_rest
+from gpuassay.systems.slices.judge import observed as slices_seen
 from gpuassay.verdict import MUST
 from suites.slices.slicers import DEVICE_PLUGINS, MIG, per_slicer
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import gpu_labels
-from gpuassay.judge.gpu_labels import GPU, Gpus, Sharing
+from gpuassay.gpus import gpu_model
 from gpuassay.manifest import dig
-from gpuassay.model.placement_tables import gpu_model
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import gpu_operator, slices
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.gpu_operator import mig_config, time_slicing
-from gpuassay.scenario.lab import Lab
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.slices.acts import operator_node as gpu_operator
+from gpuassay.systems.slices.acts import real_node as slices
+from gpuassay.systems.slices.acts.operator_node import mig_config, time_slicing
+from gpuassay.systems.slices.judge import gpu_labels
+from gpuassay.systems.slices.judge.gpu_labels import GPU, Gpus, Sharing
 from gpuassay.verdict import MUST, SHOULD
 from suites.slices.slicers import PLUGIN
 

@@ -11,13 +11,13 @@ from collections.abc import Callable
 import pytest
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.judge import upstream
 from gpuassay.record.recording import Recording
 from gpuassay.record.upstream import Results
-from gpuassay.scenario.conformance import NEEDS, conform
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.upstream import judge as upstream
+from gpuassay.systems.upstream.acts import NEEDS, conform
 from gpuassay.verdict import MUST
 from suites.upstream.verdicts import take_over
 

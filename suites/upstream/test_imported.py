@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay.judge import upstream
 from gpuassay.record.upstream import Results
 from gpuassay.session.measure import Measure
 from gpuassay.session.upstream import RESULTS
+from gpuassay.systems.upstream import judge as upstream
 from gpuassay.verdict import MUST, Behaviour
 from suites.upstream.verdicts import take_over
 

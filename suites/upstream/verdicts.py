@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay.judge import upstream
 from gpuassay.record.upstream import Case, Outcome, Results
 from gpuassay.session.measure import Measure
+from gpuassay.systems.upstream import judge as upstream
 
 
 def take_over(results: Results, case: Case, measure: Measure) -> None:

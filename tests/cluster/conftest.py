@@ -8,8 +8,8 @@ import pytest
 from gpuassay import toolchain
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.embedded import embedded
-from gpuassay.components import kueue
-from gpuassay.components.kueue import Kueue
+from gpuassay.systems.kueue import component as kueue
+from gpuassay.systems.kueue.component import Kueue
 
 
 def need_programs(*components: str) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from gpuassay.cluster import base
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import Cluster
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.routing import routing
+from gpuassay.systems.llmd.component.deployment import routing
+from gpuassay.systems.llmd.component.spec import Arm
 from tests.cluster.test_llmd import programs_of
 
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.components.conformance import images, objects
-from gpuassay.components.gateway.istio_objects import GATEWAY_LABEL
+from gpuassay.systems.llmd.gateway.istio_objects import GATEWAY_LABEL
+from gpuassay.systems.upstream.component import images, objects
 
 
 def test_every_image_that_the_manifests_ask_for_is_found_once(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from gpuassay.cluster.base import CLUSTER_WIDE, Cluster
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.components import kueue
+from gpuassay.systems.kueue import component as kueue
 
 
 def test_a_deployment_on_hollow_nodes_is_not_taken_for_kueue(cluster: Cluster) -> None:

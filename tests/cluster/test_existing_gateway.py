@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gpuassay.cluster.errors import ApiRefused, ClusterError, NotFromOutside
-from gpuassay.components.llmd.existing import ExistingGateway, ExistingReplica, Place, require_answers
 from gpuassay.manifest import Manifest
+from gpuassay.systems.llmd.existing.gateway import ExistingGateway, ExistingReplica, Place, require_answers
 from tests.load.servers import fixed, serving
 
 METRICS = '# TYPE vllm:request_success counter\nvllm:request_success{model_name="m"} 4\n'

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.components.llmd import vllm
-from gpuassay.components.llmd.arm import VLLM, Arm
+from gpuassay.systems.llmd.component import vllm
+from gpuassay.systems.llmd.component.spec import VLLM, Arm
 from gpuassay.toolchain import Assets
 from gpuassay.toolchain.errors import ToolchainError
 

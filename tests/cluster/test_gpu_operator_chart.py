@@ -13,8 +13,8 @@ from gpuassay.cluster import base
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.components import gpu_operator
 from gpuassay.manifest import Manifest
+from gpuassay.systems.gpu_operator import component as gpu_operator
 
 
 class StubApi:

@@ -11,11 +11,11 @@ from gpuassay.cluster import base
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.cluster.existing import existing
 from gpuassay.cluster.leaks import leftovers, sweep
-from gpuassay.components.kueue import PROFILES, Kueue, Profile, install, profile
 from gpuassay.manifest import Manifest, dig, is_true
+from gpuassay.systems.kueue.component import PROFILES, Kueue, Profile, install, profile
+from gpuassay.systems.kueue.objects import queues as objects
 from gpuassay.wait import wait
 from gpuassay.workloads import core
-from gpuassay.workloads import kueue as objects
 
 RUN_ID = "tests-cluster"
 

@@ -17,17 +17,18 @@ import pytest
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.ports import free_ports
-from gpuassay.components.child import http
-from gpuassay.components.llmd import front, probe
-from gpuassay.components.llmd import routing as module
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.decisions import VERBOSITY, decisions
-from gpuassay.components.llmd.extproc import ExternalProcessing
-from gpuassay.components.llmd.routing import Routing, routing
-from gpuassay.components.llmd.simulator import Latency, Replica
-from gpuassay.components.metrics import total
+from gpuassay.cluster.program import http
+from gpuassay.systems.llmd.component import deployment as module
+from gpuassay.systems.llmd.component import gateway_of as front
+from gpuassay.systems.llmd.component import probe
+from gpuassay.systems.llmd.component.decisions import VERBOSITY, decisions
+from gpuassay.systems.llmd.component.deployment import Routing, routing
+from gpuassay.systems.llmd.component.extproc import ExternalProcessing
+from gpuassay.systems.llmd.component.metrics import total
+from gpuassay.systems.llmd.component.simulator import Latency, Replica
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.objects.tokens import chat_token_ids, token_ids
 from gpuassay.wait import WaitTimeout, wait
-from gpuassay.workloads.tokens import chat_token_ids, token_ids
 from tests.cluster.conftest import need_programs
 
 QUICK = Latency(prefill_overhead=0.002, prefill_per_token=0.00001, inter_token=0.001)

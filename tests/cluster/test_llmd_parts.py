@@ -15,21 +15,21 @@ import pytest
 from envoy.service.ext_proc.v3 import external_processor_pb2, external_processor_pb2_grpc
 
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.components.child import log_objects
-from gpuassay.components.gateway import configuration as gateway
-from gpuassay.components.gateway import envoy
-from gpuassay.components.gateway.ads import Node
-from gpuassay.components.gateway.configuration import NAMESPACE, Plan
-from gpuassay.components.gateway.envoy import program
-from gpuassay.components.llmd import profiles
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.endpoints import ACTIVE_PORTS, members, running
-from gpuassay.components.llmd.extproc import ExternalProcessing, chunks
-from gpuassay.components.llmd.probe import FALSE_ALARM, rounds
-from gpuassay.components.llmd.serve.forwarder import described
-from gpuassay.components.llmd.simulator import Cache, Latency, duration
+from gpuassay.cluster.program import log_objects
 from gpuassay.manifest import Manifest
-from gpuassay.workloads.headers import DESTINATION
+from gpuassay.systems.llmd.component import profiles
+from gpuassay.systems.llmd.component.endpoints import ACTIVE_PORTS, members, running
+from gpuassay.systems.llmd.component.extproc import ExternalProcessing, chunks
+from gpuassay.systems.llmd.component.probe import FALSE_ALARM, rounds
+from gpuassay.systems.llmd.component.serve.forwarder import described
+from gpuassay.systems.llmd.component.simulator import Cache, Latency, duration
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.gateway import configuration as gateway
+from gpuassay.systems.llmd.gateway import envoy
+from gpuassay.systems.llmd.gateway.ads import Node
+from gpuassay.systems.llmd.gateway.configuration import NAMESPACE, Plan
+from gpuassay.systems.llmd.gateway.envoy import program
+from gpuassay.systems.llmd.objects.headers import DESTINATION
 
 PLACES = {"MODEL": "m", "EVENTS": "tcp://127.0.0.1:1", "TOKENIZER": "127.0.0.1:2"}
 HANDLERS = {

@@ -17,9 +17,9 @@ from gpuassay.cluster import audit, flags, ports
 from gpuassay.cluster.certificates import IDENTITIES, make_pki
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.kinds import kind_of
-from gpuassay.components.kueue import PROFILES, logs, manifests, profile
-from gpuassay.components.kueue.certificates import make_webhook_certificates
-from gpuassay.components.kueue.profiles import BASE, merged
+from gpuassay.systems.kueue.component import PROFILES, logs, manifests, profile
+from gpuassay.systems.kueue.component.certificates import make_webhook_certificates
+from gpuassay.systems.kueue.component.profiles import BASE, merged
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.integers() | st.text(max_size=3),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.components.llmd.rights import Rule, rules_of, without
+from gpuassay.systems.llmd.component.rbac import Rule, rules_of, without
 
 CHART = """
 {{- define "x" -}}

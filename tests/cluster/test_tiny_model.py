@@ -5,8 +5,8 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from gpuassay.components.llmd import tiny_model
-from gpuassay.components.llmd.get_vllm import requirements
+from gpuassay.systems.llmd.component import tiny_model
+from gpuassay.systems.llmd.component.get_vllm import requirements
 
 
 def test_every_byte_has_one_token_and_that_is_its_value() -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording
-from gpuassay.workloads import kueue
+from gpuassay.systems.kueue.objects import queues as kueue
 from tests.record.parts import event, log, meta
 
 NAMESPACE = "ns"

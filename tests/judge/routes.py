@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gpuassay.model.routing import Pass
+from gpuassay.systems.llmd.model.simulation import Pass
 
 MARK = {"x-went-into-resp-headers": "true"}
 

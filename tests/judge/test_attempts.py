@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay.judge.attempts import attempts_between
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording
+from gpuassay.systems.kueue.judge.attempts import attempts_between
 from tests.record.parts import START, log
 
 SECOND = 1_000_000_000

@@ -7,7 +7,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuassay.judge.cohorts import (
+from gpuassay.labels import GPU
+from gpuassay.manifest import Manifest
+from gpuassay.record.recording import Recording
+from gpuassay.systems.kueue.judge.cohorts import (
     evictions,
     flavor_of,
     holding,
@@ -17,10 +20,7 @@ from gpuassay.judge.cohorts import (
     sharing_findings,
     usage_at_end,
 )
-from gpuassay.labels import GPU
-from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
-from gpuassay.workloads import kueue
+from gpuassay.systems.kueue.objects import queues as kueue
 
 
 def asked(borrowing: int | None = None, lending: int | None = None) -> list[Manifest]:

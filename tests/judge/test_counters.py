@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from gpuassay.judge import counters
+from gpuassay.gpus import gpu_model
 from gpuassay.manifest import Manifest
-from gpuassay.model.placement import Place
-from gpuassay.model.placement_tables import gpu_model
 from gpuassay.record.recording import Recording, RecordingMeta
-from gpuassay.workloads.resource_slices import published
+from gpuassay.systems.slices.judge import counters
+from gpuassay.systems.slices.model.placement import Place
+from gpuassay.systems.slices.objects.claims import published
 
 A100 = gpu_model("a100-40gb")
 SMALL, MEDIA, HALF = "1g.5gb", "1g.5gb+me", "3g.20gb"

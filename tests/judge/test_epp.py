@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gpuassay.judge import epp
+from gpuassay.systems.llmd.judge import epp
 
 MEMBERS = ["127.0.0.1:1", "127.0.0.2:2"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay.judge.epp_metrics import TABLE, grown_sum, sum_findings
 from gpuassay.record.metrics import Samples
+from gpuassay.systems.llmd.judge.epp_metrics import TABLE, grown_sum, sum_findings
 
 OLD, NEW = "inference_objective_input_tokens", "llm_d_epp_request_input_tokens"
 

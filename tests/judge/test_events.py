@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay.judge.events import missing_events
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording
+from gpuassay.systems.kueue.judge.events import missing_events
 from tests.record.parts import event, meta
 
 JOB = event(1, "ADDED", "Job", "j", 1)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gpuassay.judge.fairness import consumed_by, fair_split, weighted_share
 from gpuassay.labels import GPU
 from gpuassay.record.recording import Recording
+from gpuassay.systems.kueue.judge.fairness import consumed_by, fair_split, weighted_share
 
 
 def test_known_splits() -> None:

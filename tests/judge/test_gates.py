@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay.judge.gates import ADMISSION_GATE, bound, gate_findings, gated, pod_set_shapes
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording, Timeline
+from gpuassay.systems.kueue.judge.gates import ADMISSION_GATE, bound, gate_findings, gated, pod_set_shapes
 from tests.record.parts import conditions, event, meta
 
 GATE = [{"name": ADMISSION_GATE}]

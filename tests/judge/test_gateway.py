@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gpuassay.judge import gateway
-from gpuassay.scenario.gateway_standin import canonical, digest
+from gpuassay.systems.llmd.acts.recording_server import canonical, digest
+from gpuassay.systems.llmd.judge import gateway
 from tests.judge.routes import failed, row
 
 SECOND = 1_000_000_000

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gpuassay.judge import gateway_pools
 from gpuassay.record.metrics import Samples
+from gpuassay.systems.llmd.judge import gateway_pools
 from tests.judge.routes import failed, row
 
 POOLS = {"ns-a": "first", "ns-b": "second"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gpuassay.judge.gateway_status import NO_PARENT, conditions, status_findings
+from gpuassay.systems.llmd.judge.gateway_status import NO_PARENT, conditions, status_findings
 
 
 def entry(kind: str, status: str = "True", reason: str = "Fine") -> dict[str, str]:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuassay.judge import gpu_labels
-from gpuassay.judge.gpu_labels import GPU, Gpus, Sharing
-from gpuassay.model.placement_tables import MODELS, gpu_model
+from gpuassay.gpus import MODELS, gpu_model
+from gpuassay.systems.slices.judge import gpu_labels
+from gpuassay.systems.slices.judge.gpu_labels import GPU, Gpus, Sharing
 
 A100 = gpu_model("a100-40gb")
 CUT = Gpus(A100, 2, (("1g.5gb", "1g.5gb"), ("1g.5gb",)))

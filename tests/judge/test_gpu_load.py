@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gpuassay.judge.gpu_load import load_findings
+from gpuassay.systems.gpu_operator.judge.load import load_findings
 
 Rows = list[dict[str, Any]]
 

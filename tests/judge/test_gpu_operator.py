@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from gpuassay.judge import gpu_operator as judge
 from gpuassay.manifest import Manifest
-from gpuassay.scenario import mutants, mutants_gpu_operator
+from gpuassay.scenario import mutants
+from gpuassay.systems.gpu_operator import mutants as mutants_gpu_operator
+from gpuassay.systems.gpu_operator.judge import installed as judge
 from tests import operators
 
 Seen = dict[str, list[Manifest]]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from gpuassay.judge import kueue_slices
-from gpuassay.judge.performance.slices import JOB_NAME
-from gpuassay.judge.slices_seen import COMPUTE, DESTROYED, MADE
+from gpuassay.gpus import gpu_model
 from gpuassay.manifest import Manifest
-from gpuassay.model.paper_slices import GPU_MODEL, GPUS, LARGE, MEDIUM, slice_mix
-from gpuassay.model.placement_tables import gpu_model
-from gpuassay.model.slices import Dynamic, SliceJob, Static
-from gpuassay.model.slices_predict import balanced
 from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.systems.platform import judge as kueue_slices
+from gpuassay.systems.slices.judge.observed import COMPUTE, DESTROYED, MADE
+from gpuassay.systems.slices.judge.performance import JOB_NAME
+from gpuassay.systems.slices.model.paper import GPU_MODEL, GPUS, LARGE, MEDIUM, slice_mix
+from gpuassay.systems.slices.model.predict import balanced
+from gpuassay.systems.slices.model.slices import Dynamic, SliceJob, Static
 
 SECOND = 1_000_000_000
 SLOTS = {MEDIUM: {"credits": 5}, LARGE: {"credits": 20}}

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuassay.judge import lifecycle
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording, RecordingMeta, Timeline
-from gpuassay.workloads import core, kueue
+from gpuassay.systems.kueue.judge import lifecycle
+from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.workloads import core
 
 SECOND = 1_000_000_000
 

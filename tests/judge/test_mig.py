@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuassay.judge.mig import COMPUTE, PLACEMENTS, most_placeable
+from gpuassay.systems.kueue.judge.mig import COMPUTE, PLACEMENTS, most_placeable
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay.judge.mig_manager import CONFIG, DEPLOY, STATE, change_findings, recut_findings
+from gpuassay.systems.gpu_operator.judge.mig_manager import CONFIG, DEPLOY, STATE, change_findings, recut_findings
 
 PLUGIN = f"{DEPLOY}device-plugin"
 

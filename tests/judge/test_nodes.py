@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gpuassay.judge import nodes
 from gpuassay.record.recording import Recording
+from gpuassay.systems.slices.judge import nodes
 
 SECOND = 1_000_000_000
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gpuassay.judge.outside import counted_hit_rate, parents, pool_findings, stream_findings
 from gpuassay.manifest import Manifest
 from gpuassay.record.metrics import Samples
+from gpuassay.systems.llmd.judge.outside import counted_hit_rate, parents, pool_findings, stream_findings
 from gpuassay.verdict import Inconclusive
 
 MS = 1_000_000

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay.judge.preempting import evictions, expected_victims, gpus_of, told_evictions, victims_by_name
 from gpuassay.manifest import Manifest
-from gpuassay.model.preemption import Policy
 from gpuassay.record.recording import Recording
+from gpuassay.systems.kueue.judge.preempting import (
+    evictions,
+    expected_victims,
+    gpus_of,
+    told_evictions,
+    victims_by_name,
+)
+from gpuassay.systems.kueue.model.preemption import Policy
 from gpuassay.workloads import core
 from tests.judge.queues import One, asked, queue, shown
 

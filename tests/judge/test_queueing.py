@@ -6,15 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuassay.judge.queueing import (
-    asked_priority,
-    decided_before,
-    decisions,
-    mark,
-    order_findings,
-)
 from gpuassay.record.recording import Recording
-from gpuassay.workloads import core, kueue
+from gpuassay.systems.kueue.judge.queueing import asked_priority, decided_before, decisions, mark, order_findings
+from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.workloads import core
 from tests.judge.queues import One, queue
 from tests.record.parts import START
 

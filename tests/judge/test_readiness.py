@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from gpuassay.judge.readiness import (
+from gpuassay.manifest import Manifest
+from gpuassay.record.recording import Recording
+from gpuassay.systems.kueue.judge.readiness import (
     backoffs,
     condition_reasons,
     held_s,
@@ -14,8 +16,6 @@ from gpuassay.judge.readiness import (
     require_recovered_in_time,
     reservations,
 )
-from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
 from gpuassay.verdict import Inconclusive
 
 BASE = 1_767_225_600  # 2026-01-01T00:00:00Z

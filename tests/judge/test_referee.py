@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from gpuassay.judge import referee
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording, RecordingMeta
-from gpuassay.workloads import core, kueue
+from gpuassay.systems.kueue.judge import invariants as referee
+from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.workloads import core
 
 SECOND = 1_000_000_000
 

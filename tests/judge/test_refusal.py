@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuassay.judge.refusal import SCHEMA, gate_of, refusal_findings, twin_label
 from gpuassay.manifest import Manifest
+from gpuassay.systems.kueue.judge.refusal import SCHEMA, gate_of, refusal_findings, twin_label
 
 HOOK = "vthing.kb.io"
 BY_HOOK = f'admission webhook "{HOOK}" denied the request: spec.size: Invalid value: -1: must not be negative'

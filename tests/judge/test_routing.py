@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from gpuassay.judge import routing
-from gpuassay.model.routing_chance import at_least_by_chance, chance_limit, uniformity_p
-from gpuassay.model.routing_montecarlo import Spread
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.model.chance import at_least_by_chance, chance_limit, uniformity_p
+from gpuassay.systems.llmd.model.montecarlo import Spread
 from tests.judge.routes import failed, row
 
 SIMS = [f"sim-{i}" for i in range(8)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay.judge.routing_metrics import (
+from gpuassay.record.metrics import Samples
+from gpuassay.systems.llmd.judge.metrics import (
     PICKER,
     SERVER,
     agreement_findings,
@@ -13,7 +14,6 @@ from gpuassay.judge.routing_metrics import (
     growth_findings,
     name_in,
 )
-from gpuassay.record.metrics import Samples
 from tests.judge.routes import failed, row
 
 OLD, NEW = "", "_total"

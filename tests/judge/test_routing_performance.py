@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gpuassay.judge.performance.routing import (
+from gpuassay.systems.llmd.judge.intervals import over_prompts, paired_difference, worst
+from gpuassay.systems.llmd.judge.performance import (
     GainBars,
     bound_verdict,
     gain,
@@ -18,11 +19,10 @@ from gpuassay.judge.performance.routing import (
     paper_band_verdict,
     worst_of,
 )
-from gpuassay.judge.performance.routing_intervals import over_prompts, paired_difference, worst
-from gpuassay.model.prefix_cache import CacheShape
-from gpuassay.model.routing import LatencyLaw, Platform, distinct_traffic, simulate
-from gpuassay.model.routing_policies import PRECISE, RANDOM, Policy
-from gpuassay.workloads.prompts import paper_prompts, shuffled_order
+from gpuassay.systems.llmd.model.policies import PRECISE, RANDOM, Policy
+from gpuassay.systems.llmd.model.prefix_cache import CacheShape
+from gpuassay.systems.llmd.model.simulation import LatencyLaw, Platform, distinct_traffic, simulate
+from gpuassay.systems.llmd.objects.prompts import paper_prompts, shuffled_order
 from tests.judge.routes import failed, rows_of, with_ttft
 
 WARM = GainBars(mean_ratio=4.0, p99_ratio=5.0, mean_e2e=0.0)

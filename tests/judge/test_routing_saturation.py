@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from gpuassay.judge.performance.routing_intervals import Effect
-from gpuassay.judge.performance.routing_saturation import (
+from gpuassay.record.metrics import Samples
+from gpuassay.systems.llmd.judge.intervals import Effect
+from gpuassay.systems.llmd.judge.saturation import (
     Step,
     Times,
     answered_findings,
@@ -20,10 +21,9 @@ from gpuassay.judge.performance.routing_saturation import (
     times,
     times_verdict,
 )
-from gpuassay.judge.performance.routing_share import Share, share, share_findings
-from gpuassay.model.routing_montecarlo import Spread
-from gpuassay.model.routing_saturation import Carried, Prediction, Staircase
-from gpuassay.record.metrics import Samples
+from gpuassay.systems.llmd.judge.share import Share, share, share_findings
+from gpuassay.systems.llmd.model.montecarlo import Spread
+from gpuassay.systems.llmd.model.saturation import Carried, Prediction, Staircase
 from gpuassay.verdict import Inconclusive
 from tests.judge.routes import row
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from gpuassay.judge import scheduling as judge
-from gpuassay.judge.scheduling_picks import (
+from gpuassay.manifest import Manifest
+from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.systems.llmd.judge import scheduling as judge
+from gpuassay.systems.llmd.judge.scheduling_picks import (
     apart,
     apart_findings,
     drawn_findings,
@@ -18,8 +20,6 @@ from gpuassay.judge.scheduling_picks import (
     reached_findings,
     refused_findings,
 )
-from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording, RecordingMeta
 
 MODEL = "m/8b"
 CONFIGURATION: dict[str, Any] = {

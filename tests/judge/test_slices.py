@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpuassay.judge.slices import (
+from gpuassay.systems.slices.judge.geometry import (
     Change,
     Run,
     Slice,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 
-from gpuassay.judge import slices_das
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.systems.slices.judge import das as slices_das
 
 LAWFUL = ("", "", "staged", "created", "created", "processing", "inUse")
 

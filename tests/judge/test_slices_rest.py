@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpuassay.judge import slices_rest, slices_seen
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.systems.slices.judge import at_rest as slices_rest
+from gpuassay.systems.slices.judge import observed as slices_seen
 
 SECOND = 1_000_000_000
 A, B = "MIG-a", "MIG-b"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuassay.judge.topology import domains, overbooked, pods_by_node, spread
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording
+from gpuassay.systems.kueue.judge.topology import domains, overbooked, pods_by_node, spread
 from tests.record.parts import conditions, event, meta
 
 NODES = {"n1": "r1", "n2": "r1", "n3": "r2"}

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from gpuassay.judge.upstream import NotToldError, case_of, table
 from gpuassay.record.store import RecordingError
 from gpuassay.record.upstream import Case, Outcome, Results
+from gpuassay.systems.upstream.judge import NotToldError, case_of, table
 
 GOOD = Case("Good", Outcome.PASSED, "", 0.5, ("SupportGateway",))
 BAD = Case("Bad", Outcome.FAILED, "no answer")

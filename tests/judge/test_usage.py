@@ -7,11 +7,11 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuassay.judge import usage
 from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording, RecordingMeta
-from gpuassay.workloads import kueue
+from gpuassay.systems.kueue.judge import usage
+from gpuassay.systems.kueue.objects import queues as kueue
 from tests.judge.test_referee import FULL, events, workload
 
 KEY = ("cq", "gpu", GPU)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay.judge.witness import admission_findings, invented, life_findings, unseen
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording
+from gpuassay.systems.platform.judge_recording import admission_findings, invented, life_findings, unseen
 from tests.record.parts import audit, conditions, event, log, meta
 
 EVENTS = [

@@ -14,8 +14,8 @@ import yaml
 
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused
-from gpuassay.judge.gpu_operator import OPERANDS
 from gpuassay.manifest import dig
+from gpuassay.systems.gpu_operator.judge.installed import OPERANDS
 from gpuassay.wait import wait
 from tests import operators
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from gpuassay.cluster.embedded import embedded
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.routing import routing
 from gpuassay.record.recorder import die_with_parent
+from gpuassay.systems.llmd.component.deployment import routing
+from gpuassay.systems.llmd.component.spec import Arm
 
 NAMESPACE = "theirs"
 _NOW = "2026-01-01T00:00:00Z"

@@ -15,8 +15,8 @@ import pytest
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import MIG_TRIAL, Cluster
 from gpuassay.cluster.embedded import embedded
-from gpuassay.judge.mig_manager import CONFIG, STATE
 from gpuassay.manifest import dig
+from gpuassay.systems.gpu_operator.judge.mig_manager import CONFIG, STATE
 from gpuassay.wait import wait
 from tests import operators
 from tests.live import gpu_operator_standin as standin

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gpuassay.load.adapters.guidellm import TOOL as GUIDELLM
-from gpuassay.load.adapters.guidellm import configuration, data_of, read_report
-from gpuassay.load.adapters.tool import Ran, Tool, ToolMissing
+from benchmarks.adapters.guidellm import TOOL as GUIDELLM
+from benchmarks.adapters.guidellm import configuration, data_of, read_report
+from benchmarks.adapters.tool import Ran, Tool, ToolMissing
 from gpuassay.load.errors import CountsDoNotClose, LoadError
 from gpuassay.load.figures import figures
 from gpuassay.load.plan import Ask, ClosedLoop, Plan, Poisson, Schedule, chat_body, completion_body

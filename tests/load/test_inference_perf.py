@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gpuassay.load.adapters.inference_perf import TOOL as INFERENCE_PERF
-from gpuassay.load.adapters.inference_perf import configuration, data_of, read_report, version_of
+from benchmarks.adapters.inference_perf import TOOL as INFERENCE_PERF
+from benchmarks.adapters.inference_perf import configuration, data_of, read_report, version_of
 from gpuassay.load.errors import CountsDoNotClose, LoadError
 from gpuassay.load.figures import figures
 from gpuassay.load.plan import Ask, Poisson

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import gpuassay
-from gpuassay.load.adapters import warden
-from gpuassay.load.adapters.tool import run_tool
+from benchmarks.adapters import warden
+from benchmarks.adapters.tool import run_tool
 from gpuassay.load.engine import carry_out
 from gpuassay.load.errors import LoadError
 from gpuassay.load.realtime import GENERATOR, REALTIME, USUAL, realtime
@@ -44,7 +44,7 @@ def gone(pid: int) -> bool:
 def test_workers_of_a_tool_end_with_us_whatever_ends_us(tmp_path: Path, number: signal.Signals) -> None:
     # red when: only the first process of a tool is killed: GuideLLM's ten workers would go on
     ours = (
-        "import sys; from pathlib import Path; from gpuassay.load.adapters.tool import run_tool;"
+        "import sys; from pathlib import Path; from benchmarks.adapters.tool import run_tool;"
         "from tests.load.test_guidellm import plan;"
         "run_tool('t', [sys.executable, '-c', sys.argv[2], sys.argv[1]], plan(), Path(sys.argv[3]), cwd=Path('/'))"
     )

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from gpuassay.commands.compare_generators import GOAL_STREAMS, OURS, goal, table
+from benchmarks.compare_generators import GOAL_STREAMS, OURS, goal, table
+from benchmarks.treecpu import TreeCpu, descendants
+from benchmarks.trials import Trial, busy_share, cpu_between, summaries, trial_of
 from gpuassay.load.gate import NoControl
 from gpuassay.load.timing import MILLISECOND_NS as MS
 from gpuassay.load.timing import EchoTiming, Truth
-from gpuassay.load.treecpu import TreeCpu, descendants
-from gpuassay.load.trials import Trial, busy_share, cpu_between, summaries, trial_of
 from gpuassay.wait import wait
 from tests.load.test_figures import result, row
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuassay.model import figures
-from gpuassay.model.branch import Branch
-from gpuassay.model.predict import CONFIGURATIONS, mix_of, queues_of
-from gpuassay.model.quota import Quota
-from gpuassay.model.twin import Latencies, TwinJob, TwinQueue, TwinRun, simulate
+from gpuassay.systems.kueue.model import figures
+from gpuassay.systems.kueue.model.branch import Branch
+from gpuassay.systems.kueue.model.predict import CONFIGURATIONS, mix_of, queues_of
+from gpuassay.systems.kueue.model.quota import Quota
+from gpuassay.systems.kueue.model.twin import Latencies, TwinJob, TwinQueue, TwinRun, simulate
 
 SLACK = 0.5
 QUEUED = [name for name in CONFIGURATIONS if name != "pure"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay.model import figures
-from gpuassay.model.figures import Attempt, JobRun
+from gpuassay.systems.kueue.model import figures
+from gpuassay.systems.kueue.model.figures import Attempt, JobRun
 
 PLAIN = JobRun("plain", "m", "q", 1.0, (Attempt(3.0, 13.0),), gpus=2)
 KILLED = JobRun("killed", "m", "q", 0.0, (Attempt(2.0, 6.0, killed=True), Attempt(8.0, 18.0)))

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuassay.model.order import Decision, QueuedWorkload, Wait, from_workload, heap_key, heap_order, inversions
+from gpuassay.systems.kueue.model.order import (
+    Decision,
+    QueuedWorkload,
+    Wait,
+    from_workload,
+    heap_key,
+    heap_order,
+    inversions,
+)
 
 QUIET = settings(derandomize=True, deadline=None, max_examples=80)
 

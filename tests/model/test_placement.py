@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuassay.model.paper_slices import LARGE, MEDIUM
-from gpuassay.model.placement import Board, Place, findings, first_fit
-from gpuassay.model.placement_fit import maximal_geometries, optimum
-from gpuassay.model.placement_tables import MODELS, gpu_model
+from gpuassay.gpus import MODELS, gpu_model
+from gpuassay.systems.slices.model.paper import LARGE, MEDIUM
+from gpuassay.systems.slices.model.placement import Board, Place, findings, first_fit
+from gpuassay.systems.slices.model.placement_fit import maximal_geometries, optimum
 
 A100 = MODELS["a100-40gb"]
 NODE = [A100] * 8

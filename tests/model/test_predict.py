@@ -6,10 +6,10 @@ from statistics import median
 
 import pytest
 
-from gpuassay.model import figures
-from gpuassay.model.paper import TABLE_3, TABLE_4, runtimes, table3_mix
-from gpuassay.model.predict import CONFIGURATIONS, PredictedRow, main, predict, predicted_table3
 from gpuassay.stats.quantiles import bucket_quantile
+from gpuassay.systems.kueue.model import figures
+from gpuassay.systems.kueue.model.paper import TABLE_3, TABLE_4, runtimes, table3_mix
+from gpuassay.systems.kueue.model.predict import CONFIGURATIONS, PredictedRow, main, predict, predicted_table3
 
 SEEDS = range(9)
 QUICK = 1 / 30

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuassay.model.preemption import Holder, Policy, Reason, candidate_key, victims
-from gpuassay.model.quota import Quota, QuotaTree
+from gpuassay.systems.kueue.model.preemption import Holder, Policy, Reason, candidate_key, victims
+from gpuassay.systems.kueue.model.quota import Quota, QuotaTree
 
 QUIET = settings(derandomize=True, deadline=None, max_examples=150)
 LOWER = Policy(within_queue="LowerPriority")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuassay.model.prefix_cache import (
+from gpuassay.systems.llmd.model.prefix_cache import (
     BlockCache,
     CacheShape,
     Chain,
@@ -17,7 +17,7 @@ from gpuassay.model.prefix_cache import (
     simulator_cache,
     vllm_cache,
 )
-from gpuassay.model.prefix_cache_segments import SegmentCache, segments
+from gpuassay.systems.llmd.model.prefix_cache_segments import SegmentCache, segments
 
 QUIET = settings(derandomize=True, deadline=None, max_examples=100)
 

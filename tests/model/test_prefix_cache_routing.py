@@ -11,11 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuassay.model import routing
-from gpuassay.model.paper_routing import COLD_MEAN_RATIO_AT_MOST
-from gpuassay.model.prefix_cache import CacheShape, Eviction, simulator_cache
-from gpuassay.model.routing import LatencyLaw, Platform, Traffic, distinct_traffic, simulate, token_traffic
-from gpuassay.model.routing_closed import (
+from gpuassay.systems.llmd.model import simulation as routing
+from gpuassay.systems.llmd.model.closed import (
     cacheable_share,
     exact_hits,
     precise,
@@ -23,10 +20,20 @@ from gpuassay.model.routing_closed import (
     random_warm,
     random_warm_bound,
 )
-from gpuassay.model.routing_montecarlo import expected, spread
-from gpuassay.model.routing_policies import APPROXIMATE, LEAST_LOADED, PRECISE, RANDOM, ROUND_ROBIN, Policy
-from gpuassay.workloads.prompts import conversations, paper_prompts, shuffled_order
-from gpuassay.workloads.tokens import token_ids
+from gpuassay.systems.llmd.model.montecarlo import expected, spread
+from gpuassay.systems.llmd.model.paper import COLD_MEAN_RATIO_AT_MOST
+from gpuassay.systems.llmd.model.policies import APPROXIMATE, LEAST_LOADED, PRECISE, RANDOM, ROUND_ROBIN, Policy
+from gpuassay.systems.llmd.model.prefix_cache import CacheShape, Eviction, simulator_cache
+from gpuassay.systems.llmd.model.simulation import (
+    LatencyLaw,
+    Platform,
+    Traffic,
+    distinct_traffic,
+    simulate,
+    token_traffic,
+)
+from gpuassay.systems.llmd.objects.prompts import conversations, paper_prompts, shuffled_order
+from gpuassay.systems.llmd.objects.tokens import token_ids
 
 QUIET = settings(derandomize=True, deadline=None, max_examples=40)
 

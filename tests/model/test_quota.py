@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gpuassay.model.quota import Quota, QuotaTree, over_quota, parse_quantity
+from gpuassay.systems.kueue.model.quota import Quota, QuotaTree, over_quota, parse_quantity
 
 QUIET = settings(derandomize=True, deadline=None, max_examples=150)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay.model.prefix_cache import CacheShape
-from gpuassay.model.routing import LatencyLaw, Platform, Run, distinct_traffic
-from gpuassay.model.routing_closed import longest_prefix_hits
-from gpuassay.model.routing_policies import PRECISE, RANDOM, ROUND_ROBIN
-from gpuassay.model.routing_saturation import Carried, Staircase, carried, predict
+from gpuassay.systems.llmd.model.closed import longest_prefix_hits
+from gpuassay.systems.llmd.model.policies import PRECISE, RANDOM, ROUND_ROBIN
+from gpuassay.systems.llmd.model.prefix_cache import CacheShape
+from gpuassay.systems.llmd.model.saturation import Carried, Staircase, carried, predict
+from gpuassay.systems.llmd.model.simulation import LatencyLaw, Platform, Run, distinct_traffic
 
 TRAFFIC = distinct_traffic([160] * 8, [range(8)], 16)
 PLATFORM = Platform(2, CacheShape(40, 16), LatencyLaw(0.02, 0.001, max_num_seqs=1))

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuassay.model.paper_slices import CROWDED, LARGE, MEDIUM, TABLE_5, TABLE_6, slice_mix
-from gpuassay.model.placement import Place
-from gpuassay.model.placement_tables import MODELS
-from gpuassay.model.slices import Dynamic, SliceJob, Slicer, Static, Whole, completion, simulate
-from gpuassay.model.slices_predict import balanced, best_static, table_5, table_6
+from gpuassay.gpus import MODELS
+from gpuassay.systems.slices.model.paper import CROWDED, LARGE, MEDIUM, TABLE_5, TABLE_6, slice_mix
+from gpuassay.systems.slices.model.placement import Place
+from gpuassay.systems.slices.model.predict import balanced, best_static, table_5, table_6
+from gpuassay.systems.slices.model.slices import Dynamic, SliceJob, Slicer, Static, Whole, completion, simulate
 
 A100 = MODELS["a100-40gb"]
 

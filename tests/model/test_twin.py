@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuassay.model import figures
-from gpuassay.model.figures import JobRun
-from gpuassay.model.preemption import Policy
-from gpuassay.model.quota import Quota
-from gpuassay.model.twin import INSTANT, Latencies, TwinJob, TwinQueue, TwinRun, simulate, simulate_pure
+from gpuassay.systems.kueue.model import figures
+from gpuassay.systems.kueue.model.figures import JobRun
+from gpuassay.systems.kueue.model.preemption import Policy
+from gpuassay.systems.kueue.model.quota import Quota
+from gpuassay.systems.kueue.model.twin import INSTANT, Latencies, TwinJob, TwinQueue, TwinRun, simulate, simulate_pure
 
 QUIET = settings(derandomize=True, deadline=None, max_examples=80)
 SLOW = Latencies(create_lag=0.05, start_lag=0.15, finish_lag=1.0, requeue_batch=1.0, evict_lag=0.4)

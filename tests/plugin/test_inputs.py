@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuassay.workloads.prompt_files import give, given_prompts
+from gpuassay.systems.llmd.objects.prompt_files import give, given_prompts
 
 ROOT = Path(__file__).parents[2]
 

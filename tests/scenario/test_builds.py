@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gpuassay.scenario.builds import Builds, command_of
-from gpuassay.scenario.lanes import MAIN, PROGRAMS, ROUTING, SLICES, Lane, programs_of
+from gpuassay.engine.builds import Builds, command_of
+from gpuassay.engine.pools import MAIN, PROGRAMS, ROUTING, SLICES, Lane, programs_of
 from gpuassay.toolchain import Assets, ToolchainError, UnobtainableError
 from gpuassay.toolchain.catalogue import GROUPS, NODE, required
 from gpuassay.wait import wait

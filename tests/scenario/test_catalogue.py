@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gpuassay import labels
 from gpuassay.scenario import mutants
-from gpuassay.workloads import kueue
+from gpuassay.systems.kueue.objects import queues as kueue
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "catalogue.md"

@@ -11,12 +11,12 @@ from typing import Any, cast
 
 import pytest
 
+from gpuassay.engine.builds import Builds
+from gpuassay.engine.engine import Engine, Opener, read_status
+from gpuassay.engine.pools import PROGRAMS, Lane
 from gpuassay.record import rundir
 from gpuassay.record.recording import Recording
-from gpuassay.scenario.builds import Builds
-from gpuassay.scenario.engine import Engine, Opener, read_status
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.lanes import PROGRAMS, Lane
+from gpuassay.systems.kueue.acts.lab import Lab
 from gpuassay.toolchain import Assets
 from tests.scenario.test_builds import scripts
 from tests.scenario.test_lanes import SECONDS, fake, made
@@ -38,8 +38,8 @@ def engine_of(
     def of(names: Sequence[str], _: Assets) -> list[str]:
         return [name for name in names if name in missing]
 
-    monkeypatch.setattr("gpuassay.scenario.engine.missing", of)
-    monkeypatch.setattr("gpuassay.scenario.engine.Builds", partial(Builds, command=scripts(**builds)))
+    monkeypatch.setattr("gpuassay.engine.engine.missing", of)
+    monkeypatch.setattr("gpuassay.engine.engine.Builds", partial(Builds, command=scripts(**builds)))
 
     def programs(lane: Lane) -> Sequence[str]:
         return PROGRAMS[lane.name]

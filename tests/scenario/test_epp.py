@@ -13,10 +13,10 @@ import grpc
 import pytest
 from envoy.service.ext_proc.v3 import external_processor_pb2, external_processor_pb2_grpc
 
-from gpuassay.judge import epp as judge
-from gpuassay.scenario.epp import Asking
-from gpuassay.scenario.epp_connection import Connection
-from gpuassay.scenario.mutants_routing_epp import BROKEN, Broken
+from gpuassay.systems.llmd.acts.epp import Asking
+from gpuassay.systems.llmd.acts.epp_connection import Connection
+from gpuassay.systems.llmd.judge import epp as judge
+from gpuassay.systems.llmd.mutants.epp import BROKEN, Broken
 
 pb: Any = external_processor_pb2
 wire: Any = external_processor_pb2_grpc

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from gpuassay.cluster.errors import NotFromOutside
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.scenario import existing_site
-from gpuassay.scenario.existing_site import OutsideSite, borrowed
-from gpuassay.workloads.prompts import prompt_set
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.existing import deployment as existing_site
+from gpuassay.systems.llmd.existing.deployment import OutsideSite, borrowed
+from gpuassay.systems.llmd.objects.prompts import prompt_set
 from tests.load.servers import fixed, serving
 
 ANSWER = b'{"choices":[{"text":"a"}],"usage":{"prompt_tokens":2,"completion_tokens":1}}'

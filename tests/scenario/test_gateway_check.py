@@ -12,9 +12,9 @@ import pytest
 import trustme
 
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.components.llmd.existing import Place
-from gpuassay.scenario import gateway_check
-from gpuassay.scenario.gateway_check import check_gateway
+from gpuassay.systems.llmd.existing import preflight as gateway_check
+from gpuassay.systems.llmd.existing.gateway import Place
+from gpuassay.systems.llmd.existing.preflight import check_gateway
 from tests.load.servers import DONE, HEAD, chunked, fixed, serving, stream, token
 
 GOOD = stream(token(), token(), DONE)

@@ -8,8 +8,8 @@ import re
 import pytest
 
 from gpuassay.scenario.declare import OWN_ARMS, Scenario
-from gpuassay.scenario.gateway_options import BadGatewayOption, gateway_options
 from gpuassay.session.plan import plan_lines
+from gpuassay.systems.llmd.existing.options import BadGatewayOption, gateway_options
 
 GOOD = {"gateway_url": "https://gate.example:8443/llm/", "gateway_model": "m", "inference_pool": "serving/pool"}
 

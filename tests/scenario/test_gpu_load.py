@@ -8,11 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from gpuassay.judge.gpu_load import load_findings
 from gpuassay.manifest import Manifest
-from gpuassay.scenario import gpu_load, mutants
-from gpuassay.scenario.gpu_operator_found import READ
-from gpuassay.scenario.lab import Lab
+from gpuassay.scenario import mutants
+from gpuassay.systems.gpu_operator.acts import gpu_load
+from gpuassay.systems.gpu_operator.acts.read import READ
+from gpuassay.systems.gpu_operator.judge.load import load_findings
+from gpuassay.systems.kueue.acts.lab import Lab
 from tests import operators
 
 CONTAINERS = [{"name": "main", "image": "burn", "resources": {"limits": {"nvidia.com/gpu": "1"}}}]

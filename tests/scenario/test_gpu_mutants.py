@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from gpuassay.judge import gpu_labels
-from gpuassay.judge.gpu_labels import GPU, Gpus, Sharing
+from gpuassay.gpus import gpu_model
 from gpuassay.manifest import Manifest
-from gpuassay.model.placement_tables import gpu_model
 from gpuassay.scenario import mutants
-from gpuassay.scenario.gpu_operator import CHOICE, mig_config, time_slicing
+from gpuassay.systems.slices.acts.operator_node import CHOICE, mig_config, time_slicing
+from gpuassay.systems.slices.judge import gpu_labels
+from gpuassay.systems.slices.judge.gpu_labels import GPU, Gpus, Sharing
 
 GPUS = Gpus(gpu_model("a100-40gb"), 1, (("1g.5gb", "3g.20gb"),))
 RIGHT = gpu_labels.gpu_labels(GPUS, "mixed") | gpu_labels.version_labels("550.54.15", 12040)

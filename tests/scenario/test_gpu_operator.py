@@ -11,15 +11,15 @@ from typing import Any, cast
 import pytest
 
 from gpuassay.cluster.errors import ApiRefused, ClusterError
-from gpuassay.judge import gpu_operator as judge
+from gpuassay.engine.environment import Host
+from gpuassay.engine.pools import OPERATOR, Lane, Unavailable
+from gpuassay.engine.provider import venue_for
 from gpuassay.manifest import Manifest
 from gpuassay.scenario import mutants
-from gpuassay.scenario.gpu_operator_found import READ, note_operator
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.lanes import OPERATOR, Lane, Unavailable
-from gpuassay.scenario.mig_manager import recut
-from gpuassay.scenario.stage import Host
-from gpuassay.scenario.venue import venue_for
+from gpuassay.systems.gpu_operator.acts.mig_manager import recut
+from gpuassay.systems.gpu_operator.acts.read import READ, note_operator
+from gpuassay.systems.gpu_operator.judge import installed as judge
+from gpuassay.systems.kueue.acts.lab import Lab
 from tests import operators
 
 

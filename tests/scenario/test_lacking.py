@@ -11,11 +11,11 @@ from unittest.mock import Mock
 
 import pytest
 
+from gpuassay.engine.environment import Stage
+from gpuassay.engine.provider import venue_for
+from gpuassay.engine.runner import Acting
 from gpuassay.record.recording import Recording
-from gpuassay.scenario.acting import Acting
 from gpuassay.scenario.declare import Scenario
-from gpuassay.scenario.stage import Stage
-from gpuassay.scenario.venue import venue_for
 from gpuassay.toolchain import ToolchainError, UnobtainableError
 
 

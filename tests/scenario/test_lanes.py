@@ -13,11 +13,11 @@ from typing import Any, cast
 
 import pytest
 
+from gpuassay.engine.engine import Engine, Opener, read_status
+from gpuassay.engine.pools import CHANGING, MAIN, PLATFORM, ROOMY, ROUTING, SLICES, Floor, Lane, Unavailable, lanes
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import Alone, Scenario, System
-from gpuassay.scenario.engine import Engine, Opener, read_status
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.lanes import CHANGING, MAIN, PLATFORM, ROOMY, ROUTING, SLICES, Floor, Lane, Unavailable, lanes
+from gpuassay.systems.kueue.acts.lab import Lab
 
 SECONDS = 20
 

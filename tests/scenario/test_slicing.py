@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from gpuassay.judge.slices_seen import claimed_devices
-from gpuassay.scenario.slicing_witness import Witnesses, uuid_at
 from gpuassay.silicon import Slice, minors
+from gpuassay.systems.slices.acts.observations import Witnesses, uuid_at
+from gpuassay.systems.slices.judge.observed import claimed_devices
 
 SMALL = Slice(0, "1g.5gb+me", 3, 1, 9, ("MIG-small",), busy=False, serial=1)
 LARGE = Slice(1, "3g.20gb", 4, 4, 2, ("MIG-large",), busy=False, serial=2)

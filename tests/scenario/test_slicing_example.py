@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from gpuassay.manifest import Manifest
-from gpuassay.scenario.slicing_example import Site
+from gpuassay.systems.slices.acts.example_driver import Site
 
 UID = "91ab7d75-6240-4d6b-929c-791245db44df"
 GIVEN = f"""

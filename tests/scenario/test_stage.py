@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from gpuassay.engine.environment import Stage
 from gpuassay.record.timeline import EventLine
-from gpuassay.scenario.stage import Stage
 from gpuassay.wait import WaitTimeout
 
 QUIET = 1.0

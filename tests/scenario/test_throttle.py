@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gpuassay.scenario.throttle import LEAST, Throttle
+from gpuassay.engine.throttle import LEAST, Throttle
 from gpuassay.wait import wait
 
 

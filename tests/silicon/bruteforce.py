@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gpuassay.model.placement_tables import GpuModel
+from gpuassay.gpus import GpuModel
 
 OK, INVALID_ARGUMENT, NOT_FOUND, IN_USE, INSUFFICIENT_RESOURCES = 0, 2, 6, 19, 23
 

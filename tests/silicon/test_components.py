@@ -10,9 +10,9 @@ from typing import cast
 import pytest
 
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.components.slices import device_plugin, dra
-from gpuassay.components.slices.driver_root import FakeDriver, fake_driver
 from gpuassay.silicon import Silicon, minors, seed
+from gpuassay.systems.slices.component import device_plugin, dra
+from gpuassay.systems.slices.component.fake_driver import FakeDriver, fake_driver
 from tests.silicon.conftest import Bench
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="device nodes are made by root alone (CAP_MKNOD)")

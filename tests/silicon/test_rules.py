@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gpuassay.model.placement_tables import MODELS
+from gpuassay.gpus import MODELS
 from gpuassay.silicon import NvmlError, Silicon
 from gpuassay.silicon.client import Nvml
 from tests.silicon.bruteforce import OneGpu

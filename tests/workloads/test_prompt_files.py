@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuassay.workloads.prompt_files import BadPromptFile, read_prompts
+from gpuassay.systems.llmd.objects.prompt_files import BadPromptFile, read_prompts
 
 
 def written(folder: Path, name: str, body: str | bytes) -> Path:

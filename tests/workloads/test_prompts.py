@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuassay.workloads.prompts import (
+from gpuassay.systems.llmd.objects.prompts import (
     Prompt,
     conversations,
     gaussian_lengths,
@@ -20,7 +20,7 @@ from gpuassay.workloads.prompts import (
     synthetic,
     words,
 )
-from gpuassay.workloads.tokens import chat_text, count, token_ids
+from gpuassay.systems.llmd.objects.tokens import chat_text, count, token_ids
 
 QUIET = settings(derandomize=True, deadline=None, max_examples=50)
 

@@ -7,11 +7,11 @@ from collections import Counter
 
 import pytest
 
-from gpuassay.judge.counters import devices
+from gpuassay.gpus import MODELS, GpuModel
 from gpuassay.manifest import Manifest
-from gpuassay.model.placement import Place, findings
-from gpuassay.model.placement_tables import MODELS, GpuModel
-from gpuassay.workloads import resource_slices
+from gpuassay.systems.slices.judge.counters import devices
+from gpuassay.systems.slices.model.placement import Place, findings
+from gpuassay.systems.slices.objects import claims as resource_slices
 
 ROUNDS = 300
 

@@ -7,7 +7,7 @@ import string
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuassay.workloads.tokens import chat_text, chat_token_ids, count, pieces, token_id, token_ids
+from gpuassay.systems.llmd.objects.tokens import chat_text, chat_token_ids, count, pieces, token_id, token_ids
 
 QUIET = settings(derandomize=True, deadline=None, max_examples=100)
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import yaml
 
 from gpuassay.manifest import Manifest, is_true
-from gpuassay.model import figures
-from gpuassay.model.paper import GPUS, table3_mix
-from gpuassay.model.predict import CONFIGURATIONS, predict
-from gpuassay.model.twin import TwinJob
-from gpuassay.scenario.bench import Arm, Bench, bench
-from gpuassay.scenario.lab import Lab
-from gpuassay.workloads import mixes
+from gpuassay.systems.kueue.acts.bench import Arm, Bench, bench
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.model import figures
+from gpuassay.systems.kueue.model.paper import GPUS, table3_mix
+from gpuassay.systems.kueue.model.predict import CONFIGURATIONS, predict
+from gpuassay.systems.kueue.model.twin import TwinJob
+from gpuassay.systems.kueue.objects import mixes
 
 MANIFESTS = Path(__file__).parents[3] / "manifests" / "kueue" / "table3"
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from statistics import median
 
-from gpuassay.judge.performance.figures import ArmFigures, arm_figures, arm_lanes, twin_error
-from gpuassay.judge.performance.order import arm_order
-from gpuassay.judge.performance.runs import job_runs, own_admissions, seconds
-from gpuassay.model import figures
-from gpuassay.model.paper import TABLE_3
-from gpuassay.model.predict import PredictedRow, predicted_table3
 from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.judge.measured_figures import ArmFigures, arm_figures, arm_lanes, twin_error
+from gpuassay.systems.kueue.judge.measured_order import arm_order
+from gpuassay.systems.kueue.judge.runs import job_runs, own_admissions, seconds
+from gpuassay.systems.kueue.model import figures
+from gpuassay.systems.kueue.model.paper import TABLE_3
+from gpuassay.systems.kueue.model.predict import PredictedRow, predicted_table3
 from suites.kueue.performance.table3 import ARMS, CONTROL, SCHEDULER
 
 SECTION = "Table 3: five queue configurations"

@@ -13,13 +13,14 @@ from gpuassay.behaviour import behaviour
 from gpuassay.manifest import dig, is_true
 from gpuassay.record.recording import Recording
 from gpuassay.record.resources import Resource
-from gpuassay.scenario.bench import Bench, bench
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.minimal import WORKLOAD_PATHS
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.bench import Bench, bench
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.minimal_manager import WORKLOAD_PATHS
+from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.verdict import SHOULD
-from gpuassay.workloads import core, kueue
+from gpuassay.workloads import core
 
 pytestmark = [pytest.mark.scale, pytest.mark.timeout(7200)]
 

@@ -10,16 +10,16 @@ import pytest
 from fixtures.arms import Arms
 from fixtures.runs import CLOCK, StoreRuns
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.performance import thresholds
-from gpuassay.judge.performance.figures import arm_lanes
-from gpuassay.judge.performance.handover import NothingMeasured, handover, preempted_jobs
-from gpuassay.judge.performance.runs import job_runs, own_admissions
-from gpuassay.model import figures
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
 from gpuassay.session.measure import Measure
+from gpuassay.stats import thresholds
 from gpuassay.stats.ratios import equivalent, paired_ratio, three_valued
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.judge.handover import NothingMeasured, handover, preempted_jobs
+from gpuassay.systems.kueue.judge.measured_figures import arm_lanes
+from gpuassay.systems.kueue.judge.runs import job_runs, own_admissions
+from gpuassay.systems.kueue.model import figures
 from gpuassay.verdict import INFO, MUST, SHOULD, Inconclusive
 from suites.kueue.performance import table3, tables
 from suites.kueue.performance.table3 import CONTROL, QUEUED

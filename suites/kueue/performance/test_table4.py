@@ -10,12 +10,13 @@ import pytest
 
 from fixtures.arms import Arms
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.performance import cycles, thresholds
-from gpuassay.judge.performance.cycles import EDGES, HISTOGRAM, QUANTILES, RESULTS, CycleRow
-from gpuassay.model.paper import TABLE_4, AdmissionAttempt
 from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
+from gpuassay.stats import thresholds
 from gpuassay.stats.quantiles import BucketQuantile
+from gpuassay.systems.kueue.judge import cycles
+from gpuassay.systems.kueue.judge.cycles import EDGES, HISTOGRAM, QUANTILES, RESULTS, CycleRow
+from gpuassay.systems.kueue.model.paper import TABLE_4, AdmissionAttempt
 from gpuassay.verdict import MUST, SHOULD
 from suites.kueue.performance.table3 import CONTROL, QUEUED, SCHEDULER
 from suites.kueue.performance.tables import TITLES, rounds

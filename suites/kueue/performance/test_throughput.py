@@ -9,18 +9,20 @@ import pytest
 
 from fixtures.arms import Arms
 from gpuassay.behaviour import behaviour
-from gpuassay.judge.performance import thresholds, throughput
-from gpuassay.record.kueuelog import ASSUMED, COMPLETE, HEADS
 from gpuassay.record.recording import Recording
-from gpuassay.scenario.bench import bench
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.mimic import Mimic
-from gpuassay.scenario.minimal import WORKLOAD_PATHS, generator_document
 from gpuassay.session.measure import Measure
+from gpuassay.stats import thresholds
 from gpuassay.stats.quantiles import quantile
+from gpuassay.systems.kueue.acts.bench import bench
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.minimal_manager import WORKLOAD_PATHS, generator_document
+from gpuassay.systems.kueue.acts.workload_driver import Mimic
+from gpuassay.systems.kueue.judge import throughput
+from gpuassay.systems.kueue.log import ASSUMED, COMPLETE, HEADS
+from gpuassay.systems.kueue.objects import mixes
+from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.verdict import INFO, MUST, Inconclusive
-from gpuassay.workloads import kueue, mixes
 
 pytestmark = [pytest.mark.perf, pytest.mark.timeout(1800)]
 

@@ -6,14 +6,14 @@ from statistics import fmean, median
 
 import msgspec
 
-from gpuassay.judge import routing
-from gpuassay.judge.performance.routing import e2e, gain, timed, ttft
 from gpuassay.load.gate import Control
 from gpuassay.manifest import Manifest
-from gpuassay.model.paper_routing import FIGURE_6
 from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
 from gpuassay.stats.quantiles import quantile
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.judge.performance import e2e, gain, timed, ttft
+from gpuassay.systems.llmd.model.paper import FIGURE_6
 from suites.llmd.performance import load67
 from suites.llmd.performance.load67 import wave
 from suites.llmd.performance.traffic_exhibits import SIMULATED, side_by_side_note

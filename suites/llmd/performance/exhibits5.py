@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from gpuassay.judge.performance.routing import Overhead, overhead
-from gpuassay.judge.performance.routing_share import Share, share
 from gpuassay.load.gate import Control
 from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
+from gpuassay.systems.llmd.judge.performance import Overhead, overhead
+from gpuassay.systems.llmd.judge.share import Share, share
 from gpuassay.verdict import Inconclusive
 from suites.llmd.performance.load5 import ARMS, DIRECT, GATEWAY, LONG, PICKERS, TITLES, scrape_label, wave
 

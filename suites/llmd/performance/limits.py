@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpuassay.judge.performance import thresholds
-from gpuassay.judge.performance.routing import Judged
 from gpuassay.record.recording import Recording
+from gpuassay.stats import thresholds
+from gpuassay.systems.llmd.judge.performance import Judged
 from gpuassay.verdict import Inconclusive
 
 LIMITS = thresholds.load(Path(__file__).with_name("thresholds.json"))

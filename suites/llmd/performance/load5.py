@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import msgspec
 
 from gpuassay import toolchain
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import NO_LATENCY, Cache
 from gpuassay.load.control import control
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.load.timing import EchoTiming
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import Site, opened
-from gpuassay.workloads.prompts import Prompt, prompt_set
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.objects.prompts import Prompt, prompt_set
 
 DIRECT, GATEWAY, RANDOM, PRECISE = "direct", "gateway", "picker-random", "picker-precise"
 GAIE_RANDOM, GAIE_APPROXIMATE = "gaie-random", "gaie-approximate"

@@ -15,20 +15,20 @@ from functools import cache
 import msgspec
 
 from gpuassay.cluster.parallel import side_by_side
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import Cache, Latency
 from gpuassay.load.control import control
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.load.timing import EchoTiming
-from gpuassay.model.prefix_cache import simulator_cache
-from gpuassay.model.routing import LatencyLaw, Platform, distinct_traffic
-from gpuassay.model.routing_montecarlo import Expected, expected
-from gpuassay.model.routing_policies import APPROXIMATE, LEAST_LOADED, PRECISE, RANDOM, ROUND_ROBIN, Policy
 from gpuassay.record.recording import Recording
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import Site, opened
-from gpuassay.workloads.prompt_files import given_prompts
-from gpuassay.workloads.prompts import PAPER_REPEATS, Prompt, paper_prompts, shuffled_order
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.component.simulator import Cache, Latency
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.model.montecarlo import Expected, expected
+from gpuassay.systems.llmd.model.policies import APPROXIMATE, LEAST_LOADED, PRECISE, RANDOM, ROUND_ROBIN, Policy
+from gpuassay.systems.llmd.model.prefix_cache import simulator_cache
+from gpuassay.systems.llmd.model.simulation import LatencyLaw, Platform, distinct_traffic
+from gpuassay.systems.llmd.objects.prompt_files import given_prompts
+from gpuassay.systems.llmd.objects.prompts import PAPER_REPEATS, Prompt, paper_prompts, shuffled_order
 
 SCALE = 0.1
 """Of the paper's tokens."""

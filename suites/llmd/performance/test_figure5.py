@@ -5,20 +5,15 @@ from __future__ import annotations
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import routing
-from gpuassay.judge.performance.routing import (
-    bound_verdict,
-    growth_verdict,
-    paper_band_verdict,
-    worst_of,
-)
-from gpuassay.judge.performance.routing_share import share_findings
 from gpuassay.load.gate import require_valid
-from gpuassay.model.paper_routing import FIGURE_5
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.judge.performance import bound_verdict, growth_verdict, paper_band_verdict, worst_of
+from gpuassay.systems.llmd.judge.share import share_findings
+from gpuassay.systems.llmd.model.paper import FIGURE_5
 from gpuassay.verdict import INFO, MUST, SHOULD
 from suites.llmd.performance import exhibits5, load5
 from suites.llmd.performance.exhibits5 import (

@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import NO_LATENCY, Cache
-from gpuassay.judge import routing
-from gpuassay.judge.performance.routing import bound_verdict, growth_verdict, paper_band_verdict, worst_of
 from gpuassay.load.gate import require_valid
-from gpuassay.model.paper_routing import FIGURE_5
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.istio import NEEDS
-from gpuassay.scenario.routing import opened
 from gpuassay.session.measure import Measure
+from gpuassay.systems.llmd.acts.deployment import opened
+from gpuassay.systems.llmd.acts.istio import NEEDS
+from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.judge.performance import bound_verdict, growth_verdict, paper_band_verdict, worst_of
+from gpuassay.systems.llmd.model.paper import FIGURE_5
+from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.verdict import INFO, MUST
-from gpuassay.workloads.prompts import prompt_set
 from suites.llmd.performance.exhibits5 import SECTION, added, busy_of, concurrencies, control_of, rounds_of
 from suites.llmd.performance.limits import settle
 from suites.llmd.performance.load5 import DIRECT, Load, fill_caches, rounds
 
 if TYPE_CHECKING:
-    from gpuassay.judge.performance.routing import Overhead
-    from gpuassay.scenario.lab import Lab
-    from gpuassay.scenario.routing import Site
+    from gpuassay.systems.kueue.acts.lab import Lab
+    from gpuassay.systems.llmd.acts.deployment import Site
+    from gpuassay.systems.llmd.judge.performance import Overhead
 
 pytestmark = [pytest.mark.perf, pytest.mark.timeout(7200)]
 

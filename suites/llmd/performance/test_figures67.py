@@ -8,16 +8,16 @@ import msgspec
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import routing
-from gpuassay.judge.performance.routing import GainBars, gain, gain_verdicts
-from gpuassay.judge.routing_metrics import counter_hit_rate
 from gpuassay.load.gate import Control, require_valid
-from gpuassay.model.paper_routing import FIGURE_6, FIGURE_7
 from gpuassay.record.metrics import Samples
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.judge.metrics import counter_hit_rate
+from gpuassay.systems.llmd.judge.performance import GainBars, gain, gain_verdicts
+from gpuassay.systems.llmd.model.paper import FIGURE_6, FIGURE_7
 from gpuassay.verdict import INFO, MUST, SHOULD
 from suites.llmd.performance import exhibits, load67
 from suites.llmd.performance.limits import LIMITS, settle

@@ -8,9 +8,15 @@ import msgspec
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import routing
-from gpuassay.judge.performance.routing import GainBars, gain, gain_verdicts
-from gpuassay.judge.performance.routing_saturation import (
+from gpuassay.load.gate import MIN_RATE_SHARE, Control, require_valid
+from gpuassay.record.recording import Recording
+from gpuassay.scenario.declare import scenario
+from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.judge.metrics import counter_hit_rate, delta
+from gpuassay.systems.llmd.judge.performance import GainBars, gain, gain_verdicts
+from gpuassay.systems.llmd.judge.saturation import (
     Step,
     answered_findings,
     carried_by,
@@ -21,13 +27,7 @@ from gpuassay.judge.performance.routing_saturation import (
     times,
     times_verdict,
 )
-from gpuassay.judge.routing_metrics import counter_hit_rate, delta
-from gpuassay.load.gate import MIN_RATE_SHARE, Control, require_valid
-from gpuassay.model.routing_closed import longest_prefix_hits
-from gpuassay.record.recording import Recording
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.session.measure import Measure
+from gpuassay.systems.llmd.model.closed import longest_prefix_hits
 from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.performance import traffic, traffic_exhibits
 from suites.llmd.performance.limits import LIMITS, settle

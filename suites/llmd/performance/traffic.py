@@ -21,21 +21,21 @@ from typing import Any
 import msgspec
 
 from gpuassay.cluster.parallel import side_by_side
-from gpuassay.components.llmd.arm import Arm
-from gpuassay.components.llmd.simulator import Cache, Latency
 from gpuassay.load.control import control
 from gpuassay.load.plan import ClosedLoop, Poisson, Schedule
 from gpuassay.load.timing import EchoTiming
-from gpuassay.model.prefix_cache import simulator_cache
-from gpuassay.model.routing import LatencyLaw, Platform, Run, Traffic, distinct_traffic, token_traffic
-from gpuassay.model.routing_closed import longest_prefix_hits
-from gpuassay.model.routing_montecarlo import Expected, expected
-from gpuassay.model.routing_policies import APPROXIMATE, LEAST_LOADED, PRECISE, RANDOM, Policy
-from gpuassay.model.routing_saturation import Prediction, Staircase, predict
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.routing import Site, opened
-from gpuassay.workloads.prompts import Prompt, conversations, prompt_set, shared_prefix, shuffled_order
-from gpuassay.workloads.tokens import token_ids
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.component.simulator import Cache, Latency
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.model.closed import longest_prefix_hits
+from gpuassay.systems.llmd.model.montecarlo import Expected, expected
+from gpuassay.systems.llmd.model.policies import APPROXIMATE, LEAST_LOADED, PRECISE, RANDOM, Policy
+from gpuassay.systems.llmd.model.prefix_cache import simulator_cache
+from gpuassay.systems.llmd.model.saturation import Prediction, Staircase, predict
+from gpuassay.systems.llmd.model.simulation import LatencyLaw, Platform, Run, Traffic, distinct_traffic, token_traffic
+from gpuassay.systems.llmd.objects.prompts import Prompt, conversations, prompt_set, shared_prefix, shuffled_order
+from gpuassay.systems.llmd.objects.tokens import token_ids
 
 REPLICAS, CACHE, OUTPUT_TOKENS = 8, Cache(blocks=896, block_size=16), 4
 LATENCY = Latency(max_running=8, factor_under_load=2.0)

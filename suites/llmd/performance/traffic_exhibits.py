@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 
-from gpuassay.judge import routing
-from gpuassay.judge.performance.routing import timed, ttft
-from gpuassay.judge.performance.routing_saturation import Step, carried_by
 from gpuassay.load.gate import Control
-from gpuassay.model.routing_saturation import Carried, Prediction
 from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
 from gpuassay.stats.quantiles import quantile
+from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.judge.performance import timed, ttft
+from gpuassay.systems.llmd.judge.saturation import Step, carried_by
+from gpuassay.systems.llmd.model.saturation import Carried, Prediction
 from suites.llmd.performance import traffic
 from suites.llmd.performance.traffic import SHAPES, wave
 

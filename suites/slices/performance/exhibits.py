@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gpuassay.judge.performance import slices as judged
-from gpuassay.judge.performance import slices_course, slices_times
-from gpuassay.judge.performance.slices_times import Times
 from gpuassay.manifest import Manifest
-from gpuassay.model import slices_predict
-from gpuassay.model.paper_slices import TABLE_5, TABLE_6, CompletionTimes
 from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
+from gpuassay.systems.slices.judge import course as slices_course
+from gpuassay.systems.slices.judge import performance as judged
+from gpuassay.systems.slices.judge import times as slices_times
+from gpuassay.systems.slices.judge.times import Times
+from gpuassay.systems.slices.model import predict as slices_predict
+from gpuassay.systems.slices.model.paper import TABLE_5, TABLE_6, CompletionTimes
 from suites.slices.performance import figures, tables
 
 SECTION = "Tables 5 and 6: jobs on slices of GPUs"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 
-from gpuassay.judge import slices_seen
-from gpuassay.judge.performance import slices, slices_times
-from gpuassay.judge.performance.slices_times import Expected, Times
-from gpuassay.judge.slices import sharing_findings
 from gpuassay.record.recording import Recording
+from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.judge import performance as slices
+from gpuassay.systems.slices.judge import times as slices_times
+from gpuassay.systems.slices.judge.geometry import sharing_findings
+from gpuassay.systems.slices.judge.times import Expected, Times
 from suites.slices.performance import tables
 
 

@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest, dig, is_true
-from gpuassay.model.slices import SliceJob
-from gpuassay.scenario import slices
-from gpuassay.scenario.slicing import Site
-from gpuassay.scenario.slicing_pods import WITNESS
+from gpuassay.systems.slices.acts import real_node as slices
+from gpuassay.systems.slices.acts.node import Site
+from gpuassay.systems.slices.acts.pods import WITNESS
+from gpuassay.systems.slices.model.slices import SliceJob
 from gpuassay.workloads import containers
 
 JOB_NAME = "batch.kubernetes.io/job-name"

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from gpuassay.model.paper_slices import ALONE, CROWDED, GPU_MODEL, GPUS, Slowdown, slice_mix
-from gpuassay.model.placement import Place
-from gpuassay.model.slices import SliceJob
-from gpuassay.model.slices_predict import balanced, best_static, slicers
-from gpuassay.scenario import slicing
-from gpuassay.scenario.bench import Arm, Bench, bench
-from gpuassay.scenario.lab import Lab
-from gpuassay.scenario.slicing import Site, SlicerName
 from gpuassay.silicon import Geometry
+from gpuassay.systems.kueue.acts.bench import Arm, Bench, bench
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.slices.acts import node as slicing
+from gpuassay.systems.slices.acts.node import Site, SlicerName
+from gpuassay.systems.slices.model.paper import ALONE, CROWDED, GPU_MODEL, GPUS, Slowdown, slice_mix
+from gpuassay.systems.slices.model.placement import Place
+from gpuassay.systems.slices.model.predict import balanced, best_static, slicers
+from gpuassay.systems.slices.model.slices import SliceJob
 from suites.slices.performance import jobs
 
 SPACING = 0.1
@@ -130,7 +130,7 @@ def _pair(on: Bench, table: str, names: Sequence[str], seed: int, scale: float, 
 
 def act(lab: Lab) -> None:
     """Both tables, in as many rounds as the mode has."""
-    from gpuassay.scenario.slices_stage import RECORDED  # cluster clients: not for replays
+    from gpuassay.systems.slices.environment import RECORDED  # cluster clients: not for replays
 
     scale, rounds = FULL if lab.full else QUICK
     with bench(lab, queueing=False, resources=RECORDED) as on:

@@ -7,16 +7,17 @@ from collections import Counter
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import slices_rest, slices_seen
-from gpuassay.judge.performance import slices as judged
-from gpuassay.model.paper_slices import CROWDED, GPU_MODEL, GPUS, LARGE, MEDIUM, TABLE_6, slice_mix
-from gpuassay.model.placement import Board, first_fit
-from gpuassay.model.placement_fit import optimum
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import slicing
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
 from gpuassay.session.measure import Measure
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.slices.acts import node as slicing
+from gpuassay.systems.slices.judge import at_rest as slices_rest
+from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.judge import performance as judged
+from gpuassay.systems.slices.model.paper import CROWDED, GPU_MODEL, GPUS, LARGE, MEDIUM, TABLE_6, slice_mix
+from gpuassay.systems.slices.model.placement import Board, first_fit
+from gpuassay.systems.slices.model.placement_fit import optimum
 from gpuassay.verdict import MUST
 from suites.slices.performance import exhibits, jobs
 from suites.slices.slicers import DRIVER, MIG

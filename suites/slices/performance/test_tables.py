@@ -9,15 +9,15 @@ import pytest
 
 from fixtures.arms import Arms
 from gpuassay.behaviour import behaviour
-from gpuassay.judge import slices_rest
-from gpuassay.judge.performance import slices as judged
-from gpuassay.judge.performance import thresholds
-from gpuassay.judge.performance.slices_times import bias
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
 from gpuassay.session.measure import Measure
+from gpuassay.stats import thresholds
 from gpuassay.stats.ratios import paired_ratio, three_valued
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.slices.judge import at_rest as slices_rest
+from gpuassay.systems.slices.judge import performance as judged
+from gpuassay.systems.slices.judge.times import bias
 from gpuassay.verdict import INFO, MUST, SHOULD, Inconclusive
 from suites.slices.performance import exhibits, figures, tables
 from suites.slices.slicers import MIG

@@ -7,11 +7,11 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from gpuassay.manifest import Manifest
-from gpuassay.model.paper import GPUS, table3_mix
-from gpuassay.model.predict import queues_of
-from gpuassay.model.twin import Latencies, TwinJob, TwinRun, simulate
-from gpuassay.record.kueuelog import ASSUMED
 from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.systems.kueue.log import ASSUMED
+from gpuassay.systems.kueue.model.paper import GPUS, table3_mix
+from gpuassay.systems.kueue.model.predict import queues_of
+from gpuassay.systems.kueue.model.twin import Latencies, TwinJob, TwinRun, simulate
 
 START = 1_800_000_000_000_000_000
 NAMESPACE = "ga-arm"

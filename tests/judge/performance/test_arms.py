@@ -6,16 +6,16 @@ import copy
 
 import pytest
 
-from gpuassay.judge.performance.figures import arm_figures, arm_lanes, twin_error
-from gpuassay.judge.performance.handover import NothingMeasured, handover
-from gpuassay.judge.performance.order import REQUEUED, arm_order
-from gpuassay.judge.performance.runs import Bar, critical_waits, job_runs, lanes, total_waits
 from gpuassay.manifest import Manifest
-from gpuassay.model import figures
-from gpuassay.model.figures import Attempt, JobRun
-from gpuassay.model.predict import CONFIGURATIONS
-from gpuassay.record.kueuelog import log_time
 from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.systems.kueue.judge.handover import NothingMeasured, handover
+from gpuassay.systems.kueue.judge.measured_figures import arm_figures, arm_lanes, twin_error
+from gpuassay.systems.kueue.judge.measured_order import REQUEUED, arm_order
+from gpuassay.systems.kueue.judge.runs import Bar, critical_waits, job_runs, lanes, total_waits
+from gpuassay.systems.kueue.log import log_time
+from gpuassay.systems.kueue.model import figures
+from gpuassay.systems.kueue.model.figures import Attempt, JobRun
+from gpuassay.systems.kueue.model.predict import CONFIGURATIONS
 from tests.judge.performance.staged import LATENCIES, NAMESPACE, assumed, staged, stamp, with_log
 
 QUEUED = [name for name in CONFIGURATIONS if name != "pure"]

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuassay.judge.performance import cycles
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.systems.kueue.judge import cycles
 
 
 def _cycle(number: int, seconds: float, *namespaces: str, admits: bool = True) -> list[Manifest]:

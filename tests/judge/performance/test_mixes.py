@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from gpuassay import labels
 from gpuassay.cluster.api import Api
-from gpuassay.judge.performance import throughput
 from gpuassay.manifest import Manifest, dig, name_of
-from gpuassay.model.predict import CONFIGURATIONS, queues_of
 from gpuassay.record.live import Listener, LiveView
 from gpuassay.record.recording import Recording, RecordingMeta
-from gpuassay.scenario.mimic import Mimic
-from gpuassay.workloads import mixes
+from gpuassay.systems.kueue.acts.workload_driver import Mimic
+from gpuassay.systems.kueue.judge import throughput
+from gpuassay.systems.kueue.model.predict import CONFIGURATIONS, queues_of
+from gpuassay.systems.kueue.objects import mixes
 
 MANIFESTS = Path(__file__).parents[3] / "manifests" / "kueue" / "table3"
 

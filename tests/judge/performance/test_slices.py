@@ -7,14 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from gpuassay.judge.performance import slices, slices_course, slices_times
-from gpuassay.judge.performance.slices import Stay
+from gpuassay.gpus import gpu_model
 from gpuassay.manifest import Manifest
-from gpuassay.model.paper_slices import CROWDED, GPU_MODEL, GPUS, LARGE, MEDIUM, slice_mix
-from gpuassay.model.placement import Place, first_fit
-from gpuassay.model.placement_tables import gpu_model
-from gpuassay.model.slices import Dynamic, SliceJob, SlicesRun, Whole, simulate
 from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.systems.slices.judge import course as slices_course
+from gpuassay.systems.slices.judge import performance as slices
+from gpuassay.systems.slices.judge import times as slices_times
+from gpuassay.systems.slices.judge.performance import Stay
+from gpuassay.systems.slices.model.paper import CROWDED, GPU_MODEL, GPUS, LARGE, MEDIUM, slice_mix
+from gpuassay.systems.slices.model.placement import Place, first_fit
+from gpuassay.systems.slices.model.slices import Dynamic, SliceJob, SlicesRun, Whole, simulate
 
 START = 1_800_000_000_000_000_000
 MODELS = [gpu_model(GPU_MODEL)] * GPUS

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from gpuassay.commands.calibrate import BadRuns, collect
-from gpuassay.judge.performance import thresholds
-from gpuassay.judge.performance.thresholds import BadThresholds
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.stats import thresholds
+from gpuassay.stats.thresholds import BadThresholds
 from gpuassay.verdict import Inconclusive
 
 COMMITTED = Path(__file__).parents[3] / "suites" / "kueue" / "performance" / "thresholds.json"

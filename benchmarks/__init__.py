@@ -1,0 +1,1 @@
+"""Comparisons of ourselves with other tools; not part of the package."""

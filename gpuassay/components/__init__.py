@@ -1,1 +1,0 @@
-"""What is installed on a cluster: install, configure, ready, diagnose, remove."""

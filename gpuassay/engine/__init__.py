@@ -1,0 +1,1 @@
+"""Runs scenarios ahead of the tests: cluster pools, builds, environments, recordings."""

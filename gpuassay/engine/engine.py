@@ -1,0 +1,247 @@
+"""Runs scenarios ahead of the tests, on one cluster or on several side by side.
+
+The engine lives in one process (with pytest-xdist: the controller). Tests, in whatever process, wait for the
+recording to appear in the run directory, so the run directory is the only thing they share.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpuassay import pressure
+from gpuassay.engine.builds import Builds, missing
+from gpuassay.engine.pools import PROGRAMS, Floor, Lane, Unavailable, lanes
+from gpuassay.engine.runner import Acting, write_outcome
+from gpuassay.engine.timeline import BUILDS, Timeline
+from gpuassay.record import rundir
+from gpuassay.toolchain import Assets, UnobtainableError
+from gpuassay.toolchain.catalogue import required
+from gpuassay.wait import count_by, halt, resume
+
+if TYPE_CHECKING:
+    from gpuassay.engine.environment import Stage
+    from gpuassay.scenario.declare import Scenario
+
+BROKEN_OFF = "the run was broken off"
+
+Opener = Callable[[Lane], AbstractContextManager["Stage"]]
+"""Opens the stage (cluster, Kueue, recorder) of a lane; called once for each, in the lane's thread."""
+
+
+@dataclass
+class Engine:
+    """Acts out scenarios and leaves recordings.
+
+    Attributes:
+        open_stage: opens the stage of a lane.
+        run_dir: where `recordings/` grows.
+        say: prints a progress line.
+        full: long versions of measurements.
+        several: clusters may be opened side by side.
+        programs: components that a lane waits for.
+        assets: directories that users name for components.
+        problem: why a stage could not be opened or taken down in order, "" when all could.
+    """
+
+    open_stage: Opener
+    run_dir: Path
+    say: Callable[[str], None] = lambda _: None
+    full: bool = False
+    several: bool = False
+    programs: Callable[[Lane], Sequence[str]] = lambda _: ()
+    assets: Assets = field(default_factory=Assets)
+    problem: str = ""
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _aborted: bool = False
+    _thread: threading.Thread | None = None
+    _planned: list[Lane] = field(default_factory=list[Lane])
+    _actings: dict[str, Acting] = field(default_factory=dict[str, Acting])
+    _left: set[str] = field(default_factory=set[str])
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _floor: Floor = field(default_factory=lambda: Floor(()))
+    _builds: Builds = field(default_factory=Builds)
+    _timeline: Timeline = field(default_factory=Timeline)
+
+    def start(self, scenarios: Sequence[Scenario]) -> None:
+        """Begin acting in threads of its own; what is missing is built meanwhile.
+
+        Raises:
+            ToolchainError: a directory that the user names for a component is incomplete.
+        """
+        self._left = {scenario.id for scenario in scenarios}
+        count_by(pressure.OwnClock())  # a busy neighbour makes scenarios slower, and breaks none
+        self._planned = lanes(scenarios, several=self.several)
+        self._floor = Floor((one.name for one in self._planned), whole=self.full)
+        self._builds = self._plan_builds()
+        self._status("building" if self._builds.busy else "running")
+        for line in self._builds.forecast():
+            self.say(line)
+        self._timeline.start()
+        self._builds.start()
+        self._thread = threading.Thread(target=self._run, name="gpuassay-engine", daemon=True)
+        self._thread.start()
+
+    def stop(self, *, abort: bool = False) -> None:
+        """Take the stages down and return.
+
+        Scenarios under way are broken off if `abort` is set, and when no test waits for them any more.
+        """
+        self._stop.set()
+        with self._lock:
+            # never once everything is being taken down: that waits for things to be gone
+            under_way = sum(one.acted.is_set() for one in self._actings.values()) < len(self._planned)
+            self._aborted = (abort or bool(self._left)) and under_way
+            if self._aborted:
+                halt(BROKEN_OFF)  # also what opens the stage
+        self._floor.close()
+        self._builds.stop()
+        if self._aborted:
+            for one in self._actings.values():
+                if not one.acted.is_set():
+                    one.stage.abort(BROKEN_OFF)
+        if self._thread is not None:
+            self._thread.join()
+        if self._aborted:
+            _drop_broken_connections()
+        count_by(time.monotonic)
+        resume()
+
+    def _status(self, state: str, reason: str = "") -> None:
+        write_status(self.run_dir, state, reason)
+
+    def _run(self) -> None:
+        threads = [
+            threading.Thread(target=self._run_lane, args=(lane,), name=f"gpuassay-{lane.name}", daemon=True)
+            for lane in self._planned
+        ]
+        for one in threads:
+            one.start()
+        self._builds.wait_idle()
+        self._status("running")
+        for one in threads:
+            one.join()
+        for build in self._builds.done():
+            self._timeline.add(BUILDS, build.component, build.began, build.ended)
+        self._timeline.stop()
+        self._timeline.write(self.run_dir / "exhibits")
+        if self._builds.names:
+            rundir.describe(self.run_dir, builds=self._builds.told())
+        if self._aborted or self.problem:
+            self._status("failed", BROKEN_OFF if self._aborted else self.problem)
+        else:
+            self._status("done")
+
+    def _run_lane(self, lane: Lane) -> None:
+        """Open the lane's stage, act on it, take it down; whatever happens, the other lanes go on."""
+        acting: Acting | None = None
+        try:
+            self._await_programs(lane)
+            self._floor.enter(lane.name)
+            spent, opening = partial(self._timeline.add, lane.name), time.time_ns()
+            with self.open_stage(lane) as stage:
+                spent("opening", opening, time.time_ns())
+                stage.beside = self._builds.beside
+                acting = Acting(stage, self.run_dir, self._stop, self._done, self.say, lane.width, self.full, spent)
+                self._actings[lane.name] = acting
+                stage.watch(until=acting.acted)
+                measuring = [one for one in lane.scenarios if one.measures]
+                try:
+                    acting.act_all([one for one in lane.scenarios if one not in measuring])
+                    if measuring:
+                        self._floor.leave(lane.name)
+                        self._builds.wait_idle()
+                        for one in measuring:
+                            with self._floor.measuring(one):
+                                acting.act_all([one])
+                finally:
+                    with self._lock:
+                        acting.acted.set()
+                stage.at_rest()
+        except Unavailable as lack:
+            for one in lane.scenarios:
+                write_outcome(self.run_dir, one, "skip", str(lack))
+                self._done(one, "skip")
+        except Exception as error:
+            # what collapsed cannot be taken down in order, and need not be
+            if not self._aborted and not (acting and acting.stage.collapsed.is_set()):
+                self._fail(lane, error)
+        finally:
+            self._floor.leave(lane.name)
+
+    def _plan_builds(self) -> Builds:
+        """What has to be built; at full speed while no lane can begin without it."""
+        lacking = [missing(self.programs(lane), self.assets) for lane in self._planned]
+        names = [name for names in lacking for name in names]
+        first = lacking[0] if all(lacking) and lacking else []
+        return Builds(list(dict.fromkeys(names)), first, self.assets, self.run_dir / "builds", self.say)
+
+    def _await_programs(self, lane: Lane) -> None:
+        """Wait until the lane's programs are built.
+
+        Raises:
+            Unavailable: one of them cannot be had on this machine.
+            ToolchainError: the build of one failed.
+        """
+        problems = self._builds.wait_for(self.programs(lane))
+        for name in PROGRAMS[lane.name]:
+            problem = problems.get(name)
+            if isinstance(problem, UnobtainableError):
+                if name in required():  # a run that lacks what it was made for is not green
+                    with self._lock:
+                        self.problem = self.problem or f"{name} could not be built: {problem}"
+                raise Unavailable(f"the cluster lacks: program:{name} ({problem})")
+            if problem is not None:
+                raise problem
+
+    def _fail(self, lane: Lane, error: Exception) -> None:
+        """Keep why a lane's stage could not be opened or taken down, and tell the tests that wait for it."""
+        reason = f"{type(error).__name__}: {error}"
+        with self._lock:
+            self.problem = self.problem or reason
+            with (self.run_dir / "engine-error.txt").open("a") as file:
+                file.write(f"{lane.name}:\n{traceback.format_exc()}")
+            waiting = [one for one in lane.scenarios if one.id in self._left]
+        for one in waiting:
+            write_outcome(self.run_dir, one, "error", reason)
+            self._done(one, "error")
+
+    def _done(self, scenario: Scenario, outcome: str) -> None:
+        with self._lock:
+            self._left.discard(scenario.id)
+            left = len(self._left)
+        self.say(f"scenario {scenario.id}: {outcome} ({left} to go)")
+
+
+def _drop_broken_connections() -> None:
+    """Collect connections whose request was broken off: nobody is left to close them, and nobody need hear of that."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+def write_status(run_dir: Path, state: str, reason: str = "") -> None:
+    """Write `engine.json` atomically: what tests in other processes know of the engine."""
+    target = run_dir / "engine.json"
+    draft = target.with_suffix(".new")
+    draft.write_text(json.dumps({"state": state, "reason": reason}))
+    draft.replace(target)
+
+
+def read_status(run_dir: Path) -> tuple[str, str]:
+    """State ("building", "running", "done", "failed", or "absent") and reason."""
+    target = run_dir / "engine.json"
+    if not target.exists():
+        return "absent", ""
+    status = json.loads(target.read_text())
+    return status["state"], status["reason"]

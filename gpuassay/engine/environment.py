@@ -1,0 +1,265 @@
+"""The stage: a cluster and a recorder watching, on which scenarios act."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from gpuassay import pressure
+from gpuassay.cluster import base
+from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.kinds import KUEUE
+from gpuassay.manifest import Manifest, dig, is_true
+from gpuassay.record import rundir
+from gpuassay.record.live import SHARED
+from gpuassay.record.resources import RecorderError
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.wait import WaitTimeout
+
+if TYPE_CHECKING:
+    from gpuassay.cluster.base import Cluster
+    from gpuassay.cluster.errors import ComponentDied
+    from gpuassay.record.lines import LineIndex
+    from gpuassay.record.live import LiveView
+    from gpuassay.scenario.declare import Scenario
+    from gpuassay.scenario.mutants import Mutant
+    from gpuassay.systems.kueue.component import Kueue
+    from gpuassay.systems.llmd.existing.gateway import ExistingGateway
+
+WATCH = 0.3
+"""Seconds between two looks at whether the stage still stands. It must be seen broken twice: a Kueue that lost its port
+while starting is dead for an instant, and started again."""
+
+COUNTER_LAG = 3.5
+"""Seconds of quiet after which a counter that differs from a recount is wrong and not late (it is batched for 1 s)."""
+
+OWNERS = frozenset({"Deployment", "StatefulSet", "JobSet", "LeaderWorkerSet"})
+"""Kinds that would make their pods or Workloads again while those are cleared away."""
+
+REST_SECONDS = 40.0
+"""How long a scenario may take to come to rest: generous, because a crowded machine only slows down, while a controller
+that fights itself never rests."""
+
+
+class Host(Protocol):
+    """The run on whose behalf a stage is opened."""
+
+    @property
+    def directory(self) -> Path:
+        """The run directory."""
+        ...
+
+    @property
+    def mutant(self) -> str | None:
+        """Name of the mutant that breaks the system under test."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Tell the person at the terminal how far things are."""
+        ...
+
+
+@contextmanager
+def described(
+    run: Host, cluster: Cluster, provider: str, description: str, capabilities: Iterable[str]
+) -> Generator[None]:
+    """Say in `run.json` what a stage consists of; at the end of the `with` block once more: scenarios add components.
+
+    Where no scenario may use fake nodes, none are there, and KWOK stands in for nothing.
+    """
+    fake_nodes = base.FAKE_NODES in (offered := frozenset(capabilities))
+
+    def describe() -> None:
+        rundir.describe_cluster(
+            run.directory,
+            {"provider": provider, "kubernetes": cluster.api.version["gitVersion"], "description": description},
+            components=[asdict(part) for part in cluster.components],
+            emulated=[one for one in cluster.emulated if fake_nodes or one["by"] != "KWOK"],
+            capabilities=offered,
+        )
+
+    describe()
+    try:
+        yield
+    finally:
+        describe()
+
+
+Beside = Callable[[str, int, int], list[str]]
+"""Which components were being built while a recording of that name was made between two times (ns)."""
+
+
+def _nothing_beside(recording: str, start_ns: int, end_ns: int) -> list[str]:
+    del recording, start_ns, end_ns
+    return []
+
+
+@dataclass
+class Stage:
+    """What the engine works with.
+
+    Attributes:
+        run_id: name of the run directory; the label of everything that scenarios create.
+        cluster: on which they act.
+        view: what the recorder has seen so far.
+        capabilities: what scenarios may need of this stage.
+        mutant: breaks the system under test.
+        kueue: where its configuration is ours to change.
+        audit: the API server's audit log.
+        log: Kueue's log.
+        ours: the cluster is a child of this process, not somebody's.
+        image: of pods' containers on somebody's cluster.
+        gateway: somebody's, where routing is judged there.
+        beside: what was being built meanwhile.
+        collapsed: set when a component or the recorder died and everything under way was ended.
+    """
+
+    run_id: str
+    cluster: Cluster
+    view: LiveView
+    capabilities: frozenset[str]
+    mutant: Mutant | None
+    kueue: Kueue | None = None
+    audit: LineIndex | None = None
+    log: LineIndex | None = None
+    ours: bool = True
+    image: str = ""
+    gateway: ExistingGateway | None = None
+    beside: Beside = _nothing_beside
+    collapsed: threading.Event = field(default_factory=threading.Event)
+
+    def lab(self, token: str, *, full: bool, progress: Callable[[str], None]) -> Lab:
+        """A lab for one scenario."""
+        return Lab(
+            token=token, run_id=self.run_id, cluster=self.cluster, kueue=self.kueue, view=self.view,
+            mutant=self.mutant, full=full, progress=progress,
+            image="" if base.FAKE_NODES in self.capabilities else self.image, gateway=self.gateway,
+        )  # fmt: skip
+
+    def lacking(self, scenario: Scenario) -> frozenset[str]:
+        """What the scenario needs and is not here: Kueue's need Kueue, which a cluster of ours for them always has."""
+        own = {base.KUEUE} if scenario.system == "kueue" and not self.ours else set[str]()
+        return (scenario.needs | own) - self.capabilities
+
+    def set_profile(self, profile: str) -> str | None:
+        """Bring Kueue into a configuration profile; the reason why that cannot be, or None."""
+        if self.kueue is None:
+            return None if profile == "default" else f"Kueue's configuration is not ours to change (profile {profile})"
+        if self.kueue.profile.name != profile:
+            self.kueue.reconfigure(profile)
+        return None
+
+    def prepare(self, lab: Lab) -> None:
+        """Make the scenario's namespace and start collecting its events."""
+        self.view.register(lab.token, [lab.namespace])
+        namespace: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": lab.namespace}}
+        lab.create(namespace)
+
+        def has_account() -> bool:
+            return lab.api.get("ServiceAccount", "default", lab.namespace) is not None
+
+        lab.until(has_account, f"ServiceAccount default in {lab.namespace}")
+
+    def positions(self) -> tuple[int, int]:
+        """Where the audit log and Kueue's log stand now."""
+        return (self.audit.position() if self.audit else 0, self.log.position() if self.log else 0)
+
+    def lines(self, token: str, start: tuple[int, int], *, everything: bool) -> tuple[list[Manifest], list[Manifest]]:
+        """The scenario's share of the audit log and of Kueue's log since `start`."""
+        audit = self.audit.of(token, start[0]) if self.audit else []
+        log = self.log.of(token, start[1], everything=everything) if self.log else []
+        return audit, log
+
+    def settle(self, lab: Lab, quiet: float) -> None:
+        """Wait until the scenario's objects have not changed for `quiet` seconds; note whether they came to rest.
+
+        Kinds that belong to every scenario (`SHARED`) do not count: nodes of others come and go all the time.
+        Where a ClusterQueue's counters differ from a recount, on a busy machine only its update is late, which is
+        given `COUNTER_LAG` seconds of quiet, and up to three times as many the more the machine is short of CPU time.
+        """
+        slowness = 1 + 2 * pressure.recent()
+        quiet, lag = quiet * slowness, COUNTER_LAG * slowness
+
+        def rests() -> bool:
+            last = next((one.at for one in reversed(self.view.lines(lab.token)) if one.kind not in SHARED), None)
+            passed = quiet if last is None else (time.time_ns() - last) / 1e9
+            return passed >= quiet and (passed >= lag or self._counted(lab))
+
+        try:
+            lab.until(rests, "at rest", timeout=REST_SECONDS)
+            at_rest = True
+        except WaitTimeout:
+            at_rest = False
+        lab.note(at_rest=at_rest)
+
+    def _counted(self, lab: Lab) -> bool:
+        """Whether the ClusterQueues count as many workloads with quota, and as many admitted ones, as there are."""
+        queues = lab.objects("ClusterQueue")
+        left = [one for one in self.view.objects("Workload", token=lab.token) if not is_true(one, "Finished")]
+        counters = {"reservingWorkloads": "QuotaReserved", "admittedWorkloads": "Admitted"}
+        return all(
+            sum(dig(one, "status", counter, default=0) for one in queues) == sum(is_true(one, state) for one in left)
+            for counter, state in counters.items()
+        )
+
+    def component_died(self) -> ComponentDied | None:
+        """What died on its own, if anything did."""
+        return self.cluster.component_died()
+
+    def broken(self) -> str | None:
+        """Why nothing can be acted out here any more (a component or the recorder died), or None."""
+        if death := self.component_died():
+            return str(death)
+        try:
+            self.view.check()
+        except RecorderError as error:
+            return str(error)
+        return None
+
+    def watch(self, *, until: threading.Event) -> None:
+        """End everything under way as soon as a component or the recorder is dead: nothing more can come of it."""
+
+        def look() -> None:
+            before = None
+            while not until.wait(WATCH):
+                why = self.broken()
+                if why is not None and why == before:
+                    self.abort(why)
+                    self.collapsed.set()
+                    return
+                before = why
+
+        threading.Thread(target=look, name="gpuassay-watch", daemon=True).start()
+
+    def await_collapse(self) -> None:
+        """Give `watch` the time that it needs to see a death."""
+        self.collapsed.wait(3 * WATCH)
+
+    def clear(self, lab: Lab) -> None:
+        """Take a finished scenario's load off the cluster.
+
+        Workloads too: the scheduler never stops trying the blocked head of a StrictFIFO queue.
+        """
+        self.view.forget(lab.token)
+        with suppress(ClusterError):  # a relief for the others; where it matters, the sweep has the last word
+            for owner in [one for one in lab.asked if one["kind"] in OWNERS]:
+                lab.delete(owner["kind"], owner["metadata"]["name"], namespace=owner["metadata"].get("namespace"))
+            for namespace in lab.namespaces:
+                for group, plural in (("apis/batch/v1", "jobs"), ("api/v1", "pods"), (f"apis/{KUEUE}", "workloads")):
+                    path = f"/{group}/namespaces/{namespace}/{plural}"
+                    lab.api.request("delete", path, query={"propagationPolicy": "Background"})
+
+    def at_rest(self) -> None:
+        """All scenarios are done."""
+
+    def abort(self, why: str) -> None:
+        """End every wait and every request under way: scenarios break off with `why`, the engine comes to its end."""
+        self.view.abort(why)
+        if self.ours:
+            # a request to an API server that lost its etcd hangs for a minute; to one that is gone it fails at once
+            self.cluster.supervisor.stop(*self.cluster.processes, grace=0)

@@ -1,0 +1,94 @@
+"""The recording of what a lab does, begun and written: of a scenario, or of one arm of a measurement."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpuassay import pressure
+from gpuassay.manifest import Manifest
+from gpuassay.record.recording import RecordingMeta, write_recording
+
+if TYPE_CHECKING:
+    from gpuassay.engine.environment import Stage
+    from gpuassay.systems.kueue.acts.lab import Lab
+
+QUIET = 1.3
+"""Seconds without an event after which a lab counts as at rest: longer than Kueue's 1 s status batch."""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Where things stood when a recording was begun.
+
+    Attributes:
+        at_ns: ns since the epoch.
+        pressure: on the machine's CPUs.
+        positions: of the audit log and of Kueue's log (`Stage.positions`).
+    """
+
+    at_ns: int
+    pressure: pressure.Reading
+    positions: tuple[int, int]
+
+
+def begin(stage: Stage) -> Beginning:
+    """Begin now."""
+    return Beginning(time.time_ns(), pressure.read(), stage.positions())
+
+
+def write(
+    stage: Stage,
+    lab: Lab,
+    place: Path,
+    began: Beginning,
+    *,
+    profile: str,
+    audit: Iterable[Manifest],
+    log: Iterable[Manifest],
+    outcome: str = "ok",
+    error: str = "",
+) -> None:
+    """Write to `place` what `lab` has done and seen since then; the name of the folder is the recording's.
+
+    Args:
+        stage: on which it acted.
+        lab: whose recording it is.
+        place: the folder.
+        began: when.
+        profile: Kueue's configuration.
+        audit: lines of the audit log.
+        log: lines of Kueue's log.
+        outcome: "ok", "error" or "skip".
+        error: one line when it is not "ok".
+    """
+    ended_ns = time.time_ns()
+    built = stage.beside(place.name, began.at_ns, ended_ns)
+    meta = RecordingMeta(
+        scenario=place.name,
+        profile=profile,
+        token=lab.token,
+        namespaces=lab.namespaces,
+        started_ns=began.at_ns,
+        ended_ns=ended_ns,
+        outcome=outcome,
+        error=error,
+        notes=lab.notes,
+        gaps=stage.view.gaps(lab.token),
+        pressure={**pressure.shares(began.pressure), **({"beside_builds": built} if built else {})},
+    )
+    write_recording(
+        place,
+        meta,
+        asked=lab.asked,
+        events=stage.view.lines(lab.token),
+        audit=audit,
+        metrics=lab.samples,
+        log=log,
+        requests=lab.requests,
+        kv_events=lab.kv_events,
+        silicon=lab.silicon,
+    )

@@ -1,1 +1,0 @@
-"""Recording x model -> findings; pure."""

@@ -1,1 +1,0 @@
-"""Measurements of Kueue, judged: job runs, hand-overs, order, cycles, throughput."""

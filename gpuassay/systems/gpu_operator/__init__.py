@@ -1,0 +1,1 @@
+"""NVIDIA's GPU Operator, as somebody has installed it."""

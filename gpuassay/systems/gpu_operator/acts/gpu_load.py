@@ -1,0 +1,83 @@
+"""A load on a GPU of somebody's cluster, and what DCGM exporter tells of that GPU before, under and after it.
+
+The load is its owner's: a PodTemplate with the label `gpuassay.io/gpu-load`, of a pod that asks for one GPU (or slice)
+and does nothing but keep it busy, for some minutes or until it is ended.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from gpuassay.manifest import Manifest, dig
+from gpuassay.systems.gpu_operator.acts.read import READ, told_by_exporters
+from gpuassay.systems.gpu_operator.judge.load import BUSY, PERCENT
+
+if TYPE_CHECKING:  # cluster clients: not for replays
+    from gpuassay.systems.kueue.acts.lab import Lab
+
+START_SECONDS = 600.0
+"""For the load's image to come."""
+TOLD_SECONDS = 120.0
+"""DCGM exporter looks at GPUs every half a minute by default."""
+
+Rows = list[dict[str, Any]]
+
+
+def keep_busy(lab: Lab) -> None:
+    """Run the load until its GPU is told to be busy, then end it; `notes["load"]` is what was told."""
+    from gpuassay.cluster.base import GPU_LOAD_TEMPLATE
+
+    asked = _pod(lab, lab.api.list("PodTemplate", label_selector=GPU_LOAD_TEMPLATE)[0]["template"])
+    name: str = asked["metadata"]["name"]
+    before, during, after = _told(lab), Rows(), Rows()
+    lab.api.create(asked)  # not by the lab, whose pods get an image of ours
+
+    def running() -> bool:
+        return dig(lab.get("Pod", name) or {}, "status", "phase", default="") == "Running"
+
+    lab.observe(running, "the load runs", timeout=START_SECONDS)
+
+    def busy() -> bool:
+        during.extend(row for row in _told(lab) if row["pod"] == name)
+        return any(row["percent"] >= BUSY for row in during)
+
+    lab.observe(busy, "its GPU is busy", timeout=TOLD_SECONDS)
+    lab.delete("Pod", name)
+    gpus = {row["gpu"] for row in during}
+
+    def idle() -> bool:
+        after[:] = [row for row in _told(lab) if row["gpu"] in gpus]
+        return all(row["percent"] < BUSY for row in after)
+
+    lab.observe(idle, "its GPU is idle again", timeout=TOLD_SECONDS)
+    before = [row for row in before if row["gpu"] in gpus]
+    lab.note(load={"pod": name, "before": before, "during": during, "after": after})
+
+
+def _pod(lab: Lab, template: Manifest) -> Manifest:
+    """The pod of the template, as ours."""
+    metadata = {"name": lab.unique("load"), "namespace": lab.namespace, "labels": lab.marks}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+
+
+def _told(lab: Lab) -> Rows:
+    """How busy every GPU or slice is told to be now, and whose pod has it."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    pods: list[Manifest] = json.loads(lab.api.raw(READ["Pod"]))["items"]
+    samples = [
+        sample
+        for answer in told_by_exporters(lab, pods)
+        for family in text_string_to_metric_families(answer["text"])
+        for sample in family.samples
+    ]
+    return [
+        {
+            "gpu": "/".join(filter(None, (sample.labels.get("UUID"), sample.labels.get("GPU_I_ID")))),
+            "pod": sample.labels.get("pod", ""),
+            "percent": sample.value * PERCENT[sample.name],
+        }
+        for sample in samples
+        if sample.name in PERCENT
+    ]

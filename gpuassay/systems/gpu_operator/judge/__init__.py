@@ -1,0 +1,1 @@
+"""Recording x rules of a GPU Operator -> findings; pure."""

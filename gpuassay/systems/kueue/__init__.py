@@ -1,0 +1,1 @@
+"""Kueue: job queueing."""

@@ -1,0 +1,167 @@
+"""What a scenario can do: as any (`Hands`), and with Kueue's queues, jobs and Workloads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gpuassay.manifest import Manifest, condition, dig, is_true, name_of
+from gpuassay.scenario.lab import Hands
+from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.workloads import core
+
+if TYPE_CHECKING:
+    from gpuassay.systems.kueue.component import Kueue
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A ClusterQueue with a LocalQueue of the scenario's namespace in front of it."""
+
+    name: str
+    local: str
+    flavor: str
+
+
+class Lab(Hands):
+    """One scenario's hands on the cluster, and on Kueue where there is one."""
+
+    @property
+    def kueue(self) -> Kueue:
+        """The Kueue under test as a component; raises RuntimeError where the cluster's Kueue is not ours to touch."""
+        if self._kueue is None:
+            raise RuntimeError("this scenario restarts or scrapes Kueue: declare needs={'kueue-process'}")
+        return self._kueue
+
+    def scrape(self, label: str) -> None:
+        """Keep all of Kueue's own metrics under `label` ("before" and "after" give deltas)."""
+        at = time.time_ns()
+        self.samples += [{"at": at, "source": "kueue", "label": label, **row} for row in self.kueue.metrics()]
+
+    def workload_of(self, owner: str, *, namespace: str | None = None) -> Manifest | None:
+        """The Workload that stands for the job (pod, job set, ...) named `owner`."""
+        for workload in self.objects("Workload", namespace=namespace):
+            owners: list[Manifest] = dig(workload, "metadata", "ownerReferences", default=[])
+            if any(entry["name"] == owner for entry in owners) or name_of(workload) == owner:
+                return workload
+        return None
+
+    def has(self, condition: str, *owners: str, namespace: str | None = None) -> bool:
+        """Whether the Workloads of all `owners` have `condition` True."""
+        found = [self.workload_of(owner, namespace=namespace) for owner in owners]
+        return all(workload is not None and is_true(workload, condition) for workload in found)
+
+    def count(self, condition: str, *, namespace: str | None = None) -> int:
+        """How many Workloads have `condition` True."""
+        return sum(is_true(workload, condition) for workload in self.objects("Workload", namespace=namespace))
+
+    def until_admitted(self, *owners: str, timeout: float = 30) -> None:
+        """Wait until the Workloads of all `owners` are admitted."""
+        self.until(lambda: self.has("Admitted", *owners), f"{', '.join(owners)} admitted", timeout=timeout)
+
+    def decided(self, *names: str) -> bool:
+        """Whether the scheduler has looked at the Workloads of all `names`: given them quota or refused it."""
+        found = [self.workload_of(name) for name in names]
+        return all(one is not None and condition(one, "QuotaReserved") is not None for one in found)
+
+    def observe_admitted(self, *owners: str, timeout: float | None = None) -> bool:
+        """Give the Workloads of `owners` time to be admitted; the judge sees whether they were."""
+        return self.observe(lambda: self.has("Admitted", *owners), f"{', '.join(owners)} admitted", timeout=timeout)
+
+    def until_pending(self, cluster_queue: str, count: int, *, timeout: float = 30) -> None:
+        """Wait until the ClusterQueue counts exactly `count` pending workloads."""
+
+        def counted() -> bool:
+            found = self.get("ClusterQueue", cluster_queue)
+            return found is not None and dig(found, "status", "pendingWorkloads", default=0) == count
+
+        self.until(counted, f"{count} pending in {cluster_queue}", timeout=timeout)
+
+    def flavor(self, base: str = "gpu", **options: Any) -> str:
+        """Create a ResourceFlavor (`kueue.resource_flavor` arguments); returns its name."""
+        name = self.unique(base)
+        self.create(kueue.resource_flavor(name, **options))
+        return name
+
+    def priority_class(self, base: str, value: int) -> str:
+        """Create a WorkloadPriorityClass; returns its name."""
+        name = self.unique(base)
+        self.create(kueue.priority_class(name, value))
+        return name
+
+    def cluster_queue(self, base: str, groups: Sequence[Manifest], *, active: bool = True, **options: Any) -> str:
+        """Create a ClusterQueue (`kueue.cluster_queue` arguments); waits until it is active; returns its name."""
+        name = self.unique(base)
+        self.create(kueue.cluster_queue(name, groups, **options))
+        if active and not options.get("stop"):
+            self.until_active(name)
+        return name
+
+    def until_active(self, *cluster_queues: str) -> None:
+        """Wait until the ClusterQueues have condition Active."""
+
+        def active() -> bool:
+            found = [self.get("ClusterQueue", name) for name in cluster_queues]
+            return all(queue is not None and is_true(queue, "Active") for queue in found)
+
+        self.until(active, f"ClusterQueue {', '.join(cluster_queues)} active")
+
+    def local_queue(self, name: str, cluster_queue: str, *, namespace: str | None = None, **options: Any) -> str:
+        """Create a LocalQueue; returns its name."""
+        self.create(kueue.local_queue(name, namespace or self.namespace, cluster_queue, **options))
+        return name
+
+    def queue(
+        self, gpus: int | str = 8, *, base: str = "queue", hold: bool = False, borrowing: int | str | None = None,
+        lending: int | str | None = None, flavor: str | None = None, active: bool = True, **options: Any,
+    ) -> Queue:  # fmt: skip
+        """A ClusterQueue with one GPU quota, its flavor (made when not given) and a LocalQueue named `base`.
+
+        Args:
+            gpus: nominal quota of `nvidia.com/gpu`.
+            base: name of the LocalQueue and stem of the ClusterQueue's name.
+            hold: start with stopPolicy Hold: create everything, then `release`.
+            borrowing: borrowing limit.
+            lending: lending limit.
+            flavor: an existing flavor to share.
+            active: wait until the ClusterQueue is active.
+            **options: further arguments of `kueue.cluster_queue`.
+        """
+        flavor = flavor or self.flavor(f"{base}-gpu")
+        if hold:
+            options["stop"] = "Hold"
+        name = self.cluster_queue(
+            base, [kueue.gpu_group(flavor, gpus, borrowing=borrowing, lending=lending)], active=active, **options
+        )
+        self.local_queue(base, name)
+        return Queue(name=name, local=base, flavor=flavor)
+
+    def release(self, queue: Queue | str) -> None:
+        """Lift a ClusterQueue's Hold."""
+        name = queue if isinstance(queue, str) else queue.name
+        self.mark(f"released {name}")
+        self.patch("ClusterQueue", name, {"spec": {"stopPolicy": "None"}})
+
+    def job(self, name: str, queue: Queue | str | None, **options: Any) -> str:
+        """Create a Job in a queue (`core.job` arguments); returns its name."""
+        local = queue.local if isinstance(queue, Queue) else queue
+        self.create(core.job(name, self.namespace, local, **options))
+        return name
+
+    def jobs(
+        self,
+        names: Iterable[str],
+        queue: Queue | str,
+        *,
+        each: Mapping[str, Mapping[str, Any]] | None = None,
+        **options: Any,
+    ) -> list[str]:
+        """Create many Jobs at once; `each` holds further arguments by name."""
+        local = queue.local if isinstance(queue, Queue) else queue
+        listed = list(names)
+        self.create_all(
+            [core.job(name, self.namespace, local, **{**options, **((each or {}).get(name) or {})}) for name in listed]
+        )
+        return listed

@@ -1,0 +1,215 @@
+"""Kueue's manager as a process on this machine: started, stopped, killed, configured anew, asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from gpuassay.cluster.base import Cluster
+from gpuassay.cluster.certificates import write_private
+from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.ports import free_ports, taken
+from gpuassay.cluster.process import Process
+from gpuassay.systems.kueue.component import logs
+from gpuassay.systems.kueue.component.certificates import WebhookCertificates
+from gpuassay.systems.kueue.component.manifests import WEBHOOKS
+from gpuassay.systems.kueue.component.metrics import Sample, Scraper
+from gpuassay.systems.kueue.component.profiles import Profile, merged, profile
+from gpuassay.wait import WaitTimeout, wait
+
+NAME = "kueue"
+READY_TIMEOUT = 60.0
+METRICS_TIMEOUT = 15.0
+PORT_ATTEMPTS = 4
+
+
+class Kueue:
+    """An installed Kueue whose manager is our child.
+
+    Attributes:
+        cluster: where it is installed.
+        profile: the configuration it runs with.
+        version: such as `v0.19.2`.
+        log_path: its log of all starts, JSON lines.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        program: Path,
+        version: str,
+        certificates: WebhookCertificates,
+        prepare: Callable[[int | None, Collection[str]], None],
+    ) -> None:
+        """Used by `install`.
+
+        `prepare(port, frameworks)` applies Kueue's manifests for a webhook port (None: they are there already) and the
+        CRDs of frameworks.
+        """
+        self.cluster, self.version = cluster, version
+        self.profile: Profile = profile("default")
+        self.log_path = cluster.directory / "logs" / f"{NAME}.log"
+        self._program, self._prepare = program, prepare
+        self._prepared: set[str] = set()
+        self._folder = cluster.directory / NAME
+        (self._folder / "certificates").mkdir(parents=True, exist_ok=True)
+        for name, content in certificates.files.items():
+            write_private(self._folder / "certificates" / name, content)
+        self._ports: tuple[int, int, int] | None = None
+        self._started_at = 0
+        self._scraper: Scraper | None = None
+        self._http = requests.Session()
+        self._http.trust_env = False
+
+    @property
+    def process(self) -> Process | None:
+        """The manager's process of the latest start, None before the first."""
+        return self.cluster.processes.get(NAME)
+
+    @property
+    def configuration(self) -> Path:
+        """The configuration file that it reads."""
+        return self._folder / "configuration.yaml"
+
+    def start(self) -> None:
+        """Start the manager with the current profile and wait until it is ready.
+
+        Raises:
+            ClusterError: it ended; the message is its own complaint.
+            gpuassay.wait.WaitTimeout: it is not ready in time.
+        """
+        if self.process is not None and self.process.alive:
+            raise ClusterError("Kueue runs already")
+        for _ in range(PORT_ATTEMPTS):
+            missing = set(self.profile.frameworks()) - self._prepared
+            if self._ports is None:
+                health, metrics, webhook = free_ports(3)
+                self._ports = health, metrics, webhook
+                self._prepare(webhook, missing)
+            elif missing:
+                self._prepare(None, missing)
+            self._prepared |= missing
+            if self._try_start(*self._ports):
+                return
+            self._ports = None
+        raise ClusterError(f"Kueue lost its ports to other programs {PORT_ATTEMPTS} times in a row")
+
+    def _try_start(self, health: int, metrics: int, webhook: int) -> bool:
+        """Start once; False when a port was lost."""
+        own: dict[str, Any] = {
+            "health": {"healthProbeBindAddress": f"127.0.0.1:{health}"},
+            "metrics": {"bindAddress": f"127.0.0.1:{metrics}", "enableClusterQueueResources": True},
+            "webhook": {"host": "127.0.0.1", "port": webhook, "certDir": str(self._folder / "certificates")},
+        }
+        body = merged(self.profile.configuration(), own)
+        self.configuration.write_text(json.dumps(body, indent=1))  # JSON is YAML
+        self._started_at = self.log_path.stat().st_size if self.log_path.exists() else 0
+        self._scraper = Scraper(self.cluster.api, metrics)
+        self.cluster.supervisor.forget(NAME)
+        process = self.cluster.supervisor.start(
+            NAME,
+            [self._program, f"--config={self.configuration}", f"--kubeconfig={self.cluster.kubeconfig_for(NAME)}",
+             "--zap-log-level=2", "--zap-encoder=json"],
+            self.log_path,
+            cwd=self._folder,
+        )  # fmt: skip
+
+        def look() -> str:
+            if not process.alive:
+                return "ended"
+            try:
+                return self._http.get(f"http://127.0.0.1:{health}/readyz", timeout=5).text
+            except requests.RequestException:
+                return "no answer"
+
+        done = ("ok", "ended")
+        answer = wait(look, done.__contains__, what="Kueue to be ready", timeout=READY_TIMEOUT, delay=0.03)
+        if answer == "ok":
+            return True
+        lines, _ = self.log_lines(self._started_at)
+        self.cluster.supervisor.forget(NAME)
+        if taken(process.tail(200)):
+            return False
+        why = logs.complaint(lines) or "no word about why"
+        end = f"profile {self.profile.name!r}, exit code {process.exit_code}"
+        raise ClusterError(f"Kueue refuses to start ({end}): {why}")
+
+    def stop(self, grace: float = 1.0) -> None:
+        """Stop the manager; webhooks stay, so jobs and pods are refused until it runs again.
+
+        It keeps no state, so a short `grace` (seconds until SIGKILL) loses nothing.
+        """
+        self.cluster.supervisor.stop(NAME, grace=grace)
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash that was ordered: it does not count as a component that died."""
+        if self.process is not None:
+            self.process.kill()
+
+    def reconfigure(self, to: Profile | str) -> None:
+        """Stop, start with another profile, wait until ready; nothing happens when it runs with it already.
+
+        Raises:
+            ClusterError: the profile is unknown, or Kueue refuses it.
+        """
+        wanted = profile(to) if isinstance(to, str) else to
+        running = self.process is not None and self.process.alive
+        if running and wanted == self.profile:
+            return
+        self.stop(grace=0)
+        self.profile = wanted
+        self.start()
+
+    def remove(self) -> None:
+        """Delete the webhooks first, so that nothing is refused for want of an answer, then stop the manager."""
+        for kind in WEBHOOKS:
+            for found in self.cluster.api.list(kind):
+                if found["metadata"]["name"].startswith(f"{NAME}-"):
+                    self.cluster.api.delete(kind, found["metadata"]["name"])
+        self.stop()
+
+    def log_offset(self) -> int:
+        """Where the log ends now: what to give to `log_lines` later."""
+        return self.log_path.stat().st_size
+
+    def log_lines(self, since: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """Complete log lines from byte `since` on, and the offset to go on from."""
+        return logs.read_lines(self.log_path, since)
+
+    def feature_gates(self) -> dict[str, bool]:
+        """All feature gates as the latest start told them in the log.
+
+        Raises:
+            ClusterError: it told none.
+        """
+        for line in self.log_lines(self._started_at)[0]:
+            if line.get("msg") == "Loaded feature gates":
+                return {str(name): bool(on) for name, on in line["featureGates"].items()}
+        raise ClusterError("Kueue's log has no line with its feature gates")
+
+    def metrics(self) -> list[Sample]:
+        """All metric samples now; first of all waits for the metrics server, which comes up a moment after Kueue.
+
+        Raises:
+            ClusterError: not running, or no answer.
+        """
+        scraper = self._scraper
+        if scraper is None:
+            raise ClusterError("Kueue was not started yet")
+
+        def first() -> str:
+            try:
+                return "" if scraper.scrape() else "no samples"
+            except ClusterError as error:
+                return str(error)
+
+        if not scraper.answered and self.process is not None and self.process.alive:
+            try:
+                wait(first, lambda problem: not problem, what="Kueue's metrics", timeout=METRICS_TIMEOUT, delay=0.1)
+            except WaitTimeout as late:
+                raise ClusterError(str(late.last)) from None
+        return scraper.scrape()

@@ -1,0 +1,58 @@
+"""The stage of Kueue: a control plane, fake nodes, Kueue as a process, and a recorder."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+
+from gpuassay import toolchain
+from gpuassay.cluster.embedded import embedded
+from gpuassay.engine.environment import Host, Stage, described
+from gpuassay.engine.pools import MAIN, Lane
+from gpuassay.record.lines import LineIndex
+from gpuassay.record.process import live_recorder
+from gpuassay.record.resources import DEFAULT_RESOURCES, EXTRA_RESOURCES
+from gpuassay.scenario import mutants
+from gpuassay.systems.kueue import component as kueue
+
+NODES = 40
+"""Fake nodes of 8 GPUs: more than all concurrent scenarios together can fill."""
+
+
+@contextmanager
+def kueue_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[Stage]:
+    """Open the stage for the length of a `with` block."""
+    with ExitStack() as stack:
+        which = "" if lane.name == MAIN else f" of {lane.name}"
+        programs = "etcd, kube-apiserver, kube-controller-manager, kube-scheduler, KWOK"
+        run.say(f"starting the control plane{which} ({programs})")
+        folder = run.directory / lane.name
+        cluster = stack.enter_context(embedded(directory=folder, assets=assets, nodes=NODES))
+        recorded = (*DEFAULT_RESOURCES, *EXTRA_RESOURCES)
+        view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=recorded))
+        run.say(f"installing Kueue{which}")
+        queueing = stack.enter_context(kueue.install(cluster))
+        capabilities = cluster.capabilities | {"kueue-process", "scheduler-log"} | _gates(queueing)
+        stack.enter_context(described(run, cluster, "embedded/T0", _description(lane), capabilities))
+        run.say(f"scenarios{which} begin")
+        yield Stage(
+            run_id=run.directory.name,
+            cluster=cluster,
+            view=view,
+            capabilities=capabilities,
+            mutant=mutants.chosen(run.mutant),
+            kueue=queueing,
+            audit=LineIndex(cluster.audit_log, run.directory) if cluster.audit_log else None,
+            log=LineIndex(queueing.log_path, run.directory),
+        )
+
+
+def _description(lane: Lane) -> str:
+    if lane.name == MAIN:
+        return f"control plane and Kueue as processes of this machine, {NODES} fake nodes of 8 GPUs"
+    return "control plane and Kueue once more, for restarts and other configurations"
+
+
+def _gates(queueing: kueue.Kueue) -> set[str]:
+    """Kueue's enabled feature gates as capabilities, such as `gate:PartialAdmission`."""
+    return {f"gate:{name}" for name, on in queueing.feature_gates().items() if on}

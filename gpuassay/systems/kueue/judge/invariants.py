@@ -1,0 +1,222 @@
+"""The referee: invariants of Kueue that hold on every event of every recording, whatever the scenario.
+
+Limits come from the objects as they were asked for, not from what the server stored: a system that loses a limit on
+the way is seen to break it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from gpuassay import labels
+from gpuassay.manifest import Manifest, dig, is_true, name_of
+from gpuassay.record.recording import Recording, Timeline
+from gpuassay.systems.kueue.model.quota import parse_quantity
+
+UNSUSPEND_LAG_NS = 3_000_000_000
+"""A Job may be seen running this long before its Workload is seen admitted: two watch streams, one busy machine."""
+
+HARMLESS_ERRORS = (
+    r"localQueue doesn't exist or inactive",
+    r"already exists",
+    r"is invalid: spec\.template",  # template restored before the job controller has finished suspending; retried
+    r"context canceled",
+    r"the object has been modified",
+    r"not found",  # objects deleted by the scenario while a reconcile was under way
+    r"http: TLS handshake error",
+    r"No matching API in the server",
+    r"no matches for kind",
+    r"connection refused",  # the API server is stopped before Kueue in scenarios that stop it
+    r"namespace \S+ because it is being terminated",
+)
+"""Error lines that Kueue logs on healthy systems and recovers from."""
+
+_LATE = re.compile(r"deadline exceeded|timeout|timed out|leader election lost|lease", re.IGNORECASE)
+"""Errors that say that somebody answered too late."""
+
+_Usage = dict[tuple[str, str, str], Fraction]
+
+
+def findings(recording: Recording) -> list[str]:
+    """Every broken invariant, as one sentence each; empty for a healthy recording."""
+    return [*untimed(recording), *timed(recording)]
+
+
+def untimed(recording: Recording) -> list[str]:
+    """Broken invariants that no delay explains."""
+    return [
+        *_quota(recording),
+        *_admitted_means_reserved(recording),
+        *(line for line in _errors(recording) if not _LATE.search(line)),
+        *(f"the recording has a gap: {gap}" for gap in recording.gaps),
+    ]
+
+
+def timed(recording: Recording) -> list[str]:
+    """Broken invariants that a sound system shows as well where it gets no CPU: something was expected by a time."""
+    return [
+        *_running_means_admitted(recording),
+        *_counters(recording),
+        *_unrest(recording),
+        *(line for line in _errors(recording) if _LATE.search(line)),
+    ]
+
+
+def usage_of(workload: Manifest) -> _Usage:
+    """Quota a Workload holds, by (ClusterQueue, flavor, resource): none unless reserved and not finished."""
+    held: _Usage = defaultdict(Fraction)
+    if not is_true(workload, "QuotaReserved") or is_true(workload, "Finished"):
+        return held
+    queue = str(dig(workload, "status", "admission", "clusterQueue", default=""))
+    gone = {entry["name"]: int(entry["count"]) for entry in dig(workload, "status", "reclaimablePods", default=[])}
+    for assignment in dig(workload, "status", "admission", "podSetAssignments", default=[]):
+        count = int(assignment.get("count") or 0)
+        share = Fraction(max(0, count - gone.get(assignment["name"], 0)), count) if count else Fraction(1)
+        usage: dict[str, Any] = assignment.get("resourceUsage") or {}
+        for resource, amount in usage.items():
+            flavor = dig(assignment, "flavors", resource, default="")
+            held[queue, str(flavor), resource] += Fraction(parse_quantity(str(amount))) * share
+    return held
+
+
+def _quota_entries(queue: Manifest) -> Iterator[tuple[str, Manifest]]:
+    for group in dig(queue, "spec", "resourceGroups", default=[]):
+        for flavor in group["flavors"]:
+            for resource in flavor["resources"]:
+                yield flavor["name"], resource
+
+
+def _quota(recording: Recording) -> list[str]:
+    """No ClusterQueue ever holds more than nominal quota plus borrowing limit; no cohort more than its sum."""
+    queues = {name_of(obj): obj for obj in recording.asked if obj["kind"] == "ClusterQueue"}
+    cohorts = {name_of(obj) for obj in recording.asked if obj["kind"] == "Cohort"}
+    changed: set[str] = set(recording.notes.get("quota_changed", []))
+    limits: dict[tuple[str, str, str], Fraction] = {}
+    pools: dict[tuple[str, str, str], Fraction] = defaultdict(Fraction)
+    cohort_of: dict[str, str] = {}
+    for name, queue in queues.items():
+        cohort = dig(queue, "spec", "cohortName")
+        cohort_of[name] = str(cohort or "")
+        for flavor, resource in _quota_entries(queue):
+            nominal = Fraction(parse_quantity(resource["nominalQuota"]))
+            pools[cohort_of[name], flavor, resource["name"]] += nominal
+            if cohort is None:
+                limits[name, flavor, resource["name"]] = nominal
+            elif resource.get("borrowingLimit") is not None:
+                limits[name, flavor, resource["name"]] = nominal + Fraction(parse_quantity(resource["borrowingLimit"]))
+    found: list[str] = []
+    held: dict[str, _Usage] = {}
+    for event in recording.of("Workload"):
+        held[event.uid] = {} if event.type == "DELETED" else usage_of(event.object)
+        total: _Usage = defaultdict(Fraction)
+        pooled: _Usage = defaultdict(Fraction)
+        for usage in held.values():
+            for (queue, flavor, resource), amount in usage.items():
+                total[queue, flavor, resource] += amount
+                pooled[cohort_of.get(queue, ""), flavor, resource] += amount
+        for key, amount in total.items():
+            if key in limits and key[0] not in changed and amount > limits[key]:
+                found.append(f"quota exceeded: {key[0]} holds {float(amount):g} {key[2]} of flavor {key[1]}, limit "
+                             f"{float(limits[key]):g}, at {event.namespace}/{event.name}")  # fmt: skip
+        for key, amount in pooled.items():
+            simple = key[0] and key[0] not in cohorts and not changed
+            if simple and key in pools and amount > pools[key]:
+                found.append(
+                    f"cohort {key[0]} holds {float(amount):g} {key[2]} of flavor {key[1]}, has {float(pools[key]):g}"
+                )
+    return list(dict.fromkeys(found))
+
+
+def _admitted_means_reserved(recording: Recording) -> list[str]:
+    found: list[str] = []
+    for event in recording.of("Workload"):
+        workload = event.object
+        if event.type == "DELETED" or not is_true(workload, "Admitted"):
+            continue
+        if not is_true(workload, "QuotaReserved"):
+            found.append(f"Workload {event.name} is Admitted without QuotaReserved")
+        checks = dig(workload, "status", "admissionChecks", default=[])
+        unready = [check["name"] for check in checks if check.get("state") in {"Pending", None}]
+        # An eviction resets the checks at once; Admitted goes when the pods have gone.
+        if unready and not is_true(workload, "Evicted"):
+            found.append(f"Workload {event.name} is Admitted although checks are not ready: {', '.join(unready)}")
+    return list(dict.fromkeys(found))
+
+
+def _running_means_admitted(recording: Recording) -> list[str]:
+    """A queued Job runs only once its Workload is admitted, and at rest an admitted one is not suspended."""
+    found: list[str] = []
+    for name, job in recording.timelines("Job").items():
+        if labels.QUEUE_NAME not in dig(job.final, "metadata", "labels", default={}):
+            continue
+        if any(ref.get("controller") for ref in dig(job.final, "metadata", "ownerReferences", default=[])):
+            continue  # its Workload belongs to its parent
+        workload = _workload_of(recording, name)
+        started = job.when(lambda obj: dig(obj, "spec", "suspend", default=False) is False)
+        admitted = workload.when(lambda obj: is_true(obj, "Admitted")) if workload else None
+        if started is not None and (admitted is None or admitted > started + UNSUSPEND_LAG_NS):
+            found.append(f"Job {name} was unsuspended without its Workload being admitted")
+        if workload and not workload.deleted and not job.deleted and recording.notes.get("at_rest"):
+            runs = dig(job.final, "spec", "suspend", default=False) is False
+            ended = (
+                is_true(workload.final, "Finished") or is_true(job.final, "Complete") or is_true(job.final, "Failed")
+            )
+            if is_true(workload.final, "Admitted") and not runs and not ended:
+                found.append(f"Job {name} is still suspended at rest although its Workload is admitted")
+            if runs and not is_true(workload.final, "Admitted") and not ended:
+                found.append(f"Job {name} still runs at rest although its Workload is not admitted")
+    return found
+
+
+def _workload_of(recording: Recording, job: str) -> Timeline | None:
+    try:
+        return recording.workload_of(job)
+    except LookupError:
+        return None
+
+
+def _counters(recording: Recording) -> list[str]:
+    """At rest a ClusterQueue's counters equal a recount of the Workloads."""
+    if not recording.notes.get("at_rest"):
+        return []
+    living = [line.final for line in recording.timelines("Workload").values() if not line.deleted]
+    found: list[str] = []
+    for name, queue in recording.timelines("ClusterQueue").items():
+        if queue.deleted:
+            continue
+        mine = [
+            one for one in living
+            if dig(one, "status", "admission", "clusterQueue") == name and not is_true(one, "Finished")
+        ]  # fmt: skip
+        counts = {
+            "reservingWorkloads": sum(is_true(one, "QuotaReserved") for one in mine),
+            "admittedWorkloads": sum(is_true(one, "Admitted") for one in mine),
+        }
+        for field, count in counts.items():
+            told = int(dig(queue.final, "status", field, default=0))
+            if told != count:
+                found.append(f"ClusterQueue {name} counts {field}={told}, recount gives {count}")
+    return found
+
+
+def _unrest(recording: Recording) -> list[str]:
+    """A system that was given nothing more to do must stop writing."""
+    if recording.notes.get("at_rest") is not False or recording.notes.get("restless"):
+        return []
+    late = [event for event in recording.events if event.at > recording.meta.ended_ns - 1_000_000_000]
+    kinds = sorted({f"{event.kind} {event.name}" for event in late})
+    return [f"never came to rest: {len(late)} events in the last second ({', '.join(kinds[:6])})"]
+
+
+def _errors(recording: Recording) -> list[str]:
+    harmless = re.compile("|".join([*HARMLESS_ERRORS, *recording.notes.get("expected_errors", [])]))
+    found = [
+        f"Kueue logged an error: {line.get('msg', '')}: {str(line.get('error', ''))[:200]}"
+        for line in recording.kueue_log
+        if line.get("level") == "error" and not harmless.search(f"{line.get('msg', '')} {line.get('error', '')}")
+    ]
+    return list(dict.fromkeys(found))

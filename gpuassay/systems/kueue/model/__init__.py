@@ -1,0 +1,1 @@
+"""What Kueue should do: queue order, quota trees, preemption, the twin; pure."""

@@ -1,0 +1,1 @@
+"""Kueue, broken by name."""

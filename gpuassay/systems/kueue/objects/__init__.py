@@ -1,0 +1,1 @@
+"""Builders of Kueue's objects and of job mixes; pure."""

@@ -1,0 +1,1 @@
+"""Cache-aware LLM routing: endpoint pickers (llm-d, Gateway API Inference Extension) and their gateways."""

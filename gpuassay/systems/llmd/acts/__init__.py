@@ -1,0 +1,1 @@
+"""What scenarios do with endpoint pickers, gateways and model servers."""

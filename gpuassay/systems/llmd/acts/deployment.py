@@ -1,0 +1,273 @@
+"""What a routing scenario works with: an arm that is up, and asks whose answers go to the recording.
+
+with opened(lab, Arm(profile="precise", replicas=8)) as site:
+    site.warm({prompt: site.replicas[3]})
+    site.ask("through the gateway", [prompt])
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import requests
+
+from gpuassay.cluster.errors import ClusterError
+from gpuassay.load.plan import KEPT_HEADERS, Ask, ClosedLoop, Plan, Shape
+from gpuassay.load.runner import run
+from gpuassay.manifest import Manifest, dig
+from gpuassay.systems.llmd.component.deployment import Routing, routing
+from gpuassay.systems.llmd.component.picker import Picker
+from gpuassay.systems.llmd.component.simulator import Replica
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.objects.headers import POD
+from gpuassay.systems.llmd.objects.prompts import Prompt
+
+if TYPE_CHECKING:
+    from gpuassay.systems.kueue.acts.lab import Lab
+
+JSON = {"content-type": "application/json"}
+"""The simulator reads bodies without it; vLLM refuses them with 400."""
+PATIENCE = 5.0
+"""Seconds for one request: a picker that hangs makes the gateway hang, whatever its own limits say."""
+
+
+@dataclass
+class Site:
+    """An arm that is up, with a pen.
+
+    Attributes:
+        lab: the scenario's.
+        routing: gateway, picker, model servers.
+        verify_tls: whether the gateway's certificate must be valid.
+    """
+
+    lab: Lab
+    routing: Routing
+    verify_tls: bool = True
+    _asked: int = 0
+    _session: requests.Session = field(default_factory=requests.Session)
+
+    @property
+    def replicas(self) -> list[Replica]:
+        """The model servers."""
+        return self.routing.replicas
+
+    @property
+    def picker(self) -> Picker:
+        """The endpoint picker.
+
+        Raises:
+            ClusterError: the arm has none.
+        """
+        if self.routing.picker is None:
+            raise ClusterError(f"arm {self.routing.arm.profile} has no endpoint picker")
+        return self.routing.picker
+
+    def body(self, prompt: Prompt, max_tokens: int = 1, **more: Any) -> dict[str, Any]:
+        """A completion request for a prompt; fixed length, so that only the prompt decides what it costs."""
+        return {
+            "model": self.routing.model,
+            "prompt": prompt.text,
+            "max_tokens": max_tokens,
+            "ignore_eos": True,
+            **more,
+        }
+
+    def warm(self, chosen: Mapping[str, Replica], prompts: Mapping[str, Prompt]) -> None:
+        """Ask replicas directly, behind gateway and picker, and wait until their KV-cache events have passed the tap.
+
+        Args:
+            chosen: replica by label of the prompt; noted as `warmed` for the judges.
+            prompts: by label.
+        """
+        forwarder = self.routing.forwarder
+        before = len(forwarder.events()) if forwarder else 0
+        for label, replica in chosen.items():
+            replica.complete(prompts[label].text)
+        if forwarder is not None:
+            for replica in {one.name: one for one in chosen.values()}.values():
+                count = sum(one is replica for one in chosen.values())
+                forwarder.await_events(replica.topic, count, since=before)
+        self.lab.note(warmed=self.lab.notes.get("warmed", {}) | {label: one.name for label, one in chosen.items()})
+
+    def ask(
+        self,
+        wave: str,
+        prompts: Sequence[Prompt],
+        *,
+        at_once: int = 1,
+        to: str | None = None,
+        timeout: float = PATIENCE,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> list[Manifest]:
+        """Ask each prompt once, in order, `at_once` at a time, without streaming; rows go to the recording.
+
+        For placement and cached tokens. Times come from `load`, whose process measures its own error.
+
+        Args:
+            wave: name under which judges find the rows.
+            prompts: what is asked.
+            at_once: requests at a time.
+            to: base URL; the gateway by default.
+            timeout: seconds for each request.
+            headers: sent with each.
+            **more: further fields of each body; `path` is the path posted to.
+        """
+        url = to or self.routing.url
+        if to is None and self.lab.mutant is not None:
+            self.lab.mutant.disturb(self.routing)
+        path = str(more.pop("path", "/v1/completions"))
+        first = self._asked
+        self._asked += len(prompts)
+
+        def one(number: int, prompt: Prompt) -> Manifest:
+            body = self.body(prompt) | more
+            return self._one(wave, url + path, timeout, number, prompt.label, body, headers or {})
+
+        with ThreadPoolExecutor(at_once) as pool:
+            rows = list(pool.map(one, range(first, first + len(prompts)), prompts))
+        self.lab.requests += rows
+        return rows
+
+    def _one(
+        self,
+        wave: str,
+        url: str,
+        timeout: float,
+        index: int,
+        label: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str],
+    ) -> Manifest:
+        row: Manifest = {
+            "wave": wave,
+            "index": index,
+            "label": label,
+            "start_ns": time.monotonic_ns(),
+            "first_ns": None,
+        }
+        row |= {"status": None, "error": "", "served_by": None, "headers": {}, "prompt_tokens": None}
+        try:
+            answer = self._session.post(
+                url, data=json.dumps(body), timeout=timeout, headers={**JSON, **headers}, verify=self.verify_tls
+            )
+            row["status"] = answer.status_code
+            row["headers"] = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
+            row["served_by"] = answer.headers.get(POD)
+            if answer.status_code != 200:
+                row |= {"error": f"http-{answer.status_code}", "detail": answer.text[:300]}
+            else:
+                usage: Manifest = answer.json().get("usage") or {}
+                row["prompt_tokens"] = usage.get("prompt_tokens")
+                row["cached_tokens"] = dig(usage, "prompt_tokens_details", "cached_tokens", default=0)
+                row["tokens"] = usage.get("completion_tokens")
+        except requests.Timeout:
+            row["error"] = "timeout"
+        except (requests.RequestException, ValueError) as error:
+            row |= {"error": "connection", "detail": str(error)[:300]}
+        row["last_ns"] = row["end_ns"] = time.monotonic_ns()
+        return row
+
+    def load(
+        self,
+        wave: str,
+        prompts: Mapping[str, Prompt],
+        order: Sequence[str],
+        shape: Shape | None = None,
+        *,
+        max_tokens: int = 16,
+        warm_up: int = 0,
+        timeout: float = 30.0,
+        to: str | None = None,
+    ) -> list[Manifest]:
+        """Stream answers to prompts from a process of its own that measures time; rows go to the recording.
+
+        Args:
+            wave: name under which judges find the rows.
+            prompts: by label.
+            order: labels in the order in which they are asked.
+            shape: when they are asked; one after the other by default.
+            max_tokens: length of every answer.
+            warm_up: so many of the first asks do not count.
+            timeout: seconds for each request.
+            to: base URL; the gateway by default.
+        """
+        if to is None and self.lab.mutant is not None:
+            self.lab.mutant.disturb(self.routing)
+        stream = {"stream": True, "stream_options": {"include_usage": True}}
+        plan = Plan(
+            url=to or self.routing.url,
+            model=self.routing.model,
+            bodies={label: self.body(prompts[label], max_tokens, **stream) for label in dict.fromkeys(order)},
+            asks=tuple(Ask(label=label) for label in order),
+            shape=shape or ClosedLoop(concurrency=1),
+            warm_up=warm_up,
+            timeout=timeout,
+            preflight=False,
+            verify_tls=self.verify_tls,
+        )
+        result = run(plan, self.routing.folder / "load", name=wave.replace("/", "-").replace(" ", "-"))
+        rows: list[Manifest] = [{"wave": wave, **msgspec.to_builtins(row)} for row in result.rows]
+        self.lab.requests += rows
+        self.lab.notes.setdefault("cpu_busy", {})[wave] = result.tail.busy_share
+        return rows
+
+    def scrape(self, label: str) -> None:
+        """Keep the metrics of every model server and of the picker under `label`; sources are their names."""
+        samples = {replica.name: replica.metrics() for replica in self.replicas if replica.child.alive}
+        if self.routing.picker is not None and self.routing.picker.child.alive:
+            samples["picker"] = self.routing.picker.metrics()
+        self.lab.samples += [
+            {"source": source, "label": label, **row} for source, rows in samples.items() for row in rows
+        ]
+
+
+def fresh_seed(lab: Lab, number: int = 0) -> int:
+    """A seed for prompts that no cache holds yet.
+
+    `number` itself on arms of our own, which begin empty; another one in every run at somebody's gateway.
+    """
+    return number if lab.gateway is None else number + int.from_bytes(hashlib.sha256(lab.token.encode()).digest()[:6])
+
+
+@contextmanager
+def opened(lab: Lab, arm: Arm | None = None, *, name: str = "arm") -> Generator[Site]:
+    """Bring an arm up for the length of a `with` block; its KV-cache events go to the recording.
+
+    Args:
+        lab: the scenario's lab; a mutant of the run changes the arm.
+        arm: what is asked for; eight replicas with precise prefix routing by default.
+        name: folder of its logs, for scenarios that open several, and suffix of its namespace.
+
+    Raises:
+        NotFromOutside: routing is judged at somebody's gateway, which is no such arm.
+    """
+    if lab.gateway is not None:
+        from gpuassay.systems.llmd.existing.deployment import borrowed
+
+        with borrowed(lab, lab.gateway, arm or Arm()) as site:
+            yield site
+        return
+    wanted = arm or Arm()
+    built = lab.mutant.change_arm(wanted) if lab.mutant is not None else wanted
+    if lab.mutant is not None and built != wanted:
+        built = replace(built, probe=False)  # what is broken on purpose never gets ready
+    folder = lab.cluster.directory / "arms" / lab.token / name
+    namespace = lab.namespace if name == "arm" else f"{lab.namespace}-{name}"
+    with routing(lab.cluster, folder, namespace, replace(built, labels={**built.labels, **lab.marks})) as up:
+        site = Site(lab, up)
+        try:
+            yield site
+        finally:
+            if up.forwarder is not None:
+                lab.kv_events += [{"arm": name, **event} for event in up.forwarder.events()]
+            lab.note(start_seconds=lab.notes.get("start_seconds", {}) | {name: up.steps})

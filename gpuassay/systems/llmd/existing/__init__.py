@@ -1,0 +1,1 @@
+"""Somebody's inference gateway, judged by requests alone."""

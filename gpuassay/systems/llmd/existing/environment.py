@@ -1,0 +1,111 @@
+"""The stage of somebody's gateway: requests through its URL, reads of the cluster's API, and not one write."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpuassay.cluster.base import Cluster, Component
+from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.existing import connect
+from gpuassay.engine.environment import Host, Stage, described
+from gpuassay.engine.pools import Lane
+from gpuassay.manifest import Manifest, dig
+from gpuassay.record.process import live_recorder
+from gpuassay.record.resources import Resource
+from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.existing.gateway import ExistingGateway, Place, require_answers
+from gpuassay.systems.llmd.existing.options import GatewayOptions
+from gpuassay.systems.llmd.existing.preflight import check_gateway
+
+FEWEST = 2
+"""Endpoints below which there is nothing to choose between."""
+
+
+@dataclass
+class GatewayStage(Stage):
+    """A stage on which nothing is created, so that nothing has to be removed."""
+
+    def prepare(self, lab: Lab) -> None:
+        """Let the view know of the scenario; no namespace is made."""
+        self.view.register(lab.token)
+
+    def clear(self, lab: Lab) -> None:
+        """Nothing was created."""
+        self.view.forget(lab.token)
+
+
+def gateway_stage(
+    option: argparse.Namespace, named: GatewayOptions
+) -> Callable[[Host, Lane], AbstractContextManager[Stage]]:
+    """How to open the stage at the gateway that the command line names; tries everything once.
+
+    Raises:
+        ClusterError: no kubeconfig given, or gateway, pool or model servers cannot be used; one line says why.
+    """
+    if not option.gpuassay_kubeconfig:
+        raise ClusterError("--gateway-url needs --gpuassay-kubeconfig FILE: model servers are found by the API")
+    if option.install_kueue:
+        raise ClusterError("--install-kueue changes the cluster, a run at --gateway-url changes nothing: choose one")
+    kubeconfig = Path(option.gpuassay_kubeconfig).expanduser().absolute()
+    place = Place(
+        named.url, named.model, named.namespace, named.pool, named.selector, named.verify_tls, named.headers
+    )  # fmt: skip
+    api, context = connect(kubeconfig, option.gpuassay_context)
+    try:
+        found = ExistingGateway(api, place, Path(), named.profile)
+        if len(found.replicas) < FEWEST:
+            raise ClusterError(f"{named.pool} has one ready endpoint: there is nothing to route between; scale it up")
+        require_answers(found.replicas)
+        check_gateway(place)
+    finally:
+        api.close()
+
+    @contextmanager
+    def stage(run: Host, lane: Lane) -> Generator[Stage]:
+        with ExitStack() as stack:
+            run.say(f"using the gateway {named.url} and reading the cluster of {kubeconfig}")
+            folder = run.directory / lane.name
+            folder.mkdir(parents=True)
+            reached, _ = connect(kubeconfig, context)
+            stack.callback(reached.close)
+            cluster = Cluster(
+                name=context, provider="existing", kubeconfig=kubeconfig, context=context, api=reached,
+                directory=folder, capabilities=frozenset({"routing"}),
+            )  # fmt: skip
+            resources = (
+                Resource("Pod", f"/api/v1/namespaces/{named.namespace}/pods"),
+                Resource(
+                    "InferencePool",
+                    f"/apis/inference.networking.k8s.io/v1/namespaces/{named.namespace}/inferencepools",
+                ),
+            )
+            view = stack.enter_context(
+                live_recorder(kubeconfig, folder / "spool", resources=resources, context=context)
+            )
+            gateway = ExistingGateway(reached, place, folder, named.profile)
+            cluster.tell(_images(gateway.pods))
+            description = (
+                f"gateway {named.url}, said to be {named.profile}, InferencePool {named.namespace}/{named.pool} with"
+                f" {len(gateway.replicas)} endpoints, on {cluster.description}"
+            )
+            stack.enter_context(described(run, cluster, "existing", description, cluster.capabilities))
+            yield GatewayStage(
+                run_id=run.directory.name, cluster=cluster, view=view, capabilities=cluster.capabilities,
+                mutant=None, ours=False, gateway=gateway,
+            )  # fmt: skip
+
+    return stage
+
+
+def _images(pods: list[Manifest]) -> list[Component]:
+    """The images of the model servers' containers."""
+    images = sorted({str(one["image"]) for pod in pods for one in dig(pod, "spec", "containers", default=[])})
+    found: list[Component] = []
+    for image in images:
+        name, _, tag = image.rpartition(":") if ":" in image.rpartition("/")[2] else (image, "", "")
+        found.append(Component(name.rpartition("/")[2], tag or "unknown", "found on the cluster"))
+    return found

@@ -1,0 +1,120 @@
+"""One look at somebody's gateway before anything is judged: what is wrong with it is one line, not many failures."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+import requests
+
+from gpuassay.cluster.errors import ClusterError
+from gpuassay.systems.llmd.existing.gateway import Place
+from gpuassay.systems.llmd.existing.options import TOKEN
+
+SECONDS = 10.0
+LONGEST = 65_536
+"""Bytes of an answer of two tokens that are read at most."""
+
+_NO_LIST = (404, 405, 501)
+"""A gateway need not serve the model list: then the first completion tells whether it knows the model."""
+
+
+def check_gateway(place: Place) -> None:
+    """Ask for the model list and for two streamed tokens.
+
+    Raises:
+        ClusterError: nothing answers, TLS is not trusted, credentials are refused, the server is not OpenAI-like, does
+            not know the model, or does not stream; one line says which.
+    """
+    url = f"{place.url}/v1/models"
+    status, _, body = _asked(place, "GET", url)
+    if status not in _NO_LIST:
+        _refused(url, status, body)
+        served = _models(url, body)
+        if place.model not in served:
+            known = ", ".join(served) or "none"
+            raise ClusterError(f"{url}: model {place.model!r} is unknown; the gateway has {known} (--gateway-model)")
+    url = f"{place.url}/v1/completions"
+    ask = {"model": place.model, "prompt": "gpuassay", "max_tokens": 2, "stream": True}
+    status, kind, body = _asked(place, "POST", url, ask)
+    if status == 404 and re.search(rf"(?<![\w/-]){re.escape(place.model)}(?![\w/-])", body):
+        raise ClusterError(f"{url}: model {place.model!r} is unknown: {_short(body)} (--gateway-model)")
+    _refused(url, status, body)
+    if not kind.startswith("text/event-stream"):
+        raise ClusterError(f"{url}: a stream was asked for, {kind or 'something without content-type'} came: not SSE")
+    _require_stream(url, body)
+
+
+def _asked(place: Place, method: str, url: str, body: Mapping[str, Any] | None = None) -> tuple[int, str, str]:
+    """Status, content type and the beginning of the answer."""
+    try:
+        with requests.request(
+            method, url, json=body, headers=dict(place.headers), timeout=SECONDS, verify=place.verify_tls,
+            stream=True, allow_redirects=False,
+        ) as answer:  # fmt: skip
+            text = b""
+            for chunk in answer.iter_content(4096):
+                text += chunk
+                if len(text) > LONGEST:
+                    break
+            return answer.status_code, answer.headers.get("content-type", "").lower(), text.decode(errors="replace")
+    except requests.exceptions.SSLError as error:
+        raise ClusterError(
+            f"{url}: TLS is not trusted: {_root(error)}; name the authority in REQUESTS_CA_BUNDLE, "
+            "or add --gateway-insecure"
+        ) from None
+    except requests.Timeout:
+        raise ClusterError(f"{url}: no answer within {SECONDS:g} s; check --gateway-url and that it is ready") from None
+    except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
+        raise ClusterError(f"{url}: the answer broke off: {_root(error)}") from None
+    except requests.RequestException as error:
+        raise ClusterError(f"{url}: {_root(error)}; check --gateway-url and that the gateway runs") from None
+
+
+def _refused(url: str, status: int, body: str) -> None:
+    if status in (401, 403):
+        raise ClusterError(f"{url} answers {status}: put a bearer token that it accepts into {TOKEN}")
+    if status in (429, 503):
+        raise ClusterError(f"{url} answers {status}: it sheds load or has no ready endpoint; {_short(body)}")
+    if status != 200:
+        raise ClusterError(f"{url} answers {status}: not an OpenAI-like gateway, or not ready; {_short(body)}")
+
+
+def _models(url: str, body: str) -> list[str]:
+    try:
+        return [str(one["id"]) for one in json.loads(body)["data"]]
+    except (ValueError, KeyError, TypeError):
+        raise ClusterError(f"{url} answers no OpenAI-like model list: {_short(body)}") from None
+
+
+def _require_stream(url: str, body: str) -> None:
+    events = [line[5:].strip() for line in body.splitlines() if line.startswith("data:")]
+    try:
+        told = [cast("object", json.loads(event)) for event in events if event != "[DONE]"]
+    except ValueError:
+        raise ClusterError(f"{url}: an event of the stream is not JSON: {_short(body)}") from None
+    objects = [cast("dict[str, Any]", one) for one in told if isinstance(one, dict)]
+    if failed := next((one for one in objects if "error" in one), None):
+        raise ClusterError(f"{url}: the stream holds an error: {_short(json.dumps(failed))}")
+    if not any(one.get("choices") for one in objects):
+        raise ClusterError(f"{url}: the stream has no OpenAI-like event: {_short(body)}")
+    if "[DONE]" not in events:
+        raise ClusterError(f"{url}: the stream ends without [DONE]: something cuts it")
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:200] or "an empty body"
+
+
+def _root(error: BaseException) -> str:
+    """The innermost reason of an error, as one line without addresses of objects."""
+    reason: Any = error
+    while True:
+        inner = getattr(reason, "reason", None) or reason.__cause__ or (reason.args[0] if reason.args else None)
+        if not isinstance(inner, BaseException):
+            break
+        reason = inner
+    said = " ".join(str(reason).split())
+    return said.partition(">: ")[2] or said

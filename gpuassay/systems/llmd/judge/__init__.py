@@ -1,0 +1,1 @@
+"""Recording x model of routing -> findings; pure."""

@@ -1,0 +1,73 @@
+"""Judges of a gateway that is seen from outside only: counters of its model servers, its streams, its pool's status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gpuassay.manifest import Manifest, dig
+from gpuassay.record.metrics import Samples
+from gpuassay.systems.llmd.judge.metrics import counter_hit_rate, delta
+from gpuassay.systems.llmd.judge.routing import Row, answered, failure_findings, shown
+from gpuassay.verdict import Inconclusive
+
+WANTED = ("Accepted", "ResolvedRefs")
+"""Conditions of every parent of an InferencePool (Gateway API Inference Extension v1)."""
+
+APART = 0.5
+"""Least share of a stream's tokens that must come in events of their own, and of its time between first and last."""
+
+
+def counted_hit_rate(rows: Sequence[Row], before: Samples, after: Samples) -> float:
+    """Prefix-cache hits per prompt token over these asks, by the counters of all model servers.
+
+    Raises:
+        Inconclusive: the counters tell of other tokens than these asks had: somebody else was asking too.
+        LookupError: as `routing_metrics.delta`.
+        ValueError: no answer says how many prompt tokens it had.
+    """
+    good = answered(rows)
+    asked = sum(int(row.get("prompt_tokens") or 0) for row in good)
+    if not asked:
+        raise ValueError(f"no answer says how many prompt tokens it had: {shown(rows)}")
+    counted = delta(before, after, "prefix_cache_queries")
+    if counted > asked:
+        raise Inconclusive(f"{counted:g} prompt tokens were looked up, {asked} were ours: somebody else asks as well")
+    return counter_hit_rate(before, after)
+
+
+def stream_findings(rows: Sequence[Row]) -> list[str]:
+    """Streams that failed, or that came in one piece: few events, or no time between the first and the last."""
+    found = failure_findings(rows)
+    for row in answered(rows):
+        first, last = row.get("first_ns"), row.get("last_ns")
+        gaps: list[int] = row.get("gaps_ns") or []
+        tokens = int(row.get("tokens") or 0)
+        apart = sum(gap > 0 for gap in gaps)
+        if first is None or last is None or tokens < 2 or last <= first or apart < APART * (tokens - 1):
+            found.append(f"#{row.get('index')} {row.get('label')}: {tokens} tokens in {1 + apart} reads apart in time")
+    return found
+
+
+def parents(pool: Manifest) -> list[Manifest]:
+    """What controllers say of an InferencePool, by parent; a default that nobody has touched yet is none."""
+    found: list[Manifest] = dig(pool, "status", "parents", default=[])
+    return [one for one in found if any(said["reason"] != "Pending" for said in _conditions(one))]
+
+
+def pool_findings(pool: Manifest) -> list[str]:
+    """Conditions of an InferencePool's parents that are missing or not True."""
+    found: list[str] = []
+    for parent in parents(pool):
+        name = dig(parent, "parentRef", "name", default="?")
+        said = {one["type"]: one for one in _conditions(parent)}
+        for kind in WANTED:
+            one = said.get(kind)
+            if one is None:
+                found.append(f"parent {name}: {kind} is not there")
+            elif one["status"] != "True":
+                found.append(f"parent {name}: {kind} is {one['status']}, {one['reason']}: {one.get('message')}")
+    return found
+
+
+def _conditions(parent: Manifest) -> list[Manifest]:
+    return dig(parent, "conditions", default=[])

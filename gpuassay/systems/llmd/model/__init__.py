@@ -1,0 +1,1 @@
+"""What routing should do: prefix caches, policies, saturation; pure."""

@@ -1,0 +1,1 @@
+"""Routing, broken by name."""

@@ -1,0 +1,1 @@
+"""Kueue in front of GPU slices."""

@@ -1,0 +1,1 @@
+"""GPU slices: MIG by the NVIDIA device plugin, DRA and DAS."""

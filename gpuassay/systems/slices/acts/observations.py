@@ -1,0 +1,135 @@
+"""What there is on a sliced node, by three witnesses: containers, the books (API or kubelet), the silicon."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from gpuassay.manifest import Manifest, dig
+from gpuassay.silicon import Slice, minors
+from gpuassay.systems.slices.acts import real_node as slices
+from gpuassay.systems.slices.acts.pods import Pods
+from gpuassay.systems.slices.judge.observed import claimed_devices
+
+_DEVICE = re.compile(r"gpu-(\d+)-mig-([\w-]+?)-\d+-(\d+)")
+"""Name that the DRA driver gives to a possible slice: GPU, profile, profile's id, first memory slice."""
+_CAPABILITY = re.compile(r"^nvidia-cap(\d+)$", re.MULTILINE)
+_NAMED = re.compile(r"^NVIDIA_VISIBLE_DEVICES=(.*)$", re.MULTILINE)
+
+
+class Witnesses(Pods):
+    """A sliced node of which notes are taken."""
+
+    def finish(self) -> None:
+        """Delete all pods that are there, give slices on demand time to go, and note what is left, as `end`."""
+        self.delete(*(one["metadata"]["name"] for one in self.lab.objects("Pod")))
+        self.observe_empty()
+        self.note_rest("end")
+
+    def identify(self, *names: str) -> None:
+        """Note which slices each container of the pods says it was given, as UUIDs: `notes["held"][pod][container]`.
+
+        Pods that never ran say nothing.
+        """
+        held: dict[str, dict[str, list[str]]] = dict(self.lab.notes.get("held", {}))
+        for name in names:
+            found = self.lab.get("Pod", name) or {}
+            kinds = ("initContainers", "containers")
+            every: list[str] = [one["name"] for kind in kinds for one in dig(found, "spec", kind, default=[])]
+            if slices.phase(self.lab, name) in {"Running", "Succeeded", "Failed"}:
+                held[name] = {one: self.said(name, one) for one in every}
+        self.lab.note(held=held)
+
+    def said(self, pod: str, container: str = "main") -> list[str]:
+        """UUIDs of the slices that a container says it was given; of its latest start. Empty where it says nothing."""
+        return self.resolve(self.words(pod, container))
+
+    def resolve(self, said: str) -> list[str]:
+        """UUIDs of the slices that a container's first lines name; what is unknown keeps the name that it had."""
+        found = _NAMED.search(said)
+        named = found[1] if found else ""
+        if named and named != "void":
+            return sorted(named.split(","))
+        uuids = {(one.gpu, one.gpu_instance): one.uuids for one in self.silicon.slices()}
+        given: set[str] = set()
+        for number in _CAPABILITY.findall(said):
+            where = minors.instance_of(int(number))
+            if where is not None and where[2] is not None:
+                there = uuids.get((where[0], where[1]), ())
+                given.add(there[0] if there else f"nothing at GPU {where[0]} instance {where[1]}")
+        return sorted(given)
+
+    def note_rest(self, label: str) -> None:
+        """Note what exists now, as `notes["rest"][label]`: slices of the silicon, allocations, CDI devices, pods.
+
+        All slices are told by UUID. Allocations are those of the API's claims, or of the kubelet's own books.
+        """
+        there = self.silicon.slices()
+        self.lab.notes.setdefault("rest", {})[label] = {
+            "slices": [
+                uuid for one in there for uuid in one.uuids or (f"bare {one.profile} at {one.gpu}:{one.start}",)
+            ],
+            "allocated": self._claimed(there) if self.slicer == "dra" else self._booked(),
+            "cdi": [uuid_at(there, device) for device in self._cdi_devices()],
+            "pods": sorted(one["metadata"]["name"] for one in self.lab.objects("Pod")),
+        }
+
+    def _claimed(self, there: Sequence[Slice]) -> list[dict[str, str]]:
+        claims = [(dig(one, "status", "reservedFor", default=[]), claimed_devices(one)) for one in self.claims()]
+        return [
+            {"pod": users[0]["name"] if users else "nobody", "uuid": uuid_at(there, device)}
+            for users, devices in claims
+            for device in devices
+        ]
+
+    def _booked(self) -> list[dict[str, str]]:
+        """What the kubelet's checkpoint of device plugins says of pods that are there: it forgets others late."""
+        file = self.node.paths.device_plugins / "kubelet_internal_checkpoint"
+        if not file.exists():
+            return []
+        names = {one["metadata"]["uid"]: one["metadata"]["name"] for one in self.lab.objects("Pod")}
+        entries: list[Manifest] = dig(json.loads(file.read_text()), "Data", "PodDeviceEntries", default=None) or []
+        # a slice that an init container had before stands there twice
+        held = {
+            (names[one["PodUID"]], uuid)
+            for one in entries
+            if one["PodUID"] in names
+            for uuids in one["DeviceIDs"].values()
+            for uuid in uuids
+        }
+        return [{"pod": pod, "uuid": uuid} for pod, uuid in sorted(held)]
+
+    def _cdi_devices(self) -> list[str]:
+        folder = self.node.paths.cdi
+        files = sorted(folder.glob("*claim*")) if folder.exists() else []
+        return [device for one in files for device in sorted({found[0] for found in _DEVICE.finditer(one.read_text())})]
+
+    def claims(self) -> list[Manifest]:
+        """The ResourceClaims of the scenario that have devices of this node."""
+        return [one for one in self.lab.objects("ResourceClaim") if claimed_devices(one)]
+
+    def observe_empty(self) -> None:
+        """Note whether neither slices nor claims are left, where slices are made on demand."""
+        if self.slicer == "dra":
+            empty = "no slice, claim or CDI device is left"
+            self.lab.observe(
+                lambda: not (self.silicon.slices() or self.lab.objects("ResourceClaim") or self._cdi_devices()), empty
+            )
+
+
+def uuid_at(there: Sequence[Slice], device: str) -> str:
+    """UUID of the slice that a device of the DRA driver stands for (`gpu-0-mig-1g5gb-19-0`), or words about it."""
+    found = _DEVICE.fullmatch(device)
+    if found is None:
+        return f"{device}, which is no slice"
+    gpu, start, profile = int(found[1]), int(found[3]), found[2]
+    for one in there:
+        if (one.gpu, one.start) == (gpu, start) and _plain(one.profile) == _plain(profile) and one.uuids:
+            return one.uuids[0]
+    return f"{device}, which does not exist"
+
+
+def _plain(profile: str) -> str:
+    """A profile's name as far as every spelling of it agrees."""
+    return re.sub(r"[^0-9a-z]", "", profile)

@@ -1,0 +1,1 @@
+"""Recording x geometry of slices -> findings; pure."""

@@ -1,0 +1,1 @@
+"""What placement of slices should do; pure."""

@@ -1,0 +1,1 @@
+"""Slicing, broken by name."""

@@ -1,0 +1,1 @@
+"""Builders of resource claims and slices; pure."""

@@ -1,0 +1,1 @@
+"""Other projects' own suites, run and read."""
