@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gpuassay.record import rundir
+from gpuassay.record import rundir, soundness
 from gpuassay.record.recording import Recording
 from gpuassay.scenario import declare, mutants
 from gpuassay.scenario.declare import Scenario
@@ -23,12 +23,10 @@ from gpuassay.session.collection import behaviour_of
 from gpuassay.session.measure import Measure
 from gpuassay.session.outcome import LONGEST, MEASURE, RECORDINGS, enter, reason_of, recordings_of
 from gpuassay.session.run import Run, open_run_of
-from gpuassay.systems.llmd.existing import options as gateway_options
-from gpuassay.systems.llmd.existing.options import GatewayOptions
+from gpuassay.system import get, systems
 from gpuassay.verdict import Inconclusive
 
 RUN = pytest.StashKey[Run]()
-GATEWAY = pytest.StashKey[GatewayOptions | None]()
 
 
 class ScenarioBroke(Exception):  # noqa: N818 - reads as a sentence in reports
@@ -68,8 +66,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "upstream: another project's own suite; only where -m names it",
     ):
         config.addinivalue_line("markers", line)
-    if config.option.gateway_insecure:  # the user has said so, once is enough
-        config.addinivalue_line("filterwarnings", "ignore:Unverified HTTPS request:Warning")
+    # whoever accepts any certificate has said so, once is enough
+    config.addinivalue_line("filterwarnings", "ignore:Unverified HTTPS request:Warning")
     if not _runs_suites(config) or config.option.collectonly:
         return
     if _is_worker(config):
@@ -84,8 +82,9 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         if config.option.mutant:
             mutants.get(config.option.mutant)
-        options.take_prompts(config.option.prompts)
-        config.stash[GATEWAY] = gateway_options.gateway_options(config.option)
+        for one in systems().values():
+            if one.take_options:
+                one.take_options(config.option)
         results = upstream.given(config.option.upstream_junit)
         run = open_run_of(config)
         config.stash[upstream.RESULTS] = results or upstream.kept(run.replay)
@@ -147,8 +146,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if _is_worker(session.config):
         run.hand_to_controller(declarations, wanted)
     elif session.config.option.plan:
-        gateway = session.config.stash.get(GATEWAY, None)
-        _begin(lambda: run.print_plan(declarations, wanted, session.items, gateway))
+        _begin(lambda: run.print_plan(declarations, wanted, session.items, session.config.option))
         session.items.clear()
     else:
         _begin(lambda: run.begin(declarations, wanted))
@@ -220,12 +218,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         if behaviour is None or not behaviour.timed or contended is None or expected:
             raise
         raise Inconclusive(f"{contended}, and what was seen hangs on a clock: {reason_of(str(refuted))}") from refuted
-    from gpuassay.systems.kueue.judge import invariants as referee  # judges need numpy: not for `--help`
-
     for recording in recordings_of(pyfuncitem):
         contended = contention.evidence([recording.meta])
-        late = referee.timed(recording)
-        if findings := [*referee.untimed(recording), *([] if contended else late)]:
+        own = get(recording.system).invariants
+        late = [*own.timed(recording), *soundness.unrest(recording)]
+        if findings := [*own.untimed(recording), *soundness.gaps(recording), *([] if contended else late)]:
             pytest.fail("referee: " + "\nreferee: ".join(findings[:20]), pytrace=False)
         if late:
             raise Inconclusive(f"{contended}, and what was seen hangs on a clock: {'; '.join(late[:20])}")

@@ -6,9 +6,9 @@ configuration) needs `allow_mutation`. Reports name such a cluster by its contex
 
 from __future__ import annotations
 
-import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,6 @@ from gpuassay.cluster.embedded import EMULATED
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.cluster.nodes import STAGES_LABEL
 from gpuassay.manifest import Manifest, dig
-
-KUEUE_NAMESPACE = "kueue-system"
-
 
 def _contexts(path: Path) -> tuple[list[str], str | None]:
     """Names of the contexts in a kubeconfig, and the current one.
@@ -85,57 +82,43 @@ def _root(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def _kueue(api: Api) -> Component | None:
-    """The Kueue that is installed, or None."""
-    try:
-        api.raw("/apis/kueue.x-k8s.io/v1beta2/clusterqueues?limit=1")
-    except ApiRefused:
-        return None
-    version = "unknown"
-    try:
-        for deployment in api.list("Deployment", KUEUE_NAMESPACE):
-            for container in dig(deployment, "spec", "template", "spec", "containers", default=[]):
-                image, _, tag = str(container["image"]).partition("@")[0].rpartition(":")
-                if "kueue" in image:
-                    version = tag
-    except ApiRefused:
-        pass  # the version is a courtesy; the right to read that namespace is not ours to ask for
-    return Component("kueue", version, "found on the cluster")
-
-
-def gpu_operator_on(api: Api) -> Component | None:
-    """The GPU Operator that is installed, or None: there is a ClusterPolicy."""
-    try:
-        policies: list[Manifest] = json.loads(api.raw("/apis/nvidia.com/v1/clusterpolicies"))["items"]
-    except ApiRefused:
-        return None
-    if not policies:
-        return None
-    versions = [str(dig(one, "metadata", "labels", "app.kubernetes.io/version", default="")) for one in policies]
-    return Component("gpu-operator", next(filter(None, versions), "unknown"), "found on the cluster")
-
-
-def _has_gpu_load(api: Api) -> bool:
-    try:
-        return bool(api.list("PodTemplate", label_selector=base.GPU_LOAD_TEMPLATE))
-    except ApiRefused:
-        return False
-
-
 def _node_capabilities(nodes: list[Manifest]) -> set[str]:
     found: set[str] = set()
     if any(dig(node, "status", "allocatable", labels.GPU, default="0") != "0" for node in nodes):
         found.add(base.GPU_NODES)
     if any(STAGES_LABEL in dig(node, "metadata", "labels", default={}) for node in nodes):
         found.add(base.FAKE_NODES)
-    if any(base.MIG_TRIAL in dig(node, "metadata", "labels", default={}) for node in nodes):
-        found.add(base.MIG_NODE)
     return found
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a detector may look at: the API, the nodes as far as we may list them, and whether we may change things."""
+
+    api: Api
+    nodes: Sequence[Manifest]
+    allow_mutation: bool
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What a detector found: capabilities for scenarios, components for reports."""
+
+    capabilities: frozenset[str] = frozenset()
+    components: tuple[Component, ...] = ()
+
+
+Detector = Callable[[Site], Detected]
 
 
 @contextmanager
 def existing(
-    *, directory: Path, kubeconfig: Path, context: str | None = None, allow_mutation: bool = False
+    *,
+    directory: Path,
+    kubeconfig: Path,
+    context: str | None = None,
+    allow_mutation: bool = False,
+    detectors: Iterable[Detector] = (),
 ) -> Generator[Cluster]:
     """Use somebody's cluster for the length of a `with` block.
 
@@ -144,6 +127,7 @@ def existing(
         kubeconfig: the kubeconfig file.
         context: its context; None: the current one.
         allow_mutation: whether cluster-wide configuration may be changed (nodes, CRDs, webhooks).
+        detectors: look for systems under test.
 
     Raises:
         ClusterError: it cannot be used; one line says why.
@@ -151,24 +135,18 @@ def existing(
     path = kubeconfig.expanduser().absolute()
     api, chosen = connect(path, context)
     try:
-        kueue, operator = _kueue(api), gpu_operator_on(api)
         try:
-            found = _node_capabilities(api.list("Node"))
+            nodes = api.list("Node")
         except ApiRefused:
-            found = set[str]()  # without the right to list nodes nothing is promised about them
-        if kueue:
-            found.add(base.KUEUE)
-        if operator:
-            found.add(base.GPU_OPERATOR)
-        if _has_gpu_load(api):
-            found.add(base.GPU_LOAD)
+            nodes = list[Manifest]()  # without the right to list nodes nothing is promised about them
+        found = _node_capabilities(nodes)
         if allow_mutation:
             found.add(base.CLUSTER_WIDE)
-        else:
-            found.discard(base.MIG_NODE)
+        detected = [detect(Site(api, nodes, allow_mutation)) for detect in detectors]
+        found |= {capability for one in detected for capability in one.capabilities}
         yield Cluster(
             name=chosen, provider="existing", kubeconfig=path, context=chosen, api=api, directory=directory.absolute(),
-            capabilities=frozenset(found), components=[one for one in (kueue, operator) if one],
+            capabilities=frozenset(found), components=[part for one in detected for part in one.components],
             emulated=list(EMULATED) if base.FAKE_NODES in found else [],
         )  # fmt: skip
     finally:

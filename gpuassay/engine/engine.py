@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 
 from gpuassay import pressure
 from gpuassay.engine.builds import Builds, missing
-from gpuassay.engine.pools import PROGRAMS, Floor, Lane, Unavailable, lanes
+from gpuassay.engine.pools import Floor, Lane, Unavailable, lanes
 from gpuassay.engine.runner import Acting, write_outcome
 from gpuassay.engine.timeline import BUILDS, Timeline
 from gpuassay.record import rundir
+from gpuassay.system import Pool
 from gpuassay.toolchain import Assets, UnobtainableError
 from gpuassay.toolchain.catalogue import required
 from gpuassay.wait import count_by, halt, resume
@@ -48,7 +49,7 @@ class Engine:
         run_dir: where `recordings/` grows.
         say: prints a progress line.
         full: long versions of measurements.
-        several: clusters may be opened side by side.
+        only: the one pool that there is; None: those of the scenarios' systems, side by side.
         programs: components that a lane waits for.
         assets: directories that users name for components.
         problem: why a stage could not be opened or taken down in order, "" when all could.
@@ -58,7 +59,7 @@ class Engine:
     run_dir: Path
     say: Callable[[str], None] = lambda _: None
     full: bool = False
-    several: bool = False
+    only: Pool | None = None
     programs: Callable[[Lane], Sequence[str]] = lambda _: ()
     assets: Assets = field(default_factory=Assets)
     problem: str = ""
@@ -81,7 +82,7 @@ class Engine:
         """
         self._left = {scenario.id for scenario in scenarios}
         count_by(pressure.OwnClock())  # a busy neighbour makes scenarios slower, and breaks none
-        self._planned = lanes(scenarios, several=self.several)
+        self._planned = lanes(scenarios, self.only)
         self._floor = Floor((one.name for one in self._planned), whole=self.full)
         self._builds = self._plan_builds()
         self._status("building" if self._builds.busy else "running")
@@ -147,7 +148,7 @@ class Engine:
         acting: Acting | None = None
         try:
             self._await_programs(lane)
-            self._floor.enter(lane.name)
+            self._floor.enter(lane)
             spent, opening = partial(self._timeline.add, lane.name), time.time_ns()
             with self.open_stage(lane) as stage:
                 spent("opening", opening, time.time_ns())
@@ -194,7 +195,7 @@ class Engine:
             ToolchainError: the build of one failed.
         """
         problems = self._builds.wait_for(self.programs(lane))
-        for name in PROGRAMS[lane.name]:
+        for name in lane.pool.programs:
             problem = problems.get(name)
             if isinstance(problem, UnobtainableError):
                 if name in required():  # a run that lacks what it was made for is not green

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Protocol
 from gpuassay import pressure
 from gpuassay.cluster import base
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.cluster.kinds import KUEUE
-from gpuassay.manifest import Manifest, dig, is_true
+from gpuassay.manifest import Manifest
 from gpuassay.record import rundir
 from gpuassay.record.live import SHARED
+from gpuassay.record.parts import AUDIT
 from gpuassay.record.resources import RecorderError
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.system import get
 from gpuassay.wait import WaitTimeout
 
 if TYPE_CHECKING:
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from gpuassay.cluster.errors import ComponentDied
     from gpuassay.record.lines import LineIndex
     from gpuassay.record.live import LiveView
+    from gpuassay.record.parts import Part
     from gpuassay.scenario.declare import Scenario
+    from gpuassay.scenario.lab import Lab
     from gpuassay.scenario.mutants import Mutant
-    from gpuassay.systems.kueue.component import Kueue
-    from gpuassay.systems.llmd.existing.gateway import ExistingGateway
 
 WATCH = 0.3
 """Seconds between two looks at whether the stage still stands. It must be seen broken twice: a Kueue that lost its port
 while starting is dead for an instant, and started again."""
 
-COUNTER_LAG = 3.5
-"""Seconds of quiet after which a counter that differs from a recount is wrong and not late (it is batched for 1 s)."""
+LAG = 3.5
+"""Seconds of quiet after which a counter that differs from a recount is wrong and not late."""
 
 OWNERS = frozenset({"Deployment", "StatefulSet", "JobSet", "LeaderWorkerSet"})
-"""Kinds that would make their pods or Workloads again while those are cleared away."""
+"""Kinds that would make their pods again while those are cleared away."""
 
 REST_SECONDS = 40.0
 """How long a scenario may take to come to rest: generous, because a crowded machine only slows down, while a controller
@@ -109,12 +109,10 @@ class Stage:
         view: what the recorder has seen so far.
         capabilities: what scenarios may need of this stage.
         mutant: breaks the system under test.
-        kueue: where its configuration is ours to change.
         audit: the API server's audit log.
-        log: Kueue's log.
+        logs: logs of the system under test, by the part of a recording that their lines go into.
         ours: the cluster is a child of this process, not somebody's.
         image: of pods' containers on somebody's cluster.
-        gateway: somebody's, where routing is judged there.
         beside: what was being built meanwhile.
         collapsed: set when a component or the recorder died and everything under way was ended.
     """
@@ -124,35 +122,28 @@ class Stage:
     view: LiveView
     capabilities: frozenset[str]
     mutant: Mutant | None
-    kueue: Kueue | None = None
     audit: LineIndex | None = None
-    log: LineIndex | None = None
+    logs: Mapping[Part, LineIndex] = field(default_factory=dict["Part", "LineIndex"])
     ours: bool = True
     image: str = ""
-    gateway: ExistingGateway | None = None
     beside: Beside = _nothing_beside
     collapsed: threading.Event = field(default_factory=threading.Event)
 
-    def lab(self, token: str, *, full: bool, progress: Callable[[str], None]) -> Lab:
-        """A lab for one scenario."""
-        return Lab(
-            token=token, run_id=self.run_id, cluster=self.cluster, kueue=self.kueue, view=self.view,
+    def lab(self, scenario: Scenario, token: str, *, full: bool, progress: Callable[[str], None]) -> Lab:
+        """A lab for one scenario, of the kind that its system has."""
+        return get(scenario.system).lab()(
+            token=token, run_id=self.run_id, cluster=self.cluster, view=self.view,
             mutant=self.mutant, full=full, progress=progress,
-            image="" if base.FAKE_NODES in self.capabilities else self.image, gateway=self.gateway,
+            image="" if base.FAKE_NODES in self.capabilities else self.image,
         )  # fmt: skip
 
     def lacking(self, scenario: Scenario) -> frozenset[str]:
-        """What the scenario needs and is not here: Kueue's need Kueue, which a cluster of ours for them always has."""
-        own = {base.KUEUE} if scenario.system == "kueue" and not self.ours else set[str]()
-        return (scenario.needs | own) - self.capabilities
+        """What the scenario needs and is not here."""
+        return scenario.needs - self.capabilities
 
     def set_profile(self, profile: str) -> str | None:
-        """Bring Kueue into a configuration profile; the reason why that cannot be, or None."""
-        if self.kueue is None:
-            return None if profile == "default" else f"Kueue's configuration is not ours to change (profile {profile})"
-        if self.kueue.profile.name != profile:
-            self.kueue.reconfigure(profile)
-        return None
+        """Bring the system into a configuration profile; the reason why that cannot be, or None."""
+        return None if profile == "default" else f"Kueue's configuration is not ours to change (profile {profile})"
 
     def prepare(self, lab: Lab) -> None:
         """Make the scenario's namespace and start collecting its events."""
@@ -165,30 +156,30 @@ class Stage:
 
         lab.until(has_account, f"ServiceAccount default in {lab.namespace}")
 
-    def positions(self) -> tuple[int, int]:
-        """Where the audit log and Kueue's log stand now."""
-        return (self.audit.position() if self.audit else 0, self.log.position() if self.log else 0)
+    def positions(self) -> Mapping[Part, int]:
+        """Where the audit log and the system's logs stand now."""
+        audit = {AUDIT: self.audit.position()} if self.audit else {}
+        return {**audit, **{part: log.position() for part, log in self.logs.items()}}
 
-    def lines(self, token: str, start: tuple[int, int], *, everything: bool) -> tuple[list[Manifest], list[Manifest]]:
-        """The scenario's share of the audit log and of Kueue's log since `start`."""
-        audit = self.audit.of(token, start[0]) if self.audit else []
-        log = self.log.of(token, start[1], everything=everything) if self.log else []
-        return audit, log
+    def lines(self, token: str, start: Mapping[Part, int], *, everything: bool) -> dict[Part, list[Manifest]]:
+        """The scenario's share of the audit log and of the system's logs since `start`; of these, or `everything`."""
+        found = {AUDIT: self.audit.of(token, start[AUDIT])} if self.audit else {}
+        return found | {part: log.of(token, start[part], everything=everything) for part, log in self.logs.items()}
 
-    def settle(self, lab: Lab, quiet: float) -> None:
+    def settle(self, lab: Lab, quiet: float, settled: Callable[[Lab], bool]) -> None:
         """Wait until the scenario's objects have not changed for `quiet` seconds; note whether they came to rest.
 
-        Kinds that belong to every scenario (`SHARED`) do not count: nodes of others come and go all the time.
-        Where a ClusterQueue's counters differ from a recount, on a busy machine only its update is late, which is
-        given `COUNTER_LAG` seconds of quiet, and up to three times as many the more the machine is short of CPU time.
+        Kinds that belong to every scenario (`SHARED`) do not count: nodes of others come and go all the time. What the
+        system counts may be late on a busy machine: it is given `LAG` seconds of quiet, and up to three times as many
+        the more the machine is short of CPU time.
         """
         slowness = 1 + 2 * pressure.recent()
-        quiet, lag = quiet * slowness, COUNTER_LAG * slowness
+        quiet, lag = quiet * slowness, LAG * slowness
 
         def rests() -> bool:
             last = next((one.at for one in reversed(self.view.lines(lab.token)) if one.kind not in SHARED), None)
             passed = quiet if last is None else (time.time_ns() - last) / 1e9
-            return passed >= quiet and (passed >= lag or self._counted(lab))
+            return passed >= quiet and (passed >= lag or settled(lab))
 
         try:
             lab.until(rests, "at rest", timeout=REST_SECONDS)
@@ -196,16 +187,6 @@ class Stage:
         except WaitTimeout:
             at_rest = False
         lab.note(at_rest=at_rest)
-
-    def _counted(self, lab: Lab) -> bool:
-        """Whether the ClusterQueues count as many workloads with quota, and as many admitted ones, as there are."""
-        queues = lab.objects("ClusterQueue")
-        left = [one for one in self.view.objects("Workload", token=lab.token) if not is_true(one, "Finished")]
-        counters = {"reservingWorkloads": "QuotaReserved", "admittedWorkloads": "Admitted"}
-        return all(
-            sum(dig(one, "status", counter, default=0) for one in queues) == sum(is_true(one, state) for one in left)
-            for counter, state in counters.items()
-        )
 
     def component_died(self) -> ComponentDied | None:
         """What died on its own, if anything did."""
@@ -240,17 +221,17 @@ class Stage:
         """Give `watch` the time that it needs to see a death."""
         self.collapsed.wait(3 * WATCH)
 
-    def clear(self, lab: Lab) -> None:
-        """Take a finished scenario's load off the cluster.
+    def clear(self, lab: Lab, swept: Iterable[tuple[str, str]] = ()) -> None:
+        """Take a finished scenario's load off the cluster: owners of pods, Jobs, pods, and what the system adds.
 
-        Workloads too: the scheduler never stops trying the blocked head of a StrictFIFO queue.
+        Workloads too: Kueue's scheduler never stops trying the blocked head of a StrictFIFO queue.
         """
         self.view.forget(lab.token)
         with suppress(ClusterError):  # a relief for the others; where it matters, the sweep has the last word
             for owner in [one for one in lab.asked if one["kind"] in OWNERS]:
                 lab.delete(owner["kind"], owner["metadata"]["name"], namespace=owner["metadata"].get("namespace"))
             for namespace in lab.namespaces:
-                for group, plural in (("apis/batch/v1", "jobs"), ("api/v1", "pods"), (f"apis/{KUEUE}", "workloads")):
+                for group, plural in (("apis/batch/v1", "jobs"), ("api/v1", "pods"), *swept):
                     path = f"/{group}/namespaces/{namespace}/{plural}"
                     lab.api.request("delete", path, query={"propagationPolicy": "Background"})
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gpuassay.cluster import base, leaks
@@ -14,40 +14,40 @@ from gpuassay.engine.environment import Host, Stage, described
 from gpuassay.engine.pools import Lane
 from gpuassay.record.process import live_recorder
 from gpuassay.scenario import mutants
-from gpuassay.systems.gpu_operator import component as gpu_operator
-from gpuassay.systems.kueue import component as kueue
+from gpuassay.system import Open, systems
+from gpuassay.toolchain import Assets
 from gpuassay.wait import resume
+
+WIDTH = 12
+"""Scenarios at a time: most of one is waiting."""
 
 SWEEP_SECONDS = 60.0
 """How long each kind of object may take to be gone: on a cluster with real kubelets pods take their time to end."""
 
 
-def existing_stage(option: argparse.Namespace) -> Callable[[Host, Lane], AbstractContextManager[Stage]]:
+def existing_stage(option: argparse.Namespace) -> Open:
     """How to open the stage on the cluster that the command line names; tries the connection at once.
 
     Raises:
-        ClusterError: no kubeconfig given, the cluster cannot be used, or has no Kueue; one line says why.
+        ClusterError: no kubeconfig given, the cluster cannot be used, or has no system to test; one line says why.
     """
     if not option.gpuassay_kubeconfig:
         raise ClusterError("--cluster existing needs --gpuassay-kubeconfig FILE")
-    if option.install_kueue and not option.allow_cluster_mutation:
-        raise ClusterError("--install-kueue changes the whole cluster: add --allow-cluster-mutation")
-    if option.gpu_operator_values and not option.install_gpu_operator:
-        raise ClusterError("--gpu-operator-values needs also --install-gpu-operator CHART")
+    detectors = [one.detect() for one in systems().values() if one.detect]
     kubeconfig = Path(option.gpuassay_kubeconfig).expanduser()
     with existing(
         directory=Path(),
         kubeconfig=kubeconfig,
         context=option.gpuassay_context,
         allow_mutation=option.allow_cluster_mutation,
+        detectors=detectors,
     ) as tried:
-        if option.install_gpu_operator:
-            gpu_operator.check(tried)
-        elif not tried.capabilities & {base.KUEUE, base.GPU_OPERATOR} and not option.install_kueue:
+        wanted = [found for one in systems().values() if one.install and (found := one.install(option, tried))]
+        if not wanted and not tried.components:
             raise ClusterError(f"Kueue is not installed on {tried.name}: install it, or add --install-kueue IMAGE")
 
     @contextmanager
-    def stage(run: Host, lane: Lane) -> Generator[Stage]:
+    def stage(run: Host, lane: Lane, _: Assets) -> Generator[Stage]:
         with ExitStack() as stack:
             run.say(f"using the cluster of {kubeconfig}")
             folder = run.directory / lane.name
@@ -58,15 +58,11 @@ def existing_stage(option: argparse.Namespace) -> Callable[[Host, Lane], Abstrac
                     kubeconfig=kubeconfig,
                     context=option.gpuassay_context,
                     allow_mutation=option.allow_cluster_mutation,
+                    detectors=detectors,
                 )
             )
-            if option.install_kueue:
-                run.say(f"installing Kueue with image {option.install_kueue}")
-                stack.enter_context(kueue.deployed(cluster, option.install_kueue))
-            if option.install_gpu_operator:
-                run.say(f"installing the GPU Operator from {option.install_gpu_operator}")
-                values = option.gpu_operator_values
-                stack.enter_context(gpu_operator.deployed(cluster, option.install_gpu_operator, values))
+            for install in wanted:
+                stack.enter_context(install(cluster, run.say))
             view = stack.enter_context(
                 live_recorder(cluster.kubeconfig, folder / "spool", context=option.gpuassay_context)
             )

@@ -8,58 +8,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpuassay.toolchain.catalogue import NODE, required
+from gpuassay.system import Pool, get, pool
+from gpuassay.toolchain.catalogue import required
 
 if TYPE_CHECKING:
     from gpuassay.scenario.declare import Scenario
-
-MAIN = "cluster"
-"""The lane of Kueue's default profile; its folder in the run directory."""
-CHANGING = "cluster-changing"
-"""The lane whose Kueue gets other configurations, is restarted and killed."""
-ROUTING = "cluster-routing"
-"""The lane of endpoint pickers: no Kueue."""
-SLICES = "cluster-slices"
-"""The lane with a real node: root only, no Kueue."""
-PLATFORM = "cluster-platform"
-"""The lane with real nodes and Kueue in front of them: root only."""
-
-OPERATOR = "gpu-operator"
-"""The lane of somebody's GPU Operator: no cluster of ours has one, so nothing is started."""
-
-WIDTH = {MAIN: 12, CHANGING: 12, ROUTING: 3, SLICES: 4, PLATFORM: 4, OPERATOR: 1}
-"""Scenarios at a time: most of one on Kueue is waiting for one-second batches, so more than the machine's cores; one of
-routing starts some ten processes of its own."""
-
-AFTER = {PLATFORM: (MAIN, CHANGING), SLICES: (MAIN, CHANGING, PLATFORM)}
-"""Lanes that begin when others are done with what runs side by side. Real nodes beside two Kueues and endpoint pickers
-are too much for a small machine: Kueue's webhooks come too late, and what is seen then is the machine's doing. In the
-order in which tests are collected, so that none waits for its recording past its deadline."""
-
-_CONTROL = ("controlplane", "kwok")
-_QUEUED = ("kueue", *_CONTROL, "kustomize")
-PROGRAMS: Mapping[str, tuple[str, ...]] = {
-    MAIN: _QUEUED,
-    CHANGING: _QUEUED,
-    ROUTING: (*_CONTROL, "llmd-epp", "llmd-sim"),
-    SLICES: (*_CONTROL, *NODE),
-    PLATFORM: (*_QUEUED, *NODE),
-    OPERATOR: (),
-}
-"""Components without which a lane of ours cannot be opened, in the order in which they are built: what compiles most of
-the packages that others share comes first. Real nodes are built only where they are asked for (`--build`)."""
-
-EXTRA: Mapping[str, tuple[str, ...]] = {
-    ROUTING: ("gaie-epp", "lwepp", "pd-sidecar", "istio"),
-    SLICES: ("nvidia-device-plugin", "nvidia-dra", "dra-example", "kubectl", "istio", "gaie-conformance"),
-    PLATFORM: ("nvidia-device-plugin", "nvidia-dra", "dra-example"),
-}
-"""Components that only some of a lane's scenarios need: used where they have been built, or are asked for."""
 
 _HALVES = 2
 
@@ -76,38 +34,45 @@ class Lane:
     """A cluster and what is acted out on it.
 
     Attributes:
-        name: its folder in the run directory.
+        pool: the kind of cluster.
         scenarios: in the order of their declaration.
     """
 
-    name: str
+    pool: Pool
     scenarios: tuple[Scenario, ...]
+
+    @property
+    def name(self) -> str:
+        """Its folder in the run directory."""
+        return self.pool.name
 
     @property
     def width(self) -> int:
         """How many scenarios are acted out at a time."""
-        return WIDTH[self.name]
+        return self.pool.width
+
+
+ONE_CLUSTER = "cluster"
+"""The lane of a cluster that is all there is: somebody's."""
 
 
 def programs_of(lane: Lane, asked: Collection[str]) -> list[str]:
     """Components that the lane waits for: what every run needs, and of its other ones those that were asked for."""
+    if lane.pool.lacking():
+        return []  # no such cluster can be had here: opening the lane says why
     needs = {need.removeprefix("program:") for one in lane.scenarios for need in one.needs}
-    extra = [name for name in EXTRA.get(lane.name, ()) if name in needs]
-    return [name for name in (*PROGRAMS[lane.name], *extra) if name in required() or name in asked]
+    extra = [name for name in lane.pool.extra if name in needs]
+    return [name for name in (*lane.pool.programs, *extra) if name in required() or name in asked]
 
 
-def lanes(scenarios: Sequence[Scenario], *, several: bool) -> list[Lane]:
-    """Share scenarios out among clusters; all on one where there cannot be several."""
+def lanes(scenarios: Sequence[Scenario], only: Pool | None = None) -> list[Lane]:
+    """Share scenarios out among the pools of their systems; all on `only` one where there cannot be several."""
 
-    def lane_of(one: Scenario) -> str:
-        if not several:
-            return MAIN
-        if one.system != "kueue":
-            return {"routing": ROUTING, "slices": SLICES, "platform": PLATFORM, "gpu-operator": OPERATOR}[one.system]
-        return CHANGING if one.profile != "default" or one.alone == "cluster" else MAIN
+    def pool_of(one: Scenario) -> Pool:
+        return only or pool(get(one.system).pool_of(one))
 
-    names = dict.fromkeys(lane_of(one) for one in scenarios)
-    return [Lane(name, tuple(one for one in scenarios if lane_of(one) == name)) for name in names]
+    pools = {found.name: found for found in map(pool_of, scenarios)}
+    return [Lane(found, tuple(one for one in scenarios if pool_of(one) is found)) for found in pools.values()]
 
 
 class Floor:
@@ -122,11 +87,11 @@ class Floor:
         self._free = _HALVES
         self._waiting_halves = 0
 
-    def enter(self, lane: str) -> None:
-        """Wait until the lane may begin: `AFTER`."""
+    def enter(self, lane: Lane) -> None:
+        """Wait until the lane may begin: on a small machine, until those are done that come before it."""
         if len(os.sched_getaffinity(0)) < ROOMY:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._busy.isdisjoint(AFTER.get(lane, ())))
+                self._changed.wait_for(lambda: self._closed or self._busy.isdisjoint(lane.pool.after))
 
     def leave(self, lane: str) -> None:
         """A lane is done with what runs side by side."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuassay import pressure
 from gpuassay.manifest import Manifest
+from gpuassay.record.parts import AUDIT, Part
 from gpuassay.record.recording import RecordingMeta, write_recording
 
 if TYPE_CHECKING:
     from gpuassay.engine.environment import Stage
-    from gpuassay.systems.kueue.acts.lab import Lab
+    from gpuassay.scenario.lab import Lab
 
 QUIET = 1.3
 """Seconds without an event after which a lab counts as at rest: longer than Kueue's 1 s status batch."""
@@ -27,12 +28,12 @@ class Beginning:
     Attributes:
         at_ns: ns since the epoch.
         pressure: on the machine's CPUs.
-        positions: of the audit log and of Kueue's log (`Stage.positions`).
+        positions: of the audit log and of the system's logs (`Stage.positions`).
     """
 
     at_ns: int
     pressure: pressure.Reading
-    positions: tuple[int, int]
+    positions: Mapping[Part, int]
 
 
 def begin(stage: Stage) -> Beginning:
@@ -47,8 +48,7 @@ def write(
     began: Beginning,
     *,
     profile: str,
-    audit: Iterable[Manifest],
-    log: Iterable[Manifest],
+    lines: Mapping[Part, Iterable[Manifest]],
     outcome: str = "ok",
     error: str = "",
 ) -> None:
@@ -60,8 +60,7 @@ def write(
         place: the folder.
         began: when.
         profile: Kueue's configuration.
-        audit: lines of the audit log.
-        log: lines of Kueue's log.
+        lines: of the audit log and of the system's logs (`Stage.lines`).
         outcome: "ok", "error" or "skip".
         error: one line when it is not "ok".
     """
@@ -85,10 +84,7 @@ def write(
         meta,
         asked=lab.asked,
         events=stage.view.lines(lab.token),
-        audit=audit,
+        audit=lines.get(AUDIT, ()),
         metrics=lab.samples,
-        log=log,
-        requests=lab.requests,
-        kv_events=lab.kv_events,
-        silicon=lab.silicon,
+        parts={part: rows for part, rows in {**lines, **lab.parts}.items() if part is not AUDIT},
     )

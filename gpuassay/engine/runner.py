@@ -18,6 +18,7 @@ from gpuassay.engine import recordings
 from gpuassay.engine.throttle import Throttle
 from gpuassay.record.recording import RecordingMeta, write_recording
 from gpuassay.scenario.declare import OWN_ARMS
+from gpuassay.system import get
 from gpuassay.toolchain.assets import NEVER_BUILT
 from gpuassay.toolchain.errors import UnobtainableError
 from gpuassay.wait import WaitError
@@ -106,14 +107,15 @@ class Acting:
             self._write_outcome(scenario, "error", stage.broken() or "")
             return
         token = f"{scenario.short}-x{secrets.token_hex(3)}"
-        lab = stage.lab(token, full=self.full, progress=lambda text: self.say(f"{scenario.id}: {text}"))
+        system = get(scenario.system)
+        lab = stage.lab(scenario, token, full=self.full, progress=lambda text: self.say(f"{scenario.id}: {text}"))
         lab.place = place = self.run_dir / "recordings" / scenario.id
         began = recordings.begin(stage)
         outcome, reason = "ok", ""
         try:
             stage.prepare(lab)
             scenario.function(lab)
-            stage.settle(lab, recordings.QUIET)
+            stage.settle(lab, recordings.QUIET, system.settled)
         except NotFromOutside as limit:
             outcome, reason = "skip", f"from outside: {limit}"
         except UnobtainableError as lack:
@@ -124,15 +126,14 @@ class Acting:
         if outcome == "ok" and (broken := stage.broken()):
             # what was observed last may be the death and not the behaviour
             outcome, reason = "error", broken
-        audit, log = stage.lines(token, began.positions, everything=bool(scenario.alone))
+        lines = stage.lines(token, began.positions, everything=bool(scenario.alone))
         recordings.write(
-            stage, lab, place, began,
-            profile=scenario.profile, audit=audit, log=log, outcome=outcome, error=reason,
+            stage, lab, place, began, profile=scenario.profile, lines=lines, outcome=outcome, error=reason,
         )  # fmt: skip
         self.spent(scenario.id, began.at_ns, time.time_ns())
         self.done(scenario, outcome)
         with contextlib.suppress(*([ClusterError] if stage.broken() else [])):
-            stage.clear(lab)
+            stage.clear(lab, system.swept)
 
     def _reason(self, error: Exception) -> str:
         """Why a scenario broke: what died, if something died, else what was raised."""

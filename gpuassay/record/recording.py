@@ -8,21 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from gpuassay.manifest import Manifest, dig, is_true
-from gpuassay.record import metrics, store, timeline
+from gpuassay.manifest import Manifest
+from gpuassay.record import metrics, parts, store, timeline
 from gpuassay.record.metrics import Samples
+from gpuassay.record.parts import Part
 from gpuassay.record.store import RecordingError, RecordingMeta, without_managed_fields, write_recording
 from gpuassay.record.text import timeline_text
 from gpuassay.record.timeline import ConditionChange, Event, Timeline
-from gpuassay.systems.kueue import log as kueuelog
-from gpuassay.systems.kueue.log import Admission, Cycle
 
 __all__ = [
-    "Admission",
     "ConditionChange",
-    "Cycle",
     "Event",
     "Recording",
     "RecordingError",
@@ -32,22 +29,23 @@ __all__ = [
     "write_recording",
 ]
 
-JOB_UID_LABEL = "kueue.x-k8s.io/job-uid"
-_Reader = Callable[[str], Iterable[Manifest]]
+_Reader = Callable[[Part], Iterable[Manifest]]
 
 
 class Recording:
-    """What happened in one scenario."""
+    """What happened in one scenario. A system under test has a subclass with what it adds (`readings`)."""
 
     def __init__(self, meta: RecordingMeta, read: _Reader) -> None:
         """Wrap metadata and a reader of parts; use `load` or `of_parts`."""
         self.meta = meta
         self.folder: Path | None = None
         """Where it was read from; None for one in memory."""
+        self.system = ""
+        """Name of the system whose scenario it is; "" where nobody says so."""
         self._read = read
 
     @classmethod
-    def load(cls, path: Path | str) -> Recording:
+    def load(cls, path: Path | str) -> Self:
         """Open the recording in folder `path`; parts may be plain or `.xz`, and are parsed when first asked for.
 
         Raises:
@@ -57,8 +55,8 @@ class Recording:
         meta, sums = store.read_meta(folder)
         store.verify(folder, sums)
 
-        def read(part: str) -> Iterable[Manifest]:
-            return [] if part in store.OPTIONAL_PARTS and part not in sums else store.read_lines(folder, part)
+        def read(part: Part) -> Iterable[Manifest]:
+            return [] if not part.always and part.file not in sums else store.read_lines(folder, part.file)
 
         loaded = cls(meta, read)
         loaded.folder = folder
@@ -73,27 +71,21 @@ class Recording:
         events: Sequence[Mapping[str, Any]] = (),
         audit: Sequence[Manifest] = (),
         metrics: Sequence[Manifest] = (),
-        log: Sequence[Manifest] = (),
-        requests: Sequence[Manifest] = (),
-        kv_events: Sequence[Manifest] = (),
-        silicon: Sequence[Manifest] = (),
-    ) -> Recording:
+        parts_of_system: Mapping[Part, Sequence[Manifest]] | None = None,
+    ) -> Self:
         """A recording in memory, from lines as `write_recording` takes them: for tests of judges."""
         lines: list[Manifest] = [
             {**line, "object": without_managed_fields(line["object"])} if "object" in line else dict(line)
             for line in events
         ]
-        parts: dict[str, Sequence[Manifest]] = {
-            store.ASKED: asked,
-            store.EVENTS: lines,
-            store.AUDIT: audit,
-            store.METRICS: metrics,
-            store.KUEUE_LOG: log,
-            store.REQUESTS: requests,
-            store.KV_EVENTS: kv_events,
-            store.SILICON: silicon,
+        rows: dict[Part, Sequence[Manifest]] = {
+            parts.ASKED: asked,
+            parts.EVENTS: lines,
+            parts.AUDIT: audit,
+            parts.METRICS: metrics,
+            **(parts_of_system or {}),
         }
-        return cls(meta or RecordingMeta(scenario="in-memory"), parts.__getitem__)
+        return cls(meta or RecordingMeta(scenario="in-memory"), lambda part: rows.get(part, ()))
 
     def __repr__(self) -> str:
         """The name, for messages."""
@@ -124,14 +116,14 @@ class Recording:
     @cached_property
     def asked(self) -> list[Manifest]:
         """Every object as the scenario asked for it."""
-        return list(self._read(store.ASKED))
+        return list(self._read(parts.ASKED))
 
     # -- what was seen -----------------------------------------------------------------------------------------------
 
     @cached_property
     def _event_lines(self) -> list[Manifest]:
         # A stable sort: lines of one receipt time keep their order, which is the order of their versions.
-        return sorted(self._read(store.EVENTS), key=_receipt)
+        return sorted(self._read(parts.EVENTS), key=_receipt)
 
     @cached_property
     def events(self) -> list[Event]:
@@ -143,7 +135,7 @@ class Recording:
         try:
             return [Event.of(line) for line in self._event_lines if line["type"] != "GAP"]
         except (KeyError, TypeError, ValueError) as e:
-            raise RecordingError(f"{self.name}: a line of {store.EVENTS} is no event: {e!r}") from e
+            raise RecordingError(f"{self.name}: a line of {parts.EVENTS.file} is no event: {e!r}") from e
 
     @cached_property
     def gaps(self) -> list[Manifest]:
@@ -172,28 +164,6 @@ class Recording:
         """
         return self._timelines.get(kind, {})
 
-    def workloads(self) -> list[Manifest]:
-        """Every Workload as last seen (deleted ones too), in order of first sight."""
-        return [one.final for one in self.timelines("Workload").values()]
-
-    def workload_of(self, job_name: str) -> Timeline:
-        """The Workload of a job (Job, pod, pod group owner): by owner reference, else by Kueue's job-uid label.
-
-        If the job had several, the last one.
-
-        Raises:
-            LookupError: there is none.
-        """
-        histories = list(self.timelines("Workload").values())
-        owned = [one for one in histories if any(job_name in _owners(event.object) for event in one.events)]
-        if not owned:
-            uids = {event.uid for event in self.events if event.name == job_name and event.kind != "Workload"}
-            owned = [one for one in histories if dig(one.final, "metadata", "labels", JOB_UID_LABEL) in uids]
-        if not owned:
-            names = ", ".join(self.timelines("Workload")) or "none"
-            raise LookupError(f"{self.name}: no Workload of {job_name!r} was recorded (Workloads: {names})")
-        return owned[-1]
-
     def condition_changes(self, of: Timeline) -> list[ConditionChange]:
         """All changes of an object's conditions, as (at, type, status, reason, message)."""
         return of.condition_changes()
@@ -207,43 +177,15 @@ class Recording:
     @cached_property
     def audit(self) -> list[Manifest]:
         """The API server's audit lines about the scenario's objects."""
-        return list(self._read(store.AUDIT))
+        return list(self._read(parts.AUDIT))
 
-    @cached_property
-    def kueue_log(self) -> list[Manifest]:
-        """Kueue's log lines that concern the scenario."""
-        return list(self._read(store.KUEUE_LOG))
-
-    @cached_property
-    def requests(self) -> list[Manifest]:
-        """Rows of requests to model servers, as `gpuassay.load` writes them, in the order of the asks."""
-        return list(self._read(store.REQUESTS))
-
-    def asks(self, wave: str) -> list[Manifest]:
-        """The rows of one wave of requests.
-
-        Raises:
-            LookupError: there was no such wave.
-        """
-        rows = [row for row in self.requests if row.get("wave") == wave]
-        if not rows:
-            waves = ", ".join(dict.fromkeys(str(row.get("wave")) for row in self.requests)) or "none"
-            raise LookupError(f"{self.name}: no wave of requests called {wave!r}; there are {waves}")
-        return rows
-
-    @cached_property
-    def kv_events(self) -> list[Manifest]:
-        """KV-cache events of model servers, in the order in which the forwarder passed them on."""
-        return list(self._read(store.KV_EVENTS))
-
-    @cached_property
-    def silicon(self) -> list[Manifest]:
-        """What was done to the GPUs, in order: slices made and destroyed, calls that were refused."""
-        return list(self._read(store.SILICON))
+    def rows(self, part: Part) -> list[Manifest]:
+        """The rows of a part that a system adds; empty where the scenario left none."""
+        return list(self._read(part))
 
     @cached_property
     def _samples(self) -> list[Manifest]:
-        return list(self._read(store.METRICS))
+        return list(self._read(parts.METRICS))
 
     def metrics(self, label: str, source: str | None = None) -> Samples:
         """The samples taken under `label`, of one source if given.
@@ -262,34 +204,9 @@ class Recording:
         """How much a metric grew between the labels "before" and "after", summed over matching series."""
         return metrics.delta(self.metrics("before"), self.metrics("after"), name, labels)
 
-    def admissions(self) -> list[Admission]:
-        """Quota reservations in the order of Kueue's decisions.
-
-        From Kueue's log; where there is no log, in the order in which the watch showed QuotaReserved becoming true.
-        """
-        if self.kueue_log:
-            return kueuelog.admissions(self.kueue_log)
-        found: list[Admission] = []
-        held: set[str] = set()
-        for event in self.of("Workload"):
-            reserved = is_true(event.object, "QuotaReserved")
-            if reserved and event.uid not in held:
-                queue = str(dig(event.object, "status", "admission", "clusterQueue", default=""))
-                found.append(Admission(event.at, None, event.name, event.namespace, queue))
-            (held.add if reserved else held.discard)(event.uid)
-        return found
-
-    def cycles(self) -> list[Cycle]:
-        """Scheduling cycles with their exact duration, from Kueue's log."""
-        return kueuelog.cycles(self.kueue_log)
-
 
 def _receipt(line: Manifest) -> int:
     at = line.get("at")
     if not isinstance(at, int) or "type" not in line:
-        raise RecordingError(f"a line of {store.EVENTS} has no receipt time or type")
+        raise RecordingError(f"a line of {parts.EVENTS.file} has no receipt time or type")
     return at
-
-
-def _owners(workload: Manifest) -> set[str]:
-    return {str(one.get("name", "")) for one in dig(workload, "metadata", "ownerReferences", default=[])}

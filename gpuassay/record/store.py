@@ -14,23 +14,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from gpuassay.manifest import Manifest, dig
+from gpuassay.record.parts import ASKED, AUDIT, CORE, EVENTS, METRICS, Part
 from gpuassay.record.timeline import EventLine
 
 FORMAT = 1
 """Version of the recording format; a reader refuses every other."""
 
 META = "recording.json"
-ASKED, EVENTS, AUDIT, METRICS, KUEUE_LOG = (
-    "asked.jsonl",
-    "events.jsonl",
-    "audit.jsonl",
-    "metrics.jsonl",
-    "logs/kueue.jsonl",
-)
-PARTS = (ASKED, EVENTS, AUDIT, METRICS, KUEUE_LOG)
-REQUESTS, KV_EVENTS, SILICON = "requests.jsonl", "kv-events.jsonl", "silicon.jsonl"
-OPTIONAL_PARTS = (REQUESTS, KV_EVENTS, SILICON)
-"""Written only by scenarios that send requests to model servers, or that slice GPUs."""
 _BROKEN = (OSError, EOFError, lzma.LZMAError)
 
 
@@ -99,10 +89,7 @@ def write_recording(
     events: Iterable[EventLine | Mapping[str, Any]] = (),
     audit: Iterable[Mapping[str, Any]] = (),
     metrics: Iterable[Mapping[str, Any]] = (),
-    log: Iterable[Mapping[str, Any]] = (),
-    requests: Sequence[Mapping[str, Any]] = (),
-    kv_events: Sequence[Mapping[str, Any]] = (),
-    silicon: Sequence[Mapping[str, Any]] = (),
+    parts: Mapping[Part, Iterable[Mapping[str, Any]]] | None = None,
 ) -> None:
     """Write a recording; it appears under `folder` complete or not at all, and replaces an earlier one.
 
@@ -113,23 +100,21 @@ def write_recording(
         events: lines of `LiveView.lines`, or dicts `{"at", "type", "object"}`.
         audit: the API server's audit lines.
         metrics: samples `{"at", "source", "label", "name", "labels", "value"}`.
-        log: Kueue's JSON log lines.
-        requests: rows of requests to model servers, as `gpuassay.load` writes them.
-        kv_events: KV-cache events of model servers, as the forwarder wrote them.
-        silicon: what was done to the GPUs, as the fake silicon or the GPUs' library told it.
+        parts: rows of what the system under test adds to a recording.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         texts: dict[str, Iterable[str]] = {
-            ASKED: map(_dump, asked),
-            EVENTS: map(_event_text, events),
-            AUDIT: map(_dump, audit),
-            METRICS: map(_dump, metrics),
-            KUEUE_LOG: map(_dump, log),
+            ASKED.file: map(_dump, asked),
+            EVENTS.file: map(_event_text, events),
+            AUDIT.file: map(_dump, audit),
+            METRICS.file: map(_dump, metrics),
         }
-        optional = ((REQUESTS, requests), (KV_EVENTS, kv_events), (SILICON, silicon))
-        texts |= {part: map(_dump, rows) for part, rows in optional if rows}
+        for part, rows in (parts or {}).items():
+            lines = list(map(_dump, rows))
+            if lines or part.always:
+                texts[part.file] = lines
         sums = {part: _write_lines(draft / part, lines) for part, lines in texts.items()}
         document = {"format": FORMAT, **asdict(meta), "namespaces": sorted(meta.namespaces), "files": sums}
         (draft / META).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -205,7 +190,8 @@ def verify(folder: Path, sums: Mapping[str, str]) -> None:
     Raises:
         RecordingError: a part is missing, truncated or edited.
     """
-    for part in (*PARTS, *(one for one in OPTIONAL_PARTS if one in sums or (folder / one).exists())):
+    lying = {str(at.relative_to(folder)).removesuffix(".xz") for at in folder.rglob("*.jsonl*")}
+    for part in dict.fromkeys((*(one.file for one in CORE), *sums, *sorted(lying))):
         if part not in sums:
             raise RecordingError(f"{folder}: {META} has no checksum of {part}: doctored or truncated")
         if hashlib.sha256(_read_part(folder, part)).hexdigest() != sums[part]:

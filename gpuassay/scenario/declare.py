@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pytest
 
 from gpuassay.record.recording import Recording
-
-if TYPE_CHECKING:
-    from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.system import get
 
 
 Alone = Literal["", "cluster", "half", "machine"]
-System = Literal["kueue", "routing", "slices", "platform", "gpu-operator"]
-
-OWN_ARMS = "own-arms"
-"""Capability: gateways, pickers and model servers may be started, changed and killed. Somebody's gateway lacks it."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +22,7 @@ class Scenario:
     Attributes:
         id: `<suite>.<module>.<function>`, the name of its recording.
         function: acts on the lab; returns nothing.
-        system: what stands on the cluster: Kueue, what endpoint pickers or slices need, both Kueue and what slices need
-            ("platform"), or somebody's GPU Operator.
+        system: name of the system under test (`gpuassay.system`), which decides what stands on the cluster.
         profile: Kueue configuration it needs; scenarios of one profile run together.
         alone: what it gets to itself: "" nothing, its "cluster" (it restarts Kueue), the "machine" (it measures), or
             "half" of it (it measures, mostly by waiting: beside another such of another cluster pool).
@@ -39,8 +32,8 @@ class Scenario:
     """
 
     id: str
-    function: Callable[[Lab], None]
-    system: System
+    function: Callable[[Any], None]
+    system: str
     profile: str
     alone: Alone
     needs: frozenset[str]
@@ -68,19 +61,20 @@ _by_fixture: dict[int, Scenario] = {}
 def scenario(
     profile: str = "default",
     *,
-    system: System = "kueue",
+    system: str = "kueue",
     alone: Alone = "",
     needs: Iterable[str] = (),
     outside: bool = False,
     timeout: float = 60,
-) -> Callable[[Callable[[Lab], None]], Any]:
+) -> Callable[[Callable[[Any], None]], Any]:
     """Declare a scenario. Tests of the module take it by name and get its `Recording`.
 
     `outside`: a scenario of routing that can be acted out at somebody's gateway as well, by requests alone.
     """
-    implied = [] if system == "kueue" else [system, OWN_ARMS] if system == "routing" and not outside else [system]
+    under_test = get(system)
+    implied = under_test.needs | (frozenset[str]() if outside else under_test.needs_inside)
 
-    def declare(function: Callable[[Lab], None]) -> Any:
+    def declare(function: Callable[[Any], None]) -> Any:
         module = function.__module__
         parts = [part.removeprefix("test_") for part in module.split(".") if part != "suites"]
         found = Scenario(

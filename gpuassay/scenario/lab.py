@@ -18,9 +18,8 @@ from gpuassay.workloads.real import with_real_containers
 if TYPE_CHECKING:
     from gpuassay.cluster.base import Cluster
     from gpuassay.record.live import LiveView
+    from gpuassay.record.parts import Part
     from gpuassay.scenario.mutants import Mutant
-    from gpuassay.systems.kueue.component import Kueue
-    from gpuassay.systems.llmd.existing.gateway import ExistingGateway
 
 CLUSTER_SCOPED = frozenset({
     "ClusterQueue", "Cohort", "ResourceFlavor", "WorkloadPriorityClass", "AdmissionCheck", "Topology",
@@ -33,8 +32,8 @@ IMPATIENCE = 3.0
 """Seconds for what should show, once something has not."""
 
 
-class Hands:
-    """One scenario's hands on the cluster.
+class Lab:
+    """What a scenario acts with. A system under test has a subclass with what its scenarios need besides.
 
     Everything created carries the run's and the scenario's labels. Cluster-scoped names get the scenario's token as
     a suffix (`lab.unique`), namespaced objects live in `lab.namespace`.
@@ -50,35 +49,32 @@ class Hands:
         mutant: breaks the system under test, or None.
         full: long versions of measurements are wanted.
         progress: tells the person at the terminal how far it is.
-        gateway: somebody's, where routing is judged there; None where arms are ours.
         place: where the engine will write the recording; recordings of arms go beside it.
         notes: facts for the judges.
         asked: every object as it was asked for, before a mutant could change it.
         samples: metrics, one row per sample.
-        requests: one row per request to model servers.
-        kv_events: KV-cache events.
-        silicon: what was done to fake GPUs.
+        parts: rows of what the system adds to the recording.
     """
 
     def __init__(
-        self, *, token: str, run_id: str, cluster: Cluster, kueue: Kueue | None, view: LiveView,
-        mutant: Mutant | None = None, full: bool = False, progress: Callable[[str], None] = lambda _: None,
-        image: str = "", gateway: ExistingGateway | None = None,
+        self, *, token: str, run_id: str, cluster: Cluster, view: LiveView, mutant: Mutant | None = None,
+        full: bool = False, progress: Callable[[str], None] = lambda _: None, image: str = "",
     ) -> None:  # fmt: skip
         self.token, self.run_id = token, run_id
         self.namespace = f"ga-{token}"
         self.namespaces = [self.namespace]
         self.cluster, self.api, self.view = cluster, cluster.api, view
         self.mutant, self.full, self.progress = mutant, full, progress
-        self.gateway = gateway
         self.place: Path | None = None
         self.notes: dict[str, Any] = {}
         self.asked: list[Manifest] = []
         self.samples: list[Manifest] = []
-        self.requests: list[Manifest] = []
-        self.kv_events: list[Manifest] = []
-        self.silicon: list[Manifest] = []
-        self._kueue, self._image = kueue, image
+        self.parts: dict[Part, list[Manifest]] = {}
+        self._image = image
+
+    def rows(self, part: Part) -> list[Manifest]:
+        """The rows of a part of the recording; append to it."""
+        return self.parts.setdefault(part, [])
 
     # --- notes -----------------------------------------------------------------------------------------------------
 

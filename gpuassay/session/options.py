@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-from gpuassay.systems.llmd.existing import options as gateway_options
+from gpuassay.system import systems
 
 
 def add_options(group: pytest.OptionGroup) -> None:
@@ -35,8 +32,9 @@ def add_options(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--allow-cluster-mutation", action="store_true", help="existing cluster: may change cluster-wide configuration"
     )
-    gateway_options.add_options(group)
-    group.addoption("--prompts", metavar="FILE", help="your own prompts (.csv, .jsonl) for Figures 6, 7 and gateways")
+    for one in systems().values():
+        if one.add_options:
+            one.add_options(group)
     group.addoption("--replay", metavar="RUN", help="judge a stored run (directory or .tar.xz) without any cluster")
     group.addoption("--mutant", metavar="NAME", help="break the system under test by name; behaviours must go red")
     group.addoption("--full", action="store_true", help="long versions of measurements")
@@ -59,11 +57,3 @@ def add_options(group: pytest.OptionGroup) -> None:
         help="import another suite's JUnit file: its verdicts stand in the report as that suite's own",
     )
     group.addoption("--run-dir", metavar="DIR", help="where runs are kept (default: reports/runs)")
-
-
-def take_prompts(file: str | None) -> None:
-    """Hand the user's own prompts to the workloads; None takes back those of an earlier run in this process."""
-    if file is not None or "gpuassay.systems.llmd.objects.prompt_files" in sys.modules:
-        from gpuassay.systems.llmd.objects import prompt_files  # only where they are asked for
-
-        prompt_files.give(None if file is None else Path(file))

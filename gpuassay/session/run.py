@@ -6,6 +6,7 @@ import importlib
 import json
 import sys
 import time
+from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,11 +23,11 @@ from gpuassay.session.ledger import Ledger
 from gpuassay.session.plan import plan_lines
 from gpuassay.session.so_far import SoFar
 from gpuassay.session.speech import Speech
+from gpuassay.system import get
 from gpuassay.wait import wait
 
 if TYPE_CHECKING:
     from gpuassay.engine.provider import Venue
-    from gpuassay.systems.llmd.existing.options import GatewayOptions
 
 PATIENCE = 1800.0
 """Seconds a test waits for its scenario; each wait inside a scenario has its own, shorter deadline."""
@@ -99,45 +100,39 @@ class Run:
         """Declare what is wanted and start acting it out.
 
         Raises:
-            ClusterError: a scenario names a Kueue profile that there is not.
+            Exception: a scenario asks its system for something that there is not; it has an `exit_code`.
         """
         self._begun = True
-        self._check_profiles(scenarios)
+        self._check(scenarios)
         self.ledger.declare(declarations)
         rundir.describe(self.directory, declared=len(self.ledger.verdicts))
         if self.replay is None and scenarios and self.venue is not None:
             venue = self.venue
             self._engine = Engine(
-                lambda lane: venue.open(self, lane), self.directory, self.say, full=self.full, several=venue.several,
+                lambda lane: venue.open(self, lane), self.directory, self.say, full=self.full, only=venue.only,
                 programs=venue.programs, assets=venue.assets,
             )  # fmt: skip
             self._engine.start(scenarios)
             self._so_far = SoFar(self.ledger, self.directory)
             self._so_far.start()
 
-    def _check_profiles(self, scenarios: list[Scenario]) -> None:
+    def _check(self, scenarios: list[Scenario]) -> None:
         if self.replay is not None:
             return  # nothing will be configured
-        from gpuassay.cluster.errors import ClusterError
-        from gpuassay.systems.kueue import component as kueue  # cluster clients: not for replays
-
         for one in scenarios:
-            try:
-                kueue.profile(one.profile)
-            except ClusterError as error:
-                raise ClusterError(f"scenario {one.id}: {error}") from None
+            get(one.system).check(one)
 
     def print_plan(
         self,
         declarations: list[dict[str, Any]],
         scenarios: list[Scenario],
         items: list[pytest.Item],
-        gateway: GatewayOptions | None = None,
+        option: Namespace,
     ) -> None:
         """Say what would run, what it needs and which permissions it takes."""
         self._begun = True
-        self._check_profiles(scenarios)
-        for line in plan_lines(declarations, scenarios, items, gateway):
+        self._check(scenarios)
+        for line in plan_lines(declarations, scenarios, items, option):
             self.speech.tell(line)
         self.planned = len(declarations)
 
@@ -151,15 +146,17 @@ class Run:
     def recording(self, scenario: Scenario) -> Recording:
         """The recording of a scenario, loaded once per process; waits for it in a live run."""
         if scenario.id not in self._recordings:
-            self._recordings[scenario.id] = self._find(scenario)
+            found = self._recordings[scenario.id] = self._find(scenario)
+            found.system = scenario.system
         return self._recordings[scenario.id]
 
     def _find(self, scenario: Scenario) -> Recording:
         place = (self.replay or self.directory) / "recordings" / scenario.id
+        kind = get(scenario.system).recording
         if self.replay is not None:
             if not place.exists():
                 pytest.skip(f"not in the replayed run: scenario {scenario.id}")
-            return Recording.load(place)
+            return kind.load(place)
 
         while read_status(self.directory)[0] == "building" and not (place / "recording.json").exists():
             self._pause(0.2)  # a build takes what it takes; what is missing then is told by the engine
@@ -178,7 +175,7 @@ class Run:
             delay=0.05,
             pause=self._pause,
         )
-        return Recording.load(place)
+        return kind.load(place)
 
     def _pause(self, seconds: float) -> None:
         self.speech.flush()

@@ -7,7 +7,7 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.gpu_operator.acts.read import note_operator
 from gpuassay.systems.gpu_operator.judge import installed as gpu_operator
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.verdict import MUST, SHOULD
 
 DOCS = "https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/"

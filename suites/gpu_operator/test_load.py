@@ -10,7 +10,7 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.gpu_operator.acts.gpu_load import keep_busy
 from gpuassay.systems.gpu_operator.judge import load as gpu_load
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.verdict import SHOULD
 
 

@@ -7,7 +7,7 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.gpu_operator.acts.mig_manager import recut
 from gpuassay.systems.gpu_operator.judge import mig_manager
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.verdict import MUST
 
 DOCS = "https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/gpu-operator-mig.html"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import condition, dig, is_true
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import admission_checks as checks
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.lifecycle import (
     ever_reserved,
     evictions,
@@ -19,6 +18,7 @@ from gpuassay.systems.kueue.judge.lifecycle import (
     seen_at,
     workload_of,
 )
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/admission_check/"
@@ -27,7 +27,7 @@ ZONE = {"gpuassay.io/rack": "r1"}
 
 
 @scenario()
-def two_checks(lab: Lab) -> None:
+def two_checks(lab: KueueLab) -> None:
     """A job needs two checks; they become ready one after the other, the second with something to add to the pods."""
     one, two = checks.check(lab, "budget"), checks.check(lab, "capacity")
     queue = lab.queue(gpus=1, checks=[one, two])
@@ -54,7 +54,7 @@ def two_checks(lab: Lab) -> None:
     "kueue.admission-checks.quota-first", level=MUST, spec=SPEC,
     red_when="a job starts while its checks are pending", mutant="checks-dropped",
 )  # fmt: skip
-def test_quota_is_reserved_before_the_checks(two_checks: Recording) -> None:
+def test_quota_is_reserved_before_the_checks(two_checks: KueueRecording) -> None:
     """A job with checks gets quota and waits, suspended and not admitted, with each check listed as Pending."""
     workload, at = workload_of(two_checks, "careful"), two_checks.notes["marks"]["first ready"]
     seen = seen_at(workload, at) if workload else None
@@ -70,7 +70,7 @@ def test_quota_is_reserved_before_the_checks(two_checks: Recording) -> None:
     "kueue.admission-checks.reservation-counts", level=MUST, spec=SPEC,
     red_when="quota that is only reserved is given to somebody else", mutant="quota-doubled",
 )  # fmt: skip
-def test_reserved_quota_is_taken(two_checks: Recording) -> None:
+def test_reserved_quota_is_taken(two_checks: KueueRecording) -> None:
     """Quota that is reserved for a workload with pending checks is not given to another one."""
     got = ever_reserved(two_checks)
     careful = workload_of(two_checks, "careful")
@@ -81,7 +81,7 @@ def test_reserved_quota_is_taken(two_checks: Recording) -> None:
     "kueue.admission-checks.all-must-be-ready", level=MUST, spec=SPEC,
     red_when="one ready check of two admits a workload", mutant="checks-dropped",
 )  # fmt: skip
-def test_one_ready_check_is_not_enough(two_checks: Recording) -> None:
+def test_one_ready_check_is_not_enough(two_checks: KueueRecording) -> None:
     """With one of two checks ready, a job is neither admitted nor unsuspended, although a later one is."""
     marks, marker = two_checks.notes["marks"], workload_of(two_checks, "marker")
     passed = seen_at(marker, marks["second ready"]) if marker else None
@@ -96,7 +96,7 @@ def test_one_ready_check_is_not_enough(two_checks: Recording) -> None:
     "kueue.admission-checks.ready-admits", level=MUST, spec=SPEC,
     red_when="a workload whose checks are all ready waits on", mutant="check-ready-lost",
 )  # fmt: skip
-def test_ready_checks_admit(two_checks: Recording) -> None:
+def test_ready_checks_admit(two_checks: KueueRecording) -> None:
     """Once every check is Ready the workload is admitted and its job runs."""
     workload, job = workload_of(two_checks, "careful"), two_checks.timelines("Job")["careful"]
     admitted = flips(workload, "Admitted") if workload else []
@@ -108,7 +108,7 @@ def test_ready_checks_admit(two_checks: Recording) -> None:
     "kueue.admission-checks.pod-set-updates", level=MUST, spec=f"{SPEC}#admissioncheckstates",
     red_when="what a check says about the pods is lost", mutant="pod-set-updates-lost",
 )  # fmt: skip
-def test_a_check_adds_to_the_pods(two_checks: Recording) -> None:
+def test_a_check_adds_to_the_pods(two_checks: KueueRecording) -> None:
     """The node selector and the annotations that a check asks for are in the job's pod template while it runs."""
     job = two_checks.timelines("Job")["careful"].final
     notes = dig(job, "spec", "template", "metadata", "annotations", default={})
@@ -116,7 +116,7 @@ def test_a_check_adds_to_the_pods(two_checks: Recording) -> None:
 
 
 @scenario()
-def retried(lab: Lab) -> None:
+def retried(lab: KueueLab) -> None:
     """A check asks for a retry, twice: before the job runs and while it runs."""
     check = checks.check(lab, "moody")
     queue = lab.queue(gpus=1, checks=[check])
@@ -138,7 +138,7 @@ def retried(lab: Lab) -> None:
     checks.observe_asked(lab, "steady", check)
 
 
-def _lost_quota(lab: Lab) -> int:
+def _lost_quota(lab: KueueLab) -> int:
     """How often the job was evicted; 0 while an eviction is under way."""
     found = lab.workload_of("steady")
     stats = dig(found, "status", "schedulingStats", "evictions", default=[])
@@ -151,7 +151,7 @@ def _lost_quota(lab: Lab) -> int:
     "kueue.admission-checks.retry-requeues", level=MUST, spec=SPEC,
     red_when="a workload whose check asks for a retry keeps its quota or is lost", mutant="check-retry-lost",
 )  # fmt: skip
-def test_retry_gives_the_quota_back_and_requeues(retried: Recording) -> None:
+def test_retry_gives_the_quota_back_and_requeues(retried: KueueRecording) -> None:
     """A check's Retry takes the reserved quota back for reason AdmissionCheck; then the workload gets quota again."""
     workload = workload_of(retried, "steady")
     assert workload and evictions(workload)[:1] == ["AdmissionCheck"], retried.timeline_text()
@@ -166,7 +166,7 @@ def test_retry_gives_the_quota_back_and_requeues(retried: Recording) -> None:
     "kueue.admission-checks.retry-resets", level=MUST, spec=SPEC,
     red_when="a workload gets quota again with the answer of its last attempt", mutant="check-retry-lost",
 )  # fmt: skip
-def test_checks_start_over_after_a_retry(retried: Recording) -> None:
+def test_checks_start_over_after_a_retry(retried: KueueRecording) -> None:
     """After a Retry the check is Pending again before the workload gets quota again, and must become ready anew."""
     workload = workload_of(retried, "steady")
     versions = reserved_at(retried, "steady")
@@ -181,7 +181,7 @@ def test_checks_start_over_after_a_retry(retried: Recording) -> None:
     "kueue.admission-checks.retry-stops-running", level=MUST, spec=SPEC,
     red_when="a job runs on although its check has withdrawn its consent", mutant="check-retry-lost",
 )  # fmt: skip
-def test_retry_after_admission_stops_the_job(retried: Recording) -> None:
+def test_retry_after_admission_stops_the_job(retried: KueueRecording) -> None:
     """When a check goes from Ready to Retry, the running job is evicted, suspended and waits for the check again."""
     workload, job = workload_of(retried, "steady"), retried.timelines("Job")["steady"]
     assert workload and evictions(workload) == ["AdmissionCheck"] * 2, retried.timeline_text()
@@ -191,7 +191,7 @@ def test_retry_after_admission_stops_the_job(retried: Recording) -> None:
 
 
 @scenario()
-def rejected(lab: Lab) -> None:
+def rejected(lab: KueueLab) -> None:
     """A check rejects a job that waits for it and another one that runs; a third one comes after."""
     check = checks.check(lab, "strict")
     queue = lab.queue(gpus=2, checks=[check])
@@ -216,7 +216,7 @@ def rejected(lab: Lab) -> None:
     "kueue.admission-checks.rejected-deactivates", level=MUST, spec=SPEC,
     red_when="a workload that a check has rejected is tried again or keeps its quota", mutant="check-rejection-lost",
 )  # fmt: skip
-def test_rejection_deactivates(rejected: Recording) -> None:
+def test_rejection_deactivates(rejected: KueueRecording) -> None:
     """A workload that a check rejects is deactivated, loses its quota and does not come back when there is room."""
     workload = workload_of(rejected, "waits")
     assert workload and dig(workload.final, "spec", "active") is False, rejected.timeline_text()
@@ -229,7 +229,7 @@ def test_rejection_deactivates(rejected: Recording) -> None:
     "kueue.admission-checks.rejected-stops-running", level=MUST, spec=SPEC,
     red_when="a running job survives the rejection by its check", mutant="check-rejection-lost",
 )  # fmt: skip
-def test_rejection_stops_a_running_job(rejected: Recording) -> None:
+def test_rejection_stops_a_running_job(rejected: KueueRecording) -> None:
     """A running job whose check turns to Rejected is evicted, suspended and deactivated."""
     workload, job = workload_of(rejected, "runs"), rejected.timelines("Job")["runs"]
     assert running(seen_at(job, rejected.notes["marks"]["rejected"])), rejected.timeline_text()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.cohorts import (
     evictions,
     holding,
@@ -16,6 +15,7 @@ from gpuassay.systems.kueue.judge.cohorts import (
     trees,
 )
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST
 from suites.kueue.sharing import decided, numbered
 
@@ -24,7 +24,7 @@ CLUSTER_QUEUE = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#cohort"
 
 
 @scenario()
-def hierarchy(lab: Lab) -> None:
+def hierarchy(lab: KueueLab) -> None:
     """A cohort with 2 GPUs of its own; two trees whose left branch borrows from the right, once with a limit of 1."""
     flavor = lab.flavor()
     own = lab.unique("own")
@@ -46,7 +46,7 @@ def hierarchy(lab: Lab) -> None:
     decided(lab, *everyone)
 
 
-def full_use(recording: Recording, base: str) -> int:
+def full_use(recording: KueueRecording, base: str) -> int:
     """GPUs that a queue may use while its tree is idle otherwise."""
     tree = next(iter(trees(recording).values()))
     return int(tree.queue(recording.notes["queues"][base]).potential())
@@ -56,7 +56,7 @@ def full_use(recording: Recording, base: str) -> int:
     "kueue.cohorts.cohort-quota", level=MUST, spec=COHORT,
     red_when="quota of a Cohort object cannot be used by its queues", mutant="cohort-quota-dropped",
 )  # fmt: skip
-def test_a_cohorts_own_quota_is_shared(hierarchy: Recording) -> None:
+def test_a_cohorts_own_quota_is_shared(hierarchy: KueueRecording) -> None:
     """Quota of a Cohort object is there for its queues, in addition to what they lend to each other."""
     assert full_use(hierarchy, "own") == 4
     assert len(holding(hierarchy, "own")) == 4, hierarchy.timeline_text()
@@ -66,7 +66,7 @@ def test_a_cohorts_own_quota_is_shared(hierarchy: Recording) -> None:
     "kueue.cohorts.borrow-across-the-tree", level=MUST, spec=COHORT,
     red_when="quota does not flow between the branches of a tree of cohorts", mutant="cohort-parent-dropped",
 )  # fmt: skip
-def test_quota_flows_between_branches(hierarchy: Recording) -> None:
+def test_quota_flows_between_branches(hierarchy: KueueRecording) -> None:
     """A queue borrows through the common parent what another branch of the tree does not use."""
     assert full_use(hierarchy, "wide") == 3
     assert len(holding(hierarchy, "wide")) == 3, hierarchy.timeline_text()
@@ -76,7 +76,7 @@ def test_quota_flows_between_branches(hierarchy: Recording) -> None:
     "kueue.cohorts.cohort-borrowing-limit", level=MUST, spec=COHORT,
     red_when="a branch borrows more than its Cohort's borrowing limit", mutant="borrowing-limit-dropped",
 )  # fmt: skip
-def test_a_cohorts_borrowing_limit_is_kept(hierarchy: Recording) -> None:
+def test_a_cohorts_borrowing_limit_is_kept(hierarchy: KueueRecording) -> None:
     """A Cohort's borrowingLimit bounds what its whole branch takes from the rest of the tree."""
     assert full_use(hierarchy, "narrow") == 2
     assert len(holding(hierarchy, "narrow")) == 2, hierarchy.timeline_text()
@@ -87,13 +87,13 @@ def test_a_cohorts_borrowing_limit_is_kept(hierarchy: Recording) -> None:
     red_when="a tree of cohorts hands out more than it has, or keeps back what somebody waits for",
     mutant="cohort-quota-dropped",
 )  # fmt: skip
-def test_a_tree_keeps_its_quotas_and_wastes_none(hierarchy: Recording) -> None:
+def test_a_tree_keeps_its_quotas_and_wastes_none(hierarchy: KueueRecording) -> None:
     """In a tree of cohorts no quota or limit is ever exceeded, and no workload waits for what it could have."""
     assert sharing_findings(hierarchy) == [], hierarchy.timeline_text()
 
 
 @scenario()
-def cycle(lab: Lab) -> None:
+def cycle(lab: KueueLab) -> None:
     """Two cohorts are each other's parents; a queue of them has work, and so has one elsewhere; then it is mended."""
     lab.note(expected_errors=["cohort has a cycle"])
     ring, other = lab.unique("ring"), lab.unique("other")
@@ -109,7 +109,7 @@ def cycle(lab: Lab) -> None:
     lab.observe_admitted("in-the-ring")
 
 
-def admitted_at(recording: Recording, name: str) -> int | None:
+def admitted_at(recording: KueueRecording, name: str) -> int | None:
     """When a Workload was first seen with quota (ns), or None."""
     history = recording.timelines("Workload").get(name)
     return history.when(lambda one: bool(one.get("status", {}).get("admission"))) if history else None
@@ -119,7 +119,7 @@ def admitted_at(recording: Recording, name: str) -> int | None:
     "kueue.cohorts.cycle-admits-nothing", level=MUST, spec=COHORT,
     red_when="queues admit although their cohorts form a cycle", mutant="cohort-parent-dropped",
 )  # fmt: skip
-def test_queues_in_a_cycle_admit_nothing(cycle: Recording) -> None:
+def test_queues_in_a_cycle_admit_nothing(cycle: KueueRecording) -> None:
     """While cohorts form a cycle, their queues admit nothing."""
     at, mended = admitted_at(cycle, "in-the-ring"), cycle.notes["marks"]["mended"]
     assert at is None or at > mended, cycle.timeline_text()
@@ -129,7 +129,7 @@ def test_queues_in_a_cycle_admit_nothing(cycle: Recording) -> None:
     "kueue.cohorts.cycle-leaves-others-alone", level=MUST, spec=COHORT,
     red_when="a cycle of cohorts stops the scheduler for everybody", mutant="requests-doubled",
 )  # fmt: skip
-def test_a_cycle_does_not_stop_others(cycle: Recording) -> None:
+def test_a_cycle_does_not_stop_others(cycle: KueueRecording) -> None:
     """While some cohorts form a cycle, queues elsewhere admit as ever."""
     at, mended = admitted_at(cycle, "elsewhere"), cycle.notes["marks"]["mended"]
     assert at is not None and at < mended, cycle.timeline_text()
@@ -139,13 +139,13 @@ def test_a_cycle_does_not_stop_others(cycle: Recording) -> None:
     "kueue.cohorts.cycle-can-be-mended", level=MUST, spec=COHORT,
     red_when="queues stay dead after the cycle of their cohorts was broken up", mutant="requests-doubled",
 )  # fmt: skip
-def test_a_mended_cycle_admits_again(cycle: Recording) -> None:
+def test_a_mended_cycle_admits_again(cycle: KueueRecording) -> None:
     """When the cycle is broken up, what waited in its queues is admitted without further ado."""
     assert holding(cycle, "caught") == ["in-the-ring"], cycle.timeline_text()
 
 
 @scenario()
-def shrinking(lab: Lab) -> None:
+def shrinking(lab: KueueLab) -> None:
     """A borrower of 2 own and 2 lent GPUs loses its lender: one lender leaves the cohort, another is deleted."""
     flavor = lab.flavor()
     for case in ("moved", "deleted"):
@@ -176,7 +176,7 @@ def shrinking(lab: Lab) -> None:
     "kueue.cohorts.leaving-shrinks-the-pool", level=MUST, spec=CLUSTER_QUEUE,
     red_when="a queue that left a cohort still lends to it, or its leaving evicts borrowers", mutant="quota-doubled",
 )  # fmt: skip
-def test_a_queue_that_leaves_takes_its_quota_along(shrinking: Recording) -> None:
+def test_a_queue_that_leaves_takes_its_quota_along(shrinking: KueueRecording) -> None:
     """When a lender leaves its cohort, borrowers keep what they run, and nothing new is admitted beyond the rest."""
     since, queue = shrinking.notes["marks"]["moved"], shrinking.notes["moved"]
     assert reservations_beyond(shrinking, queue, 2, since) == [], shrinking.timeline_text()
@@ -190,7 +190,7 @@ def test_a_queue_that_leaves_takes_its_quota_along(shrinking: Recording) -> None
     "kueue.cohorts.deleting-shrinks-the-pool", level=MUST, spec=CLUSTER_QUEUE,
     red_when="a deleted queue still lends to its cohort, or its deletion evicts borrowers", mutant="quota-doubled",
 )  # fmt: skip
-def test_a_deleted_queue_takes_its_quota_along(shrinking: Recording) -> None:
+def test_a_deleted_queue_takes_its_quota_along(shrinking: KueueRecording) -> None:
     """When a lender is deleted, borrowers keep what they run, and nothing new is admitted beyond the rest."""
     since, queue = shrinking.notes["marks"]["deleted"], shrinking.notes["deleted"]
     assert reservations_beyond(shrinking, queue, 2, since) == [], shrinking.timeline_text()

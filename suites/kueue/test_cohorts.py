@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import Lab, Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab
+from gpuassay.systems.kueue.acts.lab import Queue
 from gpuassay.systems.kueue.judge.cohorts import evictions, holding, pending, sharing_findings, trees
 from gpuassay.systems.kueue.judge.queueing import decisions
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST
 from suites.kueue.sharing import decided, numbered
 
@@ -20,7 +21,7 @@ PREEMPTION = "https://kueue.sigs.k8s.io/docs/concepts/preemption/"
 
 
 @scenario()
-def limits(lab: Lab) -> None:
+def limits(lab: KueueLab) -> None:
     """Four cohorts of a borrower and a lender with 2 GPUs each; the borrower gets 5 workloads of one GPU."""
     flavor = lab.flavor()
     queues: dict[str, Queue] = {}
@@ -40,7 +41,7 @@ def limits(lab: Lab) -> None:
     decided(lab, *byhand.workloads(lab, numbered("owner", 2), queues["kept-lender"], distinct=True))
 
 
-def full_use(recording: Recording, base: str) -> int:
+def full_use(recording: KueueRecording, base: str) -> int:
     """GPUs that a queue may use while its cohort is idle otherwise."""
     name = recording.notes["queues"][base]
     tree = next(iter(trees(recording).values()))
@@ -51,7 +52,7 @@ def full_use(recording: Recording, base: str) -> int:
     "kueue.cohorts.borrow-unused", level=MUST, spec=SEMANTICS,
     red_when="a queue is held to its own quota although its cohort has some unused", mutant="borrowing-off",
 )  # fmt: skip
-def test_unused_quota_of_the_cohort_can_be_borrowed(limits: Recording) -> None:
+def test_unused_quota_of_the_cohort_can_be_borrowed(limits: KueueRecording) -> None:
     """A queue uses all that its cohort leaves unused: 2 own GPUs and 2 borrowed ones, and not a fifth."""
     assert full_use(limits, "free-borrower") == 4
     assert len(holding(limits, "free-borrower")) == 4, limits.timeline_text()
@@ -61,7 +62,7 @@ def test_unused_quota_of_the_cohort_can_be_borrowed(limits: Recording) -> None:
     "kueue.cohorts.borrowing-limit", level=MUST, spec=BORROWING,
     red_when="a queue borrows more or less than its borrowing limit", mutant="borrowing-limit-dropped",
 )  # fmt: skip
-def test_a_borrowing_limit_is_kept_exactly(limits: Recording) -> None:
+def test_a_borrowing_limit_is_kept_exactly(limits: KueueRecording) -> None:
     """With borrowingLimit 1, a queue of 2 GPUs uses exactly 3 of its cohort's 4."""
     assert full_use(limits, "capped-borrower") == 3
     assert len(holding(limits, "capped-borrower")) == 3, limits.timeline_text()
@@ -71,7 +72,7 @@ def test_a_borrowing_limit_is_kept_exactly(limits: Recording) -> None:
     "kueue.cohorts.borrowing-limit-zero", level=MUST, spec=BORROWING,
     red_when="borrowingLimit 0 is taken for no limit", mutant="borrowing-limit-dropped",
 )  # fmt: skip
-def test_borrowing_limit_zero_forbids_borrowing(limits: Recording) -> None:
+def test_borrowing_limit_zero_forbids_borrowing(limits: KueueRecording) -> None:
     """With borrowingLimit 0, a queue uses exactly its own quota, whatever its cohort has."""
     assert full_use(limits, "shut-borrower") == 2
     assert len(holding(limits, "shut-borrower")) == 2, limits.timeline_text()
@@ -81,7 +82,7 @@ def test_borrowing_limit_zero_forbids_borrowing(limits: Recording) -> None:
     "kueue.cohorts.lending-limit", level=MUST, spec=LENDING,
     red_when="more than the lending limit leaves a queue", mutant="lending-limit-dropped",
 )  # fmt: skip
-def test_a_lending_limit_is_kept_exactly(limits: Recording) -> None:
+def test_a_lending_limit_is_kept_exactly(limits: KueueRecording) -> None:
     """With lendingLimit 1 on a queue of 2 GPUs, its cohort borrows exactly one of them."""
     assert full_use(limits, "kept-borrower") == 3
     assert len(holding(limits, "kept-borrower")) == 3, limits.timeline_text()
@@ -91,7 +92,7 @@ def test_a_lending_limit_is_kept_exactly(limits: Recording) -> None:
     "kueue.cohorts.lender-keeps-its-share", level=MUST, spec=LENDING,
     red_when="quota that is not for lending is not there for its owner", mutant="lending-limit-dropped",
 )  # fmt: skip
-def test_what_is_not_lent_is_there_for_its_owner(limits: Recording) -> None:
+def test_what_is_not_lent_is_there_for_its_owner(limits: KueueRecording) -> None:
     """What a queue does not lend it can use at once, without preemption; what it lent is away."""
     assert len(holding(limits, "kept-lender")) == 1, limits.timeline_text()
     assert len(pending(limits, "kept-lender")) == 1, limits.timeline_text()
@@ -103,13 +104,13 @@ def test_what_is_not_lent_is_there_for_its_owner(limits: Recording) -> None:
     red_when="a workload waits although its cohort has room for it, or a cohort hands out more than it has",
     mutant="borrowing-off",
 )  # fmt: skip
-def test_no_quota_idles_and_none_is_exceeded(limits: Recording) -> None:
+def test_no_quota_idles_and_none_is_exceeded(limits: KueueRecording) -> None:
     """At no moment is a quota or limit exceeded, and in the end no workload waits for what it could have."""
     assert sharing_findings(limits) == [], limits.timeline_text()
 
 
 @scenario()
-def one_cycle(lab: Lab) -> None:
+def one_cycle(lab: KueueLab) -> None:
     """The owner of 2 GPUs and a borrower of higher priority and age wait for the same 2 GPUs, which come free."""
     cohort = lab.unique("cohort")
     owner = lab.queue(2, base="owner", cohort=cohort)
@@ -128,14 +129,14 @@ def one_cycle(lab: Lab) -> None:
     "kueue.cohorts.nominal-before-borrowing", level=MUST, spec=SEMANTICS,
     red_when="in one cycle a borrower goes before the owner of the quota", mutant="owner-and-borrower-swapped",
 )  # fmt: skip
-def test_who_needs_not_borrow_goes_first(one_cycle: Recording) -> None:
+def test_who_needs_not_borrow_goes_first(one_cycle: KueueRecording) -> None:
     """Among the heads of one cycle, one that fits into nominal quota precedes one that borrows, at any priority."""
     assert decisions(one_cycle) == ["running", "owned"], one_cycle.timeline_text()
     assert pending(one_cycle, "borrower") == ["borrowed"], one_cycle.timeline_text()
 
 
 @scenario()
-def strict_neighbour(lab: Lab) -> None:
+def strict_neighbour(lab: KueueLab) -> None:
     """A StrictFIFO queue is blocked by its head; a neighbour of its cohort has room of its own."""
     cohort = lab.unique("cohort")
     strict = lab.queue(1, base="strict", cohort=cohort, strategy="StrictFIFO")
@@ -156,13 +157,13 @@ def strict_neighbour(lab: Lab) -> None:
     spec="https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#queueing-strategy",
     red_when="a blocked head of one queue holds up another queue of its cohort", mutant="requests-doubled",
 )  # fmt: skip
-def test_a_blocked_head_does_not_block_the_cohort(strict_neighbour: Recording) -> None:
+def test_a_blocked_head_does_not_block_the_cohort(strict_neighbour: KueueRecording) -> None:
     """The blocked head of a StrictFIFO queue does not keep another queue of the cohort from its own quota."""
     assert decisions(strict_neighbour) == ["running", "next-door"], strict_neighbour.timeline_text()
 
 
 @scenario()
-def reclaiming(lab: Lab) -> None:
+def reclaiming(lab: KueueLab) -> None:
     """Three owners find their GPUs borrowed: one may reclaim from anybody, one from lower priorities, one never."""
     flavor = lab.flavor()
     low, middle, high = (lab.priority_class(name, value) for name, value in (("low", 1), ("middle", 10), ("high", 100)))
@@ -187,7 +188,7 @@ def reclaiming(lab: Lab) -> None:
     decided(lab, "never-owned", "lower-second")
 
 
-def victims(recording: Recording, case: str) -> dict[str, list[str]]:
+def victims(recording: KueueRecording, case: str) -> dict[str, list[str]]:
     """Evictions of one of the cases."""
     return {name: causes for name, causes in evictions(recording).items() if name.startswith(case)}
 
@@ -196,7 +197,7 @@ def victims(recording: Recording, case: str) -> dict[str, list[str]]:
     "kueue.cohorts.reclaim-any", level=MUST, spec=PREEMPTION,
     red_when="an owner cannot get back lent quota, or takes more than it needs", mutant="reclaim-any-to-lower-priority",
 )  # fmt: skip
-def test_an_owner_reclaims_from_any_priority(reclaiming: Recording) -> None:
+def test_an_owner_reclaims_from_any_priority(reclaiming: KueueRecording) -> None:
     """With reclaimWithinCohort Any, an owner of lent quota gets it back by one eviction, whatever the priorities."""
     assert holding(reclaiming, "any-owner") == ["any-owned"], reclaiming.timeline_text()
     assert list(victims(reclaiming, "any").values()) == [["InCohortReclamation"]], reclaiming.timeline_text()
@@ -207,7 +208,7 @@ def test_an_owner_reclaims_from_any_priority(reclaiming: Recording) -> None:
     "kueue.cohorts.reclaim-lower-priority", level=MUST, spec=PREEMPTION,
     red_when="reclaiming with LowerPriority takes from an equal or higher priority", mutant="preemption-everywhere",
 )  # fmt: skip
-def test_an_owner_reclaims_from_lower_priorities_only(reclaiming: Recording) -> None:
+def test_an_owner_reclaims_from_lower_priorities_only(reclaiming: KueueRecording) -> None:
     """With reclaimWithinCohort LowerPriority, only borrowers of lower priority make room, nobody else."""
     assert victims(reclaiming, "lower") == {"lower-low": ["InCohortReclamation"]}, reclaiming.timeline_text()
     assert holding(reclaiming, "lower-borrower") == ["lower-high"], reclaiming.timeline_text()
@@ -218,14 +219,14 @@ def test_an_owner_reclaims_from_lower_priorities_only(reclaiming: Recording) -> 
     "kueue.cohorts.reclaim-never", level=MUST, spec=PREEMPTION,
     red_when="a queue that may not preempt does", mutant="preemption-everywhere",
 )  # fmt: skip
-def test_without_permission_lent_quota_is_not_reclaimed(reclaiming: Recording) -> None:
+def test_without_permission_lent_quota_is_not_reclaimed(reclaiming: KueueRecording) -> None:
     """Without reclaimWithinCohort an owner waits for its lent quota, at any priority."""
     assert victims(reclaiming, "never") == {}, reclaiming.timeline_text()
     assert pending(reclaiming, "never-owner") == ["never-owned"], reclaiming.timeline_text()
 
 
 @scenario()
-def borrowing_by_force(lab: Lab) -> None:
+def borrowing_by_force(lab: KueueLab) -> None:
     """A queue without quota may evict others of its cohort up to priority 100 in order to borrow what they borrow."""
     cohort, values = lab.unique("cohort"), {"low": 10, "middle": 500, "high": 1000}
     classes = {name: lab.priority_class(name, value) for name, value in values.items()}
@@ -248,7 +249,7 @@ def borrowing_by_force(lab: Lab) -> None:
     "kueue.cohorts.borrow-within-cohort", level=MUST, spec=PREEMPTION, timed=True,
     red_when="borrowWithinCohort does not let a borrower evict lower priorities", mutant="borrow-within-cohort-dropped",
 )  # fmt: skip
-def test_a_borrower_may_evict_lower_priorities(borrowing_by_force: Recording) -> None:
+def test_a_borrower_may_evict_lower_priorities(borrowing_by_force: KueueRecording) -> None:
     """With borrowWithinCohort LowerPriority, a workload that must borrow evicts a borrower of lower priority."""
     found = borrowing_by_force
     assert evictions(found).get("weak-low") == ["InCohortReclaimWhileBorrowing"], found.timeline_text()
@@ -259,7 +260,7 @@ def test_a_borrower_may_evict_lower_priorities(borrowing_by_force: Recording) ->
     "kueue.cohorts.borrow-within-cohort-threshold", level=MUST, spec=PREEMPTION, timed=True,
     red_when="a borrower evicts a workload above maxPriorityThreshold", mutant="borrow-threshold-dropped",
 )  # fmt: skip
-def test_a_borrower_spares_priorities_above_the_threshold(borrowing_by_force: Recording) -> None:
+def test_a_borrower_spares_priorities_above_the_threshold(borrowing_by_force: KueueRecording) -> None:
     """Who preempts while borrowing spares priorities above maxPriorityThreshold, though they are below its own."""
     found = borrowing_by_force
     assert "weak-middle" not in evictions(found), found.timeline_text()

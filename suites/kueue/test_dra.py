@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import Manifest, condition
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.kueue.acts.lab import Lab, Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab
+from gpuassay.systems.kueue.acts.lab import Queue
 from gpuassay.systems.kueue.judge.cohorts import holding, pending, usage_at_end
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.systems.slices.objects import claims as resource_slices
 from gpuassay.verdict import MUST
 from suites.kueue.sharing import claim, credit_queue, decided
@@ -29,7 +30,7 @@ def resource_slice(name: str, driver: str, devices: int) -> Manifest:
     return {"apiVersion": resource_slices.API, "kind": "ResourceSlice", "metadata": {"name": name}, "spec": spec}
 
 
-def claims(lab: Lab, name: str, queue: Queue, template: str, count: int = 1) -> str:
+def claims(lab: KueueLab, name: str, queue: Queue, template: str, count: int = 1) -> str:
     """Create a Workload of `count` pods with a claim each; returns its name."""
     pods = kueue.pod_set(count=count)
     spec = pods["template"]["spec"]
@@ -40,7 +41,7 @@ def claims(lab: Lab, name: str, queue: Queue, template: str, count: int = 1) -> 
 
 
 @scenario("dra", needs={"gate:KueueDRAIntegration"})
-def devices(lab: Lab) -> None:
+def devices(lab: KueueLab) -> None:
     """A quota of 5 claimed devices; claims for one and two, for an unmapped class, for all, for none that exists."""
     lab.note(expected_errors=["Failed to process DRA resources", "insufficient matching devices"])
     for driver in (MAPPED, UNMAPPED):
@@ -68,7 +69,7 @@ def devices(lab: Lab) -> None:
     "kueue.dra.devices-charged", level=MUST, spec=SPEC,
     red_when="claimed devices are not charged by number of devices and pods", mutant="device-counts-lost",
 )  # fmt: skip
-def test_claimed_devices_are_charged(devices: Recording) -> None:
+def test_claimed_devices_are_charged(devices: KueueRecording) -> None:
     """Devices claimed through a mapped DeviceClass are charged: count of the claim times number of pods."""
     assert usage_at_end(devices, "pair-of-two") == {CLAIMED: 4}, devices.timeline_text()
     assert usage_at_end(devices, "single") == {CLAIMED: 1}, devices.timeline_text()
@@ -78,13 +79,13 @@ def test_claimed_devices_are_charged(devices: Recording) -> None:
     "kueue.dra.quota-binds", level=MUST, spec=SPEC,
     red_when="claims are admitted beyond the quota of their devices", mutant="device-counts-lost",
 )  # fmt: skip
-def test_claims_wait_for_quota(devices: Recording) -> None:
+def test_claims_wait_for_quota(devices: KueueRecording) -> None:
     """A claim beyond the quota waits, although there are devices left."""
     assert holding(devices, "claimed") == ["pair-of-two", "single"], devices.timeline_text()
     assert "one-too-many" in pending(devices, "claimed"), devices.timeline_text()
 
 
-def refusal(recording: Recording, name: str) -> tuple[str, str]:
+def refusal(recording: KueueRecording, name: str) -> tuple[str, str]:
     """Reason and message with which a Workload was refused quota at the end; empty where it was not."""
     told = condition(recording.timelines("Workload")[name].final, "QuotaReserved")
     return ("", "") if told is None or told["status"] == "True" else (str(told["reason"]), str(told["message"]))
@@ -94,7 +95,7 @@ def refusal(recording: Recording, name: str) -> tuple[str, str]:
     "kueue.dra.unmapped-class", level=MUST, spec=SPEC,
     red_when="devices of a class without mapping are admitted uncounted", mutant="claims-lost",
 )  # fmt: skip
-def test_an_unmapped_class_is_inadmissible(devices: Recording) -> None:
+def test_an_unmapped_class_is_inadmissible(devices: KueueRecording) -> None:
     """A claim for a DeviceClass that is mapped to no resource is inadmissible, and the class is named."""
     reason, message = refusal(devices, "asks-foreign")
     assert reason == "Inadmissible" and UNMAPPED in message, f"{reason}: {message}; {devices.timeline_text()}"
@@ -104,7 +105,7 @@ def test_an_unmapped_class_is_inadmissible(devices: Recording) -> None:
     "kueue.dra.allocation-mode-all", level=MUST, spec=SPEC,
     red_when="a claim for all devices is admitted uncounted", mutant="claims-lost",
 )  # fmt: skip
-def test_a_claim_for_all_devices_is_inadmissible(devices: Recording) -> None:
+def test_a_claim_for_all_devices_is_inadmissible(devices: KueueRecording) -> None:
     """A claim with allocationMode All, whose size is unknown to quota, is inadmissible."""
     reason, message = refusal(devices, "asks-all")
     assert reason == "Inadmissible" and "All" in message, f"{reason}: {message}; {devices.timeline_text()}"
@@ -114,7 +115,7 @@ def test_a_claim_for_all_devices_is_inadmissible(devices: Recording) -> None:
     "kueue.dra.no-such-device", level=MUST, spec=SPEC,
     red_when="a claim that no device can satisfy holds quota", mutant="claims-lost",
 )  # fmt: skip
-def test_a_claim_that_no_device_satisfies_holds_no_quota(devices: Recording) -> None:
+def test_a_claim_that_no_device_satisfies_holds_no_quota(devices: KueueRecording) -> None:
     """A claim whose selector matches no device is inadmissible and holds no quota."""
     reason, message = refusal(devices, "asks-nowhere")
     assert reason == "Inadmissible" and message, f"{reason}: {message}; {devices.timeline_text()}"

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import Manifest, dig
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.events import missing_events
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import SHOULD
 
 SPEC = "https://kueue.sigs.k8s.io/docs/tasks/troubleshooting/troubleshooting_jobs/"
 
 
 @scenario()
-def told(lab: Lab) -> None:
+def told(lab: KueueLab) -> None:
     """A job of low priority runs, one of the same priority waits, one of high priority preempts the first."""
     low, high = lab.priority_class("low", 1), lab.priority_class("high", 10)
     queue = lab.queue(gpus=1, preemption={"withinClusterQueue": "LowerPriority"})
@@ -41,7 +41,7 @@ def _about(event: Manifest, name: str, reason: str) -> bool:
     return dig(event, "regarding", "name") == name and event.get("reason") == reason
 
 
-def _judge(recording: Recording, expected: list[tuple[str, str, str]]) -> None:
+def _judge(recording: KueueRecording, expected: list[tuple[str, str, str]]) -> None:
     found = missing_events(recording, expected)
     assert not found, "\n".join([*found, recording.timeline_text()])
 
@@ -50,7 +50,7 @@ def _judge(recording: Recording, expected: list[tuple[str, str, str]]) -> None:
     "kueue.events.admission", level=SHOULD, spec=SPEC,
     red_when="an admission leaves no trace that a user can find", mutant="queue-label-lost",
 )  # fmt: skip
-def test_admission_is_told(told: Recording) -> None:
+def test_admission_is_told(told: KueueRecording) -> None:
     """Reservation and admission are told as events of the very Workload."""
     _judge(told, [
         ("Workload of victim", "QuotaReserved", "Normal"), ("Workload of victim", "Admitted", "Normal"),
@@ -62,7 +62,7 @@ def test_admission_is_told(told: Recording) -> None:
     "kueue.events.preemption", level=SHOULD, spec="https://kueue.sigs.k8s.io/docs/concepts/preemption/",
     red_when="a user cannot find out why a job was stopped", mutant="preemption-off",
 )  # fmt: skip
-def test_preemption_is_told(told: Recording) -> None:
+def test_preemption_is_told(told: KueueRecording) -> None:
     """A preemption is told to both sides: the victim's Workload and the one that it had to make room for."""
     _judge(told, [
         ("Workload of victim", "Preempted", "Normal"), ("Workload of victim", "EvictedDueToPreempted", "Normal"),
@@ -74,7 +74,7 @@ def test_preemption_is_told(told: Recording) -> None:
     "kueue.events.waiting", level=SHOULD, spec=SPEC,
     red_when="a job waits and nobody says why", mutant="quota-doubled",
 )  # fmt: skip
-def test_waiting_is_told(told: Recording) -> None:
+def test_waiting_is_told(told: KueueRecording) -> None:
     """A Workload that has to wait gets a warning that names its state."""
     _judge(told, [("Workload of waiting", "Pending", "Warning")])
 
@@ -83,7 +83,7 @@ def test_waiting_is_told(told: Recording) -> None:
     "kueue.events.job", level=SHOULD, spec=SPEC,
     red_when="a Job's events do not tell that Kueue holds or starts it", mutant="queue-label-lost",
 )  # fmt: skip
-def test_a_jobs_life_in_the_queue_is_told(told: Recording) -> None:
+def test_a_jobs_life_in_the_queue_is_told(told: KueueRecording) -> None:
     """A Job is told when its Workload is made and when Kueue starts it."""
     _judge(told, [
         ("Job victim", "CreatedWorkload", "Normal"), ("Job victim", "Started", "Normal"),

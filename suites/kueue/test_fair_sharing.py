@@ -8,14 +8,15 @@ from typing import Any
 from gpuassay.behaviour import behaviour
 from gpuassay.labels import GPU
 from gpuassay.manifest import dig
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import Lab, Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab
+from gpuassay.systems.kueue.acts.lab import Queue
 from gpuassay.systems.kueue.judge.cohorts import evictions, holding, pending
 from gpuassay.systems.kueue.judge.fairness import consumed_by, fair_split, weighted_share
 from gpuassay.systems.kueue.judge.queueing import decisions
 from gpuassay.systems.kueue.model.quota import parse_quantity
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.kueue.sharing import decided, numbered
 
@@ -25,7 +26,7 @@ ADMISSION = "https://kueue.sigs.k8s.io/docs/concepts/admission_fair_sharing/"
 RECLAIM = {"reclaimWithinCohort": "Any"}
 
 
-def rivals(lab: Lab, case: str, gpus: int, weights: dict[str, int | None], **options: Any) -> dict[str, Queue]:
+def rivals(lab: KueueLab, case: str, gpus: int, weights: dict[str, int | None], **options: Any) -> dict[str, Queue]:
     """A cohort in which an owner has `gpus` GPUs and the others, by name, only what they borrow."""
     cohort = lab.unique(case)
     owner = lab.queue(gpus, base=f"{case}-owner", cohort=cohort, active=False)
@@ -38,7 +39,7 @@ def rivals(lab: Lab, case: str, gpus: int, weights: dict[str, int | None], **opt
     return queues
 
 
-def crowd(lab: Lab, first: Queue, late: Queue, gpus: int, share: int) -> None:
+def crowd(lab: KueueLab, first: Queue, late: Queue, gpus: int, share: int) -> None:
     """The first queue takes all `gpus` GPUs by jobs of one; then the late one wants them, of which `share` are due."""
     lab.create_all([byhand.unbound(name, lab, first) for name in numbered(first.local, gpus)])
     lab.observe_admitted(*numbered(first.local, gpus))
@@ -49,7 +50,7 @@ def crowd(lab: Lab, first: Queue, late: Queue, gpus: int, share: int) -> None:
 
 
 @scenario("fair-sharing")
-def equals(lab: Lab) -> None:
+def equals(lab: KueueLab) -> None:
     """Of two equal queues one takes all 4 GPUs, then the other wants 4 too."""
     queues = rivals(lab, "equal", 4, {"alpha": None, "beta": None}, preemption=RECLAIM)
     crowd(lab, queues["beta"], queues["alpha"], 4, 2)
@@ -59,7 +60,7 @@ def equals(lab: Lab) -> None:
     "kueue.fair-sharing.equal-weights", level=MUST, spec=SPEC,
     red_when="queues of equal weight that want the same end with different shares", mutant="weights-by-name",
 )  # fmt: skip
-def test_equal_weights_share_equally(equals: Recording) -> None:
+def test_equal_weights_share_equally(equals: KueueRecording) -> None:
     """Two queues of equal weight that both want 4 borrowed GPUs end with 2 each, whoever came first."""
     expected = fair_split(4, {"alpha": 4, "beta": 4}, {})
     seen = {name: len(holding(equals, name)) for name in expected}
@@ -70,7 +71,7 @@ def test_equal_weights_share_equally(equals: Recording) -> None:
     "kueue.fair-sharing.preempts-to-the-fair-share", level=MUST, spec=PREEMPTION, timed=True,
     red_when="rebalancing evicts nobody, more than it needs, or goes on after the balance", mutant="preemption-off",
 )  # fmt: skip
-def test_rebalancing_evicts_no_more_than_it_needs(equals: Recording) -> None:
+def test_rebalancing_evicts_no_more_than_it_needs(equals: KueueRecording) -> None:
     """A late queue gets its share by exactly as many evictions as it needs, each told as fair sharing; then peace."""
     causes = sorted(cause for causes in evictions(equals).values() for cause in causes)
     assert causes == ["InCohortFairSharing"] * 2, equals.timeline_text()
@@ -78,7 +79,7 @@ def test_rebalancing_evicts_no_more_than_it_needs(equals: Recording) -> None:
 
 
 @scenario("fair-sharing")
-def unequals(lab: Lab) -> None:
+def unequals(lab: KueueLab) -> None:
     """Of two queues with weights 2 and 1 the lighter takes all 3 GPUs, then the other wants 3 too."""
     queues = rivals(lab, "unequal", 3, {"double": 2, "single": 1}, preemption=RECLAIM)
     crowd(lab, queues["single"], queues["double"], 3, 2)
@@ -88,7 +89,7 @@ def unequals(lab: Lab) -> None:
     "kueue.fair-sharing.weights-two-to-one", level=MUST, spec=SPEC,
     red_when="shares do not follow the weights", mutant="weights-dropped",
 )  # fmt: skip
-def test_shares_follow_weights(unequals: Recording) -> None:
+def test_shares_follow_weights(unequals: KueueRecording) -> None:
     """Of 3 borrowed GPUs, a queue of weight 2 ends with two and one of weight 1 with one."""
     expected = fair_split(3, {"double": 3, "single": 3}, {"double": 2, "single": 1})
     seen = {name: len(holding(unequals, name)) for name in expected}
@@ -99,7 +100,7 @@ def test_shares_follow_weights(unequals: Recording) -> None:
     "kueue.fair-sharing.share-is-told", level=MUST, spec=SPEC, timed=True,
     red_when="status.fairSharing.weightedShare is not what the documented formula gives", mutant="weights-dropped",
 )  # fmt: skip
-def test_the_weighted_share_is_told_exactly(unequals: Recording) -> None:
+def test_the_weighted_share_is_told_exactly(unequals: KueueRecording) -> None:
     """ClusterQueue status tells the weighted share: borrowed by lendable in thousandths, by weight, rounded up."""
     weights = {"double": 2, "single": 1}
     expected = {name: weighted_share(len(holding(unequals, name)), 3, weight) for name, weight in weights.items()}
@@ -112,7 +113,7 @@ def test_the_weighted_share_is_told_exactly(unequals: Recording) -> None:
 
 
 @scenario("fair-sharing")
-def contention(lab: Lab) -> None:
+def contention(lab: KueueLab) -> None:
     """One GPU comes free and two queues want it, twice: one has less so far, one weighs nothing."""
     queues = rivals(lab, "less", 2, {"alpha": None, "beta": None})
     byhand.workload(lab, "blocker", queues["owner"])
@@ -138,7 +139,7 @@ def contention(lab: Lab) -> None:
     "kueue.fair-sharing.lower-share-first", level=MUST, spec=SPEC,
     red_when="in one cycle a queue that has more goes before one that has less", mutant="weights-by-name",
 )  # fmt: skip
-def test_who_has_less_goes_first(contention: Recording) -> None:
+def test_who_has_less_goes_first(contention: KueueRecording) -> None:
     """Of two borrowing heads, the one whose queue would have the lower share goes first, against age and priority."""
     order = [one for one in decisions(contention) if one.endswith("a-wants")]
     assert order == ["beta-wants"], contention.timeline_text()
@@ -149,14 +150,14 @@ def test_who_has_less_goes_first(contention: Recording) -> None:
     "kueue.fair-sharing.weight-zero-last", level=MUST, spec=SPEC,
     red_when="a queue of weight 0 borrows while another wants the same", mutant="weights-dropped",
 )  # fmt: skip
-def test_weight_zero_comes_last_but_comes(contention: Recording) -> None:
+def test_weight_zero_comes_last_but_comes(contention: KueueRecording) -> None:
     """A queue of weight 0 borrows only what nobody else wants, whatever its priority; then it does."""
     order = [one for one in decisions(contention) if one in {"weightless-wants", "paying-wants"}]
     assert order == ["paying-wants", "weightless-wants"], contention.timeline_text()
 
 
 @scenario("admission-fair-sharing")
-def past_use(lab: Lab) -> None:
+def past_use(lab: KueueLab) -> None:
     """Of two LocalQueues of one ClusterQueue, one has used the only GPU for seconds; both want it next."""
     scope = {"admissionMode": "UsageBasedAdmissionFairSharing"}
     queue = lab.queue(1, base="heavy", admissionScope=scope)
@@ -189,7 +190,7 @@ def past_use(lab: Lab) -> None:
     "kueue.fair-sharing.past-use-orders", level=MUST, spec=ADMISSION,
     red_when="a LocalQueue's past use does not count", mutant="admission-scope-dropped",
 )  # fmt: skip
-def test_past_use_puts_a_local_queue_behind(past_use: Recording) -> None:
+def test_past_use_puts_a_local_queue_behind(past_use: KueueRecording) -> None:
     """With usage-based admission, the LocalQueue that used less goes first, against age and priority."""
     assert decisions(past_use) == ["heavy-0", "light-0"], past_use.timeline_text()
 
@@ -199,7 +200,7 @@ def test_past_use_puts_a_local_queue_behind(past_use: Recording) -> None:
     red_when="consumed resources do not grow with use, do not decay without, or exceed what is used",
     mutant="booked-next-door",
 )  # fmt: skip
-def test_past_use_is_told(past_use: Recording) -> None:
+def test_past_use_is_told(past_use: KueueRecording) -> None:
     """LocalQueue status tells past use: it grows towards present use while there is any, and decays after."""
     freed = past_use.notes["marks"]["freed"]
     before = [amount for at, amount in consumed_by(past_use, "heavy") if at < freed]

@@ -7,12 +7,13 @@ from typing import Any
 from gpuassay.behaviour import behaviour
 from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import Lab, Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab
+from gpuassay.systems.kueue.acts.lab import Queue
 from gpuassay.systems.kueue.judge.cohorts import evictions, flavor_of, pending
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#flavorfungibility"
@@ -27,14 +28,14 @@ def two_flavors(first: tuple[str, int], second: tuple[str, int]) -> list[Manifes
     return [kueue.resource_group({name: [kueue.quota(GPU, gpus)] for name, gpus in (first, second)})]
 
 
-def queue(lab: Lab, base: str, first: tuple[str, int], second: tuple[str, int], **options: Any) -> Queue:
+def queue(lab: KueueLab, base: str, first: tuple[str, int], second: tuple[str, int], **options: Any) -> Queue:
     """A ClusterQueue of two flavors with its LocalQueue."""
     name = lab.cluster_queue(base, two_flavors(first, second), **options)
     lab.local_queue(base, name)
     return Queue(name=name, local=base, flavor=first[0])
 
 
-def particular(lab: Lab, name: str, local: Queue, **pod_spec: object) -> None:
+def particular(lab: KueueLab, name: str, local: Queue, **pod_spec: object) -> None:
     """A Workload of one GPU whose pods have further fields."""
     pods = kueue.pod_set(requests={GPU: 1})
     pods["template"]["spec"] |= pod_spec
@@ -42,7 +43,7 @@ def particular(lab: Lab, name: str, local: Queue, **pod_spec: object) -> None:
 
 
 @scenario()
-def trial(lab: Lab) -> None:
+def trial(lab: KueueLab) -> None:
     """Queues of two flavors: equal ones of one GPU each, one tainted first flavor, two tiers."""
     first, second = lab.flavor("first"), lab.flavor("second")
     tainted = lab.flavor("tainted", node_taints=[TAINT])
@@ -66,7 +67,7 @@ def trial(lab: Lab) -> None:
     "kueue.fungibility.first-that-fits", level=MUST, spec=SPEC,
     red_when="flavors are not tried in the queue's order", mutant="flavors-reversed",
 )  # fmt: skip
-def test_the_first_flavor_that_fits_is_taken(trial: Recording) -> None:
+def test_the_first_flavor_that_fits_is_taken(trial: KueueRecording) -> None:
     """A workload gets the first flavor of its queue's list that has room; when all are full, it waits."""
     flavors = trial.notes["flavors"]
     got = [flavor_of(trial, f"plain-{index}") for index in range(3)]
@@ -78,7 +79,7 @@ def test_the_first_flavor_that_fits_is_taken(trial: Recording) -> None:
     "kueue.fungibility.taint-excludes", level=MUST, spec=FLAVOR,
     red_when="a workload gets a flavor whose taint it does not tolerate", mutant="flavor-taints-lost",
 )  # fmt: skip
-def test_an_untolerated_taint_excludes_a_flavor(trial: Recording) -> None:
+def test_an_untolerated_taint_excludes_a_flavor(trial: KueueRecording) -> None:
     """A flavor with a taint is skipped for pods that do not tolerate it."""
     assert flavor_of(trial, "spot-wary") == trial.notes["flavors"]["second"], trial.timeline_text()
 
@@ -87,7 +88,7 @@ def test_an_untolerated_taint_excludes_a_flavor(trial: Recording) -> None:
     "kueue.fungibility.toleration-admits", level=MUST, spec=FLAVOR,
     red_when="a workload that tolerates a flavor's taint does not get that flavor", mutant="tolerations-lost",
 )  # fmt: skip
-def test_a_toleration_opens_a_tainted_flavor(trial: Recording) -> None:
+def test_a_toleration_opens_a_tainted_flavor(trial: KueueRecording) -> None:
     """A flavor with a taint is taken in its turn by pods that tolerate it."""
     assert flavor_of(trial, "spot-tolerant") == trial.notes["flavors"]["tainted"], trial.timeline_text()
 
@@ -96,7 +97,7 @@ def test_a_toleration_opens_a_tainted_flavor(trial: Recording) -> None:
     "kueue.fungibility.node-selector-excludes", level=MUST, spec=FLAVOR,
     red_when="a workload gets a flavor whose node labels contradict its node selector", mutant="node-labels-lost",
 )  # fmt: skip
-def test_a_node_selector_excludes_a_flavor(trial: Recording) -> None:
+def test_a_node_selector_excludes_a_flavor(trial: KueueRecording) -> None:
     """A flavor is skipped when its node labels contradict the pods' node selector; other pods take it."""
     flavors = trial.notes["flavors"]
     assert flavor_of(trial, "tiers-silver") == flavors["silver"], trial.timeline_text()
@@ -104,7 +105,7 @@ def test_a_node_selector_excludes_a_flavor(trial: Recording) -> None:
 
 
 @scenario()
-def choices(lab: Lab) -> None:
+def choices(lab: KueueLab) -> None:
     """The first flavor takes borrowing or preemption, the second is free: what do queues of different policies do?"""
     first, second = lab.flavor("first"), lab.flavor("second")
     lab.note(flavors={"first": first, "second": second})
@@ -150,7 +151,7 @@ def choices(lab: Lab) -> None:
     "kueue.fungibility.borrow-before-next", level=MUST, spec=SPEC,
     red_when="by default the next flavor is tried before borrowing", mutant="fungibility-swapped",
 )  # fmt: skip
-def test_by_default_borrowing_comes_before_the_next_flavor(choices: Recording) -> None:
+def test_by_default_borrowing_comes_before_the_next_flavor(choices: KueueRecording) -> None:
     """By default (whenCanBorrow MayStopSearch) a queue borrows in the first flavor, although the second is free."""
     assert flavor_of(choices, "borrow-1") == choices.notes["flavors"]["first"], choices.timeline_text()
 
@@ -160,7 +161,7 @@ def test_by_default_borrowing_comes_before_the_next_flavor(choices: Recording) -
     red_when="with whenCanBorrow TryNextFlavor a queue borrows although its second flavor is free",
     mutant="fungibility-swapped",
 )  # fmt: skip
-def test_the_next_flavor_can_come_before_borrowing(choices: Recording) -> None:
+def test_the_next_flavor_can_come_before_borrowing(choices: KueueRecording) -> None:
     """With whenCanBorrow TryNextFlavor, a queue takes its second flavor rather than borrow in the first."""
     assert flavor_of(choices, "rather-next-1") == choices.notes["flavors"]["second"], choices.timeline_text()
 
@@ -169,7 +170,7 @@ def test_the_next_flavor_can_come_before_borrowing(choices: Recording) -> None:
     "kueue.fungibility.next-before-preemption", level=MUST, spec=SPEC,
     red_when="by default a queue evicts although its second flavor is free", mutant="fungibility-swapped",
 )  # fmt: skip
-def test_by_default_the_next_flavor_comes_before_preemption(choices: Recording) -> None:
+def test_by_default_the_next_flavor_comes_before_preemption(choices: KueueRecording) -> None:
     """By default (whenCanPreempt TryNextFlavor) a queue takes its second flavor rather than evict in the first."""
     assert flavor_of(choices, "spare-high") == choices.notes["flavors"]["second"], choices.timeline_text()
     assert "spare-low" not in evictions(choices), choices.timeline_text()
@@ -180,7 +181,7 @@ def test_by_default_the_next_flavor_comes_before_preemption(choices: Recording) 
     red_when="with whenCanPreempt MayStopSearch a queue takes its second flavor instead of evicting in the first",
     mutant="fungibility-swapped",
 )  # fmt: skip
-def test_preemption_can_come_before_the_next_flavor(choices: Recording) -> None:
+def test_preemption_can_come_before_the_next_flavor(choices: KueueRecording) -> None:
     """With whenCanPreempt MayStopSearch, a queue evicts in the first flavor, although the second is free."""
     flavors = choices.notes["flavors"]
     assert flavor_of(choices, "evict-high") == flavors["first"], choices.timeline_text()
@@ -193,7 +194,7 @@ def test_preemption_can_come_before_the_next_flavor(choices: Recording) -> None:
     red_when="with preference BorrowingOverPreemption a queue evicts where it could borrow",
     mutant="flavor-preference-swapped",
 )  # fmt: skip
-def test_borrowing_can_be_preferred_to_preemption(choices: Recording) -> None:
+def test_borrowing_can_be_preferred_to_preemption(choices: KueueRecording) -> None:
     """With preference BorrowingOverPreemption, a queue borrows in its second flavor rather than evict in its first."""
     assert flavor_of(choices, "prefer-borrowing-high") == choices.notes["flavors"]["second"], choices.timeline_text()
     assert "prefer-borrowing-low" not in evictions(choices), choices.timeline_text()
@@ -204,7 +205,7 @@ def test_borrowing_can_be_preferred_to_preemption(choices: Recording) -> None:
     red_when="with preference PreemptionOverBorrowing a queue borrows where it could evict",
     mutant="flavor-preference-swapped",
 )  # fmt: skip
-def test_preemption_can_be_preferred_to_borrowing(choices: Recording) -> None:
+def test_preemption_can_be_preferred_to_borrowing(choices: KueueRecording) -> None:
     """With preference PreemptionOverBorrowing, a queue evicts in its first flavor rather than borrow in its second."""
     assert flavor_of(choices, "prefer-preemption-high") == choices.notes["flavors"]["first"], choices.timeline_text()
     assert evictions(choices).get("prefer-preemption-low") == ["InClusterQueue"], choices.timeline_text()

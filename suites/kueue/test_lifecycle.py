@@ -5,10 +5,9 @@ from __future__ import annotations
 from gpuassay import labels
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import dig, is_true, name_of
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.lifecycle import (
     asked,
     became_at,
@@ -23,6 +22,7 @@ from gpuassay.systems.kueue.judge.lifecycle import (
     workload_of,
 )
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST
 from gpuassay.workloads import core
 
@@ -38,7 +38,7 @@ TOLERATION = {"key": "gpuassay.io/spot", "operator": "Exists", "effect": "NoSche
 
 
 @scenario()
-def life(lab: Lab) -> None:
+def life(lab: KueueLab) -> None:
     """Two jobs wait in a held queue, are released, run and end; then one that needs the whole quota comes."""
     flavor = lab.flavor("steered", node_labels=STEER, tolerations=[TOLERATION])
     queue = lab.queue(gpus=2, flavor=flavor, hold=True)
@@ -56,7 +56,7 @@ def life(lab: Lab) -> None:
     "kueue.lifecycle.suspended-at-create", level=MUST, spec=JOBS,
     red_when="a queued job runs before it is admitted", mutant="queue-label-lost",
 )  # fmt: skip
-def test_a_queued_job_is_suspended_at_create(life: Recording) -> None:
+def test_a_queued_job_is_suspended_at_create(life: KueueRecording) -> None:
     """A job with a queue name is suspended from its first version on, although its owner did not ask for it."""
     first = {name: running(life.timelines("Job")[name].first) for name in ("good", "bad", "next")}
     assert not any(first.values()), f"running in its first version: {first}\n{life.timeline_text()}"
@@ -66,7 +66,7 @@ def test_a_queued_job_is_suspended_at_create(life: Recording) -> None:
     "kueue.lifecycle.workload-created", level=MUST, spec=WORKLOADS,
     red_when="a queued job has no Workload, or one that is not tied to it", mutant="queue-label-lost",
 )  # fmt: skip
-def test_a_queued_job_gets_a_workload(life: Recording) -> None:
+def test_a_queued_job_gets_a_workload(life: KueueRecording) -> None:
     """Each queued job gets one Workload that it owns, with its queue and its number of pods."""
     jobs = {one.uid: name for name, one in life.timelines("Job").items()}
     seen = sorted(
@@ -82,7 +82,7 @@ def test_a_queued_job_gets_a_workload(life: Recording) -> None:
     "kueue.lifecycle.unsuspended-on-admission", level=MUST, spec=JOBS,
     red_when="a job runs while its queue holds it, or stays suspended once it is admitted", mutant="hold-ignored",
 )  # fmt: skip
-def test_a_job_runs_only_once_it_is_admitted(life: Recording) -> None:
+def test_a_job_runs_only_once_it_is_admitted(life: KueueRecording) -> None:
     """A job stays suspended while its queue is held, and runs once its Workload is admitted."""
     queue = next(name_of(obj) for obj in life.asked if obj["kind"] == "ClusterQueue")
     released: int = life.notes["marks"][f"released {queue}"]
@@ -98,7 +98,7 @@ def test_a_job_runs_only_once_it_is_admitted(life: Recording) -> None:
     "kueue.lifecycle.flavor-labels-injected", level=MUST, spec=FLAVORS,
     red_when="pods are not steered to the nodes of the flavor that they are charged to", mutant="node-labels-lost",
 )  # fmt: skip
-def test_pods_are_steered_to_their_flavor(life: Recording) -> None:
+def test_pods_are_steered_to_their_flavor(life: KueueRecording) -> None:
     """While a job runs, its pods' node selector is its own plus the node labels of its flavor."""
     for name, own in (("good", OWN), ("bad", {})):
         ran = [node_selector(one.object) for one in life.timelines("Job")[name].events if running(one.object)]
@@ -112,7 +112,7 @@ def test_pods_are_steered_to_their_flavor(life: Recording) -> None:
     "kueue.lifecycle.flavor-tolerations-injected", level=MUST, spec=FLAVORS,
     red_when="pods cannot run on the tainted nodes of their flavor", mutant="flavor-tolerations-lost",
 )  # fmt: skip
-def test_pods_get_the_tolerations_of_their_flavor(life: Recording) -> None:
+def test_pods_get_the_tolerations_of_their_flavor(life: KueueRecording) -> None:
     """While a job runs, its pods carry the tolerations of its flavor."""
     for name in ("good", "bad"):
         job = life.timelines("Job")[name]
@@ -124,7 +124,7 @@ def test_pods_get_the_tolerations_of_their_flavor(life: Recording) -> None:
     "kueue.lifecycle.finish-reasons", level=MUST, spec=WORKLOADS,
     red_when="a Workload does not say how its job ended", mutant="outcome-swapped",
 )  # fmt: skip
-def test_a_workload_says_how_its_job_ended(life: Recording) -> None:
+def test_a_workload_says_how_its_job_ended(life: KueueRecording) -> None:
     """The Workload of a job that completes is Finished as Succeeded, that of a job that fails as Failed."""
     seen = {name: reason(workload_of(life, name), "Finished")[:2] for name in ("good", "bad")}
     expected = {"good": ("True", "Succeeded"), "bad": ("True", "Failed")}
@@ -135,7 +135,7 @@ def test_a_workload_says_how_its_job_ended(life: Recording) -> None:
     "kueue.lifecycle.finish-frees-quota", level=MUST, spec=WORKLOADS,
     red_when="the quota of finished jobs stays taken", mutant="run-endless",
 )  # fmt: skip
-def test_finished_jobs_give_their_quota_back(life: Recording) -> None:
+def test_finished_jobs_give_their_quota_back(life: KueueRecording) -> None:
     """A job that needs the whole quota gets it once the jobs before it have finished, and not earlier."""
     ends, starts = [finished_at(life, name) for name in ("good", "bad")], reserved_at(life, "next")
     known = [end for end in ends if end is not None]
@@ -145,7 +145,7 @@ def test_finished_jobs_give_their_quota_back(life: Recording) -> None:
 
 
 @scenario()
-def deactivated(lab: Lab) -> None:
+def deactivated(lab: KueueLab) -> None:
     """A running job is deactivated, another comes, then the first is activated again."""
     flavor = lab.flavor("steered", node_labels=STEER)
     queue = lab.queue(gpus=2, flavor=flavor)
@@ -168,7 +168,7 @@ def deactivated(lab: Lab) -> None:
     "kueue.lifecycle.deactivation-evicts", level=MUST, spec=f"{WORKLOADS}#active",
     red_when="a deactivated job keeps running or keeps its quota", mutant="deactivation-lost",
 )  # fmt: skip
-def test_deactivation_evicts(deactivated: Recording) -> None:
+def test_deactivation_evicts(deactivated: KueueRecording) -> None:
     """A running job whose Workload is deactivated is evicted as Deactivated, suspended, and loses its quota."""
     workload, job = workload_of(deactivated, "out"), deactivated.timelines("Job")["out"]
     assert workload and evictions(workload) == ["Deactivated"], deactivated.timeline_text()
@@ -181,7 +181,7 @@ def test_deactivation_evicts(deactivated: Recording) -> None:
     "kueue.lifecycle.deactivated-stays-out", level=MUST, spec=f"{WORKLOADS}#active",
     red_when="a deactivated workload is admitted again although nobody activated it", mutant="deactivation-lost",
 )  # fmt: skip
-def test_a_deactivated_workload_stays_out(deactivated: Recording) -> None:
+def test_a_deactivated_workload_stays_out(deactivated: KueueRecording) -> None:
     """A deactivated workload is passed by a younger one although there is quota for both."""
     workload, marker = workload_of(deactivated, "out"), workload_of(deactivated, "marker")
     back: int = deactivated.notes["marks"]["reactivated"]
@@ -197,7 +197,7 @@ def test_a_deactivated_workload_stays_out(deactivated: Recording) -> None:
     "kueue.lifecycle.reactivation-requeues", level=MUST, spec=f"{WORKLOADS}#active",
     red_when="a workload that is active again stays out of its queue", mutant="reactivation-lost",
 )  # fmt: skip
-def test_reactivation_requeues(deactivated: Recording) -> None:
+def test_reactivation_requeues(deactivated: KueueRecording) -> None:
     """A workload that is activated again is requeued as Reactivated and admitted a second time."""
     workload = workload_of(deactivated, "out")
     assert workload, deactivated.timeline_text()
@@ -210,7 +210,7 @@ def test_reactivation_requeues(deactivated: Recording) -> None:
     "kueue.lifecycle.template-restored", level=MUST, spec=FLAVORS,
     red_when="an evicted job stays bound to the nodes of the flavor that it lost", mutant="node-labels-lost",
 )  # fmt: skip
-def test_an_evicted_job_gets_its_template_back(deactivated: Recording) -> None:
+def test_an_evicted_job_gets_its_template_back(deactivated: KueueRecording) -> None:
     """The node selector that admission gave a job's pods is taken back when the job is evicted."""
     job = deactivated.timelines("Job")["out"]
     back: int = deactivated.notes["marks"]["reactivated"]
@@ -224,7 +224,7 @@ def test_an_evicted_job_gets_its_template_back(deactivated: Recording) -> None:
 
 
 @scenario()
-def overtime(lab: Lab) -> None:
+def overtime(lab: KueueLab) -> None:
     """A job may run for two seconds and would run for ever."""
     queue = lab.queue(gpus=1)
     lab.job("slow", queue, more_labels={labels.MAX_EXECUTION: "2"})
@@ -236,7 +236,7 @@ def overtime(lab: Lab) -> None:
     "kueue.lifecycle.maximum-execution-time", level=MUST, spec=f"{WORKLOADS}#maximum-execution-time",
     red_when="a job runs longer than it may, or is stopped earlier", mutant="max-execution-time-lost",
 )  # fmt: skip
-def test_a_job_is_stopped_after_its_maximum_execution_time(overtime: Recording) -> None:
+def test_a_job_is_stopped_after_its_maximum_execution_time(overtime: KueueRecording) -> None:
     """A job that runs for its maximum execution time is deactivated for that reason, and not before."""
     workload, job = workload_of(overtime, "slow"), overtime.timelines("Job")["slow"]
     assert workload and evictions(workload) == [OVERTIME], overtime.timeline_text()
@@ -247,7 +247,7 @@ def test_a_job_is_stopped_after_its_maximum_execution_time(overtime: Recording) 
 
 
 @scenario()
-def moved(lab: Lab) -> None:
+def moved(lab: KueueLab) -> None:
     """Of two jobs in a queue for one, both are to move to another queue: the running one and the waiting one."""
     here, there = lab.queue(gpus=1, base="here", active=False), lab.queue(gpus=2, base="there", active=False)
     lab.job("hog", here)
@@ -265,7 +265,7 @@ def moved(lab: Lab) -> None:
     "kueue.lifecycle.queue-fixed-while-running", level=MUST, spec="https://kueue.sigs.k8s.io/docs/concepts/local_queue/",
     red_when="a running job changes its queue and with it whose quota it uses", mutant="admission-off",
 )  # fmt: skip
-def test_a_running_job_keeps_its_queue(moved: Recording) -> None:
+def test_a_running_job_keeps_its_queue(moved: KueueRecording) -> None:
     """The queue name of a job that runs cannot be changed, and the refusal names the label."""
     outcome = moved.notes["attempts"]["running"]
     assert not outcome["accepted"] and "queue-name" in outcome["message"], outcome
@@ -276,7 +276,7 @@ def test_a_running_job_keeps_its_queue(moved: Recording) -> None:
     "kueue.lifecycle.queue-free-while-waiting", level=MUST, spec="https://kueue.sigs.k8s.io/docs/concepts/local_queue/",
     red_when="a waiting job cannot leave a full queue", mutant="queue-move-lost",
 )  # fmt: skip
-def test_a_waiting_job_may_change_its_queue(moved: Recording) -> None:
+def test_a_waiting_job_may_change_its_queue(moved: KueueRecording) -> None:
     """A job that waits may change its queue, and is admitted by the ClusterQueue behind the new one."""
     assert moved.notes["attempts"]["waiting"]["accepted"], moved.notes["attempts"]
     workload = workload_of(moved, "waiter")
@@ -286,7 +286,7 @@ def test_a_waiting_job_may_change_its_queue(moved: Recording) -> None:
 
 
 @scenario()
-def deleted(lab: Lab) -> None:
+def deleted(lab: KueueLab) -> None:
     """A job waits for another one, which is deleted while it runs."""
     queue = lab.queue(gpus=1)
     lab.job("first", queue)
@@ -304,7 +304,7 @@ def deleted(lab: Lab) -> None:
     "kueue.lifecycle.deletion-frees-quota", level=MUST, spec=WORKLOADS,
     red_when="a deleted job leaves its Workload or its quota behind", mutant="quota-doubled",
 )  # fmt: skip
-def test_a_deleted_job_gives_its_quota_back(deleted: Recording) -> None:
+def test_a_deleted_job_gives_its_quota_back(deleted: KueueRecording) -> None:
     """When a running job is deleted its Workload goes, and only then the next one gets the quota."""
     first, second = workload_of(deleted, "first"), workload_of(deleted, "second")
     assert first and first.deleted and second, deleted.timeline_text()
@@ -313,7 +313,7 @@ def test_a_deleted_job_gives_its_quota_back(deleted: Recording) -> None:
 
 
 @scenario()
-def prebuilt(lab: Lab) -> None:
+def prebuilt(lab: KueueLab) -> None:
     """A job names a Workload that is made for it a moment later."""
     queue = lab.queue(gpus=1)
     job = lab.create(core.job("adopter", lab.namespace, queue.local, more_labels={PREBUILT: "ready-made"}))
@@ -327,7 +327,7 @@ def prebuilt(lab: Lab) -> None:
     spec="https://kueue.sigs.k8s.io/docs/reference/labels-and-annotations/#kueuex-k8sioprebuilt-workload-name",
     red_when="a job with a prebuilt Workload gets one of its own, or runs without", mutant="prebuilt-name-lost",
 )  # fmt: skip
-def test_a_job_adopts_its_prebuilt_workload(prebuilt: Recording) -> None:
+def test_a_job_adopts_its_prebuilt_workload(prebuilt: KueueRecording) -> None:
     """A job that names a prebuilt Workload becomes its owner, gets no other, and runs by its admission."""
     job, workloads = prebuilt.timelines("Job")["adopter"], prebuilt.timelines("Workload")
     assert list(workloads) == ["ready-made"], f"Workloads {list(workloads)}\n{prebuilt.timeline_text()}"

@@ -5,20 +5,20 @@ from __future__ import annotations
 from gpuassay.behaviour import behaviour
 from gpuassay.labels import GPU
 from gpuassay.manifest import condition, dig
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.attempts import attempts_between
 from gpuassay.systems.kueue.judge.preempting import evictions
 from gpuassay.systems.kueue.judge.queueing import decisions, mark
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST, SHOULD
 
 SPEC = "https://kueue.sigs.k8s.io/docs/reference/metrics/"
 
 
 @scenario(needs={"kueue-process"})
-def counted(lab: Lab) -> None:
+def counted(lab: KueueLab) -> None:
     """Three GPUs, five workloads, one preemptor that ends: three run, two wait. A StrictFIFO queue with one and two."""
     queue = lab.queue(gpus=3, base="busy", preemption={"withinClusterQueue": "LowerPriority"})
     strict = lab.queue(gpus=1, base="strict", strategy="StrictFIFO")
@@ -46,18 +46,18 @@ def counted(lab: Lab) -> None:
     lab.scrape("after")
 
 
-def _gauge(lab: Lab, queue: str, status: str) -> float:
+def _gauge(lab: KueueLab, queue: str, status: str) -> float:
     samples = lab.kueue.metrics()
     mine = [one for one in samples if one["name"] == "kueue_pending_workloads"]
     wanted = {"cluster_queue": queue, "status": status}
     return sum(one["value"] for one in mine if wanted.items() <= one["labels"].items())
 
 
-def _queue(recording: Recording, base: str) -> str:
+def _queue(recording: KueueRecording, base: str) -> str:
     return f"{base}-{recording.token}"
 
 
-def _status(recording: Recording, base: str, field: str) -> int:
+def _status(recording: KueueRecording, base: str, field: str) -> int:
     """The ClusterQueue's own counter, as last seen."""
     return int(dig(recording.timelines("ClusterQueue")[_queue(recording, base)].final, "status", field, default=0))
 
@@ -67,7 +67,7 @@ def _status(recording: Recording, base: str, field: str) -> int:
     red_when="kueue_pending_workloads differs from the ClusterQueue's status or from what waits",
     mutant="quota-doubled",
 )  # fmt: skip
-def test_the_pending_gauge_equals_the_status(counted: Recording) -> None:
+def test_the_pending_gauge_equals_the_status(counted: KueueRecording) -> None:
     """At rest the gauge of pending workloads, over both its states, equals what waits and the ClusterQueue's status."""
     for base in ("busy", "strict"):
         seen = counted.metrics("after").sum("kueue_pending_workloads", cluster_queue=_queue(counted, base))
@@ -80,7 +80,7 @@ def test_the_pending_gauge_equals_the_status(counted: Recording) -> None:
     red_when="workloads that will not be tried are counted as active, or the reverse",
     mutant="strategy-strict-to-best-effort",
 )  # fmt: skip
-def test_pending_splits_into_active_and_inadmissible(counted: Recording) -> None:
+def test_pending_splits_into_active_and_inadmissible(counted: KueueRecording) -> None:
     """What a BestEffortFIFO queue gave up for now is inadmissible; in a StrictFIFO queue all that waits is active."""
     after = counted.metrics("after")
     seen = {
@@ -99,7 +99,7 @@ def test_pending_splits_into_active_and_inadmissible(counted: Recording) -> None
     red_when="the gauges of reserving and admitted workloads differ from the ClusterQueue's status",
     mutant="quota-doubled",
 )  # fmt: skip
-def test_the_gauges_of_running_workloads_equal_the_status(counted: Recording) -> None:
+def test_the_gauges_of_running_workloads_equal_the_status(counted: KueueRecording) -> None:
     """At rest the gauges of reserving and admitted workloads equal what holds quota and the ClusterQueue's status."""
     for base, expected in (("busy", 3), ("strict", 1)):
         for gauge, field in (
@@ -115,7 +115,7 @@ def test_the_gauges_of_running_workloads_equal_the_status(counted: Recording) ->
     "kueue.metrics.admitted-total", level=MUST, spec=SPEC,
     red_when="admissions are counted double or not at all", mutant="preemption-off",
 )  # fmt: skip
-def test_the_counters_of_admissions_equal_the_decisions(counted: Recording) -> None:
+def test_the_counters_of_admissions_equal_the_decisions(counted: KueueRecording) -> None:
     """The counters of reservations and admissions grow by one with each decision of the scheduler."""
     taken = len([name for name in decisions(counted) if not name.startswith("strict")])
     for counter in ("kueue_quota_reserved_workloads_total", "kueue_admitted_workloads_total"):
@@ -127,7 +127,7 @@ def test_the_counters_of_admissions_equal_the_decisions(counted: Recording) -> N
     "kueue.metrics.evicted-total", level=MUST, spec=SPEC,
     red_when="an eviction is counted double, not at all, or for another reason", mutant="preemption-off",
 )  # fmt: skip
-def test_the_counter_of_evictions_equals_the_evictions(counted: Recording) -> None:
+def test_the_counter_of_evictions_equals_the_evictions(counted: KueueRecording) -> None:
     """The counter of evicted workloads grows by the evictions of the queue, under their reason."""
     seen_events = [one.reason for one in evictions(counted)]
     queue = _queue(counted, "busy")
@@ -141,7 +141,7 @@ def test_the_counter_of_evictions_equals_the_evictions(counted: Recording) -> No
     "kueue.metrics.preempted-total", level=MUST, spec=SPEC,
     red_when="the counter of preemptions differs from the number of victims", mutant="preemption-off",
 )  # fmt: skip
-def test_the_counter_of_preemptions_equals_the_victims(counted: Recording) -> None:
+def test_the_counter_of_preemptions_equals_the_victims(counted: KueueRecording) -> None:
     """The counter of preempted workloads grows by one per victim, under the preempting queue and the reason."""
     seen = counted.metric_delta(
         "kueue_preempted_workloads_total",
@@ -154,7 +154,7 @@ def test_the_counter_of_preemptions_equals_the_victims(counted: Recording) -> No
     "kueue.metrics.finished-total", level=SHOULD, spec=SPEC,
     red_when="a finished workload is not counted", mutant="preemption-off",
 )  # fmt: skip
-def test_the_counter_of_finished_workloads(counted: Recording) -> None:
+def test_the_counter_of_finished_workloads(counted: KueueRecording) -> None:
     """The counter of finished workloads grows by one when a workload that ran in the queue finishes."""
     seen = counted.metric_delta("kueue_finished_workloads_total", cluster_queue=_queue(counted, "busy"))
     ran = "urgent" in decisions(counted)
@@ -165,7 +165,7 @@ def test_the_counter_of_finished_workloads(counted: Recording) -> None:
     "kueue.metrics.quota-gauges", level=MUST, spec=SPEC,
     red_when="the quota gauges differ from the ClusterQueue's spec", mutant="quota-doubled",
 )  # fmt: skip
-def test_the_quota_gauges_equal_the_spec(counted: Recording) -> None:
+def test_the_quota_gauges_equal_the_spec(counted: KueueRecording) -> None:
     """The gauges of nominal quota, borrowing and lending limit equal what the ClusterQueue asks for."""
     after = counted.metrics("after")
     expected = {
@@ -183,7 +183,7 @@ def test_the_quota_gauges_equal_the_spec(counted: Recording) -> None:
     "kueue.metrics.usage-gauges", level=MUST, spec=SPEC, timed=True,
     red_when="the gauges of reserved and used resources differ from what is held", mutant="requests-halved",
 )  # fmt: skip
-def test_the_usage_gauges_equal_what_is_held(counted: Recording) -> None:
+def test_the_usage_gauges_equal_what_is_held(counted: KueueRecording) -> None:
     """At rest the gauges of reserved and used GPUs equal the GPUs of the workloads that hold quota."""
     after = counted.metrics("after")
     for name in ("kueue_cluster_queue_resource_reservation", "kueue_cluster_queue_resource_usage"):
@@ -192,7 +192,7 @@ def test_the_usage_gauges_equal_what_is_held(counted: Recording) -> None:
 
 
 @scenario(needs={"kueue-process"})
-def statuses(lab: Lab) -> None:
+def statuses(lab: KueueLab) -> None:
     """Two ClusterQueues: the flavor of one exists, that of the other does not."""
     served = lab.queue(gpus=1, base="served", active=False)
     waiting = lab.queue(gpus=1, base="waiting", flavor=lab.unique("absent"), active=False)
@@ -209,7 +209,7 @@ def statuses(lab: Lab) -> None:
     "kueue.metrics.queue-status", level=SHOULD, spec=SPEC,
     red_when="the status gauge of a queue is not one-hot, or tells another status", mutant="flavors-renamed",
 )  # fmt: skip
-def test_the_status_gauge_tells_the_status(statuses: Recording) -> None:
+def test_the_status_gauge_tells_the_status(statuses: KueueRecording) -> None:
     """Of a ClusterQueue's status series exactly one is 1: active, or pending where its flavor does not exist."""
     for base, expected in (("served", "active"), ("waiting", "pending")):
         rows = statuses.metrics("after").select("kueue_cluster_queue_status", cluster_queue=_queue(statuses, base))
@@ -219,7 +219,7 @@ def test_the_status_gauge_tells_the_status(statuses: Recording) -> None:
 
 
 @scenario(alone="cluster", needs={"kueue-process", "scheduler-log"})
-def attempts(lab: Lab) -> None:
+def attempts(lab: KueueLab) -> None:
     """With the cluster to itself: four workloads, one after the other, before two GPUs; then one of them ends."""
     queue = lab.queue(gpus=2)
     lab.mark("before")
@@ -242,7 +242,7 @@ def attempts(lab: Lab) -> None:
     "kueue.metrics.admission-attempts", level=MUST, spec=SPEC, timed=True,
     red_when="attempts are not counted, or under the wrong result", mutant="quota-doubled",
 )  # fmt: skip
-def test_attempts_equal_cycles(attempts: Recording) -> None:
+def test_attempts_equal_cycles(attempts: KueueRecording) -> None:
     """Each scheduling cycle counts as one attempt, a success if it gave quota: counter and histogram agree on it."""
     logged = attempts_between(attempts, mark(attempts, "before"), mark(attempts, "after"))
     for name in ("kueue_admission_attempts_total", "kueue_admission_attempt_duration_seconds_count"):

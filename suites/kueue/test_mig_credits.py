@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import Manifest, condition, dig, name_of
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component.profiles import GPC, GPU_MEMORY, MIG_CREDITS
 from gpuassay.systems.kueue.judge.cohorts import holding, pending, usage_at_end
 from gpuassay.systems.kueue.judge.mig import most_placeable
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import INFO, MUST
 from suites.kueue.sharing import asks, credit_queue
 
@@ -28,7 +28,7 @@ def plain(profile: str) -> str:
 
 
 @scenario("transformations")
-def charges(lab: Lab) -> None:
+def charges(lab: KueueLab) -> None:
     """Two pods of each profile under both names, and resources that are kept, ignored or excluded."""
     ample = credit_queue(lab, "ample", {GPC: 1000, GPU_MEMORY: 10_000})
     names = [
@@ -43,7 +43,7 @@ def charges(lab: Lab) -> None:
     lab.observe(lambda: lab.decided(*names), "all decided")
 
 
-def usage(recording: Recording, name: str) -> dict[str, int]:
+def usage(recording: KueueRecording, name: str) -> dict[str, int]:
     """What a Workload is charged with."""
     return {resource: int(amount) for resource, amount in usage_at_end(recording, name).items()}
 
@@ -52,7 +52,7 @@ def usage(recording: Recording, name: str) -> dict[str, int]:
     "kueue.mig-credits.exact-charge", level=MUST, spec=SPEC,
     red_when="a MIG profile is charged with other credits than its slices and memory", mutant="mig-profiles-confused",
 )  # fmt: skip
-def test_every_profile_is_charged_exactly(charges: Recording) -> None:
+def test_every_profile_is_charged_exactly(charges: KueueRecording) -> None:
     """Two pods of each MIG profile are charged with exactly twice its compute slices and memory, and nothing else."""
     for profile, (slices, memory) in MIG_CREDITS.items():
         seen = usage(charges, f"nvidia-{plain(profile)}")
@@ -63,7 +63,7 @@ def test_every_profile_is_charged_exactly(charges: Recording) -> None:
     "kueue.mig-credits.das-names", level=MUST, spec=SPEC,
     red_when="a profile costs more or less under the name that DAS gives it", mutant="transformation-bypassed",
 )  # fmt: skip
-def test_a_profile_costs_the_same_under_both_names(charges: Recording) -> None:
+def test_a_profile_costs_the_same_under_both_names(charges: KueueRecording) -> None:
     """A profile under mig.das.com costs what it costs under nvidia.com: a rewriting webhook cannot dodge quota."""
     for profile, (slices, memory) in MIG_CREDITS.items():
         seen = usage(charges, f"das-{plain(profile)}")
@@ -74,7 +74,7 @@ def test_a_profile_costs_the_same_under_both_names(charges: Recording) -> None:
     "kueue.mig-credits.inputs-add-up", level=MUST, spec=SPEC,
     red_when="two inputs with the same output do not add up", mutant="mig-profiles-confused",
 )  # fmt: skip
-def test_credits_of_several_profiles_add_up(charges: Recording) -> None:
+def test_credits_of_several_profiles_add_up(charges: KueueRecording) -> None:
     """A pod that asks for several profiles is charged with the sum of their credits."""
     (small, gigabytes), (large, more) = MIG_CREDITS["1g.5gb"], MIG_CREDITS["3g.20gb"]
     expected = {GPC: 2 * small + large, GPU_MEMORY: 2 * gigabytes + more}
@@ -85,7 +85,7 @@ def test_credits_of_several_profiles_add_up(charges: Recording) -> None:
     "kueue.mig-credits.retain-keeps-input", level=MUST, spec=SPEC,
     red_when="strategy Retain drops the input, or does not charge the output", mutant="transformation-bypassed",
 )  # fmt: skip
-def test_retain_charges_input_and_output(charges: Recording) -> None:
+def test_retain_charges_input_and_output(charges: KueueRecording) -> None:
     """With strategy Retain both the resource itself and its credits are charged."""
     assert usage(charges, "retained") == {RETAINED: 3, CREDITS: 30}, charges.timeline_text()
 
@@ -94,13 +94,13 @@ def test_retain_charges_input_and_output(charges: Recording) -> None:
     "kueue.mig-credits.left-out", level=MUST, spec=EXCLUDE,
     red_when="a resource that is excluded, or replaced by nothing, needs quota", mutant="transformation-bypassed",
 )  # fmt: skip
-def test_excluded_resources_are_not_charged(charges: Recording) -> None:
+def test_excluded_resources_are_not_charged(charges: KueueRecording) -> None:
     """Resources of an excluded prefix, or replaced by nothing, are not charged and need no quota."""
     assert usage(charges, "left-out") == {GPC: 1, GPU_MEMORY: 5}, charges.timeline_text()
 
 
 @scenario("transformations")
-def one_gpu(lab: Lab) -> None:
+def one_gpu(lab: KueueLab) -> None:
     """The credits of one A100 (7 slices, 40 GB); two pods of 3g.20gb, then 1g.5gb and, after one left, 2g.10gb."""
     queue = credit_queue(lab, "a100", {GPC: 7, GPU_MEMORY: 40})
     large, small, middle = (f"nvidia.com/mig-{one}" for one in ("3g.20gb", "1g.5gb", "2g.10gb"))
@@ -119,7 +119,7 @@ def one_gpu(lab: Lab) -> None:
     red_when="a workload is admitted beyond the memory credits because compute slices are left",
     mutant="mig-profiles-confused",
 )  # fmt: skip
-def test_every_kind_of_credit_binds(one_gpu: Recording) -> None:
+def test_every_kind_of_credit_binds(one_gpu: KueueRecording) -> None:
     """Two 3g.20gb fill the memory of an A100: a 1g.5gb waits although a compute slice is free, and says why."""
     history = one_gpu.timelines("Workload")["small"]
     refused = [one for one in history.condition_changes() if one.type == "QuotaReserved" and one.status == "False"]
@@ -131,14 +131,14 @@ def test_every_kind_of_credit_binds(one_gpu: Recording) -> None:
     "kueue.mig-credits.credits-shared", level=MUST, spec=SPEC,
     red_when="credits freed by one profile cannot be used by others", mutant="transformation-bypassed",
 )  # fmt: skip
-def test_freed_credits_serve_other_profiles(one_gpu: Recording) -> None:
+def test_freed_credits_serve_other_profiles(one_gpu: KueueRecording) -> None:
     """The credits that a 3g.20gb gives back serve a 1g.5gb and a 2g.10gb; for another 3g.20gb 15 GB are missing."""
     assert holding(one_gpu, "a100") == ["large-1", "middle", "small"], one_gpu.timeline_text()
     assert pending(one_gpu, "a100") == ["large-2"], one_gpu.timeline_text()
 
 
 @scenario("transformations")
-def untouched(lab: Lab) -> None:
+def untouched(lab: KueueLab) -> None:
     """A Job asks for a MIG profile that no node has."""
     queue = credit_queue(lab, "whole", {GPC: 7, GPU_MEMORY: 40})
     lab.job("mig", queue, gpus=None, limits={"nvidia.com/mig-2g.10gb": 1})
@@ -150,7 +150,7 @@ def untouched(lab: Lab) -> None:
     "kueue.mig-credits.pods-untouched", level=MUST, spec=SPEC,
     red_when="credits instead of devices end up in the pods", mutant="mig-name-rewritten",
 )  # fmt: skip
-def test_pods_keep_asking_for_devices(untouched: Recording) -> None:
+def test_pods_keep_asking_for_devices(untouched: KueueRecording) -> None:
     """Transformations are for quota only: Job and pod keep asking for the MIG device."""
     path = ("spec", "containers", 0, "resources", "limits")
     pods = [one.final for one in untouched.timelines("Pod").values()]
@@ -161,7 +161,7 @@ def test_pods_keep_asking_for_devices(untouched: Recording) -> None:
 
 
 @scenario("transformations")
-def impossible(lab: Lab) -> None:
+def impossible(lab: KueueLab) -> None:
     """The credits of two A100 GPUs (14 slices, 80 GB) and three pods of 4g.20gb, of which a GPU can hold one."""
     queue = credit_queue(lab, "two-gpus", {GPC: 14, GPU_MEMORY: 80})
     names = [asks(lab, f"wide-{index}", queue, **{"nvidia.com/mig-4g.20gb": 1}) for index in range(3)]
@@ -169,7 +169,7 @@ def impossible(lab: Lab) -> None:
     lab.observe(lambda: lab.decided(*names), "all decided")
 
 
-def asked_profiles(recording: Recording, names: list[str]) -> list[str]:
+def asked_profiles(recording: KueueRecording, names: list[str]) -> list[str]:
     """The MIG profiles that these Workloads asked for, one per pod."""
     found: list[str] = []
     for asked in recording.asked:
@@ -186,7 +186,7 @@ def asked_profiles(recording: Recording, names: list[str]) -> list[str]:
     red_when="quota in credits has learned where MIG devices can be placed (the gap is closed)",
     mutant="transformation-bypassed",
 )  # fmt: skip
-def test_credits_admit_what_no_gpu_can_place(impossible: Recording) -> None:
+def test_credits_admit_what_no_gpu_can_place(impossible: KueueRecording) -> None:
     """Quota in credits admits mixes that GPUs cannot place: three 4g.20gb on two A100 GPUs, of which two fit."""
     admitted = holding(impossible, "two-gpus")
     assert len(admitted) == 3, impossible.timeline_text()
@@ -197,7 +197,7 @@ def test_credits_admit_what_no_gpu_can_place(impossible: Recording) -> None:
     "kueue.mig-credits.uncovered-waits", level=MUST, spec=SPEC,
     red_when="a workload whose credits no queue covers is admitted", mutant="transformation-bypassed",
 )  # fmt: skip
-def test_a_profile_without_quota_waits(uncovered: Recording) -> None:
+def test_a_profile_without_quota_waits(uncovered: KueueRecording) -> None:
     """A workload whose credits its queue does not cover is not admitted, and is told which ones."""
     line = uncovered.timelines("Workload")["homeless"].final
     told = str((condition(line, "QuotaReserved") or {}).get("message", ""))
@@ -206,7 +206,7 @@ def test_a_profile_without_quota_waits(uncovered: Recording) -> None:
 
 
 @scenario("transformations")
-def uncovered(lab: Lab) -> None:
+def uncovered(lab: KueueLab) -> None:
     """A queue has quota for compute slices but none for memory."""
     queue = credit_queue(lab, "slices-only", {GPC: 7})
     asks(lab, "homeless", queue, **{"nvidia.com/mig-1g.5gb": 1})

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import is_true, name_of
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, mark, order_findings
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST, SHOULD
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#queueing-strategy"
@@ -21,7 +21,7 @@ JOBS = 40
 
 
 @scenario(timeout=120)
-def job_burst(lab: Lab) -> None:
+def job_burst(lab: KueueLab) -> None:
     """Forty Jobs of three priorities, created within a second or two in a held queue, then released."""
     queue = lab.queue(gpus=JOBS, hold=True)
     classes = [lab.priority_class(f"class-{value}", value) for value in (0, 100, 200)]
@@ -33,7 +33,7 @@ def job_burst(lab: Lab) -> None:
     lab.observe(lambda: len(lab.objects("Pod")) == JOBS, "all started", timeout=40)
 
 
-def _burst(lab: Lab, strategy: str) -> None:
+def _burst(lab: KueueLab, strategy: str) -> None:
     size = BURST[strategy]
     queue = lab.queue(gpus=size, hold=True, strategy=strategy)
     names = [f"w{i:03}" for i in range(size)]
@@ -44,18 +44,18 @@ def _burst(lab: Lab, strategy: str) -> None:
 
 
 @scenario(timeout=120)
-def strict_burst(lab: Lab) -> None:
+def strict_burst(lab: KueueLab) -> None:
     """A hundred Workloads of three priorities in a held StrictFIFO queue, then released."""
     _burst(lab, "StrictFIFO")
 
 
 @scenario(timeout=120)
-def best_effort_burst(lab: Lab) -> None:
+def best_effort_burst(lab: KueueLab) -> None:
     """Two hundred Workloads of three priorities in a held BestEffortFIFO queue, then released."""
     _burst(lab, "BestEffortFIFO")
 
 
-def _expect_order(recording: Recording, names: list[str] | None = None) -> None:
+def _expect_order(recording: KueueRecording, names: list[str] | None = None) -> None:
     findings = order_findings(recording, names)
     assert not findings, "\n".join([*findings, recording.timeline_text(names)])
 
@@ -64,7 +64,7 @@ def _expect_order(recording: Recording, names: list[str] | None = None) -> None:
     "kueue.ordering.same-second-burst", level=MUST, spec=SPEC,
     red_when="Jobs are decided on by anything but priority, creation second and UID", mutant="priority-ignored",
 )  # fmt: skip
-def test_a_burst_of_jobs_is_admitted_in_heap_order(job_burst: Recording) -> None:
+def test_a_burst_of_jobs_is_admitted_in_heap_order(job_burst: KueueRecording) -> None:
     """Jobs created in a burst are admitted by priority, then creation second, then UID: not by submission."""
     _expect_order(job_burst)
 
@@ -73,7 +73,7 @@ def test_a_burst_of_jobs_is_admitted_in_heap_order(job_burst: Recording) -> None
     "kueue.ordering.every-job-once", level=MUST, spec=SPEC,
     red_when="a job of a burst is lost or gets quota twice", mutant="queue-label-lost",
 )  # fmt: skip
-def test_every_job_of_a_burst_gets_quota_once(job_burst: Recording) -> None:
+def test_every_job_of_a_burst_gets_quota_once(job_burst: KueueRecording) -> None:
     """Each job of a burst gets one Workload, and the scheduler gives each of them quota exactly once."""
     seen = decisions(job_burst)
     workloads = sorted(name_of(one) for one in job_burst.workloads())
@@ -85,7 +85,7 @@ def test_every_job_of_a_burst_gets_quota_once(job_burst: Recording) -> None:
     "kueue.ordering.burst-strict-fifo", level=MUST, spec=SPEC,
     red_when="StrictFIFO decides by anything but priority, creation second and UID", mutant="hold-ignored",
 )  # fmt: skip
-def test_a_burst_in_a_strict_queue_is_admitted_in_heap_order(strict_burst: Recording) -> None:
+def test_a_burst_in_a_strict_queue_is_admitted_in_heap_order(strict_burst: KueueRecording) -> None:
     """A hundred Workloads of a StrictFIFO queue are admitted by priority, then creation second, then UID."""
     _expect_order(strict_burst)
 
@@ -95,7 +95,7 @@ def test_a_burst_in_a_strict_queue_is_admitted_in_heap_order(strict_burst: Recor
     red_when="BestEffortFIFO decides by anything but priority, creation second and UID",
     mutant="priority-latest-first",
 )  # fmt: skip
-def test_a_burst_in_a_best_effort_queue_is_admitted_in_heap_order(best_effort_burst: Recording) -> None:
+def test_a_burst_in_a_best_effort_queue_is_admitted_in_heap_order(best_effort_burst: KueueRecording) -> None:
     """Two hundred Workloads of a BestEffortFIFO queue are admitted by priority, then creation second, then UID."""
     _expect_order(best_effort_burst)
 
@@ -104,7 +104,9 @@ def test_a_burst_in_a_best_effort_queue_is_admitted_in_heap_order(best_effort_bu
     "kueue.ordering.hold-admits-nothing", level=MUST, spec=STOP,
     red_when="a ClusterQueue with stopPolicy Hold gives out quota", mutant="hold-ignored",
 )  # fmt: skip
-def test_a_held_queue_admits_nothing_until_released(best_effort_burst: Recording, job_burst: Recording) -> None:
+def test_a_held_queue_admits_nothing_until_released(
+    best_effort_burst: KueueRecording, job_burst: KueueRecording
+) -> None:
     """A held ClusterQueue gives no quota, however much is free, until its stop policy is lifted."""
     for recording in (best_effort_burst, job_burst):
         queue = next(name_of(one) for one in recording.asked if one["kind"] == "ClusterQueue")
@@ -115,7 +117,7 @@ def test_a_held_queue_admits_nothing_until_released(best_effort_burst: Recording
 # --- a head that does not fit ----------------------------------------------------------------------------------------
 
 
-def _blocked(lab: Lab, strategy: str) -> None:
+def _blocked(lab: KueueLab, strategy: str) -> None:
     queue = lab.queue(gpus=2, strategy=strategy)
     byhand.workload(lab, "running", queue)
     lab.until_admitted("running")
@@ -134,13 +136,13 @@ def _blocked(lab: Lab, strategy: str) -> None:
 
 
 @scenario()
-def strict_blocked(lab: Lab) -> None:
+def strict_blocked(lab: KueueLab) -> None:
     """StrictFIFO: one GPU is free, a workload for two waits, one for one comes behind it, then an urgent one."""
     _blocked(lab, "StrictFIFO")
 
 
 @scenario()
-def best_effort_blocked(lab: Lab) -> None:
+def best_effort_blocked(lab: KueueLab) -> None:
     """BestEffortFIFO: one GPU is free, a workload for two waits, one for one comes behind it, then an urgent one."""
     _blocked(lab, "BestEffortFIFO")
 
@@ -149,7 +151,7 @@ def best_effort_blocked(lab: Lab) -> None:
     "kueue.ordering.strict-head-blocks", level=MUST, spec=SPEC,
     red_when="a workload passes a blocked head", mutant="strategy-strict-to-best-effort",
 )  # fmt: skip
-def test_a_blocked_head_blocks_a_strict_queue(strict_blocked: Recording) -> None:
+def test_a_blocked_head_blocks_a_strict_queue(strict_blocked: KueueRecording) -> None:
     """In a StrictFIFO queue a workload that fits does not pass a head that does not."""
     seen = decisions(strict_blocked)
     assert "small" not in seen, f"expected small behind big, seen {seen}\n{strict_blocked.timeline_text()}"
@@ -159,7 +161,7 @@ def test_a_blocked_head_blocks_a_strict_queue(strict_blocked: Recording) -> None
     "kueue.ordering.strict-head-is-the-most-urgent", level=MUST, spec=SPEC,
     red_when="a blocked head keeps its place before a later workload of higher priority", mutant="priority-ignored",
 )  # fmt: skip
-def test_a_more_urgent_workload_becomes_the_head(strict_blocked: Recording) -> None:
+def test_a_more_urgent_workload_becomes_the_head(strict_blocked: KueueRecording) -> None:
     """In a StrictFIFO queue a later workload of higher priority becomes the head and is admitted if it fits."""
     seen = decisions(strict_blocked, ["running", "big", "small", "urgent"])
     assert seen == ["running", "urgent"], f"expected running urgent, seen {seen}\n{strict_blocked.timeline_text()}"
@@ -169,7 +171,7 @@ def test_a_more_urgent_workload_becomes_the_head(strict_blocked: Recording) -> N
     "kueue.ordering.best-effort-skips", level=MUST, spec=SPEC,
     red_when="a head that does not fit holds up smaller workloads", mutant="strategy-best-effort-to-strict",
 )  # fmt: skip
-def test_a_best_effort_queue_skips_a_blocked_head(best_effort_blocked: Recording) -> None:
+def test_a_best_effort_queue_skips_a_blocked_head(best_effort_blocked: KueueRecording) -> None:
     """In a BestEffortFIFO queue a workload that fits is admitted past a head that does not."""
     seen = decisions(best_effort_blocked, ["running", "big", "small"])
     expected = ["running", "small"]
@@ -177,7 +179,7 @@ def test_a_best_effort_queue_skips_a_blocked_head(best_effort_blocked: Recording
 
 
 @scenario()
-def cohort_beside_blocked(lab: Lab) -> None:
+def cohort_beside_blocked(lab: KueueLab) -> None:
     """Two StrictFIFO queues of a cohort: the head of one can not fit now, the other has room of its own."""
     cohort = lab.unique("cohort")
     first = lab.queue(gpus=2, base="first", strategy="StrictFIFO", cohort=cohort, borrowing=0)
@@ -195,7 +197,7 @@ def cohort_beside_blocked(lab: Lab) -> None:
     "kueue.ordering.strict-blocks-its-queue-only", level=MUST, spec=SPEC,
     red_when="the blocked head of one queue holds up another queue of the cohort", mutant="local-queues-crossed",
 )  # fmt: skip
-def test_a_blocked_head_does_not_block_the_cohort(cohort_beside_blocked: Recording) -> None:
+def test_a_blocked_head_does_not_block_the_cohort(cohort_beside_blocked: KueueRecording) -> None:
     """A blocked StrictFIFO queue does not hold up the other queues of its cohort."""
     seen = decisions(cohort_beside_blocked)
     expected = ["running", "beside"]
@@ -203,7 +205,7 @@ def test_a_blocked_head_does_not_block_the_cohort(cohort_beside_blocked: Recordi
 
 
 @scenario()
-def foreign_head(lab: Lab) -> None:
+def foreign_head(lab: KueueLab) -> None:
     """The oldest and most urgent workload of a StrictFIFO queue is of a namespace that the queue does not serve."""
     selector = {"matchLabels": {"gpuassay.io/served": lab.token}}
     served = byhand.namespace(lab, "served", {"gpuassay.io/served": lab.token})
@@ -224,7 +226,7 @@ def foreign_head(lab: Lab) -> None:
     "kueue.ordering.strict-foreign-head", level=MUST, spec=SELECTOR,
     red_when="a workload that can never be admitted blocks those behind it", mutant="namespaces-all-welcome",
 )  # fmt: skip
-def test_a_head_of_a_foreign_namespace_does_not_block(foreign_head: Recording) -> None:
+def test_a_head_of_a_foreign_namespace_does_not_block(foreign_head: KueueRecording) -> None:
     """In a StrictFIFO queue a head whose namespace the queue does not serve holds up nobody."""
     seen = decisions(foreign_head)
     assert seen == ["own"], f"expected own alone, seen {seen}\n{foreign_head.timeline_text()}"
@@ -234,7 +236,7 @@ def test_a_head_of_a_foreign_namespace_does_not_block(foreign_head: Recording) -
 
 
 @scenario()
-def strategy_changed(lab: Lab) -> None:
+def strategy_changed(lab: KueueLab) -> None:
     """A StrictFIFO queue with a blocked head becomes BestEffortFIFO."""
     queue = lab.queue(gpus=2, strategy="StrictFIFO")
     byhand.workload(lab, "running", queue)
@@ -256,7 +258,7 @@ def strategy_changed(lab: Lab) -> None:
     red_when="a changed queueing strategy takes effect late, never, or before it was made",
     mutant="strategy-strict-to-best-effort",
 )  # fmt: skip
-def test_a_changed_strategy_takes_effect(strategy_changed: Recording) -> None:
+def test_a_changed_strategy_takes_effect(strategy_changed: KueueRecording) -> None:
     """A StrictFIFO queue that becomes BestEffortFIFO lets the next workload pass its blocked head, from then on."""
     timeline = strategy_changed.timeline_text()
     early = [one for one in decided_before(strategy_changed, mark(strategy_changed, "changed")) if one != "marker"]
@@ -266,7 +268,7 @@ def test_a_changed_strategy_takes_effect(strategy_changed: Recording) -> None:
 
 
 @scenario()
-def flavor_comes_late(lab: Lab) -> None:
+def flavor_comes_late(lab: KueueLab) -> None:
     """A ClusterQueue of a flavor that does not exist gets eight workloads; then the flavor is created."""
     flavor = lab.unique("late")
     queue = lab.queue(gpus=8, flavor=flavor, active=False)
@@ -282,7 +284,7 @@ def flavor_comes_late(lab: Lab) -> None:
     "kueue.ordering.inactive-queue", level=MUST, spec="https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/",
     red_when="an inactive queue admits, or forgets the order of those who waited", mutant="priority-reversed",
 )  # fmt: skip
-def test_an_inactive_queue_admits_nothing_then_everything_in_order(flavor_comes_late: Recording) -> None:
+def test_an_inactive_queue_admits_nothing_then_everything_in_order(flavor_comes_late: KueueRecording) -> None:
     """A ClusterQueue without its flavor admits nothing; when the flavor comes it admits all who waited, in order."""
     early = decided_before(flavor_comes_late, mark(flavor_comes_late, "flavor"))
     assert not early, f"expected none before the flavor exists, seen {early}"
@@ -290,7 +292,7 @@ def test_an_inactive_queue_admits_nothing_then_everything_in_order(flavor_comes_
 
 
 @scenario()
-def one_at_a_time(lab: Lab) -> None:
+def one_at_a_time(lab: KueueLab) -> None:
     """Six workloads of three priorities share one GPU; each is finished as soon as it is admitted."""
     queue = lab.queue(gpus=1, hold=True, strategy="StrictFIFO")
     names = [f"w{i}" for i in range(6)]
@@ -306,7 +308,7 @@ def one_at_a_time(lab: Lab) -> None:
     "kueue.ordering.one-at-a-time", level=MUST, spec=SPEC,
     red_when="the order is lost from one admission to the next", mutant="quota-doubled",
 )  # fmt: skip
-def test_a_queue_of_one_serves_in_heap_order(one_at_a_time: Recording) -> None:
+def test_a_queue_of_one_serves_in_heap_order(one_at_a_time: KueueRecording) -> None:
     """With room for one workload, each end of one admits the next by priority, creation second and UID."""
     _expect_order(one_at_a_time)
     held: set[str] = set()
@@ -317,7 +319,7 @@ def test_a_queue_of_one_serves_in_heap_order(one_at_a_time: Recording) -> None:
 
 
 @scenario()
-def check_retried(lab: Lab) -> None:
+def check_retried(lab: KueueLab) -> None:
     """A workload is evicted by its AdmissionCheck after a later one was queued; both wait for the one GPU."""
     check = lab.unique("check")
     lab.create(kueue.admission_check(check))
@@ -344,7 +346,7 @@ def check_retried(lab: Lab) -> None:
     red_when="a workload that its check sent back keeps its place before those who came meanwhile",
     mutant="priority-earliest-first",
 )  # fmt: skip
-def test_a_workload_sent_back_by_its_check_goes_behind(check_retried: Recording) -> None:
+def test_a_workload_sent_back_by_its_check_goes_behind(check_retried: KueueRecording) -> None:
     """A workload evicted by an AdmissionCheck is queued by the time of its eviction, behind those who came before."""
     seen = decisions(check_retried)
     assert seen[:2] == ["first", "second"], f"expected first second, seen {seen}\n{check_retried.timeline_text()}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from gpuassay.behaviour import behaviour
 from gpuassay.labels import GPU, MIN_PARALLELISM
 from gpuassay.manifest import Manifest, dig, name_of
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.lifecycle import assigned_count, ever_reserved, running, seen_at, workload_of
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST
 
 SPEC = "https://kueue.sigs.k8s.io/docs/tasks/run/jobs/#partial-admission"
@@ -22,7 +22,7 @@ def _size(job: Manifest | None) -> tuple[int, int]:
 
 
 @scenario(needs={"gate:PartialAdmission"})
-def shrunk(lab: Lab) -> None:
+def shrunk(lab: KueueLab) -> None:
     """A job for five pods that takes two meets a quota of three and is evicted; another shrinks its completions."""
     queue, pair = lab.queue(gpus=3), lab.queue(gpus=2, base="pair")
     lab.job("wide", queue, pods=5, annotations={MIN_PARALLELISM: "2"})
@@ -43,7 +43,7 @@ def shrunk(lab: Lab) -> None:
     "kueue.partial-admission.largest-fit", level=MUST, spec=SPEC,
     red_when="a job that can shrink waits, or shrinks more than it has to", mutant="min-parallelism-lost",
 )  # fmt: skip
-def test_a_job_shrinks_to_what_fits(shrunk: Recording) -> None:
+def test_a_job_shrinks_to_what_fits(shrunk: KueueRecording) -> None:
     """A job for five pods that takes two is admitted with three where there is quota for three."""
     wide = workload_of(shrunk, "wide")
     counts = {assigned_count(one.object) for one in wide.events} - {0} if wide else set[int]()
@@ -54,7 +54,7 @@ def test_a_job_shrinks_to_what_fits(shrunk: Recording) -> None:
     "kueue.partial-admission.parallelism-lowered", level=MUST, spec=SPEC, timed=True,
     red_when="a job that was admitted with fewer pods starts all of them", mutant="min-parallelism-lost",
 )  # fmt: skip
-def test_a_shrunk_job_runs_fewer_pods(shrunk: Recording) -> None:
+def test_a_shrunk_job_runs_fewer_pods(shrunk: KueueRecording) -> None:
     """While it runs, the parallelism of a partially admitted job is the admitted number; its completions stay."""
     sizes = {_size(one.object) for one in shrunk.timelines("Job")["wide"].events if running(one.object)}
     assert sizes == {(3, 5)}, f"expected (parallelism, completions) (3, 5), seen {sizes}\n{shrunk.timeline_text()}"
@@ -67,7 +67,7 @@ def test_a_shrunk_job_runs_fewer_pods(shrunk: Recording) -> None:
     red_when="a job that ties its completions to its parallelism waits for indexes that never run",
     mutant="completions-sync-lost",
 )  # fmt: skip
-def test_completions_follow_where_asked(shrunk: Recording) -> None:
+def test_completions_follow_where_asked(shrunk: KueueRecording) -> None:
     """With the annotation that ties completions to parallelism, both are lowered to the admitted number."""
     sizes = {_size(one.object) for one in shrunk.timelines("Job")["synced"].events if running(one.object)}
     assert sizes == {(2, 2)}, f"expected (2, 2), seen {sizes}\n{shrunk.timeline_text()}"
@@ -77,7 +77,7 @@ def test_completions_follow_where_asked(shrunk: Recording) -> None:
     "kueue.partial-admission.parallelism-restored", level=MUST, spec=SPEC,
     red_when="a job that was shrunk once never gets its size back", mutant="min-parallelism-lost",
 )  # fmt: skip
-def test_an_evicted_job_gets_its_size_back(shrunk: Recording) -> None:
+def test_an_evicted_job_gets_its_size_back(shrunk: KueueRecording) -> None:
     """When a partially admitted job is evicted, its parallelism is again what its owner asked for."""
     job = shrunk.timelines("Job")["wide"]
     before = _size(seen_at(job, shrunk.notes["marks"]["evicted"]))
@@ -86,7 +86,7 @@ def test_an_evicted_job_gets_its_size_back(shrunk: Recording) -> None:
 
 
 @scenario(needs={"gate:PartialAdmission"})
-def too_small(lab: Lab) -> None:
+def too_small(lab: KueueLab) -> None:
     """Two GPUs are free: for a workload that takes three of four pods, and for one that takes no fewer than three."""
     queue = lab.queue(gpus=2)
     needy = kueue.pod_set(count=4, requests={GPU: 1}, minCount=3)
@@ -101,7 +101,7 @@ def too_small(lab: Lab) -> None:
     "kueue.partial-admission.not-below-minimum", level=MUST, spec=SPEC,
     red_when="a workload is started with fewer pods than it can do with", mutant="min-parallelism-one",
 )  # fmt: skip
-def test_nothing_shrinks_below_its_minimum(too_small: Recording) -> None:
+def test_nothing_shrinks_below_its_minimum(too_small: KueueRecording) -> None:
     """A workload whose minimum does not fit waits, while a younger one whose minimum fits is admitted with that."""
     got = ever_reserved(too_small)
     assert got == {"humble"}, f"expected only humble to get quota, seen {sorted(got)}\n{too_small.timeline_text()}"
@@ -112,7 +112,7 @@ def test_nothing_shrinks_below_its_minimum(too_small: Recording) -> None:
     "kueue.partial-admission.only-where-allowed", level=MUST, spec=SPEC,
     red_when="a workload that needs all of its pods is started with some", mutant="min-parallelism-one",
 )  # fmt: skip
-def test_a_workload_without_minimum_never_shrinks(too_small: Recording) -> None:
+def test_a_workload_without_minimum_never_shrinks(too_small: KueueRecording) -> None:
     """A workload that names no minimum waits for all of its pods."""
     rigid = workload_of(too_small, "rigid")
     assert rigid and "rigid" not in ever_reserved(too_small), too_small.timeline_text()

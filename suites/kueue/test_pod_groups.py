@@ -5,10 +5,12 @@ from __future__ import annotations
 from gpuassay.behaviour import behaviour
 from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest, dig, is_true
-from gpuassay.record.recording import Recording, Timeline
+from gpuassay.record.recording import Timeline
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.kueue.acts.lab import Lab, Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab
+from gpuassay.systems.kueue.acts.lab import Queue
 from gpuassay.systems.kueue.judge.gates import admitted_at, bound, gate_findings, gated, pod_set_shapes
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST, SHOULD
 from gpuassay.workloads import core
 
@@ -16,28 +18,28 @@ SPEC = "https://kueue.sigs.k8s.io/docs/tasks/run/plain_pods/"
 GROUPS = f"{SPEC}#running-a-group-of-pods-to-be-admitted-together"
 
 
-def _pods(lab: Lab, queue: Queue, *names: str, **options: object) -> None:
+def _pods(lab: KueueLab, queue: Queue, *names: str, **options: object) -> None:
     for name in names:
         lab.create(core.pod(name, lab.namespace, queue.local, **options))  # pyright: ignore[reportArgumentType]
 
 
-def _placed(lab: Lab, *names: str) -> bool:
+def _placed(lab: KueueLab, *names: str) -> bool:
     return all((pod := lab.get("Pod", name)) is not None and bound(pod) for name in names)
 
 
-def _workload(recording: Recording, owner: str) -> Timeline | None:
+def _workload(recording: KueueRecording, owner: str) -> Timeline | None:
     try:
         return recording.workload_of(owner)
     except LookupError:
         return None
 
 
-def _pod(recording: Recording, name: str) -> Timeline:
+def _pod(recording: KueueRecording, name: str) -> Timeline:
     return recording.timelines("Pod")[name]
 
 
 @scenario()
-def group_completed_late(lab: Lab) -> None:
+def group_completed_late(lab: KueueLab) -> None:
     """Two of a group's three pods come, then a job that needs the whole quota, and when that is done the third pod."""
     queue = lab.queue(gpus=3)
     _pods(lab, queue, "first", "second", group="team", group_total=3)
@@ -54,7 +56,7 @@ def group_completed_late(lab: Lab) -> None:
     "kueue.pod-groups.waits-until-complete", level=MUST, spec=GROUPS,
     red_when="pods of an incomplete group are admitted", mutant="pod-group-count-lowered",
 )  # fmt: skip
-def test_a_group_is_admitted_only_when_complete(group_completed_late: Recording) -> None:
+def test_a_group_is_admitted_only_when_complete(group_completed_late: KueueRecording) -> None:
     """A pod group is admitted only when all of its pods exist, and then with all of them."""
     story = group_completed_late.timeline_text(["first", "second", "third", "team"])
     team = _workload(group_completed_late, "first")
@@ -69,7 +71,7 @@ def test_a_group_is_admitted_only_when_complete(group_completed_late: Recording)
     "kueue.pod-groups.incomplete-holds-nothing", level=MUST, spec=GROUPS,
     red_when="pods that wait for the rest of their group keep others from running", mutant="pod-group-lost",
 )  # fmt: skip
-def test_an_incomplete_group_holds_no_quota(group_completed_late: Recording) -> None:
+def test_an_incomplete_group_holds_no_quota(group_completed_late: KueueRecording) -> None:
     """Pods that wait for the rest of their group hold no quota: a job that needs all of it passes them."""
     story = group_completed_late.timeline_text()
     whole = _workload(group_completed_late, "whole")
@@ -79,7 +81,7 @@ def test_an_incomplete_group_holds_no_quota(group_completed_late: Recording) -> 
     assert started == [], f"expected no pod to start before the group was complete, seen {started}\n{story}"
 
 
-def _opened(recording: Recording, name: str) -> int | None:
+def _opened(recording: KueueRecording, name: str) -> int | None:
     return _pod(recording, name).when(lambda pod: not gated(pod))
 
 
@@ -87,7 +89,7 @@ def _opened(recording: Recording, name: str) -> int | None:
     "kueue.pod-groups.gates-follow-admission", level=MUST, spec=SPEC,
     red_when="pods reach the scheduler before they are admitted, or never", mutant="queue-label-lost",
 )  # fmt: skip
-def test_gates_are_removed_on_admission(group_completed_late: Recording) -> None:
+def test_gates_are_removed_on_admission(group_completed_late: KueueRecording) -> None:
     """Every pod of a group is gated from the start, and free for the scheduler once the group is admitted."""
     found = [
         finding
@@ -98,7 +100,7 @@ def test_gates_are_removed_on_admission(group_completed_late: Recording) -> None
 
 
 @scenario()
-def group_too_large(lab: Lab) -> None:
+def group_too_large(lab: KueueLab) -> None:
     """A complete group of two pods is admitted; then a third pod claims to belong to it."""
     queue = lab.queue(gpus=3)
     _pods(lab, queue, "first", "second", group="pair", group_total=2)
@@ -112,7 +114,7 @@ def group_too_large(lab: Lab) -> None:
     "kueue.pod-groups.excess-pod-deleted", level=MUST, spec=GROUPS,
     red_when="a pod too many stays, or a pod of the group goes in its place", mutant="pod-group-lost",
 )  # fmt: skip
-def test_an_excess_pod_is_deleted(group_too_large: Recording) -> None:
+def test_an_excess_pod_is_deleted(group_too_large: KueueRecording) -> None:
     """A pod too many is deleted without ever running, the pods that were there before it stay."""
     pods = group_too_large.timelines("Pod")
     story = group_too_large.timeline_text(["first", "second", "excess"])
@@ -123,7 +125,7 @@ def test_an_excess_pod_is_deleted(group_too_large: Recording) -> None:
 
 
 @scenario()
-def group_of_two_shapes(lab: Lab) -> None:
+def group_of_two_shapes(lab: KueueLab) -> None:
     """A group of a pod without GPU and two with two GPUs each runs to its end."""
     queue = lab.queue(gpus=4)
     _pods(lab, queue, "leader", group="mixed", group_total=3, gpus=0, run_for=0.5)
@@ -135,7 +137,7 @@ def group_of_two_shapes(lab: Lab) -> None:
     "kueue.pod-groups.shapes-are-pod-sets", level=MUST, spec=GROUPS,
     red_when="pods of different shapes are counted alike", mutant="pod-shapes-lost",
 )  # fmt: skip
-def test_each_shape_is_a_pod_set(group_of_two_shapes: Recording) -> None:
+def test_each_shape_is_a_pod_set(group_of_two_shapes: KueueRecording) -> None:
     """A group's Workload has one pod set for each shape of pod, with its own count and requests."""
     story = group_of_two_shapes.timeline_text()
     workloads = group_of_two_shapes.workloads()
@@ -154,7 +156,7 @@ def _assignments(workload: Manifest) -> list[Manifest]:
     "kueue.pod-groups.finishes-with-its-pods", level=MUST, spec=GROUPS,
     red_when="a group whose pods are all done keeps its quota", mutant="pods-never-end",
 )  # fmt: skip
-def test_a_group_finishes_with_its_pods(group_of_two_shapes: Recording) -> None:
+def test_a_group_finishes_with_its_pods(group_of_two_shapes: KueueRecording) -> None:
     """A group's Workload is finished once all of its pods have succeeded."""
     story = group_of_two_shapes.timeline_text()
     unfinished = [one["metadata"]["name"] for one in group_of_two_shapes.workloads() if not is_true(one, "Finished")]
@@ -164,7 +166,7 @@ def test_a_group_finishes_with_its_pods(group_of_two_shapes: Recording) -> None:
 
 
 @scenario()
-def single_pods(lab: Lab) -> None:
+def single_pods(lab: KueueLab) -> None:
     """A pod takes the only GPU, a second one waits."""
     queue = lab.queue(gpus=1)
     _pods(lab, queue, "running")
@@ -177,7 +179,7 @@ def single_pods(lab: Lab) -> None:
     "kueue.pod-groups.single-pod", level=MUST, spec=f"{SPEC}#running-a-single-pod-admitted-by-kueue",
     red_when="a pod in a queue runs unmanaged, or beyond the quota", mutant="queue-label-lost",
 )  # fmt: skip
-def test_a_single_pod_is_a_workload(single_pods: Recording) -> None:
+def test_a_single_pod_is_a_workload(single_pods: KueueRecording) -> None:
     """A pod in a queue is a Workload of one pod; it is freed on admission and gated until then."""
     story = single_pods.timeline_text()
     found: list[str] = []
@@ -194,7 +196,7 @@ def test_a_single_pod_is_a_workload(single_pods: Recording) -> None:
     "kueue.pod-groups.single-pod-waits", level=MUST, spec=f"{SPEC}#running-a-single-pod-admitted-by-kueue",
     red_when="pods are admitted beyond the quota", mutant="quota-doubled",
 )  # fmt: skip
-def test_a_pod_beyond_the_quota_waits(single_pods: Recording) -> None:
+def test_a_pod_beyond_the_quota_waits(single_pods: KueueRecording) -> None:
     """A pod that the quota cannot hold stays gated and has no node."""
     waiting = _pod(single_pods, "waiting").final
     story = single_pods.timeline_text()
@@ -209,7 +211,7 @@ def test_a_pod_beyond_the_quota_waits(single_pods: Recording) -> None:
     "kueue.pod-groups.finalizer", level=SHOULD, spec=SPEC,
     red_when="a pod can vanish before Kueue has counted its end", mutant="queue-label-lost",
 )  # fmt: skip
-def test_a_queued_pod_is_kept_by_a_finalizer(single_pods: Recording) -> None:
+def test_a_queued_pod_is_kept_by_a_finalizer(single_pods: KueueRecording) -> None:
     """A pod in a queue carries Kueue's finalizer and label, so that its end cannot be missed."""
     for name in ("running", "waiting"):
         metadata = _pod(single_pods, name).first["metadata"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from gpuassay import labels
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import condition, dig, is_true, name_of
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.cohorts import evictions
 from gpuassay.systems.kueue.judge.readiness import (
     backoffs,
@@ -17,6 +16,7 @@ from gpuassay.systems.kueue.judge.readiness import (
     require_recovered_in_time,
     reservations,
 )
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST
 
 SPEC = "https://kueue.sigs.k8s.io/docs/tasks/manage/setup_wait_for_pods_ready/"
@@ -26,7 +26,7 @@ BACKOFFS = (1, 2)
 
 
 @scenario("pods-ready", timeout=90)
-def readiness(lab: Lab) -> None:
+def readiness(lab: KueueLab) -> None:
     """A job that takes a second to get ready, one that loses its readiness twice, one that never gets ready."""
     queue = lab.queue(8)
     lab.job("late", queue, start_delay=1)
@@ -43,7 +43,7 @@ def readiness(lab: Lab) -> None:
     lab.observe(lambda: dig(lab.workload_of("never"), "spec", "active") is False, "never given up", timeout=50)
 
 
-def set_ready(lab: Lab, job: str, *, ready: bool) -> None:
+def set_ready(lab: KueueLab, job: str, *, ready: bool) -> None:
     """Let the running pods of a job lose or regain their readiness."""
     for pod in lab.objects("Pod"):
         if dig(pod, "metadata", "labels", "batch.kubernetes.io/job-name") == job:
@@ -51,7 +51,7 @@ def set_ready(lab: Lab, job: str, *, ready: bool) -> None:
             lab.patch("Pod", name_of(pod), {"metadata": {"annotations": {labels.NOT_READY: note}}})
 
 
-def waits_for_recovery(lab: Lab, job: str) -> bool:
+def waits_for_recovery(lab: KueueLab, job: str) -> bool:
     """Whether Kueue has seen that a running job lost its readiness."""
     found = lab.workload_of(job)
     told = condition(found, "PodsReady") if found else None
@@ -62,7 +62,7 @@ def waits_for_recovery(lab: Lab, job: str) -> bool:
     "kueue.pods-ready.timeout-evicts", level=MUST, spec=SPEC, timed=True,
     red_when="pods that never get ready keep their quota, or lose it before the timeout", mutant="always-ready",
 )  # fmt: skip
-def test_pods_that_are_not_ready_in_time_are_evicted(readiness: Recording) -> None:
+def test_pods_that_are_not_ready_in_time_are_evicted(readiness: KueueRecording) -> None:
     """A job whose pods are not ready in time is evicted with reason PodsReadyTimeout, and not before the timeout."""
     require_in_time(readiness, "never", TIMEOUT)
     assert evictions(readiness).get("never", [])[:1] == ["PodsReadyTimeout"], readiness.timeline_text()
@@ -74,7 +74,7 @@ def test_pods_that_are_not_ready_in_time_are_evicted(readiness: Recording) -> No
     "kueue.pods-ready.backoff", level=MUST, spec=SPEC, timed=True,
     red_when="an evicted job is tried again at another time than its back-off says", mutant="always-ready",
 )  # fmt: skip
-def test_each_try_waits_longer(readiness: Recording) -> None:
+def test_each_try_waits_longer(readiness: KueueRecording) -> None:
     """Each eviction counts in requeueState and doubles the wait until requeueAt, before which nothing is tried."""
     require_in_time(readiness, "never", TIMEOUT)
     seen = backoffs(readiness, "never")
@@ -92,7 +92,7 @@ def test_each_try_waits_longer(readiness: Recording) -> None:
     "kueue.pods-ready.limit-deactivates", level=MUST, spec=SPEC, timed=True,
     red_when="a job that never gets ready is tried for ever, or given up too early", mutant="always-ready",
 )  # fmt: skip
-def test_after_the_limit_a_job_is_given_up(readiness: Recording) -> None:
+def test_after_the_limit_a_job_is_given_up(readiness: KueueRecording) -> None:
     """After backoffLimitCount (2) further tries, a job that never gets ready is deactivated, and says why."""
     require_in_time(readiness, "never", TIMEOUT)
     line = readiness.workload_of("never")
@@ -106,7 +106,7 @@ def test_after_the_limit_a_job_is_given_up(readiness: Recording) -> None:
     "kueue.pods-ready.condition-follows", level=MUST, spec=SPEC, timed=True,
     red_when="condition PodsReady does not follow the pods", mutant="never-ready",
 )  # fmt: skip
-def test_the_condition_follows_the_pods(readiness: Recording) -> None:
+def test_the_condition_follows_the_pods(readiness: KueueRecording) -> None:
     """Condition PodsReady is False (WaitForStart) after admission and True (Started) once all pods are ready."""
     require_in_time(readiness, "late", TIMEOUT)
     assert condition_reasons(readiness, "late") == [("False", "WaitForStart"), ("True", "Started")], (
@@ -118,7 +118,7 @@ def test_the_condition_follows_the_pods(readiness: Recording) -> None:
     "kueue.pods-ready.ready-left-alone", level=MUST, spec=SPEC, timed=True,
     red_when="a job that got ready in time is evicted all the same", mutant="never-ready",
 )  # fmt: skip
-def test_ready_jobs_are_left_alone(readiness: Recording) -> None:
+def test_ready_jobs_are_left_alone(readiness: KueueRecording) -> None:
     """A job whose pods got ready in time keeps its quota, long after the timeout."""
     require_in_time(readiness, "late", TIMEOUT)
     line = readiness.workload_of("late")
@@ -132,7 +132,7 @@ def test_ready_jobs_are_left_alone(readiness: Recording) -> None:
     "kueue.pods-ready.recovery", level=MUST, spec=SPEC, timed=True,
     red_when="a job that recovers in time is evicted, or its condition does not tell the story", mutant="never-ready",
 )  # fmt: skip
-def test_a_job_may_recover(readiness: Recording) -> None:
+def test_a_job_may_recover(readiness: KueueRecording) -> None:
     """A running job that loses readiness waits for recovery, keeps its quota meanwhile, and is ready again after."""
     require_in_time(readiness, "shaky", TIMEOUT)
     require_recovered_in_time(readiness, "shaky", RECOVERY)
@@ -149,7 +149,7 @@ def test_a_job_may_recover(readiness: Recording) -> None:
     "kueue.pods-ready.recovery-timeout-evicts", level=MUST, spec=SPEC, timed=True,
     red_when="a job that does not recover keeps its quota", mutant="never-ready",
 )  # fmt: skip
-def test_a_job_that_does_not_recover_is_evicted(readiness: Recording) -> None:
+def test_a_job_that_does_not_recover_is_evicted(readiness: KueueRecording) -> None:
     """A running job that does not recover within recoveryTimeout is evicted with PodsReadyTimeout, and not before."""
     require_in_time(readiness, "shaky", TIMEOUT)
     require_recovered_in_time(readiness, "shaky", RECOVERY)
@@ -164,7 +164,7 @@ def test_a_job_that_does_not_recover_is_evicted(readiness: Recording) -> None:
 
 
 @scenario("pods-ready-block")
-def blocked(lab: Lab) -> None:
+def blocked(lab: KueueLab) -> None:
     """Admission is blocked while an admitted job is not ready: one takes a second to start, another comes behind."""
     queue = lab.queue(8)
     lab.job("slow", queue, start_delay=1)
@@ -177,7 +177,7 @@ def blocked(lab: Lab) -> None:
     "kueue.pods-ready.block-admission", level=MUST, spec=SPEC, timed=True,
     red_when="with blockAdmission a job is admitted while another is not ready", mutant="never-ready",
 )  # fmt: skip
-def test_admission_waits_until_pods_are_ready(blocked: Recording) -> None:
+def test_admission_waits_until_pods_are_ready(blocked: KueueRecording) -> None:
     """With blockAdmission, nothing is admitted until the pods of what was admitted before are ready."""
     require_in_time(blocked, "slow", TIMEOUT)
     ready = blocked.workload_of("slow").when(lambda one: is_true(one, "PodsReady"))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import is_true
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import Lab, Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab
+from gpuassay.systems.kueue.acts.lab import Queue
 from gpuassay.systems.kueue.judge.preempting import evictions, expected_victims, told_evictions, victims_by_name
 from gpuassay.systems.kueue.judge.queueing import decisions, own_admissions
 from gpuassay.systems.kueue.model.preemption import Policy
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/preemption/"
@@ -20,7 +21,7 @@ LOWER = {"withinClusterQueue": "LowerPriority"}
 NEWER = {"withinClusterQueue": "LowerOrNewerEqualPriority"}
 
 
-def _hold(lab: Lab, queue: Queue, name: str, gpus: int = 1, priority: int = 0) -> None:
+def _hold(lab: KueueLab, queue: Queue, name: str, gpus: int = 1, priority: int = 0) -> None:
     """A workload that holds quota before the next one comes."""
     byhand.workload(lab, name, queue, gpus=gpus, priority=priority)
     lab.until_admitted(name)
@@ -32,7 +33,7 @@ HOLDERS = {"low-old": 1, "low-new": 1, "middle": 5, "high": 20}
 
 
 @scenario()
-def one_victim(lab: Lab) -> None:
+def one_victim(lab: KueueLab) -> None:
     """Four workloads of three priorities fill a queue, a second apart; one of a priority between them comes."""
     queue = lab.queue(gpus=4, preemption=LOWER)
     for name, priority in HOLDERS.items():
@@ -49,7 +50,7 @@ def one_victim(lab: Lab) -> None:
     "kueue.preemption.right-victim", level=MUST, spec=ALGORITHM,
     red_when="the victim is not the most recently admitted of the lowest priority", mutant="priority-ignored",
 )  # fmt: skip
-def test_the_newest_of_the_lowest_priority_goes(one_victim: Recording) -> None:
+def test_the_newest_of_the_lowest_priority_goes(one_victim: KueueRecording) -> None:
     """The victim is the workload of the lowest priority, and of these the one that got its quota last."""
     expected = expected_victims(one_victim, "preemptor", list(HOLDERS), 4, Policy(within_queue="LowerPriority"))
     seen = sorted(victims_by_name(one_victim))
@@ -60,7 +61,7 @@ def test_the_newest_of_the_lowest_priority_goes(one_victim: Recording) -> None:
     "kueue.preemption.preemptor-admitted", level=MUST, spec=SPEC,
     red_when="the preemptor is not given what it made room for", mutant="preemption-off",
 )  # fmt: skip
-def test_the_preemptor_gets_quota(one_victim: Recording) -> None:
+def test_the_preemptor_gets_quota(one_victim: KueueRecording) -> None:
     """The preemptor is admitted once its victim is gone, and nobody else is."""
     seen = decisions(one_victim)
     expected = [*HOLDERS, "preemptor"]
@@ -71,7 +72,7 @@ def test_the_preemptor_gets_quota(one_victim: Recording) -> None:
     "kueue.preemption.victim-holds-until-gone", level=MUST, spec=SPEC,
     red_when="the preemptor gets quota while the victim still has pods", mutant="quota-doubled",
 )  # fmt: skip
-def test_quota_of_a_victim_is_held_until_it_is_gone(one_victim: Recording) -> None:
+def test_quota_of_a_victim_is_held_until_it_is_gone(one_victim: KueueRecording) -> None:
     """The preemptor gets quota only after its victim has given its own back."""
     queue = one_victim.timelines("Workload")
     gone = queue["low-new"].when(lambda one: is_true(one, "Evicted") and not is_true(one, "QuotaReserved"))
@@ -91,7 +92,7 @@ WANTED = {"ascending": 4, "descending": 4, "trimmed": 4}
 
 
 @scenario(timeout=90)
-def sizes(lab: Lab) -> None:
+def sizes(lab: KueueLab) -> None:
     """Three queues of 8 GPUs, each filled by workloads of different sizes, a second apart; one for 4 GPUs comes."""
     queues = {layout: lab.queue(gpus=8, base=layout, preemption=LOWER) for layout in LAYOUTS}
     for place in range(4):
@@ -118,7 +119,7 @@ def sizes(lab: Lab) -> None:
     "kueue.preemption.minimal-set", level=MUST, spec=ALGORITHM,
     red_when="more are evicted than are needed, or others than the rule gives", mutant="requests-halved",
 )  # fmt: skip
-def test_the_victims_are_those_needed_and_no_more(sizes: Recording) -> None:
+def test_the_victims_are_those_needed_and_no_more(sizes: KueueRecording) -> None:
     """Victims are taken newest first until the preemptor fits, and those that prove unneeded are spared."""
     for layout, holders in LAYOUTS.items():
         names = [f"{layout}-{name}" for name in holders]
@@ -132,7 +133,7 @@ def test_the_victims_are_those_needed_and_no_more(sizes: Recording) -> None:
 # --- who is safe -----------------------------------------------------------------------------------------------------
 
 
-def _older_equal(lab: Lab, preemption: dict[str, str]) -> None:
+def _older_equal(lab: KueueLab, preemption: dict[str, str]) -> None:
     """A workload of the same priority, but older than those that hold the quota, comes out of a held LocalQueue."""
     queue = lab.queue(gpus=2, preemption=preemption)
     lab.local_queue("held", queue.name, stop="Hold")
@@ -149,7 +150,7 @@ def _older_equal(lab: Lab, preemption: dict[str, str]) -> None:
 
 
 @scenario()
-def equal_priority(lab: Lab) -> None:
+def equal_priority(lab: KueueLab) -> None:
     """LowerPriority: an older workload of the same priority waits before a full queue, then one of a higher comes."""
     _older_equal(lab, LOWER)
     byhand.workload(lab, "above", "queue", priority=6)  # marker: it does preempt
@@ -162,7 +163,7 @@ def equal_priority(lab: Lab) -> None:
     "kueue.preemption.equal-priority-is-safe", level=MUST, spec=SPEC,
     red_when="LowerPriority evicts workloads of equal priority", mutant="preemption-everywhere",
 )  # fmt: skip
-def test_lower_priority_spares_equals(equal_priority: Recording) -> None:
+def test_lower_priority_spares_equals(equal_priority: KueueRecording) -> None:
     """Under LowerPriority a workload preempts nobody of its own priority, even if it is older; a higher one does."""
     seen = victims_by_name(equal_priority)
     timeline = equal_priority.timeline_text()
@@ -172,7 +173,7 @@ def test_lower_priority_spares_equals(equal_priority: Recording) -> None:
 
 
 @scenario()
-def newer_equal(lab: Lab) -> None:
+def newer_equal(lab: KueueLab) -> None:
     """LowerOrNewerEqualPriority: an older workload of the same priority comes before a full queue."""
     _older_equal(lab, NEWER)
     byhand.observe_evicted(lab, 1)
@@ -184,7 +185,7 @@ def newer_equal(lab: Lab) -> None:
     "kueue.preemption.newer-equal-goes", level=MUST, spec=SPEC,
     red_when="LowerOrNewerEqualPriority spares a newer workload of equal priority", mutant="preemption-off",
 )  # fmt: skip
-def test_newer_equals_are_preempted(newer_equal: Recording) -> None:
+def test_newer_equals_are_preempted(newer_equal: KueueRecording) -> None:
     """Under LowerOrNewerEqualPriority a workload preempts the newest of its own priority that is newer than itself."""
     policy = Policy(within_queue="LowerOrNewerEqualPriority")
     expected = expected_victims(newer_equal, "older", ["first", "second"], 2, policy)
@@ -196,7 +197,7 @@ def test_newer_equals_are_preempted(newer_equal: Recording) -> None:
 
 
 @scenario()
-def older_equal(lab: Lab) -> None:
+def older_equal(lab: KueueLab) -> None:
     """LowerOrNewerEqualPriority: a newer workload of the same priority comes before a full queue."""
     queue = lab.queue(gpus=2, preemption=NEWER)
     for name in ("first", "second"):
@@ -210,7 +211,7 @@ def older_equal(lab: Lab) -> None:
     "kueue.preemption.older-equal-is-safe", level=MUST, spec=SPEC,
     red_when="a newer workload takes the place of an older one of equal priority", mutant="priority-latest-first",
 )  # fmt: skip
-def test_older_equals_are_spared(older_equal: Recording) -> None:
+def test_older_equals_are_spared(older_equal: KueueRecording) -> None:
     """Under LowerOrNewerEqualPriority a workload waits for older ones of its own priority."""
     seen, order = victims_by_name(older_equal), decisions(older_equal)
     expected = ["first", "second"]
@@ -219,7 +220,7 @@ def test_older_equals_are_spared(older_equal: Recording) -> None:
 
 
 @scenario()
-def never(lab: Lab) -> None:
+def never(lab: KueueLab) -> None:
     """The policy is left to its default; one of a far higher priority comes before a full queue."""
     queue = lab.queue(gpus=1)
     _hold(lab, queue, "low")
@@ -233,7 +234,7 @@ def never(lab: Lab) -> None:
     "kueue.preemption.never-by-default", level=MUST, spec=SPEC,
     red_when="a queue that asks for no preemption evicts", mutant="preemption-everywhere",
 )  # fmt: skip
-def test_without_a_policy_nobody_is_preempted(never: Recording) -> None:
+def test_without_a_policy_nobody_is_preempted(never: KueueRecording) -> None:
     """A ClusterQueue without a preemption policy evicts nobody: the more important workload waits for room."""
     seen, order = evictions(never), decisions(never)
     assert not seen, f"expected no eviction, seen {seen}\n{never.timeline_text()}"
@@ -244,7 +245,7 @@ def test_without_a_policy_nobody_is_preempted(never: Recording) -> None:
 
 
 @scenario()
-def slow_victims(lab: Lab) -> None:
+def slow_victims(lab: KueueLab) -> None:
     """A preemptor needs the GPUs of two victims, which go one after the other; a small one waits to slip in."""
     queue = lab.queue(gpus=2, preemption=LOWER)
     for name in ("left", "right"):
@@ -270,7 +271,7 @@ def slow_victims(lab: Lab) -> None:
     "kueue.preemption.not-stolen", level=MUST, spec="https://github.com/kubernetes-sigs/kueue/pull/7157",
     red_when="what the preemptor made room for goes to another workload", mutant="preemption-off",
 )  # fmt: skip
-def test_a_preemptor_is_not_stolen_from(slow_victims: Recording) -> None:
+def test_a_preemptor_is_not_stolen_from(slow_victims: KueueRecording) -> None:
     """While a preemptor waits for its second victim, the GPU of the first does not go to a workload that would fit."""
     done = slow_victims.notes["marks"]["preemptor done"]
     admitted = [one.workload for one in own_admissions(slow_victims) if one.at_ns is None or one.at_ns <= done]
@@ -283,7 +284,7 @@ def test_a_preemptor_is_not_stolen_from(slow_victims: Recording) -> None:
     "kueue.preemption.once", level=MUST, spec=SPEC,
     red_when="a victim is evicted again while it is on its way out", mutant="preemption-off",
 )  # fmt: skip
-def test_each_victim_is_preempted_exactly_once(slow_victims: Recording) -> None:
+def test_each_victim_is_preempted_exactly_once(slow_victims: KueueRecording) -> None:
     """However many cycles pass until its pods are gone, a victim is evicted once, and its statistics say so."""
     done = slow_victims.notes["marks"]["preemptor done"]
     seen = victims_by_name(slow_victims, until=done)
@@ -293,7 +294,7 @@ def test_each_victim_is_preempted_exactly_once(slow_victims: Recording) -> None:
 
 
 @scenario()
-def victim_returns(lab: Lab) -> None:
+def victim_returns(lab: KueueLab) -> None:
     """A victim waits with a workload of its priority that was created before the preemption, but after the victim."""
     queue = lab.queue(gpus=1, preemption=LOWER)
     _hold(lab, queue, "victim")
@@ -315,7 +316,7 @@ def victim_returns(lab: Lab) -> None:
     "kueue.preemption.victim-keeps-its-place", level=MUST, spec=SPEC,
     red_when="a victim goes to the end of the queue", mutant="priority-latest-first",
 )  # fmt: skip
-def test_a_victim_returns_to_its_place(victim_returns: Recording) -> None:
+def test_a_victim_returns_to_its_place(victim_returns: KueueRecording) -> None:
     """A preempted workload is queued again by its time of creation: before those of its priority that came later."""
     order = decisions(victim_returns)
     expected = ["victim", "preemptor", "victim", "later"]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import condition, dig
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import Lab, Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab
+from gpuassay.systems.kueue.acts.lab import Queue
 from gpuassay.systems.kueue.judge.preempting import evictions, expected_victims, told_evictions, victims_by_name
 from gpuassay.systems.kueue.judge.queueing import decisions
 from gpuassay.systems.kueue.model.preemption import Policy
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import INFO, MUST, SHOULD
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/preemption/"
@@ -20,7 +21,7 @@ ALGORITHM = "https://kueue.sigs.k8s.io/docs/concepts/preemption/#classic-preempt
 LOWER = {"withinClusterQueue": "LowerPriority"}
 
 
-def _hold(lab: Lab, queue: Queue, name: str, gpus: int = 1, priority: int = 0) -> None:
+def _hold(lab: KueueLab, queue: Queue, name: str, gpus: int = 1, priority: int = 0) -> None:
     """A workload that holds quota before the next one comes."""
     byhand.workload(lab, name, queue, gpus=gpus, priority=priority)
     lab.until_admitted(name)
@@ -30,7 +31,7 @@ def _hold(lab: Lab, queue: Queue, name: str, gpus: int = 1, priority: int = 0) -
 
 
 @scenario()
-def jobs_preempted(lab: Lab) -> None:
+def jobs_preempted(lab: KueueLab) -> None:
     """A queue full with a Job of two pods; a more important Job runs for a second in its place."""
     queue = lab.queue(gpus=2, preemption=LOWER)
     low, high = lab.priority_class("low", 1), lab.priority_class("high", 100)
@@ -45,7 +46,7 @@ def jobs_preempted(lab: Lab) -> None:
     "kueue.preemption.conditions", level=MUST, spec="https://kueue.sigs.k8s.io/docs/concepts/preemption/#reasons-for-preemption",
     red_when="conditions do not say that, why and for whom a workload was preempted", mutant="preemption-off",
 )  # fmt: skip
-def test_conditions_tell_of_the_preemption(jobs_preempted: Recording) -> None:
+def test_conditions_tell_of_the_preemption(jobs_preempted: KueueRecording) -> None:
     """A victim's conditions say Evicted for Preempted, Preempted for InClusterQueue by the preemptor, and Requeued."""
     victim, preemptor = jobs_preempted.workload_of("victim"), jobs_preempted.workload_of("preemptor")
     changes = victim.condition_changes()
@@ -66,7 +67,7 @@ def test_conditions_tell_of_the_preemption(jobs_preempted: Recording) -> None:
     "kueue.preemption.job-suspended", level=MUST, spec=SPEC, timed=True,
     red_when="pods of a preempted Job go on running", mutant="preemption-off",
 )  # fmt: skip
-def test_a_preempted_job_is_suspended_and_loses_its_pods(jobs_preempted: Recording) -> None:
+def test_a_preempted_job_is_suspended_and_loses_its_pods(jobs_preempted: KueueRecording) -> None:
     """A preempted Job is suspended and all its pods are deleted before the preemptor's pod is made."""
     job = jobs_preempted.timelines("Job")["victim"]
     started = job.when(lambda one: dig(one, "spec", "suspend") is False)
@@ -91,7 +92,7 @@ def test_a_preempted_job_is_suspended_and_loses_its_pods(jobs_preempted: Recordi
     "kueue.preemption.victim-runs-again", level=MUST, spec=SPEC,
     red_when="a victim is lost", mutant="preemption-off",
 )  # fmt: skip
-def test_a_victim_runs_again(jobs_preempted: Recording) -> None:
+def test_a_victim_runs_again(jobs_preempted: KueueRecording) -> None:
     """When the preemptor has finished, the victim gets its quota back and its Job is started again."""
     victim = jobs_preempted.workload_of("victim").name
     preemptor = jobs_preempted.workload_of("preemptor").name
@@ -108,7 +109,7 @@ ROUNDS = 5
 
 
 @scenario(timeout=90)
-def rounds(lab: Lab) -> None:
+def rounds(lab: KueueLab) -> None:
     """Four workloads fill a queue; five times a more important one comes, runs in the place of one, and ends."""
     queue = lab.queue(gpus=4, preemption=LOWER)
     for i in range(4):
@@ -127,7 +128,7 @@ def rounds(lab: Lab) -> None:
     "kueue.preemption.victim-by-the-rule-each-time", level=SHOULD, spec=ALGORITHM,
     red_when="a round of preemption takes another victim than the rule gives", mutant="preemption-off",
 )  # fmt: skip
-def test_every_round_takes_the_victim_of_the_rule(rounds: Recording) -> None:
+def test_every_round_takes_the_victim_of_the_rule(rounds: KueueRecording) -> None:
     """Round after round, the victim is the one that got its quota last: also if that is the last round's victim."""
     seen = [one.workload for one in evictions(rounds)]
     lows = [f"low-{i}" for i in range(4)]
@@ -144,7 +145,7 @@ def test_every_round_takes_the_victim_of_the_rule(rounds: Recording) -> None:
     "kueue.preemption.victim-concentration", level=INFO, spec=ALGORITHM,
     red_when="preemptions do not happen, so that nothing can be told", mutant="preemption-off",
 )  # fmt: skip
-def test_victim_concentration(rounds: Recording, measure: Measure) -> None:
+def test_victim_concentration(rounds: KueueRecording, measure: Measure) -> None:
     """How much of all preemption falls on one workload: the last one admitted is the first to go, again and again."""
     counts = victims_by_name(rounds)
     assert counts, f"expected victims, seen none\n{rounds.timeline_text()}"

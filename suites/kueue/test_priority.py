@@ -6,12 +6,12 @@ from typing import Any
 
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import Manifest, condition, dig
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, mark, order_findings
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST, SHOULD
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/workload_priority_class/"
@@ -21,7 +21,7 @@ USE = "https://kueue.sigs.k8s.io/docs/tasks/manage/run_job_with_workload_priorit
 VALUES = {"low": -5, "middle": 100, "high": 100_000}
 
 
-def _pod_class(lab: Lab, base: str, value: int) -> str:
+def _pod_class(lab: KueueLab, base: str, value: int) -> str:
     """Create a PriorityClass of pods; returns its name."""
     name = lab.unique(base)
     body: Manifest = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}}
@@ -30,7 +30,7 @@ def _pod_class(lab: Lab, base: str, value: int) -> str:
 
 
 @scenario()
-def classes(lab: Lab) -> None:
+def classes(lab: KueueLab) -> None:
     """Jobs of three WorkloadPriorityClasses, of none, and with a PriorityClass of pods, wait in a held queue."""
     queue = lab.queue(gpus=8, hold=True)
     names = {base: lab.priority_class(base, value) for base, value in VALUES.items()}
@@ -47,7 +47,7 @@ def classes(lab: Lab) -> None:
     lab.observe(lambda: len(lab.objects("Pod")) == 8, "eight pods")
 
 
-def _workload(recording: Recording, job: str) -> Manifest:
+def _workload(recording: KueueRecording, job: str) -> Manifest:
     return recording.workload_of(job).first
 
 
@@ -55,7 +55,7 @@ def _workload(recording: Recording, job: str) -> Manifest:
     "kueue.priority.class-orders", level=MUST, spec=SPEC,
     red_when="the value of a WorkloadPriorityClass does not decide who is first", mutant="priority-reversed",
 )  # fmt: skip
-def test_the_class_decides_the_order(classes: Recording) -> None:
+def test_the_class_decides_the_order(classes: KueueRecording) -> None:
     """Workloads are admitted by the value of their WorkloadPriorityClass; without one a workload counts as 0."""
     findings = order_findings(classes)
     # eight of nine fit: the last, of the lowest class, is left
@@ -72,7 +72,7 @@ def test_the_class_decides_the_order(classes: Recording) -> None:
     "kueue.priority.class-sets-workload", level=MUST, spec=USE,
     red_when="the Workload does not carry its class's value and name", mutant="priority-ignored",
 )  # fmt: skip
-def test_the_class_sets_the_workloads_priority(classes: Recording) -> None:
+def test_the_class_sets_the_workloads_priority(classes: KueueRecording) -> None:
     """A Job's class label becomes the Workload's priority and its reference to the WorkloadPriorityClass."""
     for base, value in VALUES.items():
         spec = _workload(classes, f"{base}-0")["spec"]
@@ -86,7 +86,7 @@ def test_the_class_sets_the_workloads_priority(classes: Recording) -> None:
     "kueue.priority.class-leaves-pods-alone", level=MUST, spec=SPEC,
     red_when="a WorkloadPriorityClass changes the priority of pods", mutant="pod-priority-set",
 )  # fmt: skip
-def test_the_class_does_not_touch_pods(classes: Recording) -> None:
+def test_the_class_does_not_touch_pods(classes: KueueRecording) -> None:
     """A WorkloadPriorityClass orders workloads only: the pods keep priority 0 and get no class."""
     pods = [one.final for one in classes.timelines("Pod").values()]
     mine = [one for one in pods if str(dig(one, "metadata", "labels", "job-name", default="")).startswith("high")]
@@ -100,7 +100,7 @@ def test_the_class_does_not_touch_pods(classes: Recording) -> None:
     "kueue.priority.class-before-pods", level=MUST, spec=WORKLOAD,
     red_when="the pods' PriorityClass wins over the workload's class", mutant="priority-ignored",
 )  # fmt: skip
-def test_the_workloads_class_goes_before_the_pods(classes: Recording) -> None:
+def test_the_workloads_class_goes_before_the_pods(classes: KueueRecording) -> None:
     """Of a Job with both, the WorkloadPriorityClass decides, and the pods' PriorityClass does not."""
     spec = _workload(classes, "both")["spec"]
     seen = (spec.get("priority"), dig(spec, "priorityClassRef", "kind"))
@@ -111,7 +111,7 @@ def test_the_workloads_class_goes_before_the_pods(classes: Recording) -> None:
     "kueue.priority.pod-class-otherwise", level=MUST, spec=WORKLOAD,
     red_when="the pods' PriorityClass is not used where no workload class is named", mutant="pod-priority-lost",
 )  # fmt: skip
-def test_without_a_class_the_pods_decide(classes: Recording) -> None:
+def test_without_a_class_the_pods_decide(classes: KueueRecording) -> None:
     """Of a Job without WorkloadPriorityClass, the pods' PriorityClass is the Workload's priority."""
     spec = _workload(classes, "pods-only")["spec"]
     seen = (spec.get("priority"), dig(spec, "priorityClassRef", "kind"))
@@ -119,7 +119,7 @@ def test_without_a_class_the_pods_decide(classes: Recording) -> None:
 
 
 @scenario()
-def class_missing(lab: Lab) -> None:
+def class_missing(lab: KueueLab) -> None:
     """A Job names a class that does not exist; a Job of the same queue comes after it; then the class is made."""
     lab.note(expected_errors=[r"missing-\S+\\?\" not found", "Reconciler error"])
     queue = lab.queue(gpus=2)
@@ -136,7 +136,7 @@ def class_missing(lab: Lab) -> None:
     "kueue.priority.class-missing", level=SHOULD, spec=USE, timed=True,
     red_when="a Job whose class does not exist is queued at some other priority", mutant="priority-added",
 )  # fmt: skip
-def test_a_job_waits_for_its_class(class_missing: Recording) -> None:
+def test_a_job_waits_for_its_class(class_missing: KueueRecording) -> None:
     """A Job whose class does not exist is kept suspended without a Workload; when the class comes it is queued."""
     timeline = class_missing.timeline_text()
     made = class_missing.workload_of("orphan").events[0].at
@@ -148,7 +148,7 @@ def test_a_job_waits_for_its_class(class_missing: Recording) -> None:
 
 
 @scenario()
-def class_changed(lab: Lab) -> None:
+def class_changed(lab: KueueLab) -> None:
     """Two Jobs wait behind one that runs; the last one's label is changed to a higher class."""
     queue = lab.queue(gpus=1)
     low, high = lab.priority_class("low", 1), lab.priority_class("high", 100)
@@ -175,7 +175,7 @@ def class_changed(lab: Lab) -> None:
     "kueue.priority.label-change-reorders", level=MUST, spec=USE,
     red_when="a changed class label does not reach the Workload or its place in the queue", mutant="priority-reversed",
 )  # fmt: skip
-def test_a_changed_class_changes_the_place(class_changed: Recording) -> None:
+def test_a_changed_class_changes_the_place(class_changed: KueueRecording) -> None:
     """Changing the class label of a waiting Job changes its Workload's priority and class, and its place."""
     final = class_changed.workload_of("late").final["spec"]
     timeline = class_changed.timeline_text()
@@ -186,7 +186,7 @@ def test_a_changed_class_changes_the_place(class_changed: Recording) -> None:
 
 
 @scenario()
-def raised_to_preempt(lab: Lab) -> None:
+def raised_to_preempt(lab: KueueLab) -> None:
     """A workload that waits before a full queue is raised above those that run."""
     queue = lab.queue(gpus=1, preemption={"withinClusterQueue": "LowerPriority"})
     byhand.workload(lab, "running", queue, priority=5)
@@ -203,7 +203,7 @@ def raised_to_preempt(lab: Lab) -> None:
     "kueue.priority.raise-preempts", level=MUST, spec=WORKLOAD,
     red_when="a raised priority is not weighed until something else happens", mutant="preemption-off",
 )  # fmt: skip
-def test_a_raised_workload_preempts(raised_to_preempt: Recording) -> None:
+def test_a_raised_workload_preempts(raised_to_preempt: KueueRecording) -> None:
     """Raising the priority of a waiting Workload above a running one makes it preempt that one."""
     seen = decisions(raised_to_preempt)
     timeline = raised_to_preempt.timeline_text()

@@ -5,10 +5,9 @@ from __future__ import annotations
 from gpuassay.behaviour import behaviour
 from gpuassay.labels import GPU, RUN_FOR
 from gpuassay.manifest import Manifest, dig, is_true, name_of
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.lifecycle import (
     ever_reserved,
     evictions,
@@ -21,6 +20,7 @@ from gpuassay.systems.kueue.judge.lifecycle import (
 )
 from gpuassay.systems.kueue.judge.usage import ledger, peaks, reported_peaks
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST
 
 CLUSTER_QUEUE = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/"
@@ -30,13 +30,13 @@ DONGLE = "example.com/dongle"
 SIZES = (1, 2, 1, 2, 1, 2, 1, 2, 1, 2)
 
 
-def _by_hand(lab: Lab, name: str, queue: str, count: int = 1, **requests: int | str) -> None:
+def _by_hand(lab: KueueLab, name: str, queue: str, count: int = 1, **requests: int | str) -> None:
     """A Workload that asks for `requests` per pod."""
     lab.create(kueue.workload(name, lab.namespace, queue, [kueue.pod_set(count=count, requests=requests)]))
 
 
 @scenario()
-def burst(lab: Lab) -> None:
+def burst(lab: KueueLab) -> None:
     """Ten jobs for fifteen GPUs come at once to a queue of five."""
     queue = lab.queue(gpus=5)
     sizes = {f"job-{index}": size for index, size in enumerate(SIZES)}
@@ -48,7 +48,7 @@ def burst(lab: Lab) -> None:
     "kueue.quota.never-exceeded", level=MUST, spec=CLUSTER_QUEUE,
     red_when="more is handed out than the quota, be it for a moment", mutant="quota-doubled",
 )  # fmt: skip
-def test_quota_is_never_exceeded(burst: Recording) -> None:
+def test_quota_is_never_exceeded(burst: KueueRecording) -> None:
     """At no moment of a burst do the workloads that hold quota hold more than the nominal quota."""
     seen = peaks(burst)
     assert list(seen.values()) and max(seen.values()) <= 5, f"quota 5, peaks {seen}\n{ledger(burst)}"
@@ -58,7 +58,7 @@ def test_quota_is_never_exceeded(burst: Recording) -> None:
     "kueue.quota.status-never-exceeds", level=MUST, spec=CLUSTER_QUEUE,
     red_when="the status of a ClusterQueue tells of more than its quota", mutant="quota-doubled",
 )  # fmt: skip
-def test_the_reported_reservation_is_within_quota(burst: Recording) -> None:
+def test_the_reported_reservation_is_within_quota(burst: KueueRecording) -> None:
     """The reservation that a ClusterQueue reports never exceeds its quota, and reaches what was really held."""
     seen = reported_peaks(burst)
     assert seen and 0 < max(seen.values()) <= 5, f"quota 5, reported peaks {seen}\n{ledger(burst)}"
@@ -68,7 +68,7 @@ def test_the_reported_reservation_is_within_quota(burst: Recording) -> None:
     "kueue.quota.burst-is-served", level=MUST, spec=CLUSTER_QUEUE,
     red_when="a workload of a burst is forgotten, or runs twice", mutant="run-endless",
 )  # fmt: skip
-def test_a_burst_is_served_to_its_end(burst: Recording) -> None:
+def test_a_burst_is_served_to_its_end(burst: KueueRecording) -> None:
     """Every job of a burst that is larger than the quota gets quota exactly once and finishes."""
     names = [f"job-{index}" for index in range(len(SIZES))]
     seen = {name: (len(reserved_at(burst, name)), finished_at(burst, name) is not None) for name in names}
@@ -77,7 +77,7 @@ def test_a_burst_is_served_to_its_end(burst: Recording) -> None:
 
 
 @scenario()
-def counted(lab: Lab) -> None:
+def counted(lab: KueueLab) -> None:
     """Queues for pods and for GPUs; workloads that ask for zero, for what nobody offers, and by limits alone."""
     flavor = lab.flavor("any")
     few = lab.cluster_queue("few-pods", [kueue.resource_group({flavor: [kueue.quota("pods", 3)]})])
@@ -104,7 +104,7 @@ def counted(lab: Lab) -> None:
     "kueue.quota.pods-counted", level=MUST, spec=f"{CLUSTER_QUEUE}#resources",
     red_when="the quota for pods is not kept", mutant="quota-doubled",
 )  # fmt: skip
-def test_a_quota_for_pods_counts_pods(counted: Recording) -> None:
+def test_a_quota_for_pods_counts_pods(counted: KueueRecording) -> None:
     """A quota of three pods takes a workload of two and one of one, and not a second one of two between them."""
     got = ever_reserved(counted) & {"pair", "second-pair", "single"}
     assert got == {"pair", "single"}, f"expected pair and single, seen {sorted(got)}\n{counted.timeline_text()}"
@@ -116,7 +116,7 @@ def test_a_quota_for_pods_counts_pods(counted: Recording) -> None:
     "kueue.quota.pods-name-reserved", level=MUST, spec=f"{CLUSTER_QUEUE}#resources",
     red_when="a workload may ask for pods as for any resource", mutant="requests-outside-gpu-lost",
 )  # fmt: skip
-def test_nobody_may_ask_for_pods(counted: Recording) -> None:
+def test_nobody_may_ask_for_pods(counted: KueueRecording) -> None:
     """A Workload whose containers ask for the resource called pods is refused."""
     outcome = counted.notes["attempts"]["pods requested"]
     assert not outcome["accepted"] and "pods" in outcome["message"], outcome
@@ -126,7 +126,7 @@ def test_nobody_may_ask_for_pods(counted: Recording) -> None:
     "kueue.quota.zero-of-uncovered", level=MUST, spec=CLUSTER_QUEUE,
     red_when="a request for zero of an unknown resource keeps a workload waiting", mutant="zero-counts-as-one",
 )  # fmt: skip
-def test_zero_of_an_uncovered_resource_is_fine(counted: Recording) -> None:
+def test_zero_of_an_uncovered_resource_is_fine(counted: KueueRecording) -> None:
     """A workload that asks for zero of a resource that its ClusterQueue does not cover is admitted."""
     none = workload_of(counted, "none")
     assert none and is_true(none.final, "Admitted"), counted.timeline_text(["none", "marker"])
@@ -136,7 +136,7 @@ def test_zero_of_an_uncovered_resource_is_fine(counted: Recording) -> None:
     "kueue.quota.uncovered-waits", level=MUST, spec=CLUSTER_QUEUE,
     red_when="a workload uses a resource that nobody gave a quota for", mutant="requests-outside-gpu-lost",
 )  # fmt: skip
-def test_an_uncovered_resource_keeps_a_workload_waiting(counted: Recording) -> None:
+def test_an_uncovered_resource_keeps_a_workload_waiting(counted: KueueRecording) -> None:
     """A workload that asks for an uncovered resource is passed by a younger one; its condition names it."""
     some, got = workload_of(counted, "some"), ever_reserved(counted)
     assert "marker" in got and "some" not in got, f"got quota: {sorted(got)}\n{counted.timeline_text()}"
@@ -149,14 +149,14 @@ def test_an_uncovered_resource_keeps_a_workload_waiting(counted: Recording) -> N
     "kueue.quota.limits-count-as-requests", level=MUST, spec=DEFAULTS,
     red_when="pods that state only limits cost nothing", mutant="limits-lost",
 )  # fmt: skip
-def test_limits_without_requests_count(counted: Recording) -> None:
+def test_limits_without_requests_count(counted: KueueRecording) -> None:
     """A container that states only a limit is charged that limit."""
     capped = workload_of(counted, "capped")
     assert capped and usage(capped.final) == {GPU: "2"}, f"expected 2 GPUs, seen {capped and usage(capped.final)}"
 
 
 @scenario()
-def reclaimed(lab: Lab) -> None:
+def reclaimed(lab: KueueLab) -> None:
     """One of two pods of a job ends, while a workload waits for one GPU; then nothing more happens."""
     queue = lab.queue(gpus=2)
     lab.job("pair", queue, pods=2)
@@ -177,7 +177,7 @@ def reclaimed(lab: Lab) -> None:
     "kueue.quota.reclaimable-pods", level=MUST, spec="https://kueue.sigs.k8s.io/docs/concepts/workload/#dynamic-reclaim",
     red_when="the quota of pods that have ended stays taken until the whole job ends", mutant="quota-doubled",
 )  # fmt: skip
-def test_pods_that_have_ended_free_their_quota(reclaimed: Recording) -> None:
+def test_pods_that_have_ended_free_their_quota(reclaimed: KueueRecording) -> None:
     """A waiting workload gets the GPU of a job's pod that has ended, while the job's other pod still runs."""
     pair = workload_of(reclaimed, "pair")
     assert pair, reclaimed.timeline_text()
@@ -190,7 +190,7 @@ def test_pods_that_have_ended_free_their_quota(reclaimed: Recording) -> None:
 
 
 @scenario()
-def ranged(lab: Lab) -> None:
+def ranged(lab: KueueLab) -> None:
     """A LimitRange gives half a CPU to who does not ask, and lets nobody have more than two."""
     rule: Manifest = {"type": "Container", "defaultRequest": {"cpu": "500m"}, "max": {"cpu": "2"}}
     lab.create({
@@ -216,7 +216,7 @@ def ranged(lab: Lab) -> None:
     red_when="pods without requests are charged nothing although a LimitRange gives them some",
     mutant="limit-range-emptied",
 )  # fmt: skip
-def test_a_limit_range_gives_default_requests(ranged: Recording) -> None:
+def test_a_limit_range_gives_default_requests(ranged: KueueRecording) -> None:
     """Workloads without requests are charged the LimitRange's default, so two of half a CPU fill a quota of one."""
     got = ever_reserved(ranged) & {"plain-0", "plain-1", "plain-2"}
     assert got == {"plain-0", "plain-1"}, f"got quota: {sorted(got)}\n{ranged.timeline_text()}"
@@ -228,7 +228,7 @@ def test_a_limit_range_gives_default_requests(ranged: Recording) -> None:
     "kueue.quota.limit-range-refuses", level=MUST, spec=DEFAULTS,
     red_when="a workload is admitted whose pods the LimitRange will refuse", mutant="limit-range-emptied",
 )  # fmt: skip
-def test_a_limit_range_keeps_a_workload_out(ranged: Recording) -> None:
+def test_a_limit_range_keeps_a_workload_out(ranged: KueueRecording) -> None:
     """A workload whose pods break a LimitRange is not admitted although there is quota, and its condition says why."""
     got = ever_reserved(ranged)
     assert "marker" in got and "greedy" not in got, f"got quota: {sorted(got)}\n{ranged.timeline_text()}"
@@ -237,7 +237,7 @@ def test_a_limit_range_keeps_a_workload_out(ranged: Recording) -> None:
 
 
 @scenario()
-def resized(lab: Lab) -> None:
+def resized(lab: KueueLab) -> None:
     """A full queue gets one GPU more, then loses it again while both are in use."""
     queue = lab.queue(gpus=1)
     lab.note(quota_changed=[queue.name])
@@ -261,7 +261,7 @@ def resized(lab: Lab) -> None:
     "kueue.quota.raise-admits", level=MUST, spec=CLUSTER_QUEUE,
     red_when="workloads keep waiting although their ClusterQueue has got more quota", mutant="quota-change-lost",
 )  # fmt: skip
-def test_a_raised_quota_admits_who_waits(resized: Recording) -> None:
+def test_a_raised_quota_admits_who_waits(resized: KueueRecording) -> None:
     """A waiting workload is admitted when its ClusterQueue gets more quota, without being touched."""
     second = workload_of(resized, "second")
     got = second.when(lambda obj: is_true(obj, "QuotaReserved")) if second else None
@@ -274,7 +274,7 @@ def test_a_raised_quota_admits_who_waits(resized: Recording) -> None:
     red_when="a lowered quota throws running workloads out, or admits more while it is overdrawn",
     mutant="quota-change-lost",
 )  # fmt: skip
-def test_a_lowered_quota_evicts_nobody(resized: Recording) -> None:
+def test_a_lowered_quota_evicts_nobody(resized: KueueRecording) -> None:
     """Workloads that run when their quota is lowered below their sum run on, and nothing is admitted beside them."""
     both = [workload_of(resized, name) for name in ("first", "second")]
     overdrawn = [one and seen_at(one, resized.notes["marks"]["first ends"]) for one in both]

@@ -6,13 +6,13 @@ import itertools
 
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import Manifest, condition, is_true, name_of
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import admission_checks as checks
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.lifecycle import flips, workload_of
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/"
@@ -31,7 +31,7 @@ def _name(order: tuple[str, ...]) -> str:
     return "".join(part[0] for part in order).lower()
 
 
-def _part(lab: Lab, kind: str, name: str) -> Manifest:
+def _part(lab: KueueLab, kind: str, name: str) -> Manifest:
     wide = lab.unique(name)
     match kind:
         case "ResourceFlavor":
@@ -44,7 +44,7 @@ def _part(lab: Lab, kind: str, name: str) -> Manifest:
             return kueue.workload(name, lab.namespace, name, [kueue.pod_set(requests={"nvidia.com/gpu": 1})])
 
 
-def _noticed(lab: Lab, kind: str, name: str) -> bool:
+def _noticed(lab: KueueLab, kind: str, name: str) -> bool:
     """Whether Kueue has written down what it thinks of the object (of a flavor it never does)."""
     wide = lab.unique(name) if kind == "ClusterQueue" else name
     found = lab.get(kind, wide)
@@ -53,7 +53,7 @@ def _noticed(lab: Lab, kind: str, name: str) -> bool:
 
 
 @scenario()
-def any_order(lab: Lab) -> None:
+def any_order(lab: KueueLab) -> None:
     """Flavor, ClusterQueue, LocalQueue and Workload come in every order, each once the one before is noticed."""
     orders = _orders(lab.full)
     lab.note(orders=orders)
@@ -69,7 +69,7 @@ def any_order(lab: Lab) -> None:
     "kueue.readiness.any-order", level=MUST, spec=SPEC,
     red_when="a workload is forgotten because a part of its queue came after it", mutant="admission-off",
 )  # fmt: skip
-def test_the_order_of_creation_does_not_matter(any_order: Recording) -> None:
+def test_the_order_of_creation_does_not_matter(any_order: KueueRecording) -> None:
     """A workload is admitted in whatever order it, its queues and its flavor were created."""
     orders: list[list[str]] = any_order.notes["orders"]
     seen = {_name(tuple(order)): workload_of(any_order, _name(tuple(order))) for order in orders}
@@ -81,7 +81,7 @@ def test_the_order_of_creation_does_not_matter(any_order: Recording) -> None:
     "kueue.readiness.missing-flavor", level=MUST, spec=SPEC,
     red_when="a ClusterQueue does not say that a flavor is missing", mutant="resource-groups-lost",
 )  # fmt: skip
-def test_a_queue_waits_for_its_flavor(any_order: Recording) -> None:
+def test_a_queue_waits_for_its_flavor(any_order: KueueRecording) -> None:
     """A ClusterQueue is inactive as FlavorNotFound until its flavor is there, then active."""
     for order in any_order.notes["orders"]:
         if order.index("ResourceFlavor") < order.index("ClusterQueue"):
@@ -95,7 +95,7 @@ def test_a_queue_waits_for_its_flavor(any_order: Recording) -> None:
     "kueue.readiness.local-queue-follows", level=MUST, spec="https://kueue.sigs.k8s.io/docs/concepts/local_queue/",
     red_when="a LocalQueue does not say that its ClusterQueue is missing or cannot admit", mutant="admission-off",
 )  # fmt: skip
-def test_a_local_queue_follows_its_cluster_queue(any_order: Recording) -> None:
+def test_a_local_queue_follows_its_cluster_queue(any_order: KueueRecording) -> None:
     """A LocalQueue is inactive while its ClusterQueue is missing or inactive, then active."""
     for order in any_order.notes["orders"]:
         flavor, cluster, local = (order.index(kind) for kind in PARTS[:3])
@@ -109,7 +109,7 @@ def test_a_local_queue_follows_its_cluster_queue(any_order: Recording) -> None:
 
 
 @scenario()
-def inactive(lab: Lab) -> None:
+def inactive(lab: KueueLab) -> None:
     """ClusterQueues that cannot admit for different reasons; one of the reasons goes away and comes back."""
     flavor = lab.flavor("any")
     sleeper = checks.check(lab, "sleeper", active=False)
@@ -145,7 +145,7 @@ def inactive(lab: Lab) -> None:
     "kueue.readiness.inactive-reasons", level=MUST, spec=SPEC,
     red_when="a ClusterQueue that cannot admit does not say why", mutant="checks-dropped",
 )  # fmt: skip
-def test_an_inactive_queue_says_why(inactive: Recording) -> None:
+def test_an_inactive_queue_says_why(inactive: KueueRecording) -> None:
     """A ClusterQueue with a missing check, an inactive check or a stop policy is inactive for that reason."""
     seen: dict[str, str] = {}
     for base, name in inactive.notes["queues"].items():
@@ -162,7 +162,7 @@ def test_an_inactive_queue_says_why(inactive: Recording) -> None:
     "kueue.readiness.all-reasons-told", level=MUST, spec=SPEC,
     red_when="a ClusterQueue that cannot admit for three reasons names fewer", mutant="checks-dropped",
 )  # fmt: skip
-def test_an_inactive_queue_names_every_reason(inactive: Recording) -> None:
+def test_an_inactive_queue_names_every_reason(inactive: KueueRecording) -> None:
     """The message of an inactive ClusterQueue names all that is wrong: stopped, missing flavor, missing check."""
     found = condition(inactive.timelines("ClusterQueue")[inactive.notes["queues"]["broken"]].final, "Active") or {}
     message = str(found.get("message", ""))
@@ -174,7 +174,7 @@ def test_an_inactive_queue_names_every_reason(inactive: Recording) -> None:
     "kueue.readiness.check-wakes-queue", level=MUST, spec="https://kueue.sigs.k8s.io/docs/concepts/admission_check/",
     red_when="a ClusterQueue admits while its check is inactive, or never once it is active", mutant="checks-dropped",
 )  # fmt: skip
-def test_a_queue_is_active_as_long_as_its_check(inactive: Recording) -> None:
+def test_a_queue_is_active_as_long_as_its_check(inactive: KueueRecording) -> None:
     """A ClusterQueue reserves quota only while its check is active, and is inactive again when the check is."""
     marks, queue = inactive.notes["marks"], inactive.timelines("ClusterQueue")[inactive.notes["queues"]["dormant"]]
     patient = workload_of(inactive, "patient")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import dig, is_true
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.preempting import evictions, victims_by_name
 from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, mark, order_findings
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST, SHOULD
 from gpuassay.workloads import core
 
@@ -18,7 +18,7 @@ PREEMPTION = "https://kueue.sigs.k8s.io/docs/concepts/preemption/"
 WEBHOOK = "https://kueue.sigs.k8s.io/docs/concepts/workload/"
 
 
-def _restart(lab: Lab) -> None:
+def _restart(lab: KueueLab) -> None:
     """SIGKILL, then a new start; both moments are noted."""
     lab.mark("killed")
     lab.kueue.kill()
@@ -30,7 +30,7 @@ NAMES = [f"w{i}" for i in range(8)]
 
 
 @scenario(alone="cluster", needs={"kueue-process", "scheduler-log"}, timeout=120)
-def killed_in_queue(lab: Lab) -> None:
+def killed_in_queue(lab: KueueLab) -> None:
     """Eight workloads of three priorities for two GPUs; Kueue is killed after two of them have finished."""
     queue = lab.queue(gpus=2, hold=True)
     byhand.workloads(lab, NAMES, queue, each={name: {"priority": i % 3} for i, name in enumerate(NAMES)})
@@ -57,11 +57,11 @@ def killed_in_queue(lab: Lab) -> None:
         lab.observe(lambda turn=turn: lab.count("Admitted") == turn + 1, f"{turn} admitted")
 
 
-def _reserving(lab: Lab, queue: str) -> int:
+def _reserving(lab: KueueLab, queue: str) -> int:
     return int(dig(lab.get("ClusterQueue", queue), "status", "reservingWorkloads", default=0))
 
 
-def _told(lab: Lab, queue: str) -> dict[str, object]:
+def _told(lab: KueueLab, queue: str) -> dict[str, object]:
     """What the ClusterQueue's status tells of its load."""
     status = dig(lab.get("ClusterQueue", queue), "status", default={})
     fields = ("pendingWorkloads", "reservingWorkloads", "admittedWorkloads", "flavorsReservation", "flavorsUsage")
@@ -72,7 +72,7 @@ def _told(lab: Lab, queue: str) -> dict[str, object]:
     "kueue.restart.same-order", level=MUST, spec=STATELESS,
     red_when="a restart of Kueue changes the order of those who wait", mutant="priority-reversed",
 )  # fmt: skip
-def test_the_order_survives_a_kill(killed_in_queue: Recording) -> None:
+def test_the_order_survives_a_kill(killed_in_queue: KueueRecording) -> None:
     """Workloads that wait while Kueue is killed and started again get quota in the order they had before."""
     findings = order_findings(killed_in_queue, NAMES)
     assert not findings, "\n".join([*findings, killed_in_queue.timeline_text()])
@@ -83,7 +83,7 @@ def test_the_order_survives_a_kill(killed_in_queue: Recording) -> None:
     red_when="a workload that ran before the restart is decided on again, or room is seen that is taken",
     mutant="quota-doubled",
 )  # fmt: skip
-def test_nobody_is_admitted_twice(killed_in_queue: Recording) -> None:
+def test_nobody_is_admitted_twice(killed_in_queue: KueueRecording) -> None:
     """After a restart the running workloads keep their quota: none is decided on again, none is evicted, none added."""
     before = decided_before(killed_in_queue, mark(killed_in_queue, "killed"))
     then = [n for n in decided_before(killed_in_queue, mark(killed_in_queue, "looked at")) if n != "marker"]
@@ -98,7 +98,7 @@ def test_nobody_is_admitted_twice(killed_in_queue: Recording) -> None:
     "kueue.restart.same-usage", level=MUST, spec=STATELESS,
     red_when="the new Kueue counts the load otherwise than the old one", mutant="requests-halved",
 )  # fmt: skip
-def test_usage_is_the_same_before_and_after(killed_in_queue: Recording) -> None:
+def test_usage_is_the_same_before_and_after(killed_in_queue: KueueRecording) -> None:
     """A ClusterQueue's status tells the same counts, reservation and usage after the restart as before."""
     before, after = killed_in_queue.notes["before"], killed_in_queue.notes["after"]
     assert after == before, f"expected as before {before}, seen {after}"
@@ -107,7 +107,7 @@ def test_usage_is_the_same_before_and_after(killed_in_queue: Recording) -> None:
 
 
 @scenario(alone="cluster", needs={"kueue-process", "scheduler-log"}, timeout=120)
-def killed_in_preemption(lab: Lab) -> None:
+def killed_in_preemption(lab: KueueLab) -> None:
     """Kueue is killed when a victim is marked as evicted and still has its pods; they end after the restart."""
     queue = lab.queue(gpus=2, preemption={"withinClusterQueue": "LowerPriority"})
     for name in ("older", "newer"):
@@ -131,7 +131,7 @@ def killed_in_preemption(lab: Lab) -> None:
     "kueue.restart.preemption-ends-once", level=MUST, spec=PREEMPTION,
     red_when="a preemption under way is forgotten, or begun again with another victim", mutant="preemption-off",
 )  # fmt: skip
-def test_a_preemption_under_way_ends_once(killed_in_preemption: Recording) -> None:
+def test_a_preemption_under_way_ends_once(killed_in_preemption: KueueRecording) -> None:
     """A preemption that a restart interrupts ends with one victim, evicted once, and with the preemptor admitted."""
     timeline = killed_in_preemption.timeline_text()
     assert victims_by_name(killed_in_preemption) == {"newer": 1}, (
@@ -145,7 +145,7 @@ def test_a_preemption_under_way_ends_once(killed_in_preemption: Recording) -> No
     "kueue.restart.victim-not-lost", level=MUST, spec=PREEMPTION,
     red_when="the victim of an interrupted preemption neither runs nor waits", mutant="preemption-off",
 )  # fmt: skip
-def test_the_victim_waits_again(killed_in_preemption: Recording) -> None:
+def test_the_victim_waits_again(killed_in_preemption: KueueRecording) -> None:
     """The victim of a preemption that a restart interrupted waits in its queue in the end, and is counted there."""
     final = killed_in_preemption.timelines("Workload")["newer"].final
     queue = killed_in_preemption.timelines("ClusterQueue")[f"queue-{killed_in_preemption.token}"].final
@@ -157,7 +157,7 @@ def test_the_victim_waits_again(killed_in_preemption: Recording) -> None:
 
 
 @scenario(alone="cluster", needs={"kueue-process"}, timeout=120)
-def down(lab: Lab) -> None:
+def down(lab: KueueLab) -> None:
     """Kueue is killed; a Job and a Workload are created while it is down, and the Job again once it is back."""
     queue = lab.queue(gpus=2)
     lab.job("before", queue)
@@ -179,7 +179,7 @@ def down(lab: Lab) -> None:
     "kueue.restart.down-refuses-jobs", level=MUST, spec=WEBHOOK,
     red_when="a Job slips past Kueue while it is down", mutant="job-wrapped",
 )  # fmt: skip
-def test_while_down_jobs_are_refused_by_name(down: Recording) -> None:
+def test_while_down_jobs_are_refused_by_name(down: KueueRecording) -> None:
     """While Kueue is down the creation of a Job is refused, and the refusal names Kueue's webhook."""
     attempts = down.notes["attempts"]
     refused = attempts["job while down"]
@@ -194,7 +194,7 @@ def test_while_down_jobs_are_refused_by_name(down: Recording) -> None:
     "kueue.restart.back-in-service", level=SHOULD, spec=WEBHOOK,
     red_when="Jobs are refused or left waiting after Kueue is back", mutant="queue-label-lost",
 )  # fmt: skip
-def test_after_the_restart_jobs_are_served(down: Recording) -> None:
+def test_after_the_restart_jobs_are_served(down: KueueRecording) -> None:
     """Once Kueue is ready again the same Job is accepted and admitted, and what ran before runs on."""
     again = down.notes["attempts"]["job again"]
     assert again["accepted"], f"expected the Job to be accepted, seen {again}"

@@ -9,21 +9,22 @@ from __future__ import annotations
 from gpuassay.behaviour import behaviour
 from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest, condition, dig, is_true
-from gpuassay.record.recording import Recording, Timeline
+from gpuassay.record.recording import Timeline
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.gates import admitted_at, bound, gate_findings, gated, pod_set_shapes
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST
 from gpuassay.workloads import core
 
 RUN = "https://kueue.sigs.k8s.io/docs/tasks/run"
 
 
-def _workloads(recording: Recording) -> dict[str, Timeline]:
+def _workloads(recording: KueueRecording) -> dict[str, Timeline]:
     return recording.timelines("Workload")
 
 
-def _owned(recording: Recording, kind: str) -> list[Timeline]:
+def _owned(recording: KueueRecording, kind: str) -> list[Timeline]:
     """Workloads of owners of a kind."""
     return [
         one
@@ -33,7 +34,7 @@ def _owned(recording: Recording, kind: str) -> list[Timeline]:
 
 
 @scenario()
-def deployment(lab: Lab) -> None:
+def deployment(lab: KueueLab) -> None:
     """A Deployment of three pods in a queue with two GPUs."""
     queue = lab.queue(gpus=2)
     lab.create(core.deployment("serving", lab.namespace, queue.local, replicas=3))
@@ -50,7 +51,7 @@ def deployment(lab: Lab) -> None:
     "kueue.serving.deployment-pods-one-by-one", level=MUST, spec=f"{RUN}/deployment/",
     red_when="a Deployment's pods are queued all together or not at all", mutant="queue-label-lost",
 )  # fmt: skip
-def test_a_deployments_pods_queue_one_by_one(deployment: Recording) -> None:
+def test_a_deployments_pods_queue_one_by_one(deployment: KueueRecording) -> None:
     """Each pod of a Deployment is a Workload of its own."""
     story = deployment.timeline_text()
     shapes = [pod_set_shapes(one.final, GPU) for one in _owned(deployment, "Pod")]
@@ -61,7 +62,7 @@ def test_a_deployments_pods_queue_one_by_one(deployment: Recording) -> None:
     "kueue.serving.deployment-partly-running", level=MUST, spec=f"{RUN}/deployment/",
     red_when="a Deployment runs beyond its quota, or not at all where only a part fits", mutant="quota-doubled",
 )  # fmt: skip
-def test_a_deployment_runs_as_far_as_the_quota_goes(deployment: Recording) -> None:
+def test_a_deployment_runs_as_far_as_the_quota_goes(deployment: KueueRecording) -> None:
     """Of a Deployment that is larger than the quota, as many pods run as fit; the others stay gated."""
     pods = [pod.final for pod in deployment.timelines("Pod").values()]
     seen = {"placed": sum(map(bound, pods)), "gated": sum(map(gated, pods))}
@@ -70,12 +71,12 @@ def test_a_deployment_runs_as_far_as_the_quota_goes(deployment: Recording) -> No
     )
 
 
-def _runs(lab: Lab, job: str) -> bool:
+def _runs(lab: KueueLab, job: str) -> bool:
     return any(bound(pod) for pod in lab.objects("Pod") if dig(pod, "metadata", "labels", "job-name") == job)
 
 
 @scenario()
-def stateful_set(lab: Lab) -> None:
+def stateful_set(lab: KueueLab) -> None:
     """A StatefulSet takes both GPUs of a queue, a job waits for them, the StatefulSet is scaled to zero."""
     queue = lab.queue(gpus=2)
     lab.create(core.stateful_set("serving", lab.namespace, queue.local, replicas=2))
@@ -91,7 +92,7 @@ def stateful_set(lab: Lab) -> None:
     "kueue.serving.stateful-set-one-group", level=MUST, spec=f"{RUN}/statefulset/",
     red_when="replicas of a StatefulSet are queued apart from each other", mutant="queue-label-lost",
 )  # fmt: skip
-def test_a_stateful_set_is_one_group(stateful_set: Recording) -> None:
+def test_a_stateful_set_is_one_group(stateful_set: KueueRecording) -> None:
     """A StatefulSet is one Workload for all of its replicas, which start once it is admitted."""
     story = stateful_set.timeline_text()
     shapes = [pod_set_shapes(one.final, GPU) for one in _owned(stateful_set, "StatefulSet")]
@@ -106,7 +107,7 @@ def test_a_stateful_set_is_one_group(stateful_set: Recording) -> None:
     "kueue.serving.stateful-set-scaled-to-zero", level=MUST, spec=f"{RUN}/statefulset/",
     red_when="a StatefulSet of no replicas keeps its quota", mutant="scaling-lost",
 )  # fmt: skip
-def test_scaling_to_zero_frees_the_quota(stateful_set: Recording) -> None:
+def test_scaling_to_zero_frees_the_quota(stateful_set: KueueRecording) -> None:
     """A StatefulSet that is scaled to zero is put on hold and gives its quota to the next in the queue."""
     story = stateful_set.timeline_text()
     scaled = stateful_set.notes["marks"]["scaled"]
@@ -119,7 +120,7 @@ def test_scaling_to_zero_frees_the_quota(stateful_set: Recording) -> None:
 
 
 @scenario()
-def job_set(lab: Lab) -> None:
+def job_set(lab: KueueLab) -> None:
     """A JobSet of one leader and two jobs of two workers comes into a held queue, which is then released."""
     queue = lab.queue(gpus=5, hold=True)
     groups: dict[str, Manifest] = {"leader": {}, "workers": {"replicas": 2, "pods": 2}}
@@ -137,7 +138,7 @@ def _suspended(obj: Manifest) -> bool:
     "kueue.serving.job-set-pod-sets", level=MUST, spec=f"{RUN}/jobsets/",
     red_when="parts of a JobSet are left out of the account", mutant="groups-merged",
 )  # fmt: skip
-def test_a_job_set_is_one_workload_of_many_pod_sets(job_set: Recording) -> None:
+def test_a_job_set_is_one_workload_of_many_pod_sets(job_set: KueueRecording) -> None:
     """A JobSet is one Workload with a pod set for each replicated job: replicas times parallel pods.
 
     Its controller does not run here, only the Workload is judged.
@@ -158,7 +159,7 @@ def test_a_job_set_is_one_workload_of_many_pod_sets(job_set: Recording) -> None:
     "kueue.serving.job-set-suspended", level=MUST, spec=f"{RUN}/jobsets/",
     red_when="a JobSet starts before it is admitted, or never", mutant="hold-ignored",
 )  # fmt: skip
-def test_a_job_set_is_suspended_until_admitted(job_set: Recording) -> None:
+def test_a_job_set_is_suspended_until_admitted(job_set: KueueRecording) -> None:
     """A JobSet in a queue is suspended when created and resumed after its admission.
 
     Its controller does not run here, only the suspension is judged.
@@ -178,7 +179,7 @@ def test_a_job_set_is_suspended_until_admitted(job_set: Recording) -> None:
 
 
 @scenario()
-def leader_worker_set(lab: Lab) -> None:
+def leader_worker_set(lab: KueueLab) -> None:
     """A LeaderWorkerSet of two groups of two pods in a queue with room for one group."""
     queue = lab.queue(gpus=2)
     lab.create(core.leader_worker_set("inference", lab.namespace, queue.local, replicas=2, size=2))
@@ -194,7 +195,7 @@ def leader_worker_set(lab: Lab) -> None:
     "kueue.serving.leader-worker-set-groups", level=MUST, spec=f"{RUN}/leaderworkerset/",
     red_when="groups of a LeaderWorkerSet wait for each other", mutant="groups-merged",
 )  # fmt: skip
-def test_a_leader_worker_set_is_one_workload_per_group(leader_worker_set: Recording) -> None:
+def test_a_leader_worker_set_is_one_workload_per_group(leader_worker_set: KueueRecording) -> None:
     """A LeaderWorkerSet is one Workload for each of its groups.
 
     Its controller does not run here, so that no pods appear and only the Workloads are judged.
@@ -208,7 +209,7 @@ def test_a_leader_worker_set_is_one_workload_per_group(leader_worker_set: Record
     "kueue.serving.leader-worker-set-partly-admitted", level=MUST, spec=f"{RUN}/leaderworkerset/",
     red_when="more groups are admitted than fit, or none where only some fit", mutant="quota-doubled",
 )  # fmt: skip
-def test_as_many_groups_are_admitted_as_fit(leader_worker_set: Recording) -> None:
+def test_as_many_groups_are_admitted_as_fit(leader_worker_set: KueueRecording) -> None:
     """Of a LeaderWorkerSet that is larger than the quota, whole groups are admitted as far as they fit.
 
     Its controller does not run here, so that no pods appear and only the Workloads are judged.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import condition, is_true
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import admission_checks as checks
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.lifecycle import (
     ever_reserved,
     evictions,
@@ -18,13 +17,14 @@ from gpuassay.systems.kueue.judge.lifecycle import (
     seen_at,
     workload_of,
 )
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST
 
 CLUSTER_QUEUE = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#stoppolicy"
 LOCAL_QUEUE = "https://kueue.sigs.k8s.io/docs/concepts/local_queue/"
 
 
-def _stop(lab: Lab, kind: str, name: str, policy: str) -> None:
+def _stop(lab: KueueLab, kind: str, name: str, policy: str) -> None:
     """Set a stop policy and give Kueue time to notice (a stopped queue is inactive as Stopped)."""
     lab.patch(kind, name, {"spec": {"stopPolicy": policy}})
 
@@ -37,7 +37,7 @@ def _stop(lab: Lab, kind: str, name: str, policy: str) -> None:
 
 
 @scenario()
-def held(lab: Lab) -> None:
+def held(lab: KueueLab) -> None:
     """A ClusterQueue is held with one workload running in it and one waiting for its check; then it resumes."""
     check = checks.check(lab, "slow")
     queue = lab.queue(gpus=3, base="stopped")
@@ -63,7 +63,7 @@ def held(lab: Lab) -> None:
     "kueue.stop.hold-admits-none", level=MUST, spec=CLUSTER_QUEUE,
     red_when="a held ClusterQueue admits", mutant="stop-lost",
 )  # fmt: skip
-def test_a_held_queue_admits_nobody(held: Recording) -> None:
+def test_a_held_queue_admits_nobody(held: KueueRecording) -> None:
     """A workload that comes to a held ClusterQueue waits while a later one in another queue is admitted."""
     resumed: int = held.notes["marks"]["resumed"]
     marker, new = workload_of(held, "marker"), workload_of(held, "new")
@@ -76,7 +76,7 @@ def test_a_held_queue_admits_nobody(held: Recording) -> None:
     "kueue.stop.hold-keeps-running", level=MUST, spec=CLUSTER_QUEUE,
     red_when="holding a ClusterQueue throws out what runs in it", mutant="hold-to-drain",
 )  # fmt: skip
-def test_hold_lets_running_workloads_run(held: Recording) -> None:
+def test_hold_lets_running_workloads_run(held: KueueRecording) -> None:
     """What is admitted when its ClusterQueue is held stays admitted, and keeps its quota."""
     old = workload_of(held, "old")
     assert old and evictions(old) == [] and is_true(old.final, "Admitted"), held.timeline_text()
@@ -87,7 +87,7 @@ def test_hold_lets_running_workloads_run(held: Recording) -> None:
     "kueue.stop.hold-withdraws-reservation", level=MUST, spec=CLUSTER_QUEUE,
     red_when="a held ClusterQueue keeps quota reserved for workloads that may not start", mutant="stop-lost",
 )  # fmt: skip
-def test_hold_withdraws_reservations(held: Recording) -> None:
+def test_hold_withdraws_reservations(held: KueueRecording) -> None:
     """A workload that has quota but still waits for a check loses the quota when its ClusterQueue is held."""
     reserving = workload_of(held, "reserving")
     seen = seen_at(reserving, held.notes["marks"]["resumed"]) if reserving else None
@@ -99,14 +99,14 @@ def test_hold_withdraws_reservations(held: Recording) -> None:
     "kueue.stop.resume-admits", level=MUST, spec=CLUSTER_QUEUE,
     red_when="what came to a held ClusterQueue is forgotten when it resumes", mutant="resume-lost",
 )  # fmt: skip
-def test_a_resumed_queue_admits_who_waited(held: Recording) -> None:
+def test_a_resumed_queue_admits_who_waited(held: KueueRecording) -> None:
     """When a held ClusterQueue resumes, what waited gets quota: the new workload and the one that had lost it."""
     seen = {name: len(reserved_at(held, name)) for name in ("new", "reserving")}
     assert seen == {"new": 1, "reserving": 2}, f"times that each got quota: {seen}\n{held.timeline_text()}"
 
 
 @scenario()
-def drained(lab: Lab) -> None:
+def drained(lab: KueueLab) -> None:
     """A ClusterQueue with a running job is drained; then it resumes."""
     queue = lab.queue(gpus=1)
     lab.job("old", queue)
@@ -121,7 +121,7 @@ def drained(lab: Lab) -> None:
     lab.observe(lambda: len(_reservations(lab, "old")) > 0 and running(lab.get("Job", "old")), "old runs again")
 
 
-def _reservations(lab: Lab, owner: str) -> list[str]:
+def _reservations(lab: KueueLab, owner: str) -> list[str]:
     found = lab.workload_of(owner)
     told = condition(found, "Requeued") if found else None
     return [owner] if told and told["status"] == "True" and lab.has("Admitted", owner) else []
@@ -131,7 +131,7 @@ def _reservations(lab: Lab, owner: str) -> list[str]:
     "kueue.stop.drain-evicts", level=MUST, spec=CLUSTER_QUEUE,
     red_when="draining a ClusterQueue leaves jobs running in it", mutant="drain-to-hold",
 )  # fmt: skip
-def test_drain_evicts(drained: Recording) -> None:
+def test_drain_evicts(drained: KueueRecording) -> None:
     """A job that runs when its ClusterQueue is drained is evicted as ClusterQueueStopped, suspended, without quota."""
     workload, job, resumed = (
         workload_of(drained, "old"),
@@ -148,7 +148,7 @@ def test_drain_evicts(drained: Recording) -> None:
     "kueue.stop.drain-resume-requeues", level=MUST, spec=CLUSTER_QUEUE,
     red_when="a drained job is not admitted again when its ClusterQueue resumes", mutant="resume-lost",
 )  # fmt: skip
-def test_a_drained_job_comes_back(drained: Recording) -> None:
+def test_a_drained_job_comes_back(drained: KueueRecording) -> None:
     """When a drained ClusterQueue resumes, what it had evicted is requeued as ClusterQueueRestarted and runs again."""
     workload, job = workload_of(drained, "old"), drained.timelines("Job")["old"]
     requeued = [one.reason for one in flips(workload, "Requeued")] if workload else []
@@ -157,7 +157,7 @@ def test_a_drained_job_comes_back(drained: Recording) -> None:
 
 
 @scenario()
-def one_of_two(lab: Lab) -> None:
+def one_of_two(lab: KueueLab) -> None:
     """Two LocalQueues share a ClusterQueue; one of them is held, then drained, then resumed."""
     queue = lab.queue(gpus=5, base="red")
     lab.local_queue("blue", queue.name)
@@ -183,7 +183,7 @@ def one_of_two(lab: Lab) -> None:
     "kueue.stop.local-hold", level=MUST, spec=LOCAL_QUEUE,
     red_when="a held LocalQueue admits, or holds its neighbour too", mutant="stop-lost",
 )  # fmt: skip
-def test_a_held_local_queue_holds_only_itself(one_of_two: Recording) -> None:
+def test_a_held_local_queue_holds_only_itself(one_of_two: KueueRecording) -> None:
     """Of two LocalQueues of a ClusterQueue the held one admits nothing new, while the other one goes on."""
     at: int = one_of_two.notes["marks"]["drained"]
     seen = {
@@ -198,7 +198,7 @@ def test_a_held_local_queue_holds_only_itself(one_of_two: Recording) -> None:
     "kueue.stop.local-hold-keeps-running", level=MUST, spec=LOCAL_QUEUE,
     red_when="holding a LocalQueue throws out what runs in it", mutant="hold-to-drain",
 )  # fmt: skip
-def test_a_held_local_queue_lets_running_jobs_run(one_of_two: Recording) -> None:
+def test_a_held_local_queue_lets_running_jobs_run(one_of_two: KueueRecording) -> None:
     """A job that runs when its LocalQueue is held is not evicted before the queue is drained."""
     workload = workload_of(one_of_two, "red-old")
     assert workload, one_of_two.timeline_text()
@@ -210,7 +210,7 @@ def test_a_held_local_queue_lets_running_jobs_run(one_of_two: Recording) -> None
     "kueue.stop.local-drain", level=MUST, spec=LOCAL_QUEUE,
     red_when="a drained LocalQueue keeps its jobs running, or takes its neighbour's along", mutant="drain-to-hold",
 )  # fmt: skip
-def test_a_drained_local_queue_drains_only_itself(one_of_two: Recording) -> None:
+def test_a_drained_local_queue_drains_only_itself(one_of_two: KueueRecording) -> None:
     """Draining one of two LocalQueues evicts its jobs as LocalQueueStopped and none of the other's."""
     seen = {
         name: evictions(one) for name in ("red-old", "blue-old", "blue-new", "blue-last")
@@ -225,7 +225,7 @@ def test_a_drained_local_queue_drains_only_itself(one_of_two: Recording) -> None
     "kueue.stop.local-resume-requeues", level=MUST, spec=LOCAL_QUEUE,
     red_when="what a stopped LocalQueue sent out or kept waiting is forgotten when it resumes", mutant="resume-lost",
 )  # fmt: skip
-def test_a_resumed_local_queue_takes_everybody_back(one_of_two: Recording) -> None:
+def test_a_resumed_local_queue_takes_everybody_back(one_of_two: KueueRecording) -> None:
     """When a stopped LocalQueue resumes, the evicted job is requeued as LocalQueueRestarted, and both get quota."""
     workload = workload_of(one_of_two, "red-old")
     requeued = [one.reason for one in flips(workload, "Requeued")] if workload else []

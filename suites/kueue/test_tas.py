@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import Manifest, condition, dig, is_true
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.gates import bound
 from gpuassay.systems.kueue.judge.topology import overbooked, pods_by_node, spread
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST
 from gpuassay.workloads import core
 
@@ -38,7 +38,7 @@ class Floor:
     nodes: list[str]
 
 
-def _floor(lab: Lab, racks: Mapping[str, str], per_rack: int = 2) -> Floor:
+def _floor(lab: KueueLab, racks: Mapping[str, str], per_rack: int = 2) -> Floor:
     """Nodes in racks (rack -> block), their Topology and flavor; where each node stands is noted."""
     mine = {"gpuassay.io/floor": lab.token[-7:]}
 
@@ -60,25 +60,25 @@ def _floor(lab: Lab, racks: Mapping[str, str], per_rack: int = 2) -> Floor:
     return Floor(flavor, [node for nodes in filled.values() for node in nodes])
 
 
-def _queue(lab: Lab, base: str, floor: Floor, gpus: int, *, stop: str | None = None) -> str:
+def _queue(lab: KueueLab, base: str, floor: Floor, gpus: int, *, stop: str | None = None) -> str:
     group = kueue.resource_group({floor.flavor: [kueue.quota(ACCELERATOR, gpus)]})
     lab.local_queue(base, lab.cluster_queue(base, [group], stop=stop))
     return base
 
 
-def _workload(lab: Lab, name: str, queue: str, pods: int, gpus: int, **wish: str | bool) -> str:
+def _workload(lab: KueueLab, name: str, queue: str, pods: int, gpus: int, **wish: str | bool) -> str:
     """A Workload of `pods` pods with `gpus` GPUs each; `wish` is its topology request."""
     pod_set = kueue.pod_set(count=pods, requests={ACCELERATOR: gpus}, topologyRequest=wish)
     lab.create(kueue.workload(name, lab.namespace, queue, [pod_set]))
     return name
 
 
-def _final(recording: Recording, name: str) -> Manifest:
+def _final(recording: KueueRecording, name: str) -> Manifest:
     return recording.timelines("Workload")[name].final
 
 
 @scenario(needs=NEEDS)
-def floor_of_two_blocks(lab: Lab) -> None:
+def floor_of_two_blocks(lab: KueueLab) -> None:
     """Two blocks of two racks of two nodes with 4 GPUs are filled up, workload after workload.
 
     `filler` takes half a node, so that whoever does not care for racks continues there.
@@ -99,7 +99,7 @@ def floor_of_two_blocks(lab: Lab) -> None:
     "kueue.tas.required-in-one-domain", level=MUST, spec=SPEC,
     red_when="pods that must share a rack are spread over racks", mutant="topology-lost",
 )  # fmt: skip
-def test_required_topology_holds(floor_of_two_blocks: Recording) -> None:
+def test_required_topology_holds(floor_of_two_blocks: KueueRecording) -> None:
     """Pods that require a rack all get nodes of one rack, even where fuller nodes stand elsewhere."""
     seen = spread(_final(floor_of_two_blocks, "rack"), floor_of_two_blocks.notes["racks"])
     story = floor_of_two_blocks.timeline_text(["rack"])
@@ -110,7 +110,7 @@ def test_required_topology_holds(floor_of_two_blocks: Recording) -> None:
     "kueue.tas.preferred-widens-one-level", level=MUST, spec=SPEC,
     red_when="pods that prefer one rack are spread further than needed, or wait for a rack", mutant="topology-lost",
 )  # fmt: skip
-def test_preferred_topology_widens_by_one_level(floor_of_two_blocks: Recording) -> None:
+def test_preferred_topology_widens_by_one_level(floor_of_two_blocks: KueueRecording) -> None:
     """Pods that prefer a rack and fit into none get a block of their own choice, no more."""
     notes, workload = floor_of_two_blocks.notes, _final(floor_of_two_blocks, "close")
     blocks, racks = spread(workload, notes["blocks"]), spread(workload, notes["racks"])
@@ -123,7 +123,7 @@ def test_preferred_topology_widens_by_one_level(floor_of_two_blocks: Recording) 
     "kueue.tas.preferred-is-no-demand", level=MUST, spec=SPEC,
     red_when="pods wait for a rack that they only prefer", mutant="topology-too-strict",
 )  # fmt: skip
-def test_preferred_topology_does_not_block(floor_of_two_blocks: Recording) -> None:
+def test_preferred_topology_does_not_block(floor_of_two_blocks: KueueRecording) -> None:
     """Pods that prefer a rack are admitted although no rack is large enough."""
     admitted = is_true(_final(floor_of_two_blocks, "close"), "Admitted")
     assert admitted, f"expected `close` to be admitted\n{floor_of_two_blocks.timeline_text(['close'])}"
@@ -133,7 +133,7 @@ def test_preferred_topology_does_not_block(floor_of_two_blocks: Recording) -> No
     "kueue.tas.too-large-waits", level=MUST, spec=SPEC,
     red_when="a workload that no rack can hold is admitted, or waits without a reason", mutant="topology-lost",
 )  # fmt: skip
-def test_what_fits_no_rack_waits(floor_of_two_blocks: Recording) -> None:
+def test_what_fits_no_rack_waits(floor_of_two_blocks: KueueRecording) -> None:
     """A workload that requires a rack and is larger than any waits, and is told how much would fit."""
     recording = floor_of_two_blocks
     notes = recording.notes
@@ -159,7 +159,7 @@ def test_what_fits_no_rack_waits(floor_of_two_blocks: Recording) -> None:
     "kueue.tas.unconstrained-fills-up", level=MUST, spec=SPEC,
     red_when="free places are left unused by pods that do not care where", mutant="topology-too-strict",
 )  # fmt: skip
-def test_unconstrained_pods_take_what_is_left(floor_of_two_blocks: Recording) -> None:
+def test_unconstrained_pods_take_what_is_left(floor_of_two_blocks: KueueRecording) -> None:
     """Pods without a wish take the last places, wherever these are."""
     seen = spread(_final(floor_of_two_blocks, "anywhere"), floor_of_two_blocks.notes["racks"])
     story = floor_of_two_blocks.timeline_text(["anywhere"])
@@ -170,7 +170,7 @@ def test_unconstrained_pods_take_what_is_left(floor_of_two_blocks: Recording) ->
     "kueue.tas.full-floor-waits", level=MUST, spec=SPEC,
     red_when="quota is handed out beyond what the nodes have", mutant="topology-ignored",
 )  # fmt: skip
-def test_a_full_floor_takes_nothing_more(floor_of_two_blocks: Recording) -> None:
+def test_a_full_floor_takes_nothing_more(floor_of_two_blocks: KueueRecording) -> None:
     """When the nodes are full a workload waits, however much quota is left, and no node is ever promised twice."""
     recording = floor_of_two_blocks
     story = recording.timeline_text(["filler", "rack", "close", "anywhere", "none-left"])
@@ -185,7 +185,7 @@ def test_a_full_floor_takes_nothing_more(floor_of_two_blocks: Recording) -> None
 
 
 @scenario(needs=NEEDS)
-def two_queues_one_rack(lab: Lab) -> None:
+def two_queues_one_rack(lab: KueueLab) -> None:
     """Two ClusterQueues of eight GPUs each share two nodes of four; both are released on eight workloads at once.
 
     A marker of another shape in each queue comes last: once it was looked at, nothing before it can still be admitted.
@@ -208,7 +208,7 @@ def two_queues_one_rack(lab: Lab) -> None:
     "kueue.tas.queues-do-not-double-book", level=MUST, spec="https://github.com/kubernetes-sigs/kueue/issues/14570",
     red_when="two queues are given the same place on a node", mutant="topology-ignored",
 )  # fmt: skip
-def test_two_queues_do_not_double_book_a_node(two_queues_one_rack: Recording) -> None:
+def test_two_queues_do_not_double_book_a_node(two_queues_one_rack: KueueRecording) -> None:
     """Queues that share nodes never get more out of a node than it has, though each has the quota for all of them."""
     recording = two_queues_one_rack
     names: list[str] = recording.notes["names"]
@@ -221,7 +221,7 @@ def test_two_queues_do_not_double_book_a_node(two_queues_one_rack: Recording) ->
 
 
 @scenario(needs=NEEDS)
-def racked_job(lab: Lab) -> None:
+def racked_job(lab: KueueLab) -> None:
     """One node of the first rack is half taken; a Job of two pods, a node large each, requires a rack."""
     floor = _floor(lab, {"a1": "a", "a2": "a"})
     queue = _queue(lab, "queue", floor, gpus=100)
@@ -236,7 +236,7 @@ def racked_job(lab: Lab) -> None:
     "kueue.tas.pods-follow-assignment", level=MUST, spec=SPEC,
     red_when="pods run on other nodes than the ones that were booked for them", mutant="topology-lost",
 )  # fmt: skip
-def test_pods_run_where_they_were_assigned(racked_job: Recording) -> None:
+def test_pods_run_where_they_were_assigned(racked_job: KueueRecording) -> None:
     """The pods of a Job that requires a rack run on the very nodes that its Workload was assigned, in one rack."""
     story = racked_job.timeline_text()
     booked = pods_by_node(racked_job.workload_of("training").final)

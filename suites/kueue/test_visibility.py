@@ -7,12 +7,12 @@ from typing import Any
 
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import Manifest, dig
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.queueing import queued
 from gpuassay.systems.kueue.model.order import heap_order
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST
 
 QUEUE = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/"
@@ -21,7 +21,7 @@ ON_DEMAND = "https://kueue.sigs.k8s.io/docs/tasks/manage/monitor_pending_workloa
 
 
 @scenario()
-def two_locals(lab: Lab) -> None:
+def two_locals(lab: KueueLab) -> None:
     """A ClusterQueue of 4 GPUs behind two LocalQueues: left holds 3 and waits once, right holds 1 and waits twice."""
     queue = lab.queue(gpus=4, base="left")
     lab.local_queue("right", queue.name)
@@ -53,7 +53,7 @@ def _gpus(obj: Manifest, field: str) -> str:
     "kueue.visibility.cluster-queue-counts", level=MUST, spec=QUEUE, timed=True,
     red_when="the ClusterQueue's counters differ from what waits and runs", mutant="quota-doubled",
 )  # fmt: skip
-def test_a_cluster_queue_counts_its_workloads(two_locals: Recording) -> None:
+def test_a_cluster_queue_counts_its_workloads(two_locals: KueueRecording) -> None:
     """At rest a ClusterQueue's status counts the workloads of all its LocalQueues: waiting, reserving and admitted."""
     (queue,) = two_locals.timelines("ClusterQueue").values()
     expected = {"pendingWorkloads": 3, "reservingWorkloads": 2, "admittedWorkloads": 2}
@@ -65,7 +65,7 @@ def test_a_cluster_queue_counts_its_workloads(two_locals: Recording) -> None:
     "kueue.visibility.local-queue-counts", level=MUST, spec=LOCAL, timed=True,
     red_when="a LocalQueue counts workloads of another, or misses its own", mutant="quota-doubled",
 )  # fmt: skip
-def test_a_local_queue_counts_its_own_workloads(two_locals: Recording) -> None:
+def test_a_local_queue_counts_its_own_workloads(two_locals: KueueRecording) -> None:
     """At rest each LocalQueue's status counts its own workloads and nobody else's."""
     queues = two_locals.timelines("LocalQueue")
     seen = {name: tuple(_counts(queues[name].final).values()) for name in ("left", "right")}
@@ -77,7 +77,7 @@ def test_a_local_queue_counts_its_own_workloads(two_locals: Recording) -> None:
     "kueue.visibility.usage", level=MUST, spec=LOCAL, timed=True,
     red_when="the usage that a status tells is not what is held", mutant="requests-halved",
 )  # fmt: skip
-def test_status_tells_the_gpus_in_use(two_locals: Recording) -> None:
+def test_status_tells_the_gpus_in_use(two_locals: KueueRecording) -> None:
     """At rest reservation and usage in a queue's status are the GPUs held: of a LocalQueue its own, not all."""
     (queue,) = two_locals.timelines("ClusterQueue").values()
     locals_ = two_locals.timelines("LocalQueue")
@@ -91,7 +91,7 @@ def test_status_tells_the_gpus_in_use(two_locals: Recording) -> None:
 
 
 @scenario(needs={"gate:VisibilityOnDemand"})
-def positions(lab: Lab) -> None:
+def positions(lab: KueueLab) -> None:
     """Five workloads of two priorities wait; Kueue is asked for the list of those who wait."""
     queue = lab.queue(gpus=1)
     byhand.workload(lab, "running", queue)
@@ -109,7 +109,7 @@ def positions(lab: Lab) -> None:
     red_when="the list of waiting workloads is not in the order in which they will be admitted",
     mutant="priority-reversed",
 )  # fmt: skip
-def test_the_list_of_those_who_wait_is_in_order(positions: Recording) -> None:
+def test_the_list_of_those_who_wait_is_in_order(positions: KueueRecording) -> None:
     """The visibility API lists the waiting workloads of a ClusterQueue in the order of the queue, numbered from 0."""
     expected = [[name, i] for i, name in enumerate(heap_order(queued(positions, [f"w{n}" for n in range(5)])))]
     seen = positions.notes["listed"]

@@ -10,13 +10,13 @@ import pytest
 from gpuassay.behaviour import behaviour
 from gpuassay.labels import GPU, QUEUE_NAME
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.scenario.lab import CLUSTER_SCOPED
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.refusal import SCHEMA, refusal_findings, twin_label
 from gpuassay.systems.kueue.mutants.refusal import with_acceptable
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST, Behaviour
 from gpuassay.workloads import core
 from suites.kueue import refused
@@ -25,13 +25,13 @@ from suites.kueue.refused import Refusal
 MUTANT = "validation-missing"
 
 
-def _named(lab: Lab, manifest: Manifest, name: str) -> Manifest:
+def _named(lab: KueueLab, manifest: Manifest, name: str) -> Manifest:
     if manifest["kind"] in CLUSTER_SCOPED:
         return manifest | {"metadata": manifest["metadata"] | {"name": lab.unique(name)}}
     return manifest | {"metadata": manifest["metadata"] | {"name": name, "namespace": lab.namespace}}
 
 
-def _attempt_all(lab: Lab, cases: Sequence[Refusal]) -> None:
+def _attempt_all(lab: KueueLab, cases: Sequence[Refusal]) -> None:
     for case in cases:
         lab.attempt(case.label, with_acceptable(_named(lab, case.bad, case.label), case.healthy))
         lab.attempt(twin_label(case.label), _named(lab, case.healthy, f"{case.label}-twin"))
@@ -50,55 +50,55 @@ def _parameters(feature: str, cases: Sequence[Refusal]) -> list[Any]:
     ]
 
 
-def _judge(recording: Recording, case: Refusal) -> None:
+def _judge(recording: KueueRecording, case: Refusal) -> None:
     found = refusal_findings(recording.notes, case.label, case.gate, case.says)
     assert not found, "\n".join(found)
 
 
 @scenario()
-def bad_cluster_queues(lab: Lab) -> None:
+def bad_cluster_queues(lab: KueueLab) -> None:
     """Every bad ClusterQueue, and its healthy twin, is sent to the server."""
     _attempt_all(lab, refused.CLUSTER_QUEUES)
 
 
 @scenario()
-def bad_furniture(lab: Lab) -> None:
+def bad_furniture(lab: KueueLab) -> None:
     """Every bad ResourceFlavor, Topology and Cohort, and its healthy twin, is sent to the server."""
     _attempt_all(lab, refused.FURNITURE)
 
 
 @scenario()
-def bad_workloads(lab: Lab) -> None:
+def bad_workloads(lab: KueueLab) -> None:
     """Every bad Workload, and its healthy twin, is sent to the server."""
     _attempt_all(lab, refused.WORKLOADS)
 
 
 @scenario()
-def bad_jobs(lab: Lab) -> None:
+def bad_jobs(lab: KueueLab) -> None:
     """Every bad Job and pod, and its healthy twin, is sent to the server."""
     _attempt_all(lab, refused.JOBS)
 
 
 @pytest.mark.parametrize("case", _parameters("cluster-queue", refused.CLUSTER_QUEUES))
-def test_a_bad_cluster_queue_is_refused(bad_cluster_queues: Recording, case: Refusal) -> None:
+def test_a_bad_cluster_queue_is_refused(bad_cluster_queues: KueueRecording, case: Refusal) -> None:
     """A ClusterQueue that breaks a rule is refused by the gate that holds the rule, its healthy twin is stored."""
     _judge(bad_cluster_queues, case)
 
 
 @pytest.mark.parametrize("case", _parameters("furniture", refused.FURNITURE))
-def test_bad_furniture_is_refused(bad_furniture: Recording, case: Refusal) -> None:
+def test_bad_furniture_is_refused(bad_furniture: KueueRecording, case: Refusal) -> None:
     """A ResourceFlavor, Topology or Cohort that breaks a rule is refused, its healthy twin is stored."""
     _judge(bad_furniture, case)
 
 
 @pytest.mark.parametrize("case", _parameters("workload", refused.WORKLOADS))
-def test_a_bad_workload_is_refused(bad_workloads: Recording, case: Refusal) -> None:
+def test_a_bad_workload_is_refused(bad_workloads: KueueRecording, case: Refusal) -> None:
     """A Workload that breaks a rule is refused, its healthy twin is stored."""
     _judge(bad_workloads, case)
 
 
 @pytest.mark.parametrize("case", _parameters("job", refused.JOBS))
-def test_a_bad_job_is_refused(bad_jobs: Recording, case: Refusal) -> None:
+def test_a_bad_job_is_refused(bad_jobs: KueueRecording, case: Refusal) -> None:
     """A Job or pod that Kueue could not queue is refused when it is created, its healthy twin is stored."""
     _judge(bad_jobs, case)
 
@@ -107,7 +107,7 @@ def test_a_bad_job_is_refused(bad_jobs: Recording, case: Refusal) -> None:
 
 
 @scenario()
-def forbidden_changes(lab: Lab) -> None:
+def forbidden_changes(lab: KueueLab) -> None:
     """A LocalQueue, an admitted Workload, a running Job and a StatefulSet are changed in ways they must not be.
 
     Each forbidden change has a control: another change of the same object that must go through.
@@ -147,7 +147,7 @@ def forbidden_changes(lab: Lab) -> None:
     lab.attempt_patch("serving", "StatefulSet", "serving", {"spec": {"replicas": 2}})
 
 
-def _changes(recording: Recording, label: str, gate: str, says: str) -> None:
+def _changes(recording: KueueRecording, label: str, gate: str, says: str) -> None:
     found = refusal_findings(recording.notes, label, gate, says)
     assert not found, "\n".join([*found, recording.timeline_text([label])])
 
@@ -156,7 +156,7 @@ def _changes(recording: Recording, label: str, gate: str, says: str) -> None:
     "kueue.webhooks.local-queue-stays", level=MUST, spec="https://kueue.sigs.k8s.io/docs/concepts/local_queue/",
     red_when="a LocalQueue can be moved to another ClusterQueue", mutant=MUTANT,
 )  # fmt: skip
-def test_a_local_queue_keeps_its_cluster_queue(forbidden_changes: Recording) -> None:
+def test_a_local_queue_keeps_its_cluster_queue(forbidden_changes: KueueRecording) -> None:
     """A LocalQueue cannot be moved to another ClusterQueue, while it can be stopped."""
     _changes(forbidden_changes, "local-queue-moved", SCHEMA, "field is immutable")
 
@@ -165,7 +165,7 @@ def test_a_local_queue_keeps_its_cluster_queue(forbidden_changes: Recording) -> 
     "kueue.webhooks.reserved-pod-sets-stay", level=MUST, spec=f"{refused.CONCEPTS}/workload/",
     red_when="a Workload that holds quota can grow without asking for more", mutant=MUTANT,
 )  # fmt: skip
-def test_pod_sets_cannot_grow_while_quota_is_reserved(forbidden_changes: Recording) -> None:
+def test_pod_sets_cannot_grow_while_quota_is_reserved(forbidden_changes: KueueRecording) -> None:
     """A Workload's pod sets cannot grow while it holds quota, while its priority can change."""
     _changes(forbidden_changes, "grown", "vworkload.kb.io", "field is immutable")
 
@@ -174,7 +174,7 @@ def test_pod_sets_cannot_grow_while_quota_is_reserved(forbidden_changes: Recordi
     "kueue.webhooks.reserved-queue-stays", level=MUST, spec=f"{refused.CONCEPTS}/workload/",
     red_when="a Workload that holds one queue's quota can claim to be in another", mutant=MUTANT,
 )  # fmt: skip
-def test_the_queue_cannot_change_while_quota_is_reserved(forbidden_changes: Recording) -> None:
+def test_the_queue_cannot_change_while_quota_is_reserved(forbidden_changes: KueueRecording) -> None:
     """A Workload's queue cannot change while it holds quota."""
     _changes(forbidden_changes, "moved", SCHEMA, "queueName is immutable while workload quota reserved")
 
@@ -183,7 +183,7 @@ def test_the_queue_cannot_change_while_quota_is_reserved(forbidden_changes: Reco
     "kueue.webhooks.running-job-stays", level=MUST, spec="https://kueue.sigs.k8s.io/docs/tasks/run/jobs/",
     red_when="a running Job can be moved to another queue", mutant=MUTANT,
 )  # fmt: skip
-def test_a_running_job_keeps_its_queue(forbidden_changes: Recording) -> None:
+def test_a_running_job_keeps_its_queue(forbidden_changes: KueueRecording) -> None:
     """The queue name of a running Job cannot change, while other labels can."""
     _changes(forbidden_changes, "running", "vjob.kb.io", "field is immutable")
 
@@ -193,6 +193,6 @@ def test_a_running_job_keeps_its_queue(forbidden_changes: Recording) -> None:
     spec="https://kueue.sigs.k8s.io/docs/tasks/run/statefulset/",
     red_when="a queued StatefulSet can grow past what was admitted", mutant=MUTANT,
 )  # fmt: skip
-def test_a_queued_stateful_set_keeps_its_size(forbidden_changes: Recording) -> None:
+def test_a_queued_stateful_set_keeps_its_size(forbidden_changes: KueueRecording) -> None:
     """A queued StatefulSet can be scaled to zero and back, but not from one size to another."""
     _changes(forbidden_changes, "serving", "vstatefulset.kb.io", "field is immutable")

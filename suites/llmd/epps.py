@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from suites.variants import Deviation, per_variant
 
 PROTOCOL = (
@@ -72,7 +72,7 @@ KNOWN: dict[str, Deviation] = {
 """By behaviour id. Verified with llm-d-inference-scheduler v0.7.1; Inference Extension v1.5.0 has the same code."""
 
 
-def per_epp(*, timeout: float) -> Callable[[Callable[[Lab, str], None]], Any]:
+def per_epp(*, timeout: float) -> Callable[[Callable[[RoutingLab, str], None]], Any]:
     """Declare a scenario once per picker. Tests take it by name and run once per picker, on that picker's recording.
 
     The function takes the lab and the picker's name.

@@ -9,15 +9,15 @@ import pytest
 
 from gpuassay.behaviour import behaviour
 from gpuassay.load.plan import ClosedLoop
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import fresh_seed, opened
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import outside, routing
 from gpuassay.systems.llmd.objects.prompt_files import given_prompts
 from gpuassay.systems.llmd.objects.prompts import prompt_set
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST
 
 SPEC = "https://github.com/llm-d/llm-d-kv-cache"
@@ -35,7 +35,7 @@ LEAST_HITS = 0.6
 
 
 @scenario(system="routing", outside=True, timeout=60)
-def asked_again(lab: Lab) -> None:
+def asked_again(lab: RoutingLab) -> None:
     """Eight new prompts are asked, then three times more; then eight streams, or the user's prompts, four at a time."""
     seed = fresh_seed(lab, 41)
     prompts = prompt_set([TOKENS] * PROMPTS, seed=seed, prefix="again")
@@ -53,7 +53,7 @@ def asked_again(lab: Lab) -> None:
     "llmd.any-gateway.repeat-sticks", level=MUST, spec=SPEC, timed=True,
     red_when="a prompt goes to another replica than the one that has just cached it", mutant="picker-random",
 )  # fmt: skip
-def test_a_prompt_that_is_asked_again_goes_where_it_went(asked_again: Recording) -> None:
+def test_a_prompt_that_is_asked_again_goes_where_it_went(asked_again: RoutingRecording) -> None:
     """Each of 8 prompts is served by one and the same replica four times."""
     rows = asked_again.asks("first") + asked_again.asks("repeat")
     assert not routing.failure_findings(rows) + routing.stickiness_findings(rows)
@@ -64,7 +64,7 @@ def test_a_prompt_that_is_asked_again_goes_where_it_went(asked_again: Recording)
     red_when="the model servers' own counters tell of fewer cache hits than asking again must bring",
     mutant="picker-random",
 )  # fmt: skip
-def test_the_model_servers_count_the_hits(asked_again: Recording, measure: Measure) -> None:
+def test_the_model_servers_count_the_hits(asked_again: RoutingRecording, measure: Measure) -> None:
     """Of all prompt tokens, at least 0.6 come from the caches, by the model servers' own counters."""
     rows = asked_again.asks("first") + asked_again.asks("repeat")
     rate = outside.counted_hit_rate(rows, asked_again.metrics("before"), asked_again.metrics("after"))
@@ -77,7 +77,7 @@ def test_the_model_servers_count_the_hits(asked_again: Recording, measure: Measu
     "llmd.any-gateway.streams-flow", level=MUST, spec="OpenAI API: streaming", timed=True,
     red_when="the gateway holds a streamed answer until it is complete", mutant="gateway-buffers",
 )  # fmt: skip
-def test_streams_are_passed_on_as_they_come(asked_again: Recording) -> None:
+def test_streams_are_passed_on_as_they_come(asked_again: RoutingRecording) -> None:
     """Of all streams, none arrives in one piece: most of its tokens come after the first, one after the other."""
     assert not outside.stream_findings(asked_again.asks("streams"))
 
@@ -86,7 +86,7 @@ def test_streams_are_passed_on_as_they_come(asked_again: Recording) -> None:
     "llmd.any-gateway.pool-status", level=MUST, spec=POOL,
     red_when="a controller says of the InferencePool that it is not accepted or has references that do not resolve",
 )  # fmt: skip
-def test_the_pool_is_accepted(asked_again: Recording) -> None:
+def test_the_pool_is_accepted(asked_again: RoutingRecording) -> None:
     """Every parent in the InferencePool's status says Accepted and ResolvedRefs."""
     pool = asked_again.notes.get("outside", {}).get("pool", {})
     if not outside.parents(pool):

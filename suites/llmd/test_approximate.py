@@ -7,9 +7,8 @@ a gateway does with a subset.
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.scheduling import pick, read_again
 from gpuassay.systems.llmd.component.simulator import Cache
@@ -18,6 +17,7 @@ from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.scheduling_picks import drawn_findings, only_findings, placed_findings
 from gpuassay.systems.llmd.model.chance import chance_limit
 from gpuassay.systems.llmd.objects.prompts import prompt_set
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import INFO, MUST, SHOULD
 from suites.llmd.prefixes import beginning
 
@@ -34,7 +34,7 @@ COLD = 96
 
 
 @scenario(system="routing", timeout=30)
-def remembered(lab: Lab) -> None:
+def remembered(lab: RoutingLab) -> None:
     """Prompts are asked again; prefixes of other lengths are put on two replicas; a pod goes; the picker restarts."""
     prompts = prompt_set([TOKENS] * 8, seed=11)
     arm = Arm(profile="approximate", replicas=REPLICAS, gateway=None, cache=Cache(blocks=0))
@@ -78,7 +78,7 @@ def remembered(lab: Lab) -> None:
     "llmd.approximate.repeat-sticks", level=MUST, spec=SPEC,
     red_when="a prompt is sent to another replica than before", mutant="prefix-ignored",
 )  # fmt: skip
-def test_a_repeated_prompt_goes_where_it_went_before(remembered: Recording) -> None:
+def test_a_repeated_prompt_goes_where_it_went_before(remembered: RoutingRecording) -> None:
     """Each of 8 prompts goes to one and the same replica five times."""
     rows = remembered.asks("first") + remembered.asks("repeat")
     assert not routing.failure_findings(rows) + routing.stickiness_findings(rows)
@@ -88,7 +88,7 @@ def test_a_repeated_prompt_goes_where_it_went_before(remembered: Recording) -> N
     "llmd.approximate.new-prefixes-spread", level=MUST, spec=SPEC,
     red_when="prompts that share nothing pile up on some replicas", mutant="one-endpoint-left",
 )  # fmt: skip
-def test_prompts_that_share_nothing_are_spread(remembered: Recording) -> None:
+def test_prompts_that_share_nothing_are_spread(remembered: RoutingRecording) -> None:
     """96 prompts without a common prefix are spread evenly over four replicas."""
     assert not routing.uniformity_findings(remembered.asks("cold"), NAMES, COLD)
 
@@ -97,7 +97,7 @@ def test_prompts_that_share_nothing_are_spread(remembered: Recording) -> None:
     "llmd.approximate.longest-prefix-wins", level=MUST, spec=SPEC,
     red_when="a replica with a shorter common prefix is preferred", mutant="prefix-ignored",
 )  # fmt: skip
-def test_the_replica_with_the_longest_prefix_is_picked(remembered: Recording) -> None:
+def test_the_replica_with_the_longest_prefix_is_picked(remembered: RoutingRecording) -> None:
     """Where one replica was sent 64 tokens of a prompt and another 128, the prompt goes to the second."""
     assert not only_findings(remembered.asks("longest"), {NAMES[2]})
 
@@ -106,7 +106,7 @@ def test_the_replica_with_the_longest_prefix_is_picked(remembered: Recording) ->
     "llmd.approximate.pod-gone-rerouted", level=MUST, spec=SPEC,
     red_when="a request is sent to a pod that is no longer in the pool", mutant="prefix-ignored",
 )  # fmt: skip
-def test_prompts_of_a_pod_that_is_gone_find_another_home(remembered: Recording) -> None:
+def test_prompts_of_a_pod_that_is_gone_find_another_home(remembered: RoutingRecording) -> None:
     """After a pod is deleted its prompts go to others and stay there; prompts of the others stay where they were."""
     gone, placed = remembered.notes["gone"], remembered.notes["placed"]
     rows, again = remembered.asks("pod gone"), remembered.asks("pod gone, again")
@@ -123,7 +123,7 @@ def test_prompts_of_a_pod_that_is_gone_find_another_home(remembered: Recording) 
     red_when="a picker that was restarted still knows where prompts went: then it has a memory that we do not know of",
     mutant="one-endpoint-left",
 )  # fmt: skip
-def test_a_restarted_picker_has_forgotten(remembered: Recording) -> None:
+def test_a_restarted_picker_has_forgotten(remembered: RoutingRecording) -> None:
     """After the picker's restart, prompts are found again no more often than by chance."""
     kept, left = remembered.notes["kept"], remembered.notes["left"]
     rows = remembered.asks("after the restart")
@@ -136,7 +136,7 @@ def test_a_restarted_picker_has_forgotten(remembered: Recording) -> None:
     "llmd.approximate.salt-honoured", level=MUST, spec=SPEC,
     red_when="a salted request does not find its own prefix", mutant="prefix-ignored",
 )  # fmt: skip
-def test_a_salted_prompt_sticks_under_its_own_salt(remembered: Recording) -> None:
+def test_a_salted_prompt_sticks_under_its_own_salt(remembered: RoutingRecording) -> None:
     """A prompt with a cache_salt goes again where it went with that salt."""
     assert not only_findings(remembered.asks("same salt"), {DRAWING})
 
@@ -145,7 +145,7 @@ def test_a_salted_prompt_sticks_under_its_own_salt(remembered: Recording) -> Non
     "llmd.approximate.salt-separates", level=MUST, spec=SPEC,
     red_when="a request is drawn to the replica that holds the prefix under another salt", mutant="one-endpoint-left",
 )  # fmt: skip
-def test_salts_do_not_share(remembered: Recording) -> None:
+def test_salts_do_not_share(remembered: RoutingRecording) -> None:
     """With another cache_salt, the same prompts are spread as if they were new."""
     rows = remembered.asks("other salt")
     assert not drawn_findings(rows, {row["label"]: DRAWING for row in rows}, REPLICAS)
@@ -156,7 +156,7 @@ def test_salts_do_not_share(remembered: Recording) -> None:
     red_when="a request for an adapter is drawn to the replica that holds the prefix under the base model",
     mutant="one-endpoint-left",
 )  # fmt: skip
-def test_adapters_do_not_share(remembered: Recording) -> None:
+def test_adapters_do_not_share(remembered: RoutingRecording) -> None:
     """Asked of a LoRA adapter, the same prompts are spread as if they were new."""
     rows = remembered.asks("adapter")
     assert not drawn_findings(rows, {row["label"]: DRAWING for row in rows}, REPLICAS)

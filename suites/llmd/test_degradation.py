@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.diagnosis import Mark, episode, mark, until_tokens, warm_blindly
 from gpuassay.systems.llmd.acts.scheduling import events_held, misspelt, read_again
@@ -24,6 +23,7 @@ from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge import scheduling as judge
 from gpuassay.systems.llmd.objects.prompts import Prompt, prompt_set, synthetic
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST
 
 SPEC = "https://github.com/llm-d/llm-d-kv-cache"
@@ -54,7 +54,7 @@ def live_through(site: Site, name: str, began: Mark | None = None, *, arm: str =
 
 
 @scenario(system="routing", timeout=45)
-def faults_in_turn(lab: Lab) -> None:
+def faults_in_turn(lab: RoutingLab) -> None:
     """One arm lives through a healthy time, a restart of its picker, a dead and a wrong tokenizer, and lost events."""
     with opened(lab, Arm(replicas=REPLICAS, latency=NO_LATENCY)) as site:
         tokenizer, forwarder = site.routing.tokenizer, site.routing.forwarder
@@ -84,7 +84,7 @@ def faults_in_turn(lab: Lab) -> None:
 
 
 @scenario(system="routing", timeout=45)
-def faults_from_the_start(lab: Lab) -> None:
+def faults_from_the_start(lab: RoutingLab) -> None:
     """Arms that were built wrong: topics without a port, a misspelt parameter, a feature gate that is missing."""
     common = Arm(replicas=REPLICAS, latency=NO_LATENCY)
     scorer = "precise-prefix-cache-scorer"
@@ -126,13 +126,13 @@ BUILT = {
     "llmd.degradation.healthy-is-healthy", level=MUST, spec=WANTED, timed=True,
     red_when="a path on which nothing is wrong is diagnosed with a fault, or shows symptoms", mutant="events-lost",
 )  # fmt: skip
-def test_a_healthy_path_is_diagnosed_as_healthy(faults_in_turn: Recording, name: str) -> None:
+def test_a_healthy_path_is_diagnosed_as_healthy(faults_in_turn: RoutingRecording, name: str) -> None:
     """Nothing is found on a path that works: warm replicas are found, twins stay together, no cause is named."""
     found = judge.diagnose(faults_in_turn, name)
     assert not judge.diagnosis_findings(found)
 
 
-def degraded(recording: Recording, name: str, fault: str, *, prefixes: bool) -> list[str]:
+def degraded(recording: RoutingRecording, name: str, fault: str, *, prefixes: bool) -> list[str]:
     """What speaks against: this fault alone is named, it shows, and yet every request was answered 200."""
     found = judge.diagnose(recording, name)
     shows = found.lost_prefixes if prefixes else found.split_twins
@@ -146,7 +146,7 @@ def degraded(recording: Recording, name: str, fault: str, *, prefixes: bool) -> 
     red_when="prefixes that a restarted picker has forgotten are not put down to its restart",
     mutant="tokenizer-off-by-one",
 )  # fmt: skip
-def test_a_picker_that_forgot_is_named(faults_in_turn: Recording) -> None:
+def test_a_picker_that_forgot_is_named(faults_in_turn: RoutingRecording) -> None:
     """Prompts that were cached before the picker's restart are not found, all answer 200, the restart is named."""
     assert not degraded(faults_in_turn, "picker restarted", NAMED["picker restarted"], prefixes=True)
 
@@ -155,7 +155,7 @@ def test_a_picker_that_forgot_is_named(faults_in_turn: Recording) -> None:
     "llmd.degradation.tokenizer-dead", level=MUST, spec=WANTED, timed=True,
     red_when="routing without tokens is not put down to the tokenization service", mutant="topic-without-port",
 )  # fmt: skip
-def test_a_dead_tokenizer_is_named(faults_in_turn: Recording) -> None:
+def test_a_dead_tokenizer_is_named(faults_in_turn: RoutingRecording) -> None:
     """Without its tokenization service the picker places by chance, all answer 200, the service is named."""
     assert not degraded(faults_in_turn, "tokenizer dead", NAMED["tokenizer dead"], prefixes=True)
 
@@ -165,7 +165,7 @@ def test_a_dead_tokenizer_is_named(faults_in_turn: Recording) -> None:
     red_when="routing by other tokens than the model servers' is not put down to the tokenization service",
     mutant="topic-without-port",
 )  # fmt: skip
-def test_a_wrong_tokenizer_is_named(faults_in_turn: Recording) -> None:
+def test_a_wrong_tokenizer_is_named(faults_in_turn: RoutingRecording) -> None:
     """With tokens that are off by one nothing is found, all answer 200, the difference is named."""
     assert not degraded(faults_in_turn, "tokenizer wrong", NAMED["tokenizer wrong"], prefixes=True)
 
@@ -174,7 +174,7 @@ def test_a_wrong_tokenizer_is_named(faults_in_turn: Recording) -> None:
     "llmd.degradation.events-lost", level=MUST, spec=WANTED, timed=True,
     red_when="caches that the picker never heard of are not put down to lost events", mutant="speculation-gate-missing",
 )  # fmt: skip
-def test_lost_events_are_named(faults_in_turn: Recording) -> None:
+def test_lost_events_are_named(faults_in_turn: RoutingRecording) -> None:
     """Where KV-cache events end on their way nothing is found, all answer 200, the silent replicas are named."""
     assert not degraded(faults_in_turn, "events lost", NAMED["events lost"], prefixes=True)
 
@@ -184,7 +184,7 @@ def test_lost_events_are_named(faults_in_turn: Recording) -> None:
     red_when="events under an address without port are not told from events of the endpoint",
     mutant="tokenizer-off-by-one", timed=True,
 )  # fmt: skip
-def test_a_topic_without_port_is_named(faults_from_the_start: Recording) -> None:
+def test_a_topic_without_port_is_named(faults_from_the_start: RoutingRecording) -> None:
     """Events under the address alone are of no endpoint: nothing is found, all answer 200, the topic is named."""
     found = degraded(faults_from_the_start, "topic without port", BUILT["topic without port"], prefixes=True)
     assert not found
@@ -194,7 +194,7 @@ def test_a_topic_without_port_is_named(faults_from_the_start: Recording) -> None
     "llmd.degradation.parameter-misspelt", level=MUST, spec=SPEC, timed=True,
     red_when="a parameter that the picker dropped without a word is not named", mutant="tokenizer-off-by-one",
 )  # fmt: skip
-def test_a_misspelt_parameter_is_named(faults_from_the_start: Recording) -> None:
+def test_a_misspelt_parameter_is_named(faults_from_the_start: RoutingRecording) -> None:
     """A misspelt `speculativeIndexing` is taken without a word: twins are sent apart, the unknown name is found."""
     found = degraded(faults_from_the_start, "parameter misspelt", BUILT["parameter misspelt"], prefixes=False)
     assert not found
@@ -205,7 +205,7 @@ def test_a_misspelt_parameter_is_named(faults_from_the_start: Recording) -> None
     red_when="speculative indexing that does nothing is not put down to its feature gate",
     mutant="tokenizer-off-by-one",
 )  # fmt: skip
-def test_a_missing_feature_gate_is_named(faults_from_the_start: Recording) -> None:
+def test_a_missing_feature_gate_is_named(faults_from_the_start: RoutingRecording) -> None:
     """Without the feature gate speculative indexing does nothing: twins are sent apart, the gate is named."""
     assert not degraded(faults_from_the_start, "gate missing", BUILT["gate missing"], prefixes=False)
 
@@ -214,7 +214,7 @@ def test_a_missing_feature_gate_is_named(faults_from_the_start: Recording) -> No
     "llmd.degradation.never-crashes", level=MUST, spec=SPEC,
     red_when="the picker ends or restarts because of a fault beside it", mutant="picker-crashes",
 )  # fmt: skip
-def test_no_fault_beside_the_picker_ends_it(faults_in_turn: Recording) -> None:
+def test_no_fault_beside_the_picker_ends_it(faults_in_turn: RoutingRecording) -> None:
     """Dead and wrong tokenizers and lost events leave the picker running, and every request is answered."""
     episodes = faults_in_turn.notes["episodes"]
     dead = [name for name, facts in episodes.items() if not facts["picker_alive"]]
@@ -230,7 +230,7 @@ def test_no_fault_beside_the_picker_ends_it(faults_in_turn: Recording) -> None:
     "llmd.degradation.tokenizer-comes-back", level=MUST, spec=SPEC, timed=True,
     red_when="precise routing does not come back with its tokenization service", mutant="events-lost",
 )  # fmt: skip
-def test_routing_comes_back_with_the_tokenizer(faults_in_turn: Recording, measure: Measure) -> None:
+def test_routing_comes_back_with_the_tokenizer(faults_in_turn: RoutingRecording, measure: Measure) -> None:
     """Once the tokenization service is back, warm replicas are found again, within ten seconds."""
     seconds = float(faults_in_turn.notes["tokens_again_s"])
     measure.value(tokens_again_s=seconds)

@@ -10,12 +10,12 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.epp import Asking, asking, gauge, settled
 from gpuassay.systems.llmd.judge import epp as judge
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.epp_requests import EXT_PROC, OPENAI, REPLICAS, small
 from suites.llmd.epps import PROTOCOL, per_epp
@@ -92,7 +92,7 @@ def _hints(site: Site, epp: Asking) -> None:
 
 
 @per_epp(timeout=25)
-def protocol(lab: Lab, picker: str) -> None:
+def protocol(lab: RoutingLab, picker: str) -> None:
     """Requests in every form; then hints; then with no endpoint ready, and with all of them again."""
     with opened(lab, small(picker, load=load(BUSY))) as site, asking(site) as epp:
         _requests(site, epp)
@@ -111,7 +111,7 @@ def protocol(lab: Lab, picker: str) -> None:
         epp.ask("ready-again", epp.body("hello"))
 
 
-def _chosen(recording: Recording) -> list[judge.Row]:
+def _chosen(recording: RoutingRecording) -> list[judge.Row]:
     """Every row of a wave in which an endpoint must have been chosen, except known special cases."""
     waves = ("chunks", "large", "characters", "chat", "at-once", "bodyless", "after-refusals", "ready-again")
     return [row for wave in waves for row in recording.asks(wave)]
@@ -121,7 +121,7 @@ def _chosen(recording: Recording) -> list[judge.Row]:
     "llmd.epp.header-equals-metadata", level=MUST, spec=PROTOCOL, mutant="epp-metadata-lost",
     red_when="the choice is missing from the header or the dynamic metadata, or they differ",
 )  # fmt: skip
-def test_header_and_metadata_name_the_same_endpoint(protocol: Recording) -> None:
+def test_header_and_metadata_name_the_same_endpoint(protocol: RoutingRecording) -> None:
     """The choice stands in the request header and in the dynamic metadata, and is the same in both."""
     assert not judge.agreement_findings(_chosen(protocol))
 
@@ -130,7 +130,7 @@ def test_header_and_metadata_name_the_same_endpoint(protocol: Recording) -> None
     "llmd.epp.endpoint-in-pool", level=MUST, spec=PROTOCOL, mutant="epp-foreign-endpoint",
     red_when="an endpoint is picked that is no address and port of the pool",
 )  # fmt: skip
-def test_every_choice_is_an_endpoint_of_the_pool(protocol: Recording) -> None:
+def test_every_choice_is_an_endpoint_of_the_pool(protocol: RoutingRecording) -> None:
     """Every choice is address and port of an endpoint of the InferencePool."""
     assert not judge.membership_findings(_chosen(protocol), protocol.notes["members"])
 
@@ -139,7 +139,7 @@ def test_every_choice_is_an_endpoint_of_the_pool(protocol: Recording) -> None:
     "llmd.epp.route-cache-cleared", level=SHOULD, spec=EXT_PROC, mutant="epp-route-cache-kept",
     red_when="a gateway that routes by the header keeps the route that it had chosen without it",
 )  # fmt: skip
-def test_the_gateway_is_told_to_choose_its_route_anew(protocol: Recording) -> None:
+def test_the_gateway_is_told_to_choose_its_route_anew(protocol: RoutingRecording) -> None:
     """Every choice comes with the request to clear the gateway's route cache."""
     assert not judge.route_cache_findings(_chosen(protocol))
 
@@ -148,7 +148,7 @@ def test_the_gateway_is_told_to_choose_its_route_anew(protocol: Recording) -> No
     "llmd.epp.chunks-same-pick", level=MUST, spec=PROTOCOL, mutant="picker-random", timed=True,
     red_when="the choice depends on how the gateway cuts the body, or is made on a part of it",
 )  # fmt: skip
-def test_the_choice_does_not_depend_on_how_the_body_is_cut(protocol: Recording, measure: Measure) -> None:
+def test_the_choice_does_not_depend_on_how_the_body_is_cut(protocol: RoutingRecording, measure: Measure) -> None:
     """A body in any number of chunks leads to the choice that the whole body leads to: the least loaded replica."""
     rows = protocol.asks("chunks")
     measure.value(requests=len(rows))
@@ -159,7 +159,7 @@ def test_the_choice_does_not_depend_on_how_the_body_is_cut(protocol: Recording, 
     "llmd.epp.request-body-kept", level=MUST, spec=EXT_PROC, mutant="epp-body-truncated",
     red_when="a request reaches the model server with another meaning than it was sent with",
 )  # fmt: skip
-def test_request_bodies_are_handed_on_with_their_meaning(protocol: Recording) -> None:
+def test_request_bodies_are_handed_on_with_their_meaning(protocol: RoutingRecording) -> None:
     """A request's body is handed on whole and with the same meaning, whatever characters it holds."""
     assert not judge.body_findings([*protocol.asks("chunks"), *protocol.asks("characters"), *protocol.asks("chat")])
 
@@ -168,7 +168,7 @@ def test_request_bodies_are_handed_on_with_their_meaning(protocol: Recording) ->
     "llmd.epp.request-numbers-kept", level=SHOULD, spec=OPENAI,
     red_when="a whole number beyond 2^53, such as a seed, reaches the model server as another number",
 )  # fmt: skip
-def test_large_numbers_in_requests_are_kept(protocol: Recording) -> None:
+def test_large_numbers_in_requests_are_kept(protocol: RoutingRecording) -> None:
     """Whole numbers in a request are handed on exactly, also those that a double cannot hold."""
     assert not judge.body_findings(protocol.asks("numbers"))
 
@@ -177,7 +177,7 @@ def test_large_numbers_in_requests_are_kept(protocol: Recording) -> None:
     "llmd.epp.large-body", level=MUST, spec=EXT_PROC, mutant="epp-body-truncated",
     red_when="a 220 kB prompt is refused or comes through in part",
 )  # fmt: skip
-def test_a_large_request_comes_through_whole(protocol: Recording) -> None:
+def test_a_large_request_comes_through_whole(protocol: RoutingRecording) -> None:
     """A request of 220 kB is routed and handed on whole."""
     assert not judge.body_findings(protocol.asks("large"))
 
@@ -186,7 +186,7 @@ def test_a_large_request_comes_through_whole(protocol: Recording) -> None:
     "llmd.epp.large-body-in-chunks", level=SHOULD, spec=EXT_PROC, mutant="epp-chunks-enlarged",
     red_when="a body is handed on in chunks larger than gateways take",
 )  # fmt: skip
-def test_a_large_request_is_handed_on_in_chunks(protocol: Recording) -> None:
+def test_a_large_request_is_handed_on_in_chunks(protocol: RoutingRecording) -> None:
     """A large body is handed on in chunks of at most 64 KiB."""
     assert not judge.chunk_findings(protocol.asks("large"), LARGEST_CHUNK)
 
@@ -195,7 +195,7 @@ def test_a_large_request_is_handed_on_in_chunks(protocol: Recording) -> None:
     "llmd.epp.trailers-end-the-body", level=SHOULD, spec=EXT_PROC,
     red_when="a request whose body is ended by trailers hangs",
 )  # fmt: skip
-def test_trailers_end_a_body_too(protocol: Recording) -> None:
+def test_trailers_end_a_body_too(protocol: RoutingRecording) -> None:
     """A request whose body is ended by trailers instead of a mark on its last chunk is routed, too."""
     assert not judge.picked_findings(protocol.asks("trailers"))
 
@@ -204,7 +204,7 @@ def test_trailers_end_a_body_too(protocol: Recording) -> None:
     "llmd.epp.prompt-forms", level=SHOULD, spec=OPENAI,
     red_when="a prompt given as a list of strings or of tokens is refused",
 )  # fmt: skip
-def test_prompts_may_be_lists(protocol: Recording) -> None:
+def test_prompts_may_be_lists(protocol: RoutingRecording) -> None:
     """A completion's prompt may be a string, a list of strings, or a list of tokens."""
     assert not judge.picked_findings(protocol.asks("prompt-forms"))
 
@@ -213,7 +213,7 @@ def test_prompts_may_be_lists(protocol: Recording) -> None:
     "llmd.epp.bodyless-routed", level=MUST, spec=PROTOCOL, mutant="epp-bodyless-refused",
     red_when="a GET, such as of the list of models, is refused or hangs",
 )  # fmt: skip
-def test_requests_without_a_body_are_routed(protocol: Recording) -> None:
+def test_requests_without_a_body_are_routed(protocol: RoutingRecording) -> None:
     """A request without a body is sent to some endpoint of the pool."""
     rows = protocol.asks("bodyless")
     assert not [*judge.agreement_findings(rows), *judge.membership_findings(rows, protocol.notes["members"])]
@@ -223,7 +223,7 @@ def test_requests_without_a_body_are_routed(protocol: Recording) -> None:
     "llmd.epp.streams-apart", level=MUST, spec=EXT_PROC, mutant="epp-streams-mixed",
     red_when="requests at the same time get each other's bodies or none",
 )  # fmt: skip
-def test_requests_at_once_are_kept_apart(protocol: Recording) -> None:
+def test_requests_at_once_are_kept_apart(protocol: RoutingRecording) -> None:
     """Of 32 requests, 16 at a time, each gets a choice and its own body back."""
     rows = protocol.asks("at-once")
     assert len(rows) == 32
@@ -234,7 +234,7 @@ def test_requests_at_once_are_kept_apart(protocol: Recording) -> None:
     "llmd.epp.invalid-json-refused", level=MUST, spec=PROTOCOL, mutant="epp-errors-forgiven",
     red_when="a body that is no JSON object is routed, hangs, or counts as the server's fault",
 )  # fmt: skip
-def test_a_body_that_is_no_json_object_is_refused(protocol: Recording) -> None:
+def test_a_body_that_is_no_json_object_is_refused(protocol: RoutingRecording) -> None:
     """A body that is no JSON object is refused with 400."""
     assert not judge.refused_findings(protocol.asks("absurd"), 400)
 
@@ -243,7 +243,7 @@ def test_a_body_that_is_no_json_object_is_refused(protocol: Recording) -> None:
     "llmd.epp.missing-model-refused", level=MUST, spec=PROTOCOL, mutant="epp-refusals-are-500",
     red_when="a request that names no model is routed, hangs, or counts as the server's fault",
 )  # fmt: skip
-def test_a_request_without_a_model_is_refused(protocol: Recording) -> None:
+def test_a_request_without_a_model_is_refused(protocol: RoutingRecording) -> None:
     """A request that names no model is refused with 400, and the picker goes on."""
     assert not judge.refused_findings(protocol.asks("nameless"), 400)
     assert not judge.picked_findings(protocol.asks("after-refusals"))
@@ -253,7 +253,7 @@ def test_a_request_without_a_model_is_refused(protocol: Recording) -> None:
     "llmd.epp.hint-obeyed", level=MUST, spec=PROTOCOL, mutant="epp-hint-lost",
     red_when="an endpoint is picked that the gateway did not allow",
 )  # fmt: skip
-def test_only_endpoints_that_the_gateway_allows_are_picked(protocol: Recording) -> None:
+def test_only_endpoints_that_the_gateway_allows_are_picked(protocol: RoutingRecording) -> None:
     """With a list of allowed endpoints the choice is one of them, although another one is less loaded."""
     assert not judge.hint_findings(protocol.asks("hint"))
 
@@ -262,7 +262,7 @@ def test_only_endpoints_that_the_gateway_allows_are_picked(protocol: Recording) 
     "llmd.epp.hint-empty-refused", level=MUST, spec=PROTOCOL, mutant="epp-hint-lost",
     red_when="an empty list of allowed endpoints allows all",
 )  # fmt: skip
-def test_an_empty_list_allows_nothing(protocol: Recording) -> None:
+def test_an_empty_list_allows_nothing(protocol: RoutingRecording) -> None:
     """With an empty list of allowed endpoints a request is refused with 503."""
     assert not judge.refused_findings(protocol.asks("hint-empty"), 503)
 
@@ -271,7 +271,7 @@ def test_an_empty_list_allows_nothing(protocol: Recording) -> None:
     "llmd.epp.hint-of-strangers-refused", level=MUST, spec=PROTOCOL, mutant="epp-hint-lost",
     red_when="a list of endpoints of which none is in the pool allows all",
 )  # fmt: skip
-def test_a_list_of_strangers_allows_nothing(protocol: Recording) -> None:
+def test_a_list_of_strangers_allows_nothing(protocol: RoutingRecording) -> None:
     """When no allowed endpoint is in the pool a request is refused with 503."""
     assert not judge.refused_findings(protocol.asks("hint-strangers"), 503)
 
@@ -280,7 +280,7 @@ def test_a_list_of_strangers_allows_nothing(protocol: Recording) -> None:
     "llmd.epp.hint-names-ports", level=MUST, spec=PROTOCOL,
     red_when="an endpoint at an allowed address is picked although its port was not allowed",
 )  # fmt: skip
-def test_a_list_names_ports_too(protocol: Recording) -> None:
+def test_a_list_names_ports_too(protocol: RoutingRecording) -> None:
     """An endpoint is allowed by address and port: the same address with another port is another endpoint."""
     assert not judge.refused_findings(protocol.asks("hint-port"), 503)
 
@@ -289,7 +289,7 @@ def test_a_list_names_ports_too(protocol: Recording) -> None:
     "llmd.epp.hint-obeyed-bodyless", level=MUST, spec=PROTOCOL,
     red_when="a request without a body goes to an endpoint that the gateway did not allow",
 )  # fmt: skip
-def test_a_list_holds_for_requests_without_a_body(protocol: Recording) -> None:
+def test_a_list_holds_for_requests_without_a_body(protocol: RoutingRecording) -> None:
     """The gateway's list holds for requests without a body, too."""
     assert not judge.hint_findings(protocol.asks("hint-bodyless"))
 
@@ -298,7 +298,7 @@ def test_a_list_holds_for_requests_without_a_body(protocol: Recording) -> None:
     "llmd.epp.clients-cannot-choose", level=MUST, spec=PROTOCOL, mutant="epp-trusts-clients", timed=True,
     red_when="a client reaches an endpoint by naming it in a header",
 )  # fmt: skip
-def test_a_client_cannot_choose_by_header(protocol: Recording) -> None:
+def test_a_client_cannot_choose_by_header(protocol: RoutingRecording) -> None:
     """What a client writes into the destination header has no effect: the least loaded replica is picked."""
     rows = protocol.asks("client-names")
     assert not judge.agreement_findings(rows)
@@ -309,7 +309,7 @@ def test_a_client_cannot_choose_by_header(protocol: Recording) -> None:
     "llmd.epp.none-ready-refused", level=MUST, spec=PROTOCOL, mutant="epp-refusals-are-500", timed=True,
     red_when="a request is routed, hangs or breaks while no endpoint is ready",
 )  # fmt: skip
-def test_without_a_ready_endpoint_requests_are_refused(protocol: Recording) -> None:
+def test_without_a_ready_endpoint_requests_are_refused(protocol: RoutingRecording) -> None:
     """While no endpoint is ready a request is refused with 503, and routed again afterwards."""
     assert not judge.refused_findings(protocol.asks("none-ready"), 503)
     assert not judge.picked_findings(protocol.asks("ready-again"))
@@ -319,6 +319,6 @@ def test_without_a_ready_endpoint_requests_are_refused(protocol: Recording) -> N
     "llmd.epp.none-ready-refused-bodyless", level=SHOULD, spec=PROTOCOL,
     red_when="a request without a body fails as the picker's own error while no endpoint is ready",
 )  # fmt: skip
-def test_without_a_ready_endpoint_requests_without_a_body_are_refused(protocol: Recording) -> None:
+def test_without_a_ready_endpoint_requests_without_a_body_are_refused(protocol: RoutingRecording) -> None:
     """While no endpoint is ready a request without a body is refused with 503, too."""
     assert not judge.refused_findings(protocol.asks("none-ready-bodyless"), 503)

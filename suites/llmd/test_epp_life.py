@@ -12,13 +12,13 @@ import grpc
 
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.epp import asking, health
 from gpuassay.systems.llmd.component.picker import HEALTH_SERVICE, Picker
 from gpuassay.systems.llmd.judge import epp as judge
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.epp_requests import EXT_PROC, events, small, usage
 from suites.llmd.epps import per_epp
@@ -44,7 +44,7 @@ the candidate saw it renewed, which it looks at with each try, and then it tries
 
 
 @per_epp(timeout=20)
-def ending(lab: Lab, picker: str) -> None:
+def ending(lab: RoutingLab, picker: str) -> None:
     """SIGTERM while a response streams through the picker; then again while it has nothing to do."""
     with opened(lab, small(picker, replicas=2, profile="random")) as site:
         with asking(site) as epp:
@@ -87,7 +87,7 @@ def ending(lab: Lab, picker: str) -> None:
 
 
 @contextmanager
-def _terminated(lab: Lab, picker: Picker, label: str) -> Generator[None]:
+def _terminated(lab: RoutingLab, picker: Picker, label: str) -> Generator[None]:
     """SIGTERM to a picker for the length of a `with` block; notes after it how long the end took, and the exit code."""
     process = picker.child.process
     assert process is not None
@@ -107,7 +107,7 @@ def _terminated(lab: Lab, picker: Picker, label: str) -> Generator[None]:
         lab.note(ends={**lab.notes.get("ends", {}), label: {"seconds": ended[0], "exit_code": process.exit_code}})
 
 
-def _elected(lab: Lab, site: Site, flags: tuple[str, ...], stack: ExitStack) -> tuple[Picker, Picker]:
+def _elected(lab: RoutingLab, site: Site, flags: tuple[str, ...], stack: ExitStack) -> tuple[Picker, Picker]:
     """Two more pickers of the arm's pool, the first of which leads if there is an election; they end with `stack`."""
     arms = site.routing.picker
     assert arms is not None
@@ -120,13 +120,13 @@ def _elected(lab: Lab, site: Site, flags: tuple[str, ...], stack: ExitStack) -> 
     return first, second
 
 
-def _lease(lab: Lab, site: Site) -> Manifest | None:
+def _lease(lab: RoutingLab, site: Site) -> Manifest | None:
     """Holder, renewal and duration of the pool's lease as it is now, None where there is none."""
     return next((lease["spec"] for lease in lab.api.list("Lease", site.routing.namespace)), None)
 
 
 @per_epp(timeout=20)
-def leading(lab: Lab, picker: str) -> None:
+def leading(lab: RoutingLab, picker: str) -> None:
     """Two more pickers of one pool elect a leader; the leader ends in order, and the other one takes over."""
     asked = small(picker, replicas=2, profile="random", flags=ELECTION)
     flags = (lab.mutant.change_arm(asked) if lab.mutant is not None else asked).picker_flags
@@ -145,7 +145,7 @@ def leading(lab: Lab, picker: str) -> None:
 
 
 @per_epp(timeout=45)
-def crashing(lab: Lab, picker: str) -> None:
+def crashing(lab: RoutingLab, picker: str) -> None:
     """Two more pickers of one pool elect a leader; it is killed, and the other one waits for its lease to run out."""
     asked = small(picker, replicas=2, profile="random", flags=ELECTION)
     flags = (lab.mutant.change_arm(asked) if lab.mutant is not None else asked).picker_flags
@@ -165,7 +165,7 @@ def crashing(lab: Lab, picker: str) -> None:
     "llmd.epp-life.healthy", level=MUST, spec=HEALTH, mutant="epp-never-healthy", timed=True,
     red_when="a picker that works is taken out of service by its health check",
 )  # fmt: skip
-def test_a_picker_that_serves_says_so(ending: Recording) -> None:
+def test_a_picker_that_serves_says_so(ending: RoutingRecording) -> None:
     """A picker that serves says SERVING for itself, for the external processor and for the name that charts ask for."""
     assert ending.notes["health"] == dict.fromkeys(SERVICES, "SERVING")
 
@@ -174,7 +174,7 @@ def test_a_picker_that_serves_says_so(ending: Recording) -> None:
     "llmd.epp.response-not-held-back", level=MUST, spec=EXT_PROC, mutant="epp-response-buffered", timed=True,
     red_when="a chunk of a streamed response is held back until later ones arrive",
 )  # fmt: skip
-def test_each_chunk_comes_back_before_the_next_arrives(ending: Recording) -> None:
+def test_each_chunk_comes_back_before_the_next_arrives(ending: RoutingRecording) -> None:
     """A streamed response is not held back: each chunk comes back before the next one has been sent."""
     assert ending.notes.get("stepwise") == [True, True, True]
 
@@ -183,7 +183,7 @@ def test_each_chunk_comes_back_before_the_next_arrives(ending: Recording) -> Non
     "llmd.epp-life.ends-idle", level=MUST, spec=TERMINATION, mutant="picker-frozen", timed=True,
     red_when="a picker that has nothing to do outlives SIGTERM, or dies of it with an error",
 )  # fmt: skip
-def test_an_idle_picker_ends_at_once(ending: Recording, measure: Measure) -> None:
+def test_an_idle_picker_ends_at_once(ending: RoutingRecording, measure: Measure) -> None:
     """On SIGTERM a picker that has nothing to do ends within 2 s, with exit code 0."""
     end = ending.notes["ends"]["idle"]
     measure.value(end_s=end["seconds"])
@@ -196,7 +196,7 @@ def test_an_idle_picker_ends_at_once(ending: Recording, measure: Measure) -> Non
     "llmd.epp-life.not-healthy-when-ending", level=MUST, spec=TERMINATION, mutant="epp-always-healthy", timed=True,
     red_when="a gateway goes on sending requests to a picker that is ending",
 )  # fmt: skip
-def test_an_ending_picker_is_not_healthy(ending: Recording) -> None:
+def test_an_ending_picker_is_not_healthy(ending: RoutingRecording) -> None:
     """After SIGTERM a picker no longer says SERVING and takes no new requests, although a stream is still open."""
     assert ending.notes["observed"]["no longer healthy"]
     assert ending.notes["observed"]["new requests no longer taken"]
@@ -207,7 +207,7 @@ def test_an_ending_picker_is_not_healthy(ending: Recording) -> None:
     "llmd.epp-life.drains", level=SHOULD, spec=TERMINATION, mutant="epp-response-dropped", timed=True,
     red_when="a rolling update of the picker breaks responses that are under way",
 )  # fmt: skip
-def test_an_ending_picker_finishes_open_streams(ending: Recording, measure: Measure) -> None:
+def test_an_ending_picker_finishes_open_streams(ending: RoutingRecording, measure: Measure) -> None:
     """A response that streams through a picker when it gets SIGTERM is passed on to its end; then the picker ends."""
     stream, end = ending.notes["open_stream"], ending.notes["ends"]["busy"]
     measure.value(end_s=end["seconds"])
@@ -220,7 +220,7 @@ def test_an_ending_picker_finishes_open_streams(ending: Recording, measure: Meas
     "llmd.epp-life.one-leader", level=MUST, spec=LEADER, mutant="leader-election-off", timed=True,
     red_when="several pickers call themselves ready, so that each knows a part of the requests",
 )  # fmt: skip
-def test_one_picker_leads(leading: Recording) -> None:
+def test_one_picker_leads(leading: RoutingRecording) -> None:
     """Of two pickers with leader election both are alive and one is ready: the one that leads."""
     leader, standby = leading.notes["candidates"]
     assert {leader["liveness"], standby["liveness"]} == {"SERVING"}
@@ -234,7 +234,7 @@ def test_one_picker_leads(leading: Recording) -> None:
     "llmd.epp-life.takes-over", level=SHOULD, spec=LEADER, mutant="epp-never-healthy", timed=True,
     red_when="no picker serves after the leader has ended",
 )  # fmt: skip
-def test_another_picker_takes_over(leading: Recording, measure: Measure) -> None:
+def test_another_picker_takes_over(leading: RoutingRecording, measure: Measure) -> None:
     """When the leader ends in order, the other picker is ready within 6 s, and picks."""
     measure.value(take_over_s=leading.notes["take_over"])
     measure.threshold(TAKE_OVER)
@@ -247,7 +247,7 @@ def test_another_picker_takes_over(leading: Recording, measure: Measure) -> None
     "llmd.epp-life.takes-over-after-crash", level=SHOULD, spec=LEADER, mutant="epp-never-healthy", timed=True,
     red_when="no picker serves after the leader has crashed",
 )  # fmt: skip
-def test_another_picker_takes_over_after_a_crash(crashing: Recording, measure: Measure) -> None:
+def test_another_picker_takes_over_after_a_crash(crashing: RoutingRecording, measure: Measure) -> None:
     """When the leader is killed, the other picker is ready within the lease's 15 s and two tries, and picks."""
     measure.value(take_over_s=crashing.notes["take_over"])
     measure.threshold(AFTER_CRASH)
@@ -260,7 +260,7 @@ def test_another_picker_takes_over_after_a_crash(crashing: Recording, measure: M
     "llmd.epp-life.lease-respected", level=MUST, spec=LEADER, mutant="leader-election-off", timed=True,
     red_when="a picker takes the lead while the lease of another still runs: two lead at once",
 )  # fmt: skip
-def test_nobody_leads_before_the_lease_has_run_out(crashing: Recording, measure: Measure) -> None:
+def test_nobody_leads_before_the_lease_has_run_out(crashing: RoutingRecording, measure: Measure) -> None:
     """The other picker is not ready before the dead leader's lease has run out, and holds the lease then."""
     left, taken = crashing.notes["left"], crashing.notes["taken"]
     assert crashing.notes["before"] == "NOT_SERVING"

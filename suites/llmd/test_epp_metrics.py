@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 from gpuassay.behaviour import behaviour
 from gpuassay.cluster.program import http
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.epp import PATIENCE, Asking, asking, running, scrape
 from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.systems.llmd.judge import epp_metrics
 from gpuassay.systems.llmd.judge.metrics import SERVER, delta, growth_findings
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.epp_requests import EXT_PROC, OPENAI, events, small, usage, whole
 from suites.llmd.epps import per_epp
@@ -44,7 +44,7 @@ def _forward(site: Site, epp: Asking, number: int) -> None:
 
 
 @per_epp(timeout=20)
-def counted(lab: Lab, picker: str) -> None:
+def counted(lab: RoutingLab, picker: str) -> None:
     """Responses of known usage, refusals, requests left half-way, real ones; metrics are scraped around each."""
     with opened(lab, small(picker, replicas=2, profile="random")) as site, asking(site) as epp:
         model = site.routing.model
@@ -84,7 +84,7 @@ def counted(lab: Lab, picker: str) -> None:
         _scraped(lab, epp, site, "real")
 
 
-def _scraped(lab: Lab, epp: Asking, site: Site, label: str) -> None:
+def _scraped(lab: RoutingLab, epp: Asking, site: Site, label: str) -> None:
     """Scrape once no request is under way: a picker counts a refusal only after it has sent it."""
     lab.observe(lambda: running(lab, epp.picker) == 0, f"no request under way ({label})", timeout=2)
     scrape(lab, epp.picker, label)
@@ -92,7 +92,7 @@ def _scraped(lab: Lab, epp: Asking, site: Site, label: str) -> None:
         lab.samples += [{"source": replica.name, "label": label, **row} for row in replica.metrics()]
 
 
-def _left_half_way(lab: Lab, epp: Asking, body: bytes) -> None:
+def _left_half_way(lab: RoutingLab, epp: Asking, body: bytes) -> None:
     """Clients that leave after the choice, before any response."""
     streams = [epp.connection.stream() for _ in range(HELD)]
     for stream in streams:
@@ -103,12 +103,12 @@ def _left_half_way(lab: Lab, epp: Asking, body: bytes) -> None:
     lab.observe(lambda: running(lab, epp.picker) == 0, "requests that were left are no longer counted", timeout=2)
 
 
-def _grown(recording: Recording, first: str, last: str, expected: dict[str, float]) -> list[str]:
+def _grown(recording: RoutingRecording, first: str, last: str, expected: dict[str, float]) -> list[str]:
     before, after = recording.metrics(first, "picker"), recording.metrics(last, "picker")
     return growth_findings(before, after, expected, epp_metrics.TABLE)
 
 
-def _tokens(recording: Recording, first: str, last: str, usages: Sequence[tuple[int, int, int]]) -> list[str]:
+def _tokens(recording: RoutingRecording, first: str, last: str, usages: Sequence[tuple[int, int, int]]) -> list[str]:
     before, after = recording.metrics(first, "picker"), recording.metrics(last, "picker")
     expected = {"input_tokens": sum(one[0] for one in usages), "output_tokens": sum(one[1] for one in usages)}
     return [
@@ -125,7 +125,7 @@ def _numbers(row: judge.Row) -> tuple[int, int, int]:
     "llmd.epp-metrics.requests", level=MUST, spec=METRICS, mutant="index-emptied",
     red_when="k requests do not move the counter of requests by k",
 )  # fmt: skip
-def test_requests_are_counted_exactly(counted: Recording, measure: Measure) -> None:
+def test_requests_are_counted_exactly(counted: RoutingRecording, measure: Measure) -> None:
     """Each request that is sent on counts once: as a request, and as a decision of the scheduler."""
     asked = len(JSON_USAGE)
     measure.value(requests=asked)
@@ -136,7 +136,7 @@ def test_requests_are_counted_exactly(counted: Recording, measure: Measure) -> N
     "llmd.epp-metrics.durations", level=MUST, spec=METRICS, mutant="epp-counters-stuck",
     red_when="a response that is complete is not timed, or is timed twice",
 )  # fmt: skip
-def test_complete_responses_are_timed_once(counted: Recording) -> None:
+def test_complete_responses_are_timed_once(counted: RoutingRecording) -> None:
     """Each complete response, as JSON or streamed, is one observation of the request's duration."""
     assert not _grown(counted, "before", "json", {"request_duration": len(JSON_USAGE)})
     assert not _grown(counted, "json", "stream", {"request_duration": len(STREAM_USAGE)})
@@ -146,7 +146,7 @@ def test_complete_responses_are_timed_once(counted: Recording) -> None:
     "llmd.epp-metrics.tokens-json", level=MUST, spec=METRICS, mutant="epp-usage-overlooked",
     red_when="the usage of a JSON response is overlooked or misread",
 )  # fmt: skip
-def test_tokens_of_json_responses_are_counted(counted: Recording) -> None:
+def test_tokens_of_json_responses_are_counted(counted: RoutingRecording) -> None:
     """Prompt and completion tokens of JSON responses, cut into any number of chunks, are counted exactly."""
     assert not _tokens(counted, "before", "json", JSON_USAGE)
 
@@ -155,7 +155,7 @@ def test_tokens_of_json_responses_are_counted(counted: Recording) -> None:
     "llmd.epp-metrics.tokens-stream", level=MUST, spec=METRICS, mutant="epp-usage-overlooked",
     red_when="the usage in a streamed response is overlooked or misread",
 )  # fmt: skip
-def test_tokens_of_streamed_responses_are_counted(counted: Recording) -> None:
+def test_tokens_of_streamed_responses_are_counted(counted: RoutingRecording) -> None:
     """Prompt and completion tokens are counted exactly where the usage is an event of its own before the end."""
     assert not _tokens(counted, "json", "stream", STREAM_USAGE)
 
@@ -164,7 +164,7 @@ def test_tokens_of_streamed_responses_are_counted(counted: Recording) -> None:
     "llmd.epp-metrics.tokens-split-event", level=SHOULD, spec=METRICS,
     red_when="the usage is overlooked when its event arrives in two chunks",
 )  # fmt: skip
-def test_tokens_are_counted_where_an_event_is_cut(counted: Recording) -> None:
+def test_tokens_are_counted_where_an_event_is_cut(counted: RoutingRecording) -> None:
     """Tokens are counted where the chunks of a response do not end with its events: nobody promises that they do."""
     assert not _tokens(counted, "stream", "split", SPLIT_USAGE)
 
@@ -173,7 +173,7 @@ def test_tokens_are_counted_where_an_event_is_cut(counted: Recording) -> None:
     "llmd.epp-metrics.cached-tokens", level=SHOULD, spec=OPENAI,
     red_when="prompt tokens that came from a cache are not counted: a hit rate cannot be read from the picker",
 )  # fmt: skip
-def test_cached_tokens_are_counted(counted: Recording) -> None:
+def test_cached_tokens_are_counted(counted: RoutingRecording) -> None:
     """Cached prompt tokens (`usage.prompt_tokens_details.cached_tokens`) are counted exactly."""
     before, after = counted.metrics("before", "picker"), counted.metrics("json", "picker")
     assert not epp_metrics.sum_findings(before, after, {"cached_tokens": sum(one[2] for one in JSON_USAGE)})
@@ -183,7 +183,7 @@ def test_cached_tokens_are_counted(counted: Recording) -> None:
     "llmd.epp-metrics.refusals", level=MUST, spec=METRICS, mutant="epp-errors-forgiven",
     red_when="refused requests do not count as errors, or count as requests",
 )  # fmt: skip
-def test_refusals_are_counted_as_errors(counted: Recording) -> None:
+def test_refusals_are_counted_as_errors(counted: RoutingRecording) -> None:
     """Each refused request counts once as an error, under a code that says why, and not as a request sent on."""
     before, after = counted.metrics("split", "picker"), counted.metrics("refused", "picker")
     code = {"error_code": "BadRequest"}
@@ -195,7 +195,7 @@ def test_refusals_are_counted_as_errors(counted: Recording) -> None:
     "llmd.epp-metrics.server-errors", level=SHOULD, spec=METRICS,
     red_when="responses of 500 and 503 do not count as errors",
 )  # fmt: skip
-def test_errors_of_model_servers_are_counted(counted: Recording) -> None:
+def test_errors_of_model_servers_are_counted(counted: RoutingRecording) -> None:
     """Each response of a model server with an error status counts once as an error of the model server."""
     before, after = counted.metrics("split", "picker"), counted.metrics("refused", "picker")
     assert not growth_findings(
@@ -207,7 +207,7 @@ def test_errors_of_model_servers_are_counted(counted: Recording) -> None:
     "llmd.epp-metrics.running", level=MUST, spec=METRICS, mutant="epp-streams-held", timed=True,
     red_when="requests whose client has left count as running for ever",
 )  # fmt: skip
-def test_requests_that_are_left_are_not_running(counted: Recording) -> None:
+def test_requests_that_are_left_are_not_running(counted: RoutingRecording) -> None:
     """Requests under way are counted as running, and no longer when their client leaves without a response."""
     seen = counted.notes["observed"]
     assert seen["requests under way are counted"]
@@ -218,7 +218,7 @@ def test_requests_that_are_left_are_not_running(counted: Recording) -> None:
     "llmd.epp-metrics.agrees-with-servers", level=MUST, spec=METRICS, mutant="epp-usage-overlooked", timed=True,
     red_when="picker and model servers count different requests or tokens for the same load",
 )  # fmt: skip
-def test_picker_and_model_servers_count_the_same(counted: Recording) -> None:
+def test_picker_and_model_servers_count_the_same(counted: RoutingRecording) -> None:
     """For requests that real model servers answer, picker, servers and responses tell of the same tokens."""
     rows = counted.asks("real")
     assert not judge.picked_findings(rows)
@@ -234,7 +234,7 @@ def test_picker_and_model_servers_count_the_same(counted: Recording) -> None:
     "llmd.epp.response-bytes-kept", level=MUST, spec=EXT_PROC, mutant="epp-response-rewritten",
     red_when="a client gets other bytes than the model server sent",
 )  # fmt: skip
-def test_json_responses_come_back_byte_for_byte(counted: Recording) -> None:
+def test_json_responses_come_back_byte_for_byte(counted: RoutingRecording) -> None:
     """A JSON response comes back byte for byte, white space included, in however many chunks it arrives."""
     rows = [*counted.asks("json"), *counted.asks("real")]
     assert not judge.response_findings(rows, by_chunk=False)
@@ -244,7 +244,7 @@ def test_json_responses_come_back_byte_for_byte(counted: Recording) -> None:
     "llmd.epp.response-chunks-kept", level=MUST, spec=EXT_PROC, mutant="epp-response-buffered",
     red_when="events of a stream are merged, reordered, changed or lost",
 )  # fmt: skip
-def test_streamed_responses_keep_their_chunks(counted: Recording) -> None:
+def test_streamed_responses_keep_their_chunks(counted: RoutingRecording) -> None:
     """A streamed response comes back in the chunks in which it arrives, in their order, byte for byte."""
     rows = [*counted.asks("stream"), *counted.asks("split")]
     assert not judge.response_findings(rows, by_chunk=True)
@@ -254,6 +254,6 @@ def test_streamed_responses_keep_their_chunks(counted: Recording) -> None:
     "llmd.epp.failed-response-kept", level=MUST, spec=EXT_PROC, mutant="epp-response-dropped",
     red_when="a client does not get to know what the model server said of an error",
 )  # fmt: skip
-def test_failed_responses_come_back_byte_for_byte(counted: Recording) -> None:
+def test_failed_responses_come_back_byte_for_byte(counted: RoutingRecording) -> None:
     """A response with an error status that is no JSON comes back byte for byte."""
     assert not judge.response_findings(counted.asks("failed"), by_chunk=False)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.epp import Asking, asking, follow, follow_gauge, follow_health
 from gpuassay.systems.llmd.component import crds, endpoints
 from gpuassay.systems.llmd.judge import epp as judge
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.epp_requests import small
 from suites.llmd.epps import per_epp
@@ -96,7 +96,7 @@ def _pool(epp: Asking) -> None:
 
 
 @per_epp(timeout=25)
-def pool_changes(lab: Lab, picker: str) -> None:
+def pool_changes(lab: RoutingLab, picker: str) -> None:
     """Pods and pool change one after the other; after each change the picker is asked who is in."""
     with opened(lab, small(picker, profile="random")) as site, asking(site) as epp:
         follow(epp, "start", lambda: None, into=[replica.endpoint for replica in site.replicas])
@@ -104,7 +104,7 @@ def pool_changes(lab: Lab, picker: str) -> None:
         _pool(epp)
 
 
-def _judge(recording: Recording, measure: Measure, *names: str) -> list[str]:
+def _judge(recording: RoutingRecording, measure: Measure, *names: str) -> list[str]:
     changes = [one for one in recording.notes["changes"] if one["what"] in names]
     measure.value(slowest_s=max((one["seconds"] for one in changes if one["seconds"] is not None), default=None))
     measure.threshold(LIMIT)
@@ -136,7 +136,7 @@ MOVING = {"address": ("address changed", "address back"), "port": ("port changed
     "llmd.epp-pods.leaving", level=MUST, spec=POOL, mutant="epp-forgets-nothing", timed=True,
     red_when="an endpoint is still picked a second after it has left the pool",
 )  # fmt: skip
-def test_an_endpoint_that_leaves_is_not_picked(pool_changes: Recording, change: str, measure: Measure) -> None:
+def test_an_endpoint_that_leaves_is_not_picked(pool_changes: RoutingRecording, change: str, measure: Measure) -> None:
     """An endpoint that leaves the pool, in whatever way, is out of the choices within a second; the others stay."""
     assert not _judge(pool_changes, measure, LEAVING[change])
 
@@ -146,7 +146,7 @@ def test_an_endpoint_that_leaves_is_not_picked(pool_changes: Recording, change: 
     "llmd.epp-pods.coming", level=MUST, spec=POOL, mutant="epp-learns-nothing", timed=True,
     red_when="an endpoint is still not picked a second after it has come into the pool",
 )  # fmt: skip
-def test_an_endpoint_that_comes_is_picked(pool_changes: Recording, change: str, measure: Measure) -> None:
+def test_an_endpoint_that_comes_is_picked(pool_changes: RoutingRecording, change: str, measure: Measure) -> None:
     """An endpoint that comes into the pool, in whatever way, is among the choices within a second."""
     assert not _judge(pool_changes, measure, COMING[change])
 
@@ -156,7 +156,9 @@ def test_an_endpoint_that_comes_is_picked(pool_changes: Recording, change: str, 
     "llmd.epp-pods.moving", level=MUST, spec=POD, mutant="epp-forgets-nothing", timed=True,
     red_when="requests still go to the address or port that a Pod had before",
 )  # fmt: skip
-def test_an_endpoint_that_moves_is_picked_where_it_is(pool_changes: Recording, what: str, measure: Measure) -> None:
+def test_an_endpoint_that_moves_is_picked_where_it_is(
+    pool_changes: RoutingRecording, what: str, measure: Measure
+) -> None:
     """When a Pod's address or serving port changes, the new endpoint is in and the old one out within a second."""
     assert not _judge(pool_changes, measure, *MOVING[what])
 
@@ -165,7 +167,7 @@ def test_an_endpoint_that_moves_is_picked_where_it_is(pool_changes: Recording, w
     "llmd.epp-pods.pool-deleted", level=MUST, spec=POOL, mutant="epp-forgets-nothing", timed=True,
     red_when="endpoints of a pool are picked after the pool was deleted",
 )  # fmt: skip
-def test_a_deleted_pool_has_no_endpoints(pool_changes: Recording, measure: Measure) -> None:
+def test_a_deleted_pool_has_no_endpoints(pool_changes: RoutingRecording, measure: Measure) -> None:
     """Without its InferencePool a picker picks nothing; when the pool is made again, everything."""
     assert not _judge(pool_changes, measure, "pool deleted", "pool made again")
 
@@ -174,7 +176,7 @@ def test_a_deleted_pool_has_no_endpoints(pool_changes: Recording, measure: Measu
     "llmd.epp-pods.health-follows-pool", level=MUST, spec=POOL, mutant="epp-always-healthy", timed=True,
     red_when="a picker without a pool calls itself healthy, or one with a pool does not",
 )  # fmt: skip
-def test_health_follows_the_pool(pool_changes: Recording) -> None:
+def test_health_follows_the_pool(pool_changes: RoutingRecording) -> None:
     """The health service says SERVING while the pool is there, and NOT_SERVING while it is not."""
     assert not judge.change_findings(pool_changes.notes["healths"], LIMIT)
 
@@ -183,6 +185,6 @@ def test_health_follows_the_pool(pool_changes: Recording) -> None:
     "llmd.epp-pods.gauge-follows", level=SHOULD, spec=POOL, mutant="epp-counters-stuck", timed=True,
     red_when="the count of ready endpoints in the metrics does not follow the pool",
 )  # fmt: skip
-def test_the_count_of_ready_endpoints_follows(pool_changes: Recording) -> None:
+def test_the_count_of_ready_endpoints_follows(pool_changes: RoutingRecording) -> None:
     """The metric of ready endpoints follows Pods that go and come within a second (it is refreshed every 100 ms)."""
     assert not judge.change_findings(pool_changes.notes["gauges"], LIMIT)

@@ -10,14 +10,14 @@ import time
 from contextlib import ExitStack
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.epp import asking, gauge, health
 from gpuassay.systems.llmd.component import rbac as rights
 from gpuassay.systems.llmd.component.picker import Picker
 from gpuassay.systems.llmd.judge import epp as judge
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.epp_requests import small
 from suites.llmd.epps import per_epp
@@ -55,7 +55,7 @@ def _refused(picker: Picker, resource: str, verb: str) -> bool:
 
 
 @per_epp(timeout=40)
-def allowed(lab: Lab, picker: str) -> None:
+def allowed(lab: RoutingLab, picker: str) -> None:
     """Pickers with upstream's documented rights but one each; the one with all of them starts last and is the mark."""
     with opened(lab, small(picker, replicas=2, profile="random")) as site, ExitStack() as stack:
         first = site.routing.picker
@@ -94,7 +94,7 @@ def allowed(lab: Lab, picker: str) -> None:
             lab.note(left_after=round(time.monotonic() - began, 3) if seen else None)
 
 
-def _see_refusals(lab: Lab, pickers: dict[str, Picker]) -> None:
+def _see_refusals(lab: RoutingLab, pickers: dict[str, Picker]) -> None:
     """Notes which pickers say what they may not do."""
     said: dict[str, bool] = {}
     for name, one in pickers.items():
@@ -110,7 +110,7 @@ def _see_refusals(lab: Lab, pickers: dict[str, Picker]) -> None:
     "llmd.epp-rights.documented-suffice", level=MUST, spec=CHART, mutant="rights-pods-lost", timed=True,
     red_when="a picker that was installed as documented never serves, or is refused something it asks for",
 )  # fmt: skip
-def test_the_documented_rights_suffice(allowed: Recording) -> None:
+def test_the_documented_rights_suffice(allowed: RoutingRecording) -> None:
     """With the Role of upstream's manifests a picker serves, knows its endpoints, picks, and is refused nothing."""
     assert allowed.notes["observed"]["the last one serves"]
     assert allowed.notes["health"][ENOUGH] == "SERVING"
@@ -122,7 +122,7 @@ def test_the_documented_rights_suffice(allowed: Recording) -> None:
     "llmd.epp-rights.lack-is-said", level=MUST, spec=RBAC, mutant="rights-too-wide", timed=True,
     red_when="nobody is told why a picker without a right does not work",
 )  # fmt: skip
-def test_a_picker_says_which_right_it_lacks(allowed: Recording) -> None:
+def test_a_picker_says_which_right_it_lacks(allowed: RoutingRecording) -> None:
     """A picker that lacks a right says in its log which: resource and verb, for each thing that it reads."""
     assert allowed.notes["said"] == dict.fromkeys((*UNREADABLE, UNWATCHED), True)
 
@@ -131,7 +131,7 @@ def test_a_picker_says_which_right_it_lacks(allowed: Recording) -> None:
     "llmd.epp-rights.lack-is-not-healthy", level=MUST, spec=RBAC, mutant="rights-too-wide", timed=True,
     red_when="a picker that cannot read Pods, pool, objectives or rewrites calls itself healthy, or picks",
 )  # fmt: skip
-def test_a_picker_that_cannot_read_is_not_healthy(allowed: Recording) -> None:
+def test_a_picker_that_cannot_read_is_not_healthy(allowed: RoutingRecording) -> None:
     """Without the right to read one of four kinds it lives on, does not say SERVING, and refuses requests with 503."""
     assert {name: allowed.notes["health"][name] for name in UNREADABLE} == dict.fromkeys(UNREADABLE, "NOT_SERVING")
     assert allowed.notes["ended"] == []
@@ -142,7 +142,7 @@ def test_a_picker_that_cannot_read_is_not_healthy(allowed: Recording) -> None:
     "llmd.epp-rights.unwatched-is-late", level=SHOULD, spec=WATCH, mutant="epp-forgets-nothing", timed=True,
     red_when="a picker that may list Pods and not watch them never sees that one has left",
 )  # fmt: skip
-def test_a_picker_that_cannot_watch_lists_again(allowed: Recording, measure: Measure) -> None:
+def test_a_picker_that_cannot_watch_lists_again(allowed: RoutingRecording, measure: Measure) -> None:
     """A picker that may not watch Pods says SERVING all the same; it still sees that one has left, within 20 s."""
     measure.value(left_after_s=allowed.notes["left_after"])
     measure.threshold(LATE)

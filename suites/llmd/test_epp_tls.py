@@ -14,9 +14,8 @@ from typing import Any
 import trustme
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.epp import asking
 from gpuassay.systems.llmd.component.picker import Picker
@@ -24,6 +23,7 @@ from gpuassay.systems.llmd.gateway.configuration import PICKER
 from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.objects.prompts import prompt_set
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.epp_requests import small
 from suites.llmd.epps import PROTOCOL, per_epp
@@ -78,7 +78,7 @@ def _certificate(folder: Path) -> str:
 
 
 @per_epp(timeout=20)
-def secured(lab: Lab, picker: str) -> None:
+def secured(lab: RoutingLab, picker: str) -> None:
     """A picker with a certificate of its own making behind Envoy, and one with a certificate that it was given."""
     arm = small(picker, replicas=2, profile="random", flags=SECURE)
     behind = replace(arm, gateway="override-host", change_gateway=_trust_anybody)
@@ -107,7 +107,7 @@ def secured(lab: Lab, picker: str) -> None:
     "llmd.epp-tls.handshake", level=MUST, spec=PROTOCOL, mutant="picker-in-the-clear", timed=True,
     red_when="a picker that is to serve behind TLS does not, or offers no HTTP/2",
 )  # fmt: skip
-def test_a_picker_serves_behind_tls(secured: Recording, measure: Measure) -> None:
+def test_a_picker_serves_behind_tls(secured: RoutingRecording, measure: Measure) -> None:
     """By default a picker makes itself a certificate, and agrees to TLS 1.3 and HTTP/2."""
     measure.value(listens_after_serving_s=secured.notes["listens_after_serving"])
     own = secured.notes["own"]
@@ -119,7 +119,7 @@ def test_a_picker_serves_behind_tls(secured: Recording, measure: Measure) -> Non
     "llmd.epp-tls.clear-refused", level=MUST, spec=PROTOCOL, mutant="picker-in-the-clear", timed=True,
     red_when="who does not speak TLS is served all the same",
 )  # fmt: skip
-def test_requests_in_the_clear_are_refused(secured: Recording) -> None:
+def test_requests_in_the_clear_are_refused(secured: RoutingRecording) -> None:
     """A gateway that speaks no TLS gets no answer from a picker that serves behind it: the connection fails."""
     rows = secured.asks("in-the-clear")
     assert [row["ended"] for row in rows] == ["UNAVAILABLE"], judge.shown(rows)
@@ -129,7 +129,7 @@ def test_requests_in_the_clear_are_refused(secured: Recording) -> None:
     "llmd.epp-tls.gateway-asks", level=MUST, spec=PROTOCOL, mutant="picker-in-the-clear", timed=True,
     red_when="a gateway cannot ask a picker that serves behind TLS",
 )  # fmt: skip
-def test_a_gateway_asks_behind_tls(secured: Recording) -> None:
+def test_a_gateway_asks_behind_tls(secured: RoutingRecording) -> None:
     """Envoy with TLS towards the picker gets an answer for each of 8 requests, and each was the picker's choice."""
     rows = secured.asks("through-the-gateway")
     assert not routing.failure_findings(rows) + routing.asked_findings(rows)
@@ -139,7 +139,7 @@ def test_a_gateway_asks_behind_tls(secured: Recording) -> None:
     "llmd.epp-tls.given-certificate", level=SHOULD, spec=PROTOCOL, mutant="picker-certificate-ignored",
     red_when="a picker does not show the certificate that it was given, so that no gateway can check who it is",
 )  # fmt: skip
-def test_a_given_certificate_is_shown(secured: Recording) -> None:
+def test_a_given_certificate_is_shown(secured: RoutingRecording) -> None:
     """A picker with `--cert-path` shows that certificate, and another one does not."""
     own, given = secured.notes["own"], secured.notes["given"]
     assert given.get("certificate") == given["expected"]

@@ -13,10 +13,9 @@ import threading
 import pytest
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts import recording_server as standin
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls, prescribed
@@ -24,6 +23,7 @@ from gpuassay.systems.llmd.acts.recording_server import StandIn, standing_in
 from gpuassay.systems.llmd.component.simulator import Cache, Latency
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import gateway, routing
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST, SHOULD
 from gpuassay.wait import WaitTimeout, wait
 
@@ -43,7 +43,7 @@ SIZES = {"200-kB": 200_000, "1500-kB": 1_500_000}
 
 
 @scenario(system="routing", timeout=60)
-def put_through(lab: Lab) -> None:
+def put_through(lab: RoutingLab) -> None:
     """Requests that say where they go, through both designs of gateway; exact bytes from and to stand-ins."""
     for design in DESIGNS:
         lists = 2 if design == "override-host" else 1  # the other design takes one address and no list
@@ -130,7 +130,7 @@ def _left(calls: Calls, design: str, inn: StandIn) -> None:
 
 
 @scenario(system="routing", timeout=30)
-def odd_usage(lab: Lab) -> None:
+def odd_usage(lab: RoutingLab) -> None:
     """A model server answers with usage that no picker expects; each time another one is asked afterwards."""
     arm = prescribed(Arm(profile="random", replicas=2, cache=Cache(blocks=0), latency=QUICK))
     with opened(lab, arm) as site, standing_in(site.replicas[1]):
@@ -153,7 +153,7 @@ def odd_usage(lab: Lab) -> None:
     "llmd.gateway.picker-is-asked", level=MUST, spec=PROTOCOL,
     red_when="the gateway answers without having asked the picker", mutant="picker-not-asked",
 )  # fmt: skip
-def test_every_answer_went_through_the_picker(put_through: Recording, wave: str, design: str) -> None:
+def test_every_answer_went_through_the_picker(put_through: RoutingRecording, wave: str, design: str) -> None:
     """Every 200 carries the picker's mark, requests with a body and without: the status alone proves nothing."""
     assert not routing.failure_findings(put_through.asks(f"{design}/{wave}"))
     assert not routing.asked_findings(put_through.asks(f"{design}/{wave}"))
@@ -164,7 +164,7 @@ def test_every_answer_went_through_the_picker(put_through: Recording, wave: str,
     "llmd.gateway.pick-serves", level=MUST, spec=PROTOCOL,
     red_when="a request goes to another endpoint than the one that was picked", mutant="gateway-ignores-picks",
 )  # fmt: skip
-def test_the_picked_endpoint_serves(put_through: Recording, design: str) -> None:
+def test_the_picked_endpoint_serves(put_through: RoutingRecording, design: str) -> None:
     """Every request is served by the replica that the picker was made to pick."""
     assert not gateway.served_findings(put_through.asks(f"{design}/named"))
 
@@ -173,7 +173,7 @@ def test_the_picked_endpoint_serves(put_through: Recording, design: str) -> None
     "llmd.gateway.served-is-reported", level=MUST, spec=PROTOCOL,
     red_when="the picker is not told, or told wrongly, which endpoint served", mutant="gateway-hides-who-served",
 )  # fmt: skip
-def test_the_picker_is_told_who_served(put_through: Recording) -> None:
+def test_the_picker_is_told_who_served(put_through: RoutingRecording) -> None:
     """The served endpoint that the gateway reports to the picker is the one that served."""
     rows = put_through.asks("override-host/named")
     assert not gateway.reported_findings(rows, put_through.notes["endpoints"]["override-host"])
@@ -185,7 +185,7 @@ def test_the_picker_is_told_who_served(put_through: Recording) -> None:
     red_when="a client's own x-gateway-destination-endpoint header decides where its request goes",
     mutant="gateway-trusts-clients",
 )  # fmt: skip
-def test_a_client_cannot_choose_its_endpoint(put_through: Recording, design: str) -> None:
+def test_a_client_cannot_choose_its_endpoint(put_through: RoutingRecording, design: str) -> None:
     """A destination header that a client sends does not count: the pick does."""
     assert not gateway.served_findings(put_through.asks(f"{design}/claimed"))
 
@@ -194,7 +194,7 @@ def test_a_client_cannot_choose_its_endpoint(put_through: Recording, design: str
     "llmd.gateway.pick-outside-the-pool", level=MUST, spec=PROTOCOL,
     red_when="the gateway sends a request to an endpoint that is not in its pool", mutant="gateway-goes-anywhere",
 )  # fmt: skip
-def test_a_pick_outside_the_pool_is_not_followed(put_through: Recording, measure: Measure) -> None:
+def test_a_pick_outside_the_pool_is_not_followed(put_through: RoutingRecording, measure: Measure) -> None:
     """An endpoint that is picked but not in the gateway's pool gets no request."""
     rows = put_through.asks("override-host/outside")
     measure.value(asked=len(rows), answered_by_members=len(routing.answered(rows)))
@@ -205,7 +205,7 @@ def test_a_pick_outside_the_pool_is_not_followed(put_through: Recording, measure
     "llmd.gateway.first-of-list-serves", level=MUST, spec=PROTOCOL,
     red_when="of a list of picks another than the first valid one serves", mutant="gateway-ignores-picks",
 )  # fmt: skip
-def test_the_first_of_a_list_of_picks_serves(put_through: Recording) -> None:
+def test_the_first_of_a_list_of_picks_serves(put_through: RoutingRecording) -> None:
     """Of an ordered list of picks, the first serves while it is alive."""
     seen = [row for row in put_through.notes["seen"]["override-host"] if "/list#" in row["label"]]
     assert not gateway.order_findings(seen, put_through.notes["endpoints"]["override-host"], 16)
@@ -216,7 +216,7 @@ def test_the_first_of_a_list_of_picks_serves(put_through: Recording) -> None:
     red_when="a request fails although the next pick of its list is alive, or goes to one that was not picked",
     mutant="gateway-never-retries",
 )  # fmt: skip
-def test_the_next_of_a_list_serves_when_the_first_is_dead(put_through: Recording) -> None:
+def test_the_next_of_a_list_serves_when_the_first_is_dead(put_through: RoutingRecording) -> None:
     """Of two picks of which one is dead, the other serves every request."""
     assert not gateway.served_findings(put_through.asks("override-host/fallback"))
 
@@ -226,7 +226,7 @@ def test_the_next_of_a_list_serves_when_the_first_is_dead(put_through: Recording
     "llmd.gateway.answer-bytes", level=MUST, spec=PROTOCOL,
     red_when="a byte of an answer's body is changed, lost or added", mutant="gateway-alters-answers",
 )  # fmt: skip
-def test_answers_arrive_byte_for_byte(put_through: Recording, design: str) -> None:
+def test_answers_arrive_byte_for_byte(put_through: RoutingRecording, design: str) -> None:
     """Odd JSON, 2.5 MB of JSON, no JSON at all and an empty body arrive as the model server sent them."""
     rows = [row for row in put_through.asks(f"{design}/bytes") if row["label"] in standin.BODIES]
     expected = {name: (200, standin.digest(body)) for name, body in standin.BODIES.items()}
@@ -239,7 +239,7 @@ def test_answers_arrive_byte_for_byte(put_through: Recording, design: str) -> No
     red_when="a model server's own error is replaced, or its request is asked again elsewhere",
     mutant="gateway-retries-refusals",
 )  # fmt: skip
-def test_a_model_servers_refusal_passes_unchanged(put_through: Recording, design: str) -> None:
+def test_a_model_servers_refusal_passes_unchanged(put_through: RoutingRecording, design: str) -> None:
     """A 503 and a 404 of a model server reach the client with their bodies, and were asked for once."""
     rows = [row for row in put_through.asks(f"{design}/bytes") if row["label"] in standin.REFUSALS]
     expected = {name: (status, standin.digest(body)) for name, (status, body) in standin.REFUSALS.items()}
@@ -254,7 +254,7 @@ def test_a_model_servers_refusal_passes_unchanged(put_through: Recording, design
     red_when="a long prompt is refused, cut or changed on its way through gateway and picker",
     mutant="gateway-limits-bodies",
 )  # fmt: skip
-def test_long_prompts_arrive_whole(put_through: Recording, size: str, design: str) -> None:
+def test_long_prompts_arrive_whole(put_through: RoutingRecording, size: str, design: str) -> None:
     """A request of 200 kB, and one of 1.5 MB, arrives once, with the JSON that was sent."""
     rows = [row for row in put_through.asks(f"{design}/large") if row["label"] == size]
     assert not gateway.arrived_findings(f"{design}/large", rows, put_through.notes["seen"][design])
@@ -266,7 +266,7 @@ def test_long_prompts_arrive_whole(put_through: Recording, size: str, design: st
     "llmd.gateway.chunks-pass-at-once", level=MUST, spec=PROTOCOL, timed=True,
     red_when="a chunk of a stream is held until a later one exists", mutant="gateway-buffers",
 )  # fmt: skip
-def test_the_first_chunk_arrives_before_the_second_exists(put_through: Recording, design: str) -> None:
+def test_the_first_chunk_arrives_before_the_second_exists(put_through: RoutingRecording, design: str) -> None:
     """The client has the first chunk of a stream while the model server still waits to make the second."""
     wave = f"{design}/stream"
     [seen] = [row for row in put_through.notes["seen"][design] if row["label"].startswith(f"{wave}#")]
@@ -280,7 +280,7 @@ def test_the_first_chunk_arrives_before_the_second_exists(put_through: Recording
     "llmd.gateway.streams-together", level=MUST, spec=HTTP, timed=True,
     red_when="a stream waits for another one to end, or is refused because of it", mutant="gateway-few-connections",
 )  # fmt: skip
-def test_many_streams_are_open_at_the_same_time(put_through: Recording, design: str) -> None:
+def test_many_streams_are_open_at_the_same_time(put_through: RoutingRecording, design: str) -> None:
     """Two dozen streams that only go on when all have begun are all complete."""
     rows = put_through.asks(f"{design}/together")
     assert not routing.failure_findings(rows)
@@ -293,7 +293,7 @@ def test_many_streams_are_open_at_the_same_time(put_through: Recording, design: 
     "llmd.gateway.leaving-is-told", level=SHOULD, spec=HTTP, timed=True,
     red_when="a model server generates on for a client that has left", mutant="gateway-asks-twice",
 )  # fmt: skip
-def test_a_client_that_leaves_ends_the_generation(put_through: Recording, design: str) -> None:
+def test_a_client_that_leaves_ends_the_generation(put_through: RoutingRecording, design: str) -> None:
     """When a client hangs up in the middle of a stream, the model server sees its connection closed."""
     wave = f"{design}/left"
     assert not gateway.left_findings(put_through.asks(wave), put_through.notes["seen"][design], wave, TOLD_SECONDS)
@@ -304,7 +304,7 @@ def test_a_client_that_leaves_ends_the_generation(put_through: Recording, design
     "llmd.gateway.asked-once", level=MUST, spec=HTTP,
     red_when="a request reaches more than one replica, or one replica twice", mutant="gateway-asks-twice",
 )  # fmt: skip
-def test_a_request_arrives_once(put_through: Recording, design: str) -> None:
+def test_a_request_arrives_once(put_through: RoutingRecording, design: str) -> None:
     """Each of the streams arrived at one replica, once, with the JSON that was sent."""
     wave = f"{design}/together"
     assert not gateway.arrived_findings(wave, put_through.asks(wave), put_through.notes["seen"][design])
@@ -315,7 +315,7 @@ def test_a_request_arrives_once(put_through: Recording, design: str) -> None:
     red_when="an answer without usage makes the picker refuse or lose the requests of others",
     mutant="picker-not-asked",
 )  # fmt: skip
-def test_an_answer_without_usage_hurts_nobody_else(odd_usage: Recording) -> None:
+def test_an_answer_without_usage_hurts_nobody_else(odd_usage: RoutingRecording) -> None:
     """After an answer whose usage is null, requests to other replicas are served through the picker as before."""
     rows = odd_usage.asks("usage-is-null/after")
     assert not gateway.served_findings(rows)
@@ -328,6 +328,6 @@ def test_an_answer_without_usage_hurts_nobody_else(odd_usage: Recording) -> None
     "llmd.gateway.odd-usage-hurts-nobody", level=MUST, spec=PROTOCOL,
     red_when="an answer of one replica with malformed usage makes requests to others fail", mutant="picker-not-asked",
 )  # fmt: skip
-def test_odd_usage_of_one_answer_hurts_nobody_else(odd_usage: Recording, usage: str) -> None:
+def test_odd_usage_of_one_answer_hurts_nobody_else(odd_usage: RoutingRecording, usage: str) -> None:
     """After an answer with malformed usage, requests to other replicas are answered as before."""
     assert not routing.failure_findings(odd_usage.asks(f"{usage}/after"))

@@ -14,10 +14,9 @@ import pytest
 
 from gpuassay.behaviour import behaviour, known_defect
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
@@ -25,6 +24,7 @@ from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.gateway.configuration import PICKER
 from gpuassay.systems.llmd.judge import gateway, routing
 from gpuassay.systems.llmd.judge.routing import ASKED_HEADER
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import INFO, MUST, SHOULD
 
 POOL_SPEC = "https://gateway-api-inference-extension.sigs.k8s.io/reference/spec/#endpointpickerfailuremode"
@@ -95,7 +95,7 @@ def _unmarked(row: Manifest) -> bool:
 
 
 @scenario(system="routing", timeout=60)
-def picker_crashes(lab: Lab) -> None:
+def picker_crashes(lab: RoutingLab) -> None:
     """The picker is killed under each mode, requests go on, and it is started again."""
     for name, arm in CRASH_ARMS.items():
         with opened(lab, arm, name=name.lower()) as site:
@@ -132,7 +132,7 @@ def _both(calls: Calls, name: str) -> None:
 
 
 @scenario(system="routing", timeout=60)
-def picker_hangs(lab: Lab) -> None:
+def picker_hangs(lab: RoutingLab) -> None:
     """The picker is stopped with its connections open under each mode, and let go on."""
     arms = {mode: _arm(mode) for mode in MODES}
     arms["FailOpen-asked"] = _arm("FailOpen", change_gateway=_asked_for_health, picker_flags=("--health-checking",))
@@ -161,7 +161,7 @@ def picker_hangs(lab: Lab) -> None:
 
 
 @scenario(system="routing", timeout=60)
-def nobody_there(lab: Lab) -> None:
+def nobody_there(lab: RoutingLab) -> None:
     """The picker has no endpoint in the gateway; and, apart from that, the pool has no Ready Pod."""
     for mode in MODES:
         with opened(lab, _arm(mode, change_gateway=_absent), name=f"absent-{mode}".lower()) as site:
@@ -190,7 +190,7 @@ def nobody_there(lab: Lab) -> None:
     "llmd.gateway.crash-fail-close", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="a FailClose pool serves a request whose picker is dead, or lets it wait", mutant="failure-mode-flipped",
 )  # fmt: skip
-def test_without_picker_a_fail_close_pool_refuses(picker_crashes: Recording, method: str) -> None:
+def test_without_picker_a_fail_close_pool_refuses(picker_crashes: RoutingRecording, method: str) -> None:
     """While the picker is dead, every request to a FailClose pool gets a 5xx at once, and goes on to."""
     assert not routing.asked_findings(picker_crashes.asks("FailClose/before"))
     assert not gateway.refused_findings(picker_crashes.asks(f"FailClose/{method}"), AT_ONCE_SECONDS)
@@ -202,7 +202,7 @@ def test_without_picker_a_fail_close_pool_refuses(picker_crashes: Recording, met
     red_when="a FailOpen pool refuses a request without a body because its picker is dead",
     mutant="failure-mode-flipped",
 )  # fmt: skip
-def test_without_picker_a_fail_open_pool_serves_gets(picker_crashes: Recording, arm: str) -> None:
+def test_without_picker_a_fail_open_pool_serves_gets(picker_crashes: RoutingRecording, arm: str) -> None:
     """From the moment in which the picker dies, requests without a body are served by a FailOpen pool."""
     assert not gateway.unasked_findings(picker_crashes.asks(f"{arm}/GET"))
 
@@ -214,7 +214,7 @@ def test_without_picker_a_fail_open_pool_serves_gets(picker_crashes: Recording, 
     "llmd.gateway.crash-fail-open-post", level=MUST, spec=POOL_SPEC,
     red_when="a FailOpen pool refuses a request with a body because its picker is dead", mutant="picker-not-asked",
 )  # fmt: skip
-def test_without_picker_a_fail_open_pool_serves_posts(picker_crashes: Recording) -> None:
+def test_without_picker_a_fail_open_pool_serves_posts(picker_crashes: RoutingRecording) -> None:
     """Without a health check of the picker, requests with a body are served by a FailOpen pool."""
     assert not gateway.unasked_findings(picker_crashes.asks("FailOpen-unwatched/POST"))
 
@@ -224,7 +224,7 @@ def test_without_picker_a_fail_open_pool_serves_posts(picker_crashes: Recording)
     red_when="a gateway that watches its picker goes on refusing requests with a body after the picker died",
     mutant="picker-unwatched",
 )  # fmt: skip
-def test_a_dead_picker_is_noticed(picker_crashes: Recording, measure: Measure) -> None:
+def test_a_dead_picker_is_noticed(picker_crashes: RoutingRecording, measure: Measure) -> None:
     """With a health check of the picker, a FailOpen pool serves within 3 s, and every request from then on."""
     attempts, killed = picker_crashes.asks("FailOpen/noticing"), picker_crashes.notes["killed_ns"]
     measure.value(noticed_s=gateway.settled_seconds(attempts, killed))
@@ -237,7 +237,7 @@ def test_a_dead_picker_is_noticed(picker_crashes: Recording, measure: Measure) -
     red_when="the standalone design serves requests that nobody gave an address (then our description of it is wrong)",
     mutant="picker-not-asked", timed=True,
 )  # fmt: skip
-def test_the_standalone_design_cannot_fail_open(picker_crashes: Recording) -> None:
+def test_the_standalone_design_cannot_fail_open(picker_crashes: RoutingRecording) -> None:
     """A gateway that knows no pool refuses at once when nobody picks, FailOpen or not."""
     for method in METHODS:
         assert not gateway.refused_findings(picker_crashes.asks(f"FailOpen-standalone/{method}"), AT_ONCE_SECONDS)
@@ -248,7 +248,7 @@ def test_the_standalone_design_cannot_fail_open(picker_crashes: Recording) -> No
     "llmd.gateway.picker-comes-back", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="after its picker came back, the gateway leaves it out or fails requests", mutant="gateway-shuns-long",
 )  # fmt: skip
-def test_a_picker_that_comes_back_is_asked_again(picker_crashes: Recording, arm: str, measure: Measure) -> None:
+def test_a_picker_that_comes_back_is_asked_again(picker_crashes: RoutingRecording, arm: str, measure: Measure) -> None:
     """Within 5 s of its start the picker is asked again, and from then on for every request."""
     _is_back(picker_crashes, arm, measure)
 
@@ -259,13 +259,13 @@ def test_a_picker_that_comes_back_is_asked_again(picker_crashes: Recording, arm:
     red_when="a gateway that watches its picker goes on without it after it came back", mutant="picker-watched-seldom",
 )  # fmt: skip
 def test_a_watched_picker_that_comes_back_is_asked_again(
-    picker_crashes: Recording, arm: str, measure: Measure
+    picker_crashes: RoutingRecording, arm: str, measure: Measure
 ) -> None:  # fmt: skip
     """With a health check of the picker, it is asked again within 5 s of its start, and then for every request."""
     _is_back(picker_crashes, arm, measure)
 
 
-def _is_back(recording: Recording, arm: str, measure: Measure) -> None:
+def _is_back(recording: RoutingRecording, arm: str, measure: Measure) -> None:
     attempts, started = recording.asks(f"{arm}/coming back"), recording.notes["started_ns"][arm]
     marked = [row for row in attempts if _marked(row)]
     measure.value(back_s=gateway.recovery_seconds(marked, started))
@@ -286,7 +286,7 @@ def _is_back(recording: Recording, arm: str, measure: Measure) -> None:
     "llmd.gateway.hang-is-bounded", level=SHOULD, spec=POOL_SPEC,
     red_when="a picker that hangs holds requests until their clients give up", mutant="picker-not-asked",
 )  # fmt: skip
-def test_a_hung_picker_does_not_hang_requests(picker_hangs: Recording, method: str, mode: str) -> None:
+def test_a_hung_picker_does_not_hang_requests(picker_hangs: RoutingRecording, method: str, mode: str) -> None:
     """While the picker hangs, a request is refused or served, and does not wait for ever."""
     assert not gateway.hang_findings(picker_hangs.asks(f"{mode}/{method}"))
 
@@ -297,7 +297,7 @@ def test_a_hung_picker_does_not_hang_requests(picker_hangs: Recording, method: s
     red_when="requests go on failing after a hung picker went on, or no longer go through it",
     mutant="picker-not-asked",
 )  # fmt: skip
-def test_a_picker_that_goes_on_is_asked_again(picker_hangs: Recording, mode: str, measure: Measure) -> None:
+def test_a_picker_that_goes_on_is_asked_again(picker_hangs: RoutingRecording, mode: str, measure: Measure) -> None:
     """Within 5 s of a hung picker's going on, every request goes through it again."""
     resumed = picker_hangs.notes["hung"][mode]["resumed_ns"]
     marked = [row for row in picker_hangs.asks(f"{mode}/coming back") if _marked(row)]
@@ -312,7 +312,7 @@ def test_a_picker_that_goes_on_is_asked_again(picker_hangs: Recording, mode: str
     red_when="a FailOpen gateway that asks its picker for health holds requests although the picker hangs",
     mutant="picker-unwatched",
 )  # fmt: skip
-def test_a_hung_picker_is_noticed_by_its_health(picker_hangs: Recording, measure: Measure) -> None:
+def test_a_hung_picker_is_noticed_by_its_health(picker_hangs: RoutingRecording, measure: Measure) -> None:
     """With a gRPC health check of the picker, a FailOpen pool serves within 3 s of the hang, and all from then on."""
     attempts = picker_hangs.asks("FailOpen-asked/noticing")
     stopped = picker_hangs.notes["hung"]["FailOpen-asked"]["stopped_ns"]
@@ -329,7 +329,7 @@ def test_a_hung_picker_is_noticed_by_its_health(picker_hangs: Recording, measure
     "llmd.gateway.absent-fail-close", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="a FailClose pool serves requests although its picker has no endpoint", mutant="failure-mode-flipped",
 )  # fmt: skip
-def test_with_no_picker_endpoint_a_fail_close_pool_refuses(nobody_there: Recording, method: str) -> None:
+def test_with_no_picker_endpoint_a_fail_close_pool_refuses(nobody_there: RoutingRecording, method: str) -> None:
     """While the picker has no endpoint, every request to a FailClose pool gets a 5xx at once."""
     assert not gateway.refused_findings(nobody_there.asks(f"FailClose/absent/{method}"), AT_ONCE_SECONDS)
 
@@ -339,7 +339,7 @@ def test_with_no_picker_endpoint_a_fail_close_pool_refuses(nobody_there: Recordi
     "llmd.gateway.absent-fail-open", level=MUST, spec=POOL_SPEC,
     red_when="a FailOpen pool refuses requests because its picker has no endpoint", mutant="failure-mode-flipped",
 )  # fmt: skip
-def test_with_no_picker_endpoint_a_fail_open_pool_serves(nobody_there: Recording, method: str) -> None:
+def test_with_no_picker_endpoint_a_fail_open_pool_serves(nobody_there: RoutingRecording, method: str) -> None:
     """While the picker has no endpoint, every request to a FailOpen pool is served, with a body or without."""
     assert not gateway.unasked_findings(nobody_there.asks(f"FailOpen/absent/{method}"))
 
@@ -350,7 +350,7 @@ def test_with_no_picker_endpoint_a_fail_open_pool_serves(nobody_there: Recording
     red_when="a pool without a Ready Pod answers 200, hangs, or a FailOpen gateway takes the picker's refusal for a"
     " failure", mutant="pool-of-yesterday",
 )  # fmt: skip
-def test_a_pool_without_ready_pods_answers_503(nobody_there: Recording, mode: str) -> None:
+def test_a_pool_without_ready_pods_answers_503(nobody_there: RoutingRecording, mode: str) -> None:
     """While no Pod of the pool is Ready, every completion gets a 503 at once, FailOpen or not."""
     assert not gateway.refused_findings(nobody_there.asks(f"{mode}/empty/POST"), AT_ONCE_SECONDS, [503])
 
@@ -362,7 +362,7 @@ def test_a_pool_without_ready_pods_answers_503(nobody_there: Recording, mode: st
     red_when="a request without a body to a pool without a Ready Pod gets anything but a 503",
     mutant="picker-not-asked",
 )  # fmt: skip
-def test_a_pool_without_ready_pods_answers_503_to_gets(nobody_there: Recording, mode: str) -> None:
+def test_a_pool_without_ready_pods_answers_503_to_gets(nobody_there: RoutingRecording, mode: str) -> None:
     """While no Pod of the pool is Ready, every request without a body gets a 503 at once, FailOpen or not."""
     assert not gateway.refused_findings(nobody_there.asks(f"{mode}/empty/GET"), AT_ONCE_SECONDS, [503])
 
@@ -372,7 +372,7 @@ def test_a_pool_without_ready_pods_answers_503_to_gets(nobody_there: Recording, 
     "llmd.gateway.pods-become-ready", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="a pool whose Pods became Ready goes on refusing", mutant="picker-not-asked",
 )  # fmt: skip
-def test_a_pool_serves_again_when_pods_are_ready(nobody_there: Recording, mode: str, measure: Measure) -> None:
+def test_a_pool_serves_again_when_pods_are_ready(nobody_there: RoutingRecording, mode: str, measure: Measure) -> None:
     """Within 5 s of its Pods' being Ready, a pool answers again, through the picker."""
     refilled = nobody_there.notes["refilled_ns"][mode]
     marked = [row for row in nobody_there.asks(f"{mode}/refilled") if _marked(row)]

@@ -14,16 +14,16 @@ from itertools import pairwise
 from typing import Any
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.gateway.configuration import PICKER, POOL
 from gpuassay.systems.llmd.judge import gateway_pools, routing
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST
 
 SPEC = "https://gateway-api.sigs.k8s.io/reference/spec/#httproutebackendref"
@@ -80,7 +80,7 @@ def _asks(picker: str) -> dict[str, Any]:
 
 
 @scenario(system="routing", timeout=40)
-def two_pools(lab: Lab) -> None:
+def two_pools(lab: RoutingLab) -> None:
     """A gateway of one pool that also serves another: 12 requests without, 12 with a header, 120 by weight."""
     with opened(lab, replace(_ARM, gateway=None), name="second") as second:
         arm = replace(_ARM, change_gateway=partial(_second_pool, second))
@@ -104,7 +104,7 @@ def _scrape(first: Site, second: Site, label: str) -> None:
         first.lab.samples += [{"source": f"{name} picker", "label": label, **row} for row in rows]
 
 
-def _pools(recording: Recording, wave: str) -> Counter[str]:
+def _pools(recording: RoutingRecording, wave: str) -> Counter[str]:
     names = {recording.notes[pool]: pool for pool in ("first", "second")}
     return gateway_pools.pools_served(recording.asks(wave), names)
 
@@ -113,7 +113,7 @@ def _pools(recording: Recording, wave: str) -> Counter[str]:
     "llmd.gateway.pool-by-header", level=MUST, spec=SPEC,
     red_when="a header does not decide which pool serves", mutant="gateway-one-pool",
 )  # fmt: skip
-def test_a_header_chooses_the_pool(two_pools: Recording) -> None:
+def test_a_header_chooses_the_pool(two_pools: RoutingRecording) -> None:
     """Requests with the header are served by the second pool, those without by the first."""
     assert _pools(two_pools, "plain") == {"first": BY_HEADER}
     assert _pools(two_pools, "by-header") == {"second": BY_HEADER}
@@ -123,7 +123,7 @@ def test_a_header_chooses_the_pool(two_pools: Recording) -> None:
     "llmd.gateway.pool-by-weight", level=MUST, spec=SPEC,
     red_when="weights do not decide how many requests each pool serves", mutant="gateway-one-pool",
 )  # fmt: skip
-def test_weights_divide_requests_between_pools(two_pools: Recording, measure: Measure) -> None:
+def test_weights_divide_requests_between_pools(two_pools: RoutingRecording, measure: Measure) -> None:
     """Of 120 requests about 70 percent go to the second pool (a healthy gateway fails this once in 10,000 runs)."""
     seen = _pools(two_pools, "by-weight")
     low, high = gateway_pools.weight_bounds(WEIGHTED, WEIGHT / 100)
@@ -138,7 +138,7 @@ def test_weights_divide_requests_between_pools(two_pools: Recording, measure: Me
     red_when="the picker of another pool than the one that serves is asked: its picks are no members, and round robin"
     " hides it", mutant="gateway-one-picker",
 )  # fmt: skip
-def test_each_pool_has_its_own_picker_asked(two_pools: Recording) -> None:
+def test_each_pool_has_its_own_picker_asked(two_pools: RoutingRecording) -> None:
     """Each picker counts exactly the requests that its own pool served, by header and by weight."""
     for before, wave in pairwise(("start", "plain", "by-header", "by-weight")):
         counted = {

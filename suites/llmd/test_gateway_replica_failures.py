@@ -9,15 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls, prescribed
 from gpuassay.systems.llmd.component.simulator import Cache, Latency
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import gateway, routing
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import INFO, MUST, SHOULD
 from gpuassay.wait import wait
 
@@ -43,7 +43,7 @@ def _arm(replicas: int, gateway: str) -> Arm:
 
 
 @scenario(system="routing", timeout=60)
-def replicas_die(lab: Lab) -> None:
+def replicas_die(lab: RoutingLab) -> None:
     """Of three replicas one dies idle and comes back, one in the middle of streams, then all; Pods stay Ready."""
     with opened(lab, _arm(3, "override-host")) as site:
         calls, (first, second, third) = Calls(site), site.replicas
@@ -84,7 +84,7 @@ def replicas_die(lab: Lab) -> None:
 
 
 @scenario(system="routing", timeout=60)
-def readiness_changes(lab: Lab) -> None:
+def readiness_changes(lab: RoutingLab) -> None:
     """A Pod is patched not Ready and Ready again; then its replica hangs while others are asked."""
     with opened(lab, _arm(3, "override-host")) as site:
         calls, (first, second, third) = Calls(site), site.replicas
@@ -112,7 +112,7 @@ def readiness_changes(lab: Lab) -> None:
 
 
 @scenario(system="routing", timeout=60)
-def standalone_replica_dies(lab: Lab) -> None:
+def standalone_replica_dies(lab: RoutingLab) -> None:
     """Without a pool in the gateway: one of two replicas dies while its Pod is Ready, then the Pod is not Ready."""
     with opened(lab, _arm(2, "standalone")) as site:
         calls, (first, second) = Calls(site), site.replicas
@@ -133,7 +133,7 @@ def standalone_replica_dies(lab: Lab) -> None:
     "llmd.gateway.dead-replica-idle", level=MUST, spec=RETRIES,
     red_when="a request fails because its pick was dead, though others are alive", mutant="gateway-never-retries",
 )  # fmt: skip
-def test_a_dead_replica_costs_no_request(replicas_die: Recording) -> None:
+def test_a_dead_replica_costs_no_request(replicas_die: RoutingRecording) -> None:
     """After a replica died idle, its Pod still Ready, every request is answered by another one."""
     assert not routing.failure_findings(replicas_die.asks("healthy"))
     assert not gateway.served_findings(replicas_die.asks("idle"), replicas_die.notes["alive"])
@@ -143,7 +143,7 @@ def test_a_dead_replica_costs_no_request(replicas_die: Recording) -> None:
     "llmd.gateway.replica-comes-back", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="a replica that serves again gets no requests", mutant="pool-only-shrinks",
 )  # fmt: skip
-def test_a_replica_that_comes_back_serves_again(replicas_die: Recording, measure: Measure) -> None:
+def test_a_replica_that_comes_back_serves_again(replicas_die: RoutingRecording, measure: Measure) -> None:
     """Within 5 s of being healthy again, a replica serves the requests for which it is picked."""
     attempts, healthy = replicas_die.asks("coming back"), replicas_die.notes["healthy_ns"]
     by_it = [row for row in attempts if row["served_by"] == replicas_die.notes["dead"]]
@@ -157,7 +157,7 @@ def test_a_replica_that_comes_back_serves_again(replicas_die: Recording, measure
     red_when="the client of a stream whose replica was killed loses the text that it had, waits, or is told it is done",
     mutant="gateway-buffers",
 )  # fmt: skip
-def test_a_stream_that_is_cut_is_told_so(replicas_die: Recording, measure: Measure) -> None:
+def test_a_stream_that_is_cut_is_told_so(replicas_die: RoutingRecording, measure: Measure) -> None:
     """Streams of a killed replica end in an error within 3 s, with the text that there was."""
     rows, killed = replicas_die.asks("streams/killed"), replicas_die.notes["killed_ns"]
     measure.value(told_s=max((row["end_ns"] - killed) / 1e9 for row in rows))
@@ -168,7 +168,7 @@ def test_a_stream_that_is_cut_is_told_so(replicas_die: Recording, measure: Measu
     "llmd.gateway.other-streams-go-on", level=MUST, spec=RETRIES,
     red_when="streams of other replicas break when one is killed, or long answers are cut", mutant="gateway-hurries",
 )  # fmt: skip
-def test_other_streams_go_on(replicas_die: Recording) -> None:
+def test_other_streams_go_on(replicas_die: RoutingRecording) -> None:
     """Streams of the other replicas, two seconds long, are complete."""
     assert not gateway.served_findings(replicas_die.asks("streams/alive"))
 
@@ -178,7 +178,7 @@ def test_other_streams_go_on(replicas_die: Recording) -> None:
     "llmd.gateway.all-dead", level=MUST, spec=RETRIES, timed=True,
     red_when="requests hang when all replicas are dead", mutant="gateway-never-gives-up",
 )  # fmt: skip
-def test_without_a_living_replica_requests_are_refused(replicas_die: Recording, method: str) -> None:
+def test_without_a_living_replica_requests_are_refused(replicas_die: RoutingRecording, method: str) -> None:
     """While every replica is dead and every Pod Ready, requests get a 5xx within 3 s."""
     assert not gateway.refused_findings(replicas_die.asks(f"all dead/{method}"), NEVER_LONG_SECONDS)
 
@@ -187,7 +187,7 @@ def test_without_a_living_replica_requests_are_refused(replicas_die: Recording, 
     "llmd.gateway.not-ready-is-left-out", level=MUST, spec=POOL_SPEC,
     red_when="a Pod that is not Ready gets a request, or a request fails because of it", mutant="pool-of-yesterday",
 )  # fmt: skip
-def test_a_pod_that_is_not_ready_gets_no_request(readiness_changes: Recording) -> None:
+def test_a_pod_that_is_not_ready_gets_no_request(readiness_changes: RoutingRecording) -> None:
     """From the moment in which a Pod is not Ready in the gateway's pool, every request is answered by another."""
     assert not gateway.served_findings(readiness_changes.asks("out"), readiness_changes.notes["others"])
 
@@ -196,7 +196,7 @@ def test_a_pod_that_is_not_ready_gets_no_request(readiness_changes: Recording) -
     "llmd.gateway.ready-is-taken-in", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="a Pod that became Ready again gets no requests", mutant="pool-only-shrinks",
 )  # fmt: skip
-def test_a_pod_that_becomes_ready_serves(readiness_changes: Recording, measure: Measure) -> None:
+def test_a_pod_that_becomes_ready_serves(readiness_changes: RoutingRecording, measure: Measure) -> None:
     """Within 5 s of being Ready again, a Pod serves the requests for which it is picked."""
     attempts, ready = readiness_changes.asks("coming in"), readiness_changes.notes["ready_ns"]
     by_it = [row for row in attempts if row["served_by"] == readiness_changes.notes["out"]]
@@ -209,7 +209,7 @@ def test_a_pod_that_becomes_ready_serves(readiness_changes: Recording, measure: 
     "llmd.gateway.hung-replica-beside", level=MUST, spec=RETRIES, timed=True,
     red_when="requests to other replicas wait or fail because one replica hangs", mutant="gateway-few-connections",
 )  # fmt: skip
-def test_a_hung_replica_holds_nobody_else(readiness_changes: Recording) -> None:
+def test_a_hung_replica_holds_nobody_else(readiness_changes: RoutingRecording) -> None:
     """While four requests wait for a hung replica, those to others are answered within a second."""
     rows = readiness_changes.asks("beside")
     assert not gateway.served_findings(rows, readiness_changes.notes["others"])
@@ -221,7 +221,7 @@ def test_a_hung_replica_holds_nobody_else(readiness_changes: Recording) -> None:
     "llmd.gateway.hung-replica-goes-on", level=SHOULD, spec=RETRIES, timed=True,
     red_when="requests that waited for a hung replica are lost when it goes on", mutant="gateway-hurries",
 )  # fmt: skip
-def test_requests_of_a_hung_replica_are_answered_when_it_goes_on(readiness_changes: Recording) -> None:
+def test_requests_of_a_hung_replica_are_answered_when_it_goes_on(readiness_changes: RoutingRecording) -> None:
     """Requests that waited for a hung replica are answered by it when it goes on: nothing is asked twice."""
     assert not gateway.served_findings(readiness_changes.asks("held"))
 
@@ -231,7 +231,9 @@ def test_requests_of_a_hung_replica_are_answered_when_it_goes_on(readiness_chang
     red_when="a request whose pick is dead hangs, or is answered by one that was not picked", mutant="picker-not-asked",
     timed=True,
 )  # fmt: skip
-def test_the_standalone_design_refuses_for_a_dead_pick(standalone_replica_dies: Recording, measure: Measure) -> None:
+def test_the_standalone_design_refuses_for_a_dead_pick(
+    standalone_replica_dies: RoutingRecording, measure: Measure
+) -> None:
     """A gateway that knows no pool answers 503 at once for a dead pick, as long as its Pod is Ready."""
     either = standalone_replica_dies.asks("either")
     measure.value(refused=len(either) - len(routing.answered(either)), asked=len(either))
@@ -242,7 +244,7 @@ def test_the_standalone_design_refuses_for_a_dead_pick(standalone_replica_dies: 
     "llmd.gateway.standalone-not-ready", level=MUST, spec=POOL_SPEC,
     red_when="a Pod that is not Ready gets a request, or a request fails because of it", mutant="pool-of-yesterday",
 )  # fmt: skip
-def test_the_standalone_design_leaves_out_a_pod_that_is_not_ready(standalone_replica_dies: Recording) -> None:
+def test_the_standalone_design_leaves_out_a_pod_that_is_not_ready(standalone_replica_dies: RoutingRecording) -> None:
     """Once the picker has seen that the Pod of a dead replica is not Ready, every request is answered."""
     rows = standalone_replica_dies.asks("not ready")
     assert not gateway.served_findings(rows, standalone_replica_dies.notes["alive"])

@@ -7,10 +7,9 @@ import time
 
 from gpuassay.behaviour import behaviour, known_defect
 from gpuassay.load.plan import ClosedLoop
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
 from gpuassay.systems.llmd.component.metrics import total
@@ -19,6 +18,7 @@ from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import gateway, routing
 from gpuassay.systems.llmd.judge import metrics as routing_metrics
 from gpuassay.systems.llmd.objects.prompts import prompt_set
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST, SHOULD
 from gpuassay.wait import WaitTimeout, wait
 
@@ -38,7 +38,7 @@ def _running(site: Site) -> float:
 
 
 @scenario(system="routing", timeout=40)
-def streamed(lab: Lab) -> None:
+def streamed(lab: RoutingLab) -> None:
     """Twelve streams of 30 tokens at 20 ms, then four long ones that the client leaves after three chunks."""
     latency = Latency(inter_token=INTER_TOKEN, factor_under_load=1.0, max_running=64, constant_ttft=0.0)
     with opened(lab, Arm(profile="random", replicas=2, cache=Cache(blocks=0), latency=latency)) as site:
@@ -72,7 +72,7 @@ def _left(site: Site, wave: str, count: int, *, tokens: int, url: str | None, pa
     "llmd.gateway.streams-keep-their-pace", level=MUST, spec=SPEC, timed=True,
     red_when="gateway or picker hold the text of a stream back", mutant="gateway-buffers",
 )  # fmt: skip
-def test_the_first_text_comes_well_before_the_last(streamed: Recording) -> None:
+def test_the_first_text_comes_well_before_the_last(streamed: RoutingRecording) -> None:
     """Of an answer of 30 tokens at 20 ms, the first is there at least 0.29 s before the last."""
     assert not gateway.buffering_findings(streamed.asks("streams"), TOKENS, INTER_TOKEN)
     assert not routing.asked_findings(streamed.asks("streams"))
@@ -82,7 +82,7 @@ def test_the_first_text_comes_well_before_the_last(streamed: Recording) -> None:
     "llmd.gateway.streams-are-generated-once", level=MUST, spec=SPEC, timed=True,
     red_when="model servers generate more answers than clients asked for", mutant="gateway-asks-twice",
 )  # fmt: skip
-def test_every_stream_is_generated_once(streamed: Recording) -> None:
+def test_every_stream_is_generated_once(streamed: RoutingRecording) -> None:
     """Twelve streams are twelve successful requests of all model servers together."""
     before, after = (streamed.metrics(label) for label in ("before", "after"))
     assert not routing_metrics.growth_findings(before, after, {"requests_succeeded": STREAMS})
@@ -93,7 +93,7 @@ def test_every_stream_is_generated_once(streamed: Recording) -> None:
     "llmd.gateway.leaving-frees-the-slot", level=SHOULD, spec=SPEC,
     red_when="a model server goes on generating for clients that have left",
 )  # fmt: skip
-def test_streams_that_are_left_free_their_slots(streamed: Recording, measure: Measure) -> None:
+def test_streams_that_are_left_free_their_slots(streamed: RoutingRecording, measure: Measure) -> None:
     """Within 2 s of clients' leaving in the middle of their streams, vllm:num_requests_running is 0."""
     direct, through = streamed.notes["direct"], streamed.notes["gateway"]
     measure.value(running=through["running"], still=through["still"], still_without_gateway=direct["still"])

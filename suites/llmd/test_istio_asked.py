@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
 from gpuassay.systems.llmd.acts.deployment import Site, opened
@@ -22,11 +21,12 @@ from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.gateway import istio_objects as objects
 from gpuassay.systems.llmd.judge import gateway, gateway_pools, routing
 from gpuassay.systems.llmd.judge.gateway_status import Wanted, status_findings
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import INFO, MUST, SHOULD
 
 if TYPE_CHECKING:
     from gpuassay.manifest import Manifest
-    from gpuassay.systems.kueue.acts.lab import Lab
+    from gpuassay.systems.llmd.acts.lab import RoutingLab
 
 INFERENCE = "https://istio.io/latest/docs/tasks/traffic-management/ingress/gateway-api-inference-extension/"
 POOL_SPEC = "https://gateway-api-inference-extension.sigs.k8s.io/reference/spec/"
@@ -65,7 +65,7 @@ def _without_label(manifests: list[Manifest]) -> None:
 
 
 @scenario(system="routing", needs=NEEDS, timeout=30)
-def unlabelled_pod(lab: Lab) -> None:
+def unlabelled_pod(lab: RoutingLab) -> None:
     """A gateway whose Pod lacks the label with the Gateway's name."""
     with opened(lab, replace(ARM, change_objects=_without_label, probe=False)) as site:
         mesh, calls = Mesh(site), Calls(site)
@@ -76,7 +76,7 @@ def unlabelled_pod(lab: Lab) -> None:
 
 
 @scenario(system="routing", needs=NEEDS, timeout=90)
-def route_swapped(lab: Lab) -> None:
+def route_swapped(lab: RoutingLab) -> None:
     """The only route to a pool is deleted and at once made again, ten times; later a rule is added to it."""
     with opened(lab, ARM) as site:
         mesh, calls = Mesh(site), Calls(site)
@@ -92,7 +92,7 @@ def route_swapped(lab: Lab) -> None:
 
 
 @scenario(system="routing", needs=NEEDS, timeout=30)
-def picker_with_tls(lab: Lab) -> None:
+def picker_with_tls(lab: RoutingLab) -> None:
     """The picker serves TLS, as it does by default: without a DestinationRule, then with one."""
     with opened(lab, replace(ARM, picker_flags=("--secure-serving=true",), probe=False)) as site:
         mesh, calls = Mesh(site), Calls(site)
@@ -105,7 +105,7 @@ def picker_with_tls(lab: Lab) -> None:
 
 
 @scenario(system="routing", needs=NEEDS, timeout=90)
-def two_pools(lab: Lab) -> None:
+def two_pools(lab: RoutingLab) -> None:
     """One gateway, two pools in two namespaces: by header, then by weight in one rule."""
     with (
         opened(lab, replace(ARM, gateway=None, pool="second", own_address=True), name="second") as second,
@@ -160,7 +160,7 @@ def _scrape(first: Site, second: Site, label: str) -> None:
     "llmd.istio.conditions-tell-of-bypass", level=SHOULD, spec=POOL_SPEC,
     red_when="Gateway, HTTPRoute and InferencePool are all said to be well while requests pass the picker by",
 )  # fmt: skip
-def test_conditions_tell_when_the_picker_is_passed_by(unlabelled_pod: Recording, measure: Measure) -> None:
+def test_conditions_tell_when_the_picker_is_passed_by(unlabelled_pod: RoutingRecording, measure: Measure) -> None:
     """Where a gateway answers without its picker, some condition says that something is wrong."""
     rows = unlabelled_pod.asks("requests")
     measure.value(answered=len(routing.answered(rows)), asked_picker=sum(map(_asked, rows)), requests=len(rows))
@@ -176,7 +176,7 @@ def test_conditions_tell_when_the_picker_is_passed_by(unlabelled_pod: Recording,
     "llmd.istio.route-swapped-at-once", level=MUST, spec=POOL_SPEC,
     red_when="after a route was deleted and at once made again, requests pass the picker by, and go on to do so",
 )  # fmt: skip
-def test_a_route_that_is_made_again_asks_the_picker(route_swapped: Recording, measure: Measure) -> None:
+def test_a_route_that_is_made_again_asks_the_picker(route_swapped: RoutingRecording, measure: Measure) -> None:
     """At the end of about a second after each of ten swaps, requests go through the picker."""
     swaps = [route_swapped.asks(f"swap {number}") for number in range(SWAPS)]
     by = [sum(_answered(row) and not _asked(row) for row in rows) for rows in swaps]
@@ -190,7 +190,7 @@ def test_a_route_that_is_made_again_asks_the_picker(route_swapped: Recording, me
     red_when="after a route got a further rule, requests are answered without the picker, or not at all",
     mutant="istio-picker-cut-out",
 )  # fmt: skip
-def test_a_route_that_gets_a_rule_asks_the_picker(route_swapped: Recording) -> None:
+def test_a_route_that_gets_a_rule_asks_the_picker(route_swapped: RoutingRecording) -> None:
     """Within 3 s of a further rule, five requests in a row go through the picker, whatever was before; then all do."""
     for number in range(SWAPS):
         rows = route_swapped.asks(f"nudge {number}")
@@ -204,7 +204,7 @@ def test_a_route_that_gets_a_rule_asks_the_picker(route_swapped: Recording) -> N
     "llmd.istio.tls-picker", level=MUST, spec=INFERENCE, timed=True,
     red_when="a picker that serves TLS is not asked although a DestinationRule says TLS", mutant="istio-picker-cut-out",
 )  # fmt: skip
-def test_a_picker_with_tls_is_asked(picker_with_tls: Recording) -> None:
+def test_a_picker_with_tls_is_asked(picker_with_tls: RoutingRecording) -> None:
     """With a DestinationRule that says TLS, every request goes through the picker."""
     assert not routing.failure_findings(picker_with_tls.asks("with rule"))
     assert not routing.asked_findings(picker_with_tls.asks("with rule"))
@@ -215,7 +215,9 @@ def test_a_picker_with_tls_is_asked(picker_with_tls: Recording) -> None:
     red_when="requests are served although the gateway speaks plain text to a picker that serves TLS",
     mutant="istio-picker-cut-out",
 )  # fmt: skip
-def test_a_picker_that_cannot_be_talked_to_is_not_passed_by(picker_with_tls: Recording, measure: Measure) -> None:
+def test_a_picker_that_cannot_be_talked_to_is_not_passed_by(
+    picker_with_tls: RoutingRecording, measure: Measure
+) -> None:
     """Without that rule a FailClose pool refuses everything; the conditions say that all is well."""
     measure.value(conditions_good=not status_findings(picker_with_tls.notes["pictures"]["without rule"], HEALTHY))
     assert not gateway.refused_findings(picker_with_tls.asks("without rule"), 1.0, [500])
@@ -226,7 +228,7 @@ def test_a_picker_that_cannot_be_talked_to_is_not_passed_by(picker_with_tls: Rec
     red_when="a header does not decide which pool serves, or the other pool's picker is asked",
     mutant="istio-headers-ignored", timed=True,
 )  # fmt: skip
-def test_a_header_chooses_pool_and_picker(two_pools: Recording) -> None:
+def test_a_header_chooses_pool_and_picker(two_pools: RoutingRecording) -> None:
     """Requests with the header are served by the second pool and asked of its picker, those without by the first."""
     for before, wave, pool in (("start", "plain", "first"), ("plain", "by-header", "second")):
         assert _pools(two_pools, wave) == {pool: ASKS}
@@ -239,7 +241,7 @@ def test_a_header_chooses_pool_and_picker(two_pools: Recording) -> None:
     "llmd.istio.weighted-pools", level=MUST, spec="https://gateway-api.sigs.k8s.io/reference/spec/#httpbackendref",
     red_when="of two weighted pools, one's requests are asked of the other's picker",
 )  # fmt: skip
-def test_each_weighted_pool_has_its_own_picker_asked(two_pools: Recording, measure: Measure) -> None:
+def test_each_weighted_pool_has_its_own_picker_asked(two_pools: RoutingRecording, measure: Measure) -> None:
     """Of 80 requests, each picker counts those that its own pool served."""
     served, counted = _pools(two_pools, "by-weight"), _counted(two_pools, "by-header", "by-weight")
     measure.value(
@@ -251,12 +253,12 @@ def test_each_weighted_pool_has_its_own_picker_asked(two_pools: Recording, measu
     assert not gateway_pools.asked_of_findings("by-weight", served, counted)
 
 
-def _pools(recording: Recording, wave: str) -> Counter[str]:
+def _pools(recording: RoutingRecording, wave: str) -> Counter[str]:
     names = {recording.notes[pool]: pool for pool in ("first", "second")}
     return gateway_pools.pools_served(recording.asks(wave), names)
 
 
-def _counted(recording: Recording, before: str, after: str) -> dict[str, int]:
+def _counted(recording: RoutingRecording, before: str, after: str) -> dict[str, int]:
     return {
         pool: gateway_pools.picker_counted(*(recording.metrics(label, f"{pool} picker") for label in (before, after)))
         for pool in ("first", "second")

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
 from gpuassay.systems.llmd.acts.deployment import opened
@@ -23,11 +22,12 @@ from gpuassay.systems.llmd.acts.istio import NEEDS, Mesh
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import gateway, routing
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST, SHOULD
 
 if TYPE_CHECKING:
     from gpuassay.manifest import Manifest
-    from gpuassay.systems.kueue.acts.lab import Lab
+    from gpuassay.systems.llmd.acts.lab import RoutingLab
 
 POOL_SPEC = "https://gateway-api-inference-extension.sigs.k8s.io/reference/spec/#endpointpickerfailuremode"
 FULL_DUPLEX = "https://github.com/envoyproxy/envoy/pull/41276"
@@ -56,7 +56,7 @@ def _refused(row: Manifest) -> bool:
 
 
 @scenario(system="routing", needs=NEEDS, timeout=60)
-def picker_gone(lab: Lab) -> None:
+def picker_gone(lab: RoutingLab) -> None:
     """Under each mode the picker crashes, is started again, has no endpoint, gets it again, hangs, and goes on."""
     for mode in MODES:
         with opened(lab, replace(ARM, failure_mode=mode), name=mode.lower()) as site:
@@ -98,7 +98,7 @@ def _both(calls: Calls, name: str) -> None:
 
 
 @scenario(system="routing", needs=NEEDS, timeout=30)
-def mode_patched(lab: Lab) -> None:
+def mode_patched(lab: RoutingLab) -> None:
     """The picker has no endpoint; the pool's failure mode is patched from FailClose to FailOpen and back."""
     with opened(lab, ARM) as site:
         mesh, calls = Mesh(site), Calls(site)
@@ -117,7 +117,7 @@ def mode_patched(lab: Lab) -> None:
 
 
 @scenario(system="routing", needs=NEEDS, timeout=30)
-def replica_gone(lab: Lab) -> None:
+def replica_gone(lab: RoutingLab) -> None:
     """Of three replicas one is killed while its Pod stays Ready; then its Pod is not Ready."""
     with opened(lab, replace(ARM, replicas=3)) as site:
         calls, (first, *others) = Calls(site), site.replicas
@@ -137,7 +137,7 @@ def replica_gone(lab: Lab) -> None:
     red_when="a FailClose pool serves a request whose picker is dead or has no endpoint, or lets it wait",
     mutant="failure-mode-flipped",
 )  # fmt: skip
-def test_a_fail_close_pool_refuses(picker_gone: Recording, event: str, method: str) -> None:
+def test_a_fail_close_pool_refuses(picker_gone: RoutingRecording, event: str, method: str) -> None:
     """While the picker is absent a FailClose pool refuses all at once with a 5xx, while dead those without a body."""
     assert not routing.asked_findings(picker_gone.asks("FailClose/before"))
     assert not gateway.refused_findings(picker_gone.asks(f"FailClose/{event}/{method}"), AT_ONCE_SECONDS)
@@ -148,7 +148,7 @@ def test_a_fail_close_pool_refuses(picker_gone: Recording, event: str, method: s
     red_when="a FailClose pool serves a request with a body whose picker is dead, or lets it wait",
     mutant="istio-picker-cut-out",  # the flipped mode would not show: Envoy hardly fails open for these (below)
 )  # fmt: skip
-def test_a_fail_close_pool_refuses_posts(picker_gone: Recording) -> None:
+def test_a_fail_close_pool_refuses_posts(picker_gone: RoutingRecording) -> None:
     """While the picker is dead, every request with a body to a FailClose pool gets a 5xx at once."""
     assert not gateway.refused_findings(picker_gone.asks("FailClose/crash/POST"), AT_ONCE_SECONDS)
 
@@ -159,7 +159,7 @@ def test_a_fail_close_pool_refuses_posts(picker_gone: Recording) -> None:
     red_when="a FailOpen pool refuses requests because its picker is dead (without body) or absent",
     mutant="failure-mode-flipped",
 )  # fmt: skip
-def test_a_fail_open_pool_serves(picker_gone: Recording, event: str, method: str) -> None:
+def test_a_fail_open_pool_serves(picker_gone: RoutingRecording, event: str, method: str) -> None:
     """While the picker is absent a FailOpen pool serves everything, while it is dead requests without a body."""
     assert not gateway.unasked_findings(picker_gone.asks(f"FailOpen/{event}/{method}"))
 
@@ -172,7 +172,7 @@ def test_a_fail_open_pool_serves(picker_gone: Recording, event: str, method: str
     "llmd.istio.crash-fail-open-post", level=MUST, spec=POOL_SPEC,
     red_when="a FailOpen pool refuses a request with a body because its picker is dead",
 )  # fmt: skip
-def test_a_fail_open_pool_serves_posts(picker_gone: Recording, measure: Measure) -> None:
+def test_a_fail_open_pool_serves_posts(picker_gone: RoutingRecording, measure: Measure) -> None:
     """While the picker is dead, requests with a body are served by a FailOpen pool."""
     rows = picker_gone.asks("FailOpen/crash/POST")
     measure.value(served=len(routing.answered(rows)), asked=len(rows))
@@ -188,7 +188,7 @@ def test_a_fail_open_pool_serves_posts(picker_gone: Recording, measure: Measure)
     "llmd.istio.hang-is-bounded", level=SHOULD, spec=POOL_SPEC,
     red_when="a picker that hangs holds requests until their clients give up",
 )  # fmt: skip
-def test_a_hung_picker_does_not_hang_requests(picker_gone: Recording, method: str, mode: str) -> None:
+def test_a_hung_picker_does_not_hang_requests(picker_gone: RoutingRecording, method: str, mode: str) -> None:
     """While the picker hangs, a request is refused or served, and does not wait for ever."""
     assert not gateway.hang_findings(picker_gone.asks(f"{mode}/hang/{method}"))
 
@@ -200,7 +200,7 @@ def test_a_hung_picker_does_not_hang_requests(picker_gone: Recording, method: st
     red_when="after its picker came back, the gateway leaves it out or fails requests", mutant="istio-picker-cut-out",
 )  # fmt: skip
 def test_a_picker_that_comes_back_is_asked_again(
-    picker_gone: Recording, event: str, mode: str, measure: Measure
+    picker_gone: RoutingRecording, event: str, mode: str, measure: Measure
 ) -> None:  # fmt: skip
     """Within 5 s of its being back the picker is asked again, and then for every request."""
     name = f"{mode}/{event}"
@@ -216,7 +216,7 @@ def test_a_picker_that_comes_back_is_asked_again(
     "llmd.istio.failure-mode-patched", level=MUST, spec=POOL_SPEC, timed=True,
     red_when="a changed failure mode has no effect within a second", mutant="istio-mode-frozen",
 )  # fmt: skip
-def test_a_patched_failure_mode_counts_within_a_second(mode_patched: Recording, measure: Measure) -> None:
+def test_a_patched_failure_mode_counts_within_a_second(mode_patched: RoutingRecording, measure: Measure) -> None:
     """Without picker: refused, served within 1 s of the patch to FailOpen, refused within 1 s of the patch back."""
     assert not gateway.refused_findings(mode_patched.asks("opened/before"), AT_ONCE_SECONDS)
     assert not gateway.unasked_findings(mode_patched.asks("opened/after"))
@@ -234,7 +234,7 @@ def test_a_patched_failure_mode_counts_within_a_second(mode_patched: Recording, 
     "llmd.istio.dead-replica-idle", level=MUST, spec="https://istio.io/latest/docs/concepts/traffic-management/#retries",
     red_when="a request fails because its pick was dead, though others are alive", mutant="istio-never-retries",
 )  # fmt: skip
-def test_a_dead_replica_costs_no_request(replica_gone: Recording) -> None:
+def test_a_dead_replica_costs_no_request(replica_gone: RoutingRecording) -> None:
     """After a replica was killed, its Pod still Ready, every request is answered by another one."""
     assert not routing.failure_findings(replica_gone.asks("healthy"))
     assert not gateway.served_findings(replica_gone.asks("dead"), replica_gone.notes["alive"])
@@ -245,7 +245,7 @@ def test_a_dead_replica_costs_no_request(replica_gone: Recording) -> None:
     "llmd.istio.asked-whatever-replicas-do", level=MUST, spec=POOL_SPEC,
     red_when="requests pass the picker by because a replica died or left", mutant="istio-picker-cut-out",
 )  # fmt: skip
-def test_the_picker_is_asked_whatever_replicas_do(replica_gone: Recording, wave: str) -> None:
+def test_the_picker_is_asked_whatever_replicas_do(replica_gone: RoutingRecording, wave: str) -> None:
     """With all replicas, with a dead one and after it left, every answer went through the picker."""
     assert not routing.failure_findings(replica_gone.asks(wave))
     assert not routing.asked_findings(replica_gone.asks(wave))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
 from gpuassay.systems.llmd.acts.deployment import opened
@@ -15,10 +14,11 @@ from gpuassay.systems.llmd.acts.istio import NEEDS
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.objects.prompts import prompt_set
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST
 
 if TYPE_CHECKING:
-    from gpuassay.systems.kueue.acts.lab import Lab
+    from gpuassay.systems.llmd.acts.lab import RoutingLab
 
 SPEC = "https://istio.io/latest/docs/tasks/traffic-management/ingress/gateway-api-inference-extension/"
 ASKS = 16
@@ -28,7 +28,7 @@ ARMS = ("precise", "random")
 
 
 @scenario(system="routing", needs=NEEDS, timeout=60)
-def warmed_behind_istio(lab: Lab) -> None:
+def warmed_behind_istio(lab: RoutingLab) -> None:
     """Each of 16 prompts is asked of one replica directly, then of Istio's gateway; precise beside a random control."""
     for profile in ARMS:
         asked = prompt_set([TOKENS] * ASKS, seed=20 + ARMS.index(profile), prefix=f"istio-{profile}")
@@ -42,7 +42,9 @@ def warmed_behind_istio(lab: Lab) -> None:
     "llmd.istio.follows-the-cache", level=MUST, spec=SPEC, timed=True,
     red_when="behind Istio a request does not go to the replica that has its prefix cached", mutant="picker-random",
 )  # fmt: skip
-def test_behind_istio_a_request_goes_where_its_prefix_is(warmed_behind_istio: Recording, measure: Measure) -> None:
+def test_behind_istio_a_request_goes_where_its_prefix_is(
+    warmed_behind_istio: RoutingRecording, measure: Measure
+) -> None:
     """At least 15 of 16 requests find the replica that was warmed behind the gateway's back."""
     score = routing.direct_warm(warmed_behind_istio.asks("precise"), warmed_behind_istio.notes["warmed"], REPLICAS)
     measure.value(found=score.hits, asked=score.asks)
@@ -53,7 +55,7 @@ def test_behind_istio_a_request_goes_where_its_prefix_is(warmed_behind_istio: Re
     "llmd.istio.control-cannot-know", level=MUST, spec="measurement: negative control",
     red_when="a random picker finds the warm replica: the test itself leaks", mutant="precise-everywhere",
 )  # fmt: skip
-def test_behind_istio_a_random_picker_does_not_find_it(warmed_behind_istio: Recording, measure: Measure) -> None:
+def test_behind_istio_a_random_picker_does_not_find_it(warmed_behind_istio: RoutingRecording, measure: Measure) -> None:
     """A random picker scores no better than chance."""
     score = routing.direct_warm(warmed_behind_istio.asks("random"), warmed_behind_istio.notes["warmed"], REPLICAS)
     measure.value(found=score.hits, asked=score.asks)
@@ -65,7 +67,7 @@ def test_behind_istio_a_random_picker_does_not_find_it(warmed_behind_istio: Reco
     "llmd.istio.precise-picker-is-asked", level=MUST, spec=SPEC,
     red_when="Istio answers without having asked the picker", mutant="istio-picker-cut-out",
 )  # fmt: skip
-def test_behind_istio_every_answer_carries_the_mark(warmed_behind_istio: Recording, profile: str) -> None:
+def test_behind_istio_every_answer_carries_the_mark(warmed_behind_istio: RoutingRecording, profile: str) -> None:
     """Every answer carries the header that only the picker adds."""
     assert not routing.failure_findings(warmed_behind_istio.asks(profile))
     assert not routing.asked_findings(warmed_behind_istio.asks(profile))

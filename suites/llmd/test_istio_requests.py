@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.llmd.acts import recording_server as standin
 from gpuassay.systems.llmd.acts.deployment import opened
@@ -23,11 +22,12 @@ from gpuassay.systems.llmd.acts.recording_server import standing_in
 from gpuassay.systems.llmd.component.simulator import Cache, Latency
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import gateway, routing
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST, SHOULD
 from gpuassay.wait import WaitTimeout, wait
 
 if TYPE_CHECKING:
-    from gpuassay.systems.kueue.acts.lab import Lab
+    from gpuassay.systems.llmd.acts.lab import RoutingLab
     from gpuassay.systems.llmd.acts.recording_server import StandIn
 
 PROTOCOL = (
@@ -42,7 +42,7 @@ TOLD_SECONDS = 2.0
 
 
 @scenario(system="routing", needs=NEEDS, timeout=40)
-def through_istio(lab: Lab) -> None:
+def through_istio(lab: RoutingLab) -> None:
     """Requests that say where they go; large ones, streams, and streams that are left, to and from a stand-in."""
     arm = prescribed(Arm(profile="random", replicas=3, cache=Cache(blocks=0), latency=QUICK, gateway="istio"))
     with opened(lab, arm) as site:
@@ -80,7 +80,7 @@ def _left(calls: Calls, inn: StandIn) -> None:
     "llmd.istio.pick-is-obeyed", level=MUST, spec=PROTOCOL,
     red_when="a request goes to another endpoint than the one that was picked", mutant="istio-ignores-picks",
 )  # fmt: skip
-def test_istio_sends_requests_where_the_picker_says(through_istio: Recording) -> None:
+def test_istio_sends_requests_where_the_picker_says(through_istio: RoutingRecording) -> None:
     """Each of 12 requests is served by the replica that was picked for it."""
     assert not gateway.served_findings(through_istio.asks("named"))
 
@@ -89,7 +89,7 @@ def test_istio_sends_requests_where_the_picker_says(through_istio: Recording) ->
     "llmd.istio.served-is-reported", level=MUST, spec=PROTOCOL,
     red_when="the picker is not told, or told wrongly, which endpoint served", mutant="istio-misreports",
 )  # fmt: skip
-def test_istio_tells_the_picker_who_served(through_istio: Recording) -> None:
+def test_istio_tells_the_picker_who_served(through_istio: RoutingRecording) -> None:
     """The picker repeats the endpoint that served, as the gateway told it."""
     assert not gateway.reported_findings(through_istio.asks("named"), through_istio.notes["endpoints"])
 
@@ -99,7 +99,7 @@ def test_istio_tells_the_picker_who_served(through_istio: Recording) -> None:
     "llmd.istio.requests-are-asked", level=MUST, spec=PROTOCOL,
     red_when="requests pass the picker by, such as large ones", mutant="istio-picker-cut-out",
 )  # fmt: skip
-def test_istio_asks_the_picker_whatever_the_request(through_istio: Recording, wave: str) -> None:
+def test_istio_asks_the_picker_whatever_the_request(through_istio: RoutingRecording, wave: str) -> None:
     """Small and large requests and streams carry the mark of the picker."""
     assert not routing.failure_findings(through_istio.asks(wave))
     assert not routing.asked_findings(through_istio.asks(wave))
@@ -109,7 +109,7 @@ def test_istio_asks_the_picker_whatever_the_request(through_istio: Recording, wa
     "llmd.istio.large-requests", level=MUST, spec=HTTP,
     red_when="a prompt of 200 kB is refused, cut, or arrives twice", mutant="istio-limits-bodies",
 )  # fmt: skip
-def test_a_large_prompt_arrives_once_and_whole(through_istio: Recording) -> None:
+def test_a_large_prompt_arrives_once_and_whole(through_istio: RoutingRecording) -> None:
     """A prompt of 200 kB arrives at the picked model server once, with the JSON that was sent."""
     rows = through_istio.asks("large")
     assert not gateway.served_findings(rows)
@@ -120,7 +120,7 @@ def test_a_large_prompt_arrives_once_and_whole(through_istio: Recording) -> None
     "llmd.istio.streams-are-not-held", level=MUST, spec=HTTP, timed=True,
     red_when="the first chunk of a stream is held until the answer is complete", mutant="istio-buffers",
 )  # fmt: skip
-def test_the_first_chunk_comes_before_the_second_is_sent(through_istio: Recording) -> None:
+def test_the_first_chunk_comes_before_the_second_is_sent(through_istio: RoutingRecording) -> None:
     """The client has the first chunk while the model server waits with the second."""
     [row] = through_istio.asks("stream")
     [there] = [one for one in through_istio.notes["seen"] if one["label"].startswith("stream#")]
@@ -132,7 +132,7 @@ def test_the_first_chunk_comes_before_the_second_is_sent(through_istio: Recordin
     "llmd.istio.leaving-is-told", level=SHOULD, spec=HTTP, timed=True,
     red_when="a model server goes on sending to a client that has left", mutant="istio-buffers",
 )  # fmt: skip
-def test_a_client_that_leaves_is_told_to_the_model_server(through_istio: Recording) -> None:
+def test_a_client_that_leaves_is_told_to_the_model_server(through_istio: RoutingRecording) -> None:
     """Within 2 s of a client's leaving its stream, the model server's connection ends."""
     rows, seen = through_istio.asks("left"), through_istio.notes["seen"]
     assert not gateway.left_findings(rows, seen, "left", TOLD_SECONDS)

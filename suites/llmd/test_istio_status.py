@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
 from gpuassay.systems.llmd.acts.deployment import opened
@@ -22,10 +21,11 @@ from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.gateway import istio_objects as objects
 from gpuassay.systems.llmd.judge import gateway, routing
 from gpuassay.systems.llmd.judge.gateway_status import NO_PARENT, Wanted, status_findings
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST
 
 if TYPE_CHECKING:
-    from gpuassay.systems.kueue.acts.lab import Lab
+    from gpuassay.systems.llmd.acts.lab import RoutingLab
 
 GATEWAY_API = "https://gateway-api.sigs.k8s.io/reference/spec/"
 POOL_STATUS = "https://gateway-api-inference-extension.sigs.k8s.io/reference/spec/#inferencepoolstatus"
@@ -57,7 +57,7 @@ SAID_SECONDS = 2.0
 
 
 @scenario(system="routing", needs=NEEDS, timeout=90)
-def references(lab: Lab) -> None:
+def references(lab: RoutingLab) -> None:
     """A gateway with good references; each is broken and mended; at last the pool is released and taken again."""
     with opened(lab, ARM) as site:
         mesh, calls = Mesh(site), Calls(site)
@@ -99,7 +99,7 @@ def references(lab: Lab) -> None:
         mesh.note_refusals()
 
 
-def _expected(recording: Recording, step: str, wanted: Wanted, measure: Measure) -> None:
+def _expected(recording: RoutingRecording, step: str, wanted: Wanted, measure: Measure) -> None:
     measure.value(took_s=recording.notes["took_s"][step])
     assert not status_findings(recording.notes["pictures"][step], wanted)
     assert recording.notes["took_s"][step] <= SAID_SECONDS
@@ -111,7 +111,7 @@ def _expected(recording: Recording, step: str, wanted: Wanted, measure: Measure)
     red_when="istiod does not say of good references that they are, or not again once they are mended",
     mutant="istio-without-inference",
 )  # fmt: skip
-def test_good_references_are_said_to_be(references: Recording, step: str, measure: Measure) -> None:
+def test_good_references_are_said_to_be(references: RoutingRecording, step: str, measure: Measure) -> None:
     """Class and route accepted, gateway programmed, pool resolved: at the start and after each mending."""
     _expected(references, step, GOOD, measure)
 
@@ -122,7 +122,7 @@ def test_good_references_are_said_to_be(references: Recording, step: str, measur
     red_when="a reference that leads nowhere is said to be good, or another reason is given",
     mutant="istio-never-told",
 )  # fmt: skip
-def test_a_broken_reference_is_named(references: Recording, step: str, measure: Measure) -> None:
+def test_a_broken_reference_is_named(references: RoutingRecording, step: str, measure: Measure) -> None:
     """Missing pool, Service, picker Service, gateway endpoints and gateway Service: the right object says why."""
     _expected(references, step, BROKEN[step], measure)
 
@@ -137,7 +137,7 @@ def test_a_broken_reference_is_named(references: Recording, step: str, measure: 
     red_when="a pool is said to be resolved though its picker's Service is gone, or the other way round",
 )  # fmt: skip
 def test_the_pool_follows_its_pickers_service(
-    references: Recording, step: str, wanted: Wanted, measure: Measure
+    references: RoutingRecording, step: str, wanted: Wanted, measure: Measure
 ) -> None:  # fmt: skip
     """When the picker's Service is deleted or made again, the pool's status says so, though the pool is the same."""
     _expected(references, step, wanted, measure)
@@ -150,7 +150,7 @@ def test_the_pool_follows_its_pickers_service(
     "llmd.istio.gateway-endpoints-followed", level=MUST, spec=GATEWAY_API,
     red_when="a Gateway is said to be programmed though nothing stands behind its address any more",
 )  # fmt: skip
-def test_the_gateway_follows_its_endpoints(references: Recording, measure: Measure) -> None:
+def test_the_gateway_follows_its_endpoints(references: RoutingRecording, measure: Measure) -> None:
     """When the gateway's Service loses its last endpoint, the Gateway is no longer said to be programmed."""
     _expected(references, "endpoints-gone", BROKEN["no-endpoints"], measure)
 
@@ -159,7 +159,7 @@ def test_the_gateway_follows_its_endpoints(references: Recording, measure: Measu
     "llmd.istio.pool-released", level=MUST, spec=POOL_STATUS, timed=True,
     red_when="a pool still names a parent after its last route is gone", mutant="istio-never-told",
 )  # fmt: skip
-def test_a_pool_without_route_names_no_parent(references: Recording, measure: Measure) -> None:
+def test_a_pool_without_route_names_no_parent(references: RoutingRecording, measure: Measure) -> None:
     """When the last route to a pool goes, so does the parent in its status, which was there before."""
     assert not status_findings(references.notes["pictures"]["mended"], {POOL: ROUTED})
     _expected(references, "released", {POOL: NO_PARENT}, measure)
@@ -171,7 +171,7 @@ def test_a_pool_without_route_names_no_parent(references: Recording, measure: Me
     red_when="a route without a backend answers otherwise than 500, or disturbs other routes",
     mutant="istio-never-told",
 )  # fmt: skip
-def test_a_route_to_nowhere_refuses_only_its_own(references: Recording, step: str) -> None:
+def test_a_route_to_nowhere_refuses_only_its_own(references: RoutingRecording, step: str) -> None:
     """Requests of the broken route get 500, those of the good one go through the picker."""
     assert not gateway.refused_findings(references.asks(f"{step}/lost")[-1:], 1.0, [500])
     assert not routing.failure_findings(references.asks(f"{step}/others"))
@@ -183,7 +183,7 @@ def test_a_route_to_nowhere_refuses_only_its_own(references: Recording, step: st
     "llmd.istio.picker-is-asked", level=MUST, spec=POOL_STATUS, timed=True,
     red_when="all conditions are good and requests pass the picker by", mutant="istio-picker-cut-out",
 )  # fmt: skip
-def test_good_conditions_go_with_the_picker(references: Recording, wave: str) -> None:
+def test_good_conditions_go_with_the_picker(references: RoutingRecording, wave: str) -> None:
     """Every request behind good conditions carries the picker's mark, before and after the route was away."""
     assert not routing.failure_findings(references.asks(wave))
     assert not routing.asked_findings(references.asks(wave))
@@ -193,6 +193,6 @@ def test_good_conditions_go_with_the_picker(references: Recording, wave: str) ->
     "llmd.istio.nothing-refused", level=MUST, spec="https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol",
     red_when="Envoy refuses a part of what istiod sends", mutant="istio-own-filters",
 )  # fmt: skip
-def test_envoy_takes_all_that_istiod_sends(references: Recording) -> None:
+def test_envoy_takes_all_that_istiod_sends(references: RoutingRecording) -> None:
     """In istiod's log there is no refusal, though Envoy is upstream's and not Istio's own build."""
     assert references.notes["xds_refusals"] == []

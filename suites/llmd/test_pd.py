@@ -15,9 +15,8 @@ from gpuassay import toolchain
 from gpuassay.behaviour import behaviour
 from gpuassay.cluster.ports import free_ports
 from gpuassay.cluster.program import Child
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.scheduling import read_again
 from gpuassay.systems.llmd.component.metrics import total
@@ -25,6 +24,7 @@ from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.objects.prompts import prompt_set
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST
 
 SPEC = "https://github.com/llm-d/llm-d-inference-scheduler/blob/v0.7.1/docs/disagg_pd.md"
@@ -58,7 +58,7 @@ def disaggregated(configuration: dict[str, Any]) -> None:
 
 
 @contextmanager
-def sidecar(lab: Lab, site: Site) -> Generator[None]:
+def sidecar(lab: RoutingLab, site: Site) -> Generator[None]:
     """Put the sidecar before the second replica, which moves to another port; roles are told by the Pods' labels."""
     prefill, decode = site.replicas
     inner = free_ports(1)[0]
@@ -90,7 +90,7 @@ def served(site: Site) -> dict[str, float]:
 
 
 @scenario(system="routing", needs={"program:pd-sidecar"}, timeout=40)
-def disaggregation(lab: Lab) -> None:
+def disaggregation(lab: RoutingLab) -> None:
     """Long prompts, the same again, short ones; then long ones while the prefill replica is dead."""
     arm = Arm(profile="approximate", replicas=2, latency=NO_LATENCY, cache=Cache(), change_picker=disaggregated)
     with opened(lab, arm) as site, sidecar(lab, site):
@@ -113,7 +113,7 @@ PREFILL, DECODE = "model-server-0", "model-server-1"
     "llmd.pd.long-cold-uses-both", level=MUST, spec=SPEC, timed=True,
     red_when="a long prompt that nobody has cached is not prefilled by the prefill replica", mutant="pd-never",
 )  # fmt: skip
-def test_long_cold_prompts_are_prefilled_elsewhere(disaggregation: Recording) -> None:
+def test_long_cold_prompts_are_prefilled_elsewhere(disaggregation: RoutingRecording) -> None:
     """Each of 6 long cold prompts is worked on by the prefill and by the decode replica."""
     assert not routing.failure_findings(disaggregation.asks("long"))
     assert disaggregation.notes["grown"]["long"] == {PREFILL: ASKS, DECODE: ASKS}
@@ -123,7 +123,7 @@ def test_long_cold_prompts_are_prefilled_elsewhere(disaggregation: Recording) ->
     "llmd.pd.cached-decodes-only", level=MUST, spec=SPEC, timed=True,
     red_when="a prompt that the decode replica has cached is prefilled elsewhere all the same", mutant="pd-always",
 )  # fmt: skip
-def test_cached_prompts_are_decoded_only(disaggregation: Recording) -> None:
+def test_cached_prompts_are_decoded_only(disaggregation: RoutingRecording) -> None:
     """Asked again, the same prompts are worked on by the decode replica alone."""
     assert not routing.failure_findings(disaggregation.asks("cached"))
     assert disaggregation.notes["grown"]["cached"] == {PREFILL: 0, DECODE: ASKS}
@@ -133,7 +133,7 @@ def test_cached_prompts_are_decoded_only(disaggregation: Recording) -> None:
     "llmd.pd.short-decodes-only", level=MUST, spec=SPEC, timed=True,
     red_when="a prompt that is not worth it is prefilled elsewhere", mutant="pd-always",
 )  # fmt: skip
-def test_short_prompts_are_decoded_only(disaggregation: Recording) -> None:
+def test_short_prompts_are_decoded_only(disaggregation: RoutingRecording) -> None:
     """Prompts of 16 tokens are worked on by the decode replica alone."""
     assert not routing.failure_findings(disaggregation.asks("short"))
     assert disaggregation.notes["grown"]["short"] == {PREFILL: 0, DECODE: ASKS}
@@ -143,7 +143,7 @@ def test_short_prompts_are_decoded_only(disaggregation: Recording) -> None:
     "llmd.pd.prefill-failure-falls-back", level=MUST, spec=SPEC,
     red_when="a request hangs, or fails, because the prefill replica is dead", mutant="one-endpoint-left",
 )  # fmt: skip
-def test_a_dead_prefill_replica_costs_no_answer(disaggregation: Recording) -> None:
+def test_a_dead_prefill_replica_costs_no_answer(disaggregation: RoutingRecording) -> None:
     """While the prefill replica is dead, the sidecar falls back to decoding: every request is answered."""
     rows = disaggregation.asks("prefill dead")
     assert not routing.failure_findings(rows)

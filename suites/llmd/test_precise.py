@@ -11,14 +11,14 @@ import random
 import pytest
 
 from gpuassay.behaviour import arms_of_ours, behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import fresh_seed, opened
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.objects.prompts import prompt_set
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST
 
 SPEC = "https://github.com/llm-d/llm-d-kv-cache"
@@ -30,7 +30,7 @@ ARMS = ("precise", "random", "approximate")
 
 
 @scenario(system="routing", outside=True, timeout=90)
-def warmed_directly(lab: Lab) -> None:
+def warmed_directly(lab: RoutingLab) -> None:
     """Each of 16 prompts is asked of one replica directly, then of the gateway; precise beside two controls."""
     for profile in ARMS if lab.gateway is None else ARMS[:1]:
         seed = fresh_seed(lab, ARMS.index(profile))
@@ -49,7 +49,9 @@ def warmed_directly(lab: Lab) -> None:
     "llmd.precise.follows-the-cache", level=MUST, spec=SPEC, timed=True,
     red_when="a request does not go to the replica that has its prefix cached", mutant="picker-random",
 )  # fmt: skip
-def test_a_request_goes_to_the_replica_that_was_warmed_directly(warmed_directly: Recording, measure: Measure) -> None:
+def test_a_request_goes_to_the_replica_that_was_warmed_directly(
+    warmed_directly: RoutingRecording, measure: Measure
+) -> None:
     """At least 15 of 16 requests find the replica that was warmed behind the gateway's back."""
     replicas = warmed_directly.notes.get("replicas", 8)
     score = routing.direct_warm(warmed_directly.asks("precise"), warmed_directly.notes["warmed"], replicas)
@@ -61,7 +63,7 @@ def test_a_request_goes_to_the_replica_that_was_warmed_directly(warmed_directly:
     "llmd.precise.cached-tokens", level=MUST, spec=SPEC, timed=True,
     red_when="the replica that is picked has the prefix no longer, or not all of its full blocks", mutant="events-lost",
 )  # fmt: skip
-def test_every_full_block_of_a_warmed_prompt_is_a_hit(warmed_directly: Recording) -> None:
+def test_every_full_block_of_a_warmed_prompt_is_a_hit(warmed_directly: RoutingRecording) -> None:
     """Of 200 tokens, the 12 full blocks of 16 are taken from the cache."""
     arms_of_ours(warmed_directly, "how many tokens a prompt has is the model's own matter")
     rows = warmed_directly.asks("precise")
@@ -74,7 +76,7 @@ def test_every_full_block_of_a_warmed_prompt_is_a_hit(warmed_directly: Recording
     red_when="a picker that cannot know the caches finds the warm replica: the test itself leaks",
     mutant="precise-everywhere",
 )  # fmt: skip
-def test_a_picker_that_cannot_know_the_caches_does_not_find_it(warmed_directly: Recording, profile: str) -> None:
+def test_a_picker_that_cannot_know_the_caches_does_not_find_it(warmed_directly: RoutingRecording, profile: str) -> None:
     """Random and approximate pickers score no better than chance."""
     arms_of_ours(
         warmed_directly, f"no gateway with a picker of profile {profile} stands beside it; chance is the bound"
@@ -88,7 +90,7 @@ def test_a_picker_that_cannot_know_the_caches_does_not_find_it(warmed_directly: 
     "llmd.precise.picker-is-asked", level=MUST, spec=SPEC,
     red_when="the gateway answers without having asked the picker", mutant="picker-not-asked",
 )  # fmt: skip
-def test_the_picker_is_asked_for_every_answer(warmed_directly: Recording, profile: str) -> None:
+def test_the_picker_is_asked_for_every_answer(warmed_directly: RoutingRecording, profile: str) -> None:
     """Every answer carries the picker's mark: a status of 200 alone proves nothing."""
     if profile != "precise":
         arms_of_ours(warmed_directly, f"no gateway with a picker of profile {profile} stands beside it")

@@ -6,9 +6,8 @@ import requests
 
 from gpuassay.behaviour import behaviour, known_defect
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.scheduling import FAKE, await_averages, pick, report, weigh
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
@@ -16,6 +15,7 @@ from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.scheduling_picks import only_findings
 from gpuassay.systems.llmd.objects.prompts import Prompt, prompt_set
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.prefixes import beginning, put
 
@@ -52,7 +52,7 @@ def seen(site: Site, kind: str, least: int) -> bool:
 
 
 @scenario(system="routing", timeout=40)
-def caches_change(lab: Lab) -> None:
+def caches_change(lab: RoutingLab) -> None:
     """The replica that holds prompts evicts them, clears its cache, and is killed and started again.
 
     Without speculation, which takes what was sent to a replica as cached there for two seconds whatever events say.
@@ -85,7 +85,7 @@ def caches_change(lab: Lab) -> None:
 
 
 @scenario(system="routing", timeout=40)
-def overloaded(lab: Lab) -> None:
+def overloaded(lab: RoutingLab) -> None:
     """The replica that has prompts cached reports no load, a queue, and a queue with a full cache."""
     arm = Arm(
         profile="precise-load", replicas=3, gateway=None, latency=NO_LATENCY, simulator_flags=FAKE,
@@ -101,7 +101,7 @@ def overloaded(lab: Lab) -> None:
 
 
 @scenario(system="routing", timeout=40)
-def replica_dies(lab: Lab) -> None:
+def replica_dies(lab: RoutingLab) -> None:
     """One of four replicas is killed; the others are warmed at once, with events by forwarder and straight."""
     for events in ("forwarder", "direct"):
         with opened(lab, Arm(replicas=4, gateway=None, latency=NO_LATENCY, events=events), name=events) as site:
@@ -114,7 +114,7 @@ def replica_dies(lab: Lab) -> None:
             pick(site, events, prompts)
 
 
-def moved_findings(recording: Recording, name: str) -> list[str]:
+def moved_findings(recording: RoutingRecording, name: str) -> list[str]:
     """What speaks against: prompts were found on the holder, and then on the fallback, all of them."""
     before, after = recording.asks(f"{name} before"), recording.asks(f"{name} after")
     return only_findings(before, {NAMES[HOLDER]}) + only_findings(after, {NAMES[FALLBACK]})
@@ -124,7 +124,7 @@ def moved_findings(recording: Recording, name: str) -> list[str]:
     "llmd.precise.eviction-ends-stickiness", level=MUST, spec=SPEC, timed=True,
     red_when="a prompt is sent to a replica that has evicted it", mutant="never-evicts",
 )  # fmt: skip
-def test_evicted_prompts_go_elsewhere(caches_change: Recording) -> None:
+def test_evicted_prompts_go_elsewhere(caches_change: RoutingRecording) -> None:
     """Once a replica has evicted prompts, they go to the one that still has their beginning."""
     assert not moved_findings(caches_change, "evicted")
 
@@ -133,7 +133,7 @@ def test_evicted_prompts_go_elsewhere(caches_change: Recording) -> None:
     "llmd.precise.clear-ends-stickiness", level=MUST, spec="https://github.com/llm-d/llm-d-kv-cache/pull/593",
     red_when="a prompt is sent to a replica that has cleared its cache", mutant="never-evicts", timed=True,
 )  # fmt: skip
-def test_prompts_of_a_cleared_cache_go_elsewhere(caches_change: Recording) -> None:
+def test_prompts_of_a_cleared_cache_go_elsewhere(caches_change: RoutingRecording) -> None:
     """Once a replica has cleared its cache (sleep), its prompts go to the one that still has their beginning."""
     assert not moved_findings(caches_change, "cleared")
 
@@ -146,7 +146,7 @@ def test_prompts_of_a_cleared_cache_go_elsewhere(caches_change: Recording) -> No
     "llmd.precise.restart-ends-stickiness", level=SHOULD, spec=SPEC,
     red_when="a prompt is sent to a replica that has lost its cache by a restart",
 )  # fmt: skip
-def test_prompts_of_a_restarted_replica_go_elsewhere(caches_change: Recording) -> None:
+def test_prompts_of_a_restarted_replica_go_elsewhere(caches_change: RoutingRecording) -> None:
     """After a replica was restarted, its prompts go to the one that still has their beginning."""
     assert not only_findings(caches_change.asks("restarted after"), {NAMES[FALLBACK]})
 
@@ -155,7 +155,7 @@ def test_prompts_of_a_restarted_replica_go_elsewhere(caches_change: Recording) -
     "llmd.precise.restarted-replica-is-heard", level=MUST, spec=SPEC, timed=True,
     red_when="a replica that was restarted is never heard of again", mutant="events-lost",
 )  # fmt: skip
-def test_a_restarted_replica_is_heard_again(caches_change: Recording) -> None:
+def test_a_restarted_replica_is_heard_again(caches_change: RoutingRecording) -> None:
     """What a restarted replica caches draws requests as it did before the restart, and none fails."""
     assert not only_findings(caches_change.asks("restarted before"), {NAMES[HOLDER]})
     assert not routing.failure_findings(caches_change.asks("restarted after"))
@@ -166,7 +166,7 @@ def test_a_restarted_replica_is_heard_again(caches_change: Recording) -> None:
     "llmd.precise.cache-outweighs-a-queue", level=MUST, spec=SPEC, timed=True,
     red_when="a cached prefix does not count for what it weighs", mutant="prefix-ignored",
 )  # fmt: skip
-def test_a_cached_prefix_outweighs_a_queue(overloaded: Recording) -> None:
+def test_a_cached_prefix_outweighs_a_queue(overloaded: RoutingRecording) -> None:
     """At weights of 1.5 to 1, a cached prompt goes where it is cached, though a dozen requests wait there."""
     rows = overloaded.asks("idle") + overloaded.asks("queue")
     assert not only_findings(rows, {NAMES[HOLDER]})
@@ -176,7 +176,7 @@ def test_a_cached_prefix_outweighs_a_queue(overloaded: Recording) -> None:
     "llmd.precise.overload-outweighs-the-cache", level=MUST, spec=SPEC,
     red_when="a cached prompt is sent to a replica whose load weighs more", mutant="load-ignored",
 )  # fmt: skip
-def test_overload_outweighs_a_cached_prefix(overloaded: Recording) -> None:
+def test_overload_outweighs_a_cached_prefix(overloaded: RoutingRecording) -> None:
     """With a queue and a KV cache filled to 90 %, which weigh more together, it goes to another replica."""
     assert not only_findings(overloaded.asks("queue and cache"), {NAMES[0], NAMES[2]})
 
@@ -191,7 +191,7 @@ def found_findings(rows: list[Manifest], warmed: dict[str, str]) -> list[str]:
     red_when="events of other replicas are lost when one dies, although a forwarder stands between",
     mutant="direct-events",
 )  # fmt: skip
-def test_others_are_heard_when_a_replica_dies(replica_dies: Recording) -> None:
+def test_others_are_heard_when_a_replica_dies(replica_dies: RoutingRecording) -> None:
     """Behind a forwarder, what other replicas cache right after one died draws requests; none fails without either."""
     assert not routing.failure_findings(replica_dies.asks("direct"))
     assert not found_findings(replica_dies.asks("forwarder"), dict(replica_dies.notes["warmed"]))
@@ -205,6 +205,6 @@ def test_others_are_heard_when_a_replica_dies(replica_dies: Recording) -> None:
     "llmd.precise.death-leaves-others-heard-directly", level=SHOULD, spec=SPEC,
     red_when="events of other replicas are lost when one dies", mutant="forwarder-everywhere",
 )  # fmt: skip
-def test_others_are_heard_directly_when_a_replica_dies(replica_dies: Recording) -> None:
+def test_others_are_heard_directly_when_a_replica_dies(replica_dies: RoutingRecording) -> None:
     """With events straight to the picker's socket, what other replicas cache right after one died draws requests."""
     assert not found_findings(replica_dies.asks("direct"), dict(replica_dies.notes["warmed"]))

@@ -7,10 +7,9 @@ import json
 import requests
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.scheduling import chat_request, events_held, pick
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY
@@ -26,6 +25,7 @@ from gpuassay.systems.llmd.judge.scheduling_picks import (
     placed_findings,
 )
 from gpuassay.systems.llmd.objects.prompts import Prompt, conversations, prompt_set, synthetic
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.prefixes import beginning, put
 
@@ -44,7 +44,7 @@ ADAPTERS = ("--lora-modules", json.dumps({"name": "sql", "path": "sql"}), "--max
 
 
 @scenario(system="routing", timeout=40)
-def prefixes(lab: Lab) -> None:
+def prefixes(lab: RoutingLab) -> None:
     """Repeats, prefixes of several lengths, short prompts, chats, salts and adapters, on one precise arm."""
     arm = Arm(replicas=REPLICAS, latency=NO_LATENCY, events="forwarder", simulator_flags=ADAPTERS)
     with opened(lab, arm) as site:
@@ -91,7 +91,7 @@ def chat_directly(site: Site, replica: int, chat: Prompt) -> None:
 
 
 @scenario(system="routing", timeout=40)
-def twins(lab: Lab) -> None:
+def twins(lab: RoutingLab) -> None:
     """Eight equal requests for each of five new prompts come before any event tells, with speculation and without."""
     for profile in ("precise", "precise-no-speculation"):
         with (
@@ -106,7 +106,7 @@ def twins(lab: Lab) -> None:
     "llmd.precise.repeat-sticks", level=MUST, spec=SPEC, timed=True,
     red_when="a prompt is sent to another replica than the one that has just cached it", mutant="picker-random",
 )  # fmt: skip
-def test_a_repeated_prompt_stays_where_it_is_cached(prefixes: Recording) -> None:
+def test_a_repeated_prompt_stays_where_it_is_cached(prefixes: RoutingRecording) -> None:
     """Each of 6 prompts is answered by one and the same replica five times."""
     rows = prefixes.asks("first") + prefixes.asks("repeat")
     assert not routing.failure_findings(rows) + routing.stickiness_findings(rows)
@@ -116,7 +116,7 @@ def test_a_repeated_prompt_stays_where_it_is_cached(prefixes: Recording) -> None
     "llmd.precise.exact-hits", level=MUST, spec=SPEC, timed=True,
     red_when="of n requests for a prompt, not n - 1 times its full blocks are cached", mutant="picker-random",
 )  # fmt: skip
-def test_cached_tokens_are_exact(prefixes: Recording) -> None:
+def test_cached_tokens_are_exact(prefixes: RoutingRecording) -> None:
     """The first request for a prompt finds nothing cached, each of four more all 12 full blocks."""
     first, more = prefixes.asks("first"), prefixes.asks("repeat")
     assert not routing.cached_findings(first, {row["label"]: 0 for row in first})
@@ -127,7 +127,7 @@ def test_cached_tokens_are_exact(prefixes: Recording) -> None:
     "llmd.precise.counters-agree", level=MUST, spec=SPEC, timed=True,
     red_when="model servers count other prefix-cache hits than their answers tell of", mutant="picker-random",
 )  # fmt: skip
-def test_counters_agree_with_answers(prefixes: Recording) -> None:
+def test_counters_agree_with_answers(prefixes: RoutingRecording) -> None:
     """Prefix-cache counters of all replicas grow by exactly what the answers say, and by (n - 1) x full blocks."""
     rows = prefixes.asks("first") + prefixes.asks("repeat")
     before, after = prefixes.metrics("before"), prefixes.metrics("after")
@@ -140,7 +140,7 @@ def test_counters_agree_with_answers(prefixes: Recording) -> None:
     "llmd.precise.longest-prefix-wins", level=MUST, spec=SPEC, timed=True,
     red_when="a replica that has less of a prompt cached is preferred", mutant="picker-random",
 )  # fmt: skip
-def test_the_replica_with_the_longest_cached_prefix_is_picked(prefixes: Recording) -> None:
+def test_the_replica_with_the_longest_cached_prefix_is_picked(prefixes: RoutingRecording) -> None:
     """Where one replica has 64 tokens of a prompt cached and another 128, the second answers, with 128 cached."""
     rows = prefixes.asks("longest")
     assert not only_findings(rows, {NAMES[2]}) + routing.cached_findings(rows, {row["label"]: 128 for row in rows})
@@ -150,7 +150,7 @@ def test_the_replica_with_the_longest_cached_prefix_is_picked(prefixes: Recordin
     "llmd.precise.short-prompts-spread", level=MUST, spec=SPEC,
     red_when="prompts without a full block are not spread", mutant="one-endpoint-left",
 )  # fmt: skip
-def test_prompts_without_a_full_block_are_spread(prefixes: Recording) -> None:
+def test_prompts_without_a_full_block_are_spread(prefixes: RoutingRecording) -> None:
     """80 prompts of 15 tokens, which no block of 16 holds, are spread evenly."""
     assert not routing.uniformity_findings(prefixes.asks("short"), NAMES, 80)
 
@@ -159,7 +159,7 @@ def test_prompts_without_a_full_block_are_spread(prefixes: Recording) -> None:
     "llmd.precise.chat-follows-the-cache", level=MUST, spec=SPEC, timed=True,
     red_when="a chat does not go to the replica that has its prefix cached", mutant="tokenizer-off-by-one",
 )  # fmt: skip
-def test_a_chat_goes_to_the_replica_that_was_warmed_directly(prefixes: Recording) -> None:
+def test_a_chat_goes_to_the_replica_that_was_warmed_directly(prefixes: RoutingRecording) -> None:
     """Chat completions, rendered by the chat template, find the replica that was warmed directly."""
     assert not placed_findings(prefixes.asks("chat"), prefixes.notes["chats"])
 
@@ -172,7 +172,7 @@ def test_a_chat_goes_to_the_replica_that_was_warmed_directly(prefixes: Recording
     "llmd.precise.salt-separates", level=SHOULD, spec="https://docs.vllm.ai/en/stable/design/prefix_caching/",
     red_when="a salted request is drawn to a replica that cached the prompt without that salt",
 )  # fmt: skip
-def test_salted_requests_do_not_share(prefixes: Recording) -> None:
+def test_salted_requests_do_not_share(prefixes: RoutingRecording) -> None:
     """With a cache_salt, prompts are not drawn to the replica that has them cached without."""
     assert not drawn_findings(prefixes.asks("salted"), prefixes.notes["warmed"], REPLICAS)
 
@@ -182,7 +182,7 @@ def test_salted_requests_do_not_share(prefixes: Recording) -> None:
     red_when="a request for an adapter is drawn to a replica that cached the prompt for the base model",
     mutant="one-endpoint-left",
 )  # fmt: skip
-def test_adapters_do_not_share_with_the_base_model(prefixes: Recording) -> None:
+def test_adapters_do_not_share_with_the_base_model(prefixes: RoutingRecording) -> None:
     """Asked of a LoRA adapter, prompts are not drawn to the replica that has them cached for the base model."""
     assert not routing.failure_findings(prefixes.asks("salted"))
     assert not placed_findings(prefixes.asks("base model"), prefixes.notes["warmed"])
@@ -193,7 +193,7 @@ def test_adapters_do_not_share_with_the_base_model(prefixes: Recording) -> None:
     "llmd.precise.adapter-sticks", level=MUST, spec="https://github.com/llm-d/llm-d-kv-cache/pull/243", timed=True,
     red_when="a request for an adapter does not find the prefix that was cached for it", mutant="picker-random",
 )  # fmt: skip
-def test_an_adapters_prompt_sticks(prefixes: Recording) -> None:
+def test_an_adapters_prompt_sticks(prefixes: RoutingRecording) -> None:
     """Requests for a LoRA adapter go again where their prefix was cached for it, and hit all full blocks."""
     rows = prefixes.asks("adapter repeat")
     assert not routing.stickiness_findings(prefixes.asks("adapter first") + rows)
@@ -205,7 +205,7 @@ def test_an_adapters_prompt_sticks(prefixes: Recording) -> None:
     red_when="equal requests that come together are sent apart, before any event tells",
     mutant="speculation-gate-missing",
 )  # fmt: skip
-def test_twins_stay_together_with_speculative_indexing(twins: Recording, measure: Measure) -> None:
+def test_twins_stay_together_with_speculative_indexing(twins: RoutingRecording, measure: Measure) -> None:
     """Of eight equal requests that come together at most a quarter leaves the replica that most of them are sent to."""
     rows = twins.asks("precise")
     measure.value(apart=apart(rows), apart_without=apart(twins.asks("precise-no-speculation")))
@@ -218,6 +218,6 @@ def test_twins_stay_together_with_speculative_indexing(twins: Recording, measure
     red_when="twins stay together without speculative indexing too: then the test of it proves nothing",
     mutant="speculation-everywhere",
 )  # fmt: skip
-def test_twins_split_without_speculative_indexing(twins: Recording) -> None:
+def test_twins_split_without_speculative_indexing(twins: RoutingRecording) -> None:
     """Without speculative indexing, more of them are sent apart than may be with it."""
     assert apart_findings(twins.asks("precise-no-speculation"))

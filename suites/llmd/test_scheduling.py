@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.scheduling import only, pick, read_again, reconfigure, report
 from gpuassay.systems.llmd.component.simulator import Cache
@@ -18,6 +17,7 @@ from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.scheduling_picks import only_findings, reached_findings
 from gpuassay.systems.llmd.objects.prompts import prompt_set
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST, SHOULD
 
 SPEC = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/v1.4.0/pkg/epp/framework/plugins/scheduling/scorer"
@@ -30,7 +30,7 @@ REPORTING = ("--fake-metrics", json.dumps(IDLE), "--max-loras", "2")
 
 
 @scenario(system="routing", timeout=30)
-def loads(lab: Lab) -> None:
+def loads(lab: RoutingLab) -> None:
     """Three replicas report other queues, cache use, running requests and adapters; one scorer at a time is asked."""
     prompts = prompt_set([40] * PICKS, seed=1)
     arm = Arm(profile="least-loaded", replicas=3, gateway=None, cache=Cache(blocks=0), simulator_flags=REPORTING)
@@ -68,7 +68,7 @@ def loads(lab: Lab) -> None:
     "llmd.scheduling.queue-depth", level=MUST, spec=SPEC,
     red_when="a request is sent to a replica whose queue is not the shortest", mutant="scores-inverted",
 )  # fmt: skip
-def test_requests_go_to_the_shortest_queue(loads: Recording) -> None:
+def test_requests_go_to_the_shortest_queue(loads: RoutingRecording) -> None:
     """Of queues of 5, 0 and 10 requests, every request joins the empty one."""
     assert not only_findings(loads.asks("queue"), {NAMES[1]})
 
@@ -77,7 +77,7 @@ def test_requests_go_to_the_shortest_queue(loads: Recording) -> None:
     "llmd.scheduling.kv-cache-utilisation", level=MUST, spec=SPEC,
     red_when="a request is sent to a replica whose KV cache is fuller than another's", mutant="scores-inverted",
 )  # fmt: skip
-def test_requests_go_where_the_kv_cache_is_emptiest(loads: Recording) -> None:
+def test_requests_go_where_the_kv_cache_is_emptiest(loads: RoutingRecording) -> None:
     """Of KV caches that are filled to 10, 50 and 90 %, every request goes to the emptiest."""
     assert not only_findings(loads.asks("cache use"), {NAMES[0]})
 
@@ -86,7 +86,7 @@ def test_requests_go_where_the_kv_cache_is_emptiest(loads: Recording) -> None:
     "llmd.scheduling.weights", level=MUST, spec=SPEC,
     red_when="scorers are not summed by their weights", mutant="scores-inverted",
 )  # fmt: skip
-def test_the_heavier_scorer_wins(loads: Recording) -> None:
+def test_the_heavier_scorer_wins(loads: RoutingRecording) -> None:
     """An empty queue (weight 2) outweighs a KV cache filled to 90 % (weight 1)."""
     assert not only_findings(loads.asks("weighed"), {NAMES[2]})
 
@@ -95,7 +95,7 @@ def test_the_heavier_scorer_wins(loads: Recording) -> None:
     "llmd.scheduling.running-requests", level=MUST, spec=SPEC,
     red_when="a request is sent to a replica that runs more requests than another", mutant="scores-inverted",
 )  # fmt: skip
-def test_requests_go_where_the_fewest_run(loads: Recording) -> None:
+def test_requests_go_where_the_fewest_run(loads: RoutingRecording) -> None:
     """Of replicas that run 8, 4 and no requests, every request goes to the idle one."""
     assert not only_findings(loads.asks("running"), {NAMES[2]})
 
@@ -104,7 +104,7 @@ def test_requests_go_where_the_fewest_run(loads: Recording) -> None:
     "llmd.scheduling.lora-affinity", level=MUST, spec=SPEC,
     red_when="a request for an adapter goes to a replica that would have to load it", mutant="scores-inverted",
 )  # fmt: skip
-def test_an_adapter_is_asked_where_it_is_loaded(loads: Recording) -> None:
+def test_an_adapter_is_asked_where_it_is_loaded(loads: RoutingRecording) -> None:
     """Requests for a LoRA adapter go to the one replica that has it active."""
     assert not only_findings(loads.asks("adapter"), {NAMES[0]})
 
@@ -113,7 +113,7 @@ def test_an_adapter_is_asked_where_it_is_loaded(loads: Recording) -> None:
     "llmd.scheduling.lora-room", level=MUST, spec=SPEC,
     red_when="an adapter is sent to a replica that can load no more of them", mutant="scores-inverted",
 )  # fmt: skip
-def test_a_new_adapter_goes_where_there_is_room(loads: Recording) -> None:
+def test_a_new_adapter_goes_where_there_is_room(loads: RoutingRecording) -> None:
     """An adapter that nobody has loaded goes to replicas with room, to all of them, and never to the full one."""
     rows = loads.asks("other adapter")
     assert not only_findings(rows, {NAMES[0], NAMES[2]}) + reached_findings(rows, {NAMES[0], NAMES[2]})
@@ -127,7 +127,7 @@ def test_a_new_adapter_goes_where_there_is_room(loads: Recording) -> None:
     "llmd.scheduling.lora-idle-replica", level=SHOULD, spec=SPEC,
     red_when="an adapter is sent to a full replica while an idle one could load it",
 )  # fmt: skip
-def test_an_idle_replica_is_given_a_new_adapter(loads: Recording) -> None:
+def test_an_idle_replica_is_given_a_new_adapter(loads: RoutingRecording) -> None:
     """An adapter that nobody has loaded goes to the idle replica rather than to full ones."""
     assert not only_findings(loads.asks("idle with room"), {NAMES[2]})
 
@@ -136,6 +136,6 @@ def test_an_idle_replica_is_given_a_new_adapter(loads: Recording) -> None:
     "llmd.scheduling.ties-spread-evenly", level=MUST, spec=SPEC,
     red_when="replicas that are equally good are not picked equally often", mutant="one-endpoint-left",
 )  # fmt: skip
-def test_ties_are_broken_evenly(loads: Recording) -> None:
+def test_ties_are_broken_evenly(loads: RoutingRecording) -> None:
     """Among three replicas that report the same, 96 requests are spread evenly (chi-square, false alarm 1e-4)."""
     assert not routing.uniformity_findings(loads.asks("equal"), NAMES, TIES)

@@ -14,10 +14,9 @@ from typing import Any
 
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.scheduling import FAKE, only, pick, read_again
 from gpuassay.systems.llmd.component import crds
@@ -26,6 +25,7 @@ from gpuassay.systems.llmd.component.simulator import Cache
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.objects.prompts import prompt_set
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.test_scheduling_requests import OBJECTIVE_HEADER, load, patient, place, then
 
@@ -56,7 +56,7 @@ def _flowing(configuration: dict[str, Any]) -> None:
 
 
 @scenario(system="routing", timeout=40)
-def flows(lab: Lab) -> None:
+def flows(lab: RoutingLab) -> None:
     """Low priority before high, many of one tenant before few of another, and more than may wait."""
     arm = Arm(profile="least-loaded", replicas=2, gateway=None, cache=Cache(blocks=0), simulator_flags=FAKE,
               verbosity=5, change_picker=then(only("queue-scorer"), patient, _flowing))  # fmt: skip
@@ -109,7 +109,7 @@ def _settled(site: Site, count: int, running: Sequence[Future[list[Manifest]]]) 
     "llmd.flow.priority-first", level=MUST, spec=FLOW, mutant="priorities-lost", timed=True,
     red_when="a request of low priority is let go before one of high priority that waits",
 )  # fmt: skip
-def test_high_priority_is_let_go_first(flows: Recording, measure: Measure) -> None:
+def test_high_priority_is_let_go_first(flows: RoutingRecording, measure: Measure) -> None:
     """Eight requests of priority 10 that came after eight of priority 0 are let go first, with one swap at most."""
     assert not routing.failure_findings([*flows.asks("low"), *flows.asks("high")])
     order = flows.notes["let_go"]["high"]
@@ -123,7 +123,7 @@ def test_high_priority_is_let_go_first(flows: Recording, measure: Measure) -> No
     "llmd.flow.fair-turns", level=SHOULD, spec=FLOW, mutant="turns-lost", timed=True,
     red_when="a tenant with few requests waits until another one with many has been served",
 )  # fmt: skip
-def test_tenants_take_turns(flows: Recording, measure: Measure) -> None:
+def test_tenants_take_turns(flows: RoutingRecording, measure: Measure) -> None:
     """With round-robin fairness 4 requests that came after 12 of another tenant are let go in turn with those."""
     assert not routing.failure_findings([*flows.asks("many"), *flows.asks("few")])
     order = flows.notes["let_go"]["few"]
@@ -138,6 +138,6 @@ def test_tenants_take_turns(flows: Recording, measure: Measure) -> None:
     "llmd.flow.capacity", level=MUST, spec=FLOW, mutant="room-unlimited", timed=True,
     red_when="more bytes wait in the picker than it was allowed to hold",
 )  # fmt: skip
-def test_only_so_many_bytes_may_wait(flows: Recording) -> None:
+def test_only_so_many_bytes_may_wait(flows: RoutingRecording) -> None:
     """Of four requests of 12 kB with room for 30 kB two are refused with 429, and two are served in the end."""
     assert sorted(row["status"] for row in flows.asks("bounded")) == [200, 200, 429, 429]

@@ -14,9 +14,8 @@ import requests
 from gpuassay.behaviour import behaviour, known_defect
 from gpuassay.cluster.kinds import Kind
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.scheduling import FAKE, only, pick, read_again, reconfigure, report
 from gpuassay.systems.llmd.component import crds
@@ -28,6 +27,7 @@ from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.scheduling_picks import only_findings, reached_findings, refused_findings
 from gpuassay.systems.llmd.objects.prompts import prompt_set
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST, SHOULD
 
 SPEC = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/v1.4.0/pkg/epp"
@@ -80,7 +80,7 @@ def place(site: Site, kind: Kind, name: str, spec: Manifest) -> None:
 
 
 @scenario(system="routing", timeout=30)
-def sessions(lab: Lab) -> None:
+def sessions(lab: RoutingLab) -> None:
     """Requests with and without a session's token, and the answer to a request as the picker hands it on."""
     prompts = prompt_set([40] * PICKS, seed=51)
     arm = Arm(profile="least-loaded", replicas=3, gateway=None, cache=NO_CACHE,
@@ -100,7 +100,7 @@ def sessions(lab: Lab) -> None:
 
 
 @scenario(system="routing", timeout=30)
-def objectives(lab: Lab) -> None:
+def objectives(lab: RoutingLab) -> None:
     """Objectives of priority -1 and 10, on a pool that is saturated and on one that is idle; then flow control."""
     prompts = prompt_set([40] * PICKS, seed=54)
     arm = Arm(profile="least-loaded", replicas=2, gateway=None, cache=NO_CACHE, simulator_flags=FAKE,
@@ -131,7 +131,7 @@ def load(site: Site, waiting: int) -> None:
         report(replica, waiting_requests=waiting)
 
 
-def flow(lab: Lab, site: Site) -> None:
+def flow(lab: RoutingLab, site: Site) -> None:
     """Requests that come while the pool is saturated: four until their time is up, four until it is relieved."""
     picker = site.routing.picker
     assert picker is not None
@@ -150,7 +150,7 @@ def flow(lab: Lab, site: Site) -> None:
 
 
 @scenario(system="routing", timeout=30)
-def rewrites(lab: Lab) -> None:
+def rewrites(lab: RoutingLab) -> None:
     """Model names are rewritten: to one target, to two by weight, not at all; and no longer once the rule is gone."""
     prompts = prompt_set([40] * PICKS, seed=56)
     arm = Arm(profile="random", replicas=1, gateway=None, cache=NO_CACHE)
@@ -173,7 +173,7 @@ def rewrites(lab: Lab) -> None:
 
 
 @scenario(system="routing", timeout=30)
-def in_flight(lab: Lab) -> None:
+def in_flight(lab: RoutingLab) -> None:
     """One of two replicas is busy with three long streams; then their client hangs up."""
     slow = Latency(constant_ttft=0.0, inter_token=0.05, factor_under_load=1.0)
     arm = Arm(profile="least-loaded", replicas=2, cache=NO_CACHE, latency=slow,
@@ -205,7 +205,7 @@ def idle(samples: list[Any]) -> bool:
 
 
 @scenario(system="routing", timeout=30)
-def gone_silent(lab: Lab) -> None:
+def gone_silent(lab: RoutingLab) -> None:
     """The replica with the shortest queue hangs: its metrics stay what they were."""
     arm = Arm(profile="least-loaded", replicas=3, gateway=None, cache=NO_CACHE, simulator_flags=FAKE,
               change_picker=only("queue-scorer"))  # fmt: skip
@@ -226,7 +226,7 @@ def gone_silent(lab: Lab) -> None:
     "llmd.scheduling.session-affinity", level=MUST, spec=SESSIONS,
     red_when="a request with a session's token leaves the session's replica", mutant="scores-inverted",
 )  # fmt: skip
-def test_a_session_stays_on_its_replica(sessions: Recording) -> None:
+def test_a_session_stays_on_its_replica(sessions: RoutingRecording) -> None:
     """Requests that carry a replica's session token all go to that replica."""
     assert not [line for name in NAMES for line in only_findings(sessions.asks(f"token {name}"), {name})]
 
@@ -236,7 +236,7 @@ def test_a_session_stays_on_its_replica(sessions: Recording) -> None:
     red_when="requests without a session, or with a token that says nothing, are refused or pile up",
     mutant="one-endpoint-left",
 )  # fmt: skip
-def test_requests_without_a_session_are_spread(sessions: Recording) -> None:
+def test_requests_without_a_session_are_spread(sessions: RoutingRecording) -> None:
     """Without a token, and with one that cannot be read, requests are spread evenly."""
     for wave in ("without", "no token"):
         assert not routing.uniformity_findings(sessions.asks(wave), NAMES, SPREAD)
@@ -249,7 +249,7 @@ def test_requests_without_a_session_are_spread(sessions: Recording) -> None:
     "llmd.scheduling.session-token-sent", level=SHOULD, spec=SESSIONS,
     red_when="the client never learns its session's token",
 )  # fmt: skip
-def test_the_client_is_told_its_session(sessions: Recording) -> None:
+def test_the_client_is_told_its_session(sessions: RoutingRecording) -> None:
     """The answer to the first request of a session carries the token for the next."""
     assert SESSION_HEADER in sessions.notes["answer_headers"], sessions.notes["answer_headers"]
 
@@ -258,7 +258,7 @@ def test_the_client_is_told_its_session(sessions: Recording) -> None:
     "llmd.scheduling.sheddable-refused", level=MUST, spec=OBJECTIVES,
     red_when="requests of negative priority are admitted to a saturated pool", mutant="never-saturated",
 )  # fmt: skip
-def test_sheddable_requests_are_refused_when_saturated(objectives: Recording) -> None:
+def test_sheddable_requests_are_refused_when_saturated(objectives: RoutingRecording) -> None:
     """Requests of an objective of priority -1 get 429 while every queue is over its threshold."""
     assert not refused_findings(objectives.asks("saturated batch"), 429)
 
@@ -267,7 +267,7 @@ def test_sheddable_requests_are_refused_when_saturated(objectives: Recording) ->
     "llmd.scheduling.others-not-shed", level=MUST, spec=OBJECTIVES,
     red_when="requests that are not sheddable are refused", mutant="all-sheddable",
 )  # fmt: skip
-def test_others_are_admitted_when_saturated(objectives: Recording) -> None:
+def test_others_are_admitted_when_saturated(objectives: RoutingRecording) -> None:
     """Requests of priority 10, of an unknown objective and of none pass a saturated pool."""
     for wave in ("saturated premium", "saturated nobody", "saturated"):
         assert not routing.failure_findings(objectives.asks(wave))
@@ -277,7 +277,7 @@ def test_others_are_admitted_when_saturated(objectives: Recording) -> None:
     "llmd.scheduling.sheddable-admitted", level=MUST, spec=OBJECTIVES, timed=True,
     red_when="requests of negative priority are refused though there is room", mutant="always-saturated",
 )  # fmt: skip
-def test_sheddable_requests_are_admitted_when_idle(objectives: Recording) -> None:
+def test_sheddable_requests_are_admitted_when_idle(objectives: RoutingRecording) -> None:
     """Requests of an objective of priority -1 pass an idle pool."""
     assert not routing.failure_findings(objectives.asks("idle batch"))
 
@@ -286,7 +286,7 @@ def test_sheddable_requests_are_admitted_when_idle(objectives: Recording) -> Non
     "llmd.scheduling.flow-control-holds", level=MUST, spec=SPEC, timed=True,
     red_when="a request to a saturated pool is not held, or not let go once there is room", mutant="always-saturated",
 )  # fmt: skip
-def test_flow_control_holds_requests_until_there_is_room(objectives: Recording) -> None:
+def test_flow_control_holds_requests_until_there_is_room(objectives: RoutingRecording) -> None:
     """With flow control, four requests wait in the picker while the pool is saturated, then all are served."""
     assert objectives.notes["queued"] >= 4
     assert not routing.failure_findings(objectives.asks("held"))
@@ -296,7 +296,7 @@ def test_flow_control_holds_requests_until_there_is_room(objectives: Recording) 
     "llmd.scheduling.flow-control-gives-up", level=MUST, spec=SPEC, timed=True,
     red_when="a request that was held for its whole time is let go, or held for ever", mutant="never-saturated",
 )  # fmt: skip
-def test_flow_control_refuses_what_waited_too_long(objectives: Recording) -> None:
+def test_flow_control_refuses_what_waited_too_long(objectives: RoutingRecording) -> None:
     """Requests that wait longer than their time to live (2 s) are refused with 429 or 503."""
     rows = objectives.asks("held too long")
     assert not [row for row in rows if row["status"] not in (429, 503)], routing.shown(rows)
@@ -306,7 +306,7 @@ def test_flow_control_refuses_what_waited_too_long(objectives: Recording) -> Non
     "llmd.scheduling.model-rewritten", level=MUST, spec=REWRITES,
     red_when="the model server is asked for another model than the rule names", mutant="rewrites-lost",
 )  # fmt: skip
-def test_a_model_name_is_rewritten(rewrites: Recording) -> None:
+def test_a_model_name_is_rewritten(rewrites: RoutingRecording) -> None:
     """Requests for a public name reach the model server under the target's name."""
     rows = rewrites.asks("rewritten")
     assert not routing.failure_findings(rows)
@@ -317,7 +317,7 @@ def test_a_model_name_is_rewritten(rewrites: Recording) -> None:
     "llmd.scheduling.model-split", level=MUST, spec=REWRITES,
     red_when="requests are not split by the targets' weights", mutant="rewrites-lost",
 )  # fmt: skip
-def test_a_model_name_is_split_by_weight(rewrites: Recording) -> None:
+def test_a_model_name_is_split_by_weight(rewrites: RoutingRecording) -> None:
     """Of 200 requests, three quarters go to the target of weight 3 (within 4.5 standard deviations)."""
     rows = rewrites.asks("split")
     old = sum(row["model"] == "old" for row in rows)
@@ -329,7 +329,7 @@ def test_a_model_name_is_split_by_weight(rewrites: Recording) -> None:
     "llmd.scheduling.model-kept", level=MUST, spec=REWRITES,
     red_when="a name that no rule matches is changed, or a deleted rule goes on", mutant="rewrites-everything",
 )  # fmt: skip
-def test_other_model_names_are_kept(rewrites: Recording) -> None:
+def test_other_model_names_are_kept(rewrites: RoutingRecording) -> None:
     """Names that no rule matches stay as they are, and so does every name once the rule is deleted."""
     assert {row["model"] for row in rewrites.asks("unmatched")} == {"other"}
     assert {row["model"] for row in rewrites.asks("rule gone")} == {"public"}
@@ -339,7 +339,7 @@ def test_other_model_names_are_kept(rewrites: Recording) -> None:
     "llmd.scheduling.active-requests", level=MUST, spec=SPEC, timed=True,
     red_when="a request is sent to a replica that is busy while another is idle", mutant="scores-inverted",
 )  # fmt: skip
-def test_requests_avoid_the_busy_replica(in_flight: Recording) -> None:
+def test_requests_avoid_the_busy_replica(in_flight: RoutingRecording) -> None:
     """While one of two replicas streams three long answers, every other request goes to the other."""
     assert in_flight.notes["busy"] == [NAMES[0]] * 3
     assert not only_findings(in_flight.asks("busy"), {NAMES[1]})
@@ -349,7 +349,7 @@ def test_requests_avoid_the_busy_replica(in_flight: Recording) -> None:
     "llmd.scheduling.hang-up-frees", level=MUST, spec=SPEC, timed=True,
     red_when="a replica counts as busy after its client has hung up", mutant="one-endpoint-left",
 )  # fmt: skip
-def test_a_replica_is_free_again_when_the_client_hangs_up(in_flight: Recording) -> None:
+def test_a_replica_is_free_again_when_the_client_hangs_up(in_flight: RoutingRecording) -> None:
     """After the client of the long answers has hung up, both replicas get requests again."""
     rows = in_flight.asks("hung up")
     assert not routing.failure_findings(rows) + reached_findings(rows, NAMES[:2])
@@ -359,7 +359,7 @@ def test_a_replica_is_free_again_when_the_client_hangs_up(in_flight: Recording) 
     "llmd.scheduling.silence-is-counted", level=MUST, spec=SPEC, timed=True,
     red_when="a replica that no longer tells its metrics counts as ready for ever", mutant="staleness-never",
 )  # fmt: skip
-def test_a_silent_replica_is_not_counted_as_ready(gone_silent: Recording) -> None:
+def test_a_silent_replica_is_not_counted_as_ready(gone_silent: RoutingRecording) -> None:
     """A replica that had the shortest queue, and was picked for it, leaves the count of ready endpoints as it hangs."""
     assert not only_findings(gone_silent.asks("all speak"), {NAMES[0]})
     assert not routing.failure_findings(gone_silent.asks("one is silent"))
@@ -374,6 +374,6 @@ def test_a_silent_replica_is_not_counted_as_ready(gone_silent: Recording) -> Non
     "llmd.scheduling.silence-is-avoided", level=SHOULD, spec=SPEC,
     red_when="requests go to a replica because of what it reported before it hung",
 )  # fmt: skip
-def test_a_silent_replica_is_avoided(gone_silent: Recording) -> None:
+def test_a_silent_replica_is_avoided(gone_silent: RoutingRecording) -> None:
     """A replica that hangs is not picked for the short queue that it reported before."""
     assert not only_findings(gone_silent.asks("one is silent"), {NAMES[1], NAMES[2]})

@@ -12,11 +12,10 @@ from statistics import fmean
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
 from gpuassay.stats.ratios import three_valued, welch_ratio
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.component import profiles
 from gpuassay.systems.llmd.component.simulator import Cache
@@ -24,6 +23,7 @@ from gpuassay.systems.llmd.component.spec import VLLM, Arm
 from gpuassay.systems.llmd.judge import metrics as routing_metrics
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.objects.prompts import Prompt, prompt_set, shuffled_order
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST, SHOULD, Inconclusive
 
 pytestmark = pytest.mark.timeout(1800)  # engines take minutes to start where others compute, too
@@ -55,7 +55,7 @@ def _whole(size: int) -> int:
     return (size - 1) // BLOCK * BLOCK
 
 
-def _measure(lab: Lab, site: Site, arm: str) -> None:
+def _measure(lab: RoutingLab, site: Site, arm: str) -> None:
     """Warm each replica with half of the prompts, then ask: the short ones once, the long ones in rounds."""
     seed = ARMS.index(arm)
     for kind, count, words, rounds in (("short", ASKS, WORDS, 1), ("long", LONG, LONG_WORDS, ROUNDS)):
@@ -74,7 +74,7 @@ def _measure(lab: Lab, site: Site, arm: str) -> None:
 
 
 @scenario(system="routing", needs={"vllm"}, alone="machine", timeout=900)
-def real_engine(lab: Lab) -> None:
+def real_engine(lab: RoutingLab) -> None:
     """Engines warmed directly, then asked through the gateway; once with precise routing, once at random."""
     arm = Arm(profile="precise", engine=VLLM, replicas=REPLICAS, cache=Cache(BLOCKS, BLOCK))
     control = Arm(profile="random", engine=VLLM, replicas=REPLICAS, cache=Cache(BLOCKS, BLOCK))
@@ -93,7 +93,7 @@ def real_engine(lab: Lab) -> None:
         _measure(lab, site, "random")
 
 
-def _rounds(recording: Recording, arm: str, kind: str = "long") -> list[list[Mapping[str, object]]]:
+def _rounds(recording: RoutingRecording, arm: str, kind: str = "long") -> list[list[Mapping[str, object]]]:
     rounds = ROUNDS if kind == "long" else 1
     return [list(recording.asks(f"{arm}-{kind}-{number}")) for number in range(rounds)]
 
@@ -107,7 +107,7 @@ def _seconds(rows: Sequence[Mapping[str, object]]) -> float:
     "llmd.engine.follows-the-cache", level=MUST, spec=SPEC, mutant="picker-random", timed=True,
     red_when="with a real engine a request does not go to the replica that has its prefix cached",
 )  # fmt: skip
-def test_a_request_finds_the_engine_that_was_warmed(real_engine: Recording, measure: Measure) -> None:
+def test_a_request_finds_the_engine_that_was_warmed(real_engine: RoutingRecording, measure: Measure) -> None:
     """At least 15 of 16 requests find the one of two vLLM replicas that was warmed behind the gateway's back."""
     score = routing.direct_warm(real_engine.asks("precise-short-0"), real_engine.notes["warmed"], REPLICAS)
     measure.value(found=score.hits, asked=score.asks)
@@ -118,7 +118,7 @@ def test_a_request_finds_the_engine_that_was_warmed(real_engine: Recording, meas
     "llmd.engine.control-cannot-know", level=MUST, spec="measurement: negative control", mutant="precise-everywhere",
     red_when="a picker that cannot know the caches finds the warm engine: the test itself leaks",
 )  # fmt: skip
-def test_a_random_picker_does_not_find_it(real_engine: Recording, measure: Measure) -> None:
+def test_a_random_picker_does_not_find_it(real_engine: RoutingRecording, measure: Measure) -> None:
     """On the same engines a random picker scores no better than chance: with short and long prompts, of 24."""
     rows = [row for kind in ("short", "long") for row in real_engine.asks(f"random-{kind}-0")]
     score = routing.direct_warm(rows, real_engine.notes["warmed"], REPLICAS)
@@ -130,7 +130,7 @@ def test_a_random_picker_does_not_find_it(real_engine: Recording, measure: Measu
     "llmd.engine.cached-blocks", level=MUST, spec=CACHING, mutant="picker-random", timed=True,
     red_when="vLLM takes other blocks from its cache than the prompt has, or cuts other tokens than the picker",
 )  # fmt: skip
-def test_every_full_block_is_taken_from_the_cache(real_engine: Recording) -> None:
+def test_every_full_block_is_taken_from_the_cache(real_engine: RoutingRecording) -> None:
     """A prompt asked again takes exactly its full blocks from the cache, and has as many tokens as it has bytes."""
     sizes = real_engine.notes["bytes"]
     rows = real_engine.asks("precise-short-0")
@@ -142,7 +142,7 @@ def test_every_full_block_is_taken_from_the_cache(real_engine: Recording) -> Non
     "llmd.engine.counters-exact", level=MUST, spec=CACHING, mutant="picker-random", timed=True,
     red_when="vLLM's own prefix-cache counters tell of other hits than the blocks that were asked again",
 )  # fmt: skip
-def test_the_engines_counters_are_exact(real_engine: Recording, measure: Measure) -> None:
+def test_the_engines_counters_are_exact(real_engine: RoutingRecording, measure: Measure) -> None:
     """Counters of prefix-cache queries and hits grow by exactly the tokens and the full blocks of all prompts."""
     rows = real_engine.asks("precise-short-0")
     before, after = real_engine.metrics("precise-short-before"), real_engine.metrics("precise-short-after")
@@ -156,7 +156,7 @@ def test_the_engines_counters_are_exact(real_engine: Recording, measure: Measure
     "llmd.engine.warm-is-faster", level=SHOULD, spec=PAPER, mutant="picker-random", timed=True,
     red_when="with a real engine, going where the prefix is cached is no faster than going anywhere",
 )  # fmt: skip
-def test_precise_routing_is_faster_with_a_real_engine(real_engine: Recording, measure: Measure) -> None:
+def test_precise_routing_is_faster_with_a_real_engine(real_engine: RoutingRecording, measure: Measure) -> None:
     """The mean time to the first token at random over that with precise routing is above 1: the sign of Figure 6."""
     means = {arm: [_seconds(rows) for rows in _rounds(real_engine, arm)] for arm in ARMS}
     rate = {arm: routing.cached_hit_rate(row for rows in _rounds(real_engine, arm) for row in rows) for arm in ARMS}

@@ -9,10 +9,11 @@ from typing import Any
 
 from gpuassay import labels
 from gpuassay.manifest import Manifest, dig
-from gpuassay.record.recording import Recording
-from gpuassay.systems.kueue.acts.lab import Lab, Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab
+from gpuassay.systems.kueue.acts.lab import Queue
 from gpuassay.systems.kueue.component.profiles import GPC, GPU_MEMORY, MIG_CREDITS
 from gpuassay.systems.platform import judge as kueue_slices
+from gpuassay.systems.platform.readings import PlatformRecording
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.node import Site, SlicerName
 from gpuassay.systems.slices.acts.pods import SLICERS
@@ -51,7 +52,7 @@ def credits(gpus: int) -> dict[str, int]:
     return {GPC: 7 * gpus, GPU_MEMORY: 40 * gpus} | {f"{jobs.RESOURCE}{profile}": AMPLE for profile in CREDITS}
 
 
-def expected(recording: Recording) -> tuple[list[str], list[str]]:
+def expected(recording: PlatformRecording) -> tuple[list[str], list[str]]:
     """Jobs that fit into the credits if none ends, and those of them that the slicer then has a place for."""
     admitted = kueue_slices.affordable(judged.jobs(recording), CREDITS, recording.notes["quotas"])
     gpus = judged.models(recording)
@@ -206,7 +207,7 @@ class QueuedSite:
 
 
 @contextmanager
-def opened(lab: Lab, slicer: SlicerName, **options: Any) -> Generator[QueuedSite]:
+def opened(lab: KueueLab, slicer: SlicerName, **options: Any) -> Generator[QueuedSite]:
     """A sliced node, as `slicing.opened` has it, for jobs that are queued; they are deleted at the end of the block."""
     with slicing.opened(lab, slicer, **options) as site:
         queued = QueuedSite(site)
@@ -216,7 +217,7 @@ def opened(lab: Lab, slicer: SlicerName, **options: Any) -> Generator[QueuedSite
 
 def per_slicer(
     known: Mapping[str, Deviation], *, timeout: float, profile: str, only: Sequence[SlicerName] = SLICERS
-) -> Callable[[Callable[[Lab, SlicerName], None]], Any]:
+) -> Callable[[Callable[[KueueLab, SlicerName], None]], Any]:
     """Declare a scenario once per slicer of `only`, with Kueue in `profile`; `known` deviations by behaviour id."""
     needs = {one.name: (f"program:{one.program}",) for one in PROGRAMS if one.name in only}
     return per_variant(needs, lambda id, _: known.get(id), system="platform", timeout=timeout, profile=profile)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from gpuassay.behaviour import behaviour, known_defect
 from gpuassay.manifest import condition, dig
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component.profiles import GPC, GPU_MEMORY
 from gpuassay.systems.kueue.judge import invariants as referee
 from gpuassay.systems.platform import judge as kueue_slices
+from gpuassay.systems.platform.readings import PlatformRecording
 from gpuassay.systems.slices.acts.node import SlicerName
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
@@ -28,7 +28,7 @@ SUSPENDED = "https://kueue.sigs.k8s.io/docs/concepts/workload/"
 
 
 @per_slicer({}, timeout=90, profile="transformations")
-def full_quota(lab: Lab, slicer: SlicerName) -> None:
+def full_quota(lab: KueueLab, slicer: SlicerName) -> None:
     """A queue has the credits of one of two GPUs: two large jobs fill it, a medium one waits until one of them ends."""
     with opened(lab, slicer) as on:
         queue = on.queue("one-gpu", credits(1))
@@ -45,7 +45,7 @@ def full_quota(lab: Lab, slicer: SlicerName) -> None:
         on.note_rest("released")
 
 
-def in_credits(recording: Recording, owner: str) -> dict[str, int]:
+def in_credits(recording: PlatformRecording, owner: str) -> dict[str, int]:
     """What the Workload of `owner` is charged with, in credits alone."""
     usage = kueue_slices.charged(recording, owner)
     return {resource: amount for resource, amount in usage.items() if resource in (GPC, GPU_MEMORY)}
@@ -56,7 +56,7 @@ def in_credits(recording: Recording, owner: str) -> dict[str, int]:
     red_when="a job that was admitted runs without a slice, on one of another profile, or on one that another pod has",
     mutant="another-profile",
 )  # fmt: skip
-def test_an_admitted_job_runs_on_its_slice(full_quota: Recording) -> None:
+def test_an_admitted_job_runs_on_its_slice(full_quota: PlatformRecording) -> None:
     """A job that is charged with credits runs on a slice of the profile that it asked for, which nobody shares."""
     seen = {job: place.profile for job, place in places(full_quota).items() if job}
     assert seen == {one.name: one.profile for one in jobs(full_quota)}, full_quota.timeline_text()
@@ -70,7 +70,7 @@ def test_an_admitted_job_runs_on_its_slice(full_quota: Recording) -> None:
     red_when="a job is admitted beyond the credits because there is a place for its slice, or is not told what lacks",
     mutant="quota-doubled",
 )  # fmt: skip
-def test_full_quota_holds_back_what_would_fit(full_quota: Recording) -> None:
+def test_full_quota_holds_back_what_would_fit(full_quota: PlatformRecording) -> None:
     """With the credits gone a medium job waits, although there is room for its slice, until a large one has ended."""
     at = full_quota.notes["marks"]["full"]
     assert kueue_slices.admitted_at(full_quota, at) == ["first", "second"], full_quota.timeline_text()
@@ -89,7 +89,7 @@ def test_full_quota_holds_back_what_would_fit(full_quota: Recording) -> None:
     "platform.kueue-slices.suspended-holds-nothing", level=MUST, spec=SUSPENDED,
     red_when="a job that waits for quota has a pod, an allocation or a slice", mutant="queue-label-lost",
 )  # fmt: skip
-def test_a_suspended_job_holds_no_slice(full_quota: Recording) -> None:
+def test_a_suspended_job_holds_no_slice(full_quota: PlatformRecording) -> None:
     """While a job waits for quota it has no pod; exactly the slices of the two admitted ones are in use."""
     at = full_quota.notes["marks"]["full"]
     assert dig(full_quota.timelines("Job")["third"].as_of(at), "spec", "suspend") is True, full_quota.timeline_text()
@@ -101,7 +101,7 @@ def test_a_suspended_job_holds_no_slice(full_quota: Recording) -> None:
     "platform.kueue-slices.usage-is-slices", level=MUST, spec=TRANSFORM, timed=True,
     red_when="a queue's usage is other than what the slices in use cost", mutant="behind-its-back",
 )  # fmt: skip
-def test_usage_is_what_the_slices_in_use_cost(full_quota: Recording) -> None:
+def test_usage_is_what_the_slices_in_use_cost(full_quota: PlatformRecording) -> None:
     """At rest - full, after a release, and at the end - a queue's usage is what the slices in use cost, to the unit."""
     for label in ("full", "released", "end"):
         found = kueue_slices.usage_findings(full_quota, label, CREDITS)
@@ -112,7 +112,7 @@ def test_usage_is_what_the_slices_in_use_cost(full_quota: Recording) -> None:
     "platform.kueue-slices.released-together", level=SHOULD, spec=TRANSFORM, timed=True,
     red_when=f"a job that has ended keeps its quota, or its slice {SECONDS:g} s longer than that", mutant="wrong-port",
 )  # fmt: skip
-def test_quota_and_slice_come_back_together(full_quota: Recording, measure: Measure) -> None:
+def test_quota_and_slice_come_back_together(full_quota: PlatformRecording, measure: Measure) -> None:
     """A job's end gives back its quota and its slice; the time between them is measured."""
     back, released = kueue_slices.release(full_quota, "first"), full_quota.notes["marks"]["released"]
     assert back.apart is not None, full_quota.timeline_text()
@@ -127,7 +127,7 @@ def test_quota_and_slice_come_back_together(full_quota: Recording, measure: Meas
     red_when="slices in use ever cost more than the quota, or Kueue breaks one of its own invariants",
     mutant="quota-doubled",
 )  # fmt: skip
-def test_slices_in_use_never_cost_more_than_the_quota(full_quota: Recording) -> None:
+def test_slices_in_use_never_cost_more_than_the_quota(full_quota: PlatformRecording) -> None:
     """At no time do running jobs use slices that cost more than the quota; all of Kueue's invariants hold."""
     assert len(slices_seen.runs(full_quota)) >= len(jobs(full_quota)), full_quota.timeline_text()
     assert kueue_slices.beyond_quota_findings(full_quota, CREDITS) == [], full_quota.timeline_text()
@@ -139,7 +139,7 @@ def test_slices_in_use_never_cost_more_than_the_quota(full_quota: Recording) -> 
     red_when="a pod whose slice a webhook has renamed is charged other credits than a Job, or runs without a slice",
     mutant="another-profile",
 )  # fmt: skip
-def test_a_pod_is_charged_like_a_job(full_quota: Recording, measure: Measure) -> None:
+def test_a_pod_is_charged_like_a_job(full_quota: PlatformRecording, measure: Measure) -> None:
     """A pod without a Job is charged like a Job's, whatever a slicer's webhook has made of the resource's name."""
     names = {owner: requested(full_quota, owner) for owner in ("bare", "third")}
     measure.value(**{f"{owner}_asks_kueue_for": name for owner, name in names.items()})
@@ -151,7 +151,7 @@ def test_a_pod_is_charged_like_a_job(full_quota: Recording, measure: Measure) ->
     assert "bare" in slices_seen.ran(full_quota), full_quota.timeline_text()
 
 
-def requested(recording: Recording, owner: str) -> str:
+def requested(recording: PlatformRecording, owner: str) -> str:
     """The resource by which Kueue sees the slice that `owner` asks for."""
     asked = dig(
         recording.workload_of(owner).first, "spec", "podSets", 0, "template", "spec", "containers", 0, "resources"
@@ -165,7 +165,7 @@ def requested(recording: Recording, owner: str) -> str:
     red_when="a slice of DRA whose name a transformation replaces by credits is charged by that name too",
     mutant="transformation-bypassed",
 )  # fmt: skip
-def test_what_is_replaced_by_credits_is_not_charged(full_quota_dra: Recording) -> None:
+def test_what_is_replaced_by_credits_is_not_charged(full_quota_dra: PlatformRecording) -> None:
     """With strategy Replace a pod whose slice DRA serves by its resource's name is charged in credits alone."""
     assert kueue_slices.charged(full_quota_dra, "bare") == CREDITS[MEDIUM]
 
@@ -174,6 +174,6 @@ def test_what_is_replaced_by_credits_is_not_charged(full_quota_dra: Recording) -
     "platform.kueue-slices.nothing-left", level=MUST, spec=MIG,
     red_when="a deleted job leaves a pod, or a slice, claim or CDI device on demand", mutant="termination-ignored",
 )  # fmt: skip
-def test_deleted_jobs_leave_nothing(full_quota: Recording) -> None:
+def test_deleted_jobs_leave_nothing(full_quota: PlatformRecording) -> None:
     """With all jobs deleted slices on demand, claims and CDI devices are gone; static slices are as at first."""
     assert slices_rest.left_findings(full_quota) == [], full_quota.timeline_text()

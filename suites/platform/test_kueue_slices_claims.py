@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
 from gpuassay.gpus import gpu_model
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component.profiles import CLAIMED_SLICES, MULTIPROCESSORS
 from gpuassay.systems.platform import judge as kueue_slices
+from gpuassay.systems.platform.readings import PlatformRecording
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
 from gpuassay.systems.slices.judge.geometry import sharing_findings
@@ -33,7 +33,7 @@ GPU_MULTIPROCESSORS = 7 * MODEL.profile(MEDIUM).multiprocessors
 
 
 @scenario("claimed-slices", system="platform", needs={DRIVER}, timeout=80)
-def claimed(lab: Lab) -> None:
+def claimed(lab: KueueLab) -> None:
     """A quota of two claimed devices: a job with a claim for both, and one that waits for a release."""
     exactly = {"deviceClassName": f"mig-{MIDDLE}.nvidia.com", "allocationMode": "ExactCount"}
     with opened(lab, "dra", gpus=[GPU_MODEL]) as on:
@@ -55,7 +55,7 @@ def claimed(lab: Lab) -> None:
     red_when="a claim of MIG devices is charged other than by its count, or is given another number of slices",
     mutant="device-counts-lost",
 )  # fmt: skip
-def test_claims_are_charged_by_their_number_of_slices(claimed: Recording) -> None:
+def test_claims_are_charged_by_their_number_of_slices(claimed: PlatformRecording) -> None:
     """A job with a claim for two MIG devices is charged two and has two slices, which nobody shares."""
     wanted = {"pair": 2, "late": 1}
     runs = slices_seen.runs(claimed)
@@ -73,7 +73,7 @@ def test_claims_are_charged_by_their_number_of_slices(claimed: Recording) -> Non
     red_when="a claim is admitted beyond the quota of its devices because the GPU has room for them",
     mutant="quota-doubled",
 )  # fmt: skip
-def test_a_claim_waits_for_quota_beside_a_free_place(claimed: Recording) -> None:
+def test_a_claim_waits_for_quota_beside_a_free_place(claimed: PlatformRecording) -> None:
     """With the quota of claimed devices used up a job waits, although the GPU has room, and runs after a release."""
     at = claimed.notes["marks"]["full"]
     assert kueue_slices.admitted_at(claimed, at) == ["pair"], claimed.timeline_text()
@@ -83,7 +83,7 @@ def test_a_claim_waits_for_quota_beside_a_free_place(claimed: Recording) -> None
 
 
 @scenario("claimed-slices", system="platform", needs={DRIVER}, timeout=80)
-def counters(lab: Lab) -> None:
+def counters(lab: KueueLab) -> None:
     """The multiprocessors of one GPU are used up: two large jobs and a medium one; one more waits for quota."""
     of_mig = {"deviceClassName": "mig.nvidia.com", "allocationMode": "ExactCount", "count": 1}
     with opened(lab, "dra", gpus=[GPU_MODEL]) as on:
@@ -106,7 +106,7 @@ def counters(lab: Lab) -> None:
     "platform.kueue-slices.counters-charged", level=MUST, spec=SPEC,
     red_when="a MIG device is charged other than the multiprocessors that it takes from its GPU", mutant="claims-lost",
 )  # fmt: skip
-def test_a_claim_is_charged_what_its_device_takes_from_the_gpu(counters: Recording) -> None:
+def test_a_claim_is_charged_what_its_device_takes_from_the_gpu(counters: PlatformRecording) -> None:
     """A claim by profile is charged the multiprocessors that a device of it takes, and their quota binds."""
     for one in jobs(counters):
         assert kueue_slices.charged(counters, one.name) == BY_COUNTER[one.profile], counters.timeline_text()
@@ -120,7 +120,7 @@ def test_a_claim_is_charged_what_its_device_takes_from_the_gpu(counters: Recordi
     red_when="quota in multiprocessors admits other jobs, or the driver places others, than they and geometry give",
     mutant="quota-doubled",
 )  # fmt: skip
-def test_a_counter_admits_what_has_no_place(counters: Recording, measure: Measure) -> None:
+def test_a_counter_admits_what_has_no_place(counters: PlatformRecording, measure: Measure) -> None:
     """Two large slices and a medium one are within a GPU's multiprocessors; the last has no place until a release."""
     at = counters.notes["marks"]["full"]
     admitted = kueue_slices.affordable(jobs(counters), BY_COUNTER, counters.notes["quotas"])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.platform import judge as kueue_slices
+from gpuassay.systems.platform.readings import PlatformRecording
 from gpuassay.systems.slices.acts.node import SlicerName
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
@@ -26,7 +26,7 @@ MEDIUMS = tuple(f"medium-{number}" for number in range(4))
 
 
 @per_slicer({}, timeout=100, profile="transformations")
-def full_gpu(lab: Lab, slicer: SlicerName) -> None:
+def full_gpu(lab: KueueLab, slicer: SlicerName) -> None:
     """The credits of one GPU are used up, large job first; some jobs fit nowhere, and one more waits for quota."""
     with opened(lab, slicer, gpus=ONE_GPU) as on:
         queue = on.queue("one-gpu", credits(1))
@@ -46,7 +46,7 @@ def full_gpu(lab: Lab, slicer: SlicerName) -> None:
     red_when="quota in credits admits other jobs, or the slicer places others, than credits and geometry give",
     mutant="quota-doubled",
 )  # fmt: skip
-def test_as_many_are_admitted_and_not_placed_as_geometry_says(full_gpu: Recording, measure: Measure) -> None:
+def test_as_many_are_admitted_and_not_placed_as_geometry_says(full_gpu: PlatformRecording, measure: Measure) -> None:
     """Within the credits of one GPU there are jobs that fit nowhere on it: exactly those that the oracle names."""
     at = full_gpu.notes["marks"]["full"]
     admitted, placed = expected(full_gpu)
@@ -63,7 +63,7 @@ def test_as_many_are_admitted_and_not_placed_as_geometry_says(full_gpu: Recordin
     "platform.kueue-slices.unplaced-told", level=MUST, spec=SCHEDULING,
     red_when="a job is admitted, has no place, and nobody says so", mutant="held-back",
 )  # fmt: skip
-def test_who_has_no_place_is_told(full_gpu: Recording) -> None:
+def test_who_has_no_place_is_told(full_gpu: PlatformRecording) -> None:
     """The pod of a job that was admitted and fits nowhere is Unschedulable, and its Workload is not ready."""
     unplaced = kueue_slices.unplaced_at(full_gpu, full_gpu.notes["marks"]["full"])
     assert unplaced, full_gpu.timeline_text()
@@ -80,7 +80,7 @@ def test_who_has_no_place_is_told(full_gpu: Recording) -> None:
     "platform.kueue-slices.gap-ends", level=MUST, spec=SCHEDULING,
     red_when="a job that was admitted and had no place does not run once there is one", mutant="wrong-port",
 )  # fmt: skip
-def test_who_had_no_place_runs_after_a_release(full_gpu: Recording, measure: Measure) -> None:
+def test_who_had_no_place_runs_after_a_release(full_gpu: PlatformRecording, measure: Measure) -> None:
     """After a release a job that had no place runs; in the end every job has run on a slice and has ended well."""
     at = full_gpu.notes["marks"]["full"]
     back = kueue_slices.release(full_gpu, MEDIUMS[0])
@@ -96,7 +96,7 @@ def test_who_had_no_place_runs_after_a_release(full_gpu: Recording, measure: Mea
     red_when=f"a job that holds quota waits for a node longer than {SECONDS:g} s beside a place for its slice",
     mutant="held-back",
 )  # fmt: skip
-def test_quota_never_waits_beside_a_free_place(full_gpu: Recording, measure: Measure) -> None:
+def test_quota_never_waits_beside_a_free_place(full_gpu: PlatformRecording, measure: Measure) -> None:
     """No admitted job waits for long while there is a place for its slice: the gap is geometry's, nobody's else."""
     assert len(slices_seen.ran(full_gpu)) == len(jobs(full_gpu)), full_gpu.timeline_text()
     measure.threshold(SECONDS)
@@ -113,7 +113,7 @@ RENAMED = Deviation(
 
 
 @per_slicer({"platform.kueue-slices.counted-once": RENAMED}, timeout=80, profile="claimed-slices")
-def by_profile(lab: Lab, slicer: SlicerName) -> None:
+def by_profile(lab: KueueLab, slicer: SlicerName) -> None:
     """Quota in devices, as many of each profile as `all-balanced` cuts; one job of each profile more than that."""
     with opened(lab, slicer, gpus=ONE_GPU) as on:
         queue = on.queue("devices", {making.RESOURCE + MEDIUM: 2, making.RESOURCE + LARGE: 1})
@@ -136,7 +136,7 @@ def by_profile(lab: Lab, slicer: SlicerName) -> None:
     "platform.kueue-slices.devices-placeable", level=MUST, spec=QUOTA,
     red_when="with quota in devices of one geometry a job is admitted that has no place", mutant="quota-doubled",
 )  # fmt: skip
-def test_quota_of_one_geometry_admits_only_what_can_be_placed(by_profile: Recording) -> None:
+def test_quota_of_one_geometry_admits_only_what_can_be_placed(by_profile: PlatformRecording) -> None:
     """Where quota is the number of devices of a geometry, whoever is admitted is placed, and only they are admitted."""
     quota = by_profile.notes["quotas"]
     for label, gone in (("full", ()), ("released", ("medium-0",))):
@@ -153,7 +153,7 @@ def test_quota_of_one_geometry_admits_only_what_can_be_placed(by_profile: Record
     red_when="a slice is charged other than once, as a resource and once more as a device of DRA",
     mutant="slices-asked-twice",
 )  # fmt: skip
-def test_a_slice_is_counted_once(by_profile: Recording) -> None:
+def test_a_slice_is_counted_once(by_profile: PlatformRecording) -> None:
     """A job or pod for one slice is charged one device of its profile's name and nothing else, and has one slice."""
     assert kueue_slices.charged(by_profile, "bare") == BY_NAME[MEDIUM], by_profile.timeline_text()
     for one in jobs(by_profile):

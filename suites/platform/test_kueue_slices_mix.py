@@ -7,12 +7,12 @@ from collections import Counter
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
 from gpuassay.silicon import Geometry
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.queueing import order_findings
 from gpuassay.systems.platform import judge as kueue_slices
+from gpuassay.systems.platform.readings import PlatformRecording
 from gpuassay.systems.slices.acts.node import SlicerName
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
@@ -33,7 +33,7 @@ SECTION = "Kueue in front of slices: 32 jobs"
 
 
 @per_slicer({}, timeout=240, profile="transformations", only=("device-plugin", "dra"))
-def thirty_two(lab: Lab, slicer: SlicerName) -> None:
+def thirty_two(lab: KueueLab, slicer: SlicerName) -> None:
     """32 jobs, medium and large in turn, under the credits of 8 GPUs; when no more is placed all that run are ended."""
     asked = slice_mix(1)
     geometry: Geometry | None = dict(enumerate([list(BALANCED)] * GPUS)) if slicer == "device-plugin" else None
@@ -56,7 +56,7 @@ def thirty_two(lab: Lab, slicer: SlicerName) -> None:
     red_when="of the paper's 32 jobs others are admitted or placed than quota and geometry give, or one fails",
     mutant="sizes-swapped",
 )  # fmt: skip
-def test_thirty_two_jobs_pass_kueue_and_the_slicer(thirty_two: Recording, measure: Measure) -> None:
+def test_thirty_two_jobs_pass_kueue_and_the_slicer(thirty_two: PlatformRecording, measure: Measure) -> None:
     """28 jobs fit into the credits; as many run at once as the slicer's rule places (25 on demand); all end well."""
     at = thirty_two.notes["marks"]["full"]
     admitted, placed = expected(thirty_two)
@@ -71,7 +71,7 @@ def test_thirty_two_jobs_pass_kueue_and_the_slicer(thirty_two: Recording, measur
     assert kueue_slices.unfinished(thirty_two) == [], thirty_two.timeline_text()[:6000]
 
 
-def _show(recording: Recording, measure: Measure) -> None:
+def _show(recording: PlatformRecording, measure: Measure) -> None:
     slicer = recording.notes["slicer"]
     exhibits.slice_map(
         recording, measure, f"kueue-slices-map-{slicer}", f"Slice map: 32 jobs through Kueue, slices by {slicer}",
@@ -103,7 +103,7 @@ def _show(recording: Recording, measure: Measure) -> None:
     red_when="jobs that waited for quota get it in another order than priority, creation second, UID",
     mutant="last-job-first",
 )  # fmt: skip
-def test_who_waits_for_quota_gets_it_in_heap_order(thirty_two: Recording) -> None:
+def test_who_waits_for_quota_gets_it_in_heap_order(thirty_two: PlatformRecording) -> None:
     """The jobs that found no quota are admitted in the order of Kueue's heap once there is some."""
     admitted, _ = expected(thirty_two)
     waiting = [one.name for one in judged.jobs(thirty_two) if one.name not in admitted]
@@ -116,7 +116,7 @@ def test_who_waits_for_quota_gets_it_in_heap_order(thirty_two: Recording) -> Non
     red_when="one of the containers that run at once has the slice of another, or another than it asked for",
     mutant="one-name-for-all",
 )  # fmt: skip
-def test_no_job_of_the_mix_has_the_slice_of_another(thirty_two: Recording, measure: Measure) -> None:
+def test_no_job_of_the_mix_has_the_slice_of_another(thirty_two: PlatformRecording, measure: Measure) -> None:
     """Of all containers that run at once none has a slice that is not its own pod's, and usage is what slices cost."""
     wrong = slices_seen.findings(thirty_two) + slices_rest.mixed_up_findings(thirty_two, "full")
     measure.value(identity_errors=len(wrong), containers=len(slices_seen.runs(thirty_two)))
@@ -130,7 +130,7 @@ def test_no_job_of_the_mix_has_the_slice_of_another(thirty_two: Recording, measu
     red_when="one of 32 jobs leaves a pod, a slice, a claim or a CDI device, or quota in use",
     mutant="pods-never-go",
 )  # fmt: skip
-def test_the_mix_leaves_nothing(thirty_two: Recording) -> None:
+def test_the_mix_leaves_nothing(thirty_two: PlatformRecording) -> None:
     """With all 32 jobs gone nothing is left of slices on demand, static ones are as at first, no quota is in use."""
     assert slices_rest.left_findings(thirty_two) == [], thirty_two.timeline_text()[:6000]
     assert kueue_slices.usage_findings(thirty_two, "end", CREDITS) == [], thirty_two.timeline_text()[:6000]

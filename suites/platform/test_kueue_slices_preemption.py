@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import dig
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.cohorts import evictions
 from gpuassay.systems.platform import judge as kueue_slices
+from gpuassay.systems.platform.readings import PlatformRecording
 from gpuassay.systems.slices.acts.node import SlicerName
 from gpuassay.systems.slices.judge import observed as slices_seen
 from gpuassay.systems.slices.model.paper import GPU_MODEL, LARGE
@@ -28,7 +28,7 @@ ACTIVE = Deviation(
 
 
 @per_slicer({"platform.kueue-slices.victims-quota": ACTIVE}, timeout=100, profile="transformations")
-def preempted(lab: Lab, slicer: SlicerName) -> None:
+def preempted(lab: KueueLab, slicer: SlicerName) -> None:
     """Two jobs fill a GPU and its credits; one of higher priority comes, and ends; then the victim runs again."""
     geometry = {0: [LARGE, LARGE]} if slicer == "device-plugin" else None
     with opened(lab, slicer, gpus=[GPU_MODEL], geometry=geometry) as on:
@@ -49,12 +49,12 @@ def preempted(lab: Lab, slicer: SlicerName) -> None:
         on.end_all()
 
 
-def _going(lab: Lab) -> list[str]:
+def _going(lab: KueueLab) -> list[str]:
     """Pods that were told to end, and have not."""
     return [one["metadata"]["name"] for one in lab.objects("Pod") if dig(one, "metadata", "deletionTimestamp")]
 
 
-def victim_of(recording: Recording) -> str:
+def victim_of(recording: PlatformRecording) -> str:
     """The one job that was preempted, once; AssertionError where it is not that."""
     seen = evictions(recording)
     assert list(seen.values()) == [["InClusterQueue"]], recording.timeline_text()
@@ -65,7 +65,7 @@ def victim_of(recording: Recording) -> str:
     "platform.kueue-slices.preemption-frees", level=MUST, spec=SPEC,
     red_when="the preemptor gets no slice, or one that the victim's pod still has", mutant="preemption-off",
 )  # fmt: skip
-def test_the_preemptor_gets_a_slice_of_its_own(preempted: Recording, measure: Measure) -> None:
+def test_the_preemptor_gets_a_slice_of_its_own(preempted: PlatformRecording, measure: Measure) -> None:
     """One job is preempted, its slice becomes free, and only then the preemptor runs, on a slice that nobody shares."""
     back = kueue_slices.release(preempted, victim_of(preempted))
     begun = kueue_slices.first_run(preempted, HIGH)
@@ -82,7 +82,7 @@ def test_the_preemptor_gets_a_slice_of_its_own(preempted: Recording, measure: Me
     red_when="the preemptor is given the victim's quota while the victim's pod still has its slice",
     mutant="preemption-off",
 )  # fmt: skip
-def test_quota_stays_with_the_victim_until_its_pod_has_ended(preempted: Recording, measure: Measure) -> None:
+def test_quota_stays_with_the_victim_until_its_pod_has_ended(preempted: PlatformRecording, measure: Measure) -> None:
     """The preemptor is admitted when the victim's pod has ended, and not to wait for its slice in vain."""
     back = kueue_slices.release(preempted, victim_of(preempted))
     given = preempted.workload_of(HIGH).when(kueue_slices.holds_quota)
@@ -96,7 +96,7 @@ def test_quota_stays_with_the_victim_until_its_pod_has_ended(preempted: Recordin
     red_when="the victim does not run again, on a slice of its own, once the preemptor has ended",
     mutant="preemption-off",
 )  # fmt: skip
-def test_the_victim_runs_again(preempted: Recording) -> None:
+def test_the_victim_runs_again(preempted: PlatformRecording) -> None:
     """When the preemptor has ended the victim runs a second time, and every job ends well."""
     ran = [one.pod for one in slices_seen.runs(preempted)]
     again = [one.name for one in kueue_slices.pods_of(preempted, victim_of(preempted)) if one.name in ran]

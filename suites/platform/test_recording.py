@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.platform.judge_recording import admission_findings, invented, life_findings, unseen
+from gpuassay.systems.platform.readings import PlatformRecording
 from gpuassay.verdict import MUST
 
 SPEC = "https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes"
@@ -15,7 +15,7 @@ JOBS = 40
 
 
 @scenario(needs={"audit-log"})
-def busy(lab: Lab) -> None:
+def busy(lab: KueueLab) -> None:
     """Forty short jobs pass a queue of ten GPUs."""
     lab.priority_class("usual", 5)
     lab.priority_class("rare", 10)
@@ -28,7 +28,7 @@ def busy(lab: Lab) -> None:
     "platform.recording.every-write-seen", level=MUST, spec=SPEC,
     red_when="the recorder misses a change that the API server carried out", mutant="marks-lost",
 )  # fmt: skip
-def test_every_audited_write_was_seen(busy: Recording) -> None:
+def test_every_audited_write_was_seen(busy: PlatformRecording) -> None:
     """Every write in the audit log was seen as an event, but for patches that changed nothing; there are no gaps."""
     found = unseen(busy)
     assert not found, "\n".join(found[:20])
@@ -38,7 +38,7 @@ def test_every_audited_write_was_seen(busy: Recording) -> None:
     "platform.recording.nothing-invented", level=MUST, spec=AUDIT,
     red_when="the recording holds a change that nobody wrote", mutant="writes-unseen",
 )  # fmt: skip
-def test_every_event_was_audited(busy: Recording) -> None:
+def test_every_event_was_audited(busy: PlatformRecording) -> None:
     """Every event of the recording has a write in the audit log: nothing is counted twice or made up."""
     found = invented(busy)
     assert not found, "\n".join(found[:20])
@@ -48,7 +48,7 @@ def test_every_event_was_audited(busy: Recording) -> None:
     "platform.recording.whole-lives", level=MUST, spec=SPEC,
     red_when="the recording lacks a step in an object's life", mutant="pods-never-end",
 )  # fmt: skip
-def test_lives_are_recorded_whole(busy: Recording) -> None:
+def test_lives_are_recorded_whole(busy: PlatformRecording) -> None:
     """Every Job is seen from its creation, suspended, through its run to its end, in strictly rising versions."""
     found = life_findings(busy, [f"job-{index}" for index in range(JOBS)])
     assert not found, "\n".join(found[:20])
@@ -58,7 +58,7 @@ def test_lives_are_recorded_whole(busy: Recording) -> None:
     "platform.recording.agrees-with-kueue", level=MUST, spec="https://kueue.sigs.k8s.io/docs/concepts/workload/",
     red_when="the watch and Kueue's own log tell of different admissions", mutant="queue-label-lost",
 )  # fmt: skip
-def test_watch_and_log_tell_of_the_same_admissions(busy: Recording) -> None:
+def test_watch_and_log_tell_of_the_same_admissions(busy: PlatformRecording) -> None:
     """Kueue's log and the watch tell of the same admissions: once for each of the jobs."""
     found = admission_findings(busy, JOBS)
     assert not found, "\n".join(found[:20])

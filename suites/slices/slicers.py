@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuassay.scenario.declare import Alone
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts.node import SLICERS as SLICER_NAMES
 from gpuassay.systems.slices.acts.node import SlicerName
 from suites.slices.das_known import DAS_KNOWN

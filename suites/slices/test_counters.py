@@ -10,14 +10,14 @@ import random
 
 from gpuassay.behaviour import behaviour
 from gpuassay.gpus import gpu_model
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import counters
 from gpuassay.systems.slices.judge import counters as judged
 from gpuassay.systems.slices.model.paper import GPU_MODEL, LARGE, MEDIUM
 from gpuassay.systems.slices.objects import claims as resource_slices
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST, SHOULD
 
 KEP = "https://github.com/kubernetes/enhancements/tree/master/keps/sig-scheduling/4815-dra-partitionable-devices"
@@ -51,7 +51,7 @@ def crowd(lab: Lab) -> None:
     red_when="two claims hold places that overlap, or a place that the hardware does not have",
     mutant="counter-forgotten",
 )  # fmt: skip
-def test_what_is_given_out_is_always_a_legal_geometry(crowd: Recording, measure: Measure) -> None:
+def test_what_is_given_out_is_always_a_legal_geometry(crowd: SlicesRecording, measure: Measure) -> None:
     """At every change of any claim the places that are held together are ones that NVIDIA's tables allow."""
     assert judged.geometry_findings(crowd) == [], crowd.timeline_text()
     full = judged.held(crowd, crowd.notes["marks"][FULL])
@@ -63,7 +63,7 @@ def test_what_is_given_out_is_always_a_legal_geometry(crowd: Recording, measure:
     "slices.counters.profile", level=MUST, spec=KEP,
     red_when="a pod runs without a slice, or with one of another profile", mutant="selectors-lost",
 )  # fmt: skip
-def test_every_pod_holds_the_profile_that_it_asked_for(crowd: Recording) -> None:
+def test_every_pod_holds_the_profile_that_it_asked_for(crowd: SlicesRecording) -> None:
     """Every pod with a node holds one place, of the profile that its claim selects by expression (CEL)."""
     at = crowd.notes["marks"][FULL]
     assert judged.wanted_findings(crowd, at) == [], crowd.timeline_text()
@@ -74,7 +74,7 @@ def test_every_pod_holds_the_profile_that_it_asked_for(crowd: Recording) -> None
     "slices.counters.exhausted", level=MUST, spec=KEP,
     red_when="a pod waits although its slice could stand somewhere", mutant="slice-too-many",
 )  # fmt: skip
-def test_who_waits_has_no_legal_place(crowd: Recording) -> None:
+def test_who_waits_has_no_legal_place(crowd: SlicesRecording) -> None:
     """Of the pods that wait on full GPUs none has a legal place: counters refuse what geometry does, and no more."""
     at = crowd.notes["marks"][FULL]
     assert judged.waiting(crowd, at), "nobody waits: the GPUs are not full"
@@ -85,7 +85,7 @@ def test_who_waits_has_no_legal_place(crowd: Recording) -> None:
     "slices.counters.reason", level=SHOULD, spec=CLAIMS,
     red_when="a pod without a place runs, or is not told why it waits", mutant="pod-claims-lost",
 )  # fmt: skip
-def test_who_waits_is_told_why(crowd: Recording) -> None:
+def test_who_waits_is_told_why(crowd: SlicesRecording) -> None:
     """Every pod that waits is Unschedulable, and told that its claims cannot be allocated."""
     waiting = judged.waiting(crowd, crowd.notes["marks"][FULL])
     assert waiting, crowd.timeline_text()
@@ -96,7 +96,7 @@ def test_who_waits_is_told_why(crowd: Recording) -> None:
     "slices.counters.refilled", level=MUST, spec=CLAIMS,
     red_when="counters of a deleted pod's slice do not come back, or to nobody", mutant="pods-never-go",
 )  # fmt: skip
-def test_places_of_deleted_pods_are_given_out_again(crowd: Recording) -> None:
+def test_places_of_deleted_pods_are_given_out_again(crowd: SlicesRecording) -> None:
     """After half of the pods went others stand in their places, and nobody waits for one that is free."""
     before, after = (judged.held(crowd, crowd.notes["marks"][one]) for one in (FULL, REFILLED))
     assert after.keys() - before.keys(), crowd.timeline_text()
@@ -107,7 +107,7 @@ def test_places_of_deleted_pods_are_given_out_again(crowd: Recording) -> None:
     "slices.counters.freed", level=MUST, spec=CLAIMS,
     red_when="a claim holds its slice although its pod is gone", mutant="pods-never-go",
 )  # fmt: skip
-def test_deleted_pods_leave_no_allocation(crowd: Recording) -> None:
+def test_deleted_pods_leave_no_allocation(crowd: SlicesRecording) -> None:
     """With all pods deleted, those that ran and those that waited, no claim holds anything."""
     assert judged.held(crowd, crowd.notes["marks"][END]) == {}, crowd.timeline_text()
 
@@ -133,7 +133,7 @@ def whole_or_slices(lab: Lab) -> None:
     "slices.counters.whole-excludes-slices", level=MUST, spec=KEP,
     red_when="a slice is given out of a GPU that somebody has as a whole", mutant="counters-ignored",
 )  # fmt: skip
-def test_a_whole_gpu_excludes_slices(whole_or_slices: Recording) -> None:
+def test_a_whole_gpu_excludes_slices(whole_or_slices: SlicesRecording) -> None:
     """While a pod has the whole GPU no slice of it is given out, and one is as soon as it goes."""
     assert judged.together_findings(whole_or_slices, "whole", "slice") == [], whole_or_slices.timeline_text()
     assert judged.refusal_findings(whole_or_slices, ["slice"]) == []
@@ -144,7 +144,7 @@ def test_a_whole_gpu_excludes_slices(whole_or_slices: Recording) -> None:
     "slices.counters.slice-excludes-whole", level=MUST, spec=KEP,
     red_when="a GPU is given out as a whole although somebody has a slice of it", mutant="counters-ignored",
 )  # fmt: skip
-def test_a_slice_excludes_the_whole_gpu(whole_or_slices: Recording) -> None:
+def test_a_slice_excludes_the_whole_gpu(whole_or_slices: SlicesRecording) -> None:
     """While a pod has a slice the GPU is not given out as a whole, and it is as soon as the slice goes."""
     assert judged.together_findings(whole_or_slices, "slice", "whole-again") == [], whole_or_slices.timeline_text()
     assert judged.refusal_findings(whole_or_slices, ["whole-again"]) == []
@@ -166,7 +166,7 @@ def once_on_a_gpu(lab: Lab) -> None:
     "slices.counters.limited", level=MUST, spec=KEP,
     red_when="a profile is given out more often than a GPU may hold it", mutant="limit-forgotten",
 )  # fmt: skip
-def test_a_profile_is_given_out_as_often_as_a_gpu_may_hold_it(once_on_a_gpu: Recording) -> None:
+def test_a_profile_is_given_out_as_often_as_a_gpu_may_hold_it(once_on_a_gpu: SlicesRecording) -> None:
     """Of two pods that want 1g.5gb+me one waits, although six memory slices are free, of which a third pod gets one."""
     held = judged.held(once_on_a_gpu, once_on_a_gpu.notes["marks"][FULL])
     assert held.keys() == {"media", "plain"}, once_on_a_gpu.timeline_text()
@@ -194,7 +194,7 @@ def two_or_none(lab: Lab) -> None:
     "slices.counters.all-or-nothing", level=MUST, spec=CLAIMS,
     red_when="a claim for two slices holds one, or keeps others from it while it waits", mutant="count-lost",
 )  # fmt: skip
-def test_a_claim_for_two_slices_gets_both_or_none(two_or_none: Recording) -> None:
+def test_a_claim_for_two_slices_gets_both_or_none(two_or_none: SlicesRecording) -> None:
     """A claim for two slices holds nothing and takes nothing from others while only one fits, and then both at once."""
     full, refilled = (judged.held(two_or_none, two_or_none.notes["marks"][one]) for one in (FULL, REFILLED))
     assert full.keys() == {"first", "second"}, two_or_none.timeline_text()
@@ -219,7 +219,7 @@ def by_attributes(lab: Lab) -> None:
     "slices.counters.selected", level=MUST, spec=CLAIMS,
     red_when="a claim gets a device that its expression does not select", mutant="selectors-lost",
 )  # fmt: skip
-def test_a_claim_gets_what_its_expression_selects(by_attributes: Recording) -> None:
+def test_a_claim_gets_what_its_expression_selects(by_attributes: SlicesRecording) -> None:
     """At least 15 GiB from memory slice 4 on is the upper 3g.20gb; from memory slice 3 on there is none."""
     held = judged.held(by_attributes, by_attributes.notes["marks"][FULL])
     assert {name: [(one.profile, one.start) for one in places] for name, places in held.items()} == {

@@ -11,15 +11,15 @@ from dataclasses import replace
 
 from gpuassay.behaviour import behaviour
 from gpuassay.gpus import GpuModel, gpu_model
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import counters
 from gpuassay.systems.slices.judge import counters as judged
 from gpuassay.systems.slices.model.paper import GPU_MODEL, GPUS, LARGE, MEDIUM
 from gpuassay.systems.slices.model.placement import Place, first_fit
 from gpuassay.systems.slices.model.placement_fit import optimum
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST
 
 CLAIMS = "https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocation/"
@@ -57,7 +57,7 @@ def papers_mix_upper_first(lab: Lab) -> None:
     _in_turn(lab, _upper_first(A100))
 
 
-def _placed(recording: Recording) -> dict[str, list[Place]]:
+def _placed(recording: SlicesRecording) -> dict[str, list[Place]]:
     return judged.held(recording, recording.notes["marks"][FULL])
 
 
@@ -71,7 +71,7 @@ def _expected(model: GpuModel) -> dict[str, list[Place]]:
     red_when="other than 13 medium and 12 large of the paper's 32 are placed, or elsewhere than first fit puts them",
     mutant="places-reversed",
 )  # fmt: skip
-def test_the_papers_mix_is_placed_as_first_fit_does(papers_mix: Recording, measure: Measure) -> None:
+def test_the_papers_mix_is_placed_as_first_fit_does(papers_mix: SlicesRecording, measure: Measure) -> None:
     """The scheduler takes the first place in the published order: 25 of 32, 13 medium and 12 large, where expected."""
     placed = _placed(papers_mix)
     measure.value(placed=len(placed), optimum=optimum(Counter(MIX), [A100] * GPUS).total)
@@ -86,7 +86,7 @@ def test_the_papers_mix_is_placed_as_first_fit_does(papers_mix: Recording, measu
     mutant="places-reversed",
 )  # fmt: skip
 def test_the_published_order_decides_how_many_fit(
-    papers_mix_upper_first: Recording, papers_mix: Recording, measure: Measure
+    papers_mix_upper_first: SlicesRecording, papers_mix: SlicesRecording, measure: Measure
 ) -> None:
     """With the upper place of 3g.20gb listed first the same 32 in the same order come to 28 at once, the optimum."""
     placed, best = _placed(papers_mix_upper_first), optimum(Counter(MIX), [A100] * GPUS).total

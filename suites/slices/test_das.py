@@ -10,15 +10,15 @@ from typing import cast
 
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import dig
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.das import DasSite
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import das as slices_das
 from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.slices.das_known import DAS, DAS_PROGRAM
 
@@ -60,7 +60,7 @@ def das_pods(lab: Lab) -> None:
     red_when="a pod that asks for a slice keeps NVIDIA's resource, the default scheduler, or no RuntimeClass",
     mutant="request-lost",
 )  # fmt: skip
-def test_das_renames_what_a_pod_asks_for(das_pods: Recording) -> None:
+def test_das_renames_what_a_pod_asks_for(das_pods: SlicesRecording) -> None:
     """Limits and requests are renamed, scheduler and RuntimeClass are DAS's, whichever name the pod uses."""
     for name in SLICED:
         asked = slices_seen.wanted(das_pods, name)
@@ -73,7 +73,7 @@ def test_das_renames_what_a_pod_asks_for(das_pods: Recording) -> None:
     "slices.das.webhook-plain", level=MUST, spec=DAS,
     red_when="a pod that asks for no slice is given DAS's scheduler or its RuntimeClass", mutant="slices-for-all",
 )  # fmt: skip
-def test_das_leaves_plain_pods_alone(das_pods: Recording) -> None:
+def test_das_leaves_plain_pods_alone(das_pods: SlicesRecording) -> None:
     """A pod without slices has the default scheduler, no RuntimeClass, no claim, and runs."""
     stored = das_pods.timelines("Pod")["plain"].first
     assert dig(stored, "spec", "schedulerName") == "default-scheduler"
@@ -87,7 +87,7 @@ def test_das_leaves_plain_pods_alone(das_pods: Recording) -> None:
     red_when="a claim skips a state (staged, created, processing, inUse), goes back, or is not there",
     mutant="request-lost",
 )  # fmt: skip
-def test_das_claims_go_through_their_states_in_order(das_pods: Recording) -> None:
+def test_das_claims_go_through_their_states_in_order(das_pods: SlicesRecording) -> None:
     """Every claim of every pod goes staged, created, processing, inUse; a pod has as many as it asks for slices."""
     for name, count in zip(SLICED, (1, 3, 1), strict=True):
         assert slices_das.order_findings(das_pods, name) == [], das_pods.timeline_text()
@@ -98,7 +98,7 @@ def test_das_claims_go_through_their_states_in_order(das_pods: Recording) -> Non
     "slices.das.claims-are-slices", level=MUST, spec=DAS,
     red_when="a claim names a place where no slice is, or a slice has no claim", mutant="another-profile",
 )  # fmt: skip
-def test_das_claims_name_the_slices(das_pods: Recording) -> None:
+def test_das_claims_name_the_slices(das_pods: SlicesRecording) -> None:
     """Of pods that come one by one: claims, slices and CDI devices are the same, each pod has its own, as asked for."""
     assert slices_rest.books_findings(das_pods, "full", slices=5) == [], das_pods.timeline_text()
     assert slices_rest.mixed_up_findings(das_pods, "full") == [], das_pods.timeline_text()
@@ -110,7 +110,7 @@ def test_das_claims_name_the_slices(das_pods: Recording) -> None:
     "slices.das.visible-devices", level=MUST, spec=f"{DAS}/pull/907",
     red_when="a container with three slices is not told all of them, or not their indices", mutant="one-name-for-all",
 )  # fmt: skip
-def test_das_tells_a_container_its_slices(das_pods: Recording) -> None:
+def test_das_tells_a_container_its_slices(das_pods: SlicesRecording) -> None:
     """NVIDIA_VISIBLE_DEVICES holds three different UUIDs of slices, CUDA_VISIBLE_DEVICES their indices from 0."""
     given = slices_seen.given(das_pods, "several")["main"]
     assert len(set(given)) == 3, given
@@ -122,7 +122,7 @@ def test_das_tells_a_container_its_slices(das_pods: Recording) -> None:
     "slices.das.completion", level=MUST, spec=DAS,
     red_when="the claim or the slice of a pod that has succeeded stays until the pod is deleted", mutant="wrong-port",
 )  # fmt: skip
-def test_das_frees_a_completed_pod(das_pods: Recording, measure: Measure) -> None:
+def test_das_frees_a_completed_pod(das_pods: SlicesRecording, measure: Measure) -> None:
     """After a pod's success, before its deletion, claim, slice and CDI device are gone; the time is measured."""
     uuids = slices_seen.given(das_pods, "one")["main"]
     ended, marks = das_pods.notes["rest"]["ended"], das_pods.notes["marks"]
@@ -138,7 +138,7 @@ def test_das_frees_a_completed_pod(das_pods: Recording, measure: Measure) -> Non
     "slices.das.whole-gpu", level=SHOULD, spec=f"{DAS}#readme",
     red_when="a pod that asks for a whole GPU runs without one, or is not told why it waits", mutant="request-lost",
 )  # fmt: skip
-def test_das_has_no_whole_gpus(das_pods: Recording) -> None:
+def test_das_has_no_whole_gpus(das_pods: SlicesRecording) -> None:
     """A pod that asks for `nvidia.com/gpu` waits: it is renamed to what DAS never offers (a documented limit)."""
     assert "whole" not in slices_seen.ran(das_pods), das_pods.timeline_text()
     told = slices_seen.unscheduled(das_pods, "whole")
@@ -150,7 +150,7 @@ def test_das_has_no_whole_gpus(das_pods: Recording) -> None:
     "slices.das.nothing-left", level=MUST, spec=DAS,
     red_when="after all pods a claim, a slice or a CDI device is left", mutant="termination-ignored",
 )  # fmt: skip
-def test_das_leaves_nothing(das_pods: Recording) -> None:
+def test_das_leaves_nothing(das_pods: SlicesRecording) -> None:
     """When all pods are gone there is no claim, no slice and no CDI device; all invariants held."""
     assert slices_rest.left_findings(das_pods) == [], das_pods.timeline_text()
     assert slices_seen.findings(das_pods) == [], das_pods.timeline_text()
@@ -176,7 +176,7 @@ def das_quota(lab: Lab) -> None:
     "slices.das.quota-renamed", level=MUST, spec="https://kubernetes.io/docs/concepts/policy/resource-quotas/",
     red_when="a quota on DAS's name does not limit pods that use NVIDIA's name", mutant="resource-quota-lost",
 )  # fmt: skip
-def test_das_counts_quota_by_its_own_name(das_quota: Recording) -> None:
+def test_das_counts_quota_by_its_own_name(das_quota: SlicesRecording) -> None:
     """The first pod is accepted and runs, the second refused for the quota: pods are renamed before counting."""
     attempts = das_quota.notes["attempts"]
     assert attempts["first"]["accepted"]

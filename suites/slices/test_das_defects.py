@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import cast
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.das import DasSite
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import INFO, MUST
 from suites.slices.das_known import DAS, DAS_PROGRAM, SOURCE
 from suites.slices.slicers import MIG
@@ -47,7 +47,7 @@ def das_burst(lab: Lab) -> None:
     "slices.das.burst-unshared", level=MUST, spec=MIG,
     red_when="of a burst two pods run on one slice, or one on none", mutant="one-name-for-all",
 )  # fmt: skip
-def test_das_burst_shares_no_slice(das_burst: Recording) -> None:
+def test_das_burst_shares_no_slice(das_burst: SlicesRecording) -> None:
     """Seven pods that fill a GPU run on seven slices; claims, slices and CDI devices are seven."""
     assert slices_seen.ran(das_burst) == set(BURST), das_burst.timeline_text()
     assert slices_seen.findings(das_burst) == [], das_burst.timeline_text()
@@ -59,7 +59,7 @@ def test_das_burst_shares_no_slice(das_burst: Recording) -> None:
     red_when="a pod is given the slice of another pod's claim", mutant="one-name-for-all",
 )  # fmt: skip
 @known_defect(SERVER, "a pod is given any claim of its profile that is waiting, not its own")
-def test_das_burst_mixes_no_claims_up(das_burst: Recording, measure: Measure) -> None:
+def test_das_burst_mixes_no_claims_up(das_burst: SlicesRecording, measure: Measure) -> None:
     """Each of seven pods that are bound before the first is admitted has the slice of its own claim."""
     found = slices_rest.mixed_up_findings(das_burst, "full")
     measure.value(pods=len(slices_seen.runs(das_burst)), mixed_up=len(found))
@@ -87,7 +87,7 @@ def das_failed_creation(lab: Lab) -> None:
     "slices.das.failure-told", level=MUST, spec=DAS,
     red_when="a pod whose slice could not be made runs, or does not say why it failed", mutant="request-lost",
 )  # fmt: skip
-def test_das_tells_that_a_slice_could_not_be_made(das_failed_creation: Recording) -> None:
+def test_das_tells_that_a_slice_could_not_be_made(das_failed_creation: SlicesRecording) -> None:
     """The pod ends as Failed with the driver's words; the next pod runs on a slice."""
     final = das_failed_creation.timelines("Pod")["unlucky"].final
     assert final["status"]["phase"] == "Failed", das_failed_creation.timeline_text()
@@ -101,7 +101,7 @@ def test_das_tells_that_a_slice_could_not_be_made(das_failed_creation: Recording
     red_when="the claim of a slice that could not be made is left when its pod is gone", mutant="termination-ignored",
 )  # fmt: skip
 @known_defect(SERVER, "the claim of a failed Allocate stays in processing for ever, and takes its place")
-def test_das_leaves_nothing_of_a_failed_creation(das_failed_creation: Recording) -> None:
+def test_das_leaves_nothing_of_a_failed_creation(das_failed_creation: SlicesRecording) -> None:
     """After the deletion of the pod whose slice could not be made no claim of it is left."""
     assert slices_rest.left_findings(das_failed_creation) == [], das_failed_creation.timeline_text()
 
@@ -125,7 +125,7 @@ def das_profiles(lab: Lab) -> None:
     red_when="a pod that asks for 1g.10gb on an A100 of 40 GB does not run", mutant="request-lost",
 )  # fmt: skip
 @known_defect(DISCOVERY, "NVML does not know the id that DAS has of its compute profile")
-def test_das_makes_slices_of_double_memory(das_profiles: Recording) -> None:
+def test_das_makes_slices_of_double_memory(das_profiles: SlicesRecording) -> None:
     """A pod that asks for 1g.10gb, which its node offers, runs on such a slice."""
     assert "memory" in slices_seen.ran(das_profiles), das_profiles.timeline_text()
     assert len(slices_seen.given(das_profiles, "memory")["main"]) == 1
@@ -136,7 +136,7 @@ def test_das_makes_slices_of_double_memory(das_profiles: Recording) -> None:
     red_when="a pod that asks for 1g.5gb+me by DAS's name runs without such a slice", mutant="one-name-for-all",
 )  # fmt: skip
 @known_defect(f"{SOURCE}/scheduler/plugins/mig/mig.go", "+me is cut off when the profile is read")
-def test_das_gives_media_extensions(das_profiles: Recording) -> None:
+def test_das_gives_media_extensions(das_profiles: SlicesRecording) -> None:
     """A pod that asks for `mig.das.com/1g.5gb-plus-me` runs on a slice with the media engines."""
     known = {one.slice.uuid: one.slice.profile for one in slices_seen.changes(das_profiles)}
     given = slices_seen.given(das_profiles, "media").get("main", [])
@@ -163,7 +163,7 @@ def das_all_deleted(lab: Lab) -> None:
     "slices.das.leaked-claims", level=INFO, spec=DAS,
     red_when="a slice, a CDI device or a pod is left once all pods are deleted at once", mutant="termination-ignored",
 )  # fmt: skip
-def test_das_leaked_claims_are_counted(das_all_deleted: Recording, measure: Measure) -> None:
+def test_das_leaked_claims_are_counted(das_all_deleted: SlicesRecording, measure: Measure) -> None:
     """How many claims outlive pods that are deleted while they are placed: a race, told as a number; slices do not."""
     rest = das_all_deleted.notes["rest"]["end"]
     measure.value(leaked_claims=len(rest["allocated"]), waiting=len(WAITING))

@@ -6,10 +6,9 @@ from collections import Counter
 from typing import cast
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.das import DasSite
 from gpuassay.systems.slices.judge import at_rest as slices_rest
@@ -17,6 +16,7 @@ from gpuassay.systems.slices.judge import observed as slices_seen
 from gpuassay.systems.slices.judge import performance as judged
 from gpuassay.systems.slices.model.paper import GPU_MODEL, GPUS, LARGE, MEDIUM, TABLE_6
 from gpuassay.systems.slices.model.placement import first_fit
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import INFO, MUST
 from suites.slices.das_known import DAS, DAS_PROGRAM
 
@@ -47,7 +47,7 @@ def das_mix(lab: Lab) -> None:
     red_when="other than 13 medium and 12 large of the paper's 32 jobs run at once on 8 GPUs",
     mutant="another-profile",
 )  # fmt: skip
-def test_das_runs_twenty_five_of_the_papers_jobs_at_once(das_mix: Recording, measure: Measure) -> None:
+def test_das_runs_twenty_five_of_the_papers_jobs_at_once(das_mix: SlicesRecording, measure: Measure) -> None:
     """25 pods run at once, 13 medium and 12 large, as in the paper, and seven wait."""
     ran = slices_seen.ran(das_mix)
     measure.value(peak=len(ran), paper=TABLE_6[1].peak)
@@ -61,7 +61,7 @@ def test_das_runs_twenty_five_of_the_papers_jobs_at_once(das_mix: Recording, mea
     "slices.das.layout", level=MUST, spec=PAPER,
     red_when="a slice stands elsewhere than first fit in the order of creation puts it", mutant="another-profile",
 )  # fmt: skip
-def test_das_places_by_first_fit(das_mix: Recording) -> None:
+def test_das_places_by_first_fit(das_mix: SlicesRecording) -> None:
     """Slot by slot the slices of the silicon are those of the first-fit oracle."""
     oracle = [one for one in first_fit(MIX, judged.models(das_mix)) if one is not None]
     there = judged.standing_places(das_mix, das_mix.notes["marks"]["placed"])
@@ -72,7 +72,7 @@ def test_das_places_by_first_fit(das_mix: Recording) -> None:
     "slices.das.identity-rate", level=INFO, spec=DAS,
     red_when="not all 25 containers say what they were given, or two say the same", mutant="one-name-for-all",
 )  # fmt: skip
-def test_das_identity_errors_are_counted(das_mix: Recording, measure: Measure) -> None:
+def test_das_identity_errors_are_counted(das_mix: SlicesRecording, measure: Measure) -> None:
     """How many of 25 pods have the slice of another pod's claim: a race, told as a number; none shares a slice."""
     runs = slices_seen.runs(das_mix)
     wrong = slices_rest.mixed_up_findings(das_mix, "full")
@@ -85,7 +85,7 @@ def test_das_identity_errors_are_counted(das_mix: Recording, measure: Measure) -
     "slices.das.mix-freed", level=MUST, spec=DAS,
     red_when="one of 25 slices or CDI devices is left once all pods are deleted", mutant="slice-never-freed",
 )  # fmt: skip
-def test_das_frees_the_whole_mix(das_mix: Recording, measure: Measure) -> None:
+def test_das_frees_the_whole_mix(das_mix: SlicesRecording, measure: Measure) -> None:
     """With all 32 pods deleted no slice and no CDI device is left; claims that are left (a race) are counted."""
     rest = das_mix.notes["rest"]["end"]
     measure.value(leaked_claims=len(rest["allocated"]))

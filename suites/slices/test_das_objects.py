@@ -10,12 +10,12 @@ from typing import cast
 
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import dig
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.das import DasSite
 from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST
 from suites.slices.das_known import DAS, DAS_PROGRAM
 
@@ -43,7 +43,7 @@ def das_refusals(lab: Lab) -> None:
     red_when="without its RuntimeClass a pod is accepted, or refused without saying what is missing",
     mutant="request-lost",
 )  # fmt: skip
-def test_das_pods_are_refused_without_the_runtime_class(das_refusals: Recording) -> None:
+def test_das_pods_are_refused_without_the_runtime_class(das_refusals: SlicesRecording) -> None:
     """A pod that asks for a slice is refused with 403 and a message that names the RuntimeClass."""
     attempt = das_refusals.notes["attempts"]["without-class"]
     assert not attempt["accepted"]
@@ -55,7 +55,7 @@ def test_das_pods_are_refused_without_the_runtime_class(das_refusals: Recording)
     "slices.das.webhook-down", level=MUST, spec=DAS,
     red_when="a pod that asks for a slice gets past a dead webhook unchanged", mutant="webhook-optional",
 )  # fmt: skip
-def test_das_pods_are_refused_without_the_webhook(das_refusals: Recording) -> None:
+def test_das_pods_are_refused_without_the_webhook(das_refusals: SlicesRecording) -> None:
     """While the webhook is dead every creation of a pod is refused with 500 and a message that names the webhook."""
     for label in ("without-webhook", "plain-without-webhook"):
         attempt = das_refusals.notes["attempts"][label]
@@ -68,7 +68,7 @@ def test_das_pods_are_refused_without_the_webhook(das_refusals: Recording) -> No
     "slices.das.webhook-back", level=MUST, spec=DAS,
     red_when="once the webhook is back pods are still refused, or do not run", mutant="held-back",
 )  # fmt: skip
-def test_das_pods_run_once_the_webhook_is_back(das_refusals: Recording) -> None:
+def test_das_pods_run_once_the_webhook_is_back(das_refusals: SlicesRecording) -> None:
     """After the webhook's start the next pod is accepted and runs on a slice."""
     assert das_refusals.notes["attempts"]["again"]["accepted"]
     assert "again" in slices_seen.ran(das_refusals), das_refusals.timeline_text()
@@ -97,7 +97,7 @@ def das_policy(lab: Lab) -> None:
     "slices.das.policy-gates", level=MUST, spec=f"{DAS}/pull/787",
     red_when="DAS offers slices although the GPU Operator is not ready, or never does", mutant="policy-always-ready",
 )  # fmt: skip
-def test_das_waits_for_the_gpu_operator(das_policy: Recording) -> None:
+def test_das_waits_for_the_gpu_operator(das_policy: SlicesRecording) -> None:
     """A daemonset that is started while ClusterPolicy is not ready offers nothing until it is ready, and then all."""
     assert das_policy.notes["observed"]["the node offers all slices once the policy is ready"]
     back, ready = das_policy.notes["marks"]["started"], das_policy.notes["marks"]["policy-ready"]

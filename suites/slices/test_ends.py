@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST
 from suites.slices.slicers import MIG, per_slicer
 
@@ -48,7 +48,7 @@ def ends(lab: Lab, slicer: slicing.SlicerName) -> None:
         site.finish()
 
 
-def _freed(recording: Recording, name: str) -> None:
+def _freed(recording: SlicesRecording, name: str) -> None:
     """The pod ran, its slice was free when it had ended, and its successor got one of the profile."""
     held = {one.pod: one.held for one in slices_seen.runs(recording)}
     assert {name, f"after-{name}"} <= slices_seen.ran(recording) & held.keys(), recording.timeline_text()
@@ -61,7 +61,7 @@ def _freed(recording: Recording, name: str) -> None:
     "slices.ends.completion", level=MUST, spec=LIFE,
     red_when="a pod that has succeeded, and is still there, keeps its slice", mutant="wrong-port",
 )  # fmt: skip
-def test_completion_frees_the_slice(ends: Recording) -> None:
+def test_completion_frees_the_slice(ends: SlicesRecording) -> None:
     """A pod that succeeds gives its slice back before its object is deleted."""
     assert ends.timelines("Pod")["completed"].when(lambda one: one["status"].get("phase") == "Succeeded")
     _freed(ends, "completed")
@@ -71,7 +71,7 @@ def test_completion_frees_the_slice(ends: Recording) -> None:
     "slices.ends.failure", level=MUST, spec=LIFE,
     red_when="a pod that has failed, and is still there, keeps its slice", mutant="wrong-port",
 )  # fmt: skip
-def test_failure_frees_the_slice(ends: Recording) -> None:
+def test_failure_frees_the_slice(ends: SlicesRecording) -> None:
     """A pod whose container exits with an error gives its slice back before its object is deleted."""
     assert ends.timelines("Pod")["failed"].when(lambda one: one["status"].get("phase") == "Failed")
     _freed(ends, "failed")
@@ -81,7 +81,7 @@ def test_failure_frees_the_slice(ends: Recording) -> None:
     "slices.ends.deletion", level=MUST, spec=LIFE,
     red_when="a pod that is deleted keeps its slice", mutant="termination-ignored",
 )  # fmt: skip
-def test_deletion_frees_the_slice(ends: Recording) -> None:
+def test_deletion_frees_the_slice(ends: SlicesRecording) -> None:
     """A pod that is deleted gives its slice back."""
     _freed(ends, "deleted")
 
@@ -90,7 +90,7 @@ def test_deletion_frees_the_slice(ends: Recording) -> None:
     "slices.ends.force-deletion", level=MUST, spec=f"{LIFE}#pod-termination-forced",
     red_when="a pod that is deleted with force keeps its slice, or the next one does not get it", mutant="held-back",
 )  # fmt: skip
-def test_force_deletion_frees_the_slice(ends: Recording) -> None:
+def test_force_deletion_frees_the_slice(ends: SlicesRecording) -> None:
     """A pod that is deleted with force gives its slice back, once the kubelet has ended it."""
     _freed(ends, "forced")
 
@@ -99,7 +99,7 @@ def test_force_deletion_frees_the_slice(ends: Recording) -> None:
     "slices.ends.conserved", level=MUST, spec=MIG,
     red_when="after pods have ended in every way, books, slices and CDI devices disagree", mutant="request-lost",
 )  # fmt: skip
-def test_books_agree_after_every_end(ends: Recording) -> None:
+def test_books_agree_after_every_end(ends: SlicesRecording) -> None:
     """Four successors hold four slices; allocations, slices and CDI devices are the same, and all invariants hold."""
     assert slices_rest.books_findings(ends, "again", slices=len(ENDS)) == [], ends.timeline_text()
     assert slices_seen.findings(ends) == [], ends.timeline_text()
@@ -109,7 +109,7 @@ def test_books_agree_after_every_end(ends: Recording) -> None:
     "slices.ends.nothing-left", level=MUST, spec=MIG,
     red_when="some end of a pod leaves a slice, a claim or a CDI device", mutant="behind-its-back",
 )  # fmt: skip
-def test_no_end_leaves_anything(ends: Recording) -> None:
+def test_no_end_leaves_anything(ends: SlicesRecording) -> None:
     """After every kind of end nothing is left of slices on demand; static ones are as at first."""
     assert slices_rest.left_findings(ends) == [], ends.timeline_text()
 
@@ -133,7 +133,7 @@ def restarted_container(lab: Lab, slicer: slicing.SlicerName) -> None:
     "slices.ends.container-restart", level=MUST, spec=f"{LIFE}#container-restarts",
     red_when="a container that is started again has no slice, or another one", mutant="restart-policy-lost",
 )  # fmt: skip
-def test_a_restarted_container_keeps_its_slice(restarted_container: Recording) -> None:
+def test_a_restarted_container_keeps_its_slice(restarted_container: SlicesRecording) -> None:
     """A container that is started again has the slice that it had before, and its neighbour keeps its own."""
     assert restarted_container.notes["observed"]["it was started again"], restarted_container.timeline_text()
     before = slices_seen.given(restarted_container, "restarted")["main"]
@@ -146,6 +146,6 @@ def test_a_restarted_container_keeps_its_slice(restarted_container: Recording) -
     "slices.ends.restart-leaves-nothing", level=MUST, spec=MIG,
     red_when="after a container's restart a slice, a claim or a CDI device is left", mutant="termination-ignored",
 )  # fmt: skip
-def test_a_restart_leaves_nothing(restarted_container: Recording) -> None:
+def test_a_restart_leaves_nothing(restarted_container: SlicesRecording) -> None:
     """After the deletion of a pod whose container had been started again nothing is left."""
     assert slices_rest.left_findings(restarted_container) == [], restarted_container.timeline_text()

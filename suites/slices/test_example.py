@@ -6,13 +6,13 @@ It has no partitions and no GPU; what it proves is that kubelet, scheduler and r
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import example_driver as slicing_example
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
 from gpuassay.systems.slices.judge.counters import REFUSED
 from gpuassay.systems.slices.judge.geometry import sharing_findings
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.variants import per_variant
 
@@ -48,7 +48,7 @@ def full_node(lab: Lab, _: str) -> None:
     "slices.example.allocated", level=MUST, spec=CLAIMS,
     red_when="a pod runs without a claim that holds a device, or one is prepared for nobody", mutant="pod-claims-lost",
 )  # fmt: skip
-def test_a_claim_is_made_allocated_and_prepared_for_its_pod(full_node: Recording) -> None:
+def test_a_claim_is_made_allocated_and_prepared_for_its_pod(full_node: SlicesRecording) -> None:
     """Each pod that runs has a claim with one device, which the driver has prepared, with one CDI device."""
     assert set(slices_rest.owners(full_node, "full").values()) == set(FIRST), full_node.timeline_text()
     assert slices_rest.books_findings(full_node, "full", slices=len(FIRST)) == [], full_node.timeline_text()
@@ -58,7 +58,7 @@ def test_a_claim_is_made_allocated_and_prepared_for_its_pod(full_node: Recording
     "slices.example.given", level=MUST, spec=CLAIMS,
     red_when="a container has another device or claim than the API says is its pod's", mutant="one-device-for-all",
 )  # fmt: skip
-def test_a_container_has_the_device_of_its_pods_claim(full_node: Recording) -> None:
+def test_a_container_has_the_device_of_its_pods_claim(full_node: SlicesRecording) -> None:
     """What the driver tells a container, device and claim, is what its pod's claim in the API says."""
     assert slices_rest.mixed_up_findings(full_node, "full") == [], full_node.timeline_text()
     owners = {
@@ -73,7 +73,7 @@ def test_a_container_has_the_device_of_its_pods_claim(full_node: Recording) -> N
     "slices.example.exclusive", level=MUST, spec=CLAIMS,
     red_when="pods with claims of their own have one device at the same time", mutant="one-device-for-all",
 )  # fmt: skip
-def test_no_two_pods_have_one_device_at_the_same_time(full_node: Recording) -> None:
+def test_no_two_pods_have_one_device_at_the_same_time(full_node: SlicesRecording) -> None:
     """Of three pods that ran on two devices no two had one at the same time, and the third has that of the first."""
     runs = slices_seen.runs(full_node)
     assert sharing_findings(runs) == [], full_node.timeline_text()
@@ -86,7 +86,7 @@ def test_no_two_pods_have_one_device_at_the_same_time(full_node: Recording) -> N
     "slices.example.exhausted", level=MUST, spec=CLAIMS,
     red_when="a pod runs although all devices are claimed, or is not told why it waits", mutant="pod-claims-lost",
 )  # fmt: skip
-def test_a_pod_without_a_device_waits_and_is_told_why(full_node: Recording) -> None:
+def test_a_pod_without_a_device_waits_and_is_told_why(full_node: SlicesRecording) -> None:
     """With both devices claimed the third pod is Unschedulable, its claims cannot be allocated, and it does not run."""
     told = slices_seen.unscheduled(full_node, LATER)
     assert any(reason == "Unschedulable" and REFUSED in message for reason, message in told), full_node.timeline_text()
@@ -98,7 +98,7 @@ def test_a_pod_without_a_device_waits_and_is_told_why(full_node: Recording) -> N
     "slices.example.released", level=MUST, spec=CLAIMS,
     red_when="the device of a deleted pod is given to nobody", mutant="termination-ignored",
 )  # fmt: skip
-def test_a_deleted_pod_makes_room(full_node: Recording) -> None:
+def test_a_deleted_pod_makes_room(full_node: SlicesRecording) -> None:
     """After the deletion of a pod the one that waits runs."""
     assert LATER in slices_seen.ran(full_node), full_node.timeline_text()
 
@@ -107,7 +107,7 @@ def test_a_deleted_pod_makes_room(full_node: Recording) -> None:
     "slices.example.unprepared", level=MUST, spec=CLAIMS,
     red_when="a deleted pod leaves its claim, or a device that is still prepared", mutant="termination-ignored",
 )  # fmt: skip
-def test_deleted_pods_leave_nothing(full_node: Recording) -> None:
+def test_deleted_pods_leave_nothing(full_node: SlicesRecording) -> None:
     """With all pods deleted the driver has put all devices away, and claims and CDI devices are gone."""
     assert slices_rest.left_findings(full_node) == [], full_node.timeline_text()
 
@@ -117,7 +117,7 @@ def test_deleted_pods_leave_nothing(full_node: Recording) -> None:
     red_when="a container of the example driver seems to have a GPU, or the report does not say that it has none",
     mutant="gpu-pretended",
 )  # fmt: skip
-def test_nothing_looks_like_a_gpu_and_the_report_says_so(full_node: Recording) -> None:
+def test_nothing_looks_like_a_gpu_and_the_report_says_so(full_node: SlicesRecording) -> None:
     """Containers see neither device nodes nor variables of a GPU, and what is emulated is named: protocol only."""
     assert full_node.notes["gpus_seen"] == {name: [] for name in (*FIRST, LATER)}
     assert any(one.startswith("protocol only") for one in full_node.notes["emulated"])
@@ -145,7 +145,7 @@ def driver_killed(lab: Lab, _: str) -> None:
     red_when="a pod ends, or its device is forgotten or given away, when the driver is killed",
     mutant="prepared-forgotten",
 )  # fmt: skip
-def test_claims_outlive_the_driver(driver_killed: Recording) -> None:
+def test_claims_outlive_the_driver(driver_killed: SlicesRecording) -> None:
     """Pods run on, their devices stay prepared, and the next pod gets the one that is free."""
     surviving = [one.pod for one in slices_rest.surviving(driver_killed, "driver-killed")]
     assert sorted(surviving) == list(FIRST), driver_killed.timeline_text()
@@ -157,7 +157,7 @@ def test_claims_outlive_the_driver(driver_killed: Recording) -> None:
     "slices.example.restart-frees", level=MUST, spec=CLAIMS,
     red_when="what was prepared before the driver was killed is never put away", mutant="prepared-forgotten",
 )  # fmt: skip
-def test_what_was_prepared_before_a_restart_is_put_away(driver_killed: Recording) -> None:
+def test_what_was_prepared_before_a_restart_is_put_away(driver_killed: SlicesRecording) -> None:
     """Pods from before the restart leave nothing when they are deleted after it."""
     assert slices_rest.left_findings(driver_killed) == [], driver_killed.timeline_text()
 
@@ -182,7 +182,7 @@ def one_claim_for_two(lab: Lab, _: str) -> None:
     "slices.example.shared", level=MUST, spec=CLAIMS,
     red_when="pods that use one claim do not have its one device together", mutant="pod-claims-lost",
 )  # fmt: skip
-def test_pods_that_use_one_claim_have_one_device(one_claim_for_two: Recording) -> None:
+def test_pods_that_use_one_claim_have_one_device(one_claim_for_two: SlicesRecording) -> None:
     """Two pods that name one claim run at the same time with one and the same device; the other stays free."""
     first, second = (one_claim_for_two.notes["held"][name]["main"] for name in FIRST)
     assert first == second, one_claim_for_two.timeline_text()
@@ -194,7 +194,7 @@ def test_pods_that_use_one_claim_have_one_device(one_claim_for_two: Recording) -
     "slices.example.shared-until-the-last", level=MUST, spec=CLAIMS,
     red_when="a shared device is put away while a pod still has it, or stays after the last", mutant="pod-claims-lost",
 )  # fmt: skip
-def test_a_shared_device_stays_until_its_last_pod_goes(one_claim_for_two: Recording) -> None:
+def test_a_shared_device_stays_until_its_last_pod_goes(one_claim_for_two: SlicesRecording) -> None:
     """Once the first pod has gone the device is prepared for the second, and with that one it is put away."""
     device = one_claim_for_two.notes["held"][FIRST[1]]["main"]
     assert one_claim_for_two.notes["observed"]["the claim is the second pod's alone"], one_claim_for_two.timeline_text()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import geometry as slices
 from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.slices.slicers import MIG, per_slicer
 
@@ -45,7 +45,7 @@ def burst(lab: Lab, slicer: slicing.SlicerName) -> None:
     red_when="a pod of a burst that fits does not run, or runs on slices that it did not ask for",
     mutant="another-profile",
 )  # fmt: skip
-def test_every_pod_of_a_burst_gets_its_slice(burst: Recording) -> None:
+def test_every_pod_of_a_burst_gets_its_slice(burst: SlicesRecording) -> None:
     """Six pods that fit on two GPUs all run, each with one slice of its profile; all invariants hold."""
     assert slices_seen.ran(burst) == set(BURST), burst.timeline_text()
     assert slices_seen.findings(burst) == [], burst.timeline_text()
@@ -56,7 +56,7 @@ def test_every_pod_of_a_burst_gets_its_slice(burst: Recording) -> None:
     "slices.exclusive.unshared", level=MUST, spec=MIG,
     red_when="two pods that run at the same time are given the same slice", mutant="one-name-for-all",
 )  # fmt: skip
-def test_no_two_running_pods_share_a_slice(burst: Recording) -> None:
+def test_no_two_running_pods_share_a_slice(burst: SlicesRecording) -> None:
     """All six pods run at the same time, and their containers name six slices."""
     ran = slices_seen.runs(burst)
     assert len(ran) == len(BURST), burst.timeline_text()
@@ -67,7 +67,7 @@ def test_no_two_running_pods_share_a_slice(burst: Recording) -> None:
     "slices.exclusive.identity", level=MUST, spec=MIG,
     red_when="in a burst a container is given what is allocated to another pod", mutant="one-name-for-all",
 )  # fmt: skip
-def test_a_burst_mixes_no_claims_up(burst: Recording) -> None:
+def test_a_burst_mixes_no_claims_up(burst: SlicesRecording) -> None:
     """What each container sees is what the books say of its pod, also when six were prepared at once."""
     assert set(slices_rest.owners(burst, "full").values()) == set(BURST), burst.timeline_text()
     assert slices_rest.mixed_up_findings(burst, "full") == [], burst.timeline_text()
@@ -77,7 +77,7 @@ def test_a_burst_mixes_no_claims_up(burst: Recording) -> None:
     "slices.exclusive.conserved", level=MUST, spec=MIG,
     red_when="after a burst books, slices and CDI devices disagree", mutant="request-lost",
 )  # fmt: skip
-def test_a_full_node_has_as_many_slices_as_allocations(burst: Recording) -> None:
+def test_a_full_node_has_as_many_slices_as_allocations(burst: SlicesRecording) -> None:
     """With all pods running six slices are allocated, and allocations, slices and CDI devices are the same."""
     assert slices_rest.books_findings(burst, "full", slices=len(BURST)) == [], burst.timeline_text()
 
@@ -86,7 +86,7 @@ def test_a_full_node_has_as_many_slices_as_allocations(burst: Recording) -> None
     "slices.exclusive.all-gone", level=MUST, spec=MIG,
     red_when="after the deletion of a burst a slice, a claim or a CDI device is left", mutant="termination-ignored",
 )  # fmt: skip
-def test_a_burst_that_is_deleted_leaves_nothing(burst: Recording) -> None:
+def test_a_burst_that_is_deleted_leaves_nothing(burst: SlicesRecording) -> None:
     """All pods of the burst are deleted at once: no slice on demand, claim or CDI device is left."""
     assert slices_rest.left_findings(burst) == [], burst.timeline_text()
 
@@ -95,7 +95,7 @@ def test_a_burst_that_is_deleted_leaves_nothing(burst: Recording) -> None:
     "slices.exclusive.latency", level=SHOULD, spec=MIG, timed=True,
     red_when=f"a burst that fits does not run within {SECONDS:g} s", mutant="held-back",
 )  # fmt: skip
-def test_a_burst_runs_soon(burst: Recording, measure: Measure) -> None:
+def test_a_burst_runs_soon(burst: SlicesRecording, measure: Measure) -> None:
     """The last of six pods runs within a minute of the first one's creation; the time is measured."""
     marks = burst.notes["marks"]
     measure.value(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.slices.slicers import MIG, per_slicer
 
@@ -46,7 +46,7 @@ def full_gpu(lab: Lab, slicer: slicing.SlicerName) -> None:
     "slices.exhaustion.pending", level=MUST, spec=SCHEDULING,
     red_when="a pod runs although all slices are taken", mutant="request-lost",
 )  # fmt: skip
-def test_a_pod_too_many_waits(full_gpu: Recording) -> None:
+def test_a_pod_too_many_waits(full_gpu: SlicesRecording) -> None:
     """While two pods hold the GPU no other pod runs, and books and slices agree."""
     released = full_gpu.notes["marks"]["released"]
     early = [one.pod for one in slices_seen.runs(full_gpu) if one.begun < released]
@@ -58,7 +58,7 @@ def test_a_pod_too_many_waits(full_gpu: Recording) -> None:
     "slices.exhaustion.reason", level=MUST, spec=SCHEDULING,
     red_when="a pod that waits for a slice is not told why", mutant="request-lost",
 )  # fmt: skip
-def test_a_pod_that_waits_is_told_why(full_gpu: Recording) -> None:
+def test_a_pod_that_waits_is_told_why(full_gpu: SlicesRecording) -> None:
     """A pod without room is Unschedulable, and the message of its condition says what is lacking."""
     for name in LATER:
         told = slices_seen.unscheduled(full_gpu, name)
@@ -73,7 +73,7 @@ def test_a_pod_that_waits_is_told_why(full_gpu: Recording) -> None:
     "slices.exhaustion.after-deletion", level=MUST, spec=SCHEDULING,
     red_when="the slice of a deleted pod is given to nobody", mutant="termination-ignored",
 )  # fmt: skip
-def test_a_deleted_pod_makes_room(full_gpu: Recording, measure: Measure) -> None:
+def test_a_deleted_pod_makes_room(full_gpu: SlicesRecording, measure: Measure) -> None:
     """After a deletion one of the pods that wait runs; the time is measured."""
     assert full_gpu.notes["observed"]["one of the later pods runs"], full_gpu.timeline_text()
     released = full_gpu.notes["marks"]["released"]
@@ -85,7 +85,7 @@ def test_a_deleted_pod_makes_room(full_gpu: Recording, measure: Measure) -> None
     "slices.exhaustion.after-completion", level=MUST, spec=SCHEDULING,
     red_when="the slice of a pod that has ended, and is still there, is given to nobody", mutant="wrong-port",
 )  # fmt: skip
-def test_a_completed_pod_makes_room(full_gpu: Recording) -> None:
+def test_a_completed_pod_makes_room(full_gpu: SlicesRecording) -> None:
     """After a pod's end, without its deletion, the last pod that waits runs; all invariants hold."""
     assert slices_seen.ran(full_gpu) == {*FIRST, *LATER}, full_gpu.timeline_text()
     assert slices_seen.findings(full_gpu) == [], full_gpu.timeline_text()
@@ -96,7 +96,7 @@ def test_a_completed_pod_makes_room(full_gpu: Recording) -> None:
     "slices.exhaustion.work-conserving", level=SHOULD, spec=SCHEDULING, timed=True,
     red_when=f"a pod waits longer than {IDLE:g} s while a slice for it is free", mutant="held-back",
 )  # fmt: skip
-def test_nobody_waits_while_a_slice_is_free(full_gpu: Recording, measure: Measure) -> None:
+def test_nobody_waits_while_a_slice_is_free(full_gpu: SlicesRecording, measure: Measure) -> None:
     """No pod waits for long while there is a place for its slice on the silicon."""
     assert full_gpu.timelines("Pod"), "nobody asked for anything"
     measure.threshold(IDLE)
@@ -107,6 +107,6 @@ def test_nobody_waits_while_a_slice_is_free(full_gpu: Recording, measure: Measur
     "slices.exhaustion.nothing-left", level=MUST, spec=MIG,
     red_when="after exhaustion and release a slice, a claim or a CDI device is left", mutant="behind-its-back",
 )  # fmt: skip
-def test_exhaustion_leaves_nothing(full_gpu: Recording) -> None:
+def test_exhaustion_leaves_nothing(full_gpu: SlicesRecording) -> None:
     """After exhaustion, release and deletion nothing is left of slices on demand; static ones are as at first."""
     assert slices_rest.left_findings(full_gpu) == [], full_gpu.timeline_text()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.slices.slicers import DEVICE_PLUGINS, MIG, per_slicer
 
@@ -22,14 +22,14 @@ def _opened(lab: Lab, slicer: slicing.SlicerName) -> slicing.Opened:
     return slicing.opened(lab, slicer, gpus=["a100-40gb"], geometry=geometry)
 
 
-def _kept(recording: Recording, mark: str, *pods: str) -> None:
+def _kept(recording: SlicesRecording, mark: str, *pods: str) -> None:
     """The pods that ran before `mark` still run after it, and nothing was taken from them."""
     survivors = {one.pod for one in slices_rest.surviving(recording, mark)}
     assert survivors >= set(pods), recording.timeline_text()
     assert slices_seen.findings(recording) == [], recording.timeline_text()
 
 
-def _served(recording: Recording, *pods: str) -> None:
+def _served(recording: SlicesRecording, *pods: str) -> None:
     """The pods ran, each on slices of its own, and what they were told is what the books say."""
     assert slices_seen.ran(recording) >= set(pods), recording.timeline_text()
     assert slices_rest.books_findings(recording, "after", slices=len(pods)) == [], recording.timeline_text()
@@ -56,7 +56,7 @@ def kubelet_restarted(lab: Lab, slicer: slicing.SlicerName) -> None:
     red_when="a restart of the kubelet ends a pod with a slice or destroys its slice",
     mutant="containers-end-while-away",
 )  # fmt: skip
-def test_slices_outlive_the_kubelet(kubelet_restarted: Recording) -> None:
+def test_slices_outlive_the_kubelet(kubelet_restarted: SlicesRecording) -> None:
     """After kill -9 and start of the kubelet the pod runs on, on its slice."""
     _kept(kubelet_restarted, "kubelet-restart", "before")
 
@@ -66,7 +66,7 @@ def test_slices_outlive_the_kubelet(kubelet_restarted: Recording) -> None:
     red_when="after a restart of the kubelet no pod gets a slice, or one gets a slice that is in use",
     mutant="one-name-for-all",
 )  # fmt: skip
-def test_slices_are_given_after_a_restart_of_the_kubelet(kubelet_restarted: Recording, measure: Measure) -> None:
+def test_slices_are_given_after_a_restart_of_the_kubelet(kubelet_restarted: SlicesRecording, measure: Measure) -> None:
     """After the restart the slicer registers again by itself, and the next pod gets a slice that nobody has.
 
     How long that pod waits is measured: a kubelet that starts takes back what DRA drivers have published.
@@ -80,7 +80,7 @@ def test_slices_are_given_after_a_restart_of_the_kubelet(kubelet_restarted: Reco
     "slices.faults.kubelet-restart-nothing-left", level=MUST, spec=MIG,
     red_when="what was made before a restart of the kubelet is left after it", mutant="termination-ignored",
 )  # fmt: skip
-def test_a_restart_of_the_kubelet_leaves_nothing(kubelet_restarted: Recording) -> None:
+def test_a_restart_of_the_kubelet_leaves_nothing(kubelet_restarted: SlicesRecording) -> None:
     """Pods from before and after the restart are deleted: nothing is left."""
     assert slices_rest.left_findings(kubelet_restarted) == [], kubelet_restarted.timeline_text()
 
@@ -111,7 +111,7 @@ def slicer_restarted(lab: Lab, slicer: slicing.SlicerName) -> None:
     "slices.faults.slicer-restart-keeps", level=MUST, spec=DEVICE_PLUGINS,
     red_when="the death or restart of the slicer ends a pod or destroys its slice", mutant="containers-end-while-away",
 )  # fmt: skip
-def test_slices_outlive_their_slicer(slicer_restarted: Recording) -> None:
+def test_slices_outlive_their_slicer(slicer_restarted: SlicesRecording) -> None:
     """A pod runs on, on its slice, while the slicer is killed, started, stopped and started again."""
     _kept(slicer_restarted, "slicer-back", "before")
 
@@ -121,7 +121,7 @@ def test_slices_outlive_their_slicer(slicer_restarted: Recording) -> None:
     red_when="a pod runs without a slice while nobody can give one, or never gets one afterwards",
     mutant="request-lost",
 )  # fmt: skip
-def test_a_pod_waits_for_a_slicer_that_is_away(slicer_restarted: Recording) -> None:
+def test_a_pod_waits_for_a_slicer_that_is_away(slicer_restarted: SlicesRecording) -> None:
     """A pod that comes while the slicer is dead does not run before it is back, and then runs on a slice of its own."""
     back = slicer_restarted.notes["marks"]["first-back"]
     begun = {one.pod: one.begun for one in slices_seen.runs(slicer_restarted)}
@@ -132,7 +132,7 @@ def test_a_pod_waits_for_a_slicer_that_is_away(slicer_restarted: Recording) -> N
     "slices.faults.slicer-restart-serves", level=MUST, spec=DEVICE_PLUGINS, timed=True,
     red_when="after restarts of the slicer a pod gets no slice, or one that is in use", mutant="one-name-for-all",
 )  # fmt: skip
-def test_slices_are_given_after_a_restart_of_the_slicer(slicer_restarted: Recording) -> None:
+def test_slices_are_given_after_a_restart_of_the_slicer(slicer_restarted: SlicesRecording) -> None:
     """After each start of the slicer the next pod gets a slice that nobody has."""
     _served(slicer_restarted, "before", "meanwhile", "later")
 
@@ -141,7 +141,7 @@ def test_slices_are_given_after_a_restart_of_the_slicer(slicer_restarted: Record
     "slices.faults.slicer-restart-nothing-left", level=MUST, spec=MIG,
     red_when="what was made before a restart of the slicer is left after it", mutant="termination-ignored",
 )  # fmt: skip
-def test_a_restart_of_the_slicer_leaves_nothing(slicer_restarted: Recording) -> None:
+def test_a_restart_of_the_slicer_leaves_nothing(slicer_restarted: SlicesRecording) -> None:
     """Pods from before, between and after the restarts are deleted: nothing is left."""
     assert slices_rest.left_findings(slicer_restarted) == [], slicer_restarted.timeline_text()
 
@@ -167,7 +167,7 @@ def node_rebooted(lab: Lab, slicer: slicing.SlicerName) -> None:
     "slices.faults.reboot-no-ghosts", level=MUST, spec=MIG,
     red_when="after a reboot a pod runs on a slice that does not exist, or that another has", mutant="one-name-for-all",
 )  # fmt: skip
-def test_no_pod_runs_on_a_slice_from_before_a_reboot(node_rebooted: Recording) -> None:
+def test_no_pod_runs_on_a_slice_from_before_a_reboot(node_rebooted: SlicesRecording) -> None:
     """After a reboot pods run on slices that exist now, each on its own, or they do not run."""
     there = node_rebooted.notes["rest"]["after"]["slices"]
     held = [uuid for uuids in node_rebooted.notes["again"].values() for uuid in uuids]
@@ -184,7 +184,7 @@ def test_no_pod_runs_on_a_slice_from_before_a_reboot(node_rebooted: Recording) -
     spec="https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy",
     red_when="a pod that is to run always does not run again after a reboot of its node", mutant="restart-policy-lost",
 )  # fmt: skip
-def test_pods_with_slices_run_again_after_a_reboot(node_rebooted: Recording) -> None:
+def test_pods_with_slices_run_again_after_a_reboot(node_rebooted: SlicesRecording) -> None:
     """Pods that are to run always do so after a reboot, although the kubelet is there before the slicer is."""
     assert node_rebooted.notes["again"].keys() == {"one", "two"}, node_rebooted.timeline_text()
 
@@ -193,7 +193,7 @@ def test_pods_with_slices_run_again_after_a_reboot(node_rebooted: Recording) -> 
     "slices.faults.reboot-serves", level=MUST, spec=MIG,
     red_when="after a reboot no pod gets a slice", mutant="held-back",
 )  # fmt: skip
-def test_slices_are_given_after_a_reboot(node_rebooted: Recording) -> None:
+def test_slices_are_given_after_a_reboot(node_rebooted: SlicesRecording) -> None:
     """After a reboot the node offers its slices again, and the next pod runs on one."""
     assert "later" in slices_seen.ran(node_rebooted), node_rebooted.timeline_text()
     assert len(slices_seen.given(node_rebooted, "later")["main"]) == 1
@@ -204,7 +204,7 @@ def test_slices_are_given_after_a_reboot(node_rebooted: Recording) -> None:
     red_when="after a reboot a slice, a claim or a CDI device is left of a pod that is gone",
     mutant="termination-ignored",
 )  # fmt: skip
-def test_a_reboot_leaves_nothing(node_rebooted: Recording) -> None:
+def test_a_reboot_leaves_nothing(node_rebooted: SlicesRecording) -> None:
     """Pods from before and after the reboot are deleted: none stays, and no slice on demand, claim or CDI device."""
     found = slices_rest.left_findings(node_rebooted, fresh=True)
     assert found == [], node_rebooted.timeline_text()
@@ -232,7 +232,7 @@ def scheduler_restarted(lab: Lab, slicer: slicing.SlicerName) -> None:
     red_when="a scheduler that starts anew gives a slice that is in use, or counts one that is free as taken",
     mutant="one-name-for-all",
 )  # fmt: skip
-def test_slices_are_given_after_a_restart_of_the_scheduler(scheduler_restarted: Recording) -> None:
+def test_slices_are_given_after_a_restart_of_the_scheduler(scheduler_restarted: SlicesRecording) -> None:
     """After kill -9 and start of the scheduler the pods that waited run, each on a slice of its own."""
     _kept(scheduler_restarted, "scheduler-back", "before")
     _served(scheduler_restarted, "before", "first", "second")
@@ -242,6 +242,6 @@ def test_slices_are_given_after_a_restart_of_the_scheduler(scheduler_restarted: 
     "slices.faults.scheduler-restart-nothing-left", level=MUST, spec=MIG,
     red_when="a restart of the scheduler leaves a slice, a claim or a CDI device", mutant="termination-ignored",
 )  # fmt: skip
-def test_a_restart_of_the_scheduler_leaves_nothing(scheduler_restarted: Recording) -> None:
+def test_a_restart_of_the_scheduler_leaves_nothing(scheduler_restarted: SlicesRecording) -> None:
     """Also of the pod that was deleted while the scheduler was away nothing is left."""
     assert slices_rest.left_findings(scheduler_restarted) == [], scheduler_restarted.timeline_text()

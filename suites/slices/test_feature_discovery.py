@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 
 from gpuassay.behaviour import behaviour
 from gpuassay.gpus import gpu_model
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import operator_node as gpu_operator
 from gpuassay.systems.slices.judge import gpu_labels
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST
 from suites.slices.slicers import PLUGIN
 
@@ -61,7 +61,7 @@ def labelled(lab: Lab) -> None:
         lab.note(cases={name: asdict(case) for name, case in CASES.items()})
 
 
-def _findings(recording: Recording, *chosen: str, parts: tuple[str, ...] = ("",)) -> list[str]:
+def _findings(recording: SlicesRecording, *chosen: str, parts: tuple[str, ...] = ("",)) -> list[str]:
     """Differences of the cases whose names begin as one of `chosen`; every case must have been labelled."""
     found: list[str] = []
     for name, case in CASES.items():
@@ -79,7 +79,7 @@ def _findings(recording: Recording, *chosen: str, parts: tuple[str, ...] = ("",)
     red_when="product, memory, count, family or compute capability of a GPU is labelled wrongly",
     mutant="labels-of-another-gpu",
 )  # fmt: skip
-def test_whole_gpus_are_labelled_as_what_they_are(labelled: Recording) -> None:
+def test_whole_gpus_are_labelled_as_what_they_are(labelled: SlicesRecording) -> None:
     """Without MIG mode every label of an A100-40, A100-80 and H100-80 is that of its model; none speaks of slices."""
     assert _findings(labelled, "whole") == [], labelled.timeline_text()
 
@@ -88,7 +88,7 @@ def test_whole_gpus_are_labelled_as_what_they_are(labelled: Recording) -> None:
     "slices.labels.versions", level=MUST, spec=LABELS,
     red_when="the version of the driver or of CUDA is labelled wrongly", mutant="labels-of-another-driver",
 )  # fmt: skip
-def test_driver_and_cuda_are_labelled(labelled: Recording) -> None:
+def test_driver_and_cuda_are_labelled(labelled: SlicesRecording) -> None:
     """Driver and CUDA versions, whole and in parts, are those that the driver reports."""
     assert _findings(labelled, "whole", "mixed", parts=("cuda.",)) == [], labelled.timeline_text()
 
@@ -97,7 +97,7 @@ def test_driver_and_cuda_are_labelled(labelled: Recording) -> None:
     "slices.labels.strategy-none", level=MUST, spec=LABELS,
     red_when="slices are labelled although the strategy is none", mutant="mig-strategy-always-mixed",
 )  # fmt: skip
-def test_the_strategy_none_labels_no_slices(labelled: Recording) -> None:
+def test_the_strategy_none_labels_no_slices(labelled: SlicesRecording) -> None:
     """Under the strategy none GPUs in MIG mode are labelled as whole ones."""
     assert _findings(labelled, "none") == [], labelled.timeline_text()
 
@@ -106,7 +106,7 @@ def test_the_strategy_none_labels_no_slices(labelled: Recording) -> None:
     "slices.labels.strategy-single", level=MUST, spec=LABELS,
     red_when="equal slices are not labelled as GPUs of their size", mutant="mig-strategy-lost",
 )  # fmt: skip
-def test_the_strategy_single_labels_slices_as_gpus(labelled: Recording) -> None:
+def test_the_strategy_single_labels_slices_as_gpus(labelled: SlicesRecording) -> None:
     """Under the strategy single equal slices stand as `gpu`: product, count, memory, multiprocessors, engines."""
     assert _findings(labelled, "single") == [], labelled.timeline_text()
 
@@ -116,7 +116,7 @@ def test_the_strategy_single_labels_slices_as_gpus(labelled: Recording) -> None:
     red_when="unequal slices, or a GPU without any, are labelled as usable under the strategy single",
     mutant="mig-strategy-always-mixed",
 )  # fmt: skip
-def test_unequal_slices_are_labelled_invalid(labelled: Recording) -> None:
+def test_unequal_slices_are_labelled_invalid(labelled: SlicesRecording) -> None:
     """Under the strategy single unequal slices and empty GPUs give `MIG-INVALID` and no GPUs."""
     assert _findings(labelled, "unequal", "empty") == [], labelled.timeline_text()
 
@@ -126,7 +126,7 @@ def test_unequal_slices_are_labelled_invalid(labelled: Recording) -> None:
     red_when="count, size, multiprocessors or engines of a profile are labelled wrongly",
     mutant="labels-of-half-the-memory",
 )  # fmt: skip
-def test_the_strategy_mixed_labels_each_profile(labelled: Recording) -> None:
+def test_the_strategy_mixed_labels_each_profile(labelled: SlicesRecording) -> None:
     """Under the strategy mixed each profile, with attributes too, has its labels, on three GPU models."""
     assert _findings(labelled, "mixed") == [], labelled.timeline_text()
 
@@ -135,6 +135,6 @@ def test_the_strategy_mixed_labels_each_profile(labelled: Recording) -> None:
     "slices.labels.replaced", level=MUST, spec=LABELS,
     red_when="labels of GPUs or slices that are gone stay on the node", mutant="labels-stay",
 )  # fmt: skip
-def test_no_label_outlives_what_it_speaks_of(labelled: Recording) -> None:
+def test_no_label_outlives_what_it_speaks_of(labelled: SlicesRecording) -> None:
     """The node's labels never speak of profiles of the case before."""
     assert _findings(labelled, "", parts=("mig-", "gpu.slices", "gpu.engines")) == [], labelled.timeline_text()

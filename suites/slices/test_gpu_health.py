@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import operator_node as gpu_operator
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.judge import gpu_labels
 from gpuassay.systems.slices.judge.gpu_labels import GPU
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.slices.slicers import PLUGIN
 
@@ -57,7 +57,7 @@ def broken_gpus(lab: Lab) -> None:
         node.observe_offers({GPU: 2}, "lost", timeout=3)
 
 
-def _seconds_until(recording: Recording, mark: str, count: int) -> float | None:
+def _seconds_until(recording: SlicesRecording, mark: str, count: int) -> float | None:
     """Seconds from a mark until the node offered `count` GPUs; None if it never did."""
     begun: int = recording.notes["marks"][mark]
     for event in recording.of("Node"):
@@ -72,7 +72,7 @@ def _seconds_until(recording: Recording, mark: str, count: int) -> float | None:
     "slices.health.gpu", level=MUST, spec=XIDS, timed=True,
     red_when="a broken GPU is still offered, or one that is well no more", mutant="errors-unheard",
 )  # fmt: skip
-def test_a_broken_gpu_is_withdrawn(broken_gpus: Recording) -> None:
+def test_a_broken_gpu_is_withdrawn(broken_gpus: SlicesRecording) -> None:
     """A fatal Xid takes one GPU of three out of what the node offers."""
     assert broken_gpus.notes["offers"]["broken"] == {GPU: 2}, broken_gpus.timeline_text()
 
@@ -81,7 +81,7 @@ def test_a_broken_gpu_is_withdrawn(broken_gpus: Recording) -> None:
     "slices.health.gpu-soon", level=SHOULD, spec=XIDS, timed=True,
     red_when=f"a broken GPU is offered for longer than {SECONDS:g} s", mutant="errors-unheard",
 )  # fmt: skip
-def test_a_broken_gpu_is_withdrawn_soon(broken_gpus: Recording, measure: Measure) -> None:
+def test_a_broken_gpu_is_withdrawn_soon(broken_gpus: SlicesRecording, measure: Measure) -> None:
     """From the Xid to the node that offers a GPU less it takes seconds; the time is measured."""
     seconds = _seconds_until(broken_gpus, "broken", 2)
     measure.threshold(SECONDS)
@@ -95,7 +95,7 @@ def test_a_broken_gpu_is_withdrawn_soon(broken_gpus: Recording, measure: Measure
     "slices.health.gpu-unused", level=MUST, spec=XIDS, timed=True,
     red_when="a pod is given a GPU that is known to be broken", mutant="errors-unheard",
 )  # fmt: skip
-def test_no_pod_is_given_a_broken_gpu(broken_gpus: Recording) -> None:
+def test_no_pod_is_given_a_broken_gpu(broken_gpus: SlicesRecording) -> None:
     """Of three pods two run once a GPU of three broke, each on one of the others: the application's Xid took none."""
     first, _, third = broken_gpus.notes["uuids"]
     given: dict[str, list[str]] = broken_gpus.notes["given"]
@@ -107,7 +107,7 @@ def test_no_pod_is_given_a_broken_gpu(broken_gpus: Recording) -> None:
     "slices.health.gpu-heals", level=SHOULD, spec=XIDS,
     red_when="a GPU that is well again is not offered again",
 )  # fmt: skip
-def test_a_mended_gpu_is_offered_again(broken_gpus: Recording) -> None:
+def test_a_mended_gpu_is_offered_again(broken_gpus: SlicesRecording) -> None:
     """Once the GPU is well again the node offers it again, without anybody's doing."""
     assert broken_gpus.notes["offers"]["mended"] == {GPU: 3}, broken_gpus.timeline_text()
 
@@ -116,7 +116,7 @@ def test_a_mended_gpu_is_offered_again(broken_gpus: Recording) -> None:
     "slices.health.restart-heals", level=MUST, spec=f"{PLUGIN}/issues/1014", timed=True,
     red_when="not even a restart of the device plugin brings a mended GPU back", mutant="slicer-hangs",
 )  # fmt: skip
-def test_a_restart_brings_a_mended_gpu_back(broken_gpus: Recording) -> None:
+def test_a_restart_brings_a_mended_gpu_back(broken_gpus: SlicesRecording) -> None:
     """After a restart of the device plugin the node offers the mended GPU again, as NVIDIA advises."""
     assert broken_gpus.notes["offers"]["restarted"] == {GPU: 3}, broken_gpus.timeline_text()
 
@@ -125,7 +125,7 @@ def test_a_restart_brings_a_mended_gpu_back(broken_gpus: Recording) -> None:
     "slices.health.lost", level=MUST, spec=XIDS, timed=True,
     red_when="a GPU that is lost is still offered", mutant="errors-unheard",
 )  # fmt: skip
-def test_a_lost_gpu_is_withdrawn(broken_gpus: Recording, measure: Measure) -> None:
+def test_a_lost_gpu_is_withdrawn(broken_gpus: SlicesRecording, measure: Measure) -> None:
     """A GPU that is lost is not offered any more; how many others go with it is measured."""
     left = broken_gpus.notes["offers"]["lost"].get(GPU, 0)
     measure.value(others_left=left, others_well=2)

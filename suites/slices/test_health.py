@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import node as slicing
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST
 from suites.slices.slicers import PLUGIN, per_slicer
 
@@ -31,7 +31,7 @@ def broken_slices(lab: Lab, slicer: slicing.SlicerName) -> None:
     "slices.health.alone", level=MUST, spec=PLUGIN, timed=True,
     red_when="a broken slice is still offered to pods", mutant="slicer-hangs",
 )  # fmt: skip
-def test_a_broken_slice_is_withdrawn(broken_slices: Recording) -> None:
+def test_a_broken_slice_is_withdrawn(broken_slices: SlicesRecording) -> None:
     """A critical Xid on the only slice of a GPU takes exactly that slice out of what the node offers."""
     assert broken_slices.notes["after_alone"] == 2, broken_slices.timeline_text()
 
@@ -40,6 +40,6 @@ def test_a_broken_slice_is_withdrawn(broken_slices: Recording) -> None:
     "slices.health.together", level=MUST, spec=PLUGIN,
     red_when="of several broken slices of a GPU only one is withdrawn",
 )  # fmt: skip
-def test_every_broken_slice_of_a_gpu_is_withdrawn(broken_slices: Recording) -> None:
+def test_every_broken_slice_of_a_gpu_is_withdrawn(broken_slices: SlicesRecording) -> None:
     """Critical Xids on two slices of one GPU withdraw both."""
     assert broken_slices.notes["after_together"] == 0, broken_slices.timeline_text()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.slices.slicers import MIG, per_slicer
 
@@ -33,7 +33,7 @@ def two_pods(lab: Lab, slicer: slicing.SlicerName) -> None:
     "slices.life.granted", level=MUST, spec=MIG,
     red_when="a pod runs without a slice, or with one of another profile", mutant="another-profile",
 )  # fmt: skip
-def test_a_pod_runs_with_the_slice_that_it_asked_for(two_pods: Recording) -> None:
+def test_a_pod_runs_with_the_slice_that_it_asked_for(two_pods: SlicesRecording) -> None:
     """Every invariant holds, and both pods were given exactly one slice of their profile."""
     assert slices_seen.findings(two_pods) == [], two_pods.timeline_text()
     assert {run.pod: len(run.held) for run in slices_seen.runs(two_pods)} == {"small": 1, "large": 1}
@@ -43,7 +43,7 @@ def test_a_pod_runs_with_the_slice_that_it_asked_for(two_pods: Recording) -> Non
     "slices.life.identity", level=MUST, spec=MIG,
     red_when="a container is told another slice than the books say is its pod's", mutant="one-name-for-all",
 )  # fmt: skip
-def test_a_container_has_the_slice_that_is_allocated_to_its_pod(two_pods: Recording) -> None:
+def test_a_container_has_the_slice_that_is_allocated_to_its_pod(two_pods: SlicesRecording) -> None:
     """What containers see is what the API's claims, or the kubelet's books, say of their pods."""
     assert set(slices_rest.owners(two_pods, "full").values()) == set(PODS), two_pods.timeline_text()
     assert slices_rest.mixed_up_findings(two_pods, "full") == [], two_pods.timeline_text()
@@ -53,7 +53,7 @@ def test_a_container_has_the_slice_that_is_allocated_to_its_pod(two_pods: Record
     "slices.life.conserved", level=MUST, spec=MIG,
     red_when="an allocation has no slice, or a slice on demand no claim or no CDI device", mutant="request-lost",
 )  # fmt: skip
-def test_books_and_slices_agree_while_pods_run(two_pods: Recording) -> None:
+def test_books_and_slices_agree_while_pods_run(two_pods: SlicesRecording) -> None:
     """At rest two slices are allocated, and allocations, slices and CDI devices are the same."""
     assert slices_rest.books_findings(two_pods, "full", slices=2) == [], two_pods.timeline_text()
 
@@ -62,7 +62,7 @@ def test_books_and_slices_agree_while_pods_run(two_pods: Recording) -> None:
     "slices.life.silicon", level=MUST, spec=MIG,
     red_when="a slice is made that nobody asked for, or one goes that somebody else made", mutant="behind-its-back",
 )  # fmt: skip
-def test_the_silicon_moves_only_for_pods(two_pods: Recording) -> None:
+def test_the_silicon_moves_only_for_pods(two_pods: SlicesRecording) -> None:
     """On demand one slice of each profile is made and destroyed; static slices are left alone."""
     moves = [one for one in slices_seen.changes(two_pods) if one.at > two_pods.notes["marks"]["opened"]]
     seen = sorted((one.slice.profile, one.made) for one in moves)
@@ -74,7 +74,7 @@ def test_the_silicon_moves_only_for_pods(two_pods: Recording) -> None:
     "slices.life.freed", level=MUST, spec=MIG,
     red_when="a deleted pod stays, or leaves its slice, its claim or its CDI device", mutant="termination-ignored",
 )  # fmt: skip
-def test_deleted_pods_leave_nothing(two_pods: Recording) -> None:
+def test_deleted_pods_leave_nothing(two_pods: SlicesRecording) -> None:
     """With both pods deleted slices on demand, claims and CDI devices are gone; static slices are as at first."""
     assert slices_rest.left_findings(two_pods) == [], two_pods.timeline_text()
 
@@ -83,7 +83,7 @@ def test_deleted_pods_leave_nothing(two_pods: Recording) -> None:
     "slices.life.latency", level=SHOULD, spec=MIG, timed=True,
     red_when=f"a pod that asks for a free slice does not run within {SECONDS:g} s", mutant="held-back",
 )  # fmt: skip
-def test_a_free_slice_is_given_soon(two_pods: Recording, measure: Measure) -> None:
+def test_a_free_slice_is_given_soon(two_pods: SlicesRecording, measure: Measure) -> None:
     """A pod that asks for a free slice runs within seconds; the time is measured."""
     seconds = {name: slices_seen.seconds_to_run(two_pods, name) for name in PODS}
     slowest = max((one if one is not None else float("inf")) for one in seconds.values())

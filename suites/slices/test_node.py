@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.judge import nodes
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST, Inconclusive
 from gpuassay.wait import WaitTimeout
 from gpuassay.workloads import containers
@@ -46,7 +46,7 @@ def one_pod_ends(lab: Lab) -> None:
     "slices.node.exit-code", level=MUST, spec=SPEC,
     red_when="a container's exit code is lost or replaced", mutant="exit-code-lost",
 )  # fmt: skip
-def test_the_exit_code_of_a_container_is_told(one_pod_ends: Recording) -> None:
+def test_the_exit_code_of_a_container_is_told(one_pod_ends: SlicesRecording) -> None:
     """A container that exits with 7 makes a failed pod whose status says 7."""
     pod = nodes.last_seen(one_pod_ends, "ends")
     seen = (pod["status"]["phase"], nodes.exit_codes(one_pod_ends, "ends"))
@@ -57,7 +57,7 @@ def test_the_exit_code_of_a_container_is_told(one_pod_ends: Recording) -> None:
     "slices.node.logs", level=MUST, spec="https://kubernetes.io/docs/concepts/cluster-administration/logging/",
     red_when="a line that a container printed is missing from its log, or the log cannot be read", mutant="output-lost",
 )  # fmt: skip
-def test_the_log_of_a_container_can_be_read(one_pod_ends: Recording) -> None:
+def test_the_log_of_a_container_can_be_read(one_pod_ends: SlicesRecording) -> None:
     """`kubectl logs` gives what the container printed, in order, also after its end."""
     wanted = f"hello {one_pod_ends.token}\nASSAY_MARK={one_pod_ends.token}\n"
     assert one_pod_ends.notes["log"] == {"code": 0, "out": wanted, "error": ""}
@@ -87,7 +87,7 @@ def a_server(lab: Lab) -> None:
     "slices.node.readiness", level=MUST, spec=PROBES, timed=True,
     red_when="a pod counts as ready before its readiness probe succeeds", mutant="probes-lost",
 )  # fmt: skip
-def test_a_pod_is_ready_when_its_probe_says_so(a_server: Recording) -> None:
+def test_a_pod_is_ready_when_its_probe_says_so(a_server: SlicesRecording) -> None:
     """A pod whose server comes up two seconds after its container is not ready before."""
     after = nodes.ready_after(a_server, "server")
     assert after is not None, a_server.timeline_text()
@@ -98,7 +98,7 @@ def test_a_pod_is_ready_when_its_probe_says_so(a_server: Recording) -> None:
     "slices.node.liveness", level=MUST, spec=PROBES,
     red_when="an unhealthy container is left running", mutant="probes-lost",
 )  # fmt: skip
-def test_an_unhealthy_container_is_restarted(a_server: Recording) -> None:
+def test_an_unhealthy_container_is_restarted(a_server: SlicesRecording) -> None:
     """A container whose liveness probe fails is restarted."""
     assert a_server.notes["observed"]["server was restarted"], a_server.timeline_text()
 
@@ -107,7 +107,7 @@ def test_an_unhealthy_container_is_restarted(a_server: Recording) -> None:
     "slices.node.address", level=MUST, spec="https://kubernetes.io/docs/concepts/cluster-administration/networking/",
     red_when="a pod's address in its status is not the one under which it answers", mutant="wrong-port",
 )  # fmt: skip
-def test_a_pod_answers_at_its_address(a_server: Recording) -> None:
+def test_a_pod_answers_at_its_address(a_server: SlicesRecording) -> None:
     """The pod answers an HTTP request from outside the node at the address that its status tells."""
     assert a_server.notes["answer"] == f"ASSAY_MARK={a_server.token}\n"
 
@@ -116,7 +116,7 @@ def test_a_pod_answers_at_its_address(a_server: Recording) -> None:
     "slices.node.exec", level=MUST, spec="https://kubernetes.io/docs/tasks/debug/debug-application/get-shell-running-container/",
     red_when="a command cannot be run in a container, or sees another environment", mutant="environment-lost",
 )  # fmt: skip
-def test_a_command_runs_in_a_container(a_server: Recording) -> None:
+def test_a_command_runs_in_a_container(a_server: SlicesRecording) -> None:
     """`kubectl exec` runs a program in the container, which sees the container's environment."""
     wanted = {"code": 0, "out": f"ASSAY_MARK={a_server.token}\n", "error": ""}
     assert a_server.notes["entered"] == wanted
@@ -150,7 +150,7 @@ def a_pod_is_deleted(lab: Lab) -> None:
     "slices.node.deletion-frees", level=MUST, spec=f"{SPEC}#pod-termination", timed=True,
     red_when="a deleted pod leaves a process, a cgroup or an address", mutant="termination-ignored",
 )  # fmt: skip
-def test_a_deleted_pod_leaves_nothing_on_the_node(a_pod_is_deleted: Recording) -> None:
+def test_a_deleted_pod_leaves_nothing_on_the_node(a_pod_is_deleted: SlicesRecording) -> None:
     """A deleted pod is gone within its grace period, and so are its processes, its cgroups and its address."""
     before, after = a_pod_is_deleted.notes["before"], a_pod_is_deleted.notes["after"]
     assert all(before.values()), f"looked in the wrong places: {before}"
@@ -174,7 +174,7 @@ def _restarted(lab: Lab, restart: Callable[..., None]) -> None:
         lab.observe(lambda: slices.gone(lab, *names, "later"), "all are gone")
 
 
-def _replaced(recording: Recording) -> list[str]:
+def _replaced(recording: SlicesRecording) -> list[str]:
     marks = recording.notes["marks"]
     return nodes.changed_containers(recording, marks["restart"], ["one", "two"], until=marks["seen"])
 
@@ -189,7 +189,7 @@ def kubelet_restarted(lab: Lab) -> None:
     "slices.node.kubelet-restart", level=MUST, spec="https://kubernetes.io/docs/reference/command-line-tools-reference/kubelet/",
     red_when="a restart of the kubelet replaces or ends running containers", mutant="containers-end-while-away",
 )  # fmt: skip
-def test_pods_outlive_a_kubelet_that_is_killed(kubelet_restarted: Recording) -> None:
+def test_pods_outlive_a_kubelet_that_is_killed(kubelet_restarted: SlicesRecording) -> None:
     """After kill -9 and start of the kubelet the same containers run, and further pods are run."""
     assert _replaced(kubelet_restarted) == [], kubelet_restarted.timeline_text()
     assert kubelet_restarted.notes["observed"]["later has ended"], kubelet_restarted.timeline_text()
@@ -205,7 +205,7 @@ def containerd_restarted(lab: Lab) -> None:
     "slices.node.runtime-restart", level=MUST, spec="https://github.com/containerd/containerd/blob/main/docs/ops.md",
     red_when="a restart of containerd replaces or ends running containers", mutant="containers-end-while-away",
 )  # fmt: skip
-def test_pods_outlive_a_containerd_that_is_killed(containerd_restarted: Recording) -> None:
+def test_pods_outlive_a_containerd_that_is_killed(containerd_restarted: SlicesRecording) -> None:
     """After kill -9 and start of containerd the same containers run, and further pods are run."""
     assert _replaced(containerd_restarted) == [], containerd_restarted.timeline_text()
     assert containerd_restarted.notes["observed"]["later has ended"], containerd_restarted.timeline_text()
@@ -231,7 +231,7 @@ def second_node(lab: Lab) -> None:
         lab.note(late=str(late))
 
 
-def _require_second(recording: Recording) -> None:
+def _require_second(recording: SlicesRecording) -> None:
     assert "started" in recording.notes, recording.notes.get("late")
 
 
@@ -239,7 +239,7 @@ def _require_second(recording: Recording) -> None:
     "slices.node.ready", level=MUST, spec="https://kubernetes.io/docs/reference/node/node-status/", timed=True,
     red_when="a new node is not Ready, or takes more than 5 s", mutant="node-unregistered",
 )  # fmt: skip
-def test_a_node_is_ready_within_seconds(second_node: Recording, measure: Measure) -> None:
+def test_a_node_is_ready_within_seconds(second_node: SlicesRecording, measure: Measure) -> None:
     """A node comes from nothing to Ready within 5 s."""
     _require_second(second_node)
     seconds = second_node.notes["started"]["ready"]
@@ -256,7 +256,7 @@ def test_a_node_is_ready_within_seconds(second_node: Recording, measure: Measure
     red_when="pods of two nodes share a network or a node, or one does not answer", mutant="node-choice-lost",
     timed=True,
 )  # fmt: skip
-def test_two_nodes_of_one_machine_are_two_nodes(second_node: Recording) -> None:
+def test_two_nodes_of_one_machine_are_two_nodes(second_node: SlicesRecording) -> None:
     """Each pod runs on the node that it chose, has an address of that node's own subnet, and answers."""
     _require_second(second_node)
     assert second_node.notes["observed"]["both ready"], second_node.timeline_text()
@@ -272,7 +272,7 @@ def test_two_nodes_of_one_machine_are_two_nodes(second_node: Recording) -> None:
     red_when="a pod does not come back after its node was rebooted, or another node's pod is disturbed",
     mutant="restart-policy-lost",
 )  # fmt: skip
-def test_pods_come_back_after_a_reboot(second_node: Recording) -> None:
+def test_pods_come_back_after_a_reboot(second_node: SlicesRecording) -> None:
     """After a reboot a pod that is to run always runs again, in another container; the other's goes on."""
     _require_second(second_node)
     assert second_node.notes["observed"]["there is back"], second_node.timeline_text()

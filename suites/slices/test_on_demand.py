@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.silicon.errors import IN_USE, INSUFFICIENT_RESOURCES
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.slices.slicers import DRIVER, MIG, per_slicer
 
@@ -39,7 +39,7 @@ def creation_fails_once(lab: Lab, slicer: slicing.SlicerName) -> None:
     "slices.on-demand.creation-retried", level=MUST, spec=DRIVER,
     red_when="one failed creation keeps a pod from ever running",
 )  # fmt: skip
-def test_a_failed_creation_is_tried_again(creation_fails_once: Recording) -> None:
+def test_a_failed_creation_is_tried_again(creation_fails_once: SlicesRecording) -> None:
     """A pod whose slice cannot be made at first runs once it can be made."""
     assert "unlucky" in slices_seen.ran(creation_fails_once), creation_fails_once.timeline_text()
 
@@ -48,7 +48,7 @@ def test_a_failed_creation_is_tried_again(creation_fails_once: Recording) -> Non
     "slices.on-demand.creation-failure-deletable", level=MUST, spec=DRIVER,
     red_when="a pod whose slice could not be made cannot be deleted",
 )  # fmt: skip
-def test_a_pod_without_its_slice_can_be_deleted(creation_fails_once: Recording) -> None:
+def test_a_pod_without_its_slice_can_be_deleted(creation_fails_once: SlicesRecording) -> None:
     """A pod whose slice could not be made goes when it is deleted, and nothing of it is left."""
     assert creation_fails_once.notes["observed"]["gone: unlucky"], creation_fails_once.timeline_text()
     assert slices_rest.left_findings(creation_fails_once) == [], creation_fails_once.timeline_text()
@@ -58,7 +58,7 @@ def test_a_pod_without_its_slice_can_be_deleted(creation_fails_once: Recording) 
     "slices.on-demand.creation-failure-contained", level=MUST, spec=DRIVER, timed=True,
     red_when="after one failed creation the next pod gets no slice", mutant="held-back",
 )  # fmt: skip
-def test_a_failed_creation_does_not_harm_the_next_pod(creation_fails_once: Recording) -> None:
+def test_a_failed_creation_does_not_harm_the_next_pod(creation_fails_once: SlicesRecording) -> None:
     """After a failed creation, whatever became of its pod, the next pod runs on its slice."""
     assert "next" in slices_seen.ran(creation_fails_once), creation_fails_once.timeline_text()
     assert slices_seen.findings(creation_fails_once) == [], creation_fails_once.timeline_text()
@@ -86,7 +86,7 @@ def half_a_slice(lab: Lab, slicer: slicing.SlicerName) -> None:
     "slices.on-demand.half-slice-swept", level=MUST, spec=DRIVER,
     red_when="a GPU instance without compute instance outlives a restart of the driver",
 )  # fmt: skip
-def test_half_a_slice_is_swept_at_the_start(half_a_slice: Recording) -> None:
+def test_half_a_slice_is_swept_at_the_start(half_a_slice: SlicesRecording) -> None:
     """A GPU instance whose compute instance could not be made is gone when the driver has started anew."""
     assert half_a_slice.notes["observed"]["the half slice is swept"], half_a_slice.timeline_text()
 
@@ -95,7 +95,7 @@ def test_half_a_slice_is_swept_at_the_start(half_a_slice: Recording) -> None:
     "slices.on-demand.half-slice-usable", level=MUST, spec=DRIVER,
     red_when="the place of a slice that was made by half is never usable again",
 )  # fmt: skip
-def test_the_place_of_half_a_slice_can_be_used_again(half_a_slice: Recording) -> None:
+def test_the_place_of_half_a_slice_can_be_used_again(half_a_slice: SlicesRecording) -> None:
     """After the restart the next pod gets the whole GPU on which half a slice had stood."""
     assert "next" in slices_seen.ran(half_a_slice), half_a_slice.timeline_text()
 
@@ -119,7 +119,7 @@ def slow_and_reluctant(lab: Lab, slicer: slicing.SlicerName) -> None:
     "slices.on-demand.slow-creation", level=SHOULD, spec=DRIVER,
     red_when="a slow GPU makes pods fail, or mixes their slices up", mutant="another-profile",
 )  # fmt: skip
-def test_a_slow_creation_mixes_nothing_up(slow_and_reluctant: Recording) -> None:
+def test_a_slow_creation_mixes_nothing_up(slow_and_reluctant: SlicesRecording) -> None:
     """When a slice takes two seconds to make, both pods run all the same, each on its slice."""
     assert slices_seen.ran(slow_and_reluctant) == {"slow", "other"}, slow_and_reluctant.timeline_text()
     assert slices_seen.findings(slow_and_reluctant) == [], slow_and_reluctant.timeline_text()
@@ -130,7 +130,7 @@ def test_a_slow_creation_mixes_nothing_up(slow_and_reluctant: Recording) -> None
     "slices.on-demand.destruction-retried", level=MUST, spec=MIG,
     red_when="a slice whose destruction was refused once is left for ever", mutant="slice-never-freed",
 )  # fmt: skip
-def test_a_refused_destruction_is_tried_again(slow_and_reluctant: Recording) -> None:
+def test_a_refused_destruction_is_tried_again(slow_and_reluctant: SlicesRecording) -> None:
     """A slice that could not be destroyed at first is gone in the end, with its claim and its CDI device."""
     refused = [one for one in slow_and_reluctant.silicon if one["kind"] == "refused"]
     assert refused, "nothing was refused"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST
 from suites.slices.slicers import MIG, per_slicer
 
@@ -41,7 +41,7 @@ def quotas(lab: Lab, slicer: slicing.SlicerName) -> None:
     "slices.quota.by-resource", level=MUST, spec=QUOTA,
     red_when="a quota on the resource's name does not keep a second slice back", mutant="resource-quota-lost",
 )  # fmt: skip
-def test_a_quota_on_the_resource_holds(quotas: Recording) -> None:
+def test_a_quota_on_the_resource_holds(quotas: SlicesRecording) -> None:
     """Under a quota of one `nvidia.com/mig-1g.5gb` a second pod is refused with code 403, the first one runs."""
     refused = quotas.notes["attempts"]["second"]
     assert not refused["accepted"], quotas.timeline_text()
@@ -53,7 +53,7 @@ def test_a_quota_on_the_resource_holds(quotas: Recording) -> None:
     "slices.quota.nothing-left", level=MUST, spec=MIG,
     red_when="a refused pod leaves a slice, a claim or a CDI device", mutant="behind-its-back",
 )  # fmt: skip
-def test_a_quota_leaves_nothing(quotas: Recording) -> None:
+def test_a_quota_leaves_nothing(quotas: SlicesRecording) -> None:
     """After the pods of a namespace with a quota are gone nothing is left."""
     assert slices_rest.left_findings(quotas) == [], quotas.timeline_text()
 
@@ -62,7 +62,7 @@ def test_a_quota_leaves_nothing(quotas: Recording) -> None:
     "slices.quota.runtime-class-missing", level=MUST, spec="https://kubernetes.io/docs/concepts/containers/runtime-class/",
     red_when="a pod that asks for a runtime class that does not exist is accepted", mutant="runtime-class-lost",
 )  # fmt: skip
-def test_a_missing_runtime_class_is_refused(quotas: Recording) -> None:
+def test_a_missing_runtime_class_is_refused(quotas: SlicesRecording) -> None:
     """A pod with a slice and a RuntimeClass that does not exist is refused at once, and the class is named."""
     refused = quotas.notes["attempts"]["elsewhere"]
     assert not refused["accepted"], quotas.timeline_text()
@@ -86,7 +86,7 @@ def class_quota(lab: Lab, slicer: slicing.SlicerName) -> None:
     "slices.quota.by-class", level=MUST, spec=QUOTA, timed=True,
     red_when="a quota on a device class does not keep a second slice back", mutant="resource-quota-lost",
 )  # fmt: skip
-def test_a_quota_on_the_device_class_holds(class_quota: Recording) -> None:
+def test_a_quota_on_the_device_class_holds(class_quota: SlicesRecording) -> None:
     """Under a quota of one device of the class the second pod is not scheduled, and is told of the quota."""
     assert slices_seen.ran(class_quota) == {"first"}, class_quota.timeline_text()
     told = slices_seen.unscheduled(class_quota, "second")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.silicon import Geometry, seed
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST
 from suites.slices.slicers import DEVICE_PLUGINS, MIG, per_slicer
 
@@ -39,7 +39,7 @@ def shapes(lab: Lab, slicer: slicing.SlicerName) -> None:
         site.finish()
 
 
-def _profiles(recording: Recording, pod: str) -> dict[str, list[str]]:
+def _profiles(recording: SlicesRecording, pod: str) -> dict[str, list[str]]:
     """Profiles of the slices that each container of the pod was given."""
     known = {one.slice.uuid: one.slice.profile for one in slices_seen.changes(recording)}
     given = slices_seen.given(recording, pod).items()
@@ -50,7 +50,7 @@ def _profiles(recording: Recording, pod: str) -> dict[str, list[str]]:
     "slices.shapes.several", level=MUST, spec=MIG,
     red_when="a container that asks for three slices gets another number, or one twice", mutant="another-profile",
 )  # fmt: skip
-def test_a_container_gets_several_slices(shapes: Recording) -> None:
+def test_a_container_gets_several_slices(shapes: SlicesRecording) -> None:
     """A container that asks for three slices of a profile gets three different ones."""
     assert _profiles(shapes, "several") == {"main": [SMALL] * 3}, shapes.timeline_text()
     assert len(set(slices_seen.given(shapes, "several")["main"])) == 3
@@ -60,7 +60,7 @@ def test_a_container_gets_several_slices(shapes: Recording) -> None:
     "slices.shapes.containers", level=MUST, spec=DEVICE_PLUGINS,
     red_when="a container of a pod gets the slice of another container", mutant="one-name-for-all",
 )  # fmt: skip
-def test_each_container_gets_its_own_slice(shapes: Recording) -> None:
+def test_each_container_gets_its_own_slice(shapes: SlicesRecording) -> None:
     """Two containers of a pod that ask for slices of different profiles get one each, of their profile."""
     assert _profiles(shapes, "containers") == {"one": [SMALL], "two": [MEDIUM]}, shapes.timeline_text()
 
@@ -69,7 +69,7 @@ def test_each_container_gets_its_own_slice(shapes: Recording) -> None:
     "slices.shapes.init-container", level=MUST, spec=INIT,
     red_when="an init container has no slice, or the container after it has none", mutant="another-profile",
 )  # fmt: skip
-def test_an_init_container_has_a_slice(shapes: Recording) -> None:
+def test_an_init_container_has_a_slice(shapes: SlicesRecording) -> None:
     """An init container has the slice that it asks for, and after its end so has the container that follows."""
     assert _profiles(shapes, "prepared") == {"first": [SMALL], "main": [SMALL]}, shapes.timeline_text()
 
@@ -78,7 +78,7 @@ def test_an_init_container_has_a_slice(shapes: Recording) -> None:
     "slices.shapes.mixed-profiles", level=MUST, spec=DEVICE_PLUGINS,
     red_when="a container that asks for two profiles sees only one of its slices", mutant="another-profile",
 )  # fmt: skip
-def test_a_container_gets_slices_of_two_profiles(shapes: Recording) -> None:
+def test_a_container_gets_slices_of_two_profiles(shapes: SlicesRecording) -> None:
     """A container that asks for a slice of each of two profiles is given both."""
     assert _profiles(shapes, "mixed") == {"main": [SMALL, LARGE]}, shapes.timeline_text()
 
@@ -87,7 +87,7 @@ def test_a_container_gets_slices_of_two_profiles(shapes: Recording) -> None:
     "slices.shapes.conserved", level=MUST, spec=MIG,
     red_when="of several slices of a pod one has no allocation, or an allocation has no slice", mutant="request-lost",
 )  # fmt: skip
-def test_books_agree_for_every_shape(shapes: Recording) -> None:
+def test_books_agree_for_every_shape(shapes: SlicesRecording) -> None:
     """Eight slices are asked for at a time (that of an init container is used again), and that many are allocated."""
     assert slices_rest.books_findings(shapes, "full", slices=8) == [], shapes.timeline_text()
 
@@ -96,7 +96,7 @@ def test_books_agree_for_every_shape(shapes: Recording) -> None:
     "slices.shapes.unsupported", level=MUST, spec=f"{MIG}#supported-mig-profiles",
     red_when="a pod that asks for a profile that no GPU has runs, or is not told why it waits", mutant="request-lost",
 )  # fmt: skip
-def test_an_unsupported_profile_waits_with_a_reason(shapes: Recording) -> None:
+def test_an_unsupported_profile_waits_with_a_reason(shapes: SlicesRecording) -> None:
     """A pod that asks for a profile that does not exist is never placed, and the message names the resource."""
     assert "impossible" not in slices_seen.ran(shapes), shapes.timeline_text()
     told = slices_seen.unscheduled(shapes, "impossible")
@@ -108,7 +108,7 @@ def test_an_unsupported_profile_waits_with_a_reason(shapes: Recording) -> None:
     "slices.shapes.nothing-left", level=MUST, spec=MIG,
     red_when="of pods with several slices or containers one is left", mutant="termination-ignored",
 )  # fmt: skip
-def test_no_shape_leaves_anything(shapes: Recording) -> None:
+def test_no_shape_leaves_anything(shapes: SlicesRecording) -> None:
     """After the deletion of pods of every shape nothing is left of slices on demand; static ones are as at first."""
     assert slices_rest.left_findings(shapes) == [], shapes.timeline_text()
 
@@ -137,6 +137,6 @@ def media(lab: Lab, slicer: slicing.SlicerName) -> None:
     "slices.shapes.media-extensions", level=MUST, spec=f"{MIG}#supported-mig-profiles",
     red_when="a slice with media extensions cannot be had under NVIDIA's name of it", mutant="request-lost",
 )  # fmt: skip
-def test_a_slice_with_media_extensions_can_be_had(media: Recording) -> None:
+def test_a_slice_with_media_extensions_can_be_had(media: SlicesRecording) -> None:
     """A pod that asks for `mig-1g.5gb.me` gets the one slice of a GPU that has the media engines."""
     assert _profiles(media, "media") == {"main": [MEDIA]}, media.timeline_text()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from gpuassay.behaviour import behaviour
 from gpuassay.gpus import gpu_model
 from gpuassay.manifest import dig
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import operator_node as gpu_operator
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.acts.operator_node import mig_config, time_slicing
 from gpuassay.systems.slices.judge import gpu_labels
 from gpuassay.systems.slices.judge.gpu_labels import GPU, Gpus, Sharing
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.slices.slicers import PLUGIN
 
@@ -71,7 +71,7 @@ def unequal_slices(lab: Lab) -> None:
     "slices.offers.strategy-none", level=MUST, spec=STRATEGIES,
     red_when="the strategy none offers anything but whole GPUs", mutant="mig-strategy-always-mixed",
 )  # fmt: skip
-def test_the_strategy_none_offers_gpus(equal_slices: Recording) -> None:
+def test_the_strategy_none_offers_gpus(equal_slices: SlicesRecording) -> None:
     """Under the strategy none a node offers its GPUs, whatever they are cut into, and no slices."""
     assert equal_slices.notes["offers"]["none"] == gpu_labels.offers(_gpus(EQUAL), "none"), equal_slices.timeline_text()
 
@@ -80,7 +80,7 @@ def test_the_strategy_none_offers_gpus(equal_slices: Recording) -> None:
     "slices.offers.strategy-single", level=MUST, spec=STRATEGIES,
     red_when="the strategy single offers anything but equal slices as GPUs", mutant="mig-strategy-lost",
 )  # fmt: skip
-def test_the_strategy_single_offers_slices_as_gpus(equal_slices: Recording) -> None:
+def test_the_strategy_single_offers_slices_as_gpus(equal_slices: SlicesRecording) -> None:
     """Under the strategy single a node offers as many `nvidia.com/gpu` as it has slices."""
     seen = equal_slices.notes["offers"]["single"]
     assert seen == gpu_labels.offers(_gpus(EQUAL), "single"), equal_slices.timeline_text()
@@ -90,7 +90,7 @@ def test_the_strategy_single_offers_slices_as_gpus(equal_slices: Recording) -> N
     "slices.offers.strategy-mixed", level=MUST, spec=STRATEGIES,
     red_when="the strategy mixed offers anything but each profile by its name", mutant="mig-strategy-lost",
 )  # fmt: skip
-def test_the_strategy_mixed_offers_each_profile(equal_slices: Recording, unequal_slices: Recording) -> None:
+def test_the_strategy_mixed_offers_each_profile(equal_slices: SlicesRecording, unequal_slices: SlicesRecording) -> None:
     """Under the strategy mixed a node offers each profile by its name, as often as it is there, and no GPU."""
     for recording, cut in ((equal_slices, EQUAL), (unequal_slices, UNEQUAL)):
         assert recording.notes["offers"]["mixed"] == gpu_labels.offers(_gpus(cut), "mixed"), recording.timeline_text()
@@ -100,7 +100,7 @@ def test_the_strategy_mixed_offers_each_profile(equal_slices: Recording, unequal
     "slices.offers.single-refused", level=MUST, spec=STRATEGIES, timed=True,
     red_when="unequal slices are offered as if they were alike", mutant="config-label-lost",
 )  # fmt: skip
-def test_unequal_slices_are_not_offered_as_gpus(unequal_slices: Recording) -> None:
+def test_unequal_slices_are_not_offered_as_gpus(unequal_slices: SlicesRecording) -> None:
     """Under the strategy single unequal slices are refused with a reason, and nothing is offered."""
     assert unequal_slices.notes["offers"]["single"] == {}, unequal_slices.timeline_text()
     assert "more than one MIG device type" in unequal_slices.notes["refusals"]["single"]
@@ -110,7 +110,7 @@ def test_unequal_slices_are_not_offered_as_gpus(unequal_slices: Recording) -> No
     "slices.offers.config-change", level=MUST, spec=f"{PLUGIN}#multiple-config-file-example",
     red_when="a node that chooses another configuration by its label goes on as before", mutant="config-label-lost",
 )  # fmt: skip
-def test_the_node_label_changes_what_is_offered(equal_slices: Recording) -> None:
+def test_the_node_label_changes_what_is_offered(equal_slices: SlicesRecording) -> None:
     """With each change of the label `nvidia.com/device-plugin.config` the node offers what that configuration says."""
     expected = {name: gpu_labels.offers(_gpus(EQUAL), name) for name in ("single", "mixed", "none")}
     seen = {name: equal_slices.notes["offers"][name] for name in expected}
@@ -122,7 +122,7 @@ def test_the_node_label_changes_what_is_offered(equal_slices: Recording) -> None
     red_when="a node that had a configuration which does not fit offers nothing under one that does",
     mutant="mig-strategy-lost",
 )  # fmt: skip
-def test_a_configuration_that_fits_helps_after_one_that_does_not(unequal_slices: Recording) -> None:
+def test_a_configuration_that_fits_helps_after_one_that_does_not(unequal_slices: SlicesRecording) -> None:
     """After the refused strategy single the strategy mixed offers all slices again."""
     seen = unequal_slices.notes["offers"]["mixed again"]
     assert seen == gpu_labels.offers(_gpus(UNEQUAL), "mixed"), unequal_slices.timeline_text()
@@ -132,7 +132,7 @@ def test_a_configuration_that_fits_helps_after_one_that_does_not(unequal_slices:
     "slices.sharing.slices", level=SHOULD, spec=SHARED,
     red_when="a shared slice is not offered as often as configured, or not labelled as shared", mutant="sharing-lost",
 )  # fmt: skip
-def test_slices_can_be_shared(equal_slices: Recording) -> None:
+def test_slices_can_be_shared(equal_slices: SlicesRecording) -> None:
     """Time-slicing of a MIG profile multiplies what is offered of it, and its product ends with SHARED."""
     assert equal_slices.notes["offers"]["shared"] == gpu_labels.offers(_gpus(EQUAL), "mixed", SLICE_SHARING)
     expected = gpu_labels.gpu_labels(_gpus(EQUAL), "mixed", SLICE_SHARING)
@@ -181,7 +181,7 @@ def shared_gpus(lab: Lab) -> None:
     "slices.sharing.replicas", level=MUST, spec=SHARED,
     red_when="a shared GPU is not offered as often as configured", mutant="sharing-lost",
 )  # fmt: skip
-def test_a_shared_gpu_is_offered_several_times(shared_gpus: Recording) -> None:
+def test_a_shared_gpu_is_offered_several_times(shared_gpus: SlicesRecording) -> None:
     """Before sharing a node offers its GPUs, with time-slicing GPUs times replicas."""
     seen = {name: shared_gpus.notes["offers"][name] for name in ("default", "shared")}
     assert seen == {"default": {GPU: 2}, "shared": {GPU: 2 * REPLICAS}}, shared_gpus.timeline_text()
@@ -191,7 +191,7 @@ def test_a_shared_gpu_is_offered_several_times(shared_gpus: Recording) -> None:
     "slices.sharing.labels", level=MUST, spec=SHARED,
     red_when="a shared GPU is labelled as if a pod had it alone", mutant="sharing-lost",
 )  # fmt: skip
-def test_a_shared_gpu_is_labelled_as_shared(shared_gpus: Recording) -> None:
+def test_a_shared_gpu_is_labelled_as_shared(shared_gpus: SlicesRecording) -> None:
     """With time-slicing the product ends with SHARED, and replicas and strategy stand in labels; before they do not."""
     for name, sharing in (("default", None), ("shared", GPU_SHARING)):
         expected = gpu_labels.gpu_labels(_gpus(None), "none", sharing)
@@ -203,7 +203,7 @@ def test_a_shared_gpu_is_labelled_as_shared(shared_gpus: Recording) -> None:
     "slices.sharing.tenants", level=MUST, spec=SHARED,
     red_when="pods on shares do not run, or one GPU has more of them than replicas", mutant="sharing-lost",
 )  # fmt: skip
-def test_pods_share_gpus(shared_gpus: Recording) -> None:
+def test_pods_share_gpus(shared_gpus: SlicesRecording) -> None:
     """As many pods as shares run at once, each told one real GPU, and each GPU by as many pods as it has replicas."""
     given: dict[str, list[str]] = shared_gpus.notes["given"]
     tenants = {uuid: sum(told == [uuid] for told in given.values()) for uuid in shared_gpus.notes["uuids"]}
@@ -215,7 +215,7 @@ def test_pods_share_gpus(shared_gpus: Recording) -> None:
     red_when="a pod gets several shares although requests for more than one are to fail",
     mutant="sharing-refusal-lost",
 )  # fmt: skip
-def test_a_request_for_two_shares_fails(shared_gpus: Recording) -> None:
+def test_a_request_for_two_shares_fails(shared_gpus: SlicesRecording) -> None:
     """With failRequestsGreaterThanOne a pod that asks for two shares ends as UnexpectedAdmissionError."""
     states = [dig(event.object, "status", default={}) for event in shared_gpus.of("Pod") if event.name == "greedy"]
     assert "Running" not in {one.get("phase") for one in states}, shared_gpus.timeline_text()
@@ -227,7 +227,7 @@ def test_a_request_for_two_shares_fails(shared_gpus: Recording) -> None:
     red_when="shares are offered by the name of whole GPUs although they are to be renamed",
     mutant="sharing-rename-lost",
 )  # fmt: skip
-def test_shares_can_have_a_name_of_their_own(shared_gpus: Recording) -> None:
+def test_shares_can_have_a_name_of_their_own(shared_gpus: SlicesRecording) -> None:
     """With renameByDefault a node offers `nvidia.com/gpu.shared` instead, and the product has no suffix."""
     assert shared_gpus.notes["offers"]["renamed"] == {f"{GPU}.shared": 2 * REPLICAS}, shared_gpus.timeline_text()
     expected = gpu_labels.gpu_labels(_gpus(None), "none", RENAMED)

@@ -15,7 +15,7 @@ from gpuassay.record.recording import Recording
 from gpuassay.record.upstream import Results
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.upstream import judge as upstream
 from gpuassay.systems.upstream.acts import NEEDS, conform
 from gpuassay.verdict import MUST

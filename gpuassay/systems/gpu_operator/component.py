@@ -19,8 +19,8 @@ from gpuassay.cluster import base
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ApiRefused, ClusterError
-from gpuassay.cluster.existing import gpu_operator_on
 from gpuassay.manifest import Manifest, dig
+from gpuassay.systems.gpu_operator.detect import gpu_operator_on
 from gpuassay.wait import WaitTimeout, wait
 
 RELEASE = "gpuassay"

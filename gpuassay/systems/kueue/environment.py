@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from gpuassay import toolchain
 from gpuassay.cluster.embedded import embedded
 from gpuassay.engine.environment import Host, Stage, described
-from gpuassay.engine.pools import MAIN, Lane
+from gpuassay.engine.pools import Lane
 from gpuassay.record.lines import LineIndex
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import DEFAULT_RESOURCES, EXTRA_RESOURCES
 from gpuassay.scenario import mutants
 from gpuassay.systems.kueue import component as kueue
+from gpuassay.systems.kueue.acts.lab import KueueLab
+from gpuassay.systems.kueue.component import Kueue
+from gpuassay.systems.kueue.readings import LOG
+from gpuassay.systems.kueue.system import MAIN
+
+if TYPE_CHECKING:
+    from gpuassay.scenario.declare import Scenario
+    from gpuassay.scenario.lab import Lab
 
 NODES = 40
 """Fake nodes of 8 GPUs: more than all concurrent scenarios together can fill."""
+
+
+@dataclass
+class KueueStage(Stage):
+    """A stage with Kueue, whose configuration is ours to change.
+
+    Attributes:
+        kueue: the installation.
+    """
+
+    kueue: Kueue = field(kw_only=True)
+
+    def lab(self, scenario: Scenario, token: str, *, full: bool, progress: Callable[[str], None]) -> Lab:
+        """A lab that knows this Kueue."""
+        made = super().lab(scenario, token, full=full, progress=progress)
+        if isinstance(made, KueueLab):
+            made.installed = self.kueue
+        return made
+
+    def set_profile(self, profile: str) -> str | None:
+        """Bring Kueue into a configuration profile."""
+        if self.kueue.profile.name != profile:
+            self.kueue.reconfigure(profile)
+        return None
 
 
 @contextmanager
@@ -35,7 +69,7 @@ def kueue_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[St
         capabilities = cluster.capabilities | {"kueue-process", "scheduler-log"} | _gates(queueing)
         stack.enter_context(described(run, cluster, "embedded/T0", _description(lane), capabilities))
         run.say(f"scenarios{which} begin")
-        yield Stage(
+        yield KueueStage(
             run_id=run.directory.name,
             cluster=cluster,
             view=view,
@@ -43,7 +77,7 @@ def kueue_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[St
             mutant=mutants.chosen(run.mutant),
             kueue=queueing,
             audit=LineIndex(cluster.audit_log, run.directory) if cluster.audit_log else None,
-            log=LineIndex(queueing.log_path, run.directory),
+            logs={LOG: LineIndex(queueing.log_path, run.directory)},
         )
 
 

@@ -13,11 +13,11 @@ from gpuassay import toolchain
 from gpuassay.cluster import base
 from gpuassay.cluster.embedded import embedded
 from gpuassay.engine.environment import Host, Stage, described
-from gpuassay.engine.pools import EXTRA, Lane
+from gpuassay.engine.pools import Lane
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import Resource
 from gpuassay.scenario import mutants
-from gpuassay.scenario.declare import OWN_ARMS
+from gpuassay.system import OWN_ARMS
 from gpuassay.systems.llmd.component import crds, vllm
 from gpuassay.systems.llmd.gateway.istio import OWN_ADDRESS, own_address
 
@@ -43,7 +43,7 @@ def routing_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[
         cluster = stack.enter_context(embedded(directory=folder, assets=assets, nodes=0))
         view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=RECORDED))
         crds.install(cluster)
-        built = {f"program:{name}" for name in EXTRA[lane.name] if toolchain.available(name, assets) is None}
+        built = {f"program:{name}" for name in lane.pool.extra if toolchain.available(name, assets) is None}
         own = {OWN_ADDRESS} if own_address() else set[str]()
         built |= {vllm.ASSET} if vllm.find(assets) else set[str]()
         capabilities = (cluster.capabilities - {base.FAKE_NODES}) | {"routing", OWN_ARMS} | built | own

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gpuassay.manifest import Manifest, dig, is_true
-from gpuassay.record.recording import Recording, Timeline
+from gpuassay.record.recording import Timeline
+from gpuassay.systems.platform.readings import PlatformRecording
 from gpuassay.systems.slices.judge.at_rest import static
 from gpuassay.systems.slices.judge.geometry import standing
 from gpuassay.systems.slices.judge.observed import changes, runs
@@ -48,7 +49,7 @@ def placeable(admitted: Sequence[SliceJob], slicer: Slicer) -> list[SliceJob]:
 # --- what was -------------------------------------------------------------------------------------------------------
 
 
-def pods_of(recording: Recording, job: str) -> list[Timeline]:
+def pods_of(recording: PlatformRecording, job: str) -> list[Timeline]:
     """Histories of all pods that a Job had, in order."""
     histories = recording.timelines("Pod").values()
     return [one for one in histories if dig(one.first, "metadata", "labels", JOB_NAME) == job]
@@ -59,7 +60,7 @@ def holds_quota(workload: Manifest) -> bool:
     return is_true(workload, "QuotaReserved") and not is_true(workload, "Finished")
 
 
-def charged(recording: Recording, owner: str) -> dict[str, int]:
+def charged(recording: PlatformRecording, owner: str) -> dict[str, int]:
     """What the Workload of a job or pod was charged with when it first got quota; empty where it never did."""
     for event in recording.workload_of(owner).events:
         if holds_quota(event.object):
@@ -68,7 +69,7 @@ def charged(recording: Recording, owner: str) -> dict[str, int]:
     return {}
 
 
-def admitted_at(recording: Recording, at: int) -> list[str]:
+def admitted_at(recording: PlatformRecording, at: int) -> list[str]:
     """Jobs that held quota at `at` (ns since the epoch), in the order in which they were asked for."""
 
     def held(job: str) -> bool:
@@ -78,7 +79,7 @@ def admitted_at(recording: Recording, at: int) -> list[str]:
     return [one.name for one in jobs(recording) if held(one.name)]
 
 
-def placed_at(recording: Recording, at: int) -> list[str]:
+def placed_at(recording: PlatformRecording, at: int) -> list[str]:
     """Jobs of which a pod was on a node at `at` (ns since the epoch) and had not ended."""
 
     def placed(history: Timeline) -> bool:
@@ -88,19 +89,19 @@ def placed_at(recording: Recording, at: int) -> list[str]:
     return [one.name for one in jobs(recording) if any(map(placed, pods_of(recording, one.name)))]
 
 
-def unplaced_at(recording: Recording, at: int) -> list[str]:
+def unplaced_at(recording: PlatformRecording, at: int) -> list[str]:
     """Jobs that held quota at `at` (ns since the epoch) and had no node: admitted, but not placed."""
     placed = placed_at(recording, at)
     return [name for name in admitted_at(recording, at) if name not in placed]
 
 
-def first_run(recording: Recording, job: str) -> int | None:
+def first_run(recording: PlatformRecording, job: str) -> int | None:
     """When a pod of the Job was first seen running, ns since the epoch."""
     seen = (pod.when(lambda one: dig(one, "status", "phase") == "Running") for pod in pods_of(recording, job))
     return min((one for one in seen if one is not None), default=None)
 
 
-def unfinished(recording: Recording) -> list[str]:
+def unfinished(recording: PlatformRecording) -> list[str]:
     """Jobs that never were complete."""
     histories = recording.timelines("Job")
     return [one.name for one in jobs(recording) if not histories[one.name].when(lambda job: is_true(job, "Complete"))]
@@ -120,7 +121,7 @@ class Release:
         return None if self.quota is None or self.slice is None else (self.slice - self.quota) / 1e9
 
 
-def release(recording: Recording, job: str) -> Release:
+def release(recording: PlatformRecording, job: str) -> Release:
     """When a Job's first stay gave back quota and slice.
 
     A slice on demand is back when it is destroyed, one that is cut beforehand when the pod that had it has ended.
@@ -138,7 +139,7 @@ def _lost_quota(history: Timeline) -> int | None:
     return None
 
 
-def _lost_slice(recording: Recording, job: str) -> int | None:
+def _lost_slice(recording: PlatformRecording, job: str) -> int | None:
     names = [one.name for one in pods_of(recording, job)]
     run = next((one for one in runs(recording) if one.pod in names), None)
     if run is None or static(recording):
@@ -150,7 +151,7 @@ def _lost_slice(recording: Recording, job: str) -> int | None:
 # --- findings -------------------------------------------------------------------------------------------------------
 
 
-def usage_findings(recording: Recording, label: str, charges: Charges) -> list[str]:
+def usage_findings(recording: PlatformRecording, label: str, charges: Charges) -> list[str]:
     """Where the queues' usage, as told at `label`, is not the cost of the slices in use then.
 
     In use is a slice on demand that exists, and one that was cut beforehand if the node's books give it to a pod.
@@ -170,7 +171,7 @@ def usage_findings(recording: Recording, label: str, charges: Charges) -> list[s
     ]
 
 
-def beyond_quota_findings(recording: Recording, charges: Charges) -> list[str]:
+def beyond_quota_findings(recording: PlatformRecording, charges: Charges) -> list[str]:
     """Moments at which the slices of running jobs cost more than the quota, as it was asked for."""
     quota: Mapping[str, int] = recording.notes["quotas"]
     profiles = {one.name: one.profile for one in jobs(recording)}

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from gpuassay.manifest import dig, is_true
 from gpuassay.record.audit import audit_findings
-from gpuassay.record.recording import Recording
+from gpuassay.systems.platform.readings import PlatformRecording
 
 _SURPLUS_OF_EVENTS = "audited writes"
 
@@ -19,18 +19,18 @@ def _invented(finding: str) -> bool:
     return bool(head and tail.endswith(_SURPLUS_OF_EVENTS))
 
 
-def unseen(recording: Recording) -> list[str]:
+def unseen(recording: PlatformRecording) -> list[str]:
     """Writes that the recording lacks, and gaps, as sentences of `audit_findings`."""
     return [finding for finding in audit_findings(recording) if not _invented(finding)]
 
 
-def invented(recording: Recording) -> list[str]:
+def invented(recording: PlatformRecording) -> list[str]:
     """Events without a write, as sentences; an audit log in which nothing could be checked is one too."""
     found = [finding for finding in audit_findings(recording) if _invented(finding)]
     return found if recording.audit else [*found, "there is no audit log to check the events against"]
 
 
-def life_findings(recording: Recording, jobs: Iterable[str]) -> list[str]:
+def life_findings(recording: PlatformRecording, jobs: Iterable[str]) -> list[str]:
     """What is missing in the recorded lives of Jobs that should all have come to their end."""
     found: list[str] = []
     histories = recording.timelines("Job")
@@ -53,7 +53,7 @@ def life_findings(recording: Recording, jobs: Iterable[str]) -> list[str]:
     return found
 
 
-def admission_findings(recording: Recording, count: int) -> list[str]:
+def admission_findings(recording: PlatformRecording, count: int) -> list[str]:
     """Whether Kueue's log and the watch tell of the same `count` admissions, each once."""
     if not recording.kueue_log:
         return ["there is no log of Kueue to compare with"]

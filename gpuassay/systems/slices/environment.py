@@ -16,12 +16,10 @@ from gpuassay.cluster.node import checks
 from gpuassay.cluster.node.parts import Parts
 from gpuassay.cluster.node.real import real_node
 from gpuassay.engine.environment import Host, Stage, described
-from gpuassay.engine.pools import EXTRA, PLATFORM, Lane, Unavailable
-from gpuassay.record.lines import LineIndex
+from gpuassay.engine.pools import Lane, Unavailable
 from gpuassay.record.process import live_recorder
-from gpuassay.record.resources import DEFAULT_RESOURCES, Resource
+from gpuassay.record.resources import Resource
 from gpuassay.scenario import mutants
-from gpuassay.systems.kueue import component as kueue
 from gpuassay.toolchain import UnobtainableError, das
 from gpuassay.toolchain.catalogue import NODE as PROGRAMS
 from gpuassay.workloads.containers import NODE
@@ -40,14 +38,10 @@ RECORDED = (
     Resource("AllocationClaim", "/apis/inference.redhat.com/v1alpha1/allocationclaims", optional=True),  # of DAS
 )
 
-QUEUES = tuple(one for one in DEFAULT_RESOURCES if one.kind not in {known.kind for known in RECORDED})
-"""What is recorded of Kueue besides."""
-
 DESCRIPTION = "control plane as processes and one real node (kubelet, containerd, runc) in namespaces"
-WITH_KUEUE = "control plane and Kueue as processes and real nodes (kubelet, containerd, runc) in namespaces"
 
 
-def _ready_or_lacking(assets: toolchain.Assets) -> None:
+def ready_or_lacking(assets: toolchain.Assets) -> None:
     """Raise Unavailable where this machine can have no real node."""
     if lack := checks.machine():
         raise Unavailable(f"the cluster lacks: {base.REAL_KUBELET} ({lack})")
@@ -58,6 +52,16 @@ def _ready_or_lacking(assets: toolchain.Assets) -> None:
         raise Unavailable(f"the cluster lacks: {base.REAL_KUBELET} ({error}; {command})") from None
 
 
+def built_of(lane: Lane, assets: toolchain.Assets) -> set[str]:
+    """What is there of the components that only some scenarios need, as capabilities.
+
+    Raises:
+        ToolchainError: a directory that the user names is incomplete.
+    """
+    built = {f"program:{name}" for name in lane.pool.extra if toolchain.available(name, assets) is None}
+    return built | ({f"program:{das.ASSET}"} if das.find(assets) else set[str]())
+
+
 @contextmanager
 def slices_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[Stage]:
     """Open the stage for the length of a `with` block.
@@ -65,24 +69,16 @@ def slices_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[S
     Raises:
         Unavailable: no real node can be had here.
     """
-    _ready_or_lacking(assets)
-    supplied = das.find(assets)  # an incomplete directory is refused before anything is started
+    ready_or_lacking(assets)
+    built = built_of(lane, assets)  # an incomplete directory is refused before anything is started
     with ExitStack() as stack:
         folder = run.directory / lane.name
-        queued = lane.name == PLATFORM
-        run.say(f"starting the control plane and {'Kueue' if queued else 'a real node'} of {lane.name}")
+        run.say(f"starting the control plane and a real node of {lane.name}")
         cluster = stack.enter_context(embedded(directory=folder, assets=assets, nodes=0))
-        recorded = (*RECORDED, *QUEUES) if queued else RECORDED
-        view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=recorded))
-        queueing = stack.enter_context(kueue.install(cluster)) if queued else None
-        if not queued:
-            stack.enter_context(real_node(cluster, NODE))
-        built = {f"program:{name}" for name in EXTRA[lane.name] if toolchain.available(name, assets) is None}
-        built |= {f"program:{das.ASSET}"} if supplied else set[str]()
-        built |= {"platform" if queued else "slices", base.REAL_KUBELET}
-        capabilities = (cluster.capabilities - {base.FAKE_NODES}) | built
-        description = WITH_KUEUE if queued else DESCRIPTION
-        stack.enter_context(described(run, cluster, "embedded/T2", description, capabilities))
+        view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=RECORDED))
+        stack.enter_context(real_node(cluster, NODE))
+        capabilities = (cluster.capabilities - {base.FAKE_NODES}) | built | {"slices", base.REAL_KUBELET}
+        stack.enter_context(described(run, cluster, "embedded/T2", DESCRIPTION, capabilities))
         run.say(f"scenarios of {lane.name} begin")
         yield Stage(
             run_id=run.directory.name,
@@ -90,6 +86,4 @@ def slices_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[S
             view=view,
             capabilities=capabilities,
             mutant=mutants.chosen(run.mutant),
-            kueue=queueing,
-            log=LineIndex(queueing.log_path, run.directory) if queueing else None,
         )

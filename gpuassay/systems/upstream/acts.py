@@ -10,7 +10,7 @@ from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.systems.slices.acts import real_node as slices
 
 if TYPE_CHECKING:  # cluster clients: not for replays
-    from gpuassay.systems.kueue.acts.lab import Lab
+    from gpuassay.scenario.lab import Lab
 
 NEEDS = frozenset({"program:istio", "program:gaie-conformance"})
 """Capabilities that the scenario needs beyond a real node."""

@@ -14,7 +14,7 @@ import yaml
 
 from gpuassay.manifest import Manifest, is_true
 from gpuassay.systems.kueue.acts.bench import Arm, Bench, bench
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.model import figures
 from gpuassay.systems.kueue.model.paper import GPUS, table3_mix
 from gpuassay.systems.kueue.model.predict import CONFIGURATIONS, predict
@@ -93,7 +93,7 @@ def open_arm(on: Bench, name: str, seed: int, scale: float, number: int) -> Runn
     return Runner(arm, made, jobs, patience=3 * predicted + 60)
 
 
-def play(runners: Sequence[Runner], progress_of: Lab, on: Bench) -> dict[str, dict[str, float]]:
+def play(runners: Sequence[Runner], progress_of: KueueLab, on: Bench) -> dict[str, dict[str, float]]:
     """Submit all arms' jobs, a fraction of a second apart, and give them time to finish; costs when all are created."""
     begin = time.monotonic() + 0.5
     spoken = begin
@@ -122,7 +122,7 @@ def play(runners: Sequence[Runner], progress_of: Lab, on: Bench) -> dict[str, di
     return submitted
 
 
-def act(lab: Lab) -> None:
+def act(lab: KueueLab) -> None:
     """Every arm, in as many rounds as the mode has; the scheduler's log and histograms apart."""
     scale, rounds = FULL if lab.full else QUICK
     with bench(lab) as on:

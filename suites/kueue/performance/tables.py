@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from statistics import median
 
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
 from gpuassay.systems.kueue.judge.measured_figures import ArmFigures, arm_figures, arm_lanes, twin_error
 from gpuassay.systems.kueue.judge.measured_order import arm_order
@@ -14,6 +13,7 @@ from gpuassay.systems.kueue.judge.runs import job_runs, own_admissions, seconds
 from gpuassay.systems.kueue.model import figures
 from gpuassay.systems.kueue.model.paper import TABLE_3
 from gpuassay.systems.kueue.model.predict import PredictedRow, predicted_table3
+from gpuassay.systems.kueue.readings import KueueRecording
 from suites.kueue.performance.table3 import ARMS, CONTROL, SCHEDULER
 
 SECTION = "Table 3: five queue configurations"
@@ -42,7 +42,7 @@ def predicted() -> dict[str, PredictedRow]:
     return {row.configuration: row for row in predicted_table3(SEEDS)}
 
 
-def rounds(arms: Mapping[str, Recording], name: str) -> list[Recording]:
+def rounds(arms: Mapping[str, KueueRecording], name: str) -> list[KueueRecording]:
     """The recordings of one arm, round by round."""
     found = [recording for key, recording in arms.items() if key.rpartition("-")[0] == name and key != SCHEDULER]
     return sorted(found, key=lambda recording: int(recording.notes["round"]))
@@ -54,18 +54,18 @@ def paper_ratio(configuration: str) -> float:
     return next(row.ratio for row in TABLE_3 if row.configuration == name)
 
 
-def middle(arms: Mapping[str, Recording], name: str, of: Callable[[ArmFigures], float]) -> float:
+def middle(arms: Mapping[str, KueueRecording], name: str, of: Callable[[ArmFigures], float]) -> float:
     """Median of a figure over an arm's rounds."""
     return median(of(figures_of(recording)) for recording in rounds(arms, name))
 
 
-def ratio(arms: Mapping[str, Recording], name: str, of: Callable[[ArmFigures], float]) -> float:
+def ratio(arms: Mapping[str, KueueRecording], name: str, of: Callable[[ArmFigures], float]) -> float:
     """Median over rounds of an arm's figure relative to that of plain Jobs in the same round."""
     pairs = zip(rounds(arms, name), rounds(arms, "pure"), strict=True)
     return median(of(figures_of(one)) / of(figures_of(base)) for one, base in pairs)
 
 
-def show(arms: Mapping[str, Recording], measure: Measure, scale: float) -> None:
+def show(arms: Mapping[str, KueueRecording], measure: Measure, scale: float) -> None:
     """Write all of Table 3's exhibits."""
     number = len(rounds(arms, "pure"))
     notes = [
@@ -138,7 +138,7 @@ def show(arms: Mapping[str, Recording], measure: Measure, scale: float) -> None:
     _charts(arms, measure)
 
 
-def _main_row(arms: Mapping[str, Recording], name: str) -> list[object]:
+def _main_row(arms: Mapping[str, KueueRecording], name: str) -> list[object]:
     queued = name != "pure"
     configuration = ARMS[name]
     row = predicted()[configuration]
@@ -159,7 +159,7 @@ def _main_row(arms: Mapping[str, Recording], name: str) -> list[object]:
     ]
 
 
-def _jobs_row(arms: Mapping[str, Recording], name: str) -> list[object]:
+def _jobs_row(arms: Mapping[str, KueueRecording], name: str) -> list[object]:
     def both(of: Callable[[ArmFigures], dict[str, float]]) -> str:
         medium = middle(arms, name, lambda one: of(one)["medium"])
         return f"{medium:.1f} / {middle(arms, name, lambda one: of(one)['large']):.1f}"
@@ -178,7 +178,7 @@ def _jobs_row(arms: Mapping[str, Recording], name: str) -> list[object]:
     ]
 
 
-def _gantt(arms: Mapping[str, Recording], measure: Measure, index: int, name: str) -> None:
+def _gantt(arms: Mapping[str, KueueRecording], measure: Measure, index: int, name: str) -> None:
     recording = rounds(arms, name)[0]
     zero = min(run.created for run in job_runs(recording))
     lanes = [
@@ -207,7 +207,7 @@ def _gantt(arms: Mapping[str, Recording], measure: Measure, index: int, name: st
     )
 
 
-def _charts(arms: Mapping[str, Recording], measure: Measure) -> None:
+def _charts(arms: Mapping[str, KueueRecording], measure: Measure) -> None:
     pending: list[dict[str, object]] = []
     admitted: list[dict[str, object]] = []
     for name in ARMS:

@@ -11,14 +11,14 @@ import pytest
 from fixtures.arms import Arms
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import dig, is_true
-from gpuassay.record.recording import Recording
 from gpuassay.record.resources import Resource
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
 from gpuassay.systems.kueue.acts.bench import Bench, bench
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.acts.minimal_manager import WORKLOAD_PATHS
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import SHOULD
 from gpuassay.workloads import core
 
@@ -38,7 +38,7 @@ STEP_SECONDS = 1200.0
 class _Steps:
     """Takes a size up in steps and notes what each took."""
 
-    def __init__(self, on: Bench, lab: Lab) -> None:
+    def __init__(self, on: Bench, lab: KueueLab) -> None:
         self.on, self.lab = on, lab
         self.steps: list[dict[str, Any]] = []
 
@@ -59,7 +59,7 @@ class _Steps:
 
 
 @scenario(alone="machine", needs={"control-plane", "kueue-process"}, timeout=7200)
-def thousand_nodes(lab: Lab) -> None:
+def thousand_nodes(lab: KueueLab) -> None:
     """Nodes, then pods of plain Jobs, then Workload objects, each in steps."""
     watched = (*WORKLOAD_PATHS, Resource("Job", "/apis/batch/v1/jobs"))
     with bench(lab, resources=watched, node_lease_seconds=200, audit=False) as on:
@@ -88,7 +88,7 @@ def _nodes(steps: _Steps) -> None:
         )
 
 
-def _pods(steps: _Steps, own: Lab) -> None:
+def _pods(steps: _Steps, own: KueueLab) -> None:
     last = 0
     for size in PODS:
         first, last = last // PODS_PER_JOB, size
@@ -103,7 +103,7 @@ def _pods(steps: _Steps, own: Lab) -> None:
         steps.take("pods", size, len(jobs) * PODS_PER_JOB, lambda jobs=jobs: own.create_all(jobs), ready)
 
 
-def _workloads(steps: _Steps, own: Lab) -> None:
+def _workloads(steps: _Steps, own: KueueLab) -> None:
     queue = own.queue(gpus=WORKLOADS[-1])
     last = 0
     for size in WORKLOADS:
@@ -125,7 +125,7 @@ def _workloads(steps: _Steps, own: Lab) -> None:
     "kueue.scale.thousand-nodes", level=SHOULD, spec="https://kwok.sigs.k8s.io/",
     red_when="nodes, pods or Workloads of that number are never all there", mutant="",
 )  # fmt: skip
-def test_a_thousand_nodes_carry_ten_thousand_pods(thousand_nodes: Recording, arms: Arms, measure: Measure) -> None:
+def test_a_thousand_nodes_carry_ten_thousand_pods(thousand_nodes: KueueRecording, arms: Arms, measure: Measure) -> None:
     """1,000 fake nodes, 10,000 pods and 1,500 Workloads come into being, with known rate and cost."""
     steps: list[dict[str, Any]] = arms(thousand_nodes)["steps"].notes["steps"]
     measure.exhibit(

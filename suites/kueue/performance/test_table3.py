@@ -10,16 +10,16 @@ import pytest
 from fixtures.arms import Arms
 from fixtures.runs import CLOCK, StoreRuns
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
 from gpuassay.stats import thresholds
 from gpuassay.stats.ratios import equivalent, paired_ratio, three_valued
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.handover import NothingMeasured, handover, preempted_jobs
 from gpuassay.systems.kueue.judge.measured_figures import arm_lanes
 from gpuassay.systems.kueue.judge.runs import job_runs, own_admissions
 from gpuassay.systems.kueue.model import figures
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import INFO, MUST, SHOULD, Inconclusive
 from suites.kueue.performance import table3, tables
 from suites.kueue.performance.table3 import CONTROL, QUEUED
@@ -45,7 +45,7 @@ CLAIMS = {
 
 
 @scenario(alone="half", needs={"control-plane", "kueue-process"}, timeout=7200)
-def configurations(lab: Lab) -> None:
+def configurations(lab: KueueLab) -> None:
     """Five configurations, one of them in two readings and one twice, 32 jobs each."""
     table3.act(lab)
 
@@ -55,7 +55,7 @@ def configurations(lab: Lab) -> None:
     red_when="a job never runs to its end, or jobs hold more GPUs than there are", mutant="quota-doubled",
 )  # fmt: skip
 def test_every_job_of_every_configuration_finishes_on_eight_gpus(
-    configurations: Recording, arms: Arms, measure: Measure
+    configurations: KueueRecording, arms: Arms, measure: Measure
 ) -> None:
     """Every configuration brings all of its 32 jobs to their end and never holds more than 8 GPUs."""
     found = arms(configurations)
@@ -73,7 +73,7 @@ def test_every_job_of_every_configuration_finishes_on_eight_gpus(
     red_when="a job is admitted although a better one waits and is not parked", mutant="queue-label-lost",
 )  # fmt: skip
 def test_every_admission_is_the_head_of_its_queue(
-    configurations: Recording, arms: Arms, measure: Measure, name: str
+    configurations: KueueRecording, arms: Arms, measure: Measure, name: str
 ) -> None:
     """While jobs come and go, every admission is the best of its queue: priority, creation second, UID."""
     for arm in rounds(arms(configurations), name):
@@ -92,7 +92,7 @@ def test_every_admission_is_the_head_of_its_queue(
     mutant="queue-label-lost",
 )  # fmt: skip
 def test_the_makespan_is_what_the_rules_and_the_hand_over_give(
-    configurations: Recording, arms: Arms, measure: Measure, store_runs: StoreRuns, name: str
+    configurations: KueueRecording, arms: Arms, measure: Measure, store_runs: StoreRuns, name: str
 ) -> None:
     """The makespan is the twin's within 2 %, given the hand-over measured in the same recording."""
     found = rounds(arms(configurations), name)
@@ -123,7 +123,7 @@ def test_the_makespan_is_what_the_rules_and_the_hand_over_give(
     "kueue.performance.same-twice", level=SHOULD, spec="measurement: A/A control",
     red_when="side by side, equal arms come out different: the measurement cannot be trusted", mutant="",
 )  # fmt: skip
-def test_equal_arms_side_by_side_come_out_equal(configurations: Recording, arms: Arms, measure: Measure) -> None:
+def test_equal_arms_side_by_side_come_out_equal(configurations: KueueRecording, arms: Arms, measure: Measure) -> None:
     """Two arms with one configuration and one list of jobs have the same makespan within 2 %."""
     found = arms(configurations)
     once = [figures_of(arm).makespan for arm in rounds(found, "fifo")]
@@ -147,7 +147,7 @@ def test_equal_arms_side_by_side_come_out_equal(configurations: Recording, arms:
     "kueue.performance.hand-over", level=SHOULD, spec=BATCHES,
     red_when="a free GPU waits for more than the two batches of one second", mutant="queue-label-lost",
 )  # fmt: skip
-def test_the_hand_over_is_two_one_second_batches(configurations: Recording, arms: Arms, measure: Measure) -> None:
+def test_the_hand_over_is_two_one_second_batches(configurations: KueueRecording, arms: Arms, measure: Measure) -> None:
     """From a container's exit to the next admission two batches of one second pass, and little else."""
     found = [handover(arm) for arm in rounds(arms(configurations), "fifo")]
     finish = [value for one in found for value in one.finish]
@@ -175,7 +175,9 @@ def test_the_hand_over_is_two_one_second_batches(configurations: Recording, arms
     red_when="nothing is preempted, or something that is not of lower priority, or without a policy for it",
     mutant="preemption-off",
 )  # fmt: skip
-def test_only_preemption_kills_and_only_medium_jobs(configurations: Recording, arms: Arms, measure: Measure) -> None:
+def test_only_preemption_kills_and_only_medium_jobs(
+    configurations: KueueRecording, arms: Arms, measure: Measure
+) -> None:
     """Jobs are preempted in the preemption configuration alone, and only medium ones."""
     found = arms(configurations)
     victims = {name: [job for arm in rounds(found, name) for job in preempted_jobs(arm)] for name in QUEUED}
@@ -192,7 +194,7 @@ def test_only_preemption_kills_and_only_medium_jobs(configurations: Recording, a
     "kueue.performance.borrowing", level=MUST, spec=f"{QUEUES}#borrowinglimit",
     red_when="the large queue never gets GPUs of the other, or the medium one does", mutant="borrowing-off",
 )  # fmt: skip
-def test_large_jobs_borrow_what_medium_ones_leave(configurations: Recording, arms: Arms, measure: Measure) -> None:
+def test_large_jobs_borrow_what_medium_ones_leave(configurations: KueueRecording, arms: Arms, measure: Measure) -> None:
     """The queue that may borrow uses more than its 4 GPUs once the other leaves some; the other never does."""
     for arm in rounds(arms(configurations), "two-queues-large-borrows"):
         most = {
@@ -209,7 +211,9 @@ def test_large_jobs_borrow_what_medium_ones_leave(configurations: Recording, arm
     "kueue.performance.paper-claim", level=INFO, spec=PAPER,
     red_when="the configuration's makespan relative to plain Jobs is not what the paper says", mutant="",
 )  # fmt: skip
-def test_the_papers_claim_about_makespan(configurations: Recording, arms: Arms, measure: Measure, name: str) -> None:
+def test_the_papers_claim_about_makespan(
+    configurations: KueueRecording, arms: Arms, measure: Measure, name: str
+) -> None:
     """The paper's word on a configuration's makespan relative to plain Jobs, hand-over taken out."""
     found = arms(configurations)
     ours = [figures_of(arm).net_makespan for arm in rounds(found, name)]

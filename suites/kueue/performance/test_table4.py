@@ -10,13 +10,13 @@ import pytest
 
 from fixtures.arms import Arms
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
 from gpuassay.stats import thresholds
 from gpuassay.stats.quantiles import BucketQuantile
 from gpuassay.systems.kueue.judge import cycles
 from gpuassay.systems.kueue.judge.cycles import EDGES, HISTOGRAM, QUANTILES, RESULTS, CycleRow
 from gpuassay.systems.kueue.model.paper import TABLE_4, AdmissionAttempt
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.kueue.performance.table3 import CONTROL, QUEUED, SCHEDULER
 from suites.kueue.performance.tables import TITLES, rounds
@@ -62,7 +62,9 @@ def _cells(row: CycleRow, shared: int) -> list[object]:
     ]  # fmt: skip
 
 
-def _row(scheduler: Recording, arms: Sequence[Recording], name: str, result: str) -> tuple[CycleRow | None, int]:
+def _row(
+    scheduler: KueueRecording, arms: Sequence[KueueRecording], name: str, result: str
+) -> tuple[CycleRow | None, int]:
     found = [cycles.own_cycles(scheduler, arm) for arm in arms]
     values = [value for own, _ in found for value in cycles.durations(own, result)]
     return cycles.row(name, result, values, cycles.bucketed(values)), sum(shared for _, shared in found)
@@ -72,7 +74,9 @@ def _row(scheduler: Recording, arms: Sequence[Recording], name: str, result: str
     "kueue.performance.cycles-counted", level=MUST, spec=METRICS,
     red_when="an admission attempt is missing in the metrics or in the log, or counted under another result", mutant="",
 )  # fmt: skip
-def test_the_histogram_counts_the_cycles_of_the_log(configurations: Recording, arms: Arms, measure: Measure) -> None:
+def test_the_histogram_counts_the_cycles_of_the_log(
+    configurations: KueueRecording, arms: Arms, measure: Measure
+) -> None:
     """Kueue's histogram of admission attempts counts exactly the cycles that its log tells of, by result."""
     scheduler = arms(configurations)[SCHEDULER]
     logged = cycles.complete(scheduler.kueue_log)
@@ -89,7 +93,7 @@ def test_the_histogram_counts_the_cycles_of_the_log(configurations: Recording, a
     red_when="the histogram puts an attempt into a bucket that its logged duration does not belong to", mutant="",
 )  # fmt: skip
 def test_exact_quantiles_lie_in_the_histograms_intervals(
-    configurations: Recording, arms: Arms, measure: Measure, result: str
+    configurations: KueueRecording, arms: Arms, measure: Measure, result: str
 ) -> None:
     """The log's durations fall into the histogram's buckets: those that lie on an edge aside."""
     scheduler = arms(configurations)[SCHEDULER]
@@ -115,7 +119,7 @@ def test_exact_quantiles_lie_in_the_histograms_intervals(
     red_when="an admitting cycle of a small queue takes longer than the histogram's first bucket is wide", mutant="",
 )  # fmt: skip
 def test_most_admitting_cycles_are_below_the_first_bucket_edge(
-    configurations: Recording, arms: Arms, measure: Measure
+    configurations: KueueRecording, arms: Arms, measure: Measure
 ) -> None:
     """Half of the admitting cycles end within 5 ms, so that the histogram's median is made of interpolation alone."""
     found = arms(configurations)

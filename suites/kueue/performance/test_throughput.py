@@ -9,19 +9,19 @@ import pytest
 
 from fixtures.arms import Arms
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
 from gpuassay.stats import thresholds
 from gpuassay.stats.quantiles import quantile
 from gpuassay.systems.kueue.acts.bench import bench
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.acts.minimal_manager import WORKLOAD_PATHS, generator_document
 from gpuassay.systems.kueue.acts.workload_driver import Mimic
 from gpuassay.systems.kueue.judge import throughput
 from gpuassay.systems.kueue.log import ASSUMED, COMPLETE, HEADS
 from gpuassay.systems.kueue.objects import mixes
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import INFO, MUST, Inconclusive
 
 pytestmark = [pytest.mark.perf, pytest.mark.timeout(1800)]
@@ -35,7 +35,7 @@ QUICK, FULL = 50, 10
 
 
 @scenario(alone="machine", needs={"control-plane", "kueue-process"}, timeout=1800)
-def baseline(lab: Lab) -> None:
+def baseline(lab: KueueLab) -> None:
     """Kueue's baseline generator, its counts divided, through our driver on a full Kueue with webhooks."""
     document = generator_document(lab.cluster.assets)
     divisor = FULL if lab.full else QUICK
@@ -76,7 +76,7 @@ def _namespace(name: str) -> dict[str, object]:
     "kueue.throughput.all-finish", level=MUST, spec=SPEC,
     red_when="a Workload is never admitted, or is lost on its way to the end", mutant="",
 )  # fmt: skip
-def test_every_workload_is_admitted_and_finishes(baseline: Recording, arms: Arms, measure: Measure) -> None:
+def test_every_workload_is_admitted_and_finishes(baseline: KueueRecording, arms: Arms, measure: Measure) -> None:
     """Under a burst on 30 ClusterQueues every Workload is admitted and comes to its end."""
     arm = arms(baseline)["baseline"]
     found = throughput.throughput(arm)
@@ -94,7 +94,7 @@ def test_every_workload_is_admitted_and_finishes(baseline: Recording, arms: Arms
     red_when="the rate is more than three standard deviations below that of the same machine when it was calibrated",
     mutant="",
 )  # fmt: skip
-def test_the_rate_is_that_of_this_machine(baseline: Recording, arms: Arms, measure: Measure) -> None:
+def test_the_rate_is_that_of_this_machine(baseline: KueueRecording, arms: Arms, measure: Measure) -> None:
     """Workloads per second and time to admission by class; judged against this machine's own calibration."""
     arm = arms(baseline)["baseline"]
     found = throughput.throughput(arm)

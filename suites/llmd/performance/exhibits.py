@@ -8,12 +8,12 @@ import msgspec
 
 from gpuassay.load.gate import Control
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
 from gpuassay.stats.quantiles import quantile
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.performance import e2e, gain, timed, ttft
 from gpuassay.systems.llmd.model.paper import FIGURE_6
+from gpuassay.systems.llmd.readings import RoutingRecording
 from suites.llmd.performance import load67
 from suites.llmd.performance.load67 import wave
 from suites.llmd.performance.traffic_exhibits import SIMULATED, side_by_side_note
@@ -21,17 +21,17 @@ from suites.llmd.performance.traffic_exhibits import SIMULATED, side_by_side_not
 SECTION = "Figures 6 and 7: routing where the prefix is cached"
 
 
-def _error(recording: Recording, concurrency: int) -> str:
+def _error(recording: RoutingRecording, concurrency: int) -> str:
     control = msgspec.convert(recording.notes["control"][str(concurrency)], Control)
     return f"Measured in the same run: {control.sentence()}."
 
 
-def _rows(recording: Recording, arm: str, concurrency: int, phase: str) -> list[Manifest]:
+def _rows(recording: RoutingRecording, arm: str, concurrency: int, phase: str) -> list[Manifest]:
     rounds = range(1, int(recording.notes["rounds"]) + 1)
     return [row for number in rounds for row in recording.asks(wave(arm, concurrency, number, phase))]
 
 
-def show(recording: Recording, measure: Measure) -> None:
+def show(recording: RoutingRecording, measure: Measure) -> None:
     """Table, distributions, heat-maps and decisions at the highest concurrency; a curve where there are several."""
     arms: list[str] = recording.notes["arms"]
     concurrencies: list[int] = recording.notes["concurrencies"]
@@ -92,7 +92,7 @@ def show(recording: Recording, measure: Measure) -> None:
         _growth(recording, measure, concurrencies)
 
 
-def _row(recording: Recording, arm: str, concurrency: int, phase: str) -> list[object]:
+def _row(recording: RoutingRecording, arm: str, concurrency: int, phase: str) -> list[object]:
     rows = timed(_rows(recording, arm, concurrency, phase))
     first, last = [ttft(row) * 1e3 for row in rows], [e2e(row) * 1e3 for row in rows]
     cold, warm = load67.modelled(arm, concurrency, 1, load67.load_of(recording))
@@ -103,7 +103,7 @@ def _row(recording: Recording, arm: str, concurrency: int, phase: str) -> list[o
     ]  # fmt: skip
 
 
-def _placement(recording: Recording, measure: Measure, arm: str, concurrency: int) -> None:
+def _placement(recording: RoutingRecording, measure: Measure, arm: str, concurrency: int) -> None:
     rows = recording.asks(wave(arm, concurrency, 1, "warm"))
     placed = routing.replicas_by_prompt(rows)
     replicas = sorted({name for counts in placed.values() for name in counts})
@@ -151,7 +151,7 @@ def _placement(recording: Recording, measure: Measure, arm: str, concurrency: in
     )
 
 
-def _growth(recording: Recording, measure: Measure, concurrencies: list[int]) -> None:
+def _growth(recording: RoutingRecording, measure: Measure, concurrencies: list[int]) -> None:
     rounds = int(recording.notes["rounds"])
 
     def of(arm: str, streams: int, phase: str) -> list[list[Manifest]]:

@@ -8,50 +8,50 @@ from typing import Any
 import msgspec
 
 from gpuassay.load.gate import Control
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
 from gpuassay.systems.llmd.judge.performance import Overhead, overhead
 from gpuassay.systems.llmd.judge.share import Share, share
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import Inconclusive
 from suites.llmd.performance.load5 import ARMS, DIRECT, GATEWAY, LONG, PICKERS, TITLES, scrape_label, wave
 
 SECTION = "Figure 5: what gateway and endpoint picker cost"
 
 
-def rounds_of(recording: Recording, arm: str, tokens: int, concurrency: int) -> list[list[Any]]:
+def rounds_of(recording: RoutingRecording, arm: str, tokens: int, concurrency: int) -> list[list[Any]]:
     """The measured rows of every round of an arm."""
     numbers = range(1, rounds_at(recording, tokens) + 1)
     found = [recording.asks(wave(arm, tokens, concurrency, number)) for number in numbers]
     return [[row for row in rows if not row["warm_up"]] for rows in found]
 
 
-def concurrencies(recording: Recording, tokens: int) -> list[int]:
+def concurrencies(recording: RoutingRecording, tokens: int) -> list[int]:
     """The concurrencies at which prompts of so many tokens were asked."""
     return next(load[1] for load in recording.notes["loads"] if load[0] == tokens)
 
 
-def rounds_at(recording: Recording, tokens: int) -> int:
+def rounds_at(recording: RoutingRecording, tokens: int) -> int:
     """How many rounds prompts of so many tokens were asked in."""
     load = next(load for load in recording.notes["loads"] if load[0] == tokens)
     return int(load[2] if len(load) > 2 else recording.notes["rounds"])
 
 
-def arms_of(recording: Recording) -> list[str]:
+def arms_of(recording: RoutingRecording) -> list[str]:
     """The ways that were measured."""
     return list(recording.notes.get("arms", ARMS))
 
 
-def added(recording: Recording, arm: str, base: str, tokens: int, concurrency: int) -> Overhead:
+def added(recording: RoutingRecording, arm: str, base: str, tokens: int, concurrency: int) -> Overhead:
     """What `arm` adds to the TTFT of `base`."""
     return overhead(concurrency, *(rounds_of(recording, name, tokens, concurrency) for name in (arm, base)))
 
 
-def control_of(recording: Recording, tokens: int, concurrency: int) -> Control:
+def control_of(recording: RoutingRecording, tokens: int, concurrency: int) -> Control:
     """The generator's own error at that load."""
     return msgspec.convert(recording.notes["control"][f"{tokens}/{concurrency}"], Control)
 
 
-def busy_of(recording: Recording, arm: str, tokens: int, concurrency: int) -> float | None:
+def busy_of(recording: RoutingRecording, arm: str, tokens: int, concurrency: int) -> float | None:
     """Share of all CPUs' time that was used while an arm was asked, median of its rounds; None if it was not noted."""
     noted: dict[str, float | None] = recording.notes.get("cpu_busy", {})
     numbers = range(1, rounds_at(recording, tokens) + 1)
@@ -60,7 +60,7 @@ def busy_of(recording: Recording, arm: str, tokens: int, concurrency: int) -> fl
     return median(known) if known else None
 
 
-def share_of(recording: Recording, arm: str, tokens: int, concurrency: int) -> Share:
+def share_of(recording: RoutingRecording, arm: str, tokens: int, concurrency: int) -> Share:
     """What an arm's picker says of itself. Raises Inconclusive for a recording without its histograms."""
     try:
         before, after = (
@@ -76,7 +76,7 @@ def _told(found: Overhead) -> str:
     return told.replace(" ", "\u00a0")  # a cell is not to be broken in two
 
 
-def show(recording: Recording, measure: Measure) -> None:
+def show(recording: RoutingRecording, measure: Measure) -> None:
     """A table of what every picker adds, by its clients and by itself, and TTFT over the number of streams."""
     rows = [
         _row(recording, arm, tokens, concurrency)
@@ -125,7 +125,7 @@ def show(recording: Recording, measure: Measure) -> None:
     )
 
 
-def _row(recording: Recording, arm: str, tokens: int, concurrency: int) -> list[object]:
+def _row(recording: RoutingRecording, arm: str, tokens: int, concurrency: int) -> list[object]:
     asked = added(recording, arm, GATEWAY, tokens, concurrency)
     direct = added(recording, GATEWAY, DIRECT, tokens, concurrency).base
     try:
@@ -140,7 +140,7 @@ def _row(recording: Recording, arm: str, tokens: int, concurrency: int) -> list[
     ]  # fmt: skip
 
 
-def _series(recording: Recording, arm: str, tokens: int, streams: list[int]) -> dict[str, object]:
+def _series(recording: RoutingRecording, arm: str, tokens: int, streams: list[int]) -> dict[str, object]:
     base = DIRECT if arm != DIRECT else GATEWAY
     points: list[list[float]] = []
     bars: list[list[float]] = []

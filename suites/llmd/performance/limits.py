@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpuassay.record.recording import Recording
 from gpuassay.stats import thresholds
 from gpuassay.systems.llmd.judge.performance import Judged
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import Inconclusive
 
 LIMITS = thresholds.load(Path(__file__).with_name("thresholds.json"))
 
 
-def settle(judged: Judged, recording: Recording) -> None:
+def settle(judged: Judged, recording: RoutingRecording) -> None:
     """Fail, or be inconclusive, as judged; what a crowded machine may explain is inconclusive on one."""
     if judged.outcome != "pass" and not judged.certain:
         LIMITS.refuse_noise(recording)

@@ -16,7 +16,7 @@ from gpuassay import toolchain
 from gpuassay.load.control import control
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.load.timing import EchoTiming
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
 from gpuassay.systems.llmd.component.spec import Arm
@@ -66,7 +66,7 @@ def scrape_label(arm: str, tokens: int, concurrency: int, moment: str) -> str:
     return f"{arm}/{tokens}/{concurrency}/{moment}"
 
 
-def _arms(lab: Lab, stack: ExitStack) -> dict[str, tuple[Site, str | None]]:
+def _arms(lab: RoutingLab, stack: ExitStack) -> dict[str, tuple[Site, str | None]]:
     """Site and URL (None: its gateway) of every arm."""
     cache = Cache(blocks=16_384)
     profiles = {GATEWAY: "round-robin", RANDOM: "random", PRECISE: "precise"}
@@ -90,7 +90,7 @@ def _arms(lab: Lab, stack: ExitStack) -> dict[str, tuple[Site, str | None]]:
     return found
 
 
-def act(lab: Lab) -> None:
+def act(lab: RoutingLab) -> None:
     """Rounds of all arms at every load, after a control of the generator at the same load."""
     loads = FULL if lab.full else QUICK
     with ExitStack() as stack:
@@ -106,7 +106,7 @@ def act(lab: Lab) -> None:
 
 
 def rounds(
-    lab: Lab, arms: dict[str, tuple[Site, str | None]], load: Load, concurrency: int, prompts: dict[str, Prompt]
+    lab: RoutingLab, arms: dict[str, tuple[Site, str | None]], load: Load, concurrency: int, prompts: dict[str, Prompt]
 ) -> None:
     """All rounds of all arms (site, URL) at one concurrency, after a control of the generator."""
     tokens, shape = load.tokens, ClosedLoop(concurrency=concurrency)

@@ -18,8 +18,7 @@ from gpuassay.cluster.parallel import side_by_side
 from gpuassay.load.control import control
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.load.timing import EchoTiming
-from gpuassay.record.recording import Recording
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.component.simulator import Cache, Latency
 from gpuassay.systems.llmd.component.spec import Arm
@@ -29,6 +28,7 @@ from gpuassay.systems.llmd.model.prefix_cache import simulator_cache
 from gpuassay.systems.llmd.model.simulation import LatencyLaw, Platform, distinct_traffic
 from gpuassay.systems.llmd.objects.prompt_files import given_prompts
 from gpuassay.systems.llmd.objects.prompts import PAPER_REPEATS, Prompt, paper_prompts, shuffled_order
+from gpuassay.systems.llmd.readings import RoutingRecording
 
 SCALE = 0.1
 """Of the paper's tokens."""
@@ -92,7 +92,7 @@ def prompts_in_use() -> list[Prompt]:
     return given_prompts() or paper_prompts(scale=SCALE)
 
 
-def load_of(recording: Recording) -> Load:
+def load_of(recording: RoutingRecording) -> Load:
     """What the passes of a recording asked."""
     told = recording.notes.get("own_prompts")
     if told is None:
@@ -111,7 +111,7 @@ def order(number: int, phase: str, labels: Sequence[str]) -> list[str]:
     return [labels[i] for i in shuffled_order(len(labels), PAPER_REPEATS, seed=seed_of(number, phase))]
 
 
-def act(lab: Lab) -> None:
+def act(lab: RoutingLab) -> None:
     """Every arm at every concurrency, in rounds; in another order each time."""
     arms, concurrencies, rounds = FULL if lab.full else QUICK
     for concurrency in concurrencies:
@@ -144,7 +144,7 @@ def _together(arms: int, concurrency: int, rounds: int) -> int:
     return most if rounds > 1 else max(number for number in range(1, most + 1) if arms % number == 0)
 
 
-def _round(lab: Lab, profiles: tuple[str, ...], concurrency: int, number: int) -> None:
+def _round(lab: RoutingLab, profiles: tuple[str, ...], concurrency: int, number: int) -> None:
     """A cold and a warm pass of each of these arms, which run side by side."""
     lab.progress(f"{', '.join(profiles)}: {concurrency} streams each, round {number}")
     prompts = {prompt.label: prompt for prompt in prompts_in_use()}

@@ -6,14 +6,14 @@ import pytest
 
 from gpuassay.behaviour import behaviour
 from gpuassay.load.gate import require_valid
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.performance import bound_verdict, growth_verdict, paper_band_verdict, worst_of
 from gpuassay.systems.llmd.judge.share import share_findings
 from gpuassay.systems.llmd.model.paper import FIGURE_5
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import INFO, MUST, SHOULD
 from suites.llmd.performance import exhibits5, load5
 from suites.llmd.performance.exhibits5 import (
@@ -39,7 +39,7 @@ BOUNDS_S = {RANDOM: LIMITS.limit("picker_random_s"), PRECISE: LIMITS.limit("pick
 
 
 @scenario(system="routing", alone="machine", timeout=7200)
-def ways(lab: Lab) -> None:
+def ways(lab: RoutingLab) -> None:
     """One model server that takes no time: asked directly, through Envoy, and through Envoy and a picker."""
     load5.act(lab)
 
@@ -48,7 +48,7 @@ def ways(lab: Lab) -> None:
     "llmd.performance.ways-answer", level=MUST, spec=PAPER,
     red_when="a way loses requests, or an answer came without the picker that is measured", mutant="picker-not-asked",
 )  # fmt: skip
-def test_every_way_answers_every_request(ways: Recording, measure: Measure) -> None:
+def test_every_way_answers_every_request(ways: RoutingRecording, measure: Measure) -> None:
     """Every request is answered on every way, and on the ways with a picker it was asked."""
     for tokens, streams, *_ in ways.notes["loads"]:
         for concurrency in streams:
@@ -65,7 +65,7 @@ def test_every_way_answers_every_request(ways: Recording, measure: Measure) -> N
     "llmd.performance.picker-overhead", level=SHOULD, spec=PAPER,
     red_when="asking the picker takes longer than a small machine needs for it", mutant="picker-slow",
 )  # fmt: skip
-def test_asking_a_picker_costs_little(ways: Recording, measure: Measure, arm: str) -> None:
+def test_asking_a_picker_costs_little(ways: RoutingRecording, measure: Measure, arm: str) -> None:
     """One stream: a picker adds at most 15 ms (random) or 30 ms (precise, tokenizer in Python) to the median TTFT."""
     found = added(ways, arm, GATEWAY, TOKENS, 1)
     limit = BOUNDS_S[arm]
@@ -84,7 +84,7 @@ def test_asking_a_picker_costs_little(ways: Recording, measure: Measure, arm: st
     red_when="the picker's own histograms miss requests, or tell of decisions longer than the way through it",
     mutant="picker-not-asked",
 )  # fmt: skip
-def test_a_picker_tells_its_own_share(ways: Recording, measure: Measure, arm: str) -> None:
+def test_a_picker_tells_its_own_share(ways: RoutingRecording, measure: Measure, arm: str) -> None:
     """The scheduler's histogram grows by every request sent, and a decision takes no longer than the picker adds."""
     for concurrency in concurrencies(ways, TOKENS):
         found = share_of(ways, arm, TOKENS, concurrency)
@@ -106,7 +106,7 @@ def test_a_picker_tells_its_own_share(ways: Recording, measure: Measure, arm: st
     "llmd.performance.figure-5", level=INFO, spec=PAPER,
     red_when="a picker adds more than the 11 ms that the paper saw at most", mutant="picker-slow",
 )  # fmt: skip
-def test_the_papers_overhead_is_not_exceeded(ways: Recording, measure: Measure) -> None:
+def test_the_papers_overhead_is_not_exceeded(ways: RoutingRecording, measure: Measure) -> None:
     """A gateway with a picker adds at most the paper's 11 ms over one without; whether also its 3 ms, is told."""
     found = [added(ways, RANDOM, GATEWAY, TOKENS, streams) for streams in concurrencies(ways, TOKENS) if streams <= 32]
     measure.value(in_the_papers_band=paper_band_verdict(found).outcome)
@@ -125,7 +125,7 @@ def test_the_papers_overhead_is_not_exceeded(ways: Recording, measure: Measure) 
     "llmd.performance.figure-5-growth", level=INFO, spec=PAPER,
     red_when="the overhead does not grow with the number of streams", mutant="picker-not-asked",
 )  # fmt: skip
-def test_overhead_grows_with_streams(ways: Recording, measure: Measure) -> None:
+def test_overhead_grows_with_streams(ways: RoutingRecording, measure: Measure) -> None:
     """As in the paper, the overhead of the picker grows with the number of concurrent streams."""
     found = [added(ways, RANDOM, GATEWAY, TOKENS, streams) for streams in concurrencies(ways, TOKENS)]
     judged = growth_verdict(found)

@@ -9,7 +9,6 @@ import pytest
 
 from gpuassay.behaviour import behaviour
 from gpuassay.load.gate import require_valid
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
 from gpuassay.systems.llmd.acts.deployment import opened
@@ -20,13 +19,14 @@ from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.performance import bound_verdict, growth_verdict, paper_band_verdict, worst_of
 from gpuassay.systems.llmd.model.paper import FIGURE_5
 from gpuassay.systems.llmd.objects.prompts import prompt_set
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import INFO, MUST
 from suites.llmd.performance.exhibits5 import SECTION, added, busy_of, concurrencies, control_of, rounds_of
 from suites.llmd.performance.limits import settle
 from suites.llmd.performance.load5 import DIRECT, Load, fill_caches, rounds
 
 if TYPE_CHECKING:
-    from gpuassay.systems.kueue.acts.lab import Lab
+    from gpuassay.systems.llmd.acts.lab import RoutingLab
     from gpuassay.systems.llmd.acts.deployment import Site
     from gpuassay.systems.llmd.judge.performance import Overhead
 
@@ -45,7 +45,7 @@ FULL = (Load(TOKENS, (1, 2, 4, 8, 16, 32), 7, 20), Load(850, (1, 8, 32), 7, 20))
 
 
 @scenario(system="routing", alone="machine", needs=NEEDS, timeout=3600)
-def ways_through_istio(lab: Lab) -> None:
+def ways_through_istio(lab: RoutingLab) -> None:
     """One model server that takes no time: asked directly, through Istio, and through Istio and a picker."""
     loads = FULL if lab.full else QUICK
     cache = Cache(blocks=16_384)
@@ -77,7 +77,7 @@ def ways_through_istio(lab: Lab) -> None:
     red_when="a way loses requests, or an answer came without the picker that is measured",
     mutant="istio-picker-cut-out",
 )  # fmt: skip
-def test_every_way_through_istio_answers(ways_through_istio: Recording, measure: Measure) -> None:
+def test_every_way_through_istio_answers(ways_through_istio: RoutingRecording, measure: Measure) -> None:
     """Every request is answered on every way, and on the way with a picker it was asked."""
     for tokens, streams, *_ in ways_through_istio.notes["loads"]:
         for concurrency in streams:
@@ -93,7 +93,9 @@ def test_every_way_through_istio_answers(ways_through_istio: Recording, measure:
     "llmd.performance.figure-5-istio", level=INFO, spec=PAPER,
     red_when="behind Istio a picker adds more than the 11 ms that the paper saw at most", mutant="istio-picker-slow",
 )  # fmt: skip
-def test_the_papers_overhead_is_not_exceeded_behind_istio(ways_through_istio: Recording, measure: Measure) -> None:
+def test_the_papers_overhead_is_not_exceeded_behind_istio(
+    ways_through_istio: RoutingRecording, measure: Measure
+) -> None:
     """A route to a pool with a picker adds at most 11 ms to one to a Service; whether also the paper's 3, is told."""
     found = _added(ways_through_istio)
     measure.value(in_the_papers_band=paper_band_verdict(found).outcome)
@@ -112,14 +114,14 @@ def test_the_papers_overhead_is_not_exceeded_behind_istio(ways_through_istio: Re
     "llmd.performance.figure-5-istio-growth", level=INFO, spec=PAPER,
     red_when="behind Istio the overhead does not grow with the number of streams", mutant="istio-picker-cut-out",
 )  # fmt: skip
-def test_overhead_behind_istio_grows_with_streams(ways_through_istio: Recording, measure: Measure) -> None:
+def test_overhead_behind_istio_grows_with_streams(ways_through_istio: RoutingRecording, measure: Measure) -> None:
     """As in the paper, the overhead of the picker grows with the number of concurrent streams."""
     found = _added(ways_through_istio)
     measure.value(least_ms=found[0].added.value * 1e3, most_ms=found[-1].added.value * 1e3)
     settle(growth_verdict(found), ways_through_istio)
 
 
-def _added(recording: Recording) -> list[Overhead]:
+def _added(recording: RoutingRecording) -> list[Overhead]:
     return [added(recording, POOL, SERVICE, TOKENS, streams) for streams in concurrencies(recording, TOKENS)]
 
 
@@ -128,7 +130,7 @@ def _told(found: Overhead) -> str:
     return told.replace(" ", "\u00a0")
 
 
-def _show(recording: Recording, measure: Measure) -> None:
+def _show(recording: RoutingRecording, measure: Measure) -> None:
     """A table beside Figure 5's: direct, Service, InferencePool."""
     rows: list[list[object]] = []
     for tokens, streams, *_ in recording.notes["loads"]:

@@ -10,14 +10,14 @@ import pytest
 from gpuassay.behaviour import behaviour
 from gpuassay.load.gate import Control, require_valid
 from gpuassay.record.metrics import Samples
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.metrics import counter_hit_rate
 from gpuassay.systems.llmd.judge.performance import GainBars, gain, gain_verdicts
 from gpuassay.systems.llmd.model.paper import FIGURE_6, FIGURE_7
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import INFO, MUST, SHOULD
 from suites.llmd.performance import exhibits, load67
 from suites.llmd.performance.limits import LIMITS, settle
@@ -33,23 +33,23 @@ COLD = GainBars(LIMITS.limit("cold_mean_ratio"))
 
 
 @scenario(system="routing", alone="machine", timeout=7200)
-def passes(lab: Lab) -> None:
+def passes(lab: RoutingLab) -> None:
     """32 prompts, each asked 8 times, cold and warm, under random, approximate and precise routing."""
     load67.act(lab)
 
 
-def rows_of(recording: Recording, arm: str, concurrency: int, phase: str) -> list[list[Any]]:
+def rows_of(recording: RoutingRecording, arm: str, concurrency: int, phase: str) -> list[list[Any]]:
     """The rounds of one arm at one concurrency."""
     rounds = int(recording.notes["rounds"])
     return [recording.asks(wave(arm, concurrency, number, phase)) for number in range(1, rounds + 1)]
 
 
-def most(recording: Recording) -> int:
+def most(recording: RoutingRecording) -> int:
     """The highest concurrency, at which figures are drawn and claims judged."""
     return int(max(recording.notes["concurrencies"]))
 
 
-def require_generator(recording: Recording, concurrency: int, effect_s: float, at: float) -> None:
+def require_generator(recording: RoutingRecording, concurrency: int, effect_s: float, at: float) -> None:
     """Raise Inconclusive if the load generator's own error is too large for an effect of so many seconds."""
     control = msgspec.convert(recording.notes["control"][str(concurrency)], Control)
     require_valid(control, effect_s * 1e3, at=at)
@@ -59,7 +59,7 @@ def require_generator(recording: Recording, concurrency: int, effect_s: float, a
     "llmd.performance.all-answered", level=MUST, spec=PAPER,
     red_when="a request is lost, fails, or bypasses the picker", mutant="picker-not-asked",
 )  # fmt: skip
-def test_every_request_is_answered_through_the_picker(passes: Recording, measure: Measure) -> None:
+def test_every_request_is_answered_through_the_picker(passes: RoutingRecording, measure: Measure) -> None:
     """All 256 requests of every pass are answered, and the picker was asked for each of them."""
     requests = load67.load_of(passes).requests
     for arm in passes.notes["arms"]:
@@ -78,7 +78,7 @@ def test_every_request_is_answered_through_the_picker(passes: Recording, measure
     "llmd.performance.hit-rate", level=MUST, spec=CACHE,
     red_when="the share of cached tokens is not what the policy gives by the model", mutant="picker-random-or-precise",
 )  # fmt: skip
-def test_the_hit_rate_is_what_the_model_expects(passes: Recording, measure: Measure, arm: str) -> None:
+def test_the_hit_rate_is_what_the_model_expects(passes: RoutingRecording, measure: Measure, arm: str) -> None:
     """The model servers' own counters give the hit rate that the policy has in the model, cold and warm."""
     load = load67.load_of(passes)
     if not load.distinct:
@@ -103,14 +103,14 @@ def _servers(samples: list[Samples]) -> tuple[Samples, Samples]:
     "llmd.performance.one-replica-per-prompt", level=MUST, spec=PAPER,
     red_when="a prompt is served by several replicas although one has it cached", mutant="picker-random",
 )  # fmt: skip
-def test_a_prompt_stays_on_one_replica_under_precise_routing(passes: Recording, measure: Measure) -> None:
+def test_a_prompt_stays_on_one_replica_under_precise_routing(passes: RoutingRecording, measure: Measure) -> None:
     """Once caches are warm, the 8 requests of a prompt go to one replica."""
     for rows in rows_of(passes, "precise", most(passes), "warm"):
         measure.value(replicas_per_prompt=routing.replicas_per_prompt(rows))
         assert not routing.stickiness_findings(rows)
 
 
-def _judge(recording: Recording, measure: Measure, phase: str, name: str, bars: GainBars) -> None:
+def _judge(recording: RoutingRecording, measure: Measure, phase: str, name: str, bars: GainBars) -> None:
     concurrency = most(recording)
     precise, random = (rows_of(recording, arm, concurrency, phase) for arm in ("precise", "random"))
     found = gain(phase, concurrency, precise, random)
@@ -130,7 +130,7 @@ def _judge(recording: Recording, measure: Measure, phase: str, name: str, bars: 
     "llmd.performance.figure-6-mean", level=SHOULD, spec=PAPER,
     red_when="precise routing does not bring the mean TTFT of a warm pass down to a quarter", mutant="picker-random",
 )  # fmt: skip
-def test_precise_routing_divides_the_warm_mean_ttft(passes: Recording, measure: Measure) -> None:
+def test_precise_routing_divides_the_warm_mean_ttft(passes: RoutingRecording, measure: Measure) -> None:
     """Warm: mean TTFT under random routing is at least 4 times that under precise routing (paper: 6.25)."""
     measure.value(paper=FIGURE_6.mean_ratio)
     _judge(passes, measure, "warm", "mean_ratio", WARM)
@@ -141,7 +141,7 @@ def test_precise_routing_divides_the_warm_mean_ttft(passes: Recording, measure: 
     red_when="precise routing does not bring the 99th percentile of TTFT of a warm pass down to a fifth",
     mutant="picker-random",
 )  # fmt: skip
-def test_precise_routing_divides_the_warm_p99_ttft(passes: Recording, measure: Measure) -> None:
+def test_precise_routing_divides_the_warm_p99_ttft(passes: RoutingRecording, measure: Measure) -> None:
     """Warm: the 99th percentile of TTFT is at least 5 times smaller (paper: up to 20)."""
     measure.value(paper=FIGURE_6.p99_ratio_up_to)
     _judge(passes, measure, "warm", "p99_ratio", WARM)
@@ -151,7 +151,7 @@ def test_precise_routing_divides_the_warm_p99_ttft(passes: Recording, measure: M
     "llmd.performance.figure-6-cold", level=SHOULD, spec=PAPER,
     red_when="precise routing gains nothing while caches are being filled", mutant="picker-random",
 )  # fmt: skip
-def test_precise_routing_gains_while_caches_fill(passes: Recording, measure: Measure) -> None:
+def test_precise_routing_gains_while_caches_fill(passes: RoutingRecording, measure: Measure) -> None:
     """Cold: mean TTFT is at least 2.5 times smaller; the 99th percentile cannot be, 1 request in 8 is a first one."""
     _judge(passes, measure, "cold", "mean_ratio", COLD)
 
@@ -160,7 +160,7 @@ def test_precise_routing_gains_while_caches_fill(passes: Recording, measure: Mea
     "llmd.performance.figure-7", level=INFO, spec=PAPER,
     red_when="requests end no earlier under precise routing", mutant="picker-random",
 )  # fmt: skip
-def test_precise_routing_ends_requests_earlier(passes: Recording, measure: Measure) -> None:
+def test_precise_routing_ends_requests_earlier(passes: RoutingRecording, measure: Measure) -> None:
     """Warm: requests end earlier on average; the simulator has no decode stalls, so less than the paper's 1 s."""
     measure.value(paper_s=FIGURE_7.mean_difference_ms / 1e3)
     _judge(passes, measure, "warm", "mean_e2e", WARM)

@@ -9,10 +9,9 @@ import pytest
 
 from gpuassay.behaviour import behaviour
 from gpuassay.load.gate import MIN_RATE_SHARE, Control, require_valid
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.metrics import counter_hit_rate, delta
 from gpuassay.systems.llmd.judge.performance import GainBars, gain, gain_verdicts
@@ -28,6 +27,7 @@ from gpuassay.systems.llmd.judge.saturation import (
     times_verdict,
 )
 from gpuassay.systems.llmd.model.closed import longest_prefix_hits
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.performance import traffic, traffic_exhibits
 from suites.llmd.performance.limits import LIMITS, settle
@@ -45,17 +45,17 @@ SHAPE_RATIO = LIMITS.limit("shape_mean_ratio")
 
 
 @scenario(system="routing", alone="machine", timeout=7200)
-def climb(lab: Lab) -> None:
+def climb(lab: RoutingLab) -> None:
     """Tenants with system prompts, growing conversations, then a staircase of rates, under every policy."""
     traffic.act(lab)
 
 
-def control_of(recording: Recording, name: str) -> Control:
+def control_of(recording: RoutingRecording, name: str) -> Control:
     """The generator's own error: `shapes` or `staircase`."""
     return msgspec.convert(recording.notes["control"][name], Control)
 
 
-def climbed(recording: Recording, arm: str) -> list[Step]:
+def climbed(recording: RoutingRecording, arm: str) -> list[Step]:
     """The steps of an arm."""
     return steps(recording.asks(wave(arm, "staircase")), traffic.stairs_of(recording.notes, arm))
 
@@ -64,7 +64,7 @@ def climbed(recording: Recording, arm: str) -> list[Step]:
     "llmd.performance.traffic-answered", level=MUST, spec=GAIE,
     red_when="a request is lost, fails, or bypasses the picker", mutant="picker-not-asked",
 )  # fmt: skip
-def test_every_request_is_answered_whatever_the_traffic(climb: Recording, measure: Measure) -> None:
+def test_every_request_is_answered_whatever_the_traffic(climb: RoutingRecording, measure: Measure) -> None:
     """Every request of both shapes and of every step is answered, beyond saturation too, and the picker was asked."""
     for arm in climb.notes["arms"]:
         for what in (*SHAPES, BURST, "staircase"):
@@ -82,7 +82,7 @@ def test_every_request_is_answered_whatever_the_traffic(climb: Recording, measur
     red_when="the share of cached tokens is not what the policy gives by the model", mutant="picker-random-or-precise",
 )  # fmt: skip
 def test_traffic_that_shares_prefixes_hits_as_the_model_says(
-    climb: Recording, measure: Measure, shape: str, arm: str
+    climb: RoutingRecording, measure: Measure, shape: str, arm: str
 ) -> None:
     """The servers' counters: under random routing within the model's interval, under precise routing to the token."""
     before, after = (climb.metrics(wave(arm, what)) for what in ({SHARED: "begin", TURNS: SHARED}[shape], shape))
@@ -104,7 +104,7 @@ def test_traffic_that_shares_prefixes_hits_as_the_model_says(
     "llmd.performance.shape-sticks", level=MUST, spec=GAIE,
     red_when="a tenant's requests, or the turns of a conversation, are spread over replicas", mutant="picker-random",
 )  # fmt: skip
-def test_a_tenant_and_a_conversation_stay_on_one_replica(climb: Recording, shape: str) -> None:
+def test_a_tenant_and_a_conversation_stay_on_one_replica(climb: RoutingRecording, shape: str) -> None:
     """Under precise routing all requests of a tenant, and all turns of a conversation, go to one replica."""
     assert not routing.stickiness_findings(_grouped(climb, "precise", shape))
 
@@ -113,7 +113,7 @@ def test_a_tenant_and_a_conversation_stay_on_one_replica(climb: Recording, shape
     "llmd.performance.burst-hits", level=SHOULD, spec=GAIE,
     red_when="requests that come at once, before an event can tell, are sent apart", mutant="speculation-off",
 )  # fmt: skip
-def test_a_burst_of_a_tenant_stays_together(climb: Recording, measure: Measure) -> None:
+def test_a_burst_of_a_tenant_stays_together(climb: RoutingRecording, measure: Measure) -> None:
     """48 requests of 8 tenants at once: at least nine tenths of the tokens hit that could, as one who waits would."""
     before, after = (climb.metrics(wave("precise", what)) for what in (TURNS, BURST))
     seen, wanted = delta(before, after, "prefix_cache_hits"), traffic.burst_hits()
@@ -128,7 +128,7 @@ def test_a_burst_of_a_tenant_stays_together(climb: Recording, measure: Measure) 
     red_when="knowing the caches gains nothing on prompts that are never asked twice",
     mutant="picker-random-or-precise",
 )  # fmt: skip
-def test_sharing_a_prefix_is_enough_to_gain(climb: Recording, measure: Measure, shape: str) -> None:
+def test_sharing_a_prefix_is_enough_to_gain(climb: RoutingRecording, measure: Measure, shape: str) -> None:
     """Mean TTFT under random routing is at least 1.5 times that under precise routing, though no prompt comes twice."""
     found = gain("cold", traffic.STREAMS, *([_grouped(climb, arm, shape)] for arm in ("precise", "random")))
     effect = found.mean_ratio
@@ -142,7 +142,7 @@ def test_sharing_a_prefix_is_enough_to_gain(climb: Recording, measure: Measure, 
 _PAIR = ("random", "precise")
 
 
-def _grouped(recording: Recording, arm: str, shape: str) -> list[Any]:
+def _grouped(recording: RoutingRecording, arm: str, shape: str) -> list[Any]:
     """Rows labelled by tenant or conversation: they hit or miss together, so intervals are over these."""
     rows = recording.asks(wave(arm, shape))
     return [{**row, "label": str(row["label"]).split(".")[0]} for row in rows]
@@ -153,7 +153,7 @@ def _grouped(recording: Recording, arm: str, shape: str) -> list[Any]:
     red_when="knowing the caches does not let the same replicas carry a multiple of the rate",
     mutant="picker-random-or-precise",
 )  # fmt: skip
-def test_precise_routing_carries_a_multiple_of_the_rate(climb: Recording, measure: Measure) -> None:
+def test_precise_routing_carries_a_multiple_of_the_rate(climb: RoutingRecording, measure: Measure) -> None:
     """With p95 of TTFT within 2 s, precise routing carries at least 3 times the requests/s of random routing."""
     found = {arm: climbed(climb, arm) for arm in _PAIR}
     rates = {arm: carried_by(found[arm], BOUND) for arm in _PAIR}
@@ -170,7 +170,7 @@ def test_precise_routing_carries_a_multiple_of_the_rate(climb: Recording, measur
     "llmd.performance.saturation-model", level=SHOULD, spec=GAIE,
     red_when="a policy saturates at another rate than the model's", mutant="picker-random-or-precise",
 )  # fmt: skip
-def test_a_policy_saturates_where_the_model_says(climb: Recording, measure: Measure, arm: str) -> None:
+def test_a_policy_saturates_where_the_model_says(climb: RoutingRecording, measure: Measure, arm: str) -> None:
     """The carried rate lies in the model's interval for the same arrivals, or one step of the ladder below."""
     stairs, found = traffic.stairs_of(climb.notes, arm), climbed(climb, arm)
     model = traffic.predicted(arm, stairs, BOUND)
@@ -184,7 +184,7 @@ def test_a_policy_saturates_where_the_model_says(climb: Recording, measure: Meas
         pytest.fail("; ".join(findings), pytrace=False)
 
 
-def _require_generator(recording: Recording, found: dict[str, list[Step]]) -> None:
+def _require_generator(recording: RoutingRecording, found: dict[str, list[Step]]) -> None:
     require_valid(control_of(recording, "staircase"), BOUND * 1e3, at=0.99)
     for each in found.values():
         require_sent(each, MIN_RATE_SHARE)

@@ -24,7 +24,7 @@ from gpuassay.cluster.parallel import side_by_side
 from gpuassay.load.control import control
 from gpuassay.load.plan import ClosedLoop, Poisson, Schedule
 from gpuassay.load.timing import EchoTiming
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.component.simulator import Cache, Latency
 from gpuassay.systems.llmd.component.spec import Arm
@@ -115,7 +115,7 @@ def order(shape: str) -> list[int]:
     return first + later
 
 
-def act(lab: Lab) -> None:
+def act(lab: RoutingLab) -> None:
     """Every policy on an arm of its own: the shapes, then the staircase. Quick, side by side; with --full in turn."""
     mode = FULL if lab.full else QUICK
     together = 1 if lab.full else len(mode.stairs)
@@ -134,7 +134,7 @@ def act(lab: Lab) -> None:
     lab.note(arms=profiles, together=together, stairs=climbs)
 
 
-def _play(lab: Lab, mode: Mode, profiles: list[str]) -> None:
+def _play(lab: RoutingLab, mode: Mode, profiles: list[str]) -> None:
     """The shapes and the staircase on each of these arms, which run side by side."""
     lab.progress(f"{', '.join(profiles)}: two shapes of traffic, then rising rates")
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 
 from gpuassay.load.gate import Control
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
 from gpuassay.stats.quantiles import quantile
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.performance import timed, ttft
 from gpuassay.systems.llmd.judge.saturation import Step, carried_by
 from gpuassay.systems.llmd.model.saturation import Carried, Prediction
+from gpuassay.systems.llmd.readings import RoutingRecording
 from suites.llmd.performance import traffic
 from suites.llmd.performance.traffic import SHAPES, wave
 
@@ -26,7 +26,7 @@ SIMULATED = (
 
 
 def show(
-    recording: Recording,
+    recording: RoutingRecording,
     measure: Measure,
     climbs: Mapping[str, Sequence[Step]],
     bound: float,
@@ -123,7 +123,7 @@ def _modelled(model: Prediction) -> str:
     return least if least == greatest else f"from {least} up to {greatest}"
 
 
-def _shape(recording: Recording, arm: str, shape: str) -> list[object]:
+def _shape(recording: RoutingRecording, arm: str, shape: str) -> list[object]:
     rows = timed(recording.asks(wave(arm, shape)))
     model, times = traffic.modelled(arm)[shape], [ttft(row) * 1e3 for row in rows]
     busiest = Counter(str(row["served_by"]) for row in rows).most_common(1)[0][1] / len(rows)

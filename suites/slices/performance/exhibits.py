@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
 from gpuassay.session.measure import Measure
 from gpuassay.systems.slices.judge import course as slices_course
 from gpuassay.systems.slices.judge import performance as judged
@@ -13,6 +12,7 @@ from gpuassay.systems.slices.judge import times as slices_times
 from gpuassay.systems.slices.judge.times import Times
 from gpuassay.systems.slices.model import predict as slices_predict
 from gpuassay.systems.slices.model.paper import TABLE_5, TABLE_6, CompletionTimes
+from gpuassay.systems.slices.readings import SlicesRecording
 from suites.slices.performance import figures, tables
 
 SECTION = "Tables 5 and 6: jobs on slices of GPUs"
@@ -24,7 +24,7 @@ PAPERS_NAME = {"t5": {"whole": "whole GPUs", "dynamic": "slices"}, "t6": {"whole
 """What the paper calls an arm, where it is not what we call it."""
 
 
-def show(arms: Mapping[str, Recording], measure: Measure) -> None:
+def show(arms: Mapping[str, SlicesRecording], measure: Measure) -> None:
     """Write all exhibits."""
     first = next(iter(arms.values()))
     scale = float(first.notes["scale"])
@@ -53,7 +53,7 @@ def _middle(found: list[Times]) -> Times:
     return sorted(found, key=lambda one: one.completion.mean)[len(found) // 2]
 
 
-def _table(arms: Mapping[str, Recording], measure: Measure, table: str, number: int, scale: float) -> None:
+def _table(arms: Mapping[str, SlicesRecording], measure: Measure, table: str, number: int, scale: float) -> None:
     predicted = {
         one.configuration: one for one in (slices_predict.table_6() if number == 6 else slices_predict.table_5())
     }
@@ -115,7 +115,7 @@ def _share(scale: float) -> str:
     return f"1/{1 / scale:.0f}"
 
 
-def _latencies(arms: Mapping[str, Recording], measure: Measure) -> None:
+def _latencies(arms: Mapping[str, SlicesRecording], measure: Measure) -> None:
     rows: list[list[object]] = []
     for arm in arms.values():
         took = slices_times.latencies(judged.stays(arm), judged.models(arm))
@@ -142,7 +142,7 @@ def _latencies(arms: Mapping[str, Recording], measure: Measure) -> None:
 
 
 def slice_map(
-    arm: Recording, measure: Measure, id: str, title: str, notes: tuple[str, ...] = (), *, section: str = SECTION
+    arm: SlicesRecording, measure: Measure, id: str, title: str, notes: tuple[str, ...] = (), *, section: str = SECTION
 ) -> None:
     """The slice map of one recording; where its run times have a scale, the axis says so."""
     gpus, moments = judged.models(arm), slices_course.course(arm)
@@ -179,12 +179,12 @@ def slice_map(
     )
 
 
-def _unit(arm: Recording) -> str:
+def _unit(arm: SlicesRecording) -> str:
     scale: float | None = arm.notes.get("scale")
     return "s" if scale is None else f"s, run times x {_share(scale)}"
 
 
-def _pods(arm: Recording, end: float) -> list[Manifest]:
+def _pods(arm: SlicesRecording, end: float) -> list[Manifest]:
     gpus, found = judged.models(arm), list[Manifest]()
     for one in slices_course.holds(arm):
         size, over = len(judged.slots(one.place, gpus)), end if one.end is None else one.end
@@ -199,7 +199,7 @@ def _box(gpu: int, slot: int, size: int, start: float, end: float, label: str, l
     }  # fmt: skip
 
 
-def _curves(shown: Mapping[str, Recording], measure: Measure) -> None:
+def _curves(shown: Mapping[str, SlicesRecording], measure: Measure) -> None:
     moments = {name: slices_course.course(arm) for name, arm in shown.items()}
     unit = _unit(next(iter(shown.values())))
     _steps(

@@ -13,7 +13,7 @@ from typing import Any
 
 from gpuassay.silicon import Geometry
 from gpuassay.systems.kueue.acts.bench import Arm, Bench, bench
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.node import Site, SlicerName
 from gpuassay.systems.slices.model.paper import ALONE, CROWDED, GPU_MODEL, GPUS, Slowdown, slice_mix

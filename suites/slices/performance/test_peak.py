@@ -7,10 +7,9 @@ from collections import Counter
 import pytest
 
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
@@ -18,6 +17,7 @@ from gpuassay.systems.slices.judge import performance as judged
 from gpuassay.systems.slices.model.paper import CROWDED, GPU_MODEL, GPUS, LARGE, MEDIUM, TABLE_6, slice_mix
 from gpuassay.systems.slices.model.placement import Board, first_fit
 from gpuassay.systems.slices.model.placement_fit import optimum
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import MUST
 from suites.slices.performance import exhibits, jobs
 from suites.slices.slicers import DRIVER, MIG
@@ -49,7 +49,7 @@ def thirty_two(lab: Lab) -> None:
     red_when="other than 13 medium and 12 large of the paper's 32 jobs run at once on 8 GPUs",
     mutant="another-profile",
 )  # fmt: skip
-def test_the_papers_order_gives_twenty_five_at_once(thirty_two: Recording, measure: Measure) -> None:
+def test_the_papers_order_gives_twenty_five_at_once(thirty_two: SlicesRecording, measure: Measure) -> None:
     """13 medium and 12 large jobs run at once, what first fit gives; the rest waits, although 28 could be placed."""
     mix, gpus = judged.jobs(thirty_two), judged.models(thirty_two)
     there = judged.running_at(thirty_two, thirty_two.notes["marks"]["placed"])
@@ -68,7 +68,7 @@ def test_the_papers_order_gives_twenty_five_at_once(thirty_two: Recording, measu
     "slices.performance.layout", level=MUST, spec=MIG,
     red_when="a job's slice stands elsewhere than first fit in the order of creation puts it", mutant="sizes-swapped",
 )  # fmt: skip
-def test_every_job_stands_where_first_fit_puts_it(thirty_two: Recording) -> None:
+def test_every_job_stands_where_first_fit_puts_it(thirty_two: SlicesRecording) -> None:
     """Slot by slot, every job's slice is where the first-fit oracle predicts; the silicon has these and no others."""
     mix = judged.jobs(thirty_two)
     oracle = first_fit([one.profile for one in mix], judged.models(thirty_two))
@@ -83,7 +83,7 @@ def test_every_job_stands_where_first_fit_puts_it(thirty_two: Recording) -> None
     red_when="one of 25 containers is told another slice than its pod's claim says, or shares one",
     mutant="one-name-for-all",
 )  # fmt: skip
-def test_no_container_has_the_slice_of_another(thirty_two: Recording, measure: Measure) -> None:
+def test_no_container_has_the_slice_of_another(thirty_two: SlicesRecording, measure: Measure) -> None:
     """Of 25 containers that run at once none has a slice that is not its own pod's, by device nodes and claims."""
     wrong = slices_seen.findings(thirty_two) + slices_rest.mixed_up_findings(thirty_two, "full")
     measure.value(identity_errors=len(wrong), containers=len(slices_seen.runs(thirty_two)))
@@ -96,7 +96,7 @@ def test_no_container_has_the_slice_of_another(thirty_two: Recording, measure: M
     red_when="free memory slices that no waiting job could use are other than the three that first fit leaves",
     mutant="another-profile",
 )  # fmt: skip
-def test_three_memory_slices_are_lost_to_fragmentation(thirty_two: Recording, measure: Measure) -> None:
+def test_three_memory_slices_are_lost_to_fragmentation(thirty_two: SlicesRecording, measure: Measure) -> None:
     """At the peak exactly the three free memory slices are unplaceable that first fit pads GPUs 2, 4 and 6 with."""
     gpus = judged.models(thirty_two)
     places = judged.standing_places(thirty_two, thirty_two.notes["marks"]["placed"])
@@ -111,6 +111,6 @@ def test_three_memory_slices_are_lost_to_fragmentation(thirty_two: Recording, me
     "slices.performance.freed", level=MUST, spec=DRIVER,
     red_when="one of 25 slices, claims or CDI devices is left once all jobs are deleted", mutant="slice-never-freed",
 )  # fmt: skip
-def test_thirty_two_deleted_jobs_leave_nothing(thirty_two: Recording) -> None:
+def test_thirty_two_deleted_jobs_leave_nothing(thirty_two: SlicesRecording) -> None:
     """With all 32 jobs deleted no slice, claim or CDI device is left."""
     assert slices_rest.left_findings(thirty_two) == [], thirty_two.timeline_text()[:6000]

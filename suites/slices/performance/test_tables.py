@@ -9,15 +9,15 @@ import pytest
 
 from fixtures.arms import Arms
 from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
 from gpuassay.stats import thresholds
 from gpuassay.stats.ratios import paired_ratio, three_valued
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import performance as judged
 from gpuassay.systems.slices.judge.times import bias
+from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.verdict import INFO, MUST, SHOULD, Inconclusive
 from suites.slices.performance import exhibits, figures, tables
 from suites.slices.slicers import MIG
@@ -41,7 +41,7 @@ def tables_5_and_6(lab: Lab) -> None:
     "slices.performance.tables", level=MUST, spec=MIG,
     red_when="a job never completes, has no slice or GPU, or stands where another one does", mutant="request-lost",
 )  # fmt: skip
-def test_every_job_completes_on_slots_of_its_own(tables_5_and_6: Recording, arms: Arms, measure: Measure) -> None:
+def test_every_job_completes_on_slots_of_its_own(tables_5_and_6: SlicesRecording, arms: Arms, measure: Measure) -> None:
     """Every job of every arm completes, where the hardware allows it, and shares no memory slice with another."""
     found = arms(tables_5_and_6)
     if not any(figures.lacking_findings(arm) for arm in found.values()):
@@ -61,7 +61,7 @@ def test_every_job_completes_on_slots_of_its_own(tables_5_and_6: Recording, arms
     mutant="another-profile",
 )  # fmt: skip
 def test_net_completion_times_are_those_of_the_twin(
-    tables_5_and_6: Recording, arms: Arms, measure: Measure, way: str
+    tables_5_and_6: SlicesRecording, arms: Arms, measure: Measure, way: str
 ) -> None:
     """With Kubernetes' latencies taken out, mean completion time and makespan lie within the twin's interval."""
     margin = LIMITS.limit("twin_margin")
@@ -88,7 +88,9 @@ def test_net_completion_times_are_those_of_the_twin(
     "slices.performance.gain", level=SHOULD, spec=PAPER,
     red_when="slices gain less of the mean completion time than placement and run times give", mutant="another-profile",
 )  # fmt: skip
-def test_slices_gain_what_the_twin_predicts(tables_5_and_6: Recording, arms: Arms, measure: Measure, way: str) -> None:
+def test_slices_gain_what_the_twin_predicts(
+    tables_5_and_6: SlicesRecording, arms: Arms, measure: Measure, way: str
+) -> None:
     """32 jobs: net mean completion time over that on whole GPUs lies below the twin's upper end, and below 1."""
     found = arms(tables_5_and_6)
     mine, whole = figures.complete(found, "t6", way), figures.complete(found, "t6", "whole")
@@ -120,7 +122,7 @@ def test_slices_gain_what_the_twin_predicts(tables_5_and_6: Recording, arms: Arm
     red_when="dynamic slices change completion times of 32 jobs otherwise than the paper says", mutant="",
 )  # fmt: skip
 def test_the_papers_claim_about_completion_times(
-    tables_5_and_6: Recording, arms: Arms, measure: Measure, figure: str
+    tables_5_and_6: SlicesRecording, arms: Arms, measure: Measure, figure: str
 ) -> None:
     """The paper's word on dynamic slices against whole GPUs: mean 36 % less, 95th percentile 29 % less."""
     found = arms(tables_5_and_6)
@@ -146,7 +148,7 @@ def test_the_papers_claim_about_completion_times(
     red_when="8 jobs on 8 GPUs wait for each other, or slices make them other than slower", mutant="request-lost",
 )  # fmt: skip
 def test_with_a_gpu_for_every_job_slices_only_slow_them_down(
-    tables_5_and_6: Recording, arms: Arms, measure: Measure
+    tables_5_and_6: SlicesRecording, arms: Arms, measure: Measure
 ) -> None:
     """Table 5: 8 jobs run at once on whole GPUs and on slices, so that slices cost what their slowdown is."""
     found = arms(tables_5_and_6)

@@ -7,11 +7,12 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.record.recording import RecordingMeta
 from gpuassay.systems.kueue.log import ASSUMED
 from gpuassay.systems.kueue.model.paper import GPUS, table3_mix
 from gpuassay.systems.kueue.model.predict import queues_of
 from gpuassay.systems.kueue.model.twin import Latencies, TwinJob, TwinRun, simulate
+from gpuassay.systems.kueue.readings import KueueRecording
 
 START = 1_800_000_000_000_000_000
 NAMESPACE = "ga-arm"
@@ -91,7 +92,7 @@ def assumed(seconds: float, job: str, queue: str, cycle: int, namespace: str = N
 
 def staged(
     configuration: str, seed: int = 1, latencies: Latencies = LATENCIES, *, stall: float | None = 0.1
-) -> tuple[Recording, TwinRun]:
+) -> tuple[KueueRecording, TwinRun]:
     """A recording as the live arm would leave it if it did just what the twin does; and the twin's run."""
     jobs = jobs_of(configuration, seed)
     run = twin(configuration, jobs, latencies)
@@ -143,10 +144,10 @@ def staged(
         },
         pressure={"cpu_stall_share": stall},
     )  # fmt: skip
-    return Recording.of_parts(meta, events=stage.lines(), log=log), run
+    return KueueRecording.of_parts(meta, events=stage.lines(), log=log), run
 
 
-def with_log(recording: Recording, log: list[Manifest]) -> Recording:
+def with_log(recording: KueueRecording, log: list[Manifest]) -> KueueRecording:
     """The same recording with another log."""
     lines = [{"at": event.at, "type": event.type, "object": event.object} for event in recording.events]
-    return Recording.of_parts(recording.meta, events=lines, log=log)
+    return KueueRecording.of_parts(recording.meta, events=lines, log=log)

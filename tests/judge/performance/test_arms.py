@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.record.recording import RecordingMeta
 from gpuassay.systems.kueue.judge.handover import NothingMeasured, handover
 from gpuassay.systems.kueue.judge.measured_figures import arm_figures, arm_lanes, twin_error
 from gpuassay.systems.kueue.judge.measured_order import REQUEUED, arm_order
@@ -16,6 +16,7 @@ from gpuassay.systems.kueue.log import log_time
 from gpuassay.systems.kueue.model import figures
 from gpuassay.systems.kueue.model.figures import Attempt, JobRun
 from gpuassay.systems.kueue.model.predict import CONFIGURATIONS
+from gpuassay.systems.kueue.readings import KueueRecording
 from tests.judge.performance.staged import LATENCIES, NAMESPACE, assumed, staged, stamp, with_log
 
 QUEUED = [name for name in CONFIGURATIONS if name != "pure"]
@@ -62,7 +63,7 @@ def test_a_system_that_stands_still_for_five_seconds_is_seen_by_the_twin() -> No
     for line in recording.kueue_log:
         at = log_time(line) or 0
         log.append(line | {"ts": stamp((at + pause * (at > still) - recording.meta.started_ns) / 1e9, digits=True)})
-    assert twin_error(Recording.of_parts(recording.meta, events=events, log=log)).makespan > 0.02
+    assert twin_error(KueueRecording.of_parts(recording.meta, events=events, log=log)).makespan > 0.02
 
 
 def test_swapped_decisions_break_the_order() -> None:
@@ -82,10 +83,10 @@ def test_priorities_ignored_break_the_order() -> None:
         if event.kind == "Workload":
             obj["spec"]["priority"] = 1000 if event.name.startswith("job-large") else 100
         events.append({"at": event.at, "type": event.type, "object": obj})
-    assert arm_order(Recording.of_parts(recording.meta, events=events, log=recording.kueue_log)).broken
+    assert arm_order(KueueRecording.of_parts(recording.meta, events=events, log=recording.kueue_log)).broken
 
 
-def _race(requeued_at: float | None) -> Recording:
+def _race(requeued_at: float | None) -> KueueRecording:
     """`late` is admitted at 20 s although `early` has waited; `early` was found not to fit at `requeued_at`."""
     lines: list[Manifest] = []
 
@@ -109,7 +110,7 @@ def _race(requeued_at: float | None) -> Recording:
         name = {"name": "job-early", "namespace": NAMESPACE}
         log.insert(0, {"ts": stamp(requeued_at, digits=True), "msg": REQUEUED, "schedulingCycle": 6, "workload": name})
     log.append(assumed(30.0, "early", "cq", 9))
-    return Recording.of_parts(
+    return KueueRecording.of_parts(
         RecordingMeta("race", namespaces=[NAMESPACE], started_ns=1_800_000_000_000_000_000), events=lines, log=log
     )
 
@@ -127,7 +128,7 @@ def test_no_hand_over_is_made_up() -> None:
     recording, _ = staged("fifo")
     without = [{"at": e.at, "type": e.type, "object": e.object} for e in recording.events if e.kind != "Workload"]
     with pytest.raises(NothingMeasured, match="no hand-over was measured"):
-        handover(Recording.of_parts(recording.meta, events=without)).latencies()
+        handover(KueueRecording.of_parts(recording.meta, events=without)).latencies()
 
 
 def _run(name: str, start: float, end: float, created: float = 0.0) -> JobRun:

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.record.recording import RecordingMeta
 from gpuassay.systems.kueue.judge import cycles
+from gpuassay.systems.kueue.readings import KueueRecording
 
 
 def _cycle(number: int, seconds: float, *namespaces: str, admits: bool = True) -> list[Manifest]:
@@ -24,8 +25,8 @@ def _cycle(number: int, seconds: float, *namespaces: str, admits: bool = True) -
     return [heads, *workloads, end]
 
 
-def _recording(log: list[Manifest]) -> Recording:
-    return Recording.of_parts(RecordingMeta("one", namespaces=["mine"]), log=log)
+def _recording(log: list[Manifest]) -> KueueRecording:
+    return KueueRecording.of_parts(RecordingMeta("one", namespaces=["mine"]), log=log)
 
 
 def test_cycles_shared_with_another_arm_belong_to_nobody() -> None:
@@ -74,5 +75,5 @@ def test_histogram_growth_is_after_less_before() -> None:
                 "value": value}  # fmt: skip
 
     rows = [sample("before", "0.005", 3), sample("before", "+Inf", 4), sample("after", "0.005", 5)]
-    recording = Recording.of_parts(metrics=[*rows, sample("after", "+Inf", 9)])
+    recording = KueueRecording.of_parts(metrics=[*rows, sample("after", "+Inf", 9)])
     assert cycles.histogram_delta(recording, "success") == {0.005: 2, math.inf: 5}

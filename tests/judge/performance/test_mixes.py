@@ -14,11 +14,12 @@ from gpuassay import labels
 from gpuassay.cluster.api import Api
 from gpuassay.manifest import Manifest, dig, name_of
 from gpuassay.record.live import Listener, LiveView
-from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.record.recording import RecordingMeta
 from gpuassay.systems.kueue.acts.workload_driver import Mimic
 from gpuassay.systems.kueue.judge import throughput
 from gpuassay.systems.kueue.model.predict import CONFIGURATIONS, queues_of
 from gpuassay.systems.kueue.objects import mixes
+from gpuassay.systems.kueue.readings import KueueRecording
 
 MANIFESTS = Path(__file__).parents[3] / "manifests" / "kueue" / "table3"
 
@@ -220,7 +221,9 @@ def test_throughput_counts_who_was_never_admitted() -> None:
         _workload("a", 15, "small", QuotaReserved="True", Admitted="True", Finished="True"),
         _workload("b", 11, "large"),
     ]  # fmt: skip
-    found = throughput.throughput(Recording.of_parts(RecordingMeta("t", notes={"total": 3, "lags": []}), events=events))
+    found = throughput.throughput(
+        KueueRecording.of_parts(RecordingMeta("t", notes={"total": 3, "lags": []}), events=events)
+    )
     assert (found.asked, found.created, found.finished, found.evictions) == (3, 2, 1, 1)
     assert (found.admission["small"], found.admission["large"]) == ([pytest.approx(2)], [])
     assert found.never_admitted == {"small": 0, "large": 1}

@@ -7,9 +7,10 @@ import pytest
 
 from gpuassay.commands.calibrate import BadRuns, collect
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.record.recording import RecordingMeta
 from gpuassay.stats import thresholds
 from gpuassay.stats.thresholds import BadThresholds
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import Inconclusive
 
 COMMITTED = Path(__file__).parents[3] / "suites" / "kueue" / "performance" / "thresholds.json"
@@ -18,8 +19,8 @@ MACHINE: Manifest = {
 }  # fmt: skip
 
 
-def _recording(share: float | None) -> Recording:
-    return Recording.of_parts(RecordingMeta("one", pressure={"cpu_stall_share": share}))
+def _recording(share: float | None) -> KueueRecording:
+    return KueueRecording.of_parts(RecordingMeta("one", pressure={"cpu_stall_share": share}))
 
 
 def _file(folder: Path) -> Path:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from gpuassay.manifest import Manifest, dig, name_of
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.objects import queues as kueue
 
 
-def check(lab: Lab, base: str, *, active: bool = True) -> str:
+def check(lab: KueueLab, base: str, *, active: bool = True) -> str:
     """Create an AdmissionCheck whose controller reports it active (or reports nothing); returns its name."""
     name = lab.unique(base)
     lab.create(kueue.admission_check(name))
@@ -19,7 +19,7 @@ def check(lab: Lab, base: str, *, active: bool = True) -> str:
     return name
 
 
-def report(lab: Lab, name: str, *, active: bool) -> None:
+def report(lab: KueueLab, name: str, *, active: bool) -> None:
     """Say as the check's controller whether it can be used."""
     condition: Manifest = {
         "type": "Active",
@@ -31,7 +31,7 @@ def report(lab: Lab, name: str, *, active: bool) -> None:
     lab.patch("AdmissionCheck", name, {"status": {"conditions": [condition]}}, subresource="status")
 
 
-def answer(lab: Lab, owner: str, name: str, state: str, *, updates: Sequence[Manifest] = ()) -> None:
+def answer(lab: KueueLab, owner: str, name: str, state: str, *, updates: Sequence[Manifest] = ()) -> None:
     """Set check `name` of the Workload of `owner` to `state`; the others stay as they are.
 
     Args:
@@ -54,13 +54,13 @@ def answer(lab: Lab, owner: str, name: str, state: str, *, updates: Sequence[Man
     lab.patch("Workload", name_of(found), {"status": {"admissionChecks": [*others, mine]}}, subresource="status")
 
 
-def states(lab: Lab, owner: str) -> dict[str, str]:
+def states(lab: KueueLab, owner: str) -> dict[str, str]:
     """States of the checks of `owner`'s Workload by check."""
     found = lab.workload_of(owner)
     return {one["name"]: one["state"] for one in dig(found, "status", "admissionChecks", default=[])}
 
 
-def observe_asked(lab: Lab, owner: str, *checks: str) -> bool:
+def observe_asked(lab: KueueLab, owner: str, *checks: str) -> bool:
     """Give Kueue time to reserve quota for `owner` and to list `checks` as Pending."""
 
     def asked() -> bool:

@@ -23,7 +23,7 @@ from gpuassay.record.lines import LineIndex
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import DEFAULT_RESOURCES, Resource
 from gpuassay.systems.kueue import component as kueue
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.acts.lab import KueueLab
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Arm:
     """
 
     name: str
-    lab: Lab
+    lab: KueueLab
     began: recordings.Beginning
 
 
@@ -51,7 +51,7 @@ class Bench:
     """
 
     stage: Stage
-    host: Lab
+    host: KueueLab
     arms: list[Arm] = field(default_factory=list[Arm])
 
     @property
@@ -114,7 +114,7 @@ class Bench:
 
 @contextmanager
 def bench(
-    lab: Lab,
+    lab: KueueLab,
     *,
     nodes: int = 0,
     resources: Iterable[Resource] = DEFAULT_RESOURCES,

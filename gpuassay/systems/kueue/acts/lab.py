@@ -1,4 +1,4 @@
-"""What a scenario can do: as any (`Hands`), and with Kueue's queues, jobs and Workloads."""
+"""What a scenario of Kueue acts with: as any (`Lab`), and with queues, jobs and Workloads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gpuassay.manifest import Manifest, condition, dig, is_true, name_of
-from gpuassay.scenario.lab import Hands
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.workloads import core
 
@@ -25,15 +25,18 @@ class Queue:
     flavor: str
 
 
-class Lab(Hands):
-    """One scenario's hands on the cluster, and on Kueue where there is one."""
+class KueueLab(Lab):
+    """A scenario's lab on a cluster with Kueue."""
+
+    installed: Kueue | None = None
+    """Kueue as a component, where it is ours to touch."""
 
     @property
     def kueue(self) -> Kueue:
         """The Kueue under test as a component; raises RuntimeError where the cluster's Kueue is not ours to touch."""
-        if self._kueue is None:
+        if self.installed is None:
             raise RuntimeError("this scenario restarts or scrapes Kueue: declare needs={'kueue-process'}")
-        return self._kueue
+        return self.installed
 
     def scrape(self, label: str) -> None:
         """Keep all of Kueue's own metrics under `label` ("before" and "after" give deltas)."""

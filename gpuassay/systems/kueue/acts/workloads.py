@@ -15,7 +15,8 @@ from typing import Any
 from gpuassay import labels
 from gpuassay.cluster.errors import ApiRefused
 from gpuassay.manifest import Manifest, condition, dig, is_true, name_of
-from gpuassay.systems.kueue.acts.lab import Lab, Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab
+from gpuassay.systems.kueue.acts.lab import Queue
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.workloads import core
 
@@ -24,7 +25,7 @@ ATTEMPTS = 50
 
 
 def _manifest(
-    lab: Lab,
+    lab: KueueLab,
     name: str,
     queue: Queue | str,
     gpus: int = 1,
@@ -39,7 +40,7 @@ def _manifest(
     return kueue.workload(name, namespace or lab.namespace, local, pods, **more)
 
 
-def workload(lab: Lab, name: str, queue: Queue | str, **options: Any) -> str:
+def workload(lab: KueueLab, name: str, queue: Queue | str, **options: Any) -> str:
     """Create a Workload of one pod set; returns its name.
 
     Args:
@@ -54,7 +55,7 @@ def workload(lab: Lab, name: str, queue: Queue | str, **options: Any) -> str:
 
 
 def workloads(
-    lab: Lab,
+    lab: KueueLab,
     names: Iterable[str],
     queue: Queue | str,
     *,
@@ -78,7 +79,7 @@ def _set(obj: Manifest, kind: str, status: str, reason: str, message: str) -> No
     obj["status"]["conditions"] = [one for one in conditions if one["type"] != kind] + [entry]
 
 
-def _write(lab: Lab, name: str, edit: Callable[[Manifest], None]) -> None:
+def _write(lab: KueueLab, name: str, edit: Callable[[Manifest], None]) -> None:
     """Change a Workload's status as a controller does: read, edit, write, again where another was faster."""
     for attempt in range(ATTEMPTS):
         found = lab.api.get("Workload", name, lab.namespace)
@@ -94,7 +95,7 @@ def _write(lab: Lab, name: str, edit: Callable[[Manifest], None]) -> None:
             return
 
 
-def finish(lab: Lab, *names: str) -> None:
+def finish(lab: KueueLab, *names: str) -> None:
     """Report that the jobs of these Workloads have succeeded."""
 
     def edit(obj: Manifest) -> None:
@@ -107,12 +108,12 @@ def finish(lab: Lab, *names: str) -> None:
         list(pool.map(end, names))
 
 
-def finish_all(lab: Lab) -> None:
+def finish_all(lab: KueueLab) -> None:
     """Finish every Workload that holds quota: leaves a big queue without anything to do."""
     finish(lab, *(name_of(one) for one in lab.objects("Workload") if is_true(one, "QuotaReserved")))
 
 
-def end_eviction(lab: Lab, *names: str) -> None:
+def end_eviction(lab: KueueLab, *names: str) -> None:
     """Report that the pods of these evicted Workloads are gone: they give their quota back and are queued again."""
 
     def edit(obj: Manifest) -> None:
@@ -126,31 +127,31 @@ def end_eviction(lab: Lab, *names: str) -> None:
         _write(lab, name, edit)
 
 
-def evicted(lab: Lab) -> list[str]:
+def evicted(lab: KueueLab) -> list[str]:
     """Names of Workloads that are evicted and still hold their quota, in name order."""
     living = lab.objects("Workload")
     return [name_of(one) for one in living if is_true(one, "Evicted") and is_true(one, "QuotaReserved")]
 
 
-def observe_evicted(lab: Lab, count: int, *, timeout: float | None = None) -> list[str]:
+def observe_evicted(lab: KueueLab, count: int, *, timeout: float | None = None) -> list[str]:
     """Give Kueue time to evict `count` Workloads; returns those that it has evicted."""
     lab.observe(lambda: len(evicted(lab)) >= count, f"{count} evicted", timeout=timeout)
     return evicted(lab)
 
 
-def pending(lab: Lab, queue: Queue | str) -> int:
+def pending(lab: KueueLab, queue: Queue | str) -> int:
     """How many pending workloads the ClusterQueue's status counts."""
     found = lab.get("ClusterQueue", queue if isinstance(queue, str) else queue.name)
     return int(dig(found, "status", "pendingWorkloads", default=0))
 
 
-def observe_pending(lab: Lab, queue: Queue | str, count: int, *, timeout: float | None = None) -> bool:
+def observe_pending(lab: KueueLab, queue: Queue | str, count: int, *, timeout: float | None = None) -> bool:
     """Give a ClusterQueue time to count exactly `count` pending workloads."""
     name = queue if isinstance(queue, str) else queue.name
     return lab.observe(lambda: pending(lab, name) == count, f"{count} pending in {name}", timeout=timeout)
 
 
-def weighed(lab: Lab, *owners: str) -> bool:
+def weighed(lab: KueueLab, *owners: str) -> bool:
     """Whether the scheduler has looked at these workloads and found that they have to wait."""
 
     def waits(owner: str) -> bool:
@@ -161,18 +162,18 @@ def weighed(lab: Lab, *owners: str) -> bool:
     return all(waits(owner) for owner in owners)
 
 
-def observe_weighed(lab: Lab, *owners: str, timeout: float | None = None) -> bool:
+def observe_weighed(lab: KueueLab, *owners: str, timeout: float | None = None) -> bool:
     """Give the scheduler time to look at these workloads and to leave them waiting."""
     return lab.observe(lambda: weighed(lab, *owners), f"{', '.join(owners)} weighed", timeout=timeout)
 
 
-def next_second(lab: Lab) -> None:
+def next_second(lab: KueueLab) -> None:
     """Wait until what is created now is younger, in the API's whole seconds, than all that was created before."""
     second = int(time.time())
     lab.until(lambda: int(time.time()) > second, "the next second", timeout=5)
 
 
-def namespace(lab: Lab, base: str, marks: Mapping[str, str] | None = None) -> str:
+def namespace(lab: KueueLab, base: str, marks: Mapping[str, str] | None = None) -> str:
     """Create a further namespace of this scenario with labels `marks`; returns its name."""
     name = f"ga-{base}-{lab.token}"
     lab.view.register(lab.token, [name])
@@ -182,7 +183,7 @@ def namespace(lab: Lab, base: str, marks: Mapping[str, str] | None = None) -> st
     return name
 
 
-def unbound(name: str, lab: Lab, queue: Queue, *, distinct: bool = False, **options: Any) -> Manifest:
+def unbound(name: str, lab: KueueLab, queue: Queue, *, distinct: bool = False, **options: Any) -> Manifest:
     """A Job whose pod finds no node: queued, admitted and unsuspended at the least cost for the machine."""
     nowhere = {"gpuassay.io/no-such-node": "true"}
     if distinct:
@@ -190,7 +191,7 @@ def unbound(name: str, lab: Lab, queue: Queue, *, distinct: bool = False, **opti
     return core.job(name, lab.namespace, queue.local, nodeSelector=nowhere, **options)
 
 
-def answer_check(lab: Lab, name: str, check: str, state: str, message: str = "by the scenario") -> None:
+def answer_check(lab: KueueLab, name: str, check: str, state: str, message: str = "by the scenario") -> None:
     """Answer an AdmissionCheck of a Workload as its controller does: Ready, Retry, Rejected or Pending."""
 
     def edit(obj: Manifest) -> None:
@@ -202,13 +203,13 @@ def answer_check(lab: Lab, name: str, check: str, state: str, message: str = "by
     _write(lab, name, edit)
 
 
-def holding(lab: Lab) -> list[str]:
+def holding(lab: KueueLab) -> list[str]:
     """Names of Workloads that hold quota: reserved and not finished, in name order."""
     living = lab.objects("Workload")
     return [name_of(one) for one in living if is_true(one, "QuotaReserved") and not is_true(one, "Finished")]
 
 
-def observe_started(lab: Lab, *jobs: str, timeout: float | None = None) -> bool:
+def observe_started(lab: KueueLab, *jobs: str, timeout: float | None = None) -> bool:
     """Give Kueue time to start these Jobs: on a crowded machine that comes seconds after their admission."""
 
     def started() -> bool:

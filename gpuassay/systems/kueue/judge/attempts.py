@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gpuassay.record.recording import Recording
 from gpuassay.systems.kueue.log import ASSUMED, COMPLETE, HEADS, log_time
+from gpuassay.systems.kueue.readings import KueueRecording
 
 
-def attempts_between(recording: Recording, start_ns: int, end_ns: int) -> dict[str, int]:
+def attempts_between(recording: KueueRecording, start_ns: int, end_ns: int) -> dict[str, int]:
     """Scheduling cycles with heads that were completed in a span of time, by result, from the scheduler's log.
 
     A cycle is an attempt if it obtained heads (Kueue v0.19.2, `pkg/scheduler/scheduler.go` `schedule`); it succeeded

@@ -13,12 +13,12 @@ from typing import Any
 
 from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest, condition, dig, is_true, name_of
-from gpuassay.record.recording import Recording
 from gpuassay.systems.kueue.judge.invariants import usage_of
 from gpuassay.systems.kueue.model.quota import Amount, Quota, QuotaTree, over_quota, parse_quantity
+from gpuassay.systems.kueue.readings import KueueRecording
 
 
-def living(recording: Recording) -> list[Manifest]:
+def living(recording: KueueRecording) -> list[Manifest]:
     """Workloads as last seen, less those that were deleted, in order of first sight."""
     return [line.final for line in recording.timelines("Workload").values() if not line.deleted]
 
@@ -34,7 +34,7 @@ def owner_of(workload: Manifest) -> str:
     return str(owners[0]["name"]) if owners else name_of(workload)
 
 
-def holding(recording: Recording, local_queue: str) -> list[str]:
+def holding(recording: KueueRecording, local_queue: str) -> list[str]:
     """Owners of the Workloads of a LocalQueue that hold quota at the end, sorted."""
     return sorted(
         owner_of(one)
@@ -43,14 +43,14 @@ def holding(recording: Recording, local_queue: str) -> list[str]:
     )
 
 
-def pending(recording: Recording, local_queue: str) -> list[str]:
+def pending(recording: KueueRecording, local_queue: str) -> list[str]:
     """Owners of the Workloads of a LocalQueue that hold no quota at the end, sorted."""
     return sorted(
         owner_of(one) for one in living(recording) if queue_of(one) == local_queue and not is_true(one, "QuotaReserved")
     )
 
 
-def evictions(recording: Recording) -> dict[str, list[str]]:
+def evictions(recording: KueueRecording) -> dict[str, list[str]]:
     """Why Workloads were evicted, by owner: the reason of condition Preempted, or of Evicted where nobody preempted.
 
     One entry per eviction; owners that were never evicted are absent.
@@ -69,7 +69,7 @@ def evictions(recording: Recording) -> dict[str, list[str]]:
     return found
 
 
-def flavor_of(recording: Recording, name: str, resource: str = GPU) -> str | None:
+def flavor_of(recording: KueueRecording, name: str, resource: str = GPU) -> str | None:
     """The flavor that the first pod set of a Workload holds `resource` in at the end, or None where it has none."""
     line = recording.timelines("Workload").get(name)
     if line is None or not is_true(line.final, "QuotaReserved"):
@@ -78,7 +78,7 @@ def flavor_of(recording: Recording, name: str, resource: str = GPU) -> str | Non
     return None if found is None else str(found)
 
 
-def usage_at_end(recording: Recording, name: str) -> dict[str, Fraction]:
+def usage_at_end(recording: KueueRecording, name: str) -> dict[str, Fraction]:
     """What a Workload is charged with at the end, by resource; empty where it holds no quota or does not exist."""
     line = recording.timelines("Workload").get(name)
     if line is None:
@@ -107,7 +107,7 @@ def _entries(obj: Manifest, resource: str) -> Iterator[tuple[str, Quota]]:
                     yield str(flavor["name"]), Quota(parse_quantity(entry["nominalQuota"]), borrowing, lending)
 
 
-def trees(recording: Recording, resource: str = GPU) -> dict[str, QuotaTree]:
+def trees(recording: KueueRecording, resource: str = GPU) -> dict[str, QuotaTree]:
     """The quota tree of each flavor, from ClusterQueues and Cohorts as the scenario asked for them."""
     queues: dict[str, dict[str, Quota]] = defaultdict(dict)
     cohorts: dict[str, dict[str, Quota]] = defaultdict(dict)
@@ -133,7 +133,7 @@ def trees(recording: Recording, resource: str = GPU) -> dict[str, QuotaTree]:
     }
 
 
-def sharing_findings(recording: Recording, resource: str = GPU) -> list[str]:
+def sharing_findings(recording: KueueRecording, resource: str = GPU) -> list[str]:
     """Every way in which a cohort shared `resource` wrongly, as sentences; empty for a healthy recording.
 
     Two rules: at no event is any quota or limit exceeded, and at the end no Workload waits that would fit (which holds
@@ -176,7 +176,7 @@ def _by_flavor(held: Any, resource: str) -> dict[str, Mapping[str, Amount]]:
     return dict(totals)
 
 
-def reservations_beyond(recording: Recording, cluster_queue: str, limit: Amount, since: int) -> list[str]:
+def reservations_beyond(recording: KueueRecording, cluster_queue: str, limit: Amount, since: int) -> list[str]:
     """New reservations after `since` (ns) that took a ClusterQueue beyond `limit` GPUs, as sentences.
 
     What is held already may stand above a limit that was lowered; only new reservations are at fault.

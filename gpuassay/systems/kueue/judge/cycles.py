@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gpuassay.manifest import Manifest, dig
-from gpuassay.record.recording import Recording
 from gpuassay.stats.quantiles import BucketQuantile, bucket_quantile, quantile
 from gpuassay.systems.kueue import log as kueuelog
 from gpuassay.systems.kueue.log import Cycle
+from gpuassay.systems.kueue.readings import KueueRecording
 
 HISTOGRAM = "kueue_admission_attempt_duration_seconds"
 
@@ -28,7 +28,7 @@ def complete(lines: Iterable[Manifest]) -> list[Cycle]:
     return [cycle for cycle in kueuelog.cycles(lines) if cycle.duration_s is not None]
 
 
-def own_cycles(scheduler: Recording, arm: Recording) -> tuple[list[Cycle], int]:
+def own_cycles(scheduler: KueueRecording, arm: KueueRecording) -> tuple[list[Cycle], int]:
     """The cycles in which only this arm's Workloads were heads, and how many it shared with other arms.
 
     A cycle takes one head of every ClusterQueue that has one, so arms on one Kueue meet in a cycle now and then; what
@@ -56,7 +56,7 @@ def bucketed(values: Sequence[float]) -> dict[float, float]:
     return {edge: float(bisect.bisect_right(ordered, edge)) for edge in EDGES}
 
 
-def histogram_delta(recording: Recording, result: str) -> dict[float, float]:
+def histogram_delta(recording: KueueRecording, result: str) -> dict[float, float]:
     """Kueue's own histogram of one result, "after" less "before", as cumulative counts by edge (s)."""
     before = dict(recording.metrics("before").buckets(HISTOGRAM, result=result))
     after = recording.metrics("after").buckets(HISTOGRAM, result=result)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gpuassay.manifest import dig
-from gpuassay.record.recording import Recording
+from gpuassay.systems.kueue.readings import KueueRecording
 
 _WORKLOAD_OF = "Workload of "
 
 
-def missing_events(recording: Recording, expected: Iterable[tuple[str, str, str]]) -> list[str]:
+def missing_events(recording: KueueRecording, expected: Iterable[tuple[str, str, str]]) -> list[str]:
     """Events that were expected and not seen, as sentences.
 
     Args:
@@ -36,7 +36,7 @@ def missing_events(recording: Recording, expected: Iterable[tuple[str, str, str]
     return found
 
 
-def _subject(recording: Recording, subject: str) -> tuple[str, str, str, str] | None:
+def _subject(recording: KueueRecording, subject: str) -> tuple[str, str, str, str] | None:
     if subject.startswith(_WORKLOAD_OF):
         try:
             line = recording.workload_of(subject.removeprefix(_WORKLOAD_OF))

@@ -12,8 +12,8 @@ from math import ceil
 
 from gpuassay.labels import GPU
 from gpuassay.manifest import dig
-from gpuassay.record.recording import Recording
 from gpuassay.systems.kueue.model.quota import parse_quantity
+from gpuassay.systems.kueue.readings import KueueRecording
 
 
 def fair_split(gpus: int, wants: Mapping[str, int], weights: Mapping[str, int]) -> dict[str, int]:
@@ -49,7 +49,7 @@ def weighted_share(borrowed: int, lendable: int, weight: int) -> int:
     return ceil(Fraction(borrowed * 1000, lendable) / weight)
 
 
-def consumed_by(recording: Recording, local_queue: str, resource: str = GPU) -> list[tuple[int, Fraction]]:
+def consumed_by(recording: KueueRecording, local_queue: str, resource: str = GPU) -> list[tuple[int, Fraction]]:
     """What a LocalQueue's status told of its past use: (receipt time in ns, amount), every change of status."""
     path = ("status", "fairSharing", "admissionFairSharingStatus")
     line = recording.timelines("LocalQueue").get(local_queue)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from gpuassay.manifest import is_true
-from gpuassay.record.recording import Recording, Timeline
+from gpuassay.record.recording import Timeline
 from gpuassay.systems.kueue.judge.runs import job_runs, own_admissions, seconds
 from gpuassay.systems.kueue.model.twin import Latencies, OwnLags
+from gpuassay.systems.kueue.readings import KueueRecording
 
 WAITED = 0.3
 """Seconds after which a Workload that was seen counts as having waited: an immediate decision takes milliseconds."""
@@ -66,7 +67,7 @@ def _median(step: str, values: Sequence[float]) -> float:
     return max(0.0, median(values))
 
 
-def workloads_of_jobs(recording: Recording) -> dict[str, Timeline]:
+def workloads_of_jobs(recording: KueueRecording) -> dict[str, Timeline]:
     """The Workload of every Job that has one."""
     found: dict[str, Timeline] = {}
     for name in recording.timelines("Job"):
@@ -77,7 +78,7 @@ def workloads_of_jobs(recording: Recording) -> dict[str, Timeline]:
     return found
 
 
-def preempted_jobs(recording: Recording) -> list[str]:
+def preempted_jobs(recording: KueueRecording) -> list[str]:
     """Name of the job of every preemption, also of one whose container had not started yet."""
     return [
         name
@@ -87,7 +88,7 @@ def preempted_jobs(recording: Recording) -> list[str]:
     ]
 
 
-def handover(recording: Recording) -> Handover:
+def handover(recording: KueueRecording) -> Handover:
     """Measure the steps of one arm."""
     jobs = recording.timelines("Job")
     workloads = workloads_of_jobs(recording)
@@ -126,7 +127,7 @@ def handover(recording: Recording) -> Handover:
     return Handover(create, start, finish, _gaps(sorted(releases), sorted(waited)), evict, own)
 
 
-def _evictions(recording: Recording, workload: Timeline) -> list[float]:
+def _evictions(recording: KueueRecording, workload: Timeline) -> list[float]:
     found: list[float] = []
     since: int | None = None
     for event in workload.events:

@@ -14,8 +14,9 @@ from typing import Any
 
 from gpuassay import labels
 from gpuassay.manifest import Manifest, dig, is_true, name_of
-from gpuassay.record.recording import Recording, Timeline
+from gpuassay.record.recording import Timeline
 from gpuassay.systems.kueue.model.quota import parse_quantity
+from gpuassay.systems.kueue.readings import KueueRecording
 
 UNSUSPEND_LAG_NS = 3_000_000_000
 """A Job may be seen running this long before its Workload is seen admitted: two watch streams, one busy machine."""
@@ -41,27 +42,25 @@ _LATE = re.compile(r"deadline exceeded|timeout|timed out|leader election lost|le
 _Usage = dict[tuple[str, str, str], Fraction]
 
 
-def findings(recording: Recording) -> list[str]:
+def findings(recording: KueueRecording) -> list[str]:
     """Every broken invariant, as one sentence each; empty for a healthy recording."""
     return [*untimed(recording), *timed(recording)]
 
 
-def untimed(recording: Recording) -> list[str]:
+def untimed(recording: KueueRecording) -> list[str]:
     """Broken invariants that no delay explains."""
     return [
         *_quota(recording),
         *_admitted_means_reserved(recording),
         *(line for line in _errors(recording) if not _LATE.search(line)),
-        *(f"the recording has a gap: {gap}" for gap in recording.gaps),
     ]
 
 
-def timed(recording: Recording) -> list[str]:
+def timed(recording: KueueRecording) -> list[str]:
     """Broken invariants that a sound system shows as well where it gets no CPU: something was expected by a time."""
     return [
         *_running_means_admitted(recording),
         *_counters(recording),
-        *_unrest(recording),
         *(line for line in _errors(recording) if _LATE.search(line)),
     ]
 
@@ -90,7 +89,7 @@ def _quota_entries(queue: Manifest) -> Iterator[tuple[str, Manifest]]:
                 yield flavor["name"], resource
 
 
-def _quota(recording: Recording) -> list[str]:
+def _quota(recording: KueueRecording) -> list[str]:
     """No ClusterQueue ever holds more than nominal quota plus borrowing limit; no cohort more than its sum."""
     queues = {name_of(obj): obj for obj in recording.asked if obj["kind"] == "ClusterQueue"}
     cohorts = {name_of(obj) for obj in recording.asked if obj["kind"] == "Cohort"}
@@ -131,7 +130,7 @@ def _quota(recording: Recording) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _admitted_means_reserved(recording: Recording) -> list[str]:
+def _admitted_means_reserved(recording: KueueRecording) -> list[str]:
     found: list[str] = []
     for event in recording.of("Workload"):
         workload = event.object
@@ -147,7 +146,7 @@ def _admitted_means_reserved(recording: Recording) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _running_means_admitted(recording: Recording) -> list[str]:
+def _running_means_admitted(recording: KueueRecording) -> list[str]:
     """A queued Job runs only once its Workload is admitted, and at rest an admitted one is not suspended."""
     found: list[str] = []
     for name, job in recording.timelines("Job").items():
@@ -172,14 +171,14 @@ def _running_means_admitted(recording: Recording) -> list[str]:
     return found
 
 
-def _workload_of(recording: Recording, job: str) -> Timeline | None:
+def _workload_of(recording: KueueRecording, job: str) -> Timeline | None:
     try:
         return recording.workload_of(job)
     except LookupError:
         return None
 
 
-def _counters(recording: Recording) -> list[str]:
+def _counters(recording: KueueRecording) -> list[str]:
     """At rest a ClusterQueue's counters equal a recount of the Workloads."""
     if not recording.notes.get("at_rest"):
         return []
@@ -203,16 +202,7 @@ def _counters(recording: Recording) -> list[str]:
     return found
 
 
-def _unrest(recording: Recording) -> list[str]:
-    """A system that was given nothing more to do must stop writing."""
-    if recording.notes.get("at_rest") is not False or recording.notes.get("restless"):
-        return []
-    late = [event for event in recording.events if event.at > recording.meta.ended_ns - 1_000_000_000]
-    kinds = sorted({f"{event.kind} {event.name}" for event in late})
-    return [f"never came to rest: {len(late)} events in the last second ({', '.join(kinds[:6])})"]
-
-
-def _errors(recording: Recording) -> list[str]:
+def _errors(recording: KueueRecording) -> list[str]:
     harmless = re.compile("|".join([*HARMLESS_ERRORS, *recording.notes.get("expected_errors", [])]))
     found = [
         f"Kueue logged an error: {line.get('msg', '')}: {str(line.get('error', ''))[:200]}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from gpuassay.manifest import Manifest, condition, dig, is_true
-from gpuassay.record.recording import ConditionChange, Recording, Timeline
+from gpuassay.record.recording import ConditionChange, Timeline
+from gpuassay.systems.kueue.readings import KueueRecording
 
 
 def flips(of: Timeline, kind: str, status: str = "True") -> list[ConditionChange]:
@@ -40,7 +41,7 @@ def seen_at(of: Timeline, at: int) -> Manifest | None:
     return before[-1] if before else None
 
 
-def workload_of(recording: Recording, owner: str) -> Timeline | None:
+def workload_of(recording: KueueRecording, owner: str) -> Timeline | None:
     """The Workload of a job, or the one made by hand with that name; None if there never was one."""
     by_hand = recording.timelines("Workload").get(owner)
     if by_hand is not None:
@@ -51,7 +52,7 @@ def workload_of(recording: Recording, owner: str) -> Timeline | None:
         return None
 
 
-def reserved_at(recording: Recording, owner: str) -> list[int]:
+def reserved_at(recording: KueueRecording, owner: str) -> list[int]:
     """Resource versions of the Workload at which it got quota: comparable among all Workloads, unlike times."""
     found: list[int] = []
     held = False
@@ -64,7 +65,7 @@ def reserved_at(recording: Recording, owner: str) -> list[int]:
     return found
 
 
-def ever_reserved(recording: Recording) -> set[str]:
+def ever_reserved(recording: KueueRecording) -> set[str]:
     """Names of the Workloads that got quota at some time."""
     return {
         name for name, one in recording.timelines("Workload").items()
@@ -72,7 +73,7 @@ def ever_reserved(recording: Recording) -> set[str]:
     }  # fmt: skip
 
 
-def finished_at(recording: Recording, owner: str) -> int | None:
+def finished_at(recording: KueueRecording, owner: str) -> int | None:
     """Resource version at which the Workload came to be Finished, or None."""
     workload = workload_of(recording, owner)
     return next((one.rv for one in workload.events if is_true(one.object, "Finished")), None) if workload else None
@@ -100,7 +101,7 @@ def node_selector(job: Manifest) -> dict[str, str]:
     return dict(dig(job, "spec", "template", "spec", "nodeSelector", default={}))
 
 
-def asked(recording: Recording, kind: str, name: str) -> Manifest:
+def asked(recording: KueueRecording, kind: str, name: str) -> Manifest:
     """The object as the scenario asked for it.
 
     Raises:

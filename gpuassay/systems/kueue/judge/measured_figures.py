@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from gpuassay.record.recording import Recording
 from gpuassay.systems.kueue.judge.handover import Handover, handover, workloads_of_jobs
 from gpuassay.systems.kueue.judge.measured_order import arm_order
 from gpuassay.systems.kueue.judge.runs import (
@@ -26,6 +25,7 @@ from gpuassay.systems.kueue.model.figures import JobRun
 from gpuassay.systems.kueue.model.order import from_workload
 from gpuassay.systems.kueue.model.predict import predict, queues_of
 from gpuassay.systems.kueue.model.twin import TwinRun, simulate
+from gpuassay.systems.kueue.readings import KueueRecording
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,12 @@ def by_class(runs: list[JobRun], measure: Callable[[JobRun], float]) -> dict[str
     return {cls: median(measure(run) for run in runs if run.cls == cls) for cls in classes}
 
 
-def arm_lanes(recording: Recording) -> list[list[Bar]]:
+def arm_lanes(recording: KueueRecording) -> list[list[Bar]]:
     """The arm's attempts on its GPUs."""
     return lanes(job_runs(recording), int(recording.notes["gpus"]))
 
 
-def arm_figures(recording: Recording) -> ArmFigures:
+def arm_figures(recording: KueueRecording) -> ArmFigures:
     """All figures of an arm. Raises ValueError if a job has not finished or no hand-over was measured."""
     runs = job_runs(recording)
     gpus = int(recording.notes["gpus"])
@@ -113,7 +113,7 @@ SLACK = 0.5
 each job are its own, so what differs is the requeue batch, and what it adds up to along a chain of jobs."""
 
 
-def twin_of(recording: Recording, measured: Handover | None = None, branch: Branch | None = None) -> TwinRun:
+def twin_of(recording: KueueRecording, measured: Handover | None = None, branch: Branch | None = None) -> TwinRun:
     """What the twin makes of the arm's jobs: planned run times, real creation times and UIDs, measured hand-over.
 
     The steps of a job are its own; the requeue batch, which belongs to none, is the median of those measured.
@@ -155,7 +155,7 @@ class TwinError:
     departures: Sequence[Departure]
 
 
-def twin_error(recording: Recording) -> TwinError:
+def twin_error(recording: KueueRecording) -> TwinError:
     """Hold an arm's makespan against the twin's.
 
     Raises:

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gpuassay.manifest import Manifest, dig, is_true
-from gpuassay.record.recording import Recording, Timeline
+from gpuassay.record.recording import Timeline
 from gpuassay.systems.kueue.judge.runs import own_admissions, own_log, seconds
 from gpuassay.systems.kueue.log import log_time
 from gpuassay.systems.kueue.model.order import Decision, Inversion, QueuedWorkload, Wait, from_workload, inversions
+from gpuassay.systems.kueue.readings import KueueRecording
 
 BATCH = 1.0
 """Seconds from the first release to the look at parked Workloads; constant in Kueue's code."""
@@ -40,7 +41,7 @@ class ArmOrder:
     parked: list[Inversion]
 
 
-def arm_order(recording: Recording) -> ArmOrder:
+def arm_order(recording: KueueRecording) -> ArmOrder:
     """Judge every decision of the arm, by Kueue's log, against those that waited in the same ClusterQueue."""
     workloads = {timeline.name: timeline for timeline in recording.timelines("Workload").values()}
     found = _passed(recording, workloads)
@@ -48,7 +49,7 @@ def arm_order(recording: Recording) -> ArmOrder:
     return ArmOrder([one for one in found if one not in parked], parked)
 
 
-def _passed(recording: Recording, workloads: dict[str, Timeline]) -> list[Inversion]:
+def _passed(recording: KueueRecording, workloads: dict[str, Timeline]) -> list[Inversion]:
     queued = {name: from_workload(timeline.first) for name, timeline in workloads.items()}
     decided: dict[str, list[tuple[str, float]]] = {}
     for admission in own_admissions(recording):
@@ -71,7 +72,7 @@ def _shape(workload: Manifest) -> tuple[str, int]:
     return str(dig(workload, "spec", "queueName", default="")), int(dig(workload, "spec", "priority", default=0))
 
 
-def _all_parked(recording: Recording, workloads: dict[str, Timeline], inversion: Inversion) -> bool:
+def _all_parked(recording: KueueRecording, workloads: dict[str, Timeline], inversion: Inversion) -> bool:
     looks = _looks(_releases(recording, workloads))
     for name in inversion.passed:
         parked = _parked_at(recording, workloads, _shape(workloads[name].final), inversion.at)
@@ -81,7 +82,7 @@ def _all_parked(recording: Recording, workloads: dict[str, Timeline], inversion:
 
 
 def _parked_at(
-    recording: Recording, workloads: dict[str, Timeline], shape: tuple[str, int], before: float
+    recording: KueueRecording, workloads: dict[str, Timeline], shape: tuple[str, int], before: float
 ) -> float | None:
     """When a Workload of that shape was last found not to fit before a time (s), or None."""
     found: float | None = None
@@ -95,7 +96,7 @@ def _parked_at(
     return found
 
 
-def _releases(recording: Recording, workloads: dict[str, Timeline]) -> list[float]:
+def _releases(recording: KueueRecording, workloads: dict[str, Timeline]) -> list[float]:
     found: list[float] = []
     for timeline in workloads.values():
         held = False
@@ -116,7 +117,7 @@ def _looks(releases: Sequence[float]) -> list[float]:
     return found
 
 
-def _waits(recording: Recording, workload: Timeline, queued: QueuedWorkload, decisions: list[float]) -> list[Wait]:
+def _waits(recording: KueueRecording, workload: Timeline, queued: QueuedWorkload, decisions: list[float]) -> list[Wait]:
     """From first sight, and from every loss of quota, to the decision that followed.
 
     They are paired by number, not by time: a decision may be logged before the watch shows what it was about. One

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from gpuassay import labels
 from gpuassay.manifest import Manifest, condition, dig, is_true, name_of
-from gpuassay.record.recording import Recording, Timeline
+from gpuassay.record.recording import Timeline
 from gpuassay.systems.kueue.judge.queueing import asked_priority
 from gpuassay.systems.kueue.model.order import epoch_second, from_workload
 from gpuassay.systems.kueue.model.preemption import Holder, Policy, victims
 from gpuassay.systems.kueue.model.quota import Amount, Quota, QuotaTree, parse_quantity
+from gpuassay.systems.kueue.readings import KueueRecording
 
 
 class Eviction(NamedTuple):
@@ -23,7 +24,7 @@ class Eviction(NamedTuple):
     message: str
 
 
-def evictions(recording: Recording) -> list[Eviction]:
+def evictions(recording: KueueRecording) -> list[Eviction]:
     """All evictions in order of receipt: every change of condition Evicted to True."""
     found: list[Eviction] = []
     for name, history in recording.timelines("Workload").items():
@@ -37,7 +38,7 @@ def evictions(recording: Recording) -> list[Eviction]:
     return sorted(found)
 
 
-def victims_by_name(recording: Recording, *, until: int | None = None) -> dict[str, int]:
+def victims_by_name(recording: KueueRecording, *, until: int | None = None) -> dict[str, int]:
     """How often each Workload was evicted for a preemption, in all or until a time (ns since the epoch)."""
     counts: dict[str, int] = {}
     for eviction in evictions(recording):
@@ -66,7 +67,7 @@ def gpus_of(asked: Manifest) -> Amount:
     return total
 
 
-def _history(recording: Recording, asked: Manifest) -> Timeline | None:
+def _history(recording: KueueRecording, asked: Manifest) -> Timeline | None:
     try:
         if asked["kind"] == "Job":
             return recording.workload_of(name_of(asked))
@@ -75,7 +76,7 @@ def _history(recording: Recording, asked: Manifest) -> Timeline | None:
         return None
 
 
-def _holder(recording: Recording, asked: Manifest, queue: str, before: int | None) -> Holder | None:
+def _holder(recording: KueueRecording, asked: Manifest, queue: str, before: int | None) -> Holder | None:
     """An asked workload as the preemption model takes it, as it stood before the moment `before` (ns)."""
     history = _history(recording, asked)
     if history is None:
@@ -89,7 +90,13 @@ def _holder(recording: Recording, asked: Manifest, queue: str, before: int | Non
 
 
 def expected_victims(
-    recording: Recording, preemptor: str, holders: list[str], gpus: int, policy: Policy, *, before: int | None = None
+    recording: KueueRecording,
+    preemptor: str,
+    holders: list[str],
+    gpus: int,
+    policy: Policy,
+    *,
+    before: int | None = None,
 ) -> list[str]:
     """Who must be evicted in a queue of `gpus` GPUs, full with `holders`, so that `preemptor` fits: sorted names.
 

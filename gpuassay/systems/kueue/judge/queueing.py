@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 
 from gpuassay import labels
 from gpuassay.manifest import Manifest, dig, name_of
-from gpuassay.record.recording import Admission, Recording
+from gpuassay.systems.kueue.log import Admission
 from gpuassay.systems.kueue.model.order import QueuedWorkload, from_workload, heap_order
+from gpuassay.systems.kueue.readings import KueueRecording
 
 
-def asked_priority(recording: Recording, asked: Manifest) -> int:
+def asked_priority(recording: KueueRecording, asked: Manifest) -> int:
     """The priority that an asked Workload or job has by what was asked.
 
     A WorkloadPriorityClass named by label goes before the pods' PriorityClass; without either it is 0.
@@ -31,7 +32,7 @@ def asked_priority(recording: Recording, asked: Manifest) -> int:
     return 0
 
 
-def queued(recording: Recording, names: Iterable[str] | None = None) -> list[QueuedWorkload]:
+def queued(recording: KueueRecording, names: Iterable[str] | None = None) -> list[QueuedWorkload]:
     """The Workloads of the asked jobs and Workloads (default: of all), with the priority that was asked.
 
     Jobs that never got a Workload are left out: `missing` tells them.
@@ -51,19 +52,19 @@ def queued(recording: Recording, names: Iterable[str] | None = None) -> list[Que
     return found
 
 
-def decisions(recording: Recording, names: Iterable[str] | None = None) -> list[str]:
+def decisions(recording: KueueRecording, names: Iterable[str] | None = None) -> list[str]:
     """Names of Workloads in the order of the scheduler's decisions, repetitions included; of `names` only if given."""
     chosen = None if names is None else set(names)
     return [one.workload for one in own_admissions(recording) if chosen is None or one.workload in chosen]
 
 
-def own_admissions(recording: Recording) -> list[Admission]:
+def own_admissions(recording: KueueRecording) -> list[Admission]:
     """The decisions on this scenario's Workloads: a scheduling cycle may decide on other scenarios' too."""
     spaces = set(recording.meta.namespaces)
     return [one for one in recording.admissions() if one.namespace in spaces]
 
 
-def order_findings(recording: Recording, names: Iterable[str] | None = None) -> list[str]:
+def order_findings(recording: KueueRecording, names: Iterable[str] | None = None) -> list[str]:
     """What is wrong with the order of decisions on the asked workloads `names` (default: all of them); or nothing.
 
     Every one of them must be decided on exactly once, by priority as asked, then creation second, then UID
@@ -102,7 +103,7 @@ def _short(names: Sequence[str]) -> str:
     return " ".join(names[:30]) + (f" ... ({len(names)})" if len(names) > 30 else "")
 
 
-def mark(recording: Recording, name: str) -> int:
+def mark(recording: KueueRecording, name: str) -> int:
     """Time in ns since the epoch of `lab.mark(name)`; LookupError where the scenario did not come so far."""
     at = dig(dict(recording.notes), "marks", name)
     if at is None:
@@ -110,6 +111,6 @@ def mark(recording: Recording, name: str) -> int:
     return int(at)
 
 
-def decided_before(recording: Recording, at_ns: int) -> list[str]:
+def decided_before(recording: KueueRecording, at_ns: int) -> list[str]:
     """Names of Workloads that got quota before a moment, by the time of the decision."""
     return [one.workload for one in own_admissions(recording) if one.at_ns is not None and one.at_ns < at_ns]

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpuassay.manifest import condition, dig, is_true
-from gpuassay.record.recording import Recording
 from gpuassay.record.timeline import Timeline
 from gpuassay.systems.kueue.model.order import epoch_second
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import Inconclusive
 
 COUNTED = 1.3
@@ -37,7 +37,7 @@ class BackOff:
         return self.requeue_at - self.evicted_at
 
 
-def backoffs(recording: Recording, job: str) -> list[BackOff]:
+def backoffs(recording: KueueRecording, job: str) -> list[BackOff]:
     """Every requeueAt that a job's Workload was given, in order. LookupError if it has no Workload."""
     found: list[BackOff] = []
     for event in recording.workload_of(job).events:
@@ -53,7 +53,7 @@ def backoffs(recording: Recording, job: str) -> list[BackOff]:
     return found
 
 
-def held_s(recording: Recording, job: str) -> list[int]:
+def held_s(recording: KueueRecording, job: str) -> list[int]:
     """Seconds from admission to eviction, for each eviction of a job's Workload. LookupError if it has none."""
     found: list[int] = []
     admitted, before = 0, False
@@ -68,7 +68,7 @@ def held_s(recording: Recording, job: str) -> list[int]:
     return found
 
 
-def reservations(recording: Recording, job: str) -> list[int]:
+def reservations(recording: KueueRecording, job: str) -> list[int]:
     """When a job's Workload got quota, each time, in seconds since the epoch. LookupError if it has no Workload."""
     found: list[int] = []
     before = False
@@ -80,13 +80,13 @@ def reservations(recording: Recording, job: str) -> list[int]:
     return found
 
 
-def condition_reasons(recording: Recording, job: str, kind: str = "PodsReady") -> list[tuple[str, str]]:
+def condition_reasons(recording: KueueRecording, job: str, kind: str = "PodsReady") -> list[tuple[str, str]]:
     """(status, reason) of every change of a condition of a job's Workload. LookupError if it has no Workload."""
     changes = recording.workload_of(job).condition_changes()
     return [(one.status, one.reason) for one in changes if one.type == kind]
 
 
-def require_recovered_in_time(recording: Recording, job: str, timeout: int) -> None:
+def require_recovered_in_time(recording: KueueRecording, job: str, timeout: int) -> None:
     """Make sure that the pod of a job that waits for recovery was ready again well within `timeout` seconds, if ever.
 
     Kueue reads the Job's count of ready pods, which the Job controller writes up to `COUNTED` seconds after the pod's
@@ -112,7 +112,7 @@ def require_recovered_in_time(recording: Recording, job: str, timeout: int) -> N
         )
 
 
-def _pods_of(recording: Recording, job: str) -> list[Timeline]:
+def _pods_of(recording: KueueRecording, job: str) -> list[Timeline]:
     return [
         line
         for line in recording.timelines("Pod").values()
@@ -120,7 +120,7 @@ def _pods_of(recording: Recording, job: str) -> list[Timeline]:
     ]
 
 
-def require_in_time(recording: Recording, job: str, timeout: int) -> None:
+def require_in_time(recording: KueueRecording, job: str, timeout: int) -> None:
     """Make sure that a job's first pod was ready well within `timeout` seconds of admission, if it ever was.
 
     On a crowded machine a pod may be created too late; then the recording says nothing about who was ready in time.

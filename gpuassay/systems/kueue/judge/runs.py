@@ -7,40 +7,42 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from gpuassay.manifest import Manifest, dig
-from gpuassay.record.recording import Admission, Recording, Timeline
+from gpuassay.record.recording import Timeline
+from gpuassay.systems.kueue.log import Admission
 from gpuassay.systems.kueue.model.figures import Attempt, JobRun
 from gpuassay.systems.kueue.model.twin import TwinJob
+from gpuassay.systems.kueue.readings import KueueRecording
 
 
-def origin_ns(recording: Recording) -> int:
+def origin_ns(recording: KueueRecording) -> int:
     """The arm's zero: the whole second before it began, so that seconds since then change with those of the clock."""
     return recording.meta.started_ns // 1_000_000_000 * 1_000_000_000
 
 
-def seconds(recording: Recording, at_ns: int) -> float:
+def seconds(recording: KueueRecording, at_ns: int) -> float:
     """A time of the recording in seconds since `origin_ns`."""
     return (at_ns - origin_ns(recording)) / 1e9
 
 
-def own_admissions(recording: Recording) -> list[Admission]:
+def own_admissions(recording: KueueRecording) -> list[Admission]:
     """Decisions about the arm's own Workloads: its log also holds other arms' lines of cycles that they shared."""
     mine = set(recording.meta.namespaces)
     return [one for one in recording.admissions() if one.namespace in mine]
 
 
-def own_log(recording: Recording) -> list[Manifest]:
+def own_log(recording: KueueRecording) -> list[Manifest]:
     """Log lines about the arm's own Workloads."""
     mine = set(recording.meta.namespaces)
     return [line for line in recording.kueue_log if dig(line, "workload", "namespace") in mine]
 
 
-def planned(recording: Recording) -> list[TwinJob]:
+def planned(recording: KueueRecording) -> list[TwinJob]:
     """The jobs as they were asked for, in order of creation."""
     listed: list[Manifest] = recording.notes["jobs"]
     return [TwinJob(**entry) for entry in listed]
 
 
-def job_runs(recording: Recording) -> list[JobRun]:
+def job_runs(recording: KueueRecording) -> list[JobRun]:
     """What became of every planned job, by receipt times of watch events (s since `origin_ns`).
 
     Created: the Job's first event. Start: its pod is Running. End: its pod has Succeeded; a pod that is deleted before,
@@ -61,7 +63,7 @@ def job_runs(recording: Recording) -> list[JobRun]:
     return runs
 
 
-def _pods_by_owner(recording: Recording) -> dict[str, list[Timeline]]:
+def _pods_by_owner(recording: KueueRecording) -> dict[str, list[Timeline]]:
     found: dict[str, list[Timeline]] = defaultdict(list)
     for pod in recording.timelines("Pod").values():
         owners: list[Manifest] = dig(pod.first, "metadata", "ownerReferences", default=[])
@@ -74,7 +76,7 @@ def _phase(pod: Manifest) -> str:
     return str(dig(pod, "status", "phase", default=""))
 
 
-def _attempt(recording: Recording, pod: Timeline) -> Attempt | None:
+def _attempt(recording: KueueRecording, pod: Timeline) -> Attempt | None:
     start = pod.when(lambda obj: _phase(obj) == "Running")
     if start is None:
         return None

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuassay.manifest import dig, is_true
-from gpuassay.record.recording import Recording
 from gpuassay.stats.quantiles import quantile
+from gpuassay.systems.kueue.readings import KueueRecording
 
 CLASS = "kueue.x-k8s.io/performance-scheduler-class"
 """Label with the class of a Workload, as Kueue's own runner writes it."""
@@ -44,7 +44,7 @@ class Throughput:
         return self.finished / self.wall if self.wall > 0 else 0.0
 
 
-def throughput(recording: Recording) -> Throughput:
+def throughput(recording: KueueRecording) -> Throughput:
     """Judge a recording whose notes hold `total` of the driver, and its `lags` where it tells them."""
     admission: dict[str, list[float]] = {}
     never: dict[str, int] = {}

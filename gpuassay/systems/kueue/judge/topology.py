@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpuassay.manifest import Manifest, dig, is_true
-from gpuassay.record.recording import Recording
+from gpuassay.systems.kueue.readings import KueueRecording
 
 
 def domains(assignment: Manifest) -> Counter[tuple[str, ...]]:
@@ -63,7 +63,7 @@ def spread(workload: Manifest, where: Mapping[str, str]) -> Counter[str]:
     return found
 
 
-def overbooked(recording: Recording, capacity: Mapping[str, int], per_pod: Mapping[str, int]) -> list[str]:
+def overbooked(recording: KueueRecording, capacity: Mapping[str, int], per_pod: Mapping[str, int]) -> list[str]:
     """Nodes that at some moment were promised more than they have.
 
     Args:

@@ -6,15 +6,15 @@ from collections import defaultdict
 from fractions import Fraction
 
 from gpuassay.manifest import Manifest, dig, name_of
-from gpuassay.record.recording import Recording
 from gpuassay.systems.kueue.judge.invariants import usage_of
 from gpuassay.systems.kueue.model.quota import parse_quantity
+from gpuassay.systems.kueue.readings import KueueRecording
 
 Holding = tuple[str, str, str]
 """ClusterQueue, flavor, resource."""
 
 
-def steps(recording: Recording) -> list[tuple[int, str, dict[Holding, Fraction]]]:
+def steps(recording: KueueRecording) -> list[tuple[int, str, dict[Holding, Fraction]]]:
     """What was held after each Workload event that changed it: (receipt time in ns, Workload, amounts above zero)."""
     held: dict[str, dict[Holding, Fraction]] = {}
     found: list[tuple[int, str, dict[Holding, Fraction]]] = []
@@ -32,7 +32,7 @@ def steps(recording: Recording) -> list[tuple[int, str, dict[Holding, Fraction]]
     return found
 
 
-def peaks(recording: Recording) -> dict[Holding, Fraction]:
+def peaks(recording: KueueRecording) -> dict[Holding, Fraction]:
     """The most that was ever held of each resource."""
     most: dict[Holding, Fraction] = {}
     for _, _, held in steps(recording):
@@ -41,7 +41,7 @@ def peaks(recording: Recording) -> dict[Holding, Fraction]:
     return most
 
 
-def reported_peaks(recording: Recording) -> dict[Holding, Fraction]:
+def reported_peaks(recording: KueueRecording) -> dict[Holding, Fraction]:
     """The most that each ClusterQueue ever reported as reserved (`status.flavorsReservation`)."""
     most: dict[Holding, Fraction] = {}
     for event in recording.of("ClusterQueue"):
@@ -54,7 +54,7 @@ def reported_peaks(recording: Recording) -> dict[Holding, Fraction]:
     return most
 
 
-def ledger(recording: Recording) -> str:
+def ledger(recording: KueueRecording) -> str:
     """Every change of what was held, one line each in ms since the start, for assertion messages."""
     lines: list[str] = []
     for at, name, held in steps(recording):

@@ -10,12 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpuassay.labels import GPU
-from gpuassay.manifest import Manifest
+from gpuassay.manifest import Manifest, Quantity
 
 API = "kueue.x-k8s.io/v1beta2"
-
-Quantity = int | str
-"""A Kubernetes quantity: 8 or "500m"."""
 
 
 def _object(kind: str, name: str, spec: Manifest | None = None, namespace: str | None = None) -> Manifest:

@@ -7,6 +7,10 @@ with opened(lab, Arm(profile="precise", replicas=8)) as site:
 
 from __future__ import annotations
 
+from gpuassay.systems.llmd.readings import KV_EVENTS
+
+from gpuassay.systems.llmd.readings import REQUESTS
+
 import hashlib
 import json
 import time
@@ -31,7 +35,7 @@ from gpuassay.systems.llmd.objects.headers import POD
 from gpuassay.systems.llmd.objects.prompts import Prompt
 
 if TYPE_CHECKING:
-    from gpuassay.systems.kueue.acts.lab import Lab
+    from gpuassay.systems.llmd.acts.lab import RoutingLab
 
 JSON = {"content-type": "application/json"}
 """The simulator reads bodies without it; vLLM refuses them with 400."""
@@ -49,7 +53,7 @@ class Site:
         verify_tls: whether the gateway's certificate must be valid.
     """
 
-    lab: Lab
+    lab: RoutingLab
     routing: Routing
     verify_tls: bool = True
     _asked: int = 0
@@ -135,7 +139,7 @@ class Site:
 
         with ThreadPoolExecutor(at_once) as pool:
             rows = list(pool.map(one, range(first, first + len(prompts)), prompts))
-        self.lab.requests += rows
+        self.lab.rows(REQUESTS).extend(rows)
         return rows
 
     def _one(
@@ -217,7 +221,7 @@ class Site:
         )
         result = run(plan, self.routing.folder / "load", name=wave.replace("/", "-").replace(" ", "-"))
         rows: list[Manifest] = [{"wave": wave, **msgspec.to_builtins(row)} for row in result.rows]
-        self.lab.requests += rows
+        self.lab.rows(REQUESTS).extend(rows)
         self.lab.notes.setdefault("cpu_busy", {})[wave] = result.tail.busy_share
         return rows
 
@@ -231,7 +235,7 @@ class Site:
         ]
 
 
-def fresh_seed(lab: Lab, number: int = 0) -> int:
+def fresh_seed(lab: RoutingLab, number: int = 0) -> int:
     """A seed for prompts that no cache holds yet.
 
     `number` itself on arms of our own, which begin empty; another one in every run at somebody's gateway.
@@ -240,7 +244,7 @@ def fresh_seed(lab: Lab, number: int = 0) -> int:
 
 
 @contextmanager
-def opened(lab: Lab, arm: Arm | None = None, *, name: str = "arm") -> Generator[Site]:
+def opened(lab: RoutingLab, arm: Arm | None = None, *, name: str = "arm") -> Generator[Site]:
     """Bring an arm up for the length of a `with` block; its KV-cache events go to the recording.
 
     Args:
@@ -269,5 +273,5 @@ def opened(lab: Lab, arm: Arm | None = None, *, name: str = "arm") -> Generator[
             yield site
         finally:
             if up.forwarder is not None:
-                lab.kv_events += [{"arm": name, **event} for event in up.forwarder.events()]
+                lab.rows(KV_EVENTS).extend([{"arm": name, **event} for event in up.forwarder.events()])
             lab.note(start_seconds=lab.notes.get("start_seconds", {}) | {name: up.steps})

@@ -7,6 +7,8 @@ with opened(lab, Arm(gateway=None, replicas=3)) as site, asking(site) as epp:
 
 from __future__ import annotations
 
+from gpuassay.systems.llmd.readings import REQUESTS
+
 import json
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -17,7 +19,7 @@ from typing import Any
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.manifest import Manifest
 from gpuassay.record.metrics import Samples
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site
 from gpuassay.systems.llmd.acts.epp_connection import PATIENCE, Connection
 from gpuassay.systems.llmd.acts.recording_server import canonical, digest
@@ -74,7 +76,7 @@ class Asking:
             **more,
         }
         self._index += 1
-        self.site.lab.requests.append(found)
+        self.site.lab.rows(REQUESTS).append(found)
         return found
 
     def ask(
@@ -124,7 +126,7 @@ class Asking:
         return row
 
 
-def broken(lab: Lab) -> type[Broken] | None:
+def broken(lab: RoutingLab) -> type[Broken] | None:
     """The broken picker that the run's mutant stands for, None without one."""
     return BROKEN.get(lab.mutant.name) if lab.mutant is not None else None
 
@@ -138,14 +140,14 @@ def asking(site: Site, picker: Picker | None = None) -> Generator[Asking]:
         yield Asking(site, connection, chosen)
 
 
-def health(lab: Lab, picker: Picker, service: str = HEALTH_SERVICE) -> str:
+def health(lab: RoutingLab, picker: Picker, service: str = HEALTH_SERVICE) -> str:
     """What a picker's health service says of `service` (`Picker.health`), or what the run's mutant makes of it."""
     said = picker.health(service)
     mutant = broken(lab)
     return said if mutant is None else mutant.health(said)
 
 
-def scrape(lab: Lab, picker: Picker, label: str) -> Samples:
+def scrape(lab: RoutingLab, picker: Picker, label: str) -> Samples:
     """Keep a picker's metrics under `label`, source `picker`; returns them."""
     mutant = broken(lab)
     taken = picker.metrics()
@@ -155,12 +157,12 @@ def scrape(lab: Lab, picker: Picker, label: str) -> Samples:
     return Samples(rows)
 
 
-def gauge(lab: Lab, picker: Picker) -> float | None:
+def gauge(lab: RoutingLab, picker: Picker) -> float | None:
     """How many endpoints a picker counts as ready; None while it does not tell."""
     return _gauge(lab, picker, "ready_endpoints", {"name": picker.pool})
 
 
-def _gauge(lab: Lab, picker: Picker, metric: str, labels: Mapping[str, str]) -> float | None:
+def _gauge(lab: RoutingLab, picker: Picker, metric: str, labels: Mapping[str, str]) -> float | None:
     mutant = broken(lab)
     try:
         rows: list[Manifest] = [{"source": "picker", "label": "", **row} for row in picker.metrics()]
@@ -171,7 +173,7 @@ def _gauge(lab: Lab, picker: Picker, metric: str, labels: Mapping[str, str]) -> 
         return None
 
 
-def running(lab: Lab, picker: Picker) -> float | None:
+def running(lab: RoutingLab, picker: Picker) -> float | None:
     """How many requests a picker counts as under way; None while it does not tell."""
     return _gauge(lab, picker, "requests_running", {})
 

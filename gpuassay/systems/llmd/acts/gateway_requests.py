@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gpuassay.systems.llmd.readings import REQUESTS
+
 import http.client
 import itertools
 import json
@@ -144,7 +146,7 @@ class Calls:
 
         with ThreadPoolExecutor(at_once) as pool:
             rows = list(pool.map(ask, itertools.islice(self._indices, count)))
-        site.lab.requests += rows
+        site.lab.rows(REQUESTS).extend(rows)
         return rows
 
     def until(

@@ -6,6 +6,8 @@ change no model server.
 
 from __future__ import annotations
 
+from gpuassay.systems.llmd.readings import REQUESTS
+
 import copy
 import json
 import time
@@ -135,7 +137,7 @@ def pick(
     if site.lab.mutant is not None:
         site.lab.mutant.disturb(site.routing)
     subset = [replica.endpoint for replica in among] if among is not None else None
-    first = len(site.lab.requests)
+    first = len(site.lab.rows(REQUESTS))
     with ExternalProcessing(picker.target) as asked, ThreadPoolExecutor(at_once) as pool:
 
         def one(number: int, prompt: Prompt) -> Manifest:
@@ -147,7 +149,7 @@ def pick(
             return row | _picked(site, answer) | {"last_ns": time.monotonic_ns()}
 
         rows = list(pool.map(one, range(first, first + len(prompts)), prompts))
-    site.lab.requests += rows
+    site.lab.rows(REQUESTS).extend(rows)
     return rows
 
 

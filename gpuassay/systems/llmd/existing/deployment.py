@@ -24,7 +24,7 @@ from gpuassay.systems.llmd.objects.prompts import Prompt, synthetic
 from gpuassay.wait import WaitTimeout, wait
 
 if TYPE_CHECKING:
-    from gpuassay.systems.kueue.acts.lab import Lab
+    from gpuassay.systems.llmd.acts.lab import RoutingLab
 
 LAGS = (0.0, 0.2, 1.0, 3.0)
 """Seconds that KV-cache events may take to reach the picker, tried in turn: from outside nothing tells of them."""
@@ -133,7 +133,7 @@ def _finished_of(samples: list[Sample]) -> float:
 
 
 @contextmanager
-def borrowed(lab: Lab, gateway: ExistingGateway, wanted: Arm) -> Generator[Site]:
+def borrowed(lab: RoutingLab, gateway: ExistingGateway, wanted: Arm) -> Generator[Site]:
     """The site of somebody's gateway for the length of a `with` block, one scenario at a time.
 
     Raises:

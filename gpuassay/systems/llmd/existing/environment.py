@@ -16,7 +16,7 @@ from gpuassay.engine.pools import Lane
 from gpuassay.manifest import Manifest, dig
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import Resource
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.existing.gateway import ExistingGateway, Place, require_answers
 from gpuassay.systems.llmd.existing.options import GatewayOptions
 from gpuassay.systems.llmd.existing.preflight import check_gateway
@@ -29,11 +29,11 @@ FEWEST = 2
 class GatewayStage(Stage):
     """A stage on which nothing is created, so that nothing has to be removed."""
 
-    def prepare(self, lab: Lab) -> None:
+    def prepare(self, lab: RoutingLab) -> None:
         """Let the view know of the scenario; no namespace is made."""
         self.view.register(lab.token)
 
-    def clear(self, lab: Lab) -> None:
+    def clear(self, lab: RoutingLab) -> None:
         """Nothing was created."""
         self.view.forget(lab.token)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -75,6 +77,22 @@ def add_options(group: pytest.OptionGroup) -> None:
         help="existing gateway: labels of the model servers' Pods (default: the pool's)",
     )
     group.addoption("--gateway-insecure", action="store_true", help="existing gateway: accept any TLS certificate")
+    group.addoption("--prompts", metavar="FILE", help="your own prompts (.csv, .jsonl) for Figures 6, 7 and gateways")
+
+
+def take(option: argparse.Namespace) -> None:
+    """Check the options, and hand the user's own prompts to the scenarios.
+
+    Raises:
+        BadGatewayOption: an option about a gateway cannot be used.
+        gpuassay.systems.llmd.objects.prompt_files.BadPromptFile: neither can the prompts.
+    """
+    gateway_options(option)
+    file, known = option.prompts, "gpuassay.systems.llmd.objects.prompt_files" in sys.modules
+    if file is not None or known:  # those of an earlier run in this process are taken back
+        from gpuassay.systems.llmd.objects import prompt_files
+
+        prompt_files.give(None if file is None else Path(file))
 
 
 def gateway_options(option: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> GatewayOptions | None:

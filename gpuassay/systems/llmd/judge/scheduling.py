@@ -18,9 +18,9 @@ from itertools import pairwise
 from typing import Any, cast
 
 from gpuassay.manifest import Manifest, dig
-from gpuassay.record.recording import Recording
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.scheduling_picks import apart_findings
+from gpuassay.systems.llmd.readings import RoutingRecording
 
 TOPIC_WITHOUT_PORT = "topic-without-port"
 TOPIC_UNKNOWN = "topic-unknown"
@@ -83,7 +83,7 @@ class Diagnosis:
         return not (self.faults or self.lost_prefixes or self.split_twins)
 
 
-def diagnose(recording: Recording, episode: str) -> Diagnosis:
+def diagnose(recording: RoutingRecording, episode: str) -> Diagnosis:
     """Name what is wrong in an episode.
 
     Raises:

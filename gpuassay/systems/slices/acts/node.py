@@ -11,6 +11,8 @@ Every scenario has a node and GPUs of its own, so that it can restart, break and
 
 from __future__ import annotations
 
+from gpuassay.systems.slices.readings import SILICON
+
 import shutil
 import time
 import uuid
@@ -26,7 +28,7 @@ from gpuassay.systems.slices.model.predict import BALANCED
 
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.node.real import Node
-    from gpuassay.systems.kueue.acts.lab import Lab
+    from gpuassay.scenario.lab import Lab
     from gpuassay.systems.slices.component.fake_driver import FakeDriver
     from gpuassay.systems.slices.component.program import Part
 
@@ -198,7 +200,7 @@ def opened(
             lab.note(slicer=slicer, gpus=list(gpus), node=name)
             yield site
     finally:
-        lab.silicon += [{"node": lab.token, **one.row()} for one in silicon.events()]
+        lab.rows(SILICON).extend([{"node": lab.token, **one.row()} for one in silicon.events()])
         silicon.close()
         for place in ("root", "proc-driver"):  # thousands of device nodes and files that nobody needs any more
             shutil.rmtree(folder / place, ignore_errors=True)

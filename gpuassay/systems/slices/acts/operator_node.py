@@ -10,6 +10,8 @@ label `nvidia.com/device-plugin.config`, as on a real cluster; who follows the l
 
 from __future__ import annotations
 
+from gpuassay.systems.slices.readings import SILICON
+
 import json
 import os
 import signal
@@ -26,7 +28,7 @@ from gpuassay.workloads import containers
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.base import Emulated
     from gpuassay.cluster.node.real import Node
-    from gpuassay.systems.kueue.acts.lab import Lab
+    from gpuassay.scenario.lab import Lab
     from gpuassay.systems.slices.component.device_plugin import DevicePlugin
     from gpuassay.systems.slices.component.fake_driver import FakeDriver
 
@@ -255,5 +257,5 @@ def operated(
         ):
             yield OperatedNode(lab, node, driver, plugin)
     finally:
-        lab.silicon += [{"node": lab.token, **one.row()} for one in silicon.events()]
+        lab.rows(SILICON).extend([{"node": lab.token, **one.row()} for one in silicon.events()])
         silicon.close()

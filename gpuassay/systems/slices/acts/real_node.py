@@ -22,7 +22,7 @@ from gpuassay.workloads.containers import NODE
 
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.node.real import Node
-    from gpuassay.systems.kueue.acts.lab import Lab
+    from gpuassay.scenario.lab import Lab
 
 ANSWER_SECONDS = 5.0
 

@@ -12,7 +12,6 @@ from itertools import pairwise
 from typing import Any
 
 from gpuassay.manifest import Manifest, dig
-from gpuassay.record.recording import Recording
 from gpuassay.record.timeline import Timeline
 from gpuassay.systems.slices.judge.geometry import (
     Run,
@@ -24,26 +23,27 @@ from gpuassay.systems.slices.judge.geometry import (
     standing,
 )
 from gpuassay.systems.slices.judge.observed import asked, changes, runs, shapes, wanted
+from gpuassay.systems.slices.readings import SlicesRecording
 
 BEGIN = "begin"
 """The note of what exists before the first pod."""
 
 
-def static(recording: Recording) -> bool:
+def static(recording: SlicesRecording) -> bool:
     """Whether slices exist all the time, and are only handed out."""
     return recording.notes["slicer"] == "device-plugin"
 
 
-def _rest(recording: Recording, label: str) -> Mapping[str, Any]:
+def _rest(recording: SlicesRecording, label: str) -> Mapping[str, Any]:
     return recording.notes["rest"][label]
 
 
-def owners(recording: Recording, label: str) -> dict[str, str]:
+def owners(recording: SlicesRecording, label: str) -> dict[str, str]:
     """Pod of each allocated slice, as the books said at `label`: claims of the API, or the kubelet's checkpoint."""
     return {one["uuid"]: one["pod"] for one in _rest(recording, label)["allocated"]}
 
 
-def books_findings(recording: Recording, label: str, slices: int) -> list[str]:
+def books_findings(recording: SlicesRecording, label: str, slices: int) -> list[str]:
     """At `label`, `slices` are allocated, each once, and each allocation has a slice; on demand also the reverse.
 
     Of static slices those that nobody holds stay, so there only that each allocation has one, and that none is lost.
@@ -59,7 +59,7 @@ def books_findings(recording: Recording, label: str, slices: int) -> list[str]:
     return found + conservation_findings(there, booked, rest["cdi"])
 
 
-def left_findings(recording: Recording, label: str = "end", *, fresh: bool = False) -> list[str]:
+def left_findings(recording: SlicesRecording, label: str = "end", *, fresh: bool = False) -> list[str]:
     """With all pods gone: slices on demand, claims and CDI devices are gone too; static slices are as at first.
 
     `fresh`: static slices were made anew meanwhile, so that they are others.
@@ -73,7 +73,7 @@ def left_findings(recording: Recording, label: str = "end", *, fresh: bool = Fal
     return found + [f"CDI device {uuid} is left" for uuid in rest["cdi"]]
 
 
-def _static_findings(recording: Recording, label: str) -> list[str]:
+def _static_findings(recording: SlicesRecording, label: str) -> list[str]:
     before: Counter[str] = Counter(_rest(recording, BEGIN)["slices"])
     after: Counter[str] = Counter(_rest(recording, label)["slices"])
     return [f"slice {uuid} is gone" for uuid in sorted((before - after).elements())] + [
@@ -81,14 +81,14 @@ def _static_findings(recording: Recording, label: str) -> list[str]:
     ]
 
 
-def mixed_up_findings(recording: Recording, label: str) -> list[str]:
+def mixed_up_findings(recording: SlicesRecording, label: str) -> list[str]:
     """Containers that were given what the books at `label` say is another pod's, and pods that share a slice."""
     booked = owners(recording, label)
     among = [one for one in runs(recording) if one.pod in set(booked.values())]
     return identity_findings(among, booked) + sharing_findings(runs(recording))
 
 
-def idle_findings(recording: Recording, seconds: float) -> list[str]:
+def idle_findings(recording: SlicesRecording, seconds: float) -> list[str]:
     """Pods of one slice each that waited for a node longer than `seconds` while there was a place for their slice."""
     course = changes(recording)
     moments = {change.at for change in course}
@@ -115,7 +115,7 @@ def _bound(pod: Manifest) -> bool:
     return bool(dig(pod, "spec", "nodeName"))
 
 
-def _room(recording: Recording, profile: str, at: int) -> bool:
+def _room(recording: SlicesRecording, profile: str, at: int) -> bool:
     """Whether a slice of `profile` was free (static), or could have been made, at `at`."""
     there = standing(changes(recording), at)
     if static(recording):
@@ -125,7 +125,7 @@ def _room(recording: Recording, profile: str, at: int) -> bool:
     return bool(free_starts(there, gpus, profile, shapes(recording)))
 
 
-def _allocated(recording: Recording, profile: str, at: int) -> int:
+def _allocated(recording: SlicesRecording, profile: str, at: int) -> int:
     """Slices of `profile` that pods hold at `at`: those on a node that have not ended."""
     held = 0
     for history in recording.timelines("Pod").values():
@@ -140,7 +140,7 @@ def same_slices(before: Sequence[str], after: Sequence[str]) -> bool:
     return bool(before) and sorted(before) == sorted(after)
 
 
-def surviving(recording: Recording, mark: str) -> list[Run]:
+def surviving(recording: SlicesRecording, mark: str) -> list[Run]:
     """Pods that ran from before the moment `mark` until they were deleted, or to the end."""
     at, pods = recording.notes["marks"][mark], recording.timelines("Pod")
     there = [one for one in runs(recording) if one.begun < at and (one.ended is None or one.ended > at)]

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gpuassay.gpus import GpuModel, gpu_model
 from gpuassay.manifest import Manifest, dig
-from gpuassay.record.recording import Recording
 from gpuassay.systems.slices.judge.geometry import Slice, free_starts
 from gpuassay.systems.slices.judge.observed import claimed_devices, unscheduled
 from gpuassay.systems.slices.model import placement
 from gpuassay.systems.slices.model.placement import Place
+from gpuassay.systems.slices.readings import SlicesRecording
 
 REFUSED = "cannot allocate all claims"
 """What the scheduler says of a node on which a pod's claims find no devices."""
@@ -26,7 +26,7 @@ Held = Mapping[str, Sequence[Place]]
 """Places by the names of the claims that hold them."""
 
 
-def models(recording: Recording) -> list[GpuModel]:
+def models(recording: SlicesRecording) -> list[GpuModel]:
     """The GPUs that were published."""
     return [gpu_model(name) for name in recording.notes["gpus"]]
 
@@ -45,7 +45,7 @@ def _place(attributes: Mapping[str, Mapping[str, str | int]], gpus: Sequence[Gpu
     return Place(gpu, 0, next(one.name for one in model.profiles if one.size == model.memory_slices))
 
 
-def course(recording: Recording) -> Iterator[tuple[int, str, dict[str, list[Place]]]]:
+def course(recording: SlicesRecording) -> Iterator[tuple[int, str, dict[str, list[Place]]]]:
     """Every change of what claims hold: when (ns), which claim changed, and what all hold from then on."""
     known = devices(recording.asked, models(recording))
     held: dict[str, list[Place]] = {}
@@ -56,7 +56,7 @@ def course(recording: Recording) -> Iterator[tuple[int, str, dict[str, list[Plac
             yield event.at, event.name, {name: list(places) for name, places in held.items() if places}
 
 
-def held(recording: Recording, at: int) -> dict[str, list[Place]]:
+def held(recording: SlicesRecording, at: int) -> dict[str, list[Place]]:
     """What claims hold at `at` (ns since the epoch)."""
     now: dict[str, list[Place]] = {}
     for moment, _, state in course(recording):
@@ -66,7 +66,7 @@ def held(recording: Recording, at: int) -> dict[str, list[Place]]:
     return now
 
 
-def geometry_findings(recording: Recording) -> list[str]:
+def geometry_findings(recording: SlicesRecording) -> list[str]:
     """What the hardware would not allow of what is held together, at every change; each once."""
     gpus = models(recording)
     found: dict[str, None] = {}
@@ -75,7 +75,7 @@ def geometry_findings(recording: Recording) -> list[str]:
     return list(found)
 
 
-def together_findings(recording: Recording, one: str, other: str) -> list[str]:
+def together_findings(recording: SlicesRecording, one: str, other: str) -> list[str]:
     """Moments at which two claims held something at the same time, as sentences."""
     return [
         f"{one} and {other} hold devices at the same time: {state[one]}, {state[other]}"
@@ -84,7 +84,7 @@ def together_findings(recording: Recording, one: str, other: str) -> list[str]:
     ]
 
 
-def wanted_findings(recording: Recording, at: int) -> list[str]:
+def wanted_findings(recording: SlicesRecording, at: int) -> list[str]:
     """Claims that hold at `at` other than the one slice that they were made for."""
     wanted: Mapping[str, str] = recording.notes["wanted"]
     return [
@@ -94,13 +94,13 @@ def wanted_findings(recording: Recording, at: int) -> list[str]:
     ]
 
 
-def ghost_findings(recording: Recording, at: int) -> list[str]:
+def ghost_findings(recording: SlicesRecording, at: int) -> list[str]:
     """Pods that are on a node at `at` although their claim holds nothing."""
     holding = held(recording, at)
     return [f"pod {name} is on a node without what it asked for" for name in _bound(recording, at) - holding.keys()]
 
 
-def idle_findings(recording: Recording, at: int) -> list[str]:
+def idle_findings(recording: SlicesRecording, at: int) -> list[str]:
     """Pods of one slice that wait at `at` although there is a legal place for it."""
     return idle(waiting(recording, at), recording.notes["wanted"], held(recording, at), models(recording))
 
@@ -125,7 +125,7 @@ def free_places(profile: str, held: Held, gpus: Sequence[GpuModel]) -> list[str]
     ]
 
 
-def refusal_findings(recording: Recording, pods: Iterable[str]) -> list[str]:
+def refusal_findings(recording: SlicesRecording, pods: Iterable[str]) -> list[str]:
     """Of `pods` those that were not told by the scheduler that there is no device for them."""
     told = {name: unscheduled(recording, name) for name in pods}
     return [
@@ -146,16 +146,16 @@ def decided(pod: Manifest) -> bool:
     return on_a_node(pod) or any(REFUSED in str(one.get("message", "")) for one in conditions)
 
 
-def waiting(recording: Recording, at: int) -> list[str]:
+def waiting(recording: SlicesRecording, at: int) -> list[str]:
     """Pods that have no node at `at`, in order of creation."""
     return [name for name, pod in _pods(recording, at).items() if not on_a_node(pod)]
 
 
-def _bound(recording: Recording, at: int) -> set[str]:
+def _bound(recording: SlicesRecording, at: int) -> set[str]:
     return {name for name, pod in _pods(recording, at).items() if on_a_node(pod)}
 
 
-def _pods(recording: Recording, at: int) -> dict[str, Manifest]:
+def _pods(recording: SlicesRecording, at: int) -> dict[str, Manifest]:
     """The pods that there are at `at`, in order of creation."""
     seen = {name: history.as_of(at) for name, history in recording.timelines("Pod").items()}
     return {name: pod for name, pod in seen.items() if pod is not None}

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gpuassay.gpus import GpuModel
-from gpuassay.record.recording import Recording
 from gpuassay.systems.slices.judge.observed import changes
 from gpuassay.systems.slices.judge.performance import jobs, models, origin_ns, slots, stays
 from gpuassay.systems.slices.model.placement import Board, Place
+from gpuassay.systems.slices.readings import SlicesRecording
 
 Slot = tuple[int, int]
 """GPU and memory slice."""
@@ -64,7 +64,7 @@ def unplaceable(places: Sequence[Place], profiles: Iterable[str], gpus: Sequence
     return every_slot(gpus) - taken_by(places, gpus) - taken_by(usable, gpus)
 
 
-def course(recording: Recording) -> list[Moment]:
+def course(recording: SlicesRecording) -> list[Moment]:
     """What was taken and what was of no use, at every change, in order."""
     if recording.notes["slicer"] == "dra":
         return _on_demand(recording)
@@ -88,7 +88,7 @@ def course(recording: Recording) -> list[Moment]:
     return found
 
 
-def holds(recording: Recording) -> list[Hold]:
+def holds(recording: SlicesRecording) -> list[Hold]:
     """Who had which slice that was cut beforehand, or which GPU, in the order in which pods began to run.
 
     The kubelet picks a free device some time after the binding, so a job has its device from its binding on or, where
@@ -105,13 +105,13 @@ def holds(recording: Recording) -> list[Hold]:
     return found
 
 
-def _cut(recording: Recording) -> list[Place]:
+def _cut(recording: SlicesRecording) -> list[Place]:
     """Slices that were cut beforehand."""
     made = (one.slice for one in changes(recording) if one.made)
     return [Place(int(one.gpu.rpartition("/")[2]), one.start, one.profile) for one in made]
 
 
-def _on_demand(recording: Recording) -> list[Moment]:
+def _on_demand(recording: SlicesRecording) -> list[Moment]:
     gpus, profiles, origin = models(recording), {one.profile for one in jobs(recording)}, origin_ns(recording)
     places: list[Place] = []
     found = [Moment(0.0, frozenset(), unplaceable((), profiles, gpus))]
@@ -145,7 +145,7 @@ def lost(moments: Sequence[Moment], start: float, end: float) -> float:
     return total / (end - start) if end > start else 0.0
 
 
-def slice_boxes(recording: Recording) -> list[tuple[Place, float, float | None, str]]:
+def slice_boxes(recording: SlicesRecording) -> list[tuple[Place, float, float | None, str]]:
     """(place, made, destroyed or None, job or "") of every slice made on demand, or cut beforehand; (s)."""
     origin = origin_ns(recording)
     open_: dict[Place, float] = {}
@@ -160,7 +160,7 @@ def slice_boxes(recording: Recording) -> list[tuple[Place, float, float | None, 
     return found + [(place, at, None, _owner(recording, place, float("inf"))) for place, at in open_.items()]
 
 
-def _owner(recording: Recording, place: Place, before: float) -> str:
+def _owner(recording: SlicesRecording, place: Place, before: float) -> str:
     """The job that was bound to `place` last before a time (s); "" for none, and for slices cut beforehand."""
     if recording.notes["slicer"] != "dra":
         return ""

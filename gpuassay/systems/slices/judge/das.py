@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 from gpuassay.manifest import Manifest, dig
-from gpuassay.record.recording import Recording
 from gpuassay.systems.slices.judge.observed import RESOURCE
+from gpuassay.systems.slices.readings import SlicesRecording
 
 STATES = ("staged", "created", "processing", "inUse")
 """In the order of a claim's life; before the first its state is empty."""
@@ -18,7 +18,7 @@ RENAMED = "mig.das.com/"
 SCHEDULER, RUNTIME_CLASS = "das-scheduler", "nvidia-legacy"
 
 
-def claims_of(recording: Recording, pod: str) -> dict[str, list[str]]:
+def claims_of(recording: SlicesRecording, pod: str) -> dict[str, list[str]]:
     """States that each claim of `pod` went through, in order, each once when it stays; by the claim's name."""
     found: dict[str, list[str]] = {}
     for name, history in recording.timelines("AllocationClaim").items():
@@ -29,7 +29,7 @@ def claims_of(recording: Recording, pod: str) -> dict[str, list[str]]:
     return found
 
 
-def order_findings(recording: Recording, pod: str) -> list[str]:
+def order_findings(recording: SlicesRecording, pod: str) -> list[str]:
     """Claims of `pod` that skip a state, go back, or do not come to be in use; also that it has none."""
     claims = claims_of(recording, pod)
     found = [] if claims else [f"pod {pod} has no claim"]
@@ -47,7 +47,7 @@ def order_findings(recording: Recording, pod: str) -> list[str]:
     return found
 
 
-def gone_at(recording: Recording, pod: str) -> list[int | None]:
+def gone_at(recording: SlicesRecording, pod: str) -> list[int | None]:
     """When each claim of `pod` was deleted, ns since the epoch; None for one that was not."""
     histories = recording.timelines("AllocationClaim")
     return [

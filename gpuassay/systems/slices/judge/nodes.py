@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from gpuassay.manifest import Manifest, dig, is_true
-from gpuassay.record.recording import Recording
+from gpuassay.systems.slices.readings import SlicesRecording
 
 
-def last_seen(recording: Recording, pod: str) -> Manifest:
+def last_seen(recording: SlicesRecording, pod: str) -> Manifest:
     """The pod as last seen.
 
     Raises:
@@ -20,7 +20,7 @@ def last_seen(recording: Recording, pod: str) -> Manifest:
     return found.final
 
 
-def exit_codes(recording: Recording, pod: str) -> dict[str, int]:
+def exit_codes(recording: SlicesRecording, pod: str) -> dict[str, int]:
     """Exit code by container, of those that ended (as last seen)."""
     statuses: list[Manifest] = dig(last_seen(recording, pod), "status", "containerStatuses", default=[])
     codes = {one["name"]: dig(one, "state", "terminated", "exitCode") for one in statuses}
@@ -33,7 +33,7 @@ def container_ids(pod: Manifest) -> dict[str, str]:
     return {one["name"]: str(one.get("containerID", "")) for one in statuses}
 
 
-def _first(recording: Recording, pod: str, shows: Callable[[Manifest], bool]) -> int | None:
+def _first(recording: SlicesRecording, pod: str, shows: Callable[[Manifest], bool]) -> int | None:
     for event in recording.of("Pod"):
         if event.name == pod and event.type != "DELETED" and shows(event.object):
             return event.at
@@ -45,7 +45,7 @@ def _started(pod: Manifest) -> bool:
     return bool(statuses) and all(dig(one, "state", "running") is not None for one in statuses)
 
 
-def ready_after(recording: Recording, pod: str) -> float | None:
+def ready_after(recording: SlicesRecording, pod: str) -> float | None:
     """Seconds from the event that showed all containers running to the one that showed the pod Ready; None if never.
 
     0 where one event showed both.
@@ -55,7 +55,7 @@ def ready_after(recording: Recording, pod: str) -> float | None:
 
 
 def changed_containers(
-    recording: Recording, before: int, names: Iterable[str], *, until: int | None = None
+    recording: SlicesRecording, before: int, names: Iterable[str], *, until: int | None = None
 ) -> list[str]:
     """What became of containers that ran at `before` (ns): a sentence for each that is another one at `until` (ns).
 
@@ -78,7 +78,7 @@ def changed_containers(
     return found
 
 
-def first_ready(recording: Recording, pod: str) -> Manifest:
+def first_ready(recording: SlicesRecording, pod: str) -> Manifest:
     """The pod as it was when first seen Ready.
 
     Raises:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from gpuassay.gpus import MigProfile, gpu_model
 from gpuassay.manifest import Manifest, dig
-from gpuassay.record.recording import Recording
 from gpuassay.record.timeline import Timeline
 from gpuassay.systems.kueue.model.order import epoch_second
 from gpuassay.systems.slices.judge.geometry import (
@@ -20,6 +19,7 @@ from gpuassay.systems.slices.judge.geometry import (
     standing,
     vanished_findings,
 )
+from gpuassay.systems.slices.readings import SlicesRecording
 
 RESOURCE = "nvidia.com/mig-"
 OF_DAS = "mig.das.com/"
@@ -29,7 +29,7 @@ REBOOT = "reboot"
 """Name of the event by which all slices go at once; also the mark of a scenario that reboots its node."""
 
 
-def changes(recording: Recording) -> list[Change]:
+def changes(recording: SlicesRecording) -> list[Change]:
     """Slices made and destroyed, in order; the UUID is that of the compute instance that stood on the GPU instance."""
     rows = recording.silicon
     found: list[Change] = []
@@ -57,7 +57,7 @@ def _slice(rows: Sequence[Manifest], index: int) -> Slice:
     return Slice(f"{row['node']}/{row['gpu']}", row["name"], row["start"], row["size"], uuid)
 
 
-def shapes(recording: Recording) -> Mapping[str, MigProfile]:
+def shapes(recording: SlicesRecording) -> Mapping[str, MigProfile]:
     """The MIG profiles of the recording's GPUs, by name."""
     return {one.name: one for name in recording.notes["gpus"] for one in gpu_model(name).profiles}
 
@@ -74,13 +74,13 @@ def asked(pod: Manifest) -> dict[str, int]:
     return dict(wanted)
 
 
-def wanted(recording: Recording, name: str) -> Manifest:
+def wanted(recording: SlicesRecording, name: str) -> Manifest:
     """The pod as it was asked for, not what a broken system made of it."""
     asks = (one for one in recording.asked if one["kind"] == "Pod" and one["metadata"]["name"] == name)
     return next(asks, None) or recording.timelines("Pod")[name].first
 
 
-def runs(recording: Recording) -> list[Run]:
+def runs(recording: SlicesRecording) -> list[Run]:
     """Every pod that was seen running and said what it was given, while it ran."""
     held: Mapping[str, Mapping[str, Sequence[str]]] = recording.notes.get("held", {})
     found: list[Run] = []
@@ -113,26 +113,26 @@ def claimed_devices(claim: Manifest) -> list[str]:
     return [one["device"] for one in results]
 
 
-def given(recording: Recording, pod: str) -> dict[str, list[str]]:
+def given(recording: SlicesRecording, pod: str) -> dict[str, list[str]]:
     """UUIDs that each container of `pod` says it was given, init containers too; empty where it said nothing."""
     held: Mapping[str, Mapping[str, Sequence[str]]] = recording.notes.get("held", {})
     return {name: list(uuids) for name, uuids in held.get(pod, {}).items()}
 
 
-def ran(recording: Recording) -> set[str]:
+def ran(recording: SlicesRecording) -> set[str]:
     """Names of the pods that were seen running."""
     seen = recording.timelines("Pod").items()
     return {name for name, history in seen if history.when(lambda one: dig(one, "status", "phase") == "Running")}
 
 
-def seconds_to_run(recording: Recording, pod: str) -> float | None:
+def seconds_to_run(recording: SlicesRecording, pod: str) -> float | None:
     """From the first sight of `pod` to the first of it running; None: it never ran."""
     history = recording.timelines("Pod")[pod]
     at = history.when(lambda one: dig(one, "status", "phase") == "Running")
     return None if at is None else (at - history.events[0].at) / 1e9
 
 
-def unscheduled(recording: Recording, pod: str) -> list[tuple[str, str]]:
+def unscheduled(recording: SlicesRecording, pod: str) -> list[tuple[str, str]]:
     """(reason, message) that the scheduler gave while `pod` waited, in order."""
     changes_ = recording.timelines("Pod")[pod].condition_changes()
     return [(one.reason, one.message) for one in changes_ if one.type == "PodScheduled" and one.status == "False"]
@@ -162,7 +162,7 @@ def _finished(pod: Manifest) -> int | None:
     return min((epoch_second(one) * 1_000_000_000 for one in times if one), default=None)
 
 
-def findings(recording: Recording) -> list[str]:
+def findings(recording: SlicesRecording) -> list[str]:
     """Every invariant that holds of all slices at all times, on one recording; none means that they all held."""
     course, ran = changes(recording), runs(recording)
     return [

@@ -15,11 +15,12 @@ from itertools import combinations
 
 from gpuassay.gpus import GpuModel, gpu_model
 from gpuassay.manifest import Manifest, dig, is_true
-from gpuassay.record.recording import Recording, Timeline
+from gpuassay.record.recording import Timeline
 from gpuassay.systems.slices.judge.geometry import standing
 from gpuassay.systems.slices.judge.observed import changes
 from gpuassay.systems.slices.model.placement import Place
 from gpuassay.systems.slices.model.slices import SliceJob
+from gpuassay.systems.slices.readings import SlicesRecording
 
 JOB_NAME = "batch.kubernetes.io/job-name"
 WHOLE = "gpu"
@@ -52,28 +53,28 @@ class Stay:
     completed: float | None
 
 
-def models(recording: Recording) -> list[GpuModel]:
+def models(recording: SlicesRecording) -> list[GpuModel]:
     """The recording's GPUs."""
     return [gpu_model(name) for name in recording.notes["gpus"]]
 
 
-def jobs(recording: Recording) -> list[SliceJob]:
+def jobs(recording: SlicesRecording) -> list[SliceJob]:
     """The jobs as they were asked for, in order."""
     return [SliceJob(**one) for one in recording.notes["jobs"]]
 
 
-def pods(recording: Recording) -> dict[str, Timeline]:
+def pods(recording: SlicesRecording) -> dict[str, Timeline]:
     """Histories of the jobs' pods, by job; of its last pod where it had several."""
     found = recording.timelines("Pod").values()
     return {str(dig(one.final, "metadata", "labels", JOB_NAME, default="")): one for one in found}
 
 
-def origin_ns(recording: Recording) -> int:
+def origin_ns(recording: SlicesRecording) -> int:
     """When the first job was seen, ns since the epoch."""
     return min((one.events[0].at for one in recording.timelines("Job").values()), default=recording.meta.started_ns)
 
 
-def running_at(recording: Recording, at: int) -> list[Stay]:
+def running_at(recording: SlicesRecording, at: int) -> list[Stay]:
     """The jobs that ran at `at` (ns since the epoch)."""
     moment = (at - origin_ns(recording)) / 1e9
     return [
@@ -84,7 +85,7 @@ def running_at(recording: Recording, at: int) -> list[Stay]:
 
 
 @cache
-def stays(recording: Recording) -> tuple[Stay, ...]:
+def stays(recording: SlicesRecording) -> tuple[Stay, ...]:
     """What became of every job, in the order in which they were asked for."""
     histories, of_jobs, where = pods(recording), recording.timelines("Job"), places(recording)
     origin = origin_ns(recording)
@@ -127,7 +128,7 @@ def _complete(job: Manifest) -> bool:
     return is_true(job, "Complete")
 
 
-def places(recording: Recording) -> dict[str, Place]:
+def places(recording: SlicesRecording) -> dict[str, Place]:
     """Where each job's pod stood, by job, as the slicer's books say; of jobs that had a device."""
     by_claim = _claimed(recording)
     by_uuid = _by_uuid(recording)
@@ -143,7 +144,7 @@ def places(recording: Recording) -> dict[str, Place]:
     return found
 
 
-def _claimed(recording: Recording) -> dict[str, Place]:
+def _claimed(recording: SlicesRecording) -> dict[str, Place]:
     """By pod: the place that its ResourceClaim was allocated."""
     profiles = {_plain(one.name): one.name for model in models(recording) for one in model.profiles}
     found: dict[str, Place] = {}
@@ -164,7 +165,7 @@ def _plain(profile: str) -> str:
     return re.sub(r"[^0-9a-z]", "", profile)
 
 
-def _by_uuid(recording: Recording) -> dict[str, Place]:
+def _by_uuid(recording: SlicesRecording) -> dict[str, Place]:
     """Every slice that was ever made, and every GPU, by UUID."""
     gpus: list[str] = recording.notes["gpu_uuids"]
     found = {uuid: Place(index, 0, WHOLE) for index, uuid in enumerate(gpus)}
@@ -182,7 +183,7 @@ def slots(place: Place, gpus: Sequence[GpuModel]) -> frozenset[tuple[int, int]]:
     return frozenset((place.gpu, slot) for slot in range(place.start, place.start + size))
 
 
-def standing_places(recording: Recording, at: int) -> list[Place]:
+def standing_places(recording: SlicesRecording, at: int) -> list[Place]:
     """Slices that stand on the silicon at `at` (ns since the epoch), whatever the books say."""
     return [Place(int(one.gpu.rpartition("/")[2]), one.start, one.profile) for one in standing(changes(recording), at)]
 

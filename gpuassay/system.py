@@ -1,0 +1,233 @@
+"""What the core knows of a system under test, and which systems there are.
+
+A system is a folder of `gpuassay.systems`, or of somebody's package, with a module that holds one `System`. Those of
+this package are found by their folders, others by entry points of the group `gpuassay.systems`:
+
+    [project.entry-points."gpuassay.systems"]
+    mine = "my_package.system:SYSTEM"
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from gpuassay.record.parts import Part
+from gpuassay.record.recording import Recording
+
+if TYPE_CHECKING:  # cluster clients: not for replays
+    from argparse import Namespace
+
+    import pytest
+
+    from gpuassay.cluster.base import Cluster
+    from gpuassay.cluster.existing import Detector
+    from gpuassay.engine.environment import Host, Stage
+    from gpuassay.engine.pools import Lane
+    from gpuassay.scenario.declare import Scenario
+    from gpuassay.scenario.lab import Lab
+    from gpuassay.toolchain import Assets
+
+GROUP = "gpuassay.systems"
+"""Entry-point group of systems, and the package that holds ours."""
+
+
+OWN_ARMS = "own-arms"
+"""Capability: gateways, pickers and model servers may be started, changed and killed. Somebody's gateway lacks it."""
+
+
+class BadSystem(Exception):  # noqa: N818 - reads as what it is
+    """A system cannot be used as it is declared; the message is one line."""
+
+    exit_code = 2
+
+
+Open = Callable[["Host", "Lane", "Assets"], AbstractContextManager["Stage"]]
+"""Opens what scenarios act on, on behalf of a run."""
+
+Install = Callable[["Cluster", Callable[[str], None]], AbstractContextManager[object]]
+"""Installs a system on a cluster for the length of a `with` block, and says so."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A cluster of ours that scenarios share.
+
+    Attributes:
+        name: its folder in the run directory; unique among all systems.
+        open: starts cluster and system for the length of a `with` block.
+        width: scenarios that are acted out at a time.
+        after: pools that have to be done with what runs side by side before this one begins, on a small machine.
+        programs: components without which it cannot be opened, in the order in which they are built.
+        extra: components that only some of its scenarios need; used where they have been built, or are asked for.
+        lacking: why this machine cannot have such a cluster, or None; asked before anything is built for it.
+    """
+
+    name: str
+    open: Open
+    width: int
+    after: Sequence[str] = ()
+    programs: Sequence[str] = ()
+    extra: Sequence[str] = ()
+    lacking: Callable[[], str | None] = lambda: None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A permission on somebody's cluster: API group ("" for core), resources and verbs as words; for `--plan`."""
+
+    group: str
+    resources: str
+    verbs: str
+
+
+def _no_findings(recording: Any) -> list[str]:
+    del recording
+    return []
+
+
+@dataclass(frozen=True)
+class Invariants:
+    """What holds on every recording of a system, whatever the scenario; findings are sentences.
+
+    Attributes:
+        untimed: no delay explains a finding.
+        timed: a sound system shows it as well where it gets no CPU.
+    """
+
+    untimed: Callable[[Any], list[str]] = _no_findings
+    timed: Callable[[Any], list[str]] = _no_findings
+
+
+def _nothing_to_check(scenario: Scenario) -> None:
+    del scenario
+
+
+def _settled(lab: Any) -> bool:
+    del lab
+    return True
+
+
+@dataclass(frozen=True)
+class System:
+    """One system under test.
+
+    Attributes:
+        name: what `@scenario(system=...)` says.
+        pools: its clusters.
+        pool_of: which of them a scenario runs on.
+        lab: what its scenarios act with; a function, since labs need cluster clients.
+        recording: what its judges read.
+        needs: capabilities that each of its scenarios needs.
+        needs_inside: likewise, of those that cannot be acted out from outside (`@scenario(outside=True)` can).
+        parts: files that its recordings hold besides those of the core.
+        invariants: judged after every test on every recording that the test has read.
+        settled: whether what it counts has caught up, once its objects have come to rest.
+        swept: namespaced kinds, as (API group and version, plural), that would keep it busy once a scenario is over.
+        check: raises an exception with an `exit_code` where a scenario asks for something that there is not.
+        rules: permissions that its scenarios use on somebody's cluster.
+        detect: looks for it on somebody's cluster; a function that gives the detector, since that needs a cluster client.
+        install: what it puts onto somebody's cluster for the run where options ask for that, or None; raises an
+            exception with an `exit_code` where they cannot be followed.
+        elsewhere: opens what takes the place of a whole cluster, such as somebody's gateway, where options name one.
+        add_options: declares options of its own.
+        take_options: checks them once, before anything is written; raises an exception with an `exit_code`.
+        plan: further lines of `--plan`, in place of the permissions on a cluster; None where options ask for none.
+    """
+
+    name: str
+    pools: Sequence[Pool] = ()
+    pool_of: Callable[[Scenario], str] = lambda scenario: scenario.system
+    lab: Callable[[], type[Lab]] = lambda: _plain_lab()
+    recording: type[Recording] = Recording
+    needs: frozenset[str] = frozenset()
+    needs_inside: frozenset[str] = frozenset()
+    parts: Sequence[Part] = ()
+    invariants: Invariants = field(default_factory=Invariants)
+    settled: Callable[[Any], bool] = _settled
+    swept: Sequence[tuple[str, str]] = ()
+    check: Callable[[Scenario], None] = _nothing_to_check
+    rules: Sequence[Rule] = ()
+    detect: Callable[[], Detector] | None = None
+    install: Callable[[Namespace, Cluster], Install | None] | None = None
+    elsewhere: Callable[[Namespace], Open | None] | None = None
+    add_options: Callable[[pytest.OptionGroup], None] | None = None
+    take_options: Callable[[Namespace], None] | None = None
+    plan: Callable[[Namespace, Sequence[Scenario]], list[str] | None] | None = None
+
+
+def _plain_lab() -> type[Lab]:
+    from gpuassay.scenario.lab import Lab
+
+    return Lab
+
+
+@cache
+def systems() -> Mapping[str, System]:
+    """Every system by name: ours, then those of installed packages.
+
+    Raises:
+        BadSystem: two have one name, or two pools have.
+    """
+    found: dict[str, System] = {}
+    for one in [*_ours(), *_installed()]:
+        if one.name in found:
+            raise BadSystem(f"two systems are called {one.name!r}: uninstall one of the packages that bring it")
+        found[one.name] = one
+    pools = [pool.name for one in found.values() for pool in one.pools]
+    if doubled := sorted({name for name in pools if pools.count(name) > 1}):
+        raise BadSystem(f"two systems have a cluster pool called {doubled[0]!r}")
+    return found
+
+
+def get(name: str) -> System:
+    """The system called `name`.
+
+    Raises:
+        BadSystem: there is none; the message lists those there are.
+    """
+    try:
+        return systems()[name]
+    except KeyError:
+        raise BadSystem(f"no system is called {name!r}; there are {', '.join(systems())}") from None
+
+
+def pool(name: str) -> Pool:
+    """The pool called `name`; KeyError where there is none."""
+    return {one.name: one for system in systems().values() for one in system.pools}[name]
+
+
+def broken() -> Mapping[str, str]:
+    """Entry points that cannot be loaded, with the reason in one line; the others go on."""
+    systems()
+    return dict(_broken)
+
+
+_broken: dict[str, str] = {}
+
+
+def _ours() -> list[System]:
+    package = importlib.import_module(GROUP)
+    names = sorted(one.name for one in pkgutil.iter_modules(package.__path__))
+    return [importlib.import_module(f"{GROUP}.{name}.system").SYSTEM for name in names]
+
+
+def _installed() -> list[System]:
+    found: list[System] = []
+    for point in metadata.entry_points(group=GROUP):
+        try:
+            loaded = point.load()
+        except Exception as error:
+            _broken[point.name] = f"{point.value} cannot be imported: {type(error).__name__}: {error}"
+            continue
+        if isinstance(loaded, System):
+            found.append(loaded)
+        else:
+            _broken[point.name] = f"{point.value} is no gpuassay.system.System"
+    return found

@@ -1,0 +1,72 @@
+"""Somebody's GPU Operator as a system under test: no cluster of ours has one."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from gpuassay.system import Install, Pool, Rule, System
+
+if TYPE_CHECKING:  # cluster clients: not for `--help`
+    from gpuassay.cluster.base import Cluster
+    from gpuassay.cluster.existing import Detector
+    from gpuassay.engine.environment import Host, Stage
+    from gpuassay.engine.pools import Lane
+    from gpuassay.toolchain import Assets
+
+POOL = "gpu-operator"
+
+RULES = (
+    Rule("nvidia.com", "clusterpolicies", "list"),
+    Rule("apps", "daemonsets", "list"),
+    Rule("node.k8s.io", "runtimeclasses", "list"),
+    Rule("", "pods/proxy", "get (DCGM exporters)"),
+    Rule("", "podtemplates", "list (a load for GPUs, labelled gpuassay.io/gpu-load)"),
+    Rule("", "nodes", "patch (only with --allow-cluster-mutation, and only nodes labelled gpuassay.io/mig-trial)"),
+)
+"""The operator is read, and changed in nothing but what is said here."""
+
+
+def _open(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage]:
+    from gpuassay.cluster import base
+    from gpuassay.engine.pools import Unavailable
+
+    where = "--cluster existing --gpuassay-kubeconfig FILE"
+    raise Unavailable(f"the cluster lacks: {base.GPU_OPERATOR} (a cluster that has one: {where})")
+
+
+def _detect() -> Detector:
+    from gpuassay.systems.gpu_operator.detect import detect
+
+    return detect
+
+
+def _install(option: Namespace, cluster: Cluster) -> Install | None:
+    from gpuassay.cluster.errors import ClusterError
+    from gpuassay.systems.gpu_operator import component
+
+    chart, values = option.install_gpu_operator, option.gpu_operator_values
+    if values and not chart:
+        raise ClusterError("--gpu-operator-values needs also --install-gpu-operator CHART")
+    if not chart:
+        return None
+    component.check(cluster)
+
+    def install(onto: Cluster, say: Callable[[str], None]) -> AbstractContextManager[object]:
+        say(f"installing the GPU Operator from {chart}")
+        return component.deployed(onto, chart, values)
+
+    return install
+
+
+SYSTEM = System(
+    name="gpu-operator",
+    pools=(Pool(POOL, _open, width=1),),
+    pool_of=lambda _: POOL,
+    needs=frozenset({"gpu-operator"}),
+    rules=RULES,
+    detect=_detect,
+    install=_install,
+)

@@ -1,0 +1,88 @@
+"""What a recording of Kueue tells besides objects: Workloads, and the scheduler's decisions from Kueue's log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Self
+
+from gpuassay.manifest import Manifest, dig, is_true
+from gpuassay.record.parts import Part
+from gpuassay.record.recording import Recording, RecordingMeta, Timeline
+from gpuassay.systems.kueue import log as kueuelog
+from gpuassay.systems.kueue.log import Admission, Cycle
+
+LOG = Part("logs/kueue.jsonl", "a line of Kueue's log that concerns the scenario")
+JOB_UID_LABEL = "kueue.x-k8s.io/job-uid"
+
+
+class KueueRecording(Recording):
+    """What happened in one scenario of Kueue."""
+
+    @classmethod
+    def of_parts(
+        cls,
+        meta: RecordingMeta | None = None,
+        *,
+        asked: Sequence[Manifest] = (),
+        events: Sequence[Mapping[str, Any]] = (),
+        audit: Sequence[Manifest] = (),
+        metrics: Sequence[Manifest] = (),
+        parts_of_system: Mapping[Part, Sequence[Manifest]] | None = None,
+        log: Sequence[Manifest] = (),
+    ) -> Self:
+        """As `Recording.of_parts`, with lines of Kueue's log."""
+        own = {**(parts_of_system or {}), LOG: log}
+        return super().of_parts(meta, asked=asked, events=events, audit=audit, metrics=metrics, parts_of_system=own)
+
+    def workloads(self) -> list[Manifest]:
+        """Every Workload as last seen (deleted ones too), in order of first sight."""
+        return [one.final for one in self.timelines("Workload").values()]
+
+    def workload_of(self, job_name: str) -> Timeline:
+        """The Workload of a job (Job, pod, pod group owner): by owner reference, else by Kueue's job-uid label.
+
+        If the job had several, the last one.
+
+        Raises:
+            LookupError: there is none.
+        """
+        histories = list(self.timelines("Workload").values())
+        owned = [one for one in histories if any(job_name in _owners(event.object) for event in one.events)]
+        if not owned:
+            uids = {event.uid for event in self.events if event.name == job_name and event.kind != "Workload"}
+            owned = [one for one in histories if dig(one.final, "metadata", "labels", JOB_UID_LABEL) in uids]
+        if not owned:
+            names = ", ".join(self.timelines("Workload")) or "none"
+            raise LookupError(f"{self.name}: no Workload of {job_name!r} was recorded (Workloads: {names})")
+        return owned[-1]
+
+    @cached_property
+    def kueue_log(self) -> list[Manifest]:
+        """Kueue's log lines that concern the scenario."""
+        return self.rows(LOG)
+
+    def admissions(self) -> list[Admission]:
+        """Quota reservations in the order of Kueue's decisions.
+
+        From Kueue's log; where there is no log, in the order in which the watch showed QuotaReserved becoming true.
+        """
+        if self.kueue_log:
+            return kueuelog.admissions(self.kueue_log)
+        found: list[Admission] = []
+        held: set[str] = set()
+        for event in self.of("Workload"):
+            reserved = is_true(event.object, "QuotaReserved")
+            if reserved and event.uid not in held:
+                queue = str(dig(event.object, "status", "admission", "clusterQueue", default=""))
+                found.append(Admission(event.at, None, event.name, event.namespace, queue))
+            (held.add if reserved else held.discard)(event.uid)
+        return found
+
+    def cycles(self) -> list[Cycle]:
+        """Scheduling cycles with their exact duration, from Kueue's log."""
+        return kueuelog.cycles(self.kueue_log)
+
+
+def _owners(workload: Manifest) -> set[str]:
+    return {str(one.get("name", "")) for one in dig(workload, "metadata", "ownerReferences", default=[])}

@@ -1,0 +1,120 @@
+"""Kueue as a system under test."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from gpuassay.system import Install, Invariants, Pool, Rule, System
+from gpuassay.systems.kueue import readings
+from gpuassay.systems.kueue.rbac import RULES
+
+if TYPE_CHECKING:  # cluster clients and judges: not for `--help`
+    from gpuassay.cluster.base import Cluster
+    from gpuassay.cluster.existing import Detector
+    from gpuassay.engine.environment import Host, Stage
+    from gpuassay.engine.pools import Lane
+    from gpuassay.scenario.declare import Scenario
+    from gpuassay.scenario.lab import Lab
+    from gpuassay.toolchain import Assets
+
+MAIN = "cluster"
+"""The pool of Kueue's default profile; its folder in the run directory."""
+CHANGING = "cluster-changing"
+"""The pool whose Kueue gets other configurations, is restarted and killed: meanwhile the other goes on."""
+
+PROGRAMS = ("kueue", "controlplane", "kwok", "kustomize")
+WIDTH = 12
+"""Most of a scenario on Kueue is waiting for one-second batches, so more than the machine's cores."""
+
+
+def _open(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage]:
+    from gpuassay.systems.kueue.environment import kueue_stage
+
+    return kueue_stage(run, lane, assets)
+
+
+def _pool_of(scenario: Scenario) -> str:
+    return CHANGING if scenario.profile != "default" or scenario.alone == "cluster" else MAIN
+
+
+def _lab() -> type[Lab]:
+    from gpuassay.systems.kueue.acts.lab import KueueLab
+
+    return KueueLab
+
+
+def _untimed(recording: Any) -> list[str]:
+    from gpuassay.systems.kueue.judge import invariants
+
+    return invariants.untimed(recording)
+
+
+def _timed(recording: Any) -> list[str]:
+    from gpuassay.systems.kueue.judge import invariants
+
+    return invariants.timed(recording)
+
+
+def settled(lab: Any) -> bool:
+    """Whether ClusterQueues count as many workloads as there are."""
+    from gpuassay.systems.kueue.settle import counted
+
+    return counted(lab)
+
+
+def check(scenario: Scenario) -> None:
+    """Refuse a profile that there is not."""
+    from gpuassay.cluster.errors import ClusterError
+    from gpuassay.systems.kueue.component.profiles import profile
+
+    try:
+        profile(scenario.profile)
+    except ClusterError as error:
+        raise ClusterError(f"scenario {scenario.id}: {error}") from None
+
+
+def _detect() -> Detector:
+    from gpuassay.systems.kueue.detect import detect
+
+    return detect
+
+
+def _install(option: Namespace, cluster: Cluster) -> Install | None:
+    from gpuassay.cluster.errors import ClusterError
+    from gpuassay.systems.kueue.component.deploy import deployed
+
+    del cluster
+    image = option.install_kueue
+    if not image:
+        return None
+    if not option.allow_cluster_mutation:
+        raise ClusterError("--install-kueue changes the whole cluster: add --allow-cluster-mutation")
+
+    def install(onto: Cluster, say: Callable[[str], None]) -> AbstractContextManager[object]:
+        say(f"installing Kueue with image {image}")
+        return deployed(onto, image)
+
+    return install
+
+
+SWEPT = (("apis/kueue.x-k8s.io/v1beta2", "workloads"),)
+
+SYSTEM = System(
+    name="kueue",
+    pools=(Pool(MAIN, _open, WIDTH, programs=PROGRAMS), Pool(CHANGING, _open, WIDTH, programs=PROGRAMS)),
+    pool_of=_pool_of,
+    lab=_lab,
+    recording=readings.KueueRecording,
+    needs=frozenset({"kueue"}),
+    parts=(readings.LOG,),
+    invariants=Invariants(_untimed, _timed),
+    settled=settled,
+    swept=SWEPT,
+    check=check,
+    rules=RULES,
+    detect=_detect,
+    install=_install,
+)

@@ -1,0 +1,76 @@
+"""Cache-aware LLM routing as a system under test: endpoint pickers, gateways, model servers."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from gpuassay.system import OWN_ARMS, Open, Pool, System
+from gpuassay.systems.llmd import readings
+from gpuassay.systems.llmd.existing import options
+from gpuassay.systems.llmd.existing.rbac import plan_lines
+
+if TYPE_CHECKING:  # cluster clients: not for `--help`
+    from gpuassay.engine.environment import Host, Stage
+    from gpuassay.engine.pools import Lane
+    from gpuassay.scenario.declare import Scenario
+    from gpuassay.scenario.lab import Lab
+    from gpuassay.toolchain import Assets
+
+POOL = "cluster-routing"
+
+
+def _open(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage]:
+    from gpuassay.systems.llmd.environment import routing_stage
+
+    return routing_stage(run, lane, assets)
+
+
+def _lab() -> type[Lab]:
+    from gpuassay.systems.llmd.acts.lab import RoutingLab
+
+    return RoutingLab
+
+
+def _elsewhere(option: Namespace) -> Open | None:
+    named = options.gateway_options(option)
+    if named is None or option.cluster != "existing":
+        return None  # options without a cluster are refused when they are read
+    from gpuassay.systems.llmd.existing.environment import gateway_stage
+
+    return gateway_stage(option, named)
+
+
+def _take_options(option: Namespace) -> None:
+    options.take(option)
+
+
+def _plan(option: Namespace, scenarios: Sequence[Scenario]) -> list[str] | None:
+    named = options.gateway_options(option)
+    return None if named is None else plan_lines(named, scenarios)
+
+
+SYSTEM = System(
+    name="routing",
+    pools=(
+        Pool(
+            POOL,
+            _open,
+            width=3,  # a scenario starts some ten processes of its own
+            programs=("controlplane", "kwok", "llmd-epp", "llmd-sim"),
+            extra=("gaie-epp", "lwepp", "pd-sidecar", "istio"),
+        ),
+    ),
+    pool_of=lambda _: POOL,
+    lab=_lab,
+    recording=readings.RoutingRecording,
+    needs=frozenset({"routing"}),
+    needs_inside=frozenset({OWN_ARMS}),
+    parts=(readings.REQUESTS, readings.KV_EVENTS),
+    elsewhere=_elsewhere,
+    add_options=options.add_options,
+    take_options=_take_options,
+    plan=_plan,
+)

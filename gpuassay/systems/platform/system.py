@@ -1,0 +1,51 @@
+"""Kueue in front of GPU slices as a system under test. Root only."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from gpuassay.system import Pool, System
+from gpuassay.systems.kueue.system import CHANGING, MAIN, PROGRAMS, SWEPT, check, settled
+from gpuassay.systems.kueue.system import SYSTEM as KUEUE
+from gpuassay.systems.platform.readings import PlatformRecording
+from gpuassay.systems.slices.system import lacking
+from gpuassay.toolchain.catalogue import NODE
+
+if TYPE_CHECKING:  # cluster clients: not for `--help`
+    from gpuassay.engine.environment import Host, Stage
+    from gpuassay.engine.pools import Lane
+    from gpuassay.toolchain import Assets
+
+POOL = "cluster-platform"
+
+
+def _open(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage]:
+    from gpuassay.systems.platform.environment import platform_stage
+
+    return platform_stage(run, lane, assets)
+
+
+SYSTEM = System(
+    name="platform",
+    pools=(
+        Pool(
+            POOL,
+            _open,
+            width=5,
+            after=(MAIN, CHANGING),
+            programs=(*PROGRAMS, *NODE),
+            extra=("nvidia-device-plugin", "nvidia-dra", "dra-example"),
+            lacking=lacking,
+        ),
+    ),
+    pool_of=lambda _: POOL,
+    lab=KUEUE.lab,
+    recording=PlatformRecording,
+    needs=frozenset({"platform"}),
+    parts=PlatformRecording.PARTS,
+    invariants=KUEUE.invariants,
+    settled=settled,
+    swept=SWEPT,
+    check=check,
+)

@@ -1,0 +1,54 @@
+"""GPU slices as a system under test: a real node, and what slices its GPUs. Root only."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from gpuassay.system import Pool, System
+from gpuassay.systems.slices import readings
+from gpuassay.toolchain.catalogue import NODE
+
+if TYPE_CHECKING:  # cluster clients: not for `--help`
+    from gpuassay.engine.environment import Host, Stage
+    from gpuassay.engine.pools import Lane
+    from gpuassay.toolchain import Assets
+
+POOL = "cluster-slices"
+AFTER = ("cluster", "cluster-changing", "cluster-platform")
+"""Real nodes beside two Kueues and endpoint pickers are too much for a small machine: Kueue's webhooks come too late, and
+what is seen then is the machine's doing. In the order in which tests are collected, so that none waits for its
+recording past its deadline."""
+
+
+def _open(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage]:
+    from gpuassay.systems.slices.environment import slices_stage
+
+    return slices_stage(run, lane, assets)
+
+
+def lacking() -> str | None:
+    """Why this machine can have no real node, or None."""
+    from gpuassay.cluster.node import checks
+
+    return checks.machine()
+
+
+SYSTEM = System(
+    name="slices",
+    pools=(
+        Pool(
+            POOL,
+            _open,
+            width=6,
+            after=AFTER,
+            programs=("controlplane", "kwok", *NODE),
+            extra=("nvidia-device-plugin", "nvidia-dra", "dra-example", "kubectl", "istio", "gaie-conformance"),
+            lacking=lacking,
+        ),
+    ),
+    pool_of=lambda _: POOL,
+    recording=readings.SlicesRecording,
+    needs=frozenset({"slices"}),
+    parts=(readings.SILICON,),
+)
