@@ -5,10 +5,14 @@ Objects are handled as the JSON they are: builders return them, the API takes th
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 Manifest = dict[str, Any]
 """A Kubernetes object as parsed JSON."""
+
+Quantity = int | str
+"""A Kubernetes quantity: 8 or "500m"."""
 
 
 def dig(obj: Any, *path: str | int, default: Any = None) -> Any:
@@ -46,3 +50,14 @@ def is_true(obj: Manifest, kind: str) -> bool:
     """Whether condition `kind` is present with status "True"."""
     entry = condition(obj, kind)
     return entry is not None and entry.get("status") == "True"
+
+
+def epoch_second(text: str) -> int:
+    """Whole seconds since the epoch of an RFC 3339 time as Kubernetes writes it; ValueError if it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"not an RFC 3339 time: {text!r}") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"time without a zone: {text!r}")
+    return int(moment.timestamp() // 1)

@@ -18,7 +18,6 @@ from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from gpuassay.record.parts import Part
 from gpuassay.record.recording import Recording
 
 if TYPE_CHECKING:  # cluster clients: not for replays
@@ -123,16 +122,16 @@ class System:
         pools: its clusters.
         pool_of: which of them a scenario runs on.
         lab: what its scenarios act with; a function, since labs need cluster clients.
-        recording: what its judges read.
+        recording: what its judges read; `PARTS` of it says which files a recording holds besides those of the core.
         needs: capabilities that each of its scenarios needs.
         needs_inside: likewise, of those that cannot be acted out from outside (`@scenario(outside=True)` can).
-        parts: files that its recordings hold besides those of the core.
         invariants: judged after every test on every recording that the test has read.
         settled: whether what it counts has caught up, once its objects have come to rest.
         swept: namespaced kinds, as (API group and version, plural), that would keep it busy once a scenario is over.
         check: raises an exception with an `exit_code` where a scenario asks for something that there is not.
+        mutants: module or package whose modules register the ways to break it, "" where there is none.
         rules: permissions that its scenarios use on somebody's cluster.
-        detect: looks for it on somebody's cluster; a function that gives the detector, since that needs a cluster client.
+        detect: gives what looks for it on somebody's cluster (a function, since that needs a cluster client).
         install: what it puts onto somebody's cluster for the run where options ask for that, or None; raises an
             exception with an `exit_code` where they cannot be followed.
         elsewhere: opens what takes the place of a whole cluster, such as somebody's gateway, where options name one.
@@ -148,11 +147,11 @@ class System:
     recording: type[Recording] = Recording
     needs: frozenset[str] = frozenset()
     needs_inside: frozenset[str] = frozenset()
-    parts: Sequence[Part] = ()
     invariants: Invariants = field(default_factory=Invariants)
     settled: Callable[[Any], bool] = _settled
     swept: Sequence[tuple[str, str]] = ()
     check: Callable[[Scenario], None] = _nothing_to_check
+    mutants: str = ""
     rules: Sequence[Rule] = ()
     detect: Callable[[], Detector] | None = None
     install: Callable[[Namespace, Cluster], Install | None] | None = None

@@ -11,8 +11,7 @@ import pytest
 
 from gpuassay.behaviour import defect_marks
 from gpuassay.record.recording import Recording
-from gpuassay.scenario.declare import Alone, System, scenario
-from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.scenario.declare import Alone, scenario
 
 
 @dataclass(frozen=True)
@@ -36,11 +35,11 @@ def per_variant(
     needs: Mapping[str, Iterable[str]],
     known: Callable[[str, str], Deviation | None],
     *,
-    system: System,
+    system: str,
     timeout: float,
     alone: Alone = "",
     profile: str = "default",
-) -> Callable[[Callable[[Lab, Any], None]], Any]:
+) -> Callable[[Callable[[Any, Any], None]], Any]:
     """Declare a scenario once per variant. Tests take it by name and run once per variant, on that one's recording.
 
     Args:
@@ -52,11 +51,11 @@ def per_variant(
         profile: likewise.
     """
 
-    def declare(act: Callable[[Lab, Any], None]) -> Any:
+    def declare(act: Callable[[Any, Any], None]) -> Any:
         module = sys.modules[act.__module__]
 
         def of(variant: str) -> str:
-            def acted(lab: Lab) -> None:
+            def acted(lab: Any) -> None:
                 act(lab, variant)
 
             acted.__name__ = f"{act.__name__}_{variant.replace('-', '_')}"

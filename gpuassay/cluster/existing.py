@@ -24,6 +24,7 @@ from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.cluster.nodes import STAGES_LABEL
 from gpuassay.manifest import Manifest, dig
 
+
 def _contexts(path: Path) -> tuple[list[str], str | None]:
     """Names of the contexts in a kubeconfig, and the current one.
 

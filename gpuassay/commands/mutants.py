@@ -68,10 +68,10 @@ def run(options: argparse.Namespace) -> int:
             print(f"gpuassay: nothing in {options.suite} is selected", file=sys.stderr)
         return 2
     if options.list:
-        for name, one in sorted(mutants.MUTANTS.items()):
+        for name, one in sorted(mutants.known().items()):
             print(f"{name}: {one.breaks} ({len(collector.by_mutant.get(name, []))} behaviours)")
         return 0
-    unknown = [name for name in [*options.names, *collector.by_mutant] if name not in mutants.MUTANTS]
+    unknown = [name for name in [*options.names, *collector.by_mutant] if name not in mutants.known()]
     if unknown:
         print(f"gpuassay: unknown mutant: {', '.join(sorted(set(unknown)))}", file=sys.stderr)
         return 2

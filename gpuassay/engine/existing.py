@@ -47,7 +47,8 @@ def existing_stage(option: argparse.Namespace) -> Open:
             raise ClusterError(f"Kueue is not installed on {tried.name}: install it, or add --install-kueue IMAGE")
 
     @contextmanager
-    def stage(run: Host, lane: Lane, _: Assets) -> Generator[Stage]:
+    def stage(run: Host, lane: Lane, assets: Assets) -> Generator[Stage]:
+        del assets  # what is installed comes from images
         with ExitStack() as stack:
             run.say(f"using the cluster of {kubeconfig}")
             folder = run.directory / lane.name

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from gpuassay.manifest import Manifest
 from gpuassay.record import metrics, parts, store, timeline
@@ -34,6 +34,9 @@ _Reader = Callable[[Part], Iterable[Manifest]]
 
 class Recording:
     """What happened in one scenario. A system under test has a subclass with what it adds (`readings`)."""
+
+    PARTS: ClassVar[Mapping[str, Part]] = {}
+    """What a system adds to a recording, by name."""
 
     def __init__(self, meta: RecordingMeta, read: _Reader) -> None:
         """Wrap metadata and a reader of parts; use `load` or `of_parts`."""
@@ -71,9 +74,12 @@ class Recording:
         events: Sequence[Mapping[str, Any]] = (),
         audit: Sequence[Manifest] = (),
         metrics: Sequence[Manifest] = (),
-        parts_of_system: Mapping[Part, Sequence[Manifest]] | None = None,
+        **own: Sequence[Manifest],
     ) -> Self:
-        """A recording in memory, from lines as `write_recording` takes them: for tests of judges."""
+        """A recording in memory, from lines as `write_recording` takes them: for tests of judges.
+
+        `own`: rows of the parts that the system adds, by their names in `PARTS`; KeyError for another name.
+        """
         lines: list[Manifest] = [
             {**line, "object": without_managed_fields(line["object"])} if "object" in line else dict(line)
             for line in events
@@ -83,7 +89,7 @@ class Recording:
             parts.EVENTS: lines,
             parts.AUDIT: audit,
             parts.METRICS: metrics,
-            **(parts_of_system or {}),
+            **{cls.PARTS[name]: lines_of for name, lines_of in own.items()},
         }
         return cls(meta or RecordingMeta(scenario="in-memory"), lambda part: rows.get(part, ()))
 

@@ -11,7 +11,6 @@ import pytest
 from gpuassay.record.recording import Recording
 from gpuassay.system import get
 
-
 Alone = Literal["", "cluster", "half", "machine"]
 
 

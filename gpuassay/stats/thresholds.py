@@ -6,10 +6,28 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
-from gpuassay.record.recording import Recording
 from gpuassay.verdict import Inconclusive
+
+
+class _Meta(Protocol):
+    @property
+    def pressure(self) -> Mapping[str, Any]: ...
+
+
+class Measured(Protocol):
+    """What was measured: a recording, as far as it matters here."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        ...
+
+    @property
+    def meta(self) -> _Meta:
+        """How contended the machine was."""
+        ...
 
 
 class BadThresholds(ValueError):  # noqa: N818 - reads as what it is
@@ -52,7 +70,7 @@ class Thresholds:
         """A figure of this machine, or None: absolute figures of another machine are refused."""
         return self.figures.get(name) if fingerprint and fingerprint == self.fingerprint else None
 
-    def refuse_noise(self, recording: Recording) -> None:
+    def refuse_noise(self, recording: Measured) -> None:
         """Raise Inconclusive if others used more of the machine, or work waited for a CPU longer, than limits allow."""
         others = recording.meta.pressure.get("others_cpu_share")
         most = self.limits.get("others_cpu_share")

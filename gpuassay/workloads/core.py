@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpuassay import labels
-from gpuassay.manifest import Manifest
-from gpuassay.systems.kueue.objects.queues import Quantity
+from gpuassay.manifest import Manifest, Quantity
 
 IMAGE = "gpuassay.io/none"
 """Names no image on purpose: where pods really run, the lab puts the user's image in (`gpuassay.workloads.real`)."""

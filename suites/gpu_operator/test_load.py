@@ -8,9 +8,9 @@ from __future__ import annotations
 from gpuassay.behaviour import behaviour
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.gpu_operator.acts.gpu_load import keep_busy
 from gpuassay.systems.gpu_operator.judge import load as gpu_load
-from gpuassay.scenario.lab import Lab
 from gpuassay.verdict import SHOULD
 
 

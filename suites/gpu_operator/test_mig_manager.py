@@ -5,9 +5,9 @@ from __future__ import annotations
 from gpuassay.behaviour import behaviour
 from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
 from gpuassay.systems.gpu_operator.acts.mig_manager import recut
 from gpuassay.systems.gpu_operator.judge import mig_manager
-from gpuassay.scenario.lab import Lab
 from gpuassay.verdict import MUST
 
 DOCS = "https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/gpu-operator-mig.html"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gpuassay.systems.kueue.acts.lab import KueueLab
-from gpuassay.systems.kueue.acts.lab import Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.slices.objects import claims as resource_slices
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from gpuassay.behaviour import behaviour
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import KueueLab
-from gpuassay.systems.kueue.acts.lab import Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.cohorts import evictions, holding, pending, sharing_findings, trees
 from gpuassay.systems.kueue.judge.queueing import decisions
 from gpuassay.systems.kueue.readings import KueueRecording

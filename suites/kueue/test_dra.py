@@ -5,8 +5,7 @@ from __future__ import annotations
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import Manifest, condition
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.kueue.acts.lab import KueueLab
-from gpuassay.systems.kueue.acts.lab import Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.cohorts import holding, pending, usage_at_end
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording

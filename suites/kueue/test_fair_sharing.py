@@ -10,8 +10,7 @@ from gpuassay.labels import GPU
 from gpuassay.manifest import dig
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import KueueLab
-from gpuassay.systems.kueue.acts.lab import Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.cohorts import evictions, holding, pending
 from gpuassay.systems.kueue.judge.fairness import consumed_by, fair_split, weighted_share
 from gpuassay.systems.kueue.judge.queueing import decisions

@@ -9,8 +9,7 @@ from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import KueueLab
-from gpuassay.systems.kueue.acts.lab import Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.cohorts import evictions, flavor_of, pending
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording

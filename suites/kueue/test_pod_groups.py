@@ -7,8 +7,7 @@ from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.record.recording import Timeline
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.kueue.acts.lab import KueueLab
-from gpuassay.systems.kueue.acts.lab import Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.gates import admitted_at, bound, gate_findings, gated, pod_set_shapes
 from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import MUST, SHOULD

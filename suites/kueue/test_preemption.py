@@ -6,8 +6,7 @@ from gpuassay.behaviour import behaviour
 from gpuassay.manifest import is_true
 from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import KueueLab
-from gpuassay.systems.kueue.acts.lab import Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.preempting import evictions, expected_victims, told_evictions, victims_by_name
 from gpuassay.systems.kueue.judge.queueing import decisions, own_admissions
 from gpuassay.systems.kueue.model.preemption import Policy

@@ -7,8 +7,7 @@ from gpuassay.manifest import condition, dig
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.lab import KueueLab
-from gpuassay.systems.kueue.acts.lab import Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.preempting import evictions, expected_victims, told_evictions, victims_by_name
 from gpuassay.systems.kueue.judge.queueing import decisions
 from gpuassay.systems.kueue.model.preemption import Policy

@@ -11,8 +11,8 @@ from gpuassay.behaviour import behaviour
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import fresh_seed, opened
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import outside, routing
 from gpuassay.systems.llmd.objects.prompt_files import given_prompts

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from gpuassay.behaviour import behaviour
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import opened
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import pick, read_again
 from gpuassay.systems.llmd.component.simulator import Cache
 from gpuassay.systems.llmd.component.spec import Arm

@@ -14,9 +14,9 @@ import pytest
 from gpuassay.behaviour import behaviour
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.diagnosis import Mark, episode, mark, until_tokens, warm_blindly
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import events_held, misspelt, read_again
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY
 from gpuassay.systems.llmd.component.spec import Arm

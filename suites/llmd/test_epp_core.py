@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from gpuassay.behaviour import behaviour
 from gpuassay.session.measure import Measure
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.epp import Asking, asking, gauge, settled
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.verdict import MUST, SHOULD

@@ -13,9 +13,9 @@ import grpc
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import Manifest
 from gpuassay.session.measure import Measure
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.epp import asking, health
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.picker import HEALTH_SERVICE, Picker
 from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.systems.llmd.readings import RoutingRecording

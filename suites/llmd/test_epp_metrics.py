@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from gpuassay.behaviour import behaviour
 from gpuassay.cluster.program import http
 from gpuassay.session.measure import Measure
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.epp import PATIENCE, Asking, asking, running, scrape
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.systems.llmd.judge import epp_metrics
 from gpuassay.systems.llmd.judge.metrics import SERVER, delta, growth_findings

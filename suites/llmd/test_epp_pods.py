@@ -9,9 +9,9 @@ import pytest
 
 from gpuassay.behaviour import behaviour
 from gpuassay.session.measure import Measure
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.epp import Asking, asking, follow, follow_gauge, follow_health
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component import crds, endpoints
 from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.systems.llmd.readings import RoutingRecording

@@ -11,9 +11,9 @@ from contextlib import ExitStack
 
 from gpuassay.behaviour import behaviour
 from gpuassay.session.measure import Measure
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.epp import asking, gauge, health
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component import rbac as rights
 from gpuassay.systems.llmd.component.picker import Picker
 from gpuassay.systems.llmd.judge import epp as judge

@@ -15,9 +15,9 @@ import trustme
 
 from gpuassay.behaviour import behaviour
 from gpuassay.session.measure import Measure
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.epp import asking
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.picker import Picker
 from gpuassay.systems.llmd.gateway.configuration import PICKER
 from gpuassay.systems.llmd.judge import epp as judge

@@ -15,10 +15,10 @@ import pytest
 from gpuassay.behaviour import behaviour, known_defect
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts import recording_server as standin
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls, prescribed
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.recording_server import StandIn, standing_in
 from gpuassay.systems.llmd.component.simulator import Cache, Latency
 from gpuassay.systems.llmd.component.spec import Arm

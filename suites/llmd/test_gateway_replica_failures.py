@@ -11,9 +11,9 @@ import pytest
 from gpuassay.behaviour import behaviour
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls, prescribed
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.simulator import Cache, Latency
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import gateway, routing

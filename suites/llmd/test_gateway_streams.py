@@ -9,9 +9,9 @@ from gpuassay.behaviour import behaviour, known_defect
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.metrics import total
 from gpuassay.systems.llmd.component.simulator import Cache, Latency
 from gpuassay.systems.llmd.component.spec import Arm

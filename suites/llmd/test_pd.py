@@ -16,8 +16,8 @@ from gpuassay.behaviour import behaviour
 from gpuassay.cluster.ports import free_ports
 from gpuassay.cluster.program import Child
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import read_again
 from gpuassay.systems.llmd.component.metrics import total
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache

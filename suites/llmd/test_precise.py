@@ -13,8 +13,8 @@ import pytest
 from gpuassay.behaviour import arms_of_ours, behaviour
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import fresh_seed, opened
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.objects.prompts import prompt_set

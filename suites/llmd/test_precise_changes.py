@@ -7,8 +7,8 @@ import requests
 from gpuassay.behaviour import behaviour, known_defect
 from gpuassay.manifest import Manifest
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import FAKE, await_averages, pick, report, weigh
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
 from gpuassay.systems.llmd.component.spec import Arm

@@ -9,8 +9,8 @@ import requests
 from gpuassay.behaviour import behaviour, known_defect
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import chat_request, events_held, pick
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY
 from gpuassay.systems.llmd.component.spec import Arm

@@ -9,8 +9,8 @@ import json
 
 from gpuassay.behaviour import behaviour, known_defect
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import opened
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import only, pick, read_again, reconfigure, report
 from gpuassay.systems.llmd.component.simulator import Cache
 from gpuassay.systems.llmd.component.spec import Arm

@@ -16,8 +16,8 @@ from gpuassay.behaviour import behaviour
 from gpuassay.manifest import Manifest
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import FAKE, only, pick, read_again
 from gpuassay.systems.llmd.component import crds
 from gpuassay.systems.llmd.component.metrics import total

@@ -15,8 +15,8 @@ from gpuassay.behaviour import behaviour, known_defect
 from gpuassay.cluster.kinds import Kind
 from gpuassay.manifest import Manifest
 from gpuassay.scenario.declare import scenario
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import FAKE, only, pick, read_again, reconfigure, report
 from gpuassay.systems.llmd.component import crds
 from gpuassay.systems.llmd.component.extproc import ExternalProcessing

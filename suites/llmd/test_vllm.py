@@ -15,8 +15,8 @@ from gpuassay.behaviour import behaviour
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
 from gpuassay.stats.ratios import three_valued, welch_ratio
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component import profiles
 from gpuassay.systems.llmd.component.simulator import Cache
 from gpuassay.systems.llmd.component.spec import VLLM, Arm

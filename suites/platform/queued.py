@@ -9,8 +9,7 @@ from typing import Any
 
 from gpuassay import labels
 from gpuassay.manifest import Manifest, dig
-from gpuassay.systems.kueue.acts.lab import KueueLab
-from gpuassay.systems.kueue.acts.lab import Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.component.profiles import GPC, GPU_MEMORY, MIG_CREDITS
 from gpuassay.systems.platform import judge as kueue_slices
 from gpuassay.systems.platform.readings import PlatformRecording
@@ -70,9 +69,9 @@ class QueuedSite:
         lab: the scenario's lab.
     """
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, lab: KueueLab) -> None:
         """Used by `opened`."""
-        self.site, self.lab = site, site.lab
+        self.site, self.lab = site, lab
         jobs.note(site, ())
 
     def queue(self, base: str, quotas: Mapping[str, int], **options: Any) -> Queue:
@@ -210,7 +209,7 @@ class QueuedSite:
 def opened(lab: KueueLab, slicer: SlicerName, **options: Any) -> Generator[QueuedSite]:
     """A sliced node, as `slicing.opened` has it, for jobs that are queued; they are deleted at the end of the block."""
     with slicing.opened(lab, slicer, **options) as site:
-        queued = QueuedSite(site)
+        queued = QueuedSite(site, lab)
         yield queued
         queued.finish()
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 from gpuassay.behaviour import behaviour
 from gpuassay.gpus import GpuModel, gpu_model
 from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
 from gpuassay.scenario.lab import Lab
+from gpuassay.session.measure import Measure
 from gpuassay.systems.slices.acts import counters
 from gpuassay.systems.slices.judge import counters as judged
 from gpuassay.systems.slices.model.paper import GPU_MODEL, GPUS, LARGE, MEDIUM

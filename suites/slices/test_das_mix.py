@@ -7,8 +7,8 @@ from typing import cast
 
 from gpuassay.behaviour import behaviour
 from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
 from gpuassay.scenario.lab import Lab
+from gpuassay.session.measure import Measure
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.das import DasSite
 from gpuassay.systems.slices.judge import at_rest as slices_rest

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gpuassay.behaviour import behaviour, known_defect
 from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
 from gpuassay.scenario.lab import Lab
+from gpuassay.session.measure import Measure
 from gpuassay.systems.slices.acts import operator_node as gpu_operator
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.judge import gpu_labels

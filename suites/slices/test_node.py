@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from gpuassay.behaviour import behaviour
 from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
 from gpuassay.scenario.lab import Lab
+from gpuassay.session.measure import Measure
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.judge import nodes
 from gpuassay.systems.slices.readings import SlicesRecording

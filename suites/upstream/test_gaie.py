@@ -14,8 +14,8 @@ from gpuassay.behaviour import behaviour, known_defect
 from gpuassay.record.recording import Recording
 from gpuassay.record.upstream import Results
 from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
 from gpuassay.scenario.lab import Lab
+from gpuassay.session.measure import Measure
 from gpuassay.systems.upstream import judge as upstream
 from gpuassay.systems.upstream.acts import NEEDS, conform
 from gpuassay.verdict import MUST

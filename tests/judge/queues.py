@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 from tests.record.parts import event, log, meta
 
 NAMESPACE = "ns"
@@ -76,9 +76,9 @@ def queue(
     events: Sequence[Manifest] = (),
     notes: Mapping[str, object] | None = None,
     namespaces: Mapping[str, str] | None = None,
-) -> Recording:
+) -> KueueRecording:
     """A recording of `ones`, each seen once, decided on in `order`; `events` come after."""
-    return Recording.of_parts(
+    return KueueRecording.of_parts(
         meta(notes=dict(notes or {})),
         asked=[asked(one) for one in ones],
         events=[*(shown(10, one, 1) for one in ones), *events],

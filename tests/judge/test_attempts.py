@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
 from gpuassay.systems.kueue.judge.attempts import attempts_between
+from gpuassay.systems.kueue.readings import KueueRecording
 from tests.record.parts import START, log
 
 SECOND = 1_000_000_000
@@ -27,23 +27,25 @@ def test_cycles_are_counted_by_result() -> None:
         *cycle(3, 3, gave=True),
         *cycle(4, 4, gave=False, heads=False),
     ]
-    recording = Recording.of_parts(log=lines)
+    recording = KueueRecording.of_parts(log=lines)
     assert attempts_between(recording, START, START + 10 * SECOND) == {"success": 2, "inadmissible": 1}
 
 
 def test_only_the_span_counts() -> None:
     """Red when cycles before the first or after the last scrape are counted."""
-    recording = Recording.of_parts(log=[*cycle(1, 1, gave=True), *cycle(2, 3, gave=True), *cycle(3, 5, gave=False)])
+    recording = KueueRecording.of_parts(
+        log=[*cycle(1, 1, gave=True), *cycle(2, 3, gave=True), *cycle(3, 5, gave=False)]
+    )
     assert attempts_between(recording, START + 2 * SECOND, START + 4 * SECOND) == {"success": 1, "inadmissible": 0}
 
 
 def test_numbers_start_again_with_kueue() -> None:
     """Red when a cycle of a restarted Kueue inherits the success of the old one's."""
-    recording = Recording.of_parts(log=[*cycle(1, 1, gave=True), *cycle(1, 2, gave=False)])
+    recording = KueueRecording.of_parts(log=[*cycle(1, 1, gave=True), *cycle(1, 2, gave=False)])
     assert attempts_between(recording, START, START + 10 * SECOND) == {"success": 1, "inadmissible": 1}
 
 
 def test_without_a_log_nothing_is_told() -> None:
     """Red when a recording without a log counts as no attempts."""
     with pytest.raises(LookupError, match="no log"):
-        attempts_between(Recording.of_parts(), 0, START)
+        attempts_between(KueueRecording.of_parts(), 0, START)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
 from gpuassay.systems.kueue.judge.cohorts import (
     evictions,
     flavor_of,
@@ -21,6 +20,7 @@ from gpuassay.systems.kueue.judge.cohorts import (
     usage_at_end,
 )
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 
 
 def asked(borrowing: int | None = None, lending: int | None = None) -> list[Manifest]:
@@ -47,10 +47,10 @@ def workload(
     return obj | {"status": status}
 
 
-def recording(objects: list[Manifest], *changes: Manifest) -> Recording:
+def recording(objects: list[Manifest], *changes: Manifest) -> KueueRecording:
     """Workloads seen one after another, of what was asked."""
     events = [{"at": at, "type": "MODIFIED", "object": one} for at, one in enumerate(changes, start=1)]
-    return Recording.of_parts(asked=objects, events=events)
+    return KueueRecording.of_parts(asked=objects, events=events)
 
 
 def held(count: int) -> list[Manifest]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from gpuassay.gpus import gpu_model
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.record.recording import RecordingMeta
 from gpuassay.systems.slices.judge import counters
 from gpuassay.systems.slices.model.placement import Place
 from gpuassay.systems.slices.objects.claims import published
+from gpuassay.systems.slices.readings import SlicesRecording
 
 A100 = gpu_model("a100-40gb")
 SMALL, MEDIA, HALF = "1g.5gb", "1g.5gb+me", "3g.20gb"
@@ -34,10 +35,10 @@ def pod(at: int, name: str, *, node: bool = False, told: str = "") -> Manifest:
     return line(at, "Pod", name, spec=spec, status={"conditions": [refusal]} if told else {})
 
 
-def recording(*events: Manifest, **wanted: str) -> Recording:
+def recording(*events: Manifest, **wanted: str) -> SlicesRecording:
     """A recording of one GPU; `wanted` are the profiles that were asked for, by claim."""
     meta = RecordingMeta(scenario="s", notes={"gpus": [A100.name], "wanted": wanted})
-    return Recording.of_parts(meta, asked=published("n", [A100]), events=events)
+    return SlicesRecording.of_parts(meta, asked=published("n", [A100]), events=events)
 
 
 LOWER, UPPER = "gpu-0-3g20gb-0", "gpu-0-3g20gb-4"

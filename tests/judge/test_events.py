@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
 from gpuassay.systems.kueue.judge.events import missing_events
+from gpuassay.systems.kueue.readings import KueueRecording
 from tests.record.parts import event, meta
 
 JOB = event(1, "ADDED", "Job", "j", 1)
@@ -23,7 +23,7 @@ def told(**changes: str) -> Manifest:
 
 
 def judged(*events: Manifest, expected: list[tuple[str, str, str]] = EXPECTED) -> list[str]:
-    return missing_events(Recording.of_parts(meta(), events=[JOB, WORKLOAD, *events]), expected)
+    return missing_events(KueueRecording.of_parts(meta(), events=[JOB, WORKLOAD, *events]), expected)
 
 
 def test_an_event_of_the_very_object_is_enough_and_may_come_often() -> None:

@@ -9,8 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gpuassay.labels import GPU
-from gpuassay.record.recording import Recording
 from gpuassay.systems.kueue.judge.fairness import consumed_by, fair_split, weighted_share
+from gpuassay.systems.kueue.readings import KueueRecording
 
 
 def test_known_splits() -> None:
@@ -68,6 +68,6 @@ def test_told_use_is_read() -> None:
         }
         for at, status in enumerate(statuses)
     ]
-    seen = consumed_by(Recording.of_parts(events=events), "heavy")
+    seen = consumed_by(KueueRecording.of_parts(events=events), "heavy")
     assert [(at, float(amount)) for at, amount in seen] == [(1, 0.0), (2, 0.5)]
-    assert consumed_by(Recording.of_parts(), "heavy") == []
+    assert consumed_by(KueueRecording.of_parts(), "heavy") == []

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording, Timeline
+from gpuassay.record.recording import Timeline
 from gpuassay.systems.kueue.judge.gates import ADMISSION_GATE, bound, gate_findings, gated, pod_set_shapes
+from gpuassay.systems.kueue.readings import KueueRecording
 from tests.record.parts import conditions, event, meta
 
 GATE = [{"name": ADMISSION_GATE}]
@@ -28,7 +29,7 @@ def story(*, first_gates: list[Manifest], opened: int | None, placed: int | None
     events.append(event(1, "ADDED", "Workload", "w", 2))
     if admitted is not None:
         events.append(event(2, "MODIFIED", "Workload", "w", admitted, conditions=conditions(Admitted="True")))
-    recording = Recording.of_parts(meta(), events=events)
+    recording = KueueRecording.of_parts(meta(), events=events)
     return gate_findings(recording.timelines("Pod")["p"], recording.timelines("Workload")["w"])
 
 
@@ -63,7 +64,7 @@ def test_a_freed_pod_without_a_workload_is_found() -> None:
         event(1, "ADDED", "Pod", "p", 1, spec={"schedulingGates": GATE}),
         event(2, "MODIFIED", "Pod", "p", 2, spec={}),
     ]
-    pod: Timeline = Recording.of_parts(meta(), events=events).timelines("Pod")["p"]
+    pod: Timeline = KueueRecording.of_parts(meta(), events=events).timelines("Pod")["p"]
     assert any("never admitted" in one for one in gate_findings(pod, None))
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from gpuassay.gpus import gpu_model
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.record.recording import RecordingMeta
 from gpuassay.systems.platform import judge as kueue_slices
+from gpuassay.systems.platform.readings import PlatformRecording
 from gpuassay.systems.slices.judge.observed import COMPUTE, DESTROYED, MADE
 from gpuassay.systems.slices.judge.performance import JOB_NAME
 from gpuassay.systems.slices.model.paper import GPU_MODEL, GPUS, LARGE, MEDIUM, slice_mix
@@ -53,12 +54,14 @@ def row(at: float, kind: str, start: int = 0, uuid: str = "") -> Manifest:
     return {"at": int(at * SECOND), "kind": kind, "uuid": uuid, "name": LARGE, **where}
 
 
-def recording(*events: Manifest, slicer: str = "dra", silicon: list[Manifest] | None = None, **notes: Any) -> Recording:
+def recording(
+    *events: Manifest, slicer: str = "dra", silicon: list[Manifest] | None = None, **notes: Any
+) -> PlatformRecording:
     """A recording of jobs `job` and, where it has events, `other`."""
     names = ["job", *(["other"] if any("other" in str(one) for one in events) else [])]
     told = {"jobs": [asdict(SliceJob(name, LARGE, 0.0, 0.0)) for name in names], "slicer": slicer, "gpus": [GPU_MODEL]}
     meta = RecordingMeta(scenario="s", notes={**told, **notes})
-    return Recording.of_parts(meta, events=events, silicon=silicon or [])
+    return PlatformRecording.of_parts(meta, events=events, silicon=silicon or [])
 
 
 def test_the_papers_mix_has_three_jobs_without_a_place() -> None:

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording, RecordingMeta, Timeline
+from gpuassay.record.recording import RecordingMeta, Timeline
 from gpuassay.systems.kueue.judge import lifecycle
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.workloads import core
 
 SECOND = 1_000_000_000
@@ -33,13 +34,13 @@ def version(*conditions: Manifest, name: str = "w", **more: Any) -> Manifest:
     return body
 
 
-def recording(*objects: Manifest, asked: list[Manifest] | None = None) -> Recording:
+def recording(*objects: Manifest, asked: list[Manifest] | None = None) -> KueueRecording:
     """One event per object, a second and a version apart."""
     lines: list[dict[str, Any]] = []
     for at, obj in enumerate(objects, start=1):
         metadata = {"uid": f"u-{obj['metadata']['name']}"} | obj["metadata"] | {"resourceVersion": str(10 * at)}
         lines.append({"at": at * SECOND, "type": "MODIFIED", "object": obj | {"metadata": metadata}})
-    return Recording.of_parts(RecordingMeta(scenario="t"), asked=asked or [], events=lines)
+    return KueueRecording.of_parts(RecordingMeta(scenario="t"), asked=asked or [], events=lines)
 
 
 def history(*objects: Manifest) -> Timeline:

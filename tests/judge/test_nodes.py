@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gpuassay.record.recording import Recording
 from gpuassay.systems.slices.judge import nodes
+from gpuassay.systems.slices.readings import SlicesRecording
 
 SECOND = 1_000_000_000
 
@@ -26,9 +26,9 @@ def pod(name: str = "one", *, container: str = "a", running: bool = True, ready:
     return {"kind": "Pod", "metadata": {"name": name, "namespace": "ns", "uid": f"u-{name}"}, "status": status}
 
 
-def recorded(*states: tuple[float, Mapping[str, Any]]) -> Recording:
+def recorded(*states: tuple[float, Mapping[str, Any]]) -> SlicesRecording:
     events = [{"at": int(at * SECOND), "type": "MODIFIED", "object": dict(seen)} for at, seen in states]
-    return Recording.of_parts(events=events)
+    return SlicesRecording.of_parts(events=events)
 
 
 def test_the_last_exit_code_counts() -> None:

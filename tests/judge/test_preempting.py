@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
 from gpuassay.systems.kueue.judge.preempting import (
     evictions,
     expected_victims,
@@ -14,6 +13,7 @@ from gpuassay.systems.kueue.judge.preempting import (
     victims_by_name,
 )
 from gpuassay.systems.kueue.model.preemption import Policy
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.workloads import core
 from tests.judge.queues import One, asked, queue, shown
 
@@ -21,7 +21,7 @@ LOW, NEW, HIGH = One("low", priority=1), One("new", priority=1), One("high", pri
 LOWER = Policy(within_queue="LowerPriority")
 
 
-def filled(*events: Manifest, stored: int | None = None) -> Recording:
+def filled(*events: Manifest, stored: int | None = None) -> KueueRecording:
     """Two holders, the second reserved a second later, and a preemptor."""
     ones = [one._replace(stored=stored) for one in (LOW, NEW, HIGH)]
     held = [shown(20, ones[0], 2, QuotaReserved="True R 5"), shown(21, ones[1], 2, QuotaReserved="True R 6")]
@@ -69,7 +69,7 @@ def test_expectation_looks_at_the_time_before() -> None:
 
 def test_a_workload_that_was_never_seen_is_named() -> None:
     """Red when a missing preemptor ends in a stack trace instead of its name."""
-    blind = Recording.of_parts(asked=[asked(LOW)], events=[])
+    blind = KueueRecording.of_parts(asked=[asked(LOW)], events=[])
     with pytest.raises(LookupError, match="no Workload was seen of low"):
         expected_victims(blind, "low", [], 2, LOWER)
 

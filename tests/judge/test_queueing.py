@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuassay.record.recording import Recording
 from gpuassay.systems.kueue.judge.queueing import asked_priority, decided_before, decisions, mark, order_findings
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.workloads import core
 from tests.judge.queues import One, queue
 from tests.record.parts import START
@@ -49,7 +49,7 @@ def test_the_stored_priority_does_not_count() -> None:
 def test_a_job_without_workload_is_told() -> None:
     """Red when a job that runs unmanaged is forgotten."""
     healthy = queue(ONES, RIGHT)
-    recording = Recording.of_parts(
+    recording = KueueRecording.of_parts(
         healthy.meta,
         asked=[*healthy.asked, core.job("lost", "ns", "queue")],
         log=healthy.kueue_log,
@@ -75,7 +75,7 @@ def test_decided_before_a_moment() -> None:
 def test_whose_priority_counts() -> None:
     """Red when the pods' PriorityClass goes before the workload's class, or a class that does not exist counts."""
     pod_class = {"kind": "PriorityClass", "metadata": {"name": "pods"}, "value": 7}
-    recording = Recording.of_parts(asked=[kueue.priority_class("high", 100), pod_class])
+    recording = KueueRecording.of_parts(asked=[kueue.priority_class("high", 100), pod_class])
     both = core.job("both", "ns", "q", priority="high", priorityClassName="pods")
     assert asked_priority(recording, both) == 100
     assert asked_priority(recording, core.job("pods", "ns", "q", priorityClassName="pods")) == 7

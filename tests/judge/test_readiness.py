@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
 from gpuassay.systems.kueue.judge.readiness import (
     backoffs,
     condition_reasons,
@@ -16,6 +15,7 @@ from gpuassay.systems.kueue.judge.readiness import (
     require_recovered_in_time,
     reservations,
 )
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import Inconclusive
 
 BASE = 1_767_225_600  # 2026-01-01T00:00:00Z
@@ -60,7 +60,7 @@ EVICTED = ("Evicted", "True", "PodsReadyTimeout", 7)
 def test_a_story_is_read() -> None:
     """One try, one eviction, one back-off, another try."""
     again = (("QuotaReserved", "True", "QuotaReserved", 9), ("Evicted", "False", "QuotaReserved", 9))
-    seen = Recording.of_parts(
+    seen = KueueRecording.of_parts(
         events=[
             version(1, *ADMITTED, ("PodsReady", "False", "WaitForStart", 1)),
             version(7, *ADMITTED, EVICTED, requeue=(1, 8)),
@@ -76,22 +76,22 @@ def test_a_story_is_read() -> None:
 
 def test_who_was_ready_in_time_is_judged() -> None:
     """A pod that is ready in time, and one that never is, leave the verdict to the judge."""
-    require_in_time(Recording.of_parts(events=[version(1, *ADMITTED), pod(3, ready=True)]), "slow", 6)
-    require_in_time(Recording.of_parts(events=[version(1, *ADMITTED), pod(3, ready=False)]), "slow", 6)
-    require_in_time(Recording.of_parts(events=[version(1, *ADMITTED)]), "slow", 6)
+    require_in_time(KueueRecording.of_parts(events=[version(1, *ADMITTED), pod(3, ready=True)]), "slow", 6)
+    require_in_time(KueueRecording.of_parts(events=[version(1, *ADMITTED), pod(3, ready=False)]), "slow", 6)
+    require_in_time(KueueRecording.of_parts(events=[version(1, *ADMITTED)]), "slow", 6)
 
 
 def test_a_late_pod_says_nothing() -> None:
     """A pod that was ready only in the last second of the timeout makes the recording inconclusive."""
     with pytest.raises(Inconclusive, match="too late"):
-        require_in_time(Recording.of_parts(events=[version(1, *ADMITTED), pod(7, ready=True)]), "slow", 6)
+        require_in_time(KueueRecording.of_parts(events=[version(1, *ADMITTED), pod(7, ready=True)]), "slow", 6)
 
 
-def recovery(back: int | None) -> Recording:
+def recovery(back: int | None) -> KueueRecording:
     """A job that loses readiness in second 5, and whose pod is ready again in second `back`."""
     story = [version(1, *ADMITTED), pod(2, ready=True), pod(4, ready=False)]
     story.append(version(5, *ADMITTED, ("PodsReady", "False", "WaitForRecovery", 5)))
-    return Recording.of_parts(events=[*story, *([] if back is None else [pod(back, ready=True)])])
+    return KueueRecording.of_parts(events=[*story, *([] if back is None else [pod(back, ready=True)])])
 
 
 @pytest.mark.parametrize("back", [6, None], ids=["in time", "never"])
@@ -109,4 +109,4 @@ def test_a_late_recovery_says_nothing() -> None:
 def test_without_a_workload_there_is_no_story() -> None:
     """A job whose Workload was never seen is named."""
     with pytest.raises(LookupError, match="slow"):
-        held_s(Recording.of_parts(), "slow")
+        held_s(KueueRecording.of_parts(), "slow")

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.record.recording import RecordingMeta
 from gpuassay.systems.kueue.judge import invariants as referee
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.workloads import core
 
 SECOND = 1_000_000_000
@@ -44,11 +45,11 @@ def events(*objects: Manifest) -> list[dict[str, Any]]:
     return found
 
 
-def recording(*objects: Manifest, log: list[Manifest] | None = None, **notes: Any) -> Recording:
+def recording(*objects: Manifest, log: list[Manifest] | None = None, **notes: Any) -> KueueRecording:
     """A recording in which one ClusterQueue of two GPUs was asked for."""
     meta = RecordingMeta(scenario="t", notes={"at_rest": True} | notes, ended_ns=(len(objects) + 5) * SECOND)
     asked = [kueue.cluster_queue("cq", [kueue.gpu_group("gpu", 2)])]
-    return Recording.of_parts(meta, asked=asked, events=events(*objects), log=log or [])
+    return KueueRecording.of_parts(meta, asked=asked, events=events(*objects), log=log or [])
 
 
 def queue_status(**counters: int) -> Manifest:
@@ -105,7 +106,7 @@ def test_a_healthy_recording_passes() -> None:
         ),
     ],
 )
-def test_a_doctored_recording_is_refused(doctored: Recording, finding: str) -> None:
+def test_a_doctored_recording_is_refused(doctored: KueueRecording, finding: str) -> None:
     """Red when a broken invariant goes unseen."""
     assert any(finding in one for one in referee.findings(doctored)), referee.findings(doctored)
 
@@ -113,7 +114,7 @@ def test_a_doctored_recording_is_refused(doctored: Recording, finding: str) -> N
 def test_a_gap_is_a_finding() -> None:
     """Red when events may be missing and nobody says so."""
     gap = {"at": 1, "type": "GAP", "from": "1", "to": "9", "kind": "Workload"}
-    broken = Recording.of_parts(RecordingMeta(scenario="t"), events=[gap])
+    broken = KueueRecording.of_parts(RecordingMeta(scenario="t"), events=[gap])
     assert any("gap" in one for one in referee.findings(broken))
 
 
@@ -134,5 +135,5 @@ def test_a_cohort_holds_no_more_than_its_sum() -> None:
     """Red when borrowing hands out more than the cohort has."""
     queues = [kueue.cluster_queue(name, [kueue.gpu_group("gpu", 1)], cohort="pool") for name in ("cq", "other")]
     over = [workload(name, *FULL) for name in ("a", "b", "c")]
-    broken = Recording.of_parts(RecordingMeta(scenario="t"), asked=queues, events=events(*over))
+    broken = KueueRecording.of_parts(RecordingMeta(scenario="t"), asked=queues, events=events(*over))
     assert any("cohort pool holds 3" in one for one in referee.findings(broken))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.record.recording import RecordingMeta
 from gpuassay.systems.llmd.judge import scheduling as judge
 from gpuassay.systems.llmd.judge.scheduling_picks import (
     apart,
@@ -20,6 +20,7 @@ from gpuassay.systems.llmd.judge.scheduling_picks import (
     reached_findings,
     refused_findings,
 )
+from gpuassay.systems.llmd.readings import RoutingRecording
 
 MODEL = "m/8b"
 CONFIGURATION: dict[str, Any] = {
@@ -77,7 +78,9 @@ class Case:
     def diagnosis(self) -> judge.Diagnosis:
         """Of what it has become."""
         meta = RecordingMeta(scenario="doctored", notes={"warmed": self.warmed, "episodes": {"e": self.facts}})
-        return judge.diagnose(Recording.of_parts(meta, requests=self.found + self.twins, kv_events=self.events), "e")
+        return judge.diagnose(
+            RoutingRecording.of_parts(meta, requests=self.found + self.twins, kv_events=self.events), "e"
+        )
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -226,7 +229,7 @@ def test_twins_may_split_where_nobody_speculates() -> None:
 def test_an_episode_that_is_not_there() -> None:
     """The names of those that are there are told."""
     with pytest.raises(LookupError, match="no episode 'x'; there are none"):
-        judge.diagnose(Recording.of_parts(), "x")
+        judge.diagnose(RoutingRecording.of_parts(), "x")
 
 
 def test_parameters_may_be_written_in_any_case() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.record.recording import RecordingMeta
 from gpuassay.systems.slices.judge import das as slices_das
+from gpuassay.systems.slices.readings import SlicesRecording
 
 LAWFUL = ("", "", "staged", "created", "created", "processing", "inUse")
 
@@ -21,12 +22,12 @@ def claim(at: int, state: str, *, pod: str = "p", gone: bool = False) -> Manifes
     return {"at": at, "type": "DELETED" if gone else "MODIFIED", "object": shown}
 
 
-def recording(*states: str, gone: bool = False) -> Recording:
+def recording(*states: str, gone: bool = False) -> SlicesRecording:
     """A recording in which the claim goes through `states`, and is then deleted if `gone`."""
     events = [claim(at, state) for at, state in enumerate(states, 1)]
     if gone:
         events.append(claim(len(states) + 1, states[-1], gone=True))
-    return Recording.of_parts(RecordingMeta(scenario="s", ended_ns=100), events=events)
+    return SlicesRecording.of_parts(RecordingMeta(scenario="s", ended_ns=100), events=events)
 
 
 def test_a_lawful_claim_has_no_findings() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.record.recording import RecordingMeta
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.readings import SlicesRecording
 
 SECOND = 1_000_000_000
 A, B = "MIG-a", "MIG-b"
@@ -42,13 +43,13 @@ def made(at: float, start: int, uuid: str) -> list[Manifest]:
     return [row(at, slices_seen.MADE, start), row(at, slices_seen.COMPUTE, start, uuid)]
 
 
-def recording(slicer: str = "dra", *, ended: float = 100, **parts: Any) -> Recording:
+def recording(slicer: str = "dra", *, ended: float = 100, **parts: Any) -> SlicesRecording:
     """A recording of one GPU; `parts` are its notes, and the lines of `events` and `silicon`."""
     events, silicon = parts.pop("events", []), parts.pop("silicon", [])
     meta = RecordingMeta(
         scenario="s", ended_ns=int(ended * SECOND), notes={"slicer": slicer, "gpus": ["a100-40gb"], **parts}
     )
-    return Recording.of_parts(meta, events=events, silicon=silicon)
+    return SlicesRecording.of_parts(meta, events=events, silicon=silicon)
 
 
 def test_books_that_agree_have_no_findings() -> None:

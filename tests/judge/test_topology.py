@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
 from gpuassay.systems.kueue.judge.topology import domains, overbooked, pods_by_node, spread
+from gpuassay.systems.kueue.readings import KueueRecording
 from tests.record.parts import conditions, event, meta
 
 NODES = {"n1": "r1", "n2": "r1", "n3": "r2"}
@@ -72,7 +72,7 @@ def test_without_quota_nothing_is_placed() -> None:
 
 
 def floor(*changes: Manifest) -> list[str]:
-    recording = Recording.of_parts(meta(), events=changes)
+    recording = KueueRecording.of_parts(meta(), events=changes)
     return overbooked(recording, dict.fromkeys(NODES, 4), {"a": 2, "b": 2})
 
 

@@ -9,21 +9,22 @@ from hypothesis import strategies as st
 
 from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording, RecordingMeta
+from gpuassay.record.recording import RecordingMeta
 from gpuassay.systems.kueue.judge import usage
 from gpuassay.systems.kueue.objects import queues as kueue
+from gpuassay.systems.kueue.readings import KueueRecording
 from tests.judge.test_referee import FULL, events, workload
 
 KEY = ("cq", "gpu", GPU)
 
 
-def recording(*objects: Manifest, gone: str = "") -> Recording:
+def recording(*objects: Manifest, gone: str = "") -> KueueRecording:
     """A recording of these versions; the last event of `gone` is its deletion."""
     lines = events(*objects)
     if gone:
         last = [line for line in lines if line["object"]["metadata"]["name"] == gone][-1]
         last["type"] = "DELETED"
-    return Recording.of_parts(RecordingMeta(scenario="t"), events=lines)
+    return KueueRecording.of_parts(RecordingMeta(scenario="t"), events=lines)
 
 
 def test_the_peak_is_seen_between_two_quiet_moments() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gpuassay.manifest import Manifest
-from gpuassay.record.recording import Recording
 from gpuassay.systems.platform.judge_recording import admission_findings, invented, life_findings, unseen
+from gpuassay.systems.platform.readings import PlatformRecording
 from tests.record.parts import audit, conditions, event, log, meta
 
 EVENTS = [
@@ -24,8 +24,10 @@ ADMITTED = log(
 )
 
 
-def of(events: list[Manifest], writes: list[Manifest] = WRITES, lines: list[Manifest] | None = None) -> Recording:
-    return Recording.of_parts(meta(), events=events, audit=writes, log=[ADMITTED] if lines is None else lines)
+def of(
+    events: list[Manifest], writes: list[Manifest] = WRITES, lines: list[Manifest] | None = None
+) -> PlatformRecording:
+    return PlatformRecording.of_parts(meta(), events=events, audit=writes, log=[ADMITTED] if lines is None else lines)
 
 
 def test_a_whole_recording_agrees_with_all() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from gpuassay.stats.quantiles import bucket_quantile
 from gpuassay.systems.kueue.model import figures
-from gpuassay.systems.kueue.model.paper import TABLE_3, TABLE_4, runtimes, table3_mix
+from gpuassay.systems.kueue.model.paper import TABLE_3, TABLE_4, table3_mix
 from gpuassay.systems.kueue.model.predict import CONFIGURATIONS, PredictedRow, main, predict, predicted_table3
+from gpuassay.workloads.run_times import runtimes
 
 SEEDS = range(9)
 QUICK = 1 / 30

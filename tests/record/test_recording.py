@@ -13,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuassay.manifest import Manifest, is_true
-from gpuassay.record.recording import Admission, Recording, RecordingError, write_recording
+from gpuassay.record.recording import RecordingError, write_recording
 from gpuassay.record.timeline import EventLine
+from gpuassay.systems.kueue.log import Admission
+from gpuassay.systems.kueue import readings
+from gpuassay.systems.kueue.readings import KueueRecording as Recording
 from tests.record.parts import MS, START, conditions, event, log, meta, names, sample
 
 EVENTS = [

@@ -15,8 +15,8 @@ from gpuassay.engine.builds import Builds
 from gpuassay.engine.engine import Engine, Opener, read_status
 from gpuassay.engine.pools import PROGRAMS, Lane
 from gpuassay.record import rundir
-from gpuassay.record.recording import Recording
 from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.toolchain import Assets
 from tests.scenario.test_builds import scripts
 from tests.scenario.test_lanes import SECONDS, fake, made
@@ -54,7 +54,7 @@ def ended(engine: Engine) -> None:
 
 
 def outcome(run: Path, name: str) -> tuple[str, str]:
-    meta = Recording.load(run / "recordings" / name).meta
+    meta = KueueRecording.load(run / "recordings" / name).meta
     return meta.outcome, meta.error
 
 
@@ -91,9 +91,9 @@ def test_what_was_made_beside_a_build_is_told(run: Path, monkeypatch: pytest.Mon
     engine = engine_of(run, monkeypatch, {"llmd_epp": "sleep 0.5"})
     engine.start([made("early", act), made("route", system="routing")])
     ended(engine)
-    meta = Recording.load(run / "recordings" / "early").meta
+    meta = KueueRecording.load(run / "recordings" / "early").meta
     assert meta.pressure["beside_builds"] == ["llmd-epp"]
-    assert "beside_builds" not in Recording.load(run / "recordings" / "route").meta.pressure
+    assert "beside_builds" not in KueueRecording.load(run / "recordings" / "route").meta.pressure
     told: list[dict[str, Any]] = json.loads((run / "run.json").read_text())["builds"]
     assert [(one["component"], one["recordings_beside"]) for one in told] == [("llmd-epp", ["early"])]
 

@@ -15,9 +15,9 @@ import pytest
 
 from gpuassay.engine.engine import Engine, Opener, read_status
 from gpuassay.engine.pools import CHANGING, MAIN, PLATFORM, ROOMY, ROUTING, SLICES, Floor, Lane, Unavailable, lanes
-from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import Alone, Scenario, System
 from gpuassay.systems.kueue.acts.lab import Lab
+from gpuassay.systems.kueue.readings import KueueRecording
 
 SECONDS = 20
 
@@ -115,7 +115,7 @@ def test_lanes_act_side_by_side(tmp_path: Path) -> None:
     meet = threading.Barrier(2, timeout=SECONDS)
     engine = play(tmp_path, [made("one", lambda _: _pass(meet)), made("two", lambda _: _pass(meet), profile="dra")])
     assert (engine.problem, read_status(tmp_path)) == ("", ("done", ""))
-    assert [Recording.load(tmp_path / "recordings" / name).meta.outcome for name in ("one", "two")] == ["ok", "ok"]
+    assert [KueueRecording.load(tmp_path / "recordings" / name).meta.outcome for name in ("one", "two")] == ["ok", "ok"]
 
 
 def _pass(meet: threading.Barrier) -> None:
@@ -156,7 +156,7 @@ def test_a_lane_that_cannot_be_opened_breaks_its_own_scenarios_only(tmp_path: Pa
 
     engine = play(tmp_path, [made("fine"), made("broken", profile="dra"), made("last", alone="machine")], opener)
     outcomes = {
-        name: Recording.load(tmp_path / "recordings" / name).meta.outcome for name in ("fine", "broken", "last")
+        name: KueueRecording.load(tmp_path / "recordings" / name).meta.outcome for name in ("fine", "broken", "last")
     }
     assert outcomes == {"fine": "ok", "broken": "error", "last": "ok"}
     assert "no room" in engine.problem
@@ -172,7 +172,7 @@ def test_a_lane_that_this_machine_cannot_have_is_skipped_by_type(tmp_path: Path)
         yield FakeStage(lane.name)
 
     engine = play(tmp_path, [made("fine"), made("slice", system="slices")], opener)
-    found = {name: Recording.load(tmp_path / "recordings" / name).meta for name in ("fine", "slice")}
+    found = {name: KueueRecording.load(tmp_path / "recordings" / name).meta for name in ("fine", "slice")}
     assert {name: meta.outcome for name, meta in found.items()} == {"fine": "ok", "slice": "skip"}
     assert "needs root" in found["slice"].error
     assert engine.problem == ""

@@ -69,4 +69,5 @@ SYSTEM = System(
     rules=RULES,
     detect=_detect,
     install=_install,
+    mutants="gpuassay.systems.gpu_operator.mutants",
 )

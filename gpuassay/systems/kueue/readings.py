@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Self
+from typing import ClassVar
 
 from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.record.parts import Part
-from gpuassay.record.recording import Recording, RecordingMeta, Timeline
+from gpuassay.record.recording import Recording, Timeline
 from gpuassay.systems.kueue import log as kueuelog
 from gpuassay.systems.kueue.log import Admission, Cycle
 
@@ -19,21 +19,7 @@ JOB_UID_LABEL = "kueue.x-k8s.io/job-uid"
 class KueueRecording(Recording):
     """What happened in one scenario of Kueue."""
 
-    @classmethod
-    def of_parts(
-        cls,
-        meta: RecordingMeta | None = None,
-        *,
-        asked: Sequence[Manifest] = (),
-        events: Sequence[Mapping[str, Any]] = (),
-        audit: Sequence[Manifest] = (),
-        metrics: Sequence[Manifest] = (),
-        parts_of_system: Mapping[Part, Sequence[Manifest]] | None = None,
-        log: Sequence[Manifest] = (),
-    ) -> Self:
-        """As `Recording.of_parts`, with lines of Kueue's log."""
-        own = {**(parts_of_system or {}), LOG: log}
-        return super().of_parts(meta, asked=asked, events=events, audit=audit, metrics=metrics, parts_of_system=own)
+    PARTS: ClassVar[Mapping[str, Part]] = {"log": LOG}
 
     def workloads(self) -> list[Manifest]:
         """Every Workload as last seen (deleted ones too), in order of first sight."""

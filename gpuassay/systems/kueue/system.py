@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from gpuassay.system import Install, Invariants, Pool, Rule, System
+from gpuassay.system import Install, Invariants, Pool, System
 from gpuassay.systems.kueue import readings
 from gpuassay.systems.kueue.rbac import RULES
 
@@ -109,7 +109,6 @@ SYSTEM = System(
     lab=_lab,
     recording=readings.KueueRecording,
     needs=frozenset({"kueue"}),
-    parts=(readings.LOG,),
     invariants=Invariants(_untimed, _timed),
     settled=settled,
     swept=SWEPT,
@@ -117,4 +116,5 @@ SYSTEM = System(
     rules=RULES,
     detect=_detect,
     install=_install,
+    mutants="gpuassay.systems.kueue.mutants",
 )

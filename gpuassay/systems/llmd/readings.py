@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
+from typing import ClassVar
 
 from gpuassay.manifest import Manifest
 from gpuassay.record.parts import Part
@@ -14,6 +16,8 @@ KV_EVENTS = Part("kv-events.jsonl", "a KV-cache event of a model server, as the 
 
 class RoutingRecording(Recording):
     """What happened in one scenario of routing."""
+
+    PARTS: ClassVar[Mapping[str, Part]] = {"requests": REQUESTS, "kv_events": KV_EVENTS}
 
     @cached_property
     def requests(self) -> list[Manifest]:

@@ -68,9 +68,9 @@ SYSTEM = System(
     recording=readings.RoutingRecording,
     needs=frozenset({"routing"}),
     needs_inside=frozenset({OWN_ARMS}),
-    parts=(readings.REQUESTS, readings.KV_EVENTS),
     elsewhere=_elsewhere,
     add_options=options.add_options,
     take_options=_take_options,
     plan=_plan,
+    mutants="gpuassay.systems.llmd.mutants",
 )

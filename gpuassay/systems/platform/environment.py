@@ -1,4 +1,4 @@
-"""The environment of Kueue in front of slices: a control plane, Kueue, and no node but those of the scenarios. Root only."""
+"""The environment of Kueue in front of slices: a control plane and Kueue; nodes come with the scenarios. Root only."""
 
 from __future__ import annotations
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from gpuassay.systems.kueue.readings import LOG, KueueRecording
-from gpuassay.systems.slices.readings import SILICON, SlicesRecording
+from collections.abc import Mapping
+from typing import ClassVar
+
+from gpuassay.record.parts import Part
+from gpuassay.systems.kueue.readings import KueueRecording
+from gpuassay.systems.slices.readings import SlicesRecording
 
 
 class PlatformRecording(KueueRecording, SlicesRecording):
     """What happened in one scenario of Kueue in front of slices."""
 
-    PARTS = (LOG, SILICON)
+    PARTS: ClassVar[Mapping[str, Part]] = {**KueueRecording.PARTS, **SlicesRecording.PARTS}

@@ -43,9 +43,9 @@ SYSTEM = System(
     lab=KUEUE.lab,
     recording=PlatformRecording,
     needs=frozenset({"platform"}),
-    parts=PlatformRecording.PARTS,
     invariants=KUEUE.invariants,
     settled=settled,
     swept=SWEPT,
     check=check,
+    mutants="gpuassay.systems.platform.mutants",
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
+from typing import ClassVar
 
 from gpuassay.manifest import Manifest
 from gpuassay.record.parts import Part
@@ -13,6 +15,8 @@ SILICON = Part("silicon.jsonl", "what was done to a GPU: slices made and destroy
 
 class SlicesRecording(Recording):
     """What happened in one scenario of slices."""
+
+    PARTS: ClassVar[Mapping[str, Part]] = {"silicon": SILICON}
 
     @cached_property
     def silicon(self) -> list[Manifest]:

@@ -16,9 +16,8 @@ if TYPE_CHECKING:  # cluster clients: not for `--help`
 
 POOL = "cluster-slices"
 AFTER = ("cluster", "cluster-changing", "cluster-platform")
-"""Real nodes beside two Kueues and endpoint pickers are too much for a small machine: Kueue's webhooks come too late, and
-what is seen then is the machine's doing. In the order in which tests are collected, so that none waits for its
-recording past its deadline."""
+"""Real nodes beside two Kueues and endpoint pickers are too much for a small machine: Kueue's webhooks come too late,
+and what is seen then is the machine's doing. In the order in which tests are collected, so that none waits too long."""
 
 
 def _open(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage]:
@@ -50,5 +49,5 @@ SYSTEM = System(
     pool_of=lambda _: POOL,
     recording=readings.SlicesRecording,
     needs=frozenset({"slices"}),
-    parts=(readings.SILICON,),
+    mutants="gpuassay.systems.slices.mutants",
 )

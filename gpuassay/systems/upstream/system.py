@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from gpuassay.system import System
 
-SYSTEM = System(name="upstream")
+SYSTEM = System(name="upstream", mutants="gpuassay.systems.upstream.mutants")

@@ -12,14 +12,17 @@ from pathlib import Path
 
 import yaml
 
+from gpuassay.engine.bench import Arm
 from gpuassay.manifest import Manifest, is_true
-from gpuassay.systems.kueue.acts.bench import Arm, Bench, bench
+from gpuassay.record.parts import AUDIT
+from gpuassay.systems.kueue.acts.bench import KueueBench, bench
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.model import figures
 from gpuassay.systems.kueue.model.paper import GPUS, table3_mix
 from gpuassay.systems.kueue.model.predict import CONFIGURATIONS, predict
 from gpuassay.systems.kueue.model.twin import TwinJob
 from gpuassay.systems.kueue.objects import mixes
+from gpuassay.systems.kueue.readings import LOG
 
 MANIFESTS = Path(__file__).parents[3] / "manifests" / "kueue" / "table3"
 
@@ -56,7 +59,7 @@ def documents(configuration: str) -> tuple[Manifest, ...]:
 class Runner:
     """One arm of one round."""
 
-    arm: Arm
+    arm: Arm[KueueLab]
     configuration: mixes.Configuration
     jobs: list[TwinJob]
     patience: float
@@ -74,7 +77,7 @@ class Runner:
         return sum(is_true(job, "Complete") for job in self.arm.lab.objects("Job"))
 
 
-def open_arm(on: Bench, name: str, seed: int, scale: float, number: int) -> Runner:
+def open_arm(on: KueueBench, name: str, seed: int, scale: float, number: int) -> Runner:
     """Make an arm's pool, queues and job list."""
     configuration = ARMS[name]
     arm = on.arm(f"{name}-{number}")
@@ -93,7 +96,7 @@ def open_arm(on: Bench, name: str, seed: int, scale: float, number: int) -> Runn
     return Runner(arm, made, jobs, patience=3 * predicted + 60)
 
 
-def play(runners: Sequence[Runner], progress_of: KueueLab, on: Bench) -> dict[str, dict[str, float]]:
+def play(runners: Sequence[Runner], progress_of: KueueLab, on: KueueBench) -> dict[str, dict[str, float]]:
     """Submit all arms' jobs, a fraction of a second apart, and give them time to finish; costs when all are created."""
     begin = time.monotonic() + 0.5
     spoken = begin
@@ -146,5 +149,5 @@ def act(lab: KueueLab) -> None:
         scheduler.lab.scrape("after")
         on.arms.remove(scheduler)
         cycles = [line for line in on.all_lines(scheduler.began.positions) if "schedulingCycle" in line]
-        on.close(scheduler, log=cycles, audit=False)
+        on.close(scheduler, lines={LOG: cycles, AUDIT: ()})
         lab.note(scale=scale, rounds=rounds, costs=costs)

@@ -12,13 +12,14 @@ from fixtures.arms import Arms
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import dig, is_true
 from gpuassay.record.resources import Resource
+from gpuassay.record.parts import AUDIT
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
-from gpuassay.systems.kueue.acts.bench import Bench, bench
+from gpuassay.systems.kueue.acts.bench import KueueBench, bench
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.acts.minimal_manager import WORKLOAD_PATHS
 from gpuassay.systems.kueue.objects import queues as kueue
-from gpuassay.systems.kueue.readings import KueueRecording
+from gpuassay.systems.kueue.readings import LOG, KueueRecording
 from gpuassay.verdict import SHOULD
 from gpuassay.workloads import core
 
@@ -38,7 +39,7 @@ STEP_SECONDS = 1200.0
 class _Steps:
     """Takes a size up in steps and notes what each took."""
 
-    def __init__(self, on: Bench, lab: KueueLab) -> None:
+    def __init__(self, on: KueueBench, lab: KueueLab) -> None:
         self.on, self.lab = on, lab
         self.steps: list[dict[str, Any]] = []
 
@@ -71,7 +72,7 @@ def thousand_nodes(lab: KueueLab) -> None:
         _workloads(steps, own)
         own.note(steps=steps.steps)
         on.arms.remove(arm)
-        on.close(arm, log=[], audit=False)
+        on.close(arm, lines={LOG: [], AUDIT: ()})
 
 
 def _nodes(steps: _Steps) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from fixtures.arms import Arms
 from gpuassay.behaviour import behaviour
+from gpuassay.record.parts import AUDIT
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
 from gpuassay.stats import thresholds
@@ -21,7 +22,7 @@ from gpuassay.systems.kueue.judge import throughput
 from gpuassay.systems.kueue.log import ASSUMED, COMPLETE, HEADS
 from gpuassay.systems.kueue.objects import mixes
 from gpuassay.systems.kueue.objects import queues as kueue
-from gpuassay.systems.kueue.readings import KueueRecording
+from gpuassay.systems.kueue.readings import LOG, KueueRecording
 from gpuassay.verdict import INFO, MUST, Inconclusive
 
 pytestmark = [pytest.mark.perf, pytest.mark.timeout(1800)]
@@ -65,7 +66,7 @@ def baseline(lab: KueueLab) -> None:
         on.settle()
         log = [line for line in on.all_lines(arm.began.positions) if line.get("msg") in (HEADS, ASSUMED, COMPLETE)]
         on.arms.remove(arm)
-        on.close(arm, log=log, audit=False)
+        on.close(arm, lines={LOG: log, AUDIT: ()})
 
 
 def _namespace(name: str) -> dict[str, object]:

@@ -16,8 +16,8 @@ from gpuassay import toolchain
 from gpuassay.load.control import control
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.load.timing import EchoTiming
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.objects.prompts import Prompt, prompt_set

@@ -18,8 +18,8 @@ from gpuassay.cluster.parallel import side_by_side
 from gpuassay.load.control import control
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.load.timing import EchoTiming
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.simulator import Cache, Latency
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.model.montecarlo import Expected, expected

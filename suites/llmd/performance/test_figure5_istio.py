@@ -26,8 +26,8 @@ from suites.llmd.performance.limits import settle
 from suites.llmd.performance.load5 import DIRECT, Load, fill_caches, rounds
 
 if TYPE_CHECKING:
-    from gpuassay.systems.llmd.acts.lab import RoutingLab
     from gpuassay.systems.llmd.acts.deployment import Site
+    from gpuassay.systems.llmd.acts.lab import RoutingLab
     from gpuassay.systems.llmd.judge.performance import Overhead
 
 pytestmark = [pytest.mark.perf, pytest.mark.timeout(7200)]

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from gpuassay.silicon import Geometry
-from gpuassay.systems.kueue.acts.bench import Arm, Bench, bench
+from gpuassay.engine.bench import Arm, Bench, bench
 from gpuassay.scenario.lab import Lab
+from gpuassay.silicon import Geometry
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.node import Site, SlicerName
 from gpuassay.systems.slices.model.paper import ALONE, CROWDED, GPU_MODEL, GPUS, Slowdown, slice_mix
@@ -88,12 +88,12 @@ def geometry(way: Way) -> Geometry:
 
 
 @contextmanager
-def _open(arm: Arm, way: Way) -> Generator[Site]:
+def _open(arm: Arm[Lab], way: Way) -> Generator[Site]:
     with slicing.opened(arm.lab, way.slicer, gpus=(GPU_MODEL,) * GPUS, geometry=geometry(way), **way.options) as site:
         yield site
 
 
-def _play(arm: Arm, table: str, name: str, seed: int, scale: float, number: int, ready: threading.Barrier) -> None:
+def _play(arm: Arm[Lab], table: str, name: str, seed: int, scale: float, number: int, ready: threading.Barrier) -> None:
     """One arm, from its node to its end."""
     way, made = WAYS[name], mix(table, name, seed, scale)
     patience = 4 * sum(one.run for one in made) / GPUS + 90
@@ -112,7 +112,7 @@ def _play(arm: Arm, table: str, name: str, seed: int, scale: float, number: int,
         jobs.clear(site)
 
 
-def _pair(on: Bench, table: str, names: Sequence[str], seed: int, scale: float, number: int) -> None:
+def _pair(on: Bench[Lab], table: str, names: Sequence[str], seed: int, scale: float, number: int) -> None:
     """Arms side by side, each on a node of its own; their recordings are written at the end."""
     ready = threading.Barrier(len(names))
     opened = [on.arm(f"{table}-{name}-{number}") for name in names]
@@ -133,7 +133,7 @@ def act(lab: Lab) -> None:
     from gpuassay.systems.slices.environment import RECORDED  # cluster clients: not for replays
 
     scale, rounds = FULL if lab.full else QUICK
-    with bench(lab, queueing=False, resources=RECORDED) as on:
+    with bench(lab, resources=RECORDED) as on:
         for number in range(1, rounds + 1):
             seed = number if lab.full else QUICK_SEED
             for table, (each, _, pairs) in TABLES.items():

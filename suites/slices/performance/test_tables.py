@@ -10,10 +10,10 @@ import pytest
 from fixtures.arms import Arms
 from gpuassay.behaviour import behaviour
 from gpuassay.scenario.declare import scenario
+from gpuassay.scenario.lab import Lab
 from gpuassay.session.measure import Measure
 from gpuassay.stats import thresholds
 from gpuassay.stats.ratios import paired_ratio, three_valued
-from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import performance as judged
 from gpuassay.systems.slices.judge.times import bias

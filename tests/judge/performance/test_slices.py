@@ -10,7 +10,6 @@ import pytest
 from gpuassay.gpus import gpu_model
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import RecordingMeta
-from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.systems.slices.judge import course as slices_course
 from gpuassay.systems.slices.judge import performance as slices
 from gpuassay.systems.slices.judge import times as slices_times
@@ -18,6 +17,7 @@ from gpuassay.systems.slices.judge.performance import Stay
 from gpuassay.systems.slices.model.paper import CROWDED, GPU_MODEL, GPUS, LARGE, MEDIUM, slice_mix
 from gpuassay.systems.slices.model.placement import Place, first_fit
 from gpuassay.systems.slices.model.slices import Dynamic, SliceJob, SlicesRun, Whole, simulate
+from gpuassay.systems.slices.readings import SlicesRecording
 
 START = 1_800_000_000_000_000_000
 MODELS = [gpu_model(GPU_MODEL)] * GPUS
@@ -128,7 +128,7 @@ def pod(job: str, uid: str, device: str) -> list[Manifest]:
     return [made, claim, shown]
 
 
-def recording(device: str = "gpu-1-mig-3g20gb-9-4", gone: float | None = 30.0) -> KueueRecording:
+def recording(device: str = "gpu-1-mig-3g20gb-9-4", gone: float | None = 30.0) -> SlicesRecording:
     """Two jobs on slices on demand; the second's slice is destroyed at `gone`, or left."""
     jobs = [SliceJob("medium-0", MEDIUM, 0.0, 5.0), SliceJob("large-0", LARGE, 0.0, 5.0)]
     objects = [*pod("medium-0", "1", "gpu-0-mig-1g5gb-19-0"), *pod("large-0", "2", device)]
@@ -140,7 +140,7 @@ def recording(device: str = "gpu-1-mig-3g20gb-9-4", gone: float | None = 30.0) -
         "jobs": [vars(one) for one in jobs],
     }  # fmt: skip
     meta = RecordingMeta(scenario="in-memory", started_ns=START, ended_ns=START + 60_000_000_000, notes=notes)
-    return KueueRecording.of_parts(
+    return SlicesRecording.of_parts(
         meta, events=events, silicon=silicon([*changes, *([(gone, False, second)] if gone else [])])
     )
 
@@ -183,7 +183,7 @@ def test_a_whole_gpu_is_a_jobs_once_the_job_before_it_has_ended() -> None:
         "held": {f"{job}-abcde": {"main": ["GPU-0"]} for job in ("first", "next")},
     }  # fmt: skip
     meta = RecordingMeta(scenario="in-memory", started_ns=START, ended_ns=START + 60_000_000_000, notes=notes)
-    moments = slices_course.course(KueueRecording.of_parts(meta, events=events, silicon=[]))
+    moments = slices_course.course(SlicesRecording.of_parts(meta, events=events, silicon=[]))
     assert [(one.at, len(one.taken)) for one in moments] == [(0, 0), (0, 8), (6, 0), (6, 8)]
 
 

@@ -15,8 +15,7 @@ from typing import Any
 from gpuassay import labels
 from gpuassay.cluster.errors import ApiRefused
 from gpuassay.manifest import Manifest, condition, dig, is_true, name_of
-from gpuassay.systems.kueue.acts.lab import KueueLab
-from gpuassay.systems.kueue.acts.lab import Queue
+from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.workloads import core
 

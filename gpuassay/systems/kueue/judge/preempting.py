@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gpuassay import labels
-from gpuassay.manifest import Manifest, condition, dig, is_true, name_of
+from gpuassay.manifest import Manifest, condition, dig, epoch_second, is_true, name_of
 from gpuassay.record.recording import Timeline
 from gpuassay.systems.kueue.judge.queueing import asked_priority
-from gpuassay.systems.kueue.model.order import epoch_second, from_workload
+from gpuassay.systems.kueue.model.order import from_workload
 from gpuassay.systems.kueue.model.preemption import Holder, Policy, victims
 from gpuassay.systems.kueue.model.quota import Amount, Quota, QuotaTree, parse_quantity
 from gpuassay.systems.kueue.readings import KueueRecording

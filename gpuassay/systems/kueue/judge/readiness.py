@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpuassay.manifest import condition, dig, is_true
+from gpuassay.manifest import condition, dig, epoch_second, is_true
 from gpuassay.record.timeline import Timeline
-from gpuassay.systems.kueue.model.order import epoch_second
 from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.verdict import Inconclusive
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal
 
-from gpuassay.manifest import condition, dig
+from gpuassay.manifest import condition, dig, epoch_second
 
 Strategy = Literal["BestEffortFIFO", "StrictFIFO"]
 """`spec.queueingStrategy` of a ClusterQueue."""
@@ -47,17 +46,6 @@ def heap_key(workload: QueuedWorkload) -> tuple[bool, int, int, str]:
 def heap_order(workloads: Iterable[QueuedWorkload]) -> list[str]:
     """The names in the order in which Kueue takes them off the heap."""
     return [w.name for w in sorted(workloads, key=heap_key)]
-
-
-def epoch_second(text: str) -> int:
-    """Whole seconds since the epoch of an RFC 3339 time as Kubernetes writes it; ValueError if it is none."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"not an RFC 3339 time: {text!r}") from None
-    if moment.tzinfo is None:
-        raise ValueError(f"time without a zone: {text!r}")
-    return int(moment.timestamp() // 1)
 
 
 def from_workload(obj: Mapping[str, Any], *, sticky: bool = False) -> QueuedWorkload:

@@ -7,10 +7,6 @@ with opened(lab, Arm(profile="precise", replicas=8)) as site:
 
 from __future__ import annotations
 
-from gpuassay.systems.llmd.readings import KV_EVENTS
-
-from gpuassay.systems.llmd.readings import REQUESTS
-
 import hashlib
 import json
 import time
@@ -33,6 +29,7 @@ from gpuassay.systems.llmd.component.simulator import Replica
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.objects.headers import POD
 from gpuassay.systems.llmd.objects.prompts import Prompt
+from gpuassay.systems.llmd.readings import KV_EVENTS, REQUESTS
 
 if TYPE_CHECKING:
     from gpuassay.systems.llmd.acts.lab import RoutingLab

@@ -7,8 +7,6 @@ with opened(lab, Arm(gateway=None, replicas=3)) as site, asking(site) as epp:
 
 from __future__ import annotations
 
-from gpuassay.systems.llmd.readings import REQUESTS
-
 import json
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -19,14 +17,15 @@ from typing import Any
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.manifest import Manifest
 from gpuassay.record.metrics import Samples
-from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.deployment import Site
 from gpuassay.systems.llmd.acts.epp_connection import PATIENCE, Connection
+from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.recording_server import canonical, digest
 from gpuassay.systems.llmd.component.extproc import Answer, chunks
 from gpuassay.systems.llmd.component.picker import HEALTH_SERVICE, Picker
 from gpuassay.systems.llmd.judge.metrics import PICKER, name_in
 from gpuassay.systems.llmd.mutants.epp import BROKEN, Broken
+from gpuassay.systems.llmd.readings import REQUESTS
 from gpuassay.wait import WaitTimeout, wait
 
 FOLLOWED = 3.0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from gpuassay.systems.llmd.readings import REQUESTS
-
 import http.client
 import itertools
 import json
@@ -19,6 +17,7 @@ from gpuassay.manifest import Manifest
 from gpuassay.systems.llmd.acts.recording_server import canonical, digest
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.objects.headers import ASKED, DESTINATION, NAMESPACE, POD, SERVED
+from gpuassay.systems.llmd.readings import REQUESTS
 from gpuassay.wait import WaitTimeout, wait
 
 if TYPE_CHECKING:

@@ -6,8 +6,6 @@ change no model server.
 
 from __future__ import annotations
 
-from gpuassay.systems.llmd.readings import REQUESTS
-
 import copy
 import json
 import time
@@ -24,6 +22,7 @@ from gpuassay.systems.llmd.component.extproc import Answer, ExternalProcessing
 from gpuassay.systems.llmd.component.metrics import total
 from gpuassay.systems.llmd.component.simulator import Replica
 from gpuassay.systems.llmd.objects.prompts import Prompt
+from gpuassay.systems.llmd.readings import REQUESTS
 from gpuassay.wait import wait
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpuassay.cluster.base import Cluster, Component
@@ -16,10 +16,14 @@ from gpuassay.engine.pools import Lane
 from gpuassay.manifest import Manifest, dig
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import Resource
+from gpuassay.scenario.declare import Scenario
+from gpuassay.scenario.lab import Lab
+from gpuassay.system import Open
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.existing.gateway import ExistingGateway, Place, require_answers
 from gpuassay.systems.llmd.existing.options import GatewayOptions
 from gpuassay.systems.llmd.existing.preflight import check_gateway
+from gpuassay.toolchain import Assets
 
 FEWEST = 2
 """Endpoints below which there is nothing to choose between."""
@@ -29,18 +33,25 @@ FEWEST = 2
 class GatewayStage(Stage):
     """A stage on which nothing is created, so that nothing has to be removed."""
 
-    def prepare(self, lab: RoutingLab) -> None:
+    gateway: ExistingGateway = field(kw_only=True)
+
+    def lab(self, scenario: Scenario, token: str, *, full: bool, progress: Callable[[str], None]) -> Lab:
+        """A lab that knows the gateway."""
+        made = super().lab(scenario, token, full=full, progress=progress)
+        if isinstance(made, RoutingLab):
+            made.gateway = self.gateway
+        return made
+
+    def prepare(self, lab: Lab) -> None:
         """Let the view know of the scenario; no namespace is made."""
         self.view.register(lab.token)
 
-    def clear(self, lab: RoutingLab) -> None:
+    def clear(self, lab: Lab, swept: Iterable[tuple[str, str]] = ()) -> None:
         """Nothing was created."""
         self.view.forget(lab.token)
 
 
-def gateway_stage(
-    option: argparse.Namespace, named: GatewayOptions
-) -> Callable[[Host, Lane], AbstractContextManager[Stage]]:
+def gateway_stage(option: argparse.Namespace, named: GatewayOptions) -> Open:
     """How to open the stage at the gateway that the command line names; tries everything once.
 
     Raises:
@@ -65,7 +76,8 @@ def gateway_stage(
         api.close()
 
     @contextmanager
-    def stage(run: Host, lane: Lane) -> Generator[Stage]:
+    def stage(run: Host, lane: Lane, assets: Assets) -> Generator[Stage]:
+        del assets  # nothing of ours is started
         with ExitStack() as stack:
             run.say(f"using the gateway {named.url} and reading the cluster of {kubeconfig}")
             folder = run.directory / lane.name

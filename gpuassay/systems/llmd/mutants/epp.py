@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gpuassay.manifest import Manifest
-from gpuassay.scenario.mutants import arm_mutant
+from gpuassay.systems.llmd.mutants.arm import arm_mutant
 from gpuassay.systems.llmd.objects.headers import DESTINATION
 
 if TYPE_CHECKING:

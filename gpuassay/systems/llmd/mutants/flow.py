@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gpuassay.manifest import Manifest
-from gpuassay.scenario.mutants import arm_mutant, mutant
+from gpuassay.scenario.mutants import mutant
+from gpuassay.systems.llmd.mutants.arm import arm_mutant
 from gpuassay.systems.llmd.mutants.scheduling import after
 
 if TYPE_CHECKING:

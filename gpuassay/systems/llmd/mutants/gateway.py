@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gpuassay.scenario.mutants import arm_mutant
 from gpuassay.systems.llmd.gateway.configuration import PICKER, POOL
+from gpuassay.systems.llmd.mutants.arm import arm_mutant
 from gpuassay.systems.llmd.objects.headers import DESTINATION
 
 if TYPE_CHECKING:

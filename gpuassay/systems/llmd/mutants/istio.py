@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gpuassay.scenario.mutants import arm_mutant
+from gpuassay.systems.llmd.mutants.arm import arm_mutant
 from gpuassay.systems.llmd.objects.headers import DESTINATION
 
 if TYPE_CHECKING:

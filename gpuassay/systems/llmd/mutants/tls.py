@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpuassay.scenario.mutants import arm_mutant
+from gpuassay.systems.llmd.mutants.arm import arm_mutant
 
 if TYPE_CHECKING:
     from gpuassay.systems.llmd.component.spec import Arm

@@ -11,8 +11,6 @@ Every scenario has a node and GPUs of its own, so that it can restart, break and
 
 from __future__ import annotations
 
-from gpuassay.systems.slices.readings import SILICON
-
 import shutil
 import time
 import uuid
@@ -25,6 +23,7 @@ from gpuassay.silicon import Geometry, Silicon, Slice, seed
 from gpuassay.systems.slices.acts.observations import Witnesses
 from gpuassay.systems.slices.acts.pods import SLICERS, SlicerName
 from gpuassay.systems.slices.model.predict import BALANCED
+from gpuassay.systems.slices.readings import SILICON
 
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.node.real import Node

@@ -10,8 +10,6 @@ label `nvidia.com/device-plugin.config`, as on a real cluster; who follows the l
 
 from __future__ import annotations
 
-from gpuassay.systems.slices.readings import SILICON
-
 import json
 import os
 import signal
@@ -23,6 +21,7 @@ from gpuassay.manifest import dig
 from gpuassay.silicon import Geometry, Silicon, seed
 from gpuassay.silicon.state import CUDA_VERSION, DRIVER_VERSION
 from gpuassay.systems.slices.acts import real_node as slices
+from gpuassay.systems.slices.readings import SILICON
 from gpuassay.workloads import containers
 
 if TYPE_CHECKING:  # cluster clients: not for replays

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from gpuassay.gpus import MigProfile, gpu_model
-from gpuassay.manifest import Manifest, dig
+from gpuassay.manifest import Manifest, dig, epoch_second
 from gpuassay.record.timeline import Timeline
-from gpuassay.systems.kueue.model.order import epoch_second
 from gpuassay.systems.slices.judge.geometry import (
     Change,
     Run,

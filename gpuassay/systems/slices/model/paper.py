@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpuassay.systems.kueue.model.paper import runtimes
 from gpuassay.systems.slices.model.slices import SliceJob
+from gpuassay.workloads.run_times import runtimes
 
 GPUS = 8
 GPU_MODEL = "a100-40gb"
