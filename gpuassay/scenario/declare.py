@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gpuassay.scenario.lab import Lab
 
 
-Alone = Literal["", "cluster", "half", "machine"]
+Alone = Literal["", "cluster", "machine"]
 System = Literal["kueue", "routing", "slices", "platform", "gpu-operator"]
 
 OWN_ARMS = "own-arms"
@@ -31,8 +31,7 @@ class Scenario:
         system: what stands on the cluster: Kueue, what endpoint pickers or slices need, both Kueue and what slices need
             ("platform"), or somebody's GPU Operator.
         profile: Kueue configuration it needs; scenarios of one profile run together.
-        alone: what it gets to itself: "" nothing, its "cluster" (it restarts Kueue), the "machine" (it measures), or
-            "half" of it (it measures, mostly by waiting: beside another such of another cluster pool).
+        alone: what it gets to itself: "" nothing, its "cluster" (it restarts Kueue), or the "machine" (it measures).
         needs: capabilities of the cluster without which it is skipped by type.
         timeout: seconds it may be expected to take; the longest are begun first, and its tests wait accordingly.
         module: importable module that declares it.
@@ -46,11 +45,6 @@ class Scenario:
     needs: frozenset[str]
     timeout: float
     module: str
-
-    @property
-    def measures(self) -> bool:
-        """Whether it waits until nothing but measurements is left to do."""
-        return self.alone in ("half", "machine")
 
     @property
     def short(self) -> str:
