@@ -32,7 +32,7 @@ PLATFORM = "cluster-platform"
 OPERATOR = "gpu-operator"
 """The lane of somebody's GPU Operator: no cluster of ours has one, so nothing is started."""
 
-WIDTH = {MAIN: 12, CHANGING: 12, ROUTING: 3, SLICES: 4, PLATFORM: 4, OPERATOR: 1}
+WIDTH = {MAIN: 12, CHANGING: 12, ROUTING: 3, SLICES: 6, PLATFORM: 5, OPERATOR: 1}
 """Scenarios at a time: most of one on Kueue is waiting for one-second batches, so more than the machine's cores; one of
 routing starts some ten processes of its own."""
 
