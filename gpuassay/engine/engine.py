@@ -83,7 +83,7 @@ class Engine:
         self._left = {scenario.id for scenario in scenarios}
         count_by(pressure.OwnClock())  # a busy neighbour makes scenarios slower, and breaks none
         self._planned = lanes(scenarios, self.only)
-        self._floor = Floor((one.name for one in self._planned), whole=self.full)
+        self._floor = Floor(one.name for one in self._planned)
         self._builds = self._plan_builds()
         self._status("building" if self._builds.busy else "running")
         for line in self._builds.forecast():
@@ -156,15 +156,14 @@ class Engine:
                 acting = Acting(stage, self.run_dir, self._stop, self._done, self.say, lane.width, self.full, spent)
                 self._actings[lane.name] = acting
                 stage.watch(until=acting.acted)
-                measuring = [one for one in lane.scenarios if one.measures]
+                measuring = [one for one in lane.scenarios if one.alone == "machine"]
                 try:
                     acting.act_all([one for one in lane.scenarios if one not in measuring])
                     if measuring:
                         self._floor.leave(lane.name)
                         self._builds.wait_idle()
-                        for one in measuring:
-                            with self._floor.measuring(one):
-                                acting.act_all([one])
+                        with self._floor.alone():
+                            acting.act_all(measuring)
                 finally:
                     with self._lock:
                         acting.acted.set()

@@ -19,7 +19,6 @@ from gpuassay.toolchain.catalogue import required
 if TYPE_CHECKING:
     from gpuassay.scenario.declare import Scenario
 
-_HALVES = 2
 
 ROOMY = 8
 """Cores from which on all lanes run at once."""
@@ -76,16 +75,14 @@ def lanes(scenarios: Sequence[Scenario], only: Pool | None = None) -> list[Lane]
 
 
 class Floor:
-    """Gives the machine to one measurement at a time, or its halves to two, once every lane is done with the rest."""
+    """Gives the machine to one scenario at a time, once every lane is done with what runs side by side."""
 
-    def __init__(self, lanes: Iterable[str], *, whole: bool = False) -> None:
-        """Every lane is busy; `whole`: halves are not shared, for measurements that shall be as good as they can be."""
+    def __init__(self, lanes: Iterable[str]) -> None:
+        """Every lane is busy."""
         self._busy = set(lanes)
-        self._whole = whole
         self._closed = False
         self._changed = threading.Condition()
-        self._free = _HALVES
-        self._waiting_halves = 0
+        self._turn = threading.Lock()
 
     def enter(self, lane: Lane) -> None:
         """Wait until the lane may begin: on a small machine, until those are done that come before it."""
@@ -106,26 +103,9 @@ class Floor:
             self._changed.notify_all()
 
     @contextmanager
-    def measuring(self, scenario: Scenario) -> Generator[None]:
-        """The machine, or half of it, for the length of a `with` block.
-
-        Halves come first: two that wait at the same time would else be kept apart by a whole between them.
-        """
-        half = scenario.alone == "half" and not self._whole
-        wanted = 1 if half else _HALVES
-
-        def free() -> bool:
-            return not self._busy and self._free >= wanted and (half or not self._waiting_halves)
-
+    def alone(self) -> Generator[None]:
+        """The machine for the length of a `with` block."""
         with self._changed:
-            self._waiting_halves += half
-            self._changed.wait_for(lambda: self._closed or free())
-            self._waiting_halves -= half
-            self._free -= wanted
-            self._changed.notify_all()
-        try:
+            self._changed.wait_for(lambda: not self._busy or self._closed)
+        with self._turn:
             yield
-        finally:
-            with self._changed:
-                self._free += wanted
-                self._changed.notify_all()

@@ -11,7 +11,7 @@ import pytest
 from gpuassay.record.recording import Recording
 from gpuassay.system import get
 
-Alone = Literal["", "cluster", "half", "machine"]
+Alone = Literal["", "cluster", "machine"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,7 @@ class Scenario:
         function: acts on the lab; returns nothing.
         system: name of the system under test (`gpuassay.system`), which decides what stands on the cluster.
         profile: Kueue configuration it needs; scenarios of one profile run together.
-        alone: what it gets to itself: "" nothing, its "cluster" (it restarts Kueue), the "machine" (it measures), or
-            "half" of it (it measures, mostly by waiting: beside another such of another cluster pool).
+        alone: what it gets to itself: "" nothing, its "cluster" (it restarts Kueue), or the "machine" (it measures).
         needs: capabilities of the cluster without which it is skipped by type.
         timeout: seconds it may be expected to take; the longest are begun first, and its tests wait accordingly.
         module: importable module that declares it.
@@ -38,11 +37,6 @@ class Scenario:
     needs: frozenset[str]
     timeout: float
     module: str
-
-    @property
-    def measures(self) -> bool:
-        """Whether it waits until nothing but measurements is left to do."""
-        return self.alone in ("half", "machine")
 
     @property
     def short(self) -> str:

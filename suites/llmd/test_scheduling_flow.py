@@ -7,6 +7,7 @@ other on their way to clients that wait for a CPU.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from statistics import fmean
@@ -140,4 +141,5 @@ def test_tenants_take_turns(flows: RoutingRecording, measure: Measure) -> None:
 )  # fmt: skip
 def test_only_so_many_bytes_may_wait(flows: RoutingRecording) -> None:
     """Of four requests of 12 kB with room for 30 kB two are refused with 429, and two are served in the end."""
-    assert sorted(row["status"] for row in flows.asks("bounded")) == [200, 200, 429, 429]
+    found = Counter(row["status"] for row in flows.asks("bounded"))  # None where no answer came in time
+    assert found == {200: 2, 429: 2}, dict(found)

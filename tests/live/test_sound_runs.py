@@ -29,9 +29,13 @@ REFUTED = {"FAIL", "ERROR"}
 
 @contextmanager
 def crowd(loops: int) -> Generator[None]:
-    """Busy loops that are nobody's of the run's: children of this process, which the run is no child of."""
-    burn = "import ctypes,sys; ctypes.CDLL(None).prctl(1,9)\nwhile True: pass"
-    programs = [subprocess.Popen([sys.executable, "-c", burn]) for _ in range(loops)]
+    """Busy loops that are none of the run's programs.
+
+    Each in a session of its own: where the kernel shares CPUs out by session (sched_autogroup), loops of one session
+    together would get no more than one program of the run.
+    """
+    burn = "import ctypes; ctypes.CDLL(None).prctl(1, 9)\nwhile True: pass"
+    programs = [subprocess.Popen([sys.executable, "-c", burn], start_new_session=True) for _ in range(loops)]
     try:
         yield
     finally:

@@ -60,7 +60,7 @@ ASKED: list[Manifest] = [{"kind": "Job", "metadata": {"name": "j1"}}]
 def folder(tmp_path: Path) -> Path:
     where = tmp_path / "recordings" / "kueue.test"
     lines = [EventLine(one["at"], one["type"], one["object"]["kind"], json.dumps(one)) for one in EVENTS]
-    write_recording(where, meta(notes={"n": 1}), asked=ASKED, events=lines, audit=[{"a": 1}], metrics=METRICS, log=LOG)
+    write_recording(where, meta(notes={"n": 1}), asked=ASKED, events=lines, audit=[{"a": 1}], metrics=METRICS, parts={readings.LOG: LOG})
     return where
 
 

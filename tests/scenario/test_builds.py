@@ -6,12 +6,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gpuassay.engine.builds import Builds, command_of
-from gpuassay.engine.pools import MAIN, PROGRAMS, ROUTING, SLICES, Lane, programs_of
+from gpuassay.engine.pools import Lane, programs_of
+from gpuassay.system import pool
 from gpuassay.toolchain import Assets, ToolchainError, UnobtainableError
 from gpuassay.toolchain.catalogue import GROUPS, NODE, required
 from gpuassay.wait import wait
@@ -132,7 +134,15 @@ def test_only_what_no_pool_can_begin_without_is_built_at_full_speed() -> None:
 
 def test_a_pool_waits_for_required_programs_and_for_optional_ones_that_were_asked_for() -> None:
     """Red if `make suite` without root builds a kubelet, or as root does not."""
-    assert set(programs_of(Lane(MAIN, ()), ["runc"])) == set(PROGRAMS[MAIN]) <= set(required())
-    assert set(programs_of(Lane(ROUTING, ()), [])) <= set(required())
-    assert set(programs_of(Lane(SLICES, ()), [])) == {"controlplane", "kwok"}
-    assert set(NODE) <= set(programs_of(Lane(SLICES, ()), GROUPS["slices"]))
+    queueing, routing = pool("cluster"), pool("cluster-routing")
+    slicing = replace(pool("cluster-slices"), lacking=lambda: None)
+    assert set(programs_of(Lane(queueing, ()), ["runc"])) == set(queueing.programs) <= set(required())
+    assert set(programs_of(Lane(routing, ()), [])) <= set(required())
+    assert set(programs_of(Lane(slicing, ()), [])) == {"controlplane", "kwok"}
+    assert set(NODE) <= set(programs_of(Lane(slicing, ()), GROUPS["slices"]))
+
+
+def test_nothing_is_built_for_a_pool_that_this_machine_cannot_have() -> None:
+    """Red if a machine without root compiles a kubelet that it can never run."""
+    slicing = replace(pool("cluster-slices"), lacking=lambda: "no root")
+    assert programs_of(Lane(slicing, ()), GROUPS["slices"]) == []

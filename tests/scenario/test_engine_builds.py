@@ -13,7 +13,7 @@ import pytest
 
 from gpuassay.engine.builds import Builds
 from gpuassay.engine.engine import Engine, Opener, read_status
-from gpuassay.engine.pools import PROGRAMS, Lane
+from gpuassay.engine.pools import Lane
 from gpuassay.record import rundir
 from gpuassay.systems.kueue.acts.lab import Lab
 from gpuassay.systems.kueue.readings import KueueRecording
@@ -42,9 +42,9 @@ def engine_of(
     monkeypatch.setattr("gpuassay.engine.engine.Builds", partial(Builds, command=scripts(**builds)))
 
     def programs(lane: Lane) -> Sequence[str]:
-        return PROGRAMS[lane.name]
+        return lane.pool.programs
 
-    return Engine(cast("Opener", fake), run, several=True, programs=programs)
+    return Engine(cast("Opener", fake), run, programs=programs)
 
 
 def ended(engine: Engine) -> None:

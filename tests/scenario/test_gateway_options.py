@@ -80,7 +80,7 @@ def test_the_plan_says_what_would_be_asked_and_which_rights_it_takes() -> None:
         return Scenario(name, lambda _: None, "routing", "default", "", frozenset({"routing", *needs}), 1, "m")
 
     named = gateway_options(given(**GOOD), {})
-    lines = "\n".join(plan_lines([], [one("llmd.a"), one("llmd.b", OWN_ARMS)], [], named))
+    lines = "\n".join(plan_lines(named, [one("llmd.a"), one("llmd.b", OWN_ARMS)]))
     assert "1 scenarios can be acted out from outside, 1 are skipped by type\n  llmd.a\n" in lines
     assert "permissions in namespace serving" in lines and "nothing is created or changed" in lines
     assert "inference.networking.k8s.io: inferencepools: get list watch" in lines

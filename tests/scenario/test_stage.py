@@ -41,10 +41,9 @@ def comes_to_rest(*changes: tuple[str, float]) -> bool:
     watched: Any = Watched(changes)
     nothing: Any = None
     stage = Stage(
-        run_id="x", cluster=nothing, view=watched, kueue=None, capabilities=frozenset(), mutant=None,
-        audit=None, log=None, ours=True,
+        run_id="x", cluster=nothing, view=watched, capabilities=frozenset(), mutant=None,
     )  # fmt: skip
-    stage.settle(watched, QUIET)
+    stage.settle(watched, QUIET, counted)
     return watched.notes["at_rest"]
 
 

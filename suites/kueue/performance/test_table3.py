@@ -44,7 +44,7 @@ CLAIMS = {
 """What the paper says of each configuration's makespan."""
 
 
-@scenario(alone="half", needs={"control-plane", "kueue-process"}, timeout=7200)
+@scenario(alone="machine", needs={"control-plane", "kueue-process"}, timeout=7200)
 def configurations(lab: KueueLab) -> None:
     """Five configurations, one of them in two readings and one twice, 32 jobs each."""
     table3.act(lab)

@@ -31,7 +31,7 @@ CLAIMS = {"mean": 18 / 28, "p95": 36 / 51}
 """Table 6: completion times with dynamic slices over those on whole GPUs."""
 
 
-@scenario(system="slices", alone="half", needs={"program:nvidia-dra", "program:nvidia-device-plugin"}, timeout=7200)
+@scenario(system="slices", alone="machine", needs={"program:nvidia-dra", "program:nvidia-device-plugin"}, timeout=7200)
 def tables_5_and_6(lab: Lab) -> None:
     """The paper's jobs, two arms at a time, each on 8 fake GPUs of a real node of its own; run times are modelled."""
     tables.act(lab)

@@ -66,6 +66,16 @@ def held(recording: SlicesRecording, at: int) -> dict[str, list[Place]]:
     return now
 
 
+def never_bound(recording: SlicesRecording) -> set[str]:
+    """Pods that were deleted after their claim was allocated and before they had a node.
+
+    Kubernetes v1.36 leaves such a claim allocated: the scheduler takes back the reservation and not the allocation
+    (`dynamicresources.go`, Unreserve), and the claim controller deallocates only where it removes a reservation itself.
+    """
+    pods = recording.timelines("Pod")
+    return {name for name, pod in pods.items() if pod.deleted and not on_a_node(pod.final)}
+
+
 def geometry_findings(recording: SlicesRecording) -> list[str]:
     """What the hardware would not allow of what is held together, at every change; each once."""
     gpus = models(recording)
