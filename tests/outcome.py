@@ -28,3 +28,8 @@ class Outcome:
     def states(self) -> dict[str, str]:
         """State by behaviour."""
         return {behaviour: line["state"] for behaviour, line in self.verdicts.items()}
+
+    def refuted(self, behaviour: str) -> bool:
+        """Whether its judgement refutes it; a busy machine makes INCONCLUSIVE of that where it hangs on a clock."""
+        verdict = self.verdicts[behaviour]
+        return verdict["state"] == "FAIL" or "what was seen hangs on a clock" in verdict["reason"]

@@ -170,12 +170,14 @@ class Harvest:
             str(pod["metadata"]["name"]): pod
             for pod in self._api.list("Pod", self._pods.namespace, f"{JOB_NAME}={self._pods.name}")
         }
-        self._last |= there
+        before = self._last
+        self._last = before | there
         for name, pod in self._last.items():
             if name in self.reports or name in self.lost:
                 continue
             if name not in there or dig(pod, "metadata", "deletionTimestamp"):
-                self.lost[name] = f"deleted; it was {_state(pod)}"
+                # how it was until then: a container that is told to end may do so with exit code 0
+                self.lost[name] = f"deleted; it was {_state(before.get(name, pod))}"
             elif _phase(pod) in ("Succeeded", "Failed"):
                 self._read(name, pod)
             elif _phase(pod) == "Pending" and time.time() > self._start_at + LATEST_START:

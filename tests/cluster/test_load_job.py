@@ -131,6 +131,16 @@ def test_a_pod_that_has_vanished_between_two_looks_is_lost() -> None:
         harvest.merged()
 
 
+def test_a_pod_that_ends_well_because_it_is_deleted_is_lost_as_what_it_was() -> None:
+    """Red when a load cut short by a drain reads as one that completed."""
+    harvest, api = harvest_of(state_0={"phase": "Running"}, state_1={"phase": "Running"}, state_2={"phase": "Running"})
+    harvest.look()
+    api.states["state_1"] = {"phase": "Succeeded", "deleted": True}
+    harvest.look()
+    with pytest.raises(PodsLost, match=r"load-1 \(shard 1 on node-1\): deleted; it was Running"):
+        harvest.merged()
+
+
 def test_a_pod_may_start_until_the_common_instant() -> None:
     """Red when a pod whose image is still pulled before the load begins counts as lost."""
     harvest, _ = harvest_of(-30.0, state_0={"phase": "Pending"})

@@ -146,7 +146,7 @@ def test_a_gateway_that_guesses_under_the_name_of_precise_is_refuted(routers: No
         assert theirs.everything() == before
     assert outcome.code == 1, outcome.output
     for name in (DECISIVE, "llmd.any-gateway.repeat-sticks", "llmd.any-gateway.counted-hits"):
-        assert outcome.states[name] == "FAIL", outcome.output
+        assert outcome.refuted(name), outcome.output
     assert "ResolvedRefs is False, InvalidExtensionRef" in outcome.verdicts["llmd.any-gateway.pool-status"]["reason"]
 
 

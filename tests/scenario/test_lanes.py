@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,8 +14,10 @@ from typing import Any, cast
 
 import pytest
 
+from gpuassay import pressure
 from gpuassay.engine.engine import Engine, Opener, read_status
 from gpuassay.engine.pools import CHANGING, MAIN, PLATFORM, ROOMY, ROUTING, SLICES, Floor, Lane, Unavailable, lanes
+from gpuassay.record.recording import Recording
 from gpuassay.scenario.declare import Alone, Scenario, System
 from gpuassay.systems.kueue.acts.lab import Lab
 from gpuassay.systems.kueue.readings import KueueRecording
@@ -44,6 +47,7 @@ class FakeStage:
     name: str
     capabilities: frozenset[str] = frozenset()
     collapsed: threading.Event = field(default_factory=threading.Event)
+    ours: bool = True
 
     @property
     def view(self) -> FakeStage:
@@ -217,3 +221,18 @@ def test_a_real_node_waits_for_the_kueues_on_a_small_machine(monkeypatch: pytest
     assert begun.wait(5)
     cores |= set(range(ROOMY))
     Floor([MAIN, SLICES]).enter(SLICES)
+
+
+def test_whose_the_cpu_time_was_is_not_said_beside_a_cluster_that_is_not_ours(tmp_path: Path) -> None:
+    """Red if the system under test, on somebody's cluster on this very machine, counts as a busy neighbour."""
+
+    @contextmanager
+    def theirs(lane: Lane) -> Generator[Any]:
+        yield FakeStage(lane.name, ours=False)
+
+    def long(_: Lab) -> None:
+        time.sleep(pressure.SHORTEST)  # shorter ones have no share
+
+    play(tmp_path, [made("plain", long)], theirs)
+    found = Recording.load(tmp_path / "recordings" / "plain").meta.pressure
+    assert found["others_cpu_share"] is None and "cpu_stall_share" in found
