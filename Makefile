@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 BIN := .venv/bin
-CODE := gpuassay fixtures suites tests $(wildcard conftest.py)
+CODE := gpuassay fixtures suites tests benchmarks $(wildcard conftest.py)
 # most of a live test is waiting: three at a time on two cores
 TEST_ARGS ?= -q -n 3 --dist worksteal
 ARGS ?=

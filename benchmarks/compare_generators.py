@@ -1,4 +1,4 @@
-"""`gpuassay compare-generators`: how wrong our load generator is, and others are, at the same server in turn."""
+"""How wrong our load generator is, and others are, at the same server in turn (`python -m benchmarks`)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory(prefix="gpuassay-generators-") as scratch:
             trials = _trials(tools, timing, options, options.keep or Path(scratch))
     except (LoadError, NoControl, WaitError, ValueError) as error:
-        print(f"gpuassay compare-generators: {error}", file=sys.stderr)
+        print(f"benchmarks compare-generators: {error}", file=sys.stderr)
         return 2
     found = summaries(trials)
     print("\n".join(table(found)))

@@ -1,4 +1,4 @@
-"""`gpuassay compare-runner`: our driver and Kueue's own performance runner on the same minimal Kueue, in turn."""
+"""Our driver and Kueue's own performance runner on the same minimal Kueue, in turn (`python -m benchmarks`)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
                 runs.append(_described(who, pair, found, stall))
                 print(json.dumps(runs[-1]), flush=True)
     except (ClusterError, WaitError) as error:
-        print(f"gpuassay compare-runner: {error}", file=sys.stderr)
+        print(f"benchmarks compare-runner: {error}", file=sys.stderr)
         return 2
     result: Manifest = {"divide": options.divide, "runs": runs, "target": TARGET}
     if options.pairs > 1:
@@ -78,10 +78,11 @@ def run(options: argparse.Namespace) -> int:
 def _measure(who: str, divide: int, timeout: float, assets: object) -> tuple[Throughput, float | None]:
     """One run on a fresh control plane; judged from what the recorder saw, whoever drove."""
     from gpuassay import pressure
-    from gpuassay.record.recording import Recording, RecordingMeta, write_recording
+    from gpuassay.record.recording import RecordingMeta, write_recording
     from gpuassay.systems.kueue.acts import minimal_manager as minimal
     from gpuassay.systems.kueue.judge.throughput import throughput
     from gpuassay.systems.kueue.objects import mixes
+    from gpuassay.systems.kueue.readings import KueueRecording
     from gpuassay.toolchain import Assets
 
     used = assets if isinstance(assets, Assets) else None
@@ -103,7 +104,7 @@ def _measure(who: str, divide: int, timeout: float, assets: object) -> tuple[Thr
             notes={"total": generated.total, "lags": lags},
         )  # fmt: skip
         write_recording(folder / "recording", meta, events=on.view.lines(token))
-        return throughput(Recording.load(folder / "recording")), share
+        return throughput(KueueRecording.load(folder / "recording")), share
 
 
 def _described(who: str, pair: int, found: Throughput, stall: float | None) -> Manifest:

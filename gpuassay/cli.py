@@ -23,25 +23,28 @@ COMMANDS = (
     "pack",
     "calibrate",
     "load",
-    "compare-runner",
-    "compare-generators",
 )
 """Sub-commands in the order of the help text; each is the module of that name in `gpuassay.commands`."""
 
 
-def parser(only: str | None = None) -> argparse.ArgumentParser:
+def parser(
+    only: str | None = None, commands: Sequence[str] = COMMANDS, package: str = "gpuassay.commands"
+) -> argparse.ArgumentParser:
     """The argument parser, with all sub-commands or, to start fast, with `only` one."""
     top = argparse.ArgumentParser(
-        prog="gpuassay", description="Proves what a GPU Kubernetes platform really does.", allow_abbrev=False
-    )
+        prog=package.partition(".")[0], description="Proves what a GPU Kubernetes platform really does.",
+        allow_abbrev=False,
+    )  # fmt: skip
     subparsers = top.add_subparsers(metavar="command", required=True)
-    for name in [only] if only else COMMANDS:
-        importlib.import_module(f"gpuassay.commands.{name.replace('-', '_')}").add(subparsers)
+    for name in [only] if only else commands:
+        importlib.import_module(f"{package}.{name.replace('-', '_')}").add(subparsers)
     return top
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code.
+def main(
+    argv: Sequence[str] | None = None, commands: Sequence[str] = COMMANDS, package: str = "gpuassay.commands"
+) -> int:
+    """Run one of the `commands`, each the module of that name in `package`; its exit code.
 
     An exception whose class has an integer `exit_code` is the user's to mend: its message is printed as one line.
     Everything else is a defect of ours and keeps its traceback.
@@ -49,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # else programs and temporary folders of ours stay
     words = list(sys.argv[1:] if argv is None else argv)
-    only = words[0] if words and words[0] in COMMANDS else None
-    arguments = parser(only).parse_args(words)
+    only = words[0] if words and words[0] in commands else None
+    arguments = parser(only, commands, package).parse_args(words)
     try:
         code: Any = arguments.run(arguments)
     except BrokenPipeError:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpuassay import toolchain
+from gpuassay import resources, toolchain
 from gpuassay.cluster import audit, base, flags
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import Cluster, Component, Emulated
@@ -30,7 +30,7 @@ from gpuassay.cluster.process import Supervisor
 from gpuassay.toolchain import Assets
 from gpuassay.wait import wait
 
-STAGES = Path(__file__).parents[2] / "manifests" / "kwok" / "stages.yaml"
+STAGES = resources.MANIFESTS / "kwok" / "stages.yaml"
 
 READY_TIMEOUT = 90.0
 """Seconds for every step of the start; an idle machine needs two."""

@@ -26,7 +26,6 @@ from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import Resource
 from gpuassay.scenario.lab import Lab
 
-
 L = TypeVar("L", bound=Lab)
 
 

@@ -17,8 +17,7 @@ from gpuassay.cluster.errors import ClusterError, ComponentDied, NotFromOutside
 from gpuassay.engine import recordings
 from gpuassay.engine.throttle import Throttle
 from gpuassay.record.recording import RecordingMeta, write_recording
-from gpuassay.scenario.declare import OWN_ARMS
-from gpuassay.system import get
+from gpuassay.system import OWN_ARMS, get
 from gpuassay.toolchain.assets import NEVER_BUILT
 from gpuassay.toolchain.errors import UnobtainableError
 from gpuassay.wait import WaitError

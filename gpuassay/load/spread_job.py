@@ -10,11 +10,10 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import yaml
 
-from gpuassay import labels
+from gpuassay import labels, resources
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.load.errors import LoadError
@@ -24,7 +23,7 @@ from gpuassay.load.spread import PodReport, Spread, merge_pods, plan_parts, read
 from gpuassay.manifest import Manifest, dig
 from gpuassay.wait import wait
 
-MANIFEST = Path(__file__).parents[2] / "manifests" / "llmd" / "load-job.yaml"
+MANIFEST = resources.MANIFESTS / "load" / "load-job.yaml"
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 JOB_NAME = "batch.kubernetes.io/job-name"

@@ -7,18 +7,18 @@ import hashlib
 import json
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateNotFound
 
+from gpuassay import resources
 from gpuassay.report.account import GLYPH, MEANING
 from gpuassay.report.rundir import ReportError
 from gpuassay.report.text import clip, number, one_line, plural, seconds
 from gpuassay.verdict import State
 
-ROOT = Path(__file__).resolve().parents[2] / "reports"
+ROOT = resources.ROOT / "reports"
 """Report templates and Allure configuration, in the repository beside the package."""
 
 

@@ -55,7 +55,7 @@ def killed_in_queue(lab: KueueLab) -> None:
     _finish_in_turn(lab, 8, beside=1)
 
 
-def _finish_in_turn(lab: Lab, admitted: int, *, beside: int = 0) -> None:
+def _finish_in_turn(lab: KueueLab, admitted: int, *, beside: int = 0) -> None:
     """Finish those that hold quota, each once its predecessor's successor has it, until `admitted` were.
 
     Two that end apart by less than Kueue's look at parked workloads let one in that is not parked, by the rules.

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from gpuassay.manifest import Manifest, is_true
 from gpuassay.record.recording import RecordingError, write_recording
 from gpuassay.record.timeline import EventLine
-from gpuassay.systems.kueue.log import Admission
 from gpuassay.systems.kueue import readings
+from gpuassay.systems.kueue.log import Admission
 from gpuassay.systems.kueue.readings import KueueRecording as Recording
 from tests.record.parts import MS, START, conditions, event, log, meta, names, sample
 
@@ -60,7 +60,15 @@ ASKED: list[Manifest] = [{"kind": "Job", "metadata": {"name": "j1"}}]
 def folder(tmp_path: Path) -> Path:
     where = tmp_path / "recordings" / "kueue.test"
     lines = [EventLine(one["at"], one["type"], one["object"]["kind"], json.dumps(one)) for one in EVENTS]
-    write_recording(where, meta(notes={"n": 1}), asked=ASKED, events=lines, audit=[{"a": 1}], metrics=METRICS, parts={readings.LOG: LOG})
+    write_recording(
+        where,
+        meta(notes={"n": 1}),
+        asked=ASKED,
+        events=lines,
+        audit=[{"a": 1}],
+        metrics=METRICS,
+        parts={readings.LOG: LOG},
+    )
     return where
 
 

@@ -7,9 +7,10 @@ import re
 
 import pytest
 
-from gpuassay.scenario.declare import OWN_ARMS, Scenario
-from gpuassay.session.plan import plan_lines
+from gpuassay.scenario.declare import Scenario
+from gpuassay.system import OWN_ARMS
 from gpuassay.systems.llmd.existing.options import BadGatewayOption, gateway_options
+from gpuassay.systems.llmd.existing.rbac import plan_lines
 
 GOOD = {"gateway_url": "https://gate.example:8443/llm/", "gateway_model": "m", "inference_pool": "serving/pool"}
 
@@ -80,6 +81,7 @@ def test_the_plan_says_what_would_be_asked_and_which_rights_it_takes() -> None:
         return Scenario(name, lambda _: None, "routing", "default", "", frozenset({"routing", *needs}), 1, "m")
 
     named = gateway_options(given(**GOOD), {})
+    assert named is not None
     lines = "\n".join(plan_lines(named, [one("llmd.a"), one("llmd.b", OWN_ARMS)]))
     assert "1 scenarios can be acted out from outside, 1 are skipped by type\n  llmd.a\n" in lines
     assert "permissions in namespace serving" in lines and "nothing is created or changed" in lines

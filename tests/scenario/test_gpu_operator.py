@@ -12,13 +12,15 @@ import pytest
 
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.engine.environment import Host
-from gpuassay.engine.pools import OPERATOR, Lane, Unavailable
+from gpuassay.engine.pools import Lane, Unavailable
 from gpuassay.engine.provider import venue_for
 from gpuassay.manifest import Manifest
 from gpuassay.scenario import mutants
+from gpuassay.system import pool
 from gpuassay.systems.gpu_operator.acts.mig_manager import recut
 from gpuassay.systems.gpu_operator.acts.read import READ, note_operator
 from gpuassay.systems.gpu_operator.judge import installed as judge
+from gpuassay.systems.gpu_operator.system import POOL
 from gpuassay.systems.kueue.acts.lab import Lab
 from tests import operators
 
@@ -117,4 +119,4 @@ def test_our_own_clusters_have_none(tmp_path: Path) -> None:
     option = argparse.Namespace(asset=[], build=[], cluster="embedded", gateway_url=None)
     venue = venue_for(option)
     with pytest.raises(Unavailable, match="--cluster existing"):
-        venue.open(cast("Host", Run()), Lane(OPERATOR, ()))
+        venue.open(cast("Host", Run()), Lane(pool(POOL), ()))

@@ -16,9 +16,10 @@ import pytest
 
 from gpuassay import pressure
 from gpuassay.engine.engine import Engine, Opener, read_status
-from gpuassay.engine.pools import CHANGING, MAIN, PLATFORM, ROOMY, ROUTING, SLICES, Floor, Lane, Unavailable, lanes
+from gpuassay.engine.pools import ROOMY, Floor, Lane, Unavailable, lanes
 from gpuassay.record.recording import Recording
-from gpuassay.scenario.declare import Alone, Scenario, System
+from gpuassay.scenario.declare import Alone, Scenario
+from gpuassay.system import pool
 from gpuassay.systems.kueue.acts.lab import Lab
 from gpuassay.systems.kueue.readings import KueueRecording
 
@@ -31,7 +32,7 @@ def made(
     *,
     profile: str = "default",
     alone: Alone = "",
-    system: System = "kueue",
+    system: str = "kueue",
 ) -> Scenario:
     def function(lab: Lab) -> None:
         act(lab)
@@ -86,7 +87,7 @@ def fake(lane: Lane) -> Generator[Any]:
 
 def play(run: Path, scenarios: list[Scenario], opener: Any = fake) -> Engine:
     (run / "recordings").mkdir()
-    engine = Engine(cast("Opener", opener), run, several=True)
+    engine = Engine(cast("Opener", opener), run)
     engine.start(scenarios)
     thread = engine.__dict__["_thread"]
     thread.join(SECONDS)
@@ -104,14 +105,14 @@ def test_profiles_and_restarts_get_a_lane_of_their_own() -> None:
         made("slice", system="slices"),
         made("both", system="platform", profile="transformations"),
     ]
-    names = {lane.name: [one.id for one in lane.scenarios] for lane in lanes(some, several=True)}
-    apart = {ROUTING: ["route"], SLICES: ["slice"], PLATFORM: ["both"]}
-    assert names == {MAIN: ["plain", "measure"], CHANGING: ["fair", "restart"], **apart}
+    names = {lane.name: [one.id for one in lane.scenarios] for lane in lanes(some)}
+    apart = {"cluster-routing": ["route"], "cluster-slices": ["slice"], "cluster-platform": ["both"]}
+    assert names == {"cluster": ["plain", "measure"], "cluster-changing": ["fair", "restart"], **apart}
 
 
 def test_somebody_elses_cluster_is_one_lane() -> None:
     some = [made("plain"), made("fair", profile="fair-sharing"), made("route", system="routing")]
-    assert [lane.name for lane in lanes(some, several=False)] == [MAIN]
+    assert [lane.name for lane in lanes(some, pool("cluster"))] == ["cluster"]
 
 
 def test_lanes_act_side_by_side(tmp_path: Path) -> None:
@@ -154,7 +155,7 @@ def test_a_lane_that_cannot_be_opened_breaks_its_own_scenarios_only(tmp_path: Pa
 
     @contextmanager
     def opener(lane: Lane) -> Generator[Any]:
-        if lane.name == CHANGING:
+        if lane.name == "cluster-changing":
             raise RuntimeError("no room for a second cluster")
         yield FakeStage(lane.name)
 
@@ -171,7 +172,7 @@ def test_a_lane_that_this_machine_cannot_have_is_skipped_by_type(tmp_path: Path)
 
     @contextmanager
     def opener(lane: Lane) -> Generator[Any]:
-        if lane.name == SLICES:
+        if lane.name == "cluster-slices":
             raise Unavailable("the cluster lacks: real-kubelet (a real node needs root)")
         yield FakeStage(lane.name)
 
@@ -192,7 +193,7 @@ def test_a_run_that_is_stopped_ends(tmp_path: Path, alone: Alone) -> None:
         end.wait(SECONDS)
 
     (tmp_path / "recordings").mkdir()
-    engine = Engine(cast("Opener", fake), tmp_path, several=True)
+    engine = Engine(cast("Opener", fake), tmp_path)
     engine.start([made("slow", slow, profile="dra"), made("waits", alone=alone)])
     assert begun.wait(SECONDS)
     end.set()
@@ -208,19 +209,20 @@ def test_a_real_node_waits_for_the_kueues_on_a_small_machine(monkeypatch: pytest
         return cores
 
     monkeypatch.setattr(os, "sched_getaffinity", affinity)
-    floor, begun = Floor([MAIN, SLICES]), threading.Event()
+    main, slices = (Lane(pool(name), ()) for name in ("cluster", "cluster-slices"))
+    floor, begun = Floor([main.name, slices.name]), threading.Event()
 
     def node() -> None:
-        floor.enter(SLICES)
+        floor.enter(slices)
         begun.set()
 
     threading.Thread(target=node, daemon=True).start()
-    floor.enter(MAIN)
+    floor.enter(main)
     assert not begun.wait(0.1)
-    floor.leave(MAIN)
+    floor.leave(main.name)
     assert begun.wait(5)
     cores |= set(range(ROOMY))
-    Floor([MAIN, SLICES]).enter(SLICES)
+    Floor([main.name, slices.name]).enter(slices)
 
 
 def test_whose_the_cpu_time_was_is_not_said_beside_a_cluster_that_is_not_ours(tmp_path: Path) -> None:

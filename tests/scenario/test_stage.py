@@ -8,6 +8,7 @@ from typing import Any
 
 from gpuassay.engine.environment import Stage
 from gpuassay.record.timeline import EventLine
+from gpuassay.systems.kueue.settle import counted
 from gpuassay.wait import WaitTimeout
 
 QUIET = 1.0

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
-from pathlib import Path
 
 import yaml
 
+from gpuassay import resources
 from gpuassay.engine.bench import Arm
 from gpuassay.manifest import Manifest, is_true
 from gpuassay.record.parts import AUDIT
@@ -24,7 +24,7 @@ from gpuassay.systems.kueue.model.twin import TwinJob
 from gpuassay.systems.kueue.objects import mixes
 from gpuassay.systems.kueue.readings import LOG
 
-MANIFESTS = Path(__file__).parents[3] / "manifests" / "kueue" / "table3"
+MANIFESTS = resources.MANIFESTS / "kueue" / "table3"
 
 CONTROL = "fifo-again"
 """The A/A arm: FIFO once more."""

@@ -11,8 +11,8 @@ import pytest
 from fixtures.arms import Arms
 from gpuassay.behaviour import behaviour
 from gpuassay.manifest import dig, is_true
-from gpuassay.record.resources import Resource
 from gpuassay.record.parts import AUDIT
+from gpuassay.record.resources import Resource
 from gpuassay.scenario.declare import scenario
 from gpuassay.session.measure import Measure
 from gpuassay.systems.kueue.acts.bench import KueueBench, bench

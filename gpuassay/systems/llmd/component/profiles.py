@@ -7,15 +7,15 @@ configuration (a weight, a broken one) changes the parsed data.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from string import Template
 from typing import Any
 
 import yaml
 
+from gpuassay import resources
 from gpuassay.cluster.errors import ClusterError
 
-FOLDER = Path(__file__).parents[4] / "manifests" / "llmd"
+FOLDER = resources.MANIFESTS / "llmd"
 
 PRECISE = ("precise", "precise-no-speculation", "precise-load")
 """Profiles that read KV-cache events and so need the tokenizer and a probe that events flow."""

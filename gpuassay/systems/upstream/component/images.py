@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from gpuassay import toolchain
+from gpuassay import resources, toolchain
 from gpuassay.cluster.base import Cluster, Component, Emulated
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.node.image import Image
@@ -22,7 +22,7 @@ from gpuassay.systems.llmd.gateway import envoy
 
 COMPONENT = "gaie-conformance"
 MODULE = "sigs.k8s.io/gateway-api-inference-extension/conformance"
-CONFIGURATION = Path(__file__).parents[4] / "manifests" / "conformance" / "endpoint-picker.yaml"
+CONFIGURATION = resources.MANIFESTS / "conformance" / "endpoint-picker.yaml"
 """What the endpoint pickers are configured by; a user could put it into a ConfigMap."""
 
 ISTIOD, ENVOY = "localhost/gpuassay/istiod:1", "localhost/gpuassay/envoy:1"
