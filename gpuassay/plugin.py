@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from gpuassay.record import rundir, soundness
+from gpuassay.record import rundir
 from gpuassay.record.recording import Recording
 from gpuassay.scenario import declare, mutants
 from gpuassay.scenario.declare import Scenario
-from gpuassay.session import collection, contention, options, upstream
+from gpuassay.session import collection, contention, invariants, options, upstream
 from gpuassay.session.collection import behaviour_of
 from gpuassay.session.measure import Measure
 from gpuassay.session.outcome import LONGEST, MEASURE, RECORDINGS, enter, reason_of, recordings_of
 from gpuassay.session.run import Run, open_run_of
-from gpuassay.system import get, systems
+from gpuassay.system import systems
 from gpuassay.verdict import Inconclusive
 
 RUN = pytest.StashKey[Run]()
@@ -220,9 +220,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         raise Inconclusive(f"{contended}, and what was seen hangs on a clock: {reason_of(str(refuted))}") from refuted
     for recording in recordings_of(pyfuncitem):
         contended = contention.evidence([recording.meta])
-        own = get(recording.system).invariants
-        late = [*own.timed(recording), *soundness.unrest(recording)]
-        if findings := [*own.untimed(recording), *soundness.gaps(recording), *([] if contended else late)]:
+        late = invariants.timed(recording)
+        if findings := [*invariants.untimed(recording), *([] if contended else late)]:
             pytest.fail("referee: " + "\nreferee: ".join(findings[:20]), pytrace=False)
         if late:
             raise Inconclusive(f"{contended}, and what was seen hangs on a clock: {'; '.join(late[:20])}")

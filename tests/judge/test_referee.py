@@ -9,12 +9,19 @@ import pytest
 
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import RecordingMeta
-from gpuassay.systems.kueue.judge import invariants as referee
+from gpuassay.session import invariants
+from gpuassay.systems.kueue.judge.invariants import usage_of
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.workloads import core
 
 SECOND = 1_000_000_000
+
+
+def findings_of(recording: KueueRecording) -> list[str]:
+    """All that the referee says of it."""
+    recording.system = "kueue"
+    return [*invariants.untimed(recording), *invariants.timed(recording)]
 
 
 def workload(name: str, *conditions: str, queue: str = "cq", gpus: int = 1, **status: Any) -> Manifest:
@@ -78,7 +85,7 @@ def test_a_healthy_recording_passes() -> None:
         workload("c", *FULL),
         queue_status(reservingWorkloads=2, admittedWorkloads=2),
     )
-    assert referee.findings(healthy) == []
+    assert findings_of(healthy) == []
 
 
 @pytest.mark.parametrize(
@@ -108,27 +115,25 @@ def test_a_healthy_recording_passes() -> None:
 )
 def test_a_doctored_recording_is_refused(doctored: KueueRecording, finding: str) -> None:
     """Red when a broken invariant goes unseen."""
-    assert any(finding in one for one in referee.findings(doctored)), referee.findings(doctored)
+    assert any(finding in one for one in findings_of(doctored)), findings_of(doctored)
 
 
 def test_a_gap_is_a_finding() -> None:
     """Red when events may be missing and nobody says so."""
     gap = {"at": 1, "type": "GAP", "from": "1", "to": "9", "kind": "Workload"}
     broken = KueueRecording.of_parts(RecordingMeta(scenario="t"), events=[gap])
-    assert any("gap" in one for one in referee.findings(broken))
+    assert any("gap" in one for one in findings_of(broken))
 
 
 def test_known_noise_in_the_log_is_allowed() -> None:
     """Red when errors that healthy systems log turn runs red."""
-    assert (
-        referee.findings(recording(log=[{"level": "error", "msg": "x", "error": "workloads 'a' already exists"}])) == []
-    )
+    assert findings_of(recording(log=[{"level": "error", "msg": "x", "error": "workloads 'a' already exists"}])) == []
 
 
 def test_reclaimed_pods_free_their_share() -> None:
     """Red when finished pods of a running job still count."""
     half = workload("a", *FULL, gpus=2, reclaimablePods=[{"name": "main", "count": 1}])
-    assert referee.usage_of(half) == {("cq", "gpu", "nvidia.com/gpu"): 0}
+    assert usage_of(half) == {("cq", "gpu", "nvidia.com/gpu"): 0}
 
 
 def test_a_cohort_holds_no_more_than_its_sum() -> None:
@@ -136,4 +141,4 @@ def test_a_cohort_holds_no_more_than_its_sum() -> None:
     queues = [kueue.cluster_queue(name, [kueue.gpu_group("gpu", 1)], cohort="pool") for name in ("cq", "other")]
     over = [workload(name, *FULL) for name in ("a", "b", "c")]
     broken = KueueRecording.of_parts(RecordingMeta(scenario="t"), asked=queues, events=events(*over))
-    assert any("cohort pool holds 3" in one for one in referee.findings(broken))
+    assert any("cohort pool holds 3" in one for one in findings_of(broken))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -93,14 +94,19 @@ class Picker(wire.ExternalProcessorServicer):
 
 @contextmanager
 def asked(broken: type[Broken] | None) -> Generator[tuple[Asking, Picker]]:
-    """A connection to a picker of ours through a broken one; its rows are in `asking.site.lab.requests`."""
+    """A connection to a picker of ours through a broken one."""
     picker = Picker()
     with ThreadPoolExecutor(8) as pool:
         server = grpc.server(pool)
         wire.add_ExternalProcessorServicer_to_server(picker, server)
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
-        site = cast("Any", SimpleNamespace(lab=SimpleNamespace(requests=[]), routing=SimpleNamespace(model="m")))
+        site = cast(
+            "Any",
+            SimpleNamespace(
+                lab=SimpleNamespace(rows=defaultdict[Any, Any](list).__getitem__), routing=SimpleNamespace(model="m")
+            ),
+        )
         try:
             with Connection(f"127.0.0.1:{port}", broken) as connection:
                 yield Asking(site, connection, cast("Any", None)), picker

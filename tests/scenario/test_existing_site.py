@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,7 +33,9 @@ class Counting:
 
 
 def site_at(url: str, replicas: list[Counting]) -> OutsideSite:
-    lab: Any = SimpleNamespace(requests=[], mutant=None, token="t", notes={}, gateway=object())
+    lab: Any = SimpleNamespace(
+        rows=defaultdict[Any, Any](list).__getitem__, mutant=None, token="t", notes={}, gateway=object()
+    )
     lab.note = lab.notes.update
     routing: Any = SimpleNamespace(url=url, model="m", replicas=replicas, forwarder=None)
     return OutsideSite(lab, routing, headers={"authorization": "Bearer x"})

@@ -59,11 +59,12 @@ def test_what_cannot_be_had_while_a_scenario_runs_is_a_skip(tmp_path: Path) -> N
 
     stage = Mock(collapsed=threading.Event(), lacking=Mock(return_value=frozenset[str]()))
     stage.set_profile.return_value = stage.broken.return_value = None
-    stage.positions.return_value, stage.lines.return_value = (0, 0), ((), ())
+    stage.positions.return_value, stage.lines.return_value = {}, {}
     stage.beside.return_value = []
     stage.view.gaps.return_value = stage.view.lines.return_value = ()
-    parts = ("namespaces", "asked", "samples", "requests", "kv_events", "silicon")
-    stage.lab.return_value = Mock(notes={}, token="t", **dict.fromkeys(parts, ()))
+    stage.lab.return_value = Mock(
+        notes={}, token="t", parts={}, **dict.fromkeys(("namespaces", "asked", "samples"), ())
+    )
     one = Scenario("s", cast("Any", act), "slices", "default", "", frozenset(), 60, __name__)
     Acting(stage, tmp_path, threading.Event(), Mock(), print, 1).act_all([one])
     meta = Recording.load(tmp_path / "recordings" / "s").meta

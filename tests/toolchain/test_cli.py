@@ -47,7 +47,7 @@ def test_told_to_end_a_command_takes_its_folders_with_it(tmp_path: Path) -> None
         f"    with tempfile.TemporaryDirectory(dir={str(tmp_path)!r}):\n"
         "        print('there', flush=True)\n"
         "        signal.pause()\n"
-        "cli.parser = lambda only: types.SimpleNamespace(parse_args=lambda words: types.SimpleNamespace(run=run))\n"
+        "cli.parser = lambda *_: types.SimpleNamespace(parse_args=lambda words: types.SimpleNamespace(run=run))\n"
         "sys.exit(cli.main())\n"
     )
     with subprocess.Popen([sys.executable, "-c", command], cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
