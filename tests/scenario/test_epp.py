@@ -101,12 +101,8 @@ def asked(broken: type[Broken] | None) -> Generator[tuple[Asking, Picker]]:
         wire.add_ExternalProcessorServicer_to_server(picker, server)
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
-        site = cast(
-            "Any",
-            SimpleNamespace(
-                lab=SimpleNamespace(rows=defaultdict[Any, Any](list).__getitem__), routing=SimpleNamespace(model="m")
-            ),
-        )
+        lab = SimpleNamespace(rows=defaultdict[Any, Any](list).__getitem__)
+        site = cast("Any", SimpleNamespace(lab=lab, routing=SimpleNamespace(model="m")))
         try:
             with Connection(f"127.0.0.1:{port}", broken) as connection:
                 yield Asking(site, connection, cast("Any", None)), picker
