@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     from gpuassay.load.gate import NoControl
     from gpuassay.load.timing import EchoTiming
     from gpuassay.record.rundir import machine
-    from gpuassay.wait import WaitError
+    from gpuassay.waiting import WaitError
 
     try:
         timing = EchoTiming(ttft_ms=options.ttft_ms, itl_ms=options.itl_ms, tokens=options.tokens)

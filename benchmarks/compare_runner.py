@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     from gpuassay.cluster.errors import ClusterError
     from gpuassay.stats.ratios import paired_ratio, three_valued
     from gpuassay.toolchain import Assets
-    from gpuassay.wait import WaitError
+    from gpuassay.waiting import WaitError
 
     assets = Assets.parse(options.asset)
     rates: dict[str, list[float]] = {OURS: [], THEIRS: []}

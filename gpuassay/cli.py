@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from typing import Any
 
 COMMANDS = (
+    "run",
+    "demo",
     "doctor",
     "build",
     "wheels",
     "up",
     "sweep",
-    "demo",
+    "new-suite",
     "report",
     "mutants",
     "catalogue",

@@ -16,9 +16,9 @@ import pytest
 
 from gpuassay.record import rundir
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import declare, mutants
-from gpuassay.scenario.declare import Scenario
-from gpuassay.session import collection, contention, invariants, options, upstream
+from gpuassay.scenarios import declare, mutants
+from gpuassay.scenarios.declare import Scenario
+from gpuassay.session import collection, contention, invariants, options, suites, upstream
 from gpuassay.session.collection import behaviour_of
 from gpuassay.session.measure import Measure
 from gpuassay.session.outcome import LONGEST, MEASURE, RECORDINGS, enter, reason_of, recordings_of
@@ -36,6 +36,7 @@ class ScenarioBroke(Exception):  # noqa: N818 - reads as a sentence in reports
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of `gpuassay.session.options`."""
     options.add_options(parser.getgroup("gpuassay", "GPU platform conformance and performance"))
+    suites.add_ini(parser)
 
 
 def _stop(message: str) -> None:
@@ -46,19 +47,11 @@ def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
-def _runs_suites(config: pytest.Config) -> bool:
-    """Whether the arguments reach into `suites/` (unit tests of the library leave no run directory)."""
-    suites = (config.rootpath / "suites").resolve()
-    named: list[str] = config.args
-    places = [(config.invocation_params.dir / arg.split("::")[0]).resolve() for arg in named]
-    return any(place == suites or suites in place.parents or place in suites.parents for place in places)
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register markers, choose the run directory and direct JUnit and Allure into it."""
     for line in (
-        "behaviour(declared): what the test proves (use gpuassay.behaviour.behaviour)",
+        "behaviour(declared): what the test proves (use gpuassay.behaviours.behaviour)",
         "known_defect(link): fails as an upstream issue says",
         "needs(*capabilities): skipped by type where the cluster lacks one",
         "perf: a measurement; runs alone",
@@ -68,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", line)
     # whoever accepts any certificate has said so, once is enough
     config.addinivalue_line("filterwarnings", "ignore:Unverified HTTPS request:Warning")
-    if not _runs_suites(config) or config.option.collectonly:
+    if not suites.reached(config) or config.option.collectonly:
         return
     if _is_worker(config):
         from gpuassay.record.recorder import die_with_parent
@@ -126,13 +119,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Check declarations, label tests for Allure, and bring tests of one profile together, measurements last."""
     upstream.leave_out(items, config)
-    collection.arrange(items, config.rootpath / "suites")
+    collection.arrange(items, suites.folders(config))
 
 
 @pytest.hookimpl(tryfirst=True)  # in a worker: before xdist tells the controller that the collection is there
 def pytest_collection_finish(session: pytest.Session) -> None:
     """The selected behaviours are known: declare them and set the engine to work."""
     run = session.config.stash.get(RUN, None)
+    if run is None and not session.config.option.collectonly:
+        suites.refuse_strays(session)
     if run is None or (not _is_worker(session.config) and session.config.option.__dict__.get("numprocesses")):
         return
     declarations: list[dict[str, Any]] = []

@@ -29,8 +29,8 @@ if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.existing import Detector
     from gpuassay.engine.environment import Host, Stage
     from gpuassay.engine.pools import Lane
-    from gpuassay.scenario.declare import Scenario
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.scenarios.declare import Scenario
+    from gpuassay.scenarios.lab import Lab
     from gpuassay.toolchain import Assets
 
 GROUP = "gpuassay.systems"
@@ -162,7 +162,7 @@ class System:
 
 
 def _plain_lab() -> type[Lab]:
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.scenarios.lab import Lab
 
     return Lab
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gpuassay.behaviour import defect_marks
-from gpuassay.record.recording import Recording
-from gpuassay.scenario.declare import Alone, scenario
+from gpuassay import Recording, scenario
+from gpuassay.behaviours import defect_marks
+from gpuassay.scenarios.declare import Alone
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def carry_out(
     Raises:
         LoadError: the plan is none that it can carry out, it failed, or its report is not understood.
         CountsDoNotClose: it sent fewer or more requests than asked.
-        gpuassay.wait.WaitTimeout: it does not end.
+        gpuassay.waiting.WaitTimeout: it does not end.
     """
     directory.mkdir(parents=True, exist_ok=True)
     folder = directory.resolve()

@@ -69,7 +69,7 @@ def carry_out(
         LoadError: the plan is none that it can carry out, the program is of another version, it failed, or its report
             is not understood.
         CountsDoNotClose: it sent fewer or more requests than asked.
-        gpuassay.wait.WaitTimeout: it does not end.
+        gpuassay.waiting.WaitTimeout: it does not end.
     """
     TOOL.check_version(version_of(program), str(program))
     folder = directory.resolve() / name

@@ -21,7 +21,7 @@ from gpuassay.load.realtime import GENERATOR
 from gpuassay.load.rows import LoadResult, Row, Tail, check_counts
 from gpuassay.load.runner import longest
 from gpuassay.toolchain.assets import variable_of
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 SECOND_NS = 1_000_000_000
 
@@ -98,7 +98,7 @@ def run_tool(
 
     Raises:
         LoadError: it ended with another exit code than 0; its last words are shown.
-        gpuassay.wait.WaitTimeout: it does not end although every request's time is up.
+        gpuassay.waiting.WaitTimeout: it does not end although every request's time is up.
     """
     ended = threading.Event()
     started, wall = time.monotonic_ns(), time.time_ns()

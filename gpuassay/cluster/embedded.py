@@ -28,7 +28,7 @@ from gpuassay.cluster.kubeconfig import write_kubeconfig
 from gpuassay.cluster.ports import free_ports, taken
 from gpuassay.cluster.process import Supervisor
 from gpuassay.toolchain import Assets
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 STAGES = resources.MANIFESTS / "kwok" / "stages.yaml"
 
@@ -186,7 +186,7 @@ def embedded(
 
     Raises:
         ClusterError: it cannot be started; ComponentDied with the log's last lines when a program ended.
-        gpuassay.wait.WaitTimeout: a step took too long.
+        gpuassay.waiting.WaitTimeout: a step took too long.
     """
     lease = node_lease_seconds or (200 if nodes >= 200 else 40)
     options = Options(audit, performance, emulated_version, tuple((feature_gates or {}).items()), lease)

@@ -9,7 +9,7 @@ from gpuassay.cluster.errors import ApiRefused
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.labels import RUN
 from gpuassay.manifest import Manifest
-from gpuassay.wait import WaitTimeout, wait
+from gpuassay.waiting import WaitTimeout, wait
 
 _STEPS: tuple[tuple[str, ...], ...] = (
     ("JobSet", "LeaderWorkerSet", "Job", "CronJob", "Deployment", "StatefulSet"),

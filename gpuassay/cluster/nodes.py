@@ -8,7 +8,7 @@ from gpuassay.cluster.api import Api
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest, dig, is_true, name_of
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 FAKE = ("type", "kwok")
 """Label of nodes that KWOK plays."""
@@ -50,7 +50,7 @@ def wait_usable(api: Api, names: Iterable[str], timeout: float) -> None:
     """Wait until the scheduler may use all of `names`.
 
     Raises:
-        gpuassay.wait.WaitTimeout: names the nodes that are not.
+        gpuassay.waiting.WaitTimeout: names the nodes that are not.
     """
     wanted = set(names)
 

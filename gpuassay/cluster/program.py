@@ -15,7 +15,7 @@ from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.ports import taken
 from gpuassay.cluster.process import Process
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 ANSWER_SECONDS = 5.0
 """How long a program may take to answer one question; a frozen one never does."""
@@ -112,7 +112,7 @@ class Child:
         Raises:
             PortLostError: it ended because a port was taken.
             ClusterError: it ended; its own last message is shown.
-            gpuassay.wait.WaitTimeout: it is not ready in time.
+            gpuassay.waiting.WaitTimeout: it is not ready in time.
         """
 
         def state() -> str:

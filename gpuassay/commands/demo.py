@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import webbrowser
 from pathlib import Path
 
-import pytest
-
+from gpuassay import resources
 from gpuassay.commands import SubParsers
-
-RECORDED = Path(__file__).parents[2] / "tests" / "data" / "recorded-run.tar.xz"
+from gpuassay.session import bundled
 
 
 def add(subparsers: SubParsers) -> None:
@@ -24,10 +21,9 @@ def add(subparsers: SubParsers) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Replay the recorded run and open its report; pytest's exit code."""
-    root = Path(__file__).parents[2]
-    os.chdir(root)
-    code = int(pytest.main(["suites", "-q", "--replay", str(RECORDED)]))
-    report = root / "reports" / "latest" / "report.html"
+    place = Path.cwd() if resources.INSTALLED else resources.ROOT
+    code = bundled.run(["-q", f"--replay={resources.RECORDED_RUN}"], place=place)
+    report = place / "reports" / "latest" / "report.html"
     if report.exists() and sys.stdout.isatty() and not options.no_open:
         webbrowser.open(report.resolve().as_uri())
     return code

@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     from gpuassay.load.rows import write_result
     from gpuassay.load.spread import clock_doubts, pod_doubts, start_spread_ms
     from gpuassay.load.spread_job import Pods, spread
-    from gpuassay.wait import WaitTimeout
+    from gpuassay.waiting import WaitTimeout
 
     plan = read_plan(options.plan)
     api, _ = connect(options.kubeconfig, options.context)

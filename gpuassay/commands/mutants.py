@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from gpuassay.commands import SubParsers
-from gpuassay.scenario import mutants
+from gpuassay.scenarios import mutants
 from gpuassay.session.collection import behaviour_of
 from gpuassay.verdict import State
 

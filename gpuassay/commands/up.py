@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gpuassay.commands import SubParsers, at_least
 from gpuassay.toolchain import Assets
-from gpuassay.wait import WaitError
+from gpuassay.waiting import WaitError
 
 if TYPE_CHECKING:
     from gpuassay.cluster.base import Cluster

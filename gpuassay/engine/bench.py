@@ -24,7 +24,7 @@ from gpuassay.record.live import LiveView
 from gpuassay.record.parts import Part
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import Resource
-from gpuassay.scenario.lab import Lab
+from gpuassay.scenarios.lab import Lab
 
 L = TypeVar("L", bound=Lab)
 

@@ -28,11 +28,11 @@ from gpuassay.record import rundir
 from gpuassay.system import Pool
 from gpuassay.toolchain import Assets, UnobtainableError
 from gpuassay.toolchain.catalogue import required
-from gpuassay.wait import count_by, halt, resume
+from gpuassay.waiting import count_by, halt, resume
 
 if TYPE_CHECKING:
     from gpuassay.engine.environment import Stage
-    from gpuassay.scenario.declare import Scenario
+    from gpuassay.scenarios.declare import Scenario
 
 BROKEN_OFF = "the run was broken off"
 

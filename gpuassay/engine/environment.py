@@ -19,7 +19,7 @@ from gpuassay.record.live import SHARED
 from gpuassay.record.parts import AUDIT
 from gpuassay.record.resources import RecorderError
 from gpuassay.system import get
-from gpuassay.wait import WaitTimeout
+from gpuassay.waiting import WaitTimeout
 
 if TYPE_CHECKING:
     from gpuassay.cluster.base import Cluster
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from gpuassay.record.lines import LineIndex
     from gpuassay.record.live import LiveView
     from gpuassay.record.parts import Part
-    from gpuassay.scenario.declare import Scenario
-    from gpuassay.scenario.lab import Lab
-    from gpuassay.scenario.mutants import Mutant
+    from gpuassay.scenarios.declare import Scenario
+    from gpuassay.scenarios.lab import Lab
+    from gpuassay.scenarios.mutants import Mutant
 
 WATCH = 0.3
 """Seconds between two looks at whether the stage still stands. It must be seen broken twice: a Kueue that lost its port

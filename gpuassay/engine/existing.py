@@ -13,10 +13,10 @@ from gpuassay.cluster.existing import existing
 from gpuassay.engine.environment import Host, Stage, described
 from gpuassay.engine.pools import Lane
 from gpuassay.record.process import live_recorder
-from gpuassay.scenario import mutants
+from gpuassay.scenarios import mutants
 from gpuassay.system import Open, systems
 from gpuassay.toolchain import Assets
-from gpuassay.wait import resume
+from gpuassay.waiting import resume
 
 WIDTH = 12
 """Scenarios at a time: most of one is waiting."""

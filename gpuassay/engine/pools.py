@@ -17,7 +17,7 @@ from gpuassay.system import Pool, get, pool
 from gpuassay.toolchain.catalogue import required
 
 if TYPE_CHECKING:
-    from gpuassay.scenario.declare import Scenario
+    from gpuassay.scenarios.declare import Scenario
 
 
 ROOMY = 8

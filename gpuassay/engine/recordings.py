@@ -15,7 +15,7 @@ from gpuassay.record.recording import RecordingMeta, write_recording
 
 if TYPE_CHECKING:
     from gpuassay.engine.environment import Stage
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.scenarios.lab import Lab
 
 QUIET = 1.3
 """Seconds without an event after which a lab counts as at rest: longer than Kueue's 1 s status batch."""

@@ -20,11 +20,11 @@ from gpuassay.record.recording import RecordingMeta, write_recording
 from gpuassay.system import OWN_ARMS, get
 from gpuassay.toolchain.assets import NEVER_BUILT
 from gpuassay.toolchain.errors import UnobtainableError
-from gpuassay.wait import WaitError
+from gpuassay.waiting import WaitError
 
 if TYPE_CHECKING:
     from gpuassay.engine.environment import Stage
-    from gpuassay.scenario.declare import Scenario
+    from gpuassay.scenarios.declare import Scenario
 
 
 @dataclass

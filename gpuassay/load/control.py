@@ -27,7 +27,7 @@ from gpuassay.load.plan import (
 )
 from gpuassay.load.runner import run, start_module
 from gpuassay.load.timing import EchoTiming, Truth, read_truths
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 SECONDS = 2.5
 READY_TIMEOUT = 30.0
@@ -58,7 +58,7 @@ def echo_server(timing: EchoTiming, directory: Path, *, name: str = "echo") -> G
 
     Raises:
         LoadError: it ends instead of serving.
-        gpuassay.wait.WaitTimeout: it does not serve in time.
+        gpuassay.waiting.WaitTimeout: it does not serve in time.
     """
     directory.mkdir(parents=True, exist_ok=True)
     file, ready, log = (directory / f"{name}.{kind}" for kind in ("timing.json", "port", "log"))

@@ -15,7 +15,7 @@ from gpuassay.environment import inherited
 from gpuassay.load.errors import CountsDoNotClose, LoadError
 from gpuassay.load.plan import ClosedLoop, Plan, due_seconds
 from gpuassay.load.rows import LoadResult, merge, read_result
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 GRACE = 10.0
 """s that a generator which is told to stop has for writing its rows."""
@@ -32,7 +32,7 @@ def run(plan: Plan, directory: Path, *, name: str = "load", processes: int = 1) 
     Raises:
         LoadError: the plan cannot be carried out (URL dead, model unknown, ...): one line.
         CountsDoNotClose: an error of the engine.
-        gpuassay.wait.WaitTimeout: a generator does not end although every request's time is up.
+        gpuassay.waiting.WaitTimeout: a generator does not end although every request's time is up.
     """
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / f"{name}.plan.json"

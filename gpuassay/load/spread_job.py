@@ -21,7 +21,7 @@ from gpuassay.load.plan import ClosedLoop, Plan
 from gpuassay.load.runner import longest
 from gpuassay.load.spread import PodReport, Spread, merge_pods, plan_parts, read_log
 from gpuassay.manifest import Manifest, dig
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 MANIFEST = resources.MANIFESTS / "load" / "load-job.yaml"
 
@@ -108,7 +108,7 @@ def spread(api: Api, plan: Plan, pods: Pods) -> Spread:
         LoadError: pods are lost, or the plan cannot be carried out; all pods concerned are named. The first loss ends
             the load.
         ClusterError: the cluster refuses the Job.
-        gpuassay.wait.WaitTimeout: the pods do not end although every request's time is up.
+        gpuassay.waiting.WaitTimeout: the pods do not end although every request's time is up.
     """
     start_at = time.time() + pods.start_in
     with _created(api, objects(plan, pods, start_at)):

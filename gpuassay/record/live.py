@@ -18,7 +18,7 @@ from gpuassay.manifest import Manifest, dig
 from gpuassay.record.resources import RecorderError
 from gpuassay.record.spool import SUFFIX
 from gpuassay.record.timeline import EventLine
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 SCENARIO_LABEL = "gpuassay.io/scenario"
 """Label that gives a cluster-scoped object to a scenario; its value is the scenario's token."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gpuassay.scenario.declare import Scenario, scenario_of_fixture
+from gpuassay.scenarios.declare import Scenario, scenario_of_fixture
 from gpuassay.verdict import Behaviour, Level
 
 SEVERITY = {Level.MUST: "blocker", Level.SHOULD: "normal", Level.MAY: "minor", Level.INFO: "trivial"}
@@ -48,21 +49,21 @@ def declaration(item: pytest.Item, behaviour: Behaviour) -> dict[str, Any]:
     }
 
 
-def arrange(items: list[pytest.Item], suites: Path) -> None:
+def arrange(items: list[pytest.Item], suites: Sequence[Path]) -> None:
     """Check declarations, label tests for Allure, and bring tests of one profile together, measurements last.
 
     Raises:
-        pytest.UsageError: a test below `suites` declares no behaviour, or one that another test declares too.
+        pytest.UsageError: a test below one of `suites` declares no behaviour, or one that another test declares too.
     """
     seen: dict[str, str] = {}
     profiles: dict[str, int] = {}
     keys: dict[str, tuple[bool, bool, int]] = {}
     for item in items:
-        if suites not in item.path.parents:
+        if not any(suite in item.path.parents for suite in suites):
             continue
         behaviour = behaviour_of(item)
         if behaviour is None:
-            raise pytest.UsageError(f"{item.nodeid}: a test in suites/ must declare a behaviour")
+            raise pytest.UsageError(f"{item.nodeid}: a test of a suite must declare a behaviour (gpuassay.behaviour)")
         declared = declaration(item, behaviour)["behaviour"]
         if seen.setdefault(declared, item.nodeid) != item.nodeid:
             raise pytest.UsageError(f"behaviour {declared} is declared twice: {seen[declared]} and {item.nodeid}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gpuassay.scenario.declare import Scenario
+from gpuassay.scenarios.declare import Scenario
 from gpuassay.system import Rule, get
 
 RULES = (

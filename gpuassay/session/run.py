@@ -17,14 +17,14 @@ from gpuassay.engine.engine import Engine, read_status
 from gpuassay.record import rundir
 from gpuassay.record.pack import check_run, open_run
 from gpuassay.record.recording import Recording
-from gpuassay.scenario import mutants
-from gpuassay.scenario.declare import Scenario, declared
+from gpuassay.scenarios import mutants
+from gpuassay.scenarios.declare import Scenario, declared
 from gpuassay.session.ledger import Ledger
 from gpuassay.session.plan import plan_lines
 from gpuassay.session.so_far import SoFar
 from gpuassay.session.speech import Speech
 from gpuassay.system import get
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 if TYPE_CHECKING:
     from gpuassay.engine.provider import Venue

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from gpuassay.session.collection import behaviour_of
+
 INI = "gpuassay_suites"
 """Ini option: the folders that hold suites, relative to the ini file."""
 
@@ -35,6 +37,15 @@ def reached(config: pytest.Config) -> bool:
     )
 
 
-def holds(config: pytest.Config, path: Path) -> bool:
-    """Whether a test file lies in a suite."""
-    return any(suite in path.parents for suite in folders(config))
+def refuse_strays(session: pytest.Session) -> None:
+    """Nothing acts for a behaviour whose folder is not said to be a suite.
+
+    Raises:
+        pytest.UsageError: there is one; the message says what to do.
+    """
+    for item in session.items:
+        if behaviour_of(item) is not None:
+            place = session.config.inipath or session.config.rootpath / "pytest.ini"
+            raise pytest.UsageError(
+                f"{item.nodeid} declares a behaviour, and its folder is not among {INI} in {place}: add it there"
+            )

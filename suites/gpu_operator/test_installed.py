@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay import MUST, SHOULD, Lab, Recording, behaviour, scenario
 from gpuassay.systems.gpu_operator.acts.read import note_operator
 from gpuassay.systems.gpu_operator.judge import installed as gpu_operator
-from gpuassay.verdict import MUST, SHOULD
 
 DOCS = "https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/"
 INSTALLED = f"{DOCS}getting-started.html"

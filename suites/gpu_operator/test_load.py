@@ -5,13 +5,9 @@ The owner brings a PodTemplate with the label `gpuassay.io/gpu-load`, of a pod t
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay import SHOULD, Lab, Recording, behaviour, scenario
 from gpuassay.systems.gpu_operator.acts.gpu_load import keep_busy
 from gpuassay.systems.gpu_operator.judge import load as gpu_load
-from gpuassay.verdict import SHOULD
 
 
 @scenario(system="gpu-operator", needs=("gpu-load",), timeout=900)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.record.recording import Recording
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay import MUST, Lab, Recording, behaviour, scenario
 from gpuassay.systems.gpu_operator.acts.mig_manager import recut
 from gpuassay.systems.gpu_operator.judge import mig_manager
-from gpuassay.verdict import MUST
 
 DOCS = "https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/gpu-operator-mig.html"
 

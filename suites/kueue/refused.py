@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gpuassay import labels
+from gpuassay import Manifest, labels
 from gpuassay.labels import GPU
-from gpuassay.manifest import Manifest
 from gpuassay.systems.kueue.judge.refusal import SCHEMA
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.workloads import core

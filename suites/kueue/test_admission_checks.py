@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import condition, dig, is_true
-from gpuassay.scenario.declare import scenario
+from gpuassay import MUST, behaviour, condition, dig, is_true, scenario
 from gpuassay.systems.kueue.acts import admission_checks as checks
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
@@ -19,7 +17,6 @@ from gpuassay.systems.kueue.judge.lifecycle import (
     workload_of,
 )
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/admission_check/"
 REJECTED = "DeactivatedDueToAdmissionCheck"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.declare import scenario
+from gpuassay import MUST, behaviour, scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.cohorts import (
@@ -16,7 +15,6 @@ from gpuassay.systems.kueue.judge.cohorts import (
 )
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST
 from suites.kueue.sharing import decided, numbered
 
 COHORT = "https://kueue.sigs.k8s.io/docs/concepts/cohort/"

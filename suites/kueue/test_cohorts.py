@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.declare import scenario
+from gpuassay import MUST, behaviour, scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.cohorts import evictions, holding, pending, sharing_findings, trees
 from gpuassay.systems.kueue.judge.queueing import decisions
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST
 from suites.kueue.sharing import decided, numbered
 
 COHORT = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#cohort"

@@ -5,13 +5,10 @@ Events are aggregated: judged is that they exist, not how many there are.
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import Manifest, dig
-from gpuassay.scenario.declare import scenario
+from gpuassay import SHOULD, Manifest, behaviour, dig, scenario
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.events import missing_events
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import SHOULD
 
 SPEC = "https://kueue.sigs.k8s.io/docs/tasks/troubleshooting/troubleshooting_jobs/"
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from gpuassay.behaviour import behaviour
+from gpuassay import MUST, SHOULD, behaviour, dig, scenario
 from gpuassay.labels import GPU
-from gpuassay.manifest import dig
-from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.cohorts import evictions, holding, pending
@@ -16,7 +14,6 @@ from gpuassay.systems.kueue.judge.fairness import consumed_by, fair_split, weigh
 from gpuassay.systems.kueue.judge.queueing import decisions
 from gpuassay.systems.kueue.model.quota import parse_quantity
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST, SHOULD
 from suites.kueue.sharing import decided, numbered
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/fair_sharing/"

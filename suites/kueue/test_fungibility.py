@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpuassay.behaviour import behaviour
+from gpuassay import MUST, Manifest, behaviour, scenario
 from gpuassay.labels import GPU
-from gpuassay.manifest import Manifest
-from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.cohorts import evictions, flavor_of, pending
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#flavorfungibility"
 FLAVOR = "https://kueue.sigs.k8s.io/docs/concepts/resource_flavor/"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay import labels
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import dig, is_true, name_of
-from gpuassay.scenario.declare import scenario
+from gpuassay import MUST, behaviour, dig, is_true, labels, name_of, scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.lifecycle import (
@@ -23,7 +20,6 @@ from gpuassay.systems.kueue.judge.lifecycle import (
 )
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST
 from gpuassay.workloads import core
 
 WORKLOADS = "https://kueue.sigs.k8s.io/docs/concepts/workload/"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
+from gpuassay import MUST, SHOULD, behaviour, condition, dig, scenario
 from gpuassay.labels import GPU
-from gpuassay.manifest import condition, dig
-from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.attempts import attempts_between
 from gpuassay.systems.kueue.judge.preempting import evictions
 from gpuassay.systems.kueue.judge.queueing import decisions, mark
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST, SHOULD
 
 SPEC = "https://kueue.sigs.k8s.io/docs/reference/metrics/"
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import Manifest, condition, dig, name_of
-from gpuassay.scenario.declare import scenario
+from gpuassay import INFO, MUST, Manifest, behaviour, condition, dig, name_of, scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component.profiles import GPC, GPU_MEMORY, MIG_CREDITS
 from gpuassay.systems.kueue.judge.cohorts import holding, pending, usage_at_end
 from gpuassay.systems.kueue.judge.mig import most_placeable
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import INFO, MUST
 from suites.kueue.sharing import asks, credit_queue
 
 SPEC = "https://kueue.sigs.k8s.io/docs/tasks/manage/administer_cluster_quotas/#transform-resources-for-quota-management"

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import is_true, name_of
-from gpuassay.scenario.declare import scenario
+from gpuassay import MUST, SHOULD, behaviour, is_true, name_of, scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, mark, order_findings
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST, SHOULD
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#queueing-strategy"
 STOP = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#stoppolicy"

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
+from gpuassay import MUST, Manifest, behaviour, dig, name_of, scenario
 from gpuassay.labels import GPU, MIN_PARALLELISM
-from gpuassay.manifest import Manifest, dig, name_of
-from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.lifecycle import assigned_count, ever_reserved, running, seen_at, workload_of
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST
 
 SPEC = "https://kueue.sigs.k8s.io/docs/tasks/run/jobs/#partial-admission"
 SYNC = "kueue.x-k8s.io/job-completions-equal-parallelism"

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
+from gpuassay import MUST, SHOULD, Manifest, behaviour, dig, is_true, scenario
 from gpuassay.labels import GPU
-from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.record.recording import Timeline
-from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.gates import admitted_at, bound, gate_findings, gated, pod_set_shapes
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST, SHOULD
 from gpuassay.workloads import core
 
 SPEC = "https://kueue.sigs.k8s.io/docs/tasks/run/plain_pods/"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay import labels
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import condition, dig, is_true, name_of
-from gpuassay.scenario.declare import scenario
+from gpuassay import MUST, behaviour, condition, dig, is_true, labels, name_of, scenario
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.cohorts import evictions
 from gpuassay.systems.kueue.judge.readiness import (
@@ -17,7 +14,6 @@ from gpuassay.systems.kueue.judge.readiness import (
     reservations,
 )
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST
 
 SPEC = "https://kueue.sigs.k8s.io/docs/tasks/manage/setup_wait_for_pods_ready/"
 TIMEOUT, RECOVERY = 6, 3

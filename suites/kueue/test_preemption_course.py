@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import condition, dig
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
+from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, condition, dig, scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.preempting import evictions, expected_victims, told_evictions, victims_by_name
 from gpuassay.systems.kueue.judge.queueing import decisions
 from gpuassay.systems.kueue.model.preemption import Policy
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import INFO, MUST, SHOULD
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/preemption/"
 ALGORITHM = "https://kueue.sigs.k8s.io/docs/concepts/preemption/#classic-preemption"

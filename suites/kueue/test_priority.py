@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import Manifest, condition, dig
-from gpuassay.scenario.declare import scenario
+from gpuassay import MUST, SHOULD, Manifest, behaviour, condition, dig, scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, mark, order_findings
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST, SHOULD
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/workload_priority_class/"
 WORKLOAD = "https://kueue.sigs.k8s.io/docs/concepts/workload/#priority"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
+from gpuassay import MUST, Manifest, behaviour, dig, is_true, name_of, scenario
 from gpuassay.labels import GPU, RUN_FOR
-from gpuassay.manifest import Manifest, dig, is_true, name_of
-from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.lifecycle import (
@@ -21,7 +19,6 @@ from gpuassay.systems.kueue.judge.lifecycle import (
 from gpuassay.systems.kueue.judge.usage import ledger, peaks, reported_peaks
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST
 
 CLUSTER_QUEUE = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/"
 WORKLOADS = "https://kueue.sigs.k8s.io/docs/concepts/workload/"

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import itertools
 
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import Manifest, condition, is_true, name_of
-from gpuassay.scenario.declare import scenario
+from gpuassay import MUST, Manifest, behaviour, condition, is_true, name_of, scenario
 from gpuassay.systems.kueue.acts import admission_checks as checks
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.lifecycle import flips, workload_of
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/"
 PARTS: tuple[str, ...] = ("ResourceFlavor", "ClusterQueue", "LocalQueue", "Workload")

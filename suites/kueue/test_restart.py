@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import dig, is_true
-from gpuassay.scenario.declare import scenario
+from gpuassay import MUST, SHOULD, behaviour, dig, is_true, scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.preempting import evictions, victims_by_name
 from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, mark, order_findings
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST, SHOULD
 from gpuassay.workloads import core
 
 STATELESS = "https://kueue.sigs.k8s.io/docs/overview/"

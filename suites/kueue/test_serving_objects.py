@@ -6,15 +6,12 @@ is the Workloads that Kueue makes for them and their suspension.
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
+from gpuassay import MUST, Manifest, behaviour, condition, dig, is_true, scenario
 from gpuassay.labels import GPU
-from gpuassay.manifest import Manifest, condition, dig, is_true
 from gpuassay.record.recording import Timeline
-from gpuassay.scenario.declare import scenario
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.gates import admitted_at, bound, gate_findings, gated, pod_set_shapes
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST
 from gpuassay.workloads import core
 
 RUN = "https://kueue.sigs.k8s.io/docs/tasks/run"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import condition, is_true
-from gpuassay.scenario.declare import scenario
+from gpuassay import MUST, behaviour, condition, is_true, scenario
 from gpuassay.systems.kueue.acts import admission_checks as checks
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
@@ -18,7 +16,6 @@ from gpuassay.systems.kueue.judge.lifecycle import (
     workload_of,
 )
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST
 
 CLUSTER_QUEUE = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#stoppolicy"
 LOCAL_QUEUE = "https://kueue.sigs.k8s.io/docs/concepts/local_queue/"

@@ -11,15 +11,12 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import Manifest, condition, dig, is_true
-from gpuassay.scenario.declare import scenario
+from gpuassay import MUST, Manifest, behaviour, condition, dig, is_true, scenario
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.gates import bound
 from gpuassay.systems.kueue.judge.topology import overbooked, pods_by_node, spread
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST
 from gpuassay.workloads import core
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/topology_aware_scheduling/"

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import Manifest, dig
-from gpuassay.scenario.declare import scenario
+from gpuassay import MUST, Manifest, behaviour, dig, scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.queueing import queued
 from gpuassay.systems.kueue.model.order import heap_order
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST
 
 QUEUE = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/"
 LOCAL = "https://kueue.sigs.k8s.io/docs/concepts/local_queue/"

@@ -7,17 +7,15 @@ from typing import Any
 
 import pytest
 
-from gpuassay.behaviour import behaviour
+from gpuassay import MUST, Manifest, behaviour, scenario
 from gpuassay.labels import GPU, QUEUE_NAME
-from gpuassay.manifest import Manifest
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import CLUSTER_SCOPED
+from gpuassay.scenarios.lab import CLUSTER_SCOPED
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.refusal import SCHEMA, refusal_findings, twin_label
 from gpuassay.systems.kueue.mutants.refusal import with_acceptable
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST, Behaviour
+from gpuassay.verdict import Behaviour
 from gpuassay.workloads import core
 from suites.kueue import refused
 from suites.kueue.refused import Refusal

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay.behaviour import behaviour
+from gpuassay import MUST, Measure, behaviour, scenario
 from gpuassay.load.plan import ClosedLoop
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
 from gpuassay.systems.llmd.acts.deployment import fresh_seed, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.spec import Arm
@@ -18,7 +16,6 @@ from gpuassay.systems.llmd.judge import outside, routing
 from gpuassay.systems.llmd.objects.prompt_files import given_prompts
 from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST
 
 SPEC = "https://github.com/llm-d/llm-d-kv-cache"
 POOL = "https://gateway-api-inference-extension.sigs.k8s.io/api-types/inferencepool/"

@@ -6,8 +6,7 @@ a gateway does with a subset.
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.declare import scenario
+from gpuassay import INFO, MUST, SHOULD, behaviour, scenario
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import pick, read_again
@@ -18,7 +17,6 @@ from gpuassay.systems.llmd.judge.scheduling_picks import drawn_findings, only_fi
 from gpuassay.systems.llmd.model.chance import chance_limit
 from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import INFO, MUST, SHOULD
 from suites.llmd.prefixes import beginning
 
 SPEC = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/v1.4.0/pkg/epp/framework/plugins/scheduling/scorer/prefix"

@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, Measure, behaviour, scenario
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.diagnosis import Mark, episode, mark, until_tokens, warm_blindly
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -24,7 +22,6 @@ from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge import scheduling as judge
 from gpuassay.systems.llmd.objects.prompts import Prompt, prompt_set, synthetic
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST
 
 SPEC = "https://github.com/llm-d/llm-d-kv-cache"
 WANTED = "https://github.com/llm-d/llm-d/issues/2369"

@@ -10,16 +10,13 @@ from datetime import datetime
 
 import grpc
 
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import Manifest
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, SHOULD, Manifest, Measure, behaviour
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.epp import asking, health
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.picker import HEALTH_SERVICE, Picker
 from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.epp_requests import EXT_PROC, events, small, usage
 from suites.llmd.epps import per_epp
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpuassay.behaviour import behaviour
+from gpuassay import MUST, SHOULD, Measure, behaviour
 from gpuassay.cluster.program import http
-from gpuassay.session.measure import Measure
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.epp import PATIENCE, Asking, asking, running, scrape
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -18,7 +17,6 @@ from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.systems.llmd.judge import epp_metrics
 from gpuassay.systems.llmd.judge.metrics import SERVER, delta, growth_findings
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.epp_requests import EXT_PROC, OPENAI, events, small, usage, whole
 from suites.llmd.epps import per_epp
 

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay.behaviour import behaviour
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, SHOULD, Measure, behaviour
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.epp import Asking, asking, follow, follow_gauge, follow_health
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component import crds, endpoints
 from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.epp_requests import small
 from suites.llmd.epps import per_epp
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 
-from gpuassay.behaviour import behaviour
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, SHOULD, Measure, behaviour
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.epp import asking, gauge, health
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -18,7 +17,6 @@ from gpuassay.systems.llmd.component import rbac as rights
 from gpuassay.systems.llmd.component.picker import Picker
 from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.epp_requests import small
 from suites.llmd.epps import per_epp
 

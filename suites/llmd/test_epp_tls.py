@@ -13,8 +13,7 @@ from typing import Any
 
 import trustme
 
-from gpuassay.behaviour import behaviour
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, SHOULD, Measure, behaviour
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.epp import asking
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -24,7 +23,6 @@ from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.epp_requests import small
 from suites.llmd.epps import PROTOCOL, per_epp
 

@@ -12,9 +12,7 @@ import threading
 
 import pytest
 
-from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, SHOULD, Measure, WaitTimeout, behaviour, known_defect, scenario, wait
 from gpuassay.systems.llmd.acts import recording_server as standin
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls, prescribed
@@ -24,8 +22,6 @@ from gpuassay.systems.llmd.component.simulator import Cache, Latency
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import gateway, routing
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST, SHOULD
-from gpuassay.wait import WaitTimeout, wait
 
 PROTOCOL = (
     "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/v1.4.0/docs/proposals/"

@@ -12,10 +12,7 @@ from typing import Any
 
 import pytest
 
-from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.manifest import Manifest
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
+from gpuassay import INFO, MUST, SHOULD, Manifest, Measure, behaviour, known_defect, scenario
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -25,7 +22,6 @@ from gpuassay.systems.llmd.gateway.configuration import PICKER
 from gpuassay.systems.llmd.judge import gateway, routing
 from gpuassay.systems.llmd.judge.routing import ASKED_HEADER
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import INFO, MUST, SHOULD
 
 POOL_SPEC = "https://gateway-api-inference-extension.sigs.k8s.io/reference/spec/#endpointpickerfailuremode"
 FULL_DUPLEX = "https://github.com/envoyproxy/envoy/pull/41276"

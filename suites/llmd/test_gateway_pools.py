@@ -13,9 +13,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, Measure, behaviour, scenario
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -24,7 +22,6 @@ from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.gateway.configuration import PICKER, POOL
 from gpuassay.systems.llmd.judge import gateway_pools, routing
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST
 
 SPEC = "https://gateway-api.sigs.k8s.io/reference/spec/#httproutebackendref"
 

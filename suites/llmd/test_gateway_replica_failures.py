@@ -8,9 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
+from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, scenario, wait
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls, prescribed
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -18,8 +16,6 @@ from gpuassay.systems.llmd.component.simulator import Cache, Latency
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import gateway, routing
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import INFO, MUST, SHOULD
-from gpuassay.wait import wait
 
 POOL_SPEC = "https://gateway-api-inference-extension.sigs.k8s.io/api-types/inferencepool/"
 RETRIES = "https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-retry-on"

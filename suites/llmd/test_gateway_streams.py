@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import time
 
-from gpuassay.behaviour import behaviour, known_defect
+from gpuassay import MUST, SHOULD, Measure, WaitTimeout, behaviour, known_defect, scenario, wait
 from gpuassay.load.plan import ClosedLoop
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -19,8 +17,6 @@ from gpuassay.systems.llmd.judge import gateway, routing
 from gpuassay.systems.llmd.judge import metrics as routing_metrics
 from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST, SHOULD
-from gpuassay.wait import WaitTimeout, wait
 
 SIMULATOR = "https://github.com/llm-d/llm-d-inference-sim/blob/v0.10.2/pkg/communication/http.go"
 SPEC = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/issues/753"

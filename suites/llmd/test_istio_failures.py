@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, SHOULD, Measure, behaviour, known_defect, scenario
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
 from gpuassay.systems.llmd.acts.istio import NEEDS, Mesh
@@ -23,7 +21,6 @@ from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import gateway, routing
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST, SHOULD
 
 if TYPE_CHECKING:
     from gpuassay.manifest import Manifest

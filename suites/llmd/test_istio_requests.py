@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.declare import scenario
+from gpuassay import MUST, SHOULD, WaitTimeout, behaviour, scenario, wait
 from gpuassay.systems.llmd.acts import recording_server as standin
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls, prescribed
@@ -23,8 +22,6 @@ from gpuassay.systems.llmd.component.simulator import Cache, Latency
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import gateway, routing
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST, SHOULD
-from gpuassay.wait import WaitTimeout, wait
 
 if TYPE_CHECKING:
     from gpuassay.systems.llmd.acts.lab import RoutingLab

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, Measure, behaviour, known_defect, scenario
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
 from gpuassay.systems.llmd.acts.istio import NEEDS, Mesh
@@ -22,7 +20,6 @@ from gpuassay.systems.llmd.gateway import istio_objects as objects
 from gpuassay.systems.llmd.judge import gateway, routing
 from gpuassay.systems.llmd.judge.gateway_status import NO_PARENT, Wanted, status_findings
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST
 
 if TYPE_CHECKING:
     from gpuassay.systems.llmd.acts.lab import RoutingLab

@@ -11,11 +11,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from gpuassay import toolchain
-from gpuassay.behaviour import behaviour
+from gpuassay import MUST, behaviour, scenario, toolchain
 from gpuassay.cluster.ports import free_ports
 from gpuassay.cluster.program import Child
-from gpuassay.scenario.declare import scenario
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import read_again
@@ -25,7 +23,6 @@ from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST
 
 SPEC = "https://github.com/llm-d/llm-d-inference-scheduler/blob/v0.7.1/docs/disagg_pd.md"
 

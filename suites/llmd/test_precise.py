@@ -10,16 +10,14 @@ import random
 
 import pytest
 
-from gpuassay.behaviour import arms_of_ours, behaviour
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, Measure, behaviour, scenario
+from gpuassay.behaviours import arms_of_ours
 from gpuassay.systems.llmd.acts.deployment import fresh_seed, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST
 
 SPEC = "https://github.com/llm-d/llm-d-kv-cache"
 

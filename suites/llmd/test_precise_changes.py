@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import requests
 
-from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.manifest import Manifest
-from gpuassay.scenario.declare import scenario
+from gpuassay import MUST, SHOULD, Manifest, behaviour, known_defect, scenario
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import FAKE, await_averages, pick, report, weigh
@@ -16,7 +14,6 @@ from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.scheduling_picks import only_findings
 from gpuassay.systems.llmd.objects.prompts import Prompt, prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.prefixes import beginning, put
 
 SPEC = "https://github.com/llm-d/llm-d-kv-cache"

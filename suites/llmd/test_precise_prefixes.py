@@ -6,9 +6,7 @@ import json
 
 import requests
 
-from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, SHOULD, Measure, behaviour, known_defect, scenario
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import chat_request, events_held, pick
@@ -26,7 +24,6 @@ from gpuassay.systems.llmd.judge.scheduling_picks import (
 )
 from gpuassay.systems.llmd.objects.prompts import Prompt, conversations, prompt_set, synthetic
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.prefixes import beginning, put
 
 SPEC = "https://github.com/llm-d/llm-d-kv-cache"

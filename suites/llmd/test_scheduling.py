@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 
-from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.scenario.declare import scenario
+from gpuassay import MUST, SHOULD, behaviour, known_defect, scenario
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import only, pick, read_again, reconfigure, report
@@ -18,7 +17,6 @@ from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.scheduling_picks import only_findings, reached_findings
 from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST, SHOULD
 
 SPEC = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/v1.4.0/pkg/epp/framework/plugins/scheduling/scorer"
 

@@ -13,10 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from statistics import fmean
 from typing import Any
 
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import Manifest
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, SHOULD, Manifest, Measure, behaviour, scenario
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import FAKE, only, pick, read_again
@@ -27,7 +24,6 @@ from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.test_scheduling_requests import OBJECTIVE_HEADER, load, patient, place, then
 
 FLOW = (

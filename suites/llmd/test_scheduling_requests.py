@@ -11,10 +11,8 @@ from typing import Any
 
 import requests
 
-from gpuassay.behaviour import behaviour, known_defect
+from gpuassay import MUST, SHOULD, Manifest, behaviour, known_defect, scenario
 from gpuassay.cluster.kinds import Kind
-from gpuassay.manifest import Manifest
-from gpuassay.scenario.declare import scenario
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import FAKE, only, pick, read_again, reconfigure, report
@@ -28,7 +26,6 @@ from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.scheduling_picks import only_findings, reached_findings, refused_findings
 from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST, SHOULD
 
 SPEC = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/v1.4.0/pkg/epp"
 SESSIONS = "https://github.com/llm-d/llm-d-inference-scheduler/blob/v0.7.1/pkg/plugins/scorer/session_affinity.go"

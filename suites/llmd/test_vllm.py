@@ -11,9 +11,7 @@ from statistics import fmean
 
 import pytest
 
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, SHOULD, Inconclusive, Measure, behaviour, scenario
 from gpuassay.stats.ratios import three_valued, welch_ratio
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -24,7 +22,6 @@ from gpuassay.systems.llmd.judge import metrics as routing_metrics
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.objects.prompts import Prompt, prompt_set, shuffled_order
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST, SHOULD, Inconclusive
 
 pytestmark = pytest.mark.timeout(1800)  # engines take minutes to start where others compute, too
 

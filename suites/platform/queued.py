@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from gpuassay import labels
-from gpuassay.manifest import Manifest, dig
+from gpuassay import Manifest, dig, labels
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.component.profiles import GPC, GPU_MEMORY, MIG_CREDITS
 from gpuassay.systems.platform import judge as kueue_slices

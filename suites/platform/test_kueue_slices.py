@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.manifest import condition, dig
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, SHOULD, Measure, behaviour, condition, dig, known_defect
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component.profiles import GPC, GPU_MEMORY
 from gpuassay.systems.kueue.judge import invariants as referee
@@ -16,7 +14,6 @@ from gpuassay.systems.slices.judge import observed as slices_seen
 from gpuassay.systems.slices.judge.performance import jobs, models, places, standing_places
 from gpuassay.systems.slices.model.paper import LARGE, MEDIUM
 from gpuassay.systems.slices.model.placement import Board
-from gpuassay.verdict import MUST, SHOULD
 from suites.platform.queued import CREDITS, SECONDS, credits, opened, per_slicer
 from suites.slices.slicers import MIG
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
+from gpuassay import INFO, MUST, Measure, behaviour, scenario
 from gpuassay.gpus import gpu_model
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component.profiles import CLAIMED_SLICES, MULTIPROCESSORS
 from gpuassay.systems.platform import judge as kueue_slices
@@ -17,7 +15,6 @@ from gpuassay.systems.slices.judge.performance import jobs, models, standing_pla
 from gpuassay.systems.slices.model.paper import GPU_MODEL, LARGE, MEDIUM
 from gpuassay.systems.slices.model.placement import Board
 from gpuassay.systems.slices.model.slices import Dynamic
-from gpuassay.verdict import INFO, MUST
 from suites.kueue.sharing import claim
 from suites.platform.queued import opened
 from suites.slices.slicers import MIG

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.session.measure import Measure
+from gpuassay import INFO, MUST, SHOULD, Measure, behaviour
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.platform import judge as kueue_slices
 from gpuassay.systems.platform.readings import PlatformRecording
@@ -12,7 +11,6 @@ from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
 from gpuassay.systems.slices.judge.performance import jobs
 from gpuassay.systems.slices.model.paper import GPU_MODEL, LARGE, MEDIUM
-from gpuassay.verdict import INFO, MUST, SHOULD
 from suites.platform.queued import SECONDS, credits, expected, opened, per_slicer
 from suites.slices.das_known import DAS
 from suites.slices.performance import jobs as making

@@ -6,8 +6,7 @@ from collections import Counter
 
 import pytest
 
-from gpuassay.behaviour import behaviour
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, Measure, behaviour
 from gpuassay.silicon import Geometry
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.queueing import order_findings
@@ -20,7 +19,6 @@ from gpuassay.systems.slices.judge import performance as judged
 from gpuassay.systems.slices.model.paper import GPU_MODEL, GPUS, LARGE, MEDIUM, TABLE_6, slice_mix
 from gpuassay.systems.slices.model.placement_fit import optimum
 from gpuassay.systems.slices.model.predict import BALANCED
-from gpuassay.verdict import MUST
 from suites.platform.queued import CREDITS, credits, expected, opened, per_slicer
 from suites.slices.performance import exhibits, jobs
 from suites.slices.slicers import MIG

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import dig
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, SHOULD, Measure, behaviour, dig
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.cohorts import evictions
 from gpuassay.systems.platform import judge as kueue_slices
@@ -12,7 +10,6 @@ from gpuassay.systems.platform.readings import PlatformRecording
 from gpuassay.systems.slices.acts.node import SlicerName
 from gpuassay.systems.slices.judge import observed as slices_seen
 from gpuassay.systems.slices.model.paper import GPU_MODEL, LARGE
-from gpuassay.verdict import MUST, SHOULD
 from suites.platform.queued import CREDITS, credits, opened, per_slicer
 from suites.variants import Deviation
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.declare import scenario
+from gpuassay import MUST, behaviour, scenario
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.platform.judge_recording import admission_findings, invented, life_findings, unseen
 from gpuassay.systems.platform.readings import PlatformRecording
-from gpuassay.verdict import MUST
 
 SPEC = "https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes"
 AUDIT = "https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/"

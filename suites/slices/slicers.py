@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gpuassay.scenario.declare import Alone
-from gpuassay.scenario.lab import Lab
+from gpuassay import Lab
+from gpuassay.scenarios.declare import Alone
 from gpuassay.systems.slices.acts.node import SLICERS as SLICER_NAMES
 from gpuassay.systems.slices.acts.node import SlicerName
 from suites.slices.das_known import DAS_KNOWN

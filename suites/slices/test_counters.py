@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import random
 
-from gpuassay.behaviour import behaviour
+from gpuassay import MUST, SHOULD, Lab, Measure, behaviour, scenario
 from gpuassay.gpus import gpu_model
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.session.measure import Measure
 from gpuassay.systems.slices.acts import counters
 from gpuassay.systems.slices.judge import counters as judged
 from gpuassay.systems.slices.model.paper import GPU_MODEL, LARGE, MEDIUM
 from gpuassay.systems.slices.objects import claims as resource_slices
 from gpuassay.systems.slices.readings import SlicesRecording
-from gpuassay.verdict import MUST, SHOULD
 
 KEP = "https://github.com/kubernetes/enhancements/tree/master/keps/sig-scheduling/4815-dra-partitionable-devices"
 CLAIMS = "https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocation/"

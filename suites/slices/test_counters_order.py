@@ -9,18 +9,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gpuassay.behaviour import behaviour
+from gpuassay import MUST, Lab, Measure, behaviour, scenario
 from gpuassay.gpus import GpuModel, gpu_model
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.session.measure import Measure
 from gpuassay.systems.slices.acts import counters
 from gpuassay.systems.slices.judge import counters as judged
 from gpuassay.systems.slices.model.paper import GPU_MODEL, GPUS, LARGE, MEDIUM
 from gpuassay.systems.slices.model.placement import Place, first_fit
 from gpuassay.systems.slices.model.placement_fit import optimum
 from gpuassay.systems.slices.readings import SlicesRecording
-from gpuassay.verdict import MUST
 
 CLAIMS = "https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocation/"
 A100 = gpu_model(GPU_MODEL)

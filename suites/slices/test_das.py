@@ -8,18 +8,13 @@ from __future__ import annotations
 
 from typing import cast
 
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import dig
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, SHOULD, Lab, Measure, behaviour, dig, scenario
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.das import DasSite
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import das as slices_das
 from gpuassay.systems.slices.judge import observed as slices_seen
 from gpuassay.systems.slices.readings import SlicesRecording
-from gpuassay.verdict import MUST, SHOULD
 from suites.slices.das_known import DAS, DAS_PROGRAM
 
 SMALL, LARGE = "1g.5gb", "3g.20gb"

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from typing import cast
 
-from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.session.measure import Measure
+from gpuassay import INFO, MUST, Lab, Measure, behaviour, known_defect, scenario
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.das import DasSite
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
 from gpuassay.systems.slices.readings import SlicesRecording
-from gpuassay.verdict import INFO, MUST
 from suites.slices.das_known import DAS, DAS_PROGRAM, SOURCE
 from suites.slices.slicers import MIG
 

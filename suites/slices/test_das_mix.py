@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import cast
 
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.session.measure import Measure
+from gpuassay import INFO, MUST, Lab, Measure, behaviour, scenario
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.das import DasSite
 from gpuassay.systems.slices.judge import at_rest as slices_rest
@@ -17,7 +14,6 @@ from gpuassay.systems.slices.judge import performance as judged
 from gpuassay.systems.slices.model.paper import GPU_MODEL, GPUS, LARGE, MEDIUM, TABLE_6
 from gpuassay.systems.slices.model.placement import first_fit
 from gpuassay.systems.slices.readings import SlicesRecording
-from gpuassay.verdict import INFO, MUST
 from suites.slices.das_known import DAS, DAS_PROGRAM
 
 PAPER = "paper on Kueue, DAS and llm-d: Table 6"

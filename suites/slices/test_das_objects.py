@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from typing import cast
 
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import dig
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay import MUST, Lab, behaviour, dig, scenario
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.das import DasSite
 from gpuassay.systems.slices.judge import observed as slices_seen
 from gpuassay.systems.slices.readings import SlicesRecording
-from gpuassay.verdict import MUST
 from suites.slices.das_known import DAS, DAS_PROGRAM
 
 SMALL = "1g.5gb"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.lab import Lab
+from gpuassay import MUST, Lab, behaviour
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
 from gpuassay.systems.slices.readings import SlicesRecording
-from gpuassay.verdict import MUST
 from suites.slices.slicers import MIG, per_slicer
 
 LIFE = "https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/"

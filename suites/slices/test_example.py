@@ -5,15 +5,13 @@ It has no partitions and no GPU; what it proves is that kubelet, scheduler and r
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.lab import Lab
+from gpuassay import MUST, SHOULD, Lab, behaviour
 from gpuassay.systems.slices.acts import example_driver as slicing_example
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
 from gpuassay.systems.slices.judge.counters import REFUSED
 from gpuassay.systems.slices.judge.geometry import sharing_findings
 from gpuassay.systems.slices.readings import SlicesRecording
-from gpuassay.verdict import MUST, SHOULD
 from suites.variants import per_variant
 
 CLAIMS = "https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocation/"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.lab import Lab
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, SHOULD, Lab, Measure, behaviour
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
 from gpuassay.systems.slices.readings import SlicesRecording
-from gpuassay.verdict import MUST, SHOULD
 from suites.slices.slicers import DEVICE_PLUGINS, MIG, per_slicer
 
 PROFILE = "1g.5gb"

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from gpuassay.behaviour import behaviour
+from gpuassay import MUST, Lab, behaviour, scenario
 from gpuassay.gpus import gpu_model
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import operator_node as gpu_operator
 from gpuassay.systems.slices.judge import gpu_labels
 from gpuassay.systems.slices.readings import SlicesRecording
-from gpuassay.verdict import MUST
 from suites.slices.slicers import PLUGIN
 
 NEEDS = ("program:nvidia-device-plugin",)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, SHOULD, Lab, Measure, behaviour, known_defect, scenario
 from gpuassay.systems.slices.acts import operator_node as gpu_operator
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.judge import gpu_labels
 from gpuassay.systems.slices.judge.gpu_labels import GPU
 from gpuassay.systems.slices.readings import SlicesRecording
-from gpuassay.verdict import MUST, SHOULD
 from suites.slices.slicers import PLUGIN
 
 NEEDS = ("program:nvidia-device-plugin",)

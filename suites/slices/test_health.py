@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.lab import Lab
+from gpuassay import MUST, Lab, behaviour
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.readings import SlicesRecording
-from gpuassay.verdict import MUST
 from suites.slices.slicers import PLUGIN, per_slicer
 
 PROFILE = "1g.5gb"

@@ -7,15 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, Inconclusive, Lab, Measure, WaitTimeout, behaviour, scenario
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.judge import nodes
 from gpuassay.systems.slices.readings import SlicesRecording
-from gpuassay.verdict import MUST, Inconclusive
-from gpuassay.wait import WaitTimeout
 from gpuassay.workloads import containers
 
 SPEC = "https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/"

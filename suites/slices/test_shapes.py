@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.lab import Lab
+from gpuassay import MUST, Lab, behaviour
 from gpuassay.silicon import Geometry, seed
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
 from gpuassay.systems.slices.readings import SlicesRecording
-from gpuassay.verdict import MUST
 from suites.slices.slicers import DEVICE_PLUGINS, MIG, per_slicer
 
 STATIC = {

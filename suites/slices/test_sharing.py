@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from gpuassay.behaviour import behaviour
+from gpuassay import MUST, SHOULD, Lab, behaviour, dig, scenario
 from gpuassay.gpus import gpu_model
-from gpuassay.manifest import dig
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
 from gpuassay.systems.slices.acts import operator_node as gpu_operator
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.acts.operator_node import mig_config, time_slicing
 from gpuassay.systems.slices.judge import gpu_labels
 from gpuassay.systems.slices.judge.gpu_labels import GPU, Gpus, Sharing
 from gpuassay.systems.slices.readings import SlicesRecording
-from gpuassay.verdict import MUST, SHOULD
 from suites.slices.slicers import PLUGIN
 
 NEEDS = ("program:nvidia-device-plugin",)

@@ -10,15 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from gpuassay.behaviour import behaviour, known_defect
-from gpuassay.record.recording import Recording
+from gpuassay import MUST, Lab, Measure, Recording, behaviour, known_defect, scenario
 from gpuassay.record.upstream import Results
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.session.measure import Measure
 from gpuassay.systems.upstream import judge as upstream
 from gpuassay.systems.upstream.acts import NEEDS, conform
-from gpuassay.verdict import MUST
 from suites.upstream.verdicts import take_over
 
 pytestmark = [pytest.mark.upstream, pytest.mark.timeout(900)]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from gpuassay import MUST, Measure
 from gpuassay.record.upstream import Results
-from gpuassay.session.measure import Measure
 from gpuassay.session.upstream import RESULTS
 from gpuassay.systems.upstream import judge as upstream
-from gpuassay.verdict import MUST, Behaviour
+from gpuassay.verdict import Behaviour
 from suites.upstream.verdicts import take_over
 
 

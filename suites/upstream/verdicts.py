@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gpuassay import Measure
 from gpuassay.record.upstream import Case, Outcome, Results
-from gpuassay.session.measure import Measure
 from gpuassay.systems.upstream import judge as upstream
 
 

@@ -16,7 +16,7 @@ from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.node.real import real_node
 from gpuassay.manifest import dig
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 from gpuassay.workloads import containers
 
 

@@ -15,7 +15,7 @@ from gpuassay.cluster.embedded import embedded
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.ports import free_ports
 from gpuassay.manifest import dig
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 PARTS = {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"}
 

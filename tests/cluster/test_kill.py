@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 MOMENTS = 10
 SPAN = 4.0

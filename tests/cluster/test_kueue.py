@@ -14,7 +14,7 @@ from gpuassay.cluster.leaks import leftovers, sweep
 from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.systems.kueue.component import PROFILES, Kueue, Profile, install, profile
 from gpuassay.systems.kueue.objects import queues as objects
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 from gpuassay.workloads import core
 
 RUN_ID = "tests-cluster"

@@ -28,7 +28,7 @@ from gpuassay.systems.llmd.component.metrics import total
 from gpuassay.systems.llmd.component.simulator import Latency, Replica
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.objects.tokens import chat_token_ids, token_ids
-from gpuassay.wait import WaitTimeout, wait
+from gpuassay.waiting import WaitTimeout, wait
 from tests.cluster.conftest import need_programs
 
 QUICK = Latency(prefill_overhead=0.002, prefill_per_token=0.00001, inter_token=0.001)

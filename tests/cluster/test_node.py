@@ -14,7 +14,7 @@ from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.node import checks
 from gpuassay.cluster.node.real import Node, real_node
 from gpuassay.manifest import dig
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 from gpuassay.workloads import containers
 
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")

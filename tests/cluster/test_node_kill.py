@@ -18,7 +18,7 @@ import pytest
 
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.node import cgroups, checks
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 MOMENTS = 10
 NAMESPACES = ("mnt", "net", "pid", "uts", "ipc")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gpuassay.cluster.process import Process, Supervisor, start
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 SHELL = "/bin/sh"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from gpuassay.cluster.base import Cluster
 from gpuassay.manifest import Manifest, dig, is_true
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 
 def run_pod(cluster: Cluster, name: str, **annotations: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gpuassay.manifest import Manifest
-from gpuassay.scenario import mutants
+from gpuassay.scenarios import mutants
 from gpuassay.systems.gpu_operator import mutants as mutants_gpu_operator
 from gpuassay.systems.gpu_operator.judge import installed as judge
 from tests import operators

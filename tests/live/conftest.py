@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 from tests.cluster.conftest import need_programs
 from tests.cluster.test_kill import listening, members, ports_of
 from tests.outcome import Outcome
@@ -49,11 +49,11 @@ filterwarnings =
 HEAD = '''
 from pathlib import Path
 import pytest
-from gpuassay.behaviour import behaviour, needs
+from gpuassay.behaviours import behaviour, needs
 from gpuassay.judge.queueing import decisions
-from gpuassay.scenario.declare import scenario
+from gpuassay.scenarios.declare import scenario
 from gpuassay.verdict import MUST
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 def says(id, **more):
     return behaviour(id, level=MUST, spec="none", red_when="never", **more)

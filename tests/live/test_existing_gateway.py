@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gpuassay.cluster.api import Api
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 from tests.cluster.conftest import need_programs
 from tests.live.conftest import PATIENCE, ROOT, LiveSuite, inside
 from tests.outcome import Outcome

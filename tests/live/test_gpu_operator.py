@@ -17,7 +17,7 @@ from gpuassay.cluster.base import MIG_TRIAL, Cluster
 from gpuassay.cluster.embedded import embedded
 from gpuassay.manifest import dig
 from gpuassay.systems.gpu_operator.judge.mig_manager import CONFIG, STATE
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 from tests import operators
 from tests.live import gpu_operator_standin as standin
 from tests.live.conftest import ROOT, LiveSuite, Outcome

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gpuassay.wait import WaitError, WaitTimeout, halt, resume, wait
+from gpuassay.waiting import WaitError, WaitTimeout, halt, resume, wait
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ from gpuassay.load.spread import PodsLost
 from gpuassay.load.spread_job import INDEX, JOB_NAME, Pods, spread
 from gpuassay.load.timing import EchoTiming
 from gpuassay.manifest import Manifest
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 from tests.cluster.conftest import need_programs
 from tests.live.python_image import python_image
 

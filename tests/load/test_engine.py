@@ -20,7 +20,7 @@ from gpuassay.load.plan import CHAT_COMPLETIONS, ClosedLoop, Schedule
 from gpuassay.load.rows import LoadResult, merge, read_result
 from gpuassay.load.runner import run
 from gpuassay.load.timing import EchoTiming
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 from tests.load.servers import DONE, fixed, plan_for, serving, stream, token
 
 GOOD = stream(token(), DONE)

@@ -37,7 +37,7 @@ from gpuassay.load.spread import (
     read_plan_parts,
 )
 from gpuassay.load.timing import EchoTiming
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 ROOT = Path(__file__).parents[2]
 MS = 1_000_000

@@ -16,7 +16,7 @@ from benchmarks.adapters.tool import run_tool
 from gpuassay.load.engine import carry_out
 from gpuassay.load.errors import LoadError
 from gpuassay.load.realtime import GENERATOR, REALTIME, USUAL, realtime
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 from tests.load.servers import DONE, plan_for, serving, stream, token
 from tests.load.test_guidellm import plan
 

@@ -14,7 +14,7 @@ from benchmarks.trials import Trial, busy_share, cpu_between, summaries, trial_o
 from gpuassay.load.gate import NoControl
 from gpuassay.load.timing import MILLISECOND_NS as MS
 from gpuassay.load.timing import EchoTiming, Truth
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 from tests.load.test_figures import result, row
 
 TIMING = EchoTiming(ttft_ms=20, ttft_jitter=0, itl_ms=10, tokens=3)

@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 HEAD = '''
 import os, signal, time
 import pytest
-from gpuassay.behaviour import behaviour, known_defect, needs
-from gpuassay.scenario.declare import scenario
+from gpuassay.behaviours import behaviour, known_defect, needs
+from gpuassay.scenarios.declare import scenario
 from gpuassay.verdict import MUST, SHOULD, Inconclusive
 
 def says(id, **more):

@@ -12,7 +12,7 @@ import pytest
 from gpuassay.record import rundir
 from gpuassay.session.ledger import Ledger
 from gpuassay.session.so_far import SoFar
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 
 def declared(test: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from gpuassay.manifest import Manifest
 from gpuassay.record.live import LiveView
 from gpuassay.record.process import start_recorder
 from gpuassay.record.resources import RecorderConfig, RecorderError, Resource
-from gpuassay.wait import WaitError, WaitTimeout, wait
+from gpuassay.waiting import WaitError, WaitTimeout, wait
 from tests.record.conftest import PODS, OpenView
 from tests.record.fake_api import PATH, FakeApi, kubeconfig
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuassay.wait import WaitError, WaitTimeout, wait
+from gpuassay.waiting import WaitError, WaitTimeout, wait
 
 
 class Clock:

@@ -16,7 +16,7 @@ from gpuassay.engine.pools import Lane, programs_of
 from gpuassay.system import pool
 from gpuassay.toolchain import Assets, ToolchainError, UnobtainableError
 from gpuassay.toolchain.catalogue import GROUPS, NODE, required
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 KUEUE, KWOK, EPP = "kueue", "kwok", "llmd-epp"
 

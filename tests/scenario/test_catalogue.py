@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from gpuassay import labels
-from gpuassay.scenario import mutants
+from gpuassay.scenarios import mutants
 from gpuassay.systems.kueue.objects import queues as kueue
 
 ROOT = Path(__file__).parents[2]

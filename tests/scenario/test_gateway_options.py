@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from gpuassay.scenario.declare import Scenario
+from gpuassay.scenarios.declare import Scenario
 from gpuassay.system import OWN_ARMS
 from gpuassay.systems.llmd.existing.options import BadGatewayOption, gateway_options
 from gpuassay.systems.llmd.existing.rbac import plan_lines

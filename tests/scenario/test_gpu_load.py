@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from gpuassay.manifest import Manifest
-from gpuassay.scenario import mutants
+from gpuassay.scenarios import mutants
 from gpuassay.systems.gpu_operator.acts import gpu_load
 from gpuassay.systems.gpu_operator.acts.read import READ
 from gpuassay.systems.gpu_operator.judge.load import load_findings

@@ -8,7 +8,7 @@ import pytest
 
 from gpuassay.gpus import gpu_model
 from gpuassay.manifest import Manifest
-from gpuassay.scenario import mutants
+from gpuassay.scenarios import mutants
 from gpuassay.systems.slices.acts.operator_node import CHOICE, mig_config, time_slicing
 from gpuassay.systems.slices.judge import gpu_labels
 from gpuassay.systems.slices.judge.gpu_labels import GPU, Gpus, Sharing

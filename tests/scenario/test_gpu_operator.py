@@ -15,7 +15,7 @@ from gpuassay.engine.environment import Host
 from gpuassay.engine.pools import Lane, Unavailable
 from gpuassay.engine.provider import venue_for
 from gpuassay.manifest import Manifest
-from gpuassay.scenario import mutants
+from gpuassay.scenarios import mutants
 from gpuassay.system import pool
 from gpuassay.systems.gpu_operator.acts.mig_manager import recut
 from gpuassay.systems.gpu_operator.acts.read import READ, note_operator

@@ -15,7 +15,7 @@ from gpuassay.engine.environment import Stage
 from gpuassay.engine.provider import venue_for
 from gpuassay.engine.runner import Acting
 from gpuassay.record.recording import Recording
-from gpuassay.scenario.declare import Scenario
+from gpuassay.scenarios.declare import Scenario
 from gpuassay.toolchain import ToolchainError, UnobtainableError
 
 

@@ -18,7 +18,7 @@ from gpuassay import pressure
 from gpuassay.engine.engine import Engine, Opener, read_status
 from gpuassay.engine.pools import ROOMY, Floor, Lane, Unavailable, lanes
 from gpuassay.record.recording import Recording
-from gpuassay.scenario.declare import Alone, Scenario
+from gpuassay.scenarios.declare import Alone, Scenario
 from gpuassay.system import pool
 from gpuassay.systems.kueue.acts.lab import Lab
 from gpuassay.systems.kueue.readings import KueueRecording

@@ -9,7 +9,7 @@ from typing import Any
 from gpuassay.engine.environment import Stage
 from gpuassay.record.timeline import EventLine
 from gpuassay.systems.kueue.settle import counted
-from gpuassay.wait import WaitTimeout
+from gpuassay.waiting import WaitTimeout
 
 QUIET = 1.0
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gpuassay.engine.throttle import LEAST, Throttle
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 
 @pytest.mark.parametrize(("others", "width"), [(0.0, 12), (0.09, 12), (0.25, 9), (0.5, 6), (0.9, LEAST), (1.0, LEAST)])

@@ -30,7 +30,7 @@ from gpuassay.cluster.nodes import usable
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.cluster.process import Process
 from gpuassay.manifest import Manifest
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 READY_SECONDS = 60.0
 """For every step of a start; an idle machine needs two or three for all of them."""
@@ -207,7 +207,7 @@ def real_node(
 
     Raises:
         ClusterError: rights or programs are missing, or a part does not start; one line says which and what to do.
-        gpuassay.wait.WaitTimeout: a step took too long.
+        gpuassay.waiting.WaitTimeout: a step took too long.
     """
     if not NAME.fullmatch(name):
         raise ClusterError(f"{name!r} cannot be a node's name: up to 40 lower-case letters, digits and inner dashes")

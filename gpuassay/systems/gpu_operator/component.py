@@ -21,7 +21,7 @@ from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.manifest import Manifest, dig
 from gpuassay.systems.gpu_operator.detect import gpu_operator_on
-from gpuassay.wait import WaitTimeout, wait
+from gpuassay.waiting import WaitTimeout, wait
 
 RELEASE = "gpuassay"
 NAMESPACE = "gpu-operator"

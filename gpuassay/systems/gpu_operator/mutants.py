@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gpuassay.manifest import Manifest, dig
-from gpuassay.scenario.mutants import mutant, patch_mutant
+from gpuassay.scenarios.mutants import mutant, patch_mutant
 
 _PREFIX = "nvidia.com/"
 

@@ -14,7 +14,7 @@ from gpuassay.engine.pools import Lane
 from gpuassay.record.lines import LineIndex
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import DEFAULT_RESOURCES, EXTRA_RESOURCES
-from gpuassay.scenario import mutants
+from gpuassay.scenarios import mutants
 from gpuassay.systems.kueue import component as kueue
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component import Kueue
@@ -22,8 +22,8 @@ from gpuassay.systems.kueue.readings import LOG
 from gpuassay.systems.kueue.system import MAIN
 
 if TYPE_CHECKING:
-    from gpuassay.scenario.declare import Scenario
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.scenarios.declare import Scenario
+    from gpuassay.scenarios.lab import Lab
 
 NODES = 40
 """Fake nodes of 8 GPUs: more than all concurrent scenarios together can fill."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuassay.manifest import dig, is_true
-from gpuassay.scenario.lab import Lab
+from gpuassay.scenarios.lab import Lab
 
 
 def counted(lab: Lab) -> bool:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # cluster clients and judges: not for `--help`
     from gpuassay.cluster.existing import Detector
     from gpuassay.engine.environment import Host, Stage
     from gpuassay.engine.pools import Lane
-    from gpuassay.scenario.declare import Scenario
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.scenarios.declare import Scenario
+    from gpuassay.scenarios.lab import Lab
     from gpuassay.toolchain import Assets
 
 MAIN = "cluster"

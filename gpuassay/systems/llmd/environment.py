@@ -16,7 +16,7 @@ from gpuassay.engine.environment import Host, Stage, described
 from gpuassay.engine.pools import Lane
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import Resource
-from gpuassay.scenario import mutants
+from gpuassay.scenarios import mutants
 from gpuassay.system import OWN_ARMS
 from gpuassay.systems.llmd.component import crds, vllm
 from gpuassay.systems.llmd.gateway.istio import OWN_ADDRESS, own_address

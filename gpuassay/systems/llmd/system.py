@@ -15,8 +15,8 @@ from gpuassay.systems.llmd.existing.rbac import plan_lines
 if TYPE_CHECKING:  # cluster clients: not for `--help`
     from gpuassay.engine.environment import Host, Stage
     from gpuassay.engine.pools import Lane
-    from gpuassay.scenario.declare import Scenario
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.scenarios.declare import Scenario
+    from gpuassay.scenarios.lab import Lab
     from gpuassay.toolchain import Assets
 
 POOL = "cluster-routing"

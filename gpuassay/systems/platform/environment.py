@@ -13,7 +13,7 @@ from gpuassay.engine.pools import Lane
 from gpuassay.record.lines import LineIndex
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import DEFAULT_RESOURCES
-from gpuassay.scenario import mutants
+from gpuassay.scenarios import mutants
 from gpuassay.systems.kueue import component as kueue
 from gpuassay.systems.kueue.environment import KueueStage
 from gpuassay.systems.kueue.readings import LOG

@@ -19,7 +19,7 @@ from gpuassay.engine.environment import Host, Stage, described
 from gpuassay.engine.pools import Lane, Unavailable
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import Resource
-from gpuassay.scenario import mutants
+from gpuassay.scenarios import mutants
 from gpuassay.toolchain import UnobtainableError, das
 from gpuassay.toolchain.catalogue import NODE as PROGRAMS
 from gpuassay.workloads.containers import NODE

@@ -10,7 +10,7 @@ from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.systems.slices.acts import real_node as slices
 
 if TYPE_CHECKING:  # cluster clients: not for replays
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.scenarios.lab import Lab
 
 NEEDS = frozenset({"program:istio", "program:gaie-conformance"})
 """Capabilities that the scenario needs beyond a real node."""
@@ -24,7 +24,7 @@ def conform(lab: Lab) -> None:
 
     Raises:
         ClusterError: a part cannot be put up.
-        gpuassay.wait.WaitTimeout: a pod of ours is not ready in time.
+        gpuassay.waiting.WaitTimeout: a pod of ours is not ready in time.
     """
     from gpuassay.systems.upstream.component import crds, images, program
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuassay.manifest import Manifest, dig
-from gpuassay.scenario.mutants import mutant
+from gpuassay.scenarios.mutants import mutant
 
 GATEWAY_LABEL = "gateway.networking.k8s.io/gateway-name"
 

@@ -11,9 +11,8 @@ from functools import cache
 
 import yaml
 
-from gpuassay import resources
+from gpuassay import Manifest, is_true, resources
 from gpuassay.engine.bench import Arm
-from gpuassay.manifest import Manifest, is_true
 from gpuassay.record.parts import AUDIT
 from gpuassay.systems.kueue.acts.bench import KueueBench, bench
 from gpuassay.systems.kueue.acts.lab import KueueLab

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from statistics import median
 
-from gpuassay.session.measure import Measure
+from gpuassay import Measure
 from gpuassay.systems.kueue.judge.measured_figures import ArmFigures, arm_figures, arm_lanes, twin_error
 from gpuassay.systems.kueue.judge.measured_order import arm_order
 from gpuassay.systems.kueue.judge.runs import job_runs, own_admissions, seconds

@@ -9,18 +9,14 @@ from typing import Any
 import pytest
 
 from fixtures.arms import Arms
-from gpuassay.behaviour import behaviour
-from gpuassay.manifest import dig, is_true
+from gpuassay import SHOULD, Measure, behaviour, dig, is_true, scenario
 from gpuassay.record.parts import AUDIT
 from gpuassay.record.resources import Resource
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
 from gpuassay.systems.kueue.acts.bench import KueueBench, bench
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.acts.minimal_manager import WORKLOAD_PATHS
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import LOG, KueueRecording
-from gpuassay.verdict import SHOULD
 from gpuassay.workloads import core
 
 pytestmark = [pytest.mark.scale, pytest.mark.timeout(7200)]

@@ -9,9 +9,7 @@ import pytest
 
 from fixtures.arms import Arms
 from fixtures.runs import CLOCK, StoreRuns
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
+from gpuassay import INFO, MUST, SHOULD, Inconclusive, Measure, behaviour, scenario
 from gpuassay.stats import thresholds
 from gpuassay.stats.ratios import equivalent, paired_ratio, three_valued
 from gpuassay.systems.kueue.acts.lab import KueueLab
@@ -20,7 +18,6 @@ from gpuassay.systems.kueue.judge.measured_figures import arm_lanes
 from gpuassay.systems.kueue.judge.runs import job_runs, own_admissions
 from gpuassay.systems.kueue.model import figures
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import INFO, MUST, SHOULD, Inconclusive
 from suites.kueue.performance import table3, tables
 from suites.kueue.performance.table3 import CONTROL, QUEUED
 from suites.kueue.performance.tables import figures_of, order_of, rounds

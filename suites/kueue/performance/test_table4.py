@@ -9,15 +9,13 @@ from pathlib import Path
 import pytest
 
 from fixtures.arms import Arms
-from gpuassay.behaviour import behaviour
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, SHOULD, Measure, behaviour
 from gpuassay.stats import thresholds
 from gpuassay.stats.quantiles import BucketQuantile
 from gpuassay.systems.kueue.judge import cycles
 from gpuassay.systems.kueue.judge.cycles import EDGES, HISTOGRAM, QUANTILES, RESULTS, CycleRow
 from gpuassay.systems.kueue.model.paper import TABLE_4, AdmissionAttempt
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.verdict import MUST, SHOULD
 from suites.kueue.performance.table3 import CONTROL, QUEUED, SCHEDULER
 from suites.kueue.performance.tables import TITLES, rounds
 from suites.kueue.performance.test_table3 import configurations

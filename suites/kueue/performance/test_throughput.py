@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.arms import Arms
-from gpuassay.behaviour import behaviour
+from gpuassay import INFO, MUST, Inconclusive, Measure, behaviour, scenario
 from gpuassay.record.parts import AUDIT
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
 from gpuassay.stats import thresholds
 from gpuassay.stats.quantiles import quantile
 from gpuassay.systems.kueue.acts.bench import bench
@@ -23,7 +21,6 @@ from gpuassay.systems.kueue.log import ASSUMED, COMPLETE, HEADS
 from gpuassay.systems.kueue.objects import mixes
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import LOG, KueueRecording
-from gpuassay.verdict import INFO, MUST, Inconclusive
 
 pytestmark = [pytest.mark.perf, pytest.mark.timeout(1800)]
 

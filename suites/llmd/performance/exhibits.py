@@ -6,9 +6,8 @@ from statistics import fmean, median
 
 import msgspec
 
+from gpuassay import Manifest, Measure
 from gpuassay.load.gate import Control
-from gpuassay.manifest import Manifest
-from gpuassay.session.measure import Measure
 from gpuassay.stats.quantiles import quantile
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.performance import e2e, gain, timed, ttft

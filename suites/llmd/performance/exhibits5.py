@@ -7,12 +7,11 @@ from typing import Any
 
 import msgspec
 
+from gpuassay import Inconclusive, Measure
 from gpuassay.load.gate import Control
-from gpuassay.session.measure import Measure
 from gpuassay.systems.llmd.judge.performance import Overhead, overhead
 from gpuassay.systems.llmd.judge.share import Share, share
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import Inconclusive
 from suites.llmd.performance.load5 import ARMS, DIRECT, GATEWAY, LONG, PICKERS, TITLES, scrape_label, wave
 
 SECTION = "Figure 5: what gateway and endpoint picker cost"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gpuassay import Inconclusive
 from gpuassay.stats import thresholds
 from gpuassay.systems.llmd.judge.performance import Judged
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import Inconclusive
 
 LIMITS = thresholds.load(Path(__file__).with_name("thresholds.json"))
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay.behaviour import behaviour
+from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, scenario
 from gpuassay.load.gate import require_valid
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.performance import bound_verdict, growth_verdict, paper_band_verdict, worst_of
 from gpuassay.systems.llmd.judge.share import share_findings
 from gpuassay.systems.llmd.model.paper import FIGURE_5
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import INFO, MUST, SHOULD
 from suites.llmd.performance import exhibits5, load5
 from suites.llmd.performance.exhibits5 import (
     added,

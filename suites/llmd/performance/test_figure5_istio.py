@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gpuassay.behaviour import behaviour
+from gpuassay import INFO, MUST, Measure, behaviour, scenario
 from gpuassay.load.gate import require_valid
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.istio import NEEDS
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
@@ -20,7 +18,6 @@ from gpuassay.systems.llmd.judge.performance import bound_verdict, growth_verdic
 from gpuassay.systems.llmd.model.paper import FIGURE_5
 from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import INFO, MUST
 from suites.llmd.performance.exhibits5 import SECTION, added, busy_of, concurrencies, control_of, rounds_of
 from suites.llmd.performance.limits import settle
 from suites.llmd.performance.load5 import DIRECT, Load, fill_caches, rounds

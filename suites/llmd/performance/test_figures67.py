@@ -7,18 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from gpuassay.behaviour import behaviour
+from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, scenario
 from gpuassay.load.gate import Control, require_valid
 from gpuassay.record.metrics import Samples
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.metrics import counter_hit_rate
 from gpuassay.systems.llmd.judge.performance import GainBars, gain, gain_verdicts
 from gpuassay.systems.llmd.model.paper import FIGURE_6, FIGURE_7
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import INFO, MUST, SHOULD
 from suites.llmd.performance import exhibits, load67
 from suites.llmd.performance.limits import LIMITS, settle
 from suites.llmd.performance.load67 import wave

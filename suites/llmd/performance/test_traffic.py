@@ -7,10 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gpuassay.behaviour import behaviour
+from gpuassay import MUST, SHOULD, Measure, behaviour, scenario
 from gpuassay.load.gate import MIN_RATE_SHARE, Control, require_valid
-from gpuassay.scenario.declare import scenario
-from gpuassay.session.measure import Measure
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.metrics import counter_hit_rate, delta
@@ -28,7 +26,6 @@ from gpuassay.systems.llmd.judge.saturation import (
 )
 from gpuassay.systems.llmd.model.closed import longest_prefix_hits
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.verdict import MUST, SHOULD
 from suites.llmd.performance import traffic, traffic_exhibits
 from suites.llmd.performance.limits import LIMITS, settle
 from suites.llmd.performance.traffic import BURST, SHAPES, SHARED, TURNS, wave

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 
+from gpuassay import Measure
 from gpuassay.load.gate import Control
-from gpuassay.session.measure import Measure
 from gpuassay.stats.quantiles import quantile
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.performance import timed, ttft

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gpuassay.manifest import Manifest
-from gpuassay.session.measure import Measure
+from gpuassay import Manifest, Measure
 from gpuassay.systems.slices.judge import course as slices_course
 from gpuassay.systems.slices.judge import performance as judged
 from gpuassay.systems.slices.judge import times as slices_times

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from gpuassay import Manifest, dig, is_true
 from gpuassay.labels import GPU
-from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.acts.node import Site
 from gpuassay.systems.slices.acts.pods import WITNESS

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
+from gpuassay import Lab
 from gpuassay.engine.bench import Arm, Bench, bench
-from gpuassay.scenario.lab import Lab
 from gpuassay.silicon import Geometry
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.node import Site, SlicerName

@@ -6,10 +6,7 @@ from collections import Counter
 
 import pytest
 
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.session.measure import Measure
+from gpuassay import MUST, Lab, Measure, behaviour, scenario
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
@@ -18,7 +15,6 @@ from gpuassay.systems.slices.model.paper import CROWDED, GPU_MODEL, GPUS, LARGE,
 from gpuassay.systems.slices.model.placement import Board, first_fit
 from gpuassay.systems.slices.model.placement_fit import optimum
 from gpuassay.systems.slices.readings import SlicesRecording
-from gpuassay.verdict import MUST
 from suites.slices.performance import exhibits, jobs
 from suites.slices.slicers import DRIVER, MIG
 

@@ -8,17 +8,13 @@ from pathlib import Path
 import pytest
 
 from fixtures.arms import Arms
-from gpuassay.behaviour import behaviour
-from gpuassay.scenario.declare import scenario
-from gpuassay.scenario.lab import Lab
-from gpuassay.session.measure import Measure
+from gpuassay import INFO, MUST, SHOULD, Inconclusive, Lab, Measure, behaviour, scenario
 from gpuassay.stats import thresholds
 from gpuassay.stats.ratios import paired_ratio, three_valued
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import performance as judged
 from gpuassay.systems.slices.judge.times import bias
 from gpuassay.systems.slices.readings import SlicesRecording
-from gpuassay.verdict import INFO, MUST, SHOULD, Inconclusive
 from suites.slices.performance import exhibits, figures, tables
 from suites.slices.slicers import MIG
 

@@ -14,7 +14,7 @@ from gpuassay.systems.gpu_operator.acts.read import READ, told_by_exporters
 from gpuassay.systems.gpu_operator.judge.load import BUSY, PERCENT
 
 if TYPE_CHECKING:  # cluster clients: not for replays
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.scenarios.lab import Lab
 
 START_SECONDS = 600.0
 """For the load's image to come."""

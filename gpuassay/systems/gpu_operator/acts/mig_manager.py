@@ -12,7 +12,7 @@ from gpuassay.manifest import dig
 from gpuassay.systems.gpu_operator.judge.mig_manager import CONFIG, DEPLOY, STATE
 
 if TYPE_CHECKING:  # cluster clients: not for replays
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.scenarios.lab import Lab
 
 DISABLED = "all-disabled"
 """The configuration of a node that names none."""

@@ -12,7 +12,7 @@ from gpuassay.manifest import Manifest, dig
 from gpuassay.systems.gpu_operator.judge.installed import OPERANDS
 
 if TYPE_CHECKING:  # cluster clients: not for replays
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.scenarios.lab import Lab
 
 EXPORTER = "nvidia-dcgm-exporter"
 EXPORTER_PORT = 9400

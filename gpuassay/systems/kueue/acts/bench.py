@@ -13,7 +13,7 @@ from gpuassay.manifest import Manifest
 from gpuassay.record.lines import LineIndex
 from gpuassay.record.parts import Part
 from gpuassay.record.resources import DEFAULT_RESOURCES, Resource
-from gpuassay.scenario.lab import Lab
+from gpuassay.scenarios.lab import Lab
 from gpuassay.systems.kueue import component as kueue
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.readings import LOG

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gpuassay.manifest import Manifest, condition, dig, is_true, name_of
-from gpuassay.scenario.lab import Lab
+from gpuassay.scenarios.lab import Lab
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.workloads import core
 

@@ -31,7 +31,7 @@ from gpuassay.systems.kueue.objects import mixes
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.objects.mixes import Generated
 from gpuassay.toolchain import Assets
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 NAME = "minimalkueue"
 CRDS = "config/components/crd/bases"

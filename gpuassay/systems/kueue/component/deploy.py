@@ -15,7 +15,7 @@ from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.manifest import Manifest, dig, name_of
 from gpuassay.systems.kueue.component.installation import MODULE
 from gpuassay.systems.kueue.component.manifests import WEBHOOKS, documents
-from gpuassay.wait import WaitTimeout, wait
+from gpuassay.waiting import WaitTimeout, wait
 
 PROBE: Manifest = {
     "apiVersion": "kueue.x-k8s.io/v1beta2",

@@ -18,7 +18,7 @@ from gpuassay.systems.kueue.component.certificates import make_webhook_certifica
 from gpuassay.systems.kueue.component.manager import NAME, Kueue
 from gpuassay.systems.kueue.component.profiles import NAMESPACE, Profile, profile
 from gpuassay.toolchain import cache
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 MODULE = "sigs.k8s.io/kueue"
 OTHER_CRDS = {

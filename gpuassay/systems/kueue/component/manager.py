@@ -19,7 +19,7 @@ from gpuassay.systems.kueue.component.certificates import WebhookCertificates
 from gpuassay.systems.kueue.component.manifests import WEBHOOKS
 from gpuassay.systems.kueue.component.metrics import Sample, Scraper
 from gpuassay.systems.kueue.component.profiles import Profile, merged, profile
-from gpuassay.wait import WaitTimeout, wait
+from gpuassay.waiting import WaitTimeout, wait
 
 NAME = "kueue"
 READY_TIMEOUT = 60.0
@@ -80,7 +80,7 @@ class Kueue:
 
         Raises:
             ClusterError: it ended; the message is its own complaint.
-            gpuassay.wait.WaitTimeout: it is not ready in time.
+            gpuassay.waiting.WaitTimeout: it is not ready in time.
         """
         if self.process is not None and self.process.alive:
             raise ClusterError("Kueue runs already")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuassay import labels
 from gpuassay.manifest import Manifest, dig
-from gpuassay.scenario.mutants import mutant
+from gpuassay.scenarios.mutants import mutant
 
 
 def _quotas(obj: Manifest) -> list[Manifest]:

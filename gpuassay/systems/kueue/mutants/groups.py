@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuassay import labels
 from gpuassay.manifest import Manifest, dig
-from gpuassay.scenario.mutants import mutant, patch_mutant
+from gpuassay.scenarios.mutants import mutant, patch_mutant
 
 
 @mutant("pod-group-lost", "pods of a group are queued one by one")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gpuassay import labels
 from gpuassay.manifest import Manifest, dig
-from gpuassay.scenario.mutants import mutant, patch_mutant
+from gpuassay.scenarios.mutants import mutant, patch_mutant
 
 PREBUILT = "kueue.x-k8s.io/prebuilt-workload-name"
 COMPLETIONS_SYNC = "kueue.x-k8s.io/job-completions-equal-parallelism"

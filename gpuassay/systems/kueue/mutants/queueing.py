@@ -1,4 +1,4 @@
-"""Broken systems for queueing, priority and preemption (see `gpuassay.scenario.mutants`)."""
+"""Broken systems for queueing, priority and preemption (see `gpuassay.scenarios.mutants`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 
 from gpuassay import labels
 from gpuassay.manifest import Manifest, dig
-from gpuassay.scenario.mutants import mutant
+from gpuassay.scenarios.mutants import mutant
 
 _count = itertools.count(1)
 _first_queue: dict[str, str] = {}

@@ -10,7 +10,7 @@ import json
 
 from gpuassay import labels
 from gpuassay.manifest import Manifest, dig
-from gpuassay.scenario.mutants import mutant
+from gpuassay.scenarios.mutants import mutant
 
 ACCEPTED_AS = "gpuassay.io/accepted-as"
 """Annotation of a bad object: JSON of the labels, annotations and spec of its acceptable form."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gpuassay import labels
 from gpuassay.manifest import Manifest, dig, name_of
-from gpuassay.scenario.mutants import mutant
+from gpuassay.scenarios.mutants import mutant
 
 MIG_PREFIXES = ("nvidia.com/mig-", "mig.das.com/")
 

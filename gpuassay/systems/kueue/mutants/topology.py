@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gpuassay.manifest import Manifest, dig
-from gpuassay.scenario.mutants import mutant
+from gpuassay.scenarios.mutants import mutant
 
 _PREFIX = "kueue.x-k8s.io/podset-"
 

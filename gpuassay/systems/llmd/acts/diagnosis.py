@@ -24,7 +24,7 @@ from gpuassay.systems.llmd.acts.deployment import PATIENCE, Site
 from gpuassay.systems.llmd.component.extproc import ExternalProcessing
 from gpuassay.systems.llmd.component.helpers import PROTO_FOLDER, PROTO_MODULE
 from gpuassay.systems.llmd.objects.prompts import Prompt, synthetic
-from gpuassay.wait import WaitTimeout, wait
+from gpuassay.waiting import WaitTimeout, wait
 
 TELLING = ("okeniz", "render", "subscriber", "Loaded raw configuration")
 """Parts of the picker's log lines that are kept: about tokens, events, and its configuration at each start."""
@@ -98,7 +98,7 @@ def until_tokens(site: Site, timeout: float = 15) -> float:
     """Wait until the picker gets tokens from its service again; seconds that it took.
 
     Raises:
-        gpuassay.wait.WaitTimeout: it goes on dropping prompts.
+        gpuassay.waiting.WaitTimeout: it goes on dropping prompts.
     """
     picker = site.picker
     began = time.monotonic()

@@ -26,7 +26,7 @@ from gpuassay.systems.llmd.component.picker import HEALTH_SERVICE, Picker
 from gpuassay.systems.llmd.judge.metrics import PICKER, name_in
 from gpuassay.systems.llmd.mutants.epp import BROKEN, Broken
 from gpuassay.systems.llmd.readings import REQUESTS
-from gpuassay.wait import WaitTimeout, wait
+from gpuassay.waiting import WaitTimeout, wait
 
 FOLLOWED = 3.0
 """Seconds for a change to show: thrice what is asked of a picker, so that a late one is told from a blind one."""

@@ -18,7 +18,7 @@ from gpuassay.systems.llmd.acts.recording_server import canonical, digest
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.objects.headers import ASKED, DESTINATION, NAMESPACE, POD, SERVED
 from gpuassay.systems.llmd.readings import REQUESTS
-from gpuassay.wait import WaitTimeout, wait
+from gpuassay.waiting import WaitTimeout, wait
 
 if TYPE_CHECKING:
     from gpuassay.systems.llmd.acts.deployment import Site

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gpuassay.systems.llmd.gateway import istio_objects as objects
 from gpuassay.systems.llmd.gateway.istio import OWN_ADDRESS, IstioGateway
 from gpuassay.systems.llmd.judge import gateway_status
-from gpuassay.wait import WaitTimeout, wait
+from gpuassay.waiting import WaitTimeout, wait
 
 if TYPE_CHECKING:
     from gpuassay.manifest import Manifest

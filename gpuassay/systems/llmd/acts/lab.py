@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuassay.scenario.lab import Lab
+from gpuassay.scenarios.lab import Lab
 
 if TYPE_CHECKING:
     from gpuassay.systems.llmd.existing.gateway import ExistingGateway

@@ -23,7 +23,7 @@ from gpuassay.systems.llmd.component.metrics import total
 from gpuassay.systems.llmd.component.simulator import Replica
 from gpuassay.systems.llmd.objects.prompts import Prompt
 from gpuassay.systems.llmd.readings import REQUESTS
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 if TYPE_CHECKING:
     from gpuassay.systems.llmd.component.profiles import Change
@@ -191,7 +191,7 @@ def await_averages(site: Site, *, queue: float, cache: float, timeout: float = 1
     """Wait until the picker has read these averages over all endpoints: waiting requests, share of KV cache in use.
 
     Raises:
-        gpuassay.wait.WaitTimeout: it has not; shown are the averages that it read.
+        gpuassay.waiting.WaitTimeout: it has not; shown are the averages that it read.
     """
     picker = site.picker
 

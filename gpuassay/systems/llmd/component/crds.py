@@ -19,7 +19,7 @@ from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.cluster.kinds import Kind, kind_of
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.manifest import Manifest
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 MODULE = "sigs.k8s.io/gateway-api-inference-extension"
 FILES = (
@@ -67,7 +67,7 @@ def wait_served(cluster: Cluster, kind: Kind) -> None:
     """Wait until the API server serves a kind.
 
     Raises:
-        gpuassay.wait.WaitTimeout: it does not.
+        gpuassay.waiting.WaitTimeout: it does not.
     """
 
     def served() -> bool:

@@ -172,7 +172,7 @@ class Routing:
         Costs each replica some cached blocks of prompts that nobody else uses.
 
         Raises:
-            gpuassay.wait.WaitTimeout: they do not; shown is which replicas failed in the last round.
+            gpuassay.waiting.WaitTimeout: they do not; shown is which replicas failed in the last round.
         """
         probe.await_events(self.replicas, self._picked, self.model, self.arm.cache.block_size, timeout)
 
@@ -212,7 +212,7 @@ def routing(cluster: Cluster, directory: Path, namespace: str, arm: Arm | None =
     Raises:
         gpuassay.toolchain.ToolchainError: a program cannot be had.
         ClusterError: a program refuses to start; its own last message is shown.
-        gpuassay.wait.WaitTimeout: a step took too long.
+        gpuassay.waiting.WaitTimeout: a step took too long.
     """
     wanted = arm or Arm()
     if not cluster.has(base.CONTROL_PLANE):

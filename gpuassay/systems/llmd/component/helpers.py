@@ -10,7 +10,7 @@ from typing import Any, cast
 from gpuassay import toolchain
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.program import OWN_ENVIRONMENT, Child, own_program
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 PROTO_MODULE = "github.com/llm-d/llm-d-kv-cache"
 PROTO_FOLDER = Path("api") / "tokenizerpb"
@@ -94,7 +94,7 @@ class Forwarder:
         """Wait for `count` messages of `topic` after the first `since` messages of the tap; returns them.
 
         Raises:
-            gpuassay.wait.WaitTimeout: they did not come; the topics that did are shown.
+            gpuassay.waiting.WaitTimeout: they did not come; the topics that did are shown.
         """
         seen = wait(
             lambda: self.events()[since:],

@@ -17,7 +17,7 @@ from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.ports import free_ports
 from gpuassay.cluster.program import Child, OneProcess, http
 from gpuassay.systems.llmd.component.metrics import Sample, scrape, total
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 HEALTH_SERVICE = "inference-extension"
 """Service name that upstream's charts ask the health service for."""
@@ -154,7 +154,7 @@ class Picker(OneProcess):
         Raises:
             PortLostError: a port was taken.
             ClusterError: it refuses its configuration; its own last message is shown.
-            gpuassay.wait.WaitTimeout: it is not serving in time.
+            gpuassay.waiting.WaitTimeout: it is not serving in time.
         """
         self.launch()
         self.await_serving()
@@ -170,7 +170,7 @@ class Picker(OneProcess):
 
         Raises:
             ClusterError: it ended; its own last message is shown.
-            gpuassay.wait.WaitTimeout: it is not serving in time.
+            gpuassay.waiting.WaitTimeout: it is not serving in time.
         """
         with grpc.insecure_channel(f"127.0.0.1:{self._health_port}", options=_QUICK) as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)
@@ -207,7 +207,7 @@ class Picker(OneProcess):
 
         Raises:
             ClusterError: it ended.
-            gpuassay.wait.WaitTimeout: it counts another number; the last one is shown.
+            gpuassay.waiting.WaitTimeout: it counts another number; the last one is shown.
         """
 
         def error(_: int | None) -> str | None:

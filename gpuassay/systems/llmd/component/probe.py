@@ -16,7 +16,7 @@ from gpuassay.cluster.parallel import side_by_side
 from gpuassay.cluster.program import ANSWER_SECONDS, http
 from gpuassay.systems.llmd.component.extproc import ExternalProcessing
 from gpuassay.systems.llmd.component.simulator import Replica, completion
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 BLOCKS = 4
 """Full blocks of a probe's prompt."""
@@ -58,7 +58,7 @@ def await_all_picked(target: str, endpoints: Sequence[str], timeout: float = 15)
     """Wait until a picker that picks in turn has picked every endpoint in one turn; requests have no body.
 
     Raises:
-        gpuassay.wait.WaitTimeout: it does not; what it picked last is shown.
+        gpuassay.waiting.WaitTimeout: it does not; what it picked last is shown.
     """
     with ExternalProcessing(target) as picker:
 
@@ -90,7 +90,7 @@ def await_events(
         timeout: seconds.
 
     Raises:
-        gpuassay.wait.WaitTimeout: in no round all were; shown are those that failed in the last one.
+        gpuassay.waiting.WaitTimeout: in no round all were; shown are those that failed in the last one.
     """
     probes = list(replicas) * rounds(len(replicas))
 

@@ -21,7 +21,7 @@ from gpuassay.systems.llmd.component.simulator import Replica
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.existing.gateway import ExistingGateway
 from gpuassay.systems.llmd.objects.prompts import Prompt, synthetic
-from gpuassay.wait import WaitTimeout, wait
+from gpuassay.waiting import WaitTimeout, wait
 
 if TYPE_CHECKING:
     from gpuassay.systems.llmd.acts.lab import RoutingLab

@@ -16,8 +16,8 @@ from gpuassay.engine.pools import Lane
 from gpuassay.manifest import Manifest, dig
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import Resource
-from gpuassay.scenario.declare import Scenario
-from gpuassay.scenario.lab import Lab
+from gpuassay.scenarios.declare import Scenario
+from gpuassay.scenarios.lab import Lab
 from gpuassay.system import Open
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.existing.gateway import ExistingGateway, Place, require_answers

@@ -9,7 +9,7 @@ from gpuassay.system import OWN_ARMS, Rule
 from gpuassay.systems.llmd.existing.options import TOKEN, GatewayOptions
 
 if TYPE_CHECKING:
-    from gpuassay.scenario.declare import Scenario
+    from gpuassay.scenarios.declare import Scenario
 
 RULES = (
     Rule("", "namespaces", "list (without it the connection cannot be tried)"),

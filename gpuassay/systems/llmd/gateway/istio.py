@@ -25,7 +25,7 @@ from gpuassay.systems.llmd.gateway.configuration import Plan
 from gpuassay.systems.llmd.gateway.envoy import Change, Envoy
 from gpuassay.systems.llmd.gateway.istiod import MESH_LABEL, Istiod
 from gpuassay.systems.llmd.objects.headers import ASKED
-from gpuassay.wait import WaitTimeout, wait
+from gpuassay.waiting import WaitTimeout, wait
 
 OWN_ADDRESS = "own-address"
 """Capability of a machine with an IPv4 address besides loopback: `own_address` finds one."""
@@ -189,7 +189,7 @@ class IstioGateway(Envoy):
         """Wait until the Gateway is programmed, accepts connections, and the pool has its Service.
 
         Raises:
-            gpuassay.wait.WaitTimeout: it does not come about; not raised where the set-up does not insist.
+            gpuassay.waiting.WaitTimeout: it does not come about; not raised where the set-up does not insist.
         """
 
         def missing() -> str:
@@ -222,7 +222,7 @@ class IstioGateway(Envoy):
         """Wait until an answer has gone through the picker, if there is one: conditions and status 200 do not tell.
 
         Raises:
-            gpuassay.wait.WaitTimeout: none has; not raised where the set-up does not insist.
+            gpuassay.waiting.WaitTimeout: none has; not raised where the set-up does not insist.
         """
         wanted = "200" if self.setup.picker is None else "200 true"
 
@@ -239,7 +239,7 @@ class IstioGateway(Envoy):
         """Write the EndpointSlices of the pool as they would be with these members, and wait until Envoy has them.
 
         Raises:
-            gpuassay.wait.WaitTimeout: it has not; not raised where the set-up does not insist.
+            gpuassay.waiting.WaitTimeout: it has not; not raised where the set-up does not insist.
         """
         self.set_pool_members(self.setup.pool, self.setup.namespace, self.setup.ports, members)
         self._slices(self.setup.namespace, self.setup.ports, members, self.setup.plain_service, lambda _: "http")

@@ -100,7 +100,7 @@ class Istiod:
         Raises:
             PortLostError: a port was taken.
             ClusterError: it refuses its configuration; its own last message is shown.
-            gpuassay.wait.WaitTimeout: it is not ready in time.
+            gpuassay.waiting.WaitTimeout: it is not ready in time.
         """
         self.child.await_ready(self._ready, what="istiod to be ready", timeout=60)
 

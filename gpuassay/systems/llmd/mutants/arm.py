@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gpuassay.scenario.mutants import Mutant, register
+from gpuassay.scenarios.mutants import Mutant, register
 
 if TYPE_CHECKING:  # component code: not for replays
     from gpuassay.systems.llmd.component.deployment import Routing

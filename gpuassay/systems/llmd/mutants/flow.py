@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gpuassay.manifest import Manifest
-from gpuassay.scenario.mutants import mutant
+from gpuassay.scenarios.mutants import mutant
 from gpuassay.systems.llmd.mutants.arm import arm_mutant
 from gpuassay.systems.llmd.mutants.scheduling import after
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuassay.manifest import Manifest
-from gpuassay.scenario.mutants import mutant
+from gpuassay.scenarios.mutants import mutant
 
 
 @mutant("rights-pods-lost", "Roles are written without what they give on Pods")

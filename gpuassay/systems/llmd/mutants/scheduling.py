@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gpuassay.manifest import Manifest
-from gpuassay.scenario.mutants import mutant
+from gpuassay.scenarios.mutants import mutant
 from gpuassay.systems.llmd.mutants.arm import arm_mutant
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from gpuassay.systems.slices.objects import claims as resource_slices
 
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.base import Emulated
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.scenarios.lab import Lab
 
 NEEDS = frozenset({"fake-nodes", "cluster-wide-configuration"})
 """Capabilities that a scenario of such GPUs needs."""

@@ -27,7 +27,7 @@ from gpuassay.systems.slices.readings import SILICON
 
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.node.real import Node
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.scenarios.lab import Lab
     from gpuassay.systems.slices.component.fake_driver import FakeDriver
     from gpuassay.systems.slices.component.program import Part
 

@@ -27,7 +27,7 @@ from gpuassay.workloads import containers
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.base import Emulated
     from gpuassay.cluster.node.real import Node
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.scenarios.lab import Lab
     from gpuassay.systems.slices.component.device_plugin import DevicePlugin
     from gpuassay.systems.slices.component.fake_driver import FakeDriver
 

@@ -22,7 +22,7 @@ from gpuassay.workloads.containers import NODE
 
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.node.real import Node
-    from gpuassay.scenario.lab import Lab
+    from gpuassay.scenarios.lab import Lab
 
 ANSWER_SECONDS = 5.0
 
@@ -39,7 +39,7 @@ def further_node(lab: Lab, name: str, **options: Any) -> Generator[Node]:
     """One more real node for the length of a `with` block (through the mutant, when there is one).
 
     Raises:
-        gpuassay.wait.WaitTimeout: it is not Ready in time.
+        gpuassay.waiting.WaitTimeout: it is not Ready in time.
     """
     from gpuassay.cluster.node.real import real_node  # cluster clients: not for replays
 

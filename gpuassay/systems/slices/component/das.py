@@ -24,7 +24,7 @@ from gpuassay.systems.slices.component import das_cluster
 from gpuassay.systems.slices.component.das_cluster import NAMESPACE, SCHEDULER
 from gpuassay.systems.slices.component.fake_driver import FakeDriver
 from gpuassay.systems.slices.component.program import Part, await_allocatable
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 PREFIX = "mig.das.com/"
 """Of the resources that DAS offers."""
@@ -85,7 +85,7 @@ class Webhook:
 
         Raises:
             ClusterError: it ends.
-            gpuassay.wait.WaitTimeout: it does not answer.
+            gpuassay.waiting.WaitTimeout: it does not answer.
         """
         self.child.launch()
         session = http()
@@ -172,7 +172,7 @@ class Das(Part):
 
         Raises:
             ClusterError: it ended meanwhile; its last word is the message.
-            gpuassay.wait.WaitTimeout: it does not come to that.
+            gpuassay.waiting.WaitTimeout: it does not come to that.
         """
         await_allocatable(self.node, offered(self.driver), part=self, timeout=_READY_SECONDS)
 
@@ -203,7 +203,7 @@ def das_slicer(
     Raises:
         ClusterError: the user brought no DAS, or a part ends; its last word is the message.
         gpuassay.toolchain.errors.ToolchainError: the directory of DAS is not complete.
-        gpuassay.wait.WaitTimeout: a part does not become ready.
+        gpuassay.waiting.WaitTimeout: a part does not become ready.
     """
     das_cluster.install(node.cluster)
     webhook = Webhook(node.cluster, namespace, driver.root.parent)

@@ -22,7 +22,7 @@ from gpuassay.cluster.program import Child
 from gpuassay.manifest import Manifest
 from gpuassay.toolchain import das
 from gpuassay.toolchain.assets import NEVER_BUILT
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 NAMESPACE = "das-operator"
 """Compiled into the daemonset."""
@@ -75,7 +75,7 @@ def install(cluster: Cluster) -> Child:
 
     Raises:
         ClusterError: something is refused, or the scheduler ends.
-        gpuassay.wait.WaitTimeout: the scheduler does not come to schedule.
+        gpuassay.waiting.WaitTimeout: the scheduler does not come to schedule.
     """
     with _starting:
         if (there := _started.get(cluster.api)) is not None:

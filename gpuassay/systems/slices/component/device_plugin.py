@@ -16,7 +16,7 @@ from gpuassay.cluster.node.real import Node
 from gpuassay.systems.slices.component.fake_driver import FakeDriver
 from gpuassay.systems.slices.component.program import READY_SECONDS, Part, upstream
 from gpuassay.toolchain import programs
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 COMPONENT = "nvidia-device-plugin"
 
@@ -87,7 +87,7 @@ def device_plugin(
     Raises:
         ClusterError: it ends at once; its last word is the message.
         gpuassay.toolchain.errors.ToolchainError: the program cannot be had.
-        gpuassay.wait.WaitTimeout: it does not register with the kubelet.
+        gpuassay.waiting.WaitTimeout: it does not register with the kubelet.
     """
     arguments: list[object] = [*_strategy(strategy), f"--device-list-strategy={lists}", *_roots(driver)]
     if lists == "cdi-cri":

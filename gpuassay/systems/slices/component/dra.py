@@ -16,7 +16,7 @@ from gpuassay.manifest import Manifest, dig
 from gpuassay.systems.slices.component.device_plugin import resource
 from gpuassay.systems.slices.component.fake_driver import FakeDriver
 from gpuassay.systems.slices.component.program import READY_SECONDS, Part, Program, upstream
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 COMPONENT = "nvidia-dra"
 DRIVER = "gpu.nvidia.com"
@@ -125,7 +125,7 @@ def dra_driver(
     Raises:
         ClusterError: it ends at once; its last word is the message.
         gpuassay.toolchain.errors.ToolchainError: the program cannot be had.
-        gpuassay.wait.WaitTimeout: it does not become ready.
+        gpuassay.waiting.WaitTimeout: it does not become ready.
     """
     chosen = {"DynamicMIG": True} if gates is None else dict(gates)
     for kind in device_classes(dict.fromkeys(one.name for model in driver.silicon.models for one in model.profiles)):

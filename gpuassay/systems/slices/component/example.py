@@ -39,7 +39,7 @@ def example_driver(node: Node, *, devices: int = 4, name: str = "dra-example-dri
     Raises:
         ClusterError: it ends at once; its last word is the message.
         gpuassay.toolchain.errors.ToolchainError: the program cannot be had.
-        gpuassay.wait.WaitTimeout: it does not become ready.
+        gpuassay.waiting.WaitTimeout: it does not become ready.
     """
     node.cluster.api.apply(device_class(DRIVER, DRIVER))
     node.cluster.tell(emulated=[EMULATED])

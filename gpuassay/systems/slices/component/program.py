@@ -14,7 +14,7 @@ from gpuassay.cluster.node.real import Node
 from gpuassay.cluster.process import Process
 from gpuassay.manifest import Manifest, dig
 from gpuassay.systems.slices.component import fake_driver as driver_root
-from gpuassay.wait import wait
+from gpuassay.waiting import wait
 
 READY_SECONDS = 30.0
 
@@ -76,7 +76,7 @@ class Part:
 
         Raises:
             ClusterError: it ended meanwhile; its last word is the message.
-            gpuassay.wait.WaitTimeout: it does not come to that.
+            gpuassay.waiting.WaitTimeout: it does not come to that.
         """
         raise NotImplementedError
 
@@ -132,7 +132,7 @@ def await_allocatable(
 
     Raises:
         ClusterError: `part` ended meanwhile.
-        gpuassay.wait.WaitTimeout: it does not come to that.
+        gpuassay.waiting.WaitTimeout: it does not come to that.
     """
 
     def look() -> dict[str, int]:

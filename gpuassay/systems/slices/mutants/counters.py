@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gpuassay.manifest import Manifest, dig
-from gpuassay.scenario.mutants import mutant
+from gpuassay.scenarios.mutants import mutant
 from gpuassay.systems.slices.mutants.node import node_mutant
 
 if TYPE_CHECKING:  # cluster clients: not for replays

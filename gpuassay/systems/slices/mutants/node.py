@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from gpuassay.manifest import Manifest
-from gpuassay.scenario.mutants import Mutant, mutant, register
+from gpuassay.scenarios.mutants import Mutant, mutant, register
 from gpuassay.workloads.containers import NODE
 
 if TYPE_CHECKING:  # cluster clients: not for replays

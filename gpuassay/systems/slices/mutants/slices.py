@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from gpuassay.manifest import Manifest, dig
-from gpuassay.scenario.mutants import Mutant, mutant, register
+from gpuassay.scenarios.mutants import Mutant, mutant, register
 from gpuassay.systems.slices.mutants.node import node_mutant
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import copy
 from dataclasses import replace
 
 from gpuassay.manifest import Manifest, dig
-from gpuassay.scenario.mutants import MUTANTS, mutant
+from gpuassay.scenarios.mutants import MUTANTS, mutant
 from gpuassay.systems.slices.mutants import counters as mutants_counters  # register what is widened here
 from gpuassay.systems.slices.mutants import slices as mutants_slices
 

@@ -13,7 +13,7 @@ from gpuassay.record.upstream import Case, Results
 from gpuassay.systems.llmd.gateway.istio_objects import CLASS
 from gpuassay.systems.upstream.component.images import COMPONENT, Parts
 from gpuassay.systems.upstream.component.objects import DEBOUNCE
-from gpuassay.wait import WaitTimeout, wait
+from gpuassay.waiting import WaitTimeout, wait
 
 SUITE = "gaie"
 TEST = "TestConformance"

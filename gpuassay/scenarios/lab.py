@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from gpuassay import labels
 from gpuassay.cluster.errors import ApiRefused
 from gpuassay.manifest import Manifest, dig
-from gpuassay.wait import WaitTimeout
+from gpuassay.waiting import WaitTimeout
 from gpuassay.workloads.real import with_real_containers
 
 if TYPE_CHECKING:
     from gpuassay.cluster.base import Cluster
     from gpuassay.record.live import LiveView
     from gpuassay.record.parts import Part
-    from gpuassay.scenario.mutants import Mutant
+    from gpuassay.scenarios.mutants import Mutant
 
 CLUSTER_SCOPED = frozenset({
     "ClusterQueue", "Cohort", "ResourceFlavor", "WorkloadPriorityClass", "AdmissionCheck", "Topology",
