@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gpuassay.scenarios.declare import Scenario
-from gpuassay.system import Rule, get
+from gpuassay.system import Rule, get, systems
 
 RULES = (
     Rule("", "namespaces", "create get list watch patch delete"),
@@ -39,7 +39,7 @@ def plan_lines(
     lines.append("capabilities (behaviours are skipped by type where one is missing):")
     lines += [f"  {need}: {count}" for need, count in sorted(wanted.items())] or ["  none"]
     named = [get(name) for name in dict.fromkeys(one.system for one in scenarios)]
-    own = [found for one in named if one.plan and (found := one.plan(option, scenarios))]
+    own = [found for one in systems().values() if one.plan and (found := one.plan(option, scenarios))]
     if own:
         lines += [line for found in own for line in found]
     else:

@@ -7,7 +7,7 @@ from typing import Any
 
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.objects import queues as kueue
-from gpuassay.systems.slices.objects import claims as resource_slices
+from gpuassay.workloads import claims as resource_slices
 
 
 def numbered(stem: str, count: int) -> list[str]:

@@ -7,7 +7,7 @@ from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.cohorts import holding, pending, usage_at_end
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
-from gpuassay.systems.slices.objects import claims as resource_slices
+from gpuassay.workloads import claims as resource_slices
 from suites.kueue.sharing import claim, credit_queue, decided
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/dynamic_resource_allocation/"

@@ -13,8 +13,8 @@ from gpuassay.gpus import gpu_model
 from gpuassay.systems.slices.acts import counters
 from gpuassay.systems.slices.judge import counters as judged
 from gpuassay.systems.slices.model.paper import GPU_MODEL, LARGE, MEDIUM
-from gpuassay.systems.slices.objects import claims as resource_slices
 from gpuassay.systems.slices.readings import SlicesRecording
+from gpuassay.workloads import claims as resource_slices
 
 KEP = "https://github.com/kubernetes/enhancements/tree/master/keps/sig-scheduling/4815-dra-partitionable-devices"
 CLAIMS = "https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocation/"

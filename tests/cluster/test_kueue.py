@@ -13,6 +13,7 @@ from gpuassay.cluster.existing import existing
 from gpuassay.cluster.leaks import leftovers, sweep
 from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.systems.kueue.component import PROFILES, Kueue, Profile, install, profile
+from gpuassay.systems.kueue.detect import detect
 from gpuassay.systems.kueue.objects import queues as objects
 from gpuassay.waiting import wait
 from gpuassay.workloads import core
@@ -110,7 +111,7 @@ def test_kueue_is_part_of_the_cluster(queueing: Kueue) -> None:
 
 
 def test_somebody_else_finds_kueue_on_the_cluster(queueing: Kueue, tmp_path: Path) -> None:
-    with existing(directory=tmp_path, kubeconfig=queueing.cluster.kubeconfig) as seen:
+    with existing(directory=tmp_path, kubeconfig=queueing.cluster.kubeconfig, detectors=[detect]) as seen:
         assert seen.has(base.KUEUE)
         assert not seen.has(base.COMPONENT_LOGS)
         assert [part.name for part in seen.components] == ["kueue"]

@@ -7,8 +7,8 @@ from gpuassay.manifest import Manifest
 from gpuassay.record.recording import RecordingMeta
 from gpuassay.systems.slices.judge import counters
 from gpuassay.systems.slices.model.placement import Place
-from gpuassay.systems.slices.objects.claims import published
 from gpuassay.systems.slices.readings import SlicesRecording
+from gpuassay.workloads.claims import published
 
 A100 = gpu_model("a100-40gb")
 SMALL, MEDIA, HALF = "1g.5gb", "1g.5gb+me", "3g.20gb"

@@ -50,7 +50,7 @@ HEAD = '''
 from pathlib import Path
 import pytest
 from gpuassay.behaviours import behaviour, needs
-from gpuassay.judge.queueing import decisions
+from gpuassay.systems.kueue import decisions
 from gpuassay.scenarios.declare import scenario
 from gpuassay.verdict import MUST
 from gpuassay.waiting import wait

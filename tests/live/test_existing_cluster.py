@@ -38,7 +38,7 @@ def test_restarts(restarts): pass
 '''
 
 LEAKS = '''
-from gpuassay.scenarios import existing
+from gpuassay.engine import existing
 existing.SWEEP_SECONDS = 8.0  # what is held will not go later either
 
 @scenario()

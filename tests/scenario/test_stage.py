@@ -23,6 +23,10 @@ class Watched:
         self.changed = [EventLine(time.time_ns() - round(ago * 1e9), "MODIFIED", kind, "{}") for kind, ago in changes]
         self.notes: dict[str, Any] = {}
 
+    @property
+    def view(self) -> Watched:
+        return self
+
     def lines(self, _: str) -> list[EventLine]:
         return sorted(self.changed, key=lambda one: one.at)
 

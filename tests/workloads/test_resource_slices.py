@@ -11,7 +11,7 @@ from gpuassay.gpus import MODELS, GpuModel
 from gpuassay.manifest import Manifest
 from gpuassay.systems.slices.judge.counters import devices
 from gpuassay.systems.slices.model.placement import Place, findings
-from gpuassay.systems.slices.objects import claims as resource_slices
+from gpuassay.workloads import claims as resource_slices
 
 ROUNDS = 300
 

@@ -20,7 +20,7 @@ from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.judge import counters as judged
 from gpuassay.systems.slices.judge.observed import claimed_devices
 from gpuassay.systems.slices.model.placement import Place
-from gpuassay.systems.slices.objects import claims as resource_slices
+from gpuassay.workloads import claims as resource_slices
 
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.base import Emulated

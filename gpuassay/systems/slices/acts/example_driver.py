@@ -22,7 +22,7 @@ from gpuassay.manifest import Manifest, dig
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.acts.pods import NodePods
 from gpuassay.systems.slices.judge.observed import claimed_devices
-from gpuassay.systems.slices.objects import claims as resource_slices
+from gpuassay.workloads import claims as resource_slices
 from gpuassay.workloads import containers
 
 if TYPE_CHECKING:  # cluster clients: not for replays

@@ -12,7 +12,7 @@ from gpuassay.cluster.base import Emulated
 from gpuassay.cluster.node.real import Node
 from gpuassay.systems.slices.component.dra import DraDriver
 from gpuassay.systems.slices.component.program import upstream
-from gpuassay.systems.slices.objects.claims import device_class
+from gpuassay.workloads.claims import device_class
 
 COMPONENT = "dra-example"
 DRIVER = "gpu.example.com"
