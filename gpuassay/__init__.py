@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gpuassay import gpus as gpus
     from gpuassay import labels as labels
     from gpuassay import load as load
+    from gpuassay import manifest as manifest
     from gpuassay import silicon as silicon
     from gpuassay import stats as stats
     from gpuassay import system as system
@@ -38,16 +39,16 @@ if TYPE_CHECKING:
     from gpuassay.behaviours import known_defect as known_defect
     from gpuassay.behaviours import needs as needs
     from gpuassay.manifest import Manifest as Manifest
-    from gpuassay.manifest import condition as condition
     from gpuassay.manifest import dig as dig
     from gpuassay.manifest import is_true as is_true
-    from gpuassay.manifest import name_of as name_of
     from gpuassay.record.parts import Part as Part
     from gpuassay.record.recording import Recording as Recording
     from gpuassay.scenarios.declare import scenario as scenario
     from gpuassay.scenarios.lab import Lab as Lab
-    from gpuassay.scenarios.mutants import Mutant as Mutant
     from gpuassay.scenarios.mutants import mutant as mutant
+    from gpuassay.session.arms import Arms as Arms
+    from gpuassay.session.benchmarks import StoreRuns as StoreRuns
+    from gpuassay.session.benchmarks import run_clock as run_clock
     from gpuassay.session.measure import Measure as Measure
     from gpuassay.verdict import INFO as INFO
     from gpuassay.verdict import MAY as MAY
@@ -61,18 +62,21 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "behaviours": ("behaviour", "known_defect", "needs"),
-    "manifest": ("Manifest", "condition", "dig", "is_true", "name_of"),
+    "manifest": ("Manifest", "dig", "is_true"),
     "record.parts": ("Part",),
     "record.recording": ("Recording",),
     "scenarios.declare": ("scenario",),
     "scenarios.lab": ("Lab",),
-    "scenarios.mutants": ("Mutant", "mutant"),
+    "scenarios.mutants": ("mutant",),
+    "session.arms": ("Arms",),
+    "session.benchmarks": ("StoreRuns", "run_clock"),
     "session.measure": ("Measure",),
     "verdict": ("INFO", "MAY", "MUST", "SHOULD", "Inconclusive"),
     "waiting": ("WaitTimeout", "wait"),
 }
-_PACKAGES = ("gpus", "labels", "load", "silicon", "stats", "system", "workloads")
-"""Public as a whole: GPU models, names of labels, the load generator, fake GPUs, statistics, what a system under test
+_PACKAGES = ("gpus", "labels", "load", "manifest", "silicon", "stats", "system", "workloads")
+"""Public as a whole: GPU models, names of labels, the load generator, reading manifests, fake GPUs,
+statistics, what a system under test
 declares, builders of Kubernetes objects."""
 
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from gpuassay import resources
 from gpuassay.record import rundir
 from gpuassay.record.recording import Recording
 from gpuassay.scenarios import declare, mutants
@@ -27,6 +28,13 @@ from gpuassay.system import systems
 from gpuassay.verdict import Inconclusive
 
 RUN = pytest.StashKey[Run]()
+
+_FIXTURES = "gpuassay.fixtures" if resources.INSTALLED else "fixtures"
+pytest_plugins = tuple(
+    f"{_FIXTURES}.{name}"
+    for name in ("arms", "cluster", "das", "environments", "gpu_operator", "kueue", "lab", "llmd", "store_runs")
+)
+"""In a checkout they stand beside the package, where readers look first; in a wheel inside it."""
 
 
 class ScenarioBroke(Exception):  # noqa: N818 - reads as a sentence in reports

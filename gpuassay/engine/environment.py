@@ -59,7 +59,7 @@ class Host(Protocol):
         """Name of the mutant that breaks the system under test."""
         ...
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, /) -> None:
         """Tell the person at the terminal how far things are."""
         ...
 

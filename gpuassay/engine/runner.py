@@ -91,7 +91,7 @@ class Acting:
     def _skip(self, scenario: Scenario) -> bool:
         lacking = sorted(self.stage.lacking(scenario))
         if lacking:
-            self._write_outcome(scenario, "skip", f"the cluster lacks: {', '.join(lacking)}{_remedy(lacking)}")
+            self._write_outcome(scenario, "skip", f"the cluster lacks: {', '.join(lacking)}{remedy(lacking)}")
         return bool(lacking)
 
     def _write_outcome(self, scenario: Scenario, outcome: str, reason: str) -> None:
@@ -150,7 +150,7 @@ class Acting:
         (logs / f"{scenario.id}.traceback.txt").write_text(traceback.format_exc())
 
 
-def _remedy(lacking: Sequence[str]) -> str:
+def remedy(lacking: Sequence[str]) -> str:
     """What a user can do about it."""
     from gpuassay.cluster.base import BROUGHT  # cluster clients: not for replays
 

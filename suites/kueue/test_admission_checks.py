@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, behaviour, condition, dig, is_true, scenario
+from gpuassay import MUST, behaviour, dig, is_true, scenario
+from gpuassay.manifest import condition
 from gpuassay.systems.kueue.acts import admission_checks as checks
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab

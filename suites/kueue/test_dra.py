@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, Manifest, behaviour, condition, scenario
+from gpuassay import MUST, Manifest, behaviour, scenario
+from gpuassay.manifest import condition
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.cohorts import holding, pending, usage_at_end
 from gpuassay.systems.kueue.objects import queues as kueue

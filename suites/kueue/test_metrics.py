@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, behaviour, condition, dig, scenario
+from gpuassay import MUST, SHOULD, behaviour, dig, scenario
 from gpuassay.labels import GPU
+from gpuassay.manifest import condition
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.attempts import attempts_between

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay import INFO, MUST, Manifest, behaviour, condition, dig, name_of, scenario
+from gpuassay import INFO, MUST, Manifest, behaviour, dig, scenario
+from gpuassay.manifest import condition, name_of
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component.profiles import GPC, GPU_MEMORY, MIG_CREDITS

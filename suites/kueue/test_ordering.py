@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, behaviour, is_true, name_of, scenario
+from gpuassay import MUST, SHOULD, behaviour, is_true, scenario
+from gpuassay.manifest import name_of
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, mark, order_findings

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, Manifest, behaviour, dig, name_of, scenario
+from gpuassay import MUST, Manifest, behaviour, dig, scenario
 from gpuassay.labels import GPU, MIN_PARALLELISM
+from gpuassay.manifest import name_of
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.lifecycle import assigned_count, ever_reserved, running, seen_at, workload_of

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, behaviour, condition, dig, is_true, labels, name_of, scenario
+from gpuassay import MUST, behaviour, dig, is_true, labels, scenario
+from gpuassay.manifest import condition, name_of
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.cohorts import evictions
 from gpuassay.systems.kueue.judge.readiness import (

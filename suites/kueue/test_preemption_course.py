@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, condition, dig, scenario
+from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, dig, scenario
+from gpuassay.manifest import condition
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.preempting import evictions, expected_victims, told_evictions, victims_by_name

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpuassay import MUST, SHOULD, Manifest, behaviour, condition, dig, scenario
+from gpuassay import MUST, SHOULD, Manifest, behaviour, dig, scenario
+from gpuassay.manifest import condition
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, mark, order_findings

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 
-from gpuassay import MUST, Manifest, behaviour, condition, is_true, name_of, scenario
+from gpuassay import MUST, Manifest, behaviour, is_true, scenario
+from gpuassay.manifest import condition, name_of
 from gpuassay.systems.kueue.acts import admission_checks as checks
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab

@@ -6,8 +6,9 @@ is the Workloads that Kueue makes for them and their suspension.
 
 from __future__ import annotations
 
-from gpuassay import MUST, Manifest, behaviour, condition, dig, is_true, scenario
+from gpuassay import MUST, Manifest, behaviour, dig, is_true, scenario
 from gpuassay.labels import GPU
+from gpuassay.manifest import condition
 from gpuassay.record.recording import Timeline
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.gates import admitted_at, bound, gate_findings, gated, pod_set_shapes

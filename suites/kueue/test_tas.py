@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from gpuassay import MUST, Manifest, behaviour, condition, dig, is_true, scenario
+from gpuassay import MUST, Manifest, behaviour, dig, is_true, scenario
+from gpuassay.manifest import condition
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.gates import bound
 from gpuassay.systems.kueue.judge.topology import overbooked, pods_by_node, spread

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, Measure, behaviour, condition, dig, known_defect
+from gpuassay import MUST, SHOULD, Measure, behaviour, dig, known_defect
+from gpuassay.manifest import condition
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component.profiles import GPC, GPU_MEMORY
 from gpuassay.systems.kueue.judge import invariants as referee

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.arms import arms
-from fixtures.runs import store_runs
-
-__all__ = ["arms", "store_runs"]
-
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     asked = "scale" in config.option.markexpr or any("test_scale" in str(argument) for argument in config.args)

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.arms import Arms
-from gpuassay import SHOULD, Measure, behaviour, dig, is_true, scenario
+from gpuassay import SHOULD, Arms, Measure, behaviour, dig, is_true, scenario
 from gpuassay.record.parts import AUDIT
 from gpuassay.record.resources import Resource
 from gpuassay.systems.kueue.acts.bench import KueueBench, bench

@@ -7,9 +7,7 @@ from statistics import median
 
 import pytest
 
-from fixtures.arms import Arms
-from fixtures.runs import CLOCK, StoreRuns
-from gpuassay import INFO, MUST, SHOULD, Inconclusive, Measure, behaviour, scenario
+from gpuassay import INFO, MUST, SHOULD, Arms, Inconclusive, Measure, StoreRuns, behaviour, run_clock, scenario
 from gpuassay.stats import thresholds
 from gpuassay.stats.ratios import equivalent, paired_ratio, three_valued
 from gpuassay.systems.kueue.acts.lab import KueueLab
@@ -81,7 +79,7 @@ def test_every_admission_is_the_head_of_its_queue(
         assert not order.broken, f"{order.broken}\n{arm.timeline_text()}"[:6000]
 
 
-@pytest.mark.benchmark(timer=CLOCK, group="table-3 makespan")
+@pytest.mark.benchmark(timer=run_clock, group="table-3 makespan")
 @pytest.mark.parametrize("name", QUEUED)
 @behaviour(
     "kueue.performance.twin-makespan", level=SHOULD, spec=QUEUES,

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.arms import Arms
-from gpuassay import MUST, SHOULD, Measure, behaviour
+from gpuassay import MUST, SHOULD, Arms, Measure, behaviour
 from gpuassay.stats import thresholds
 from gpuassay.stats.quantiles import BucketQuantile
 from gpuassay.systems.kueue.judge import cycles

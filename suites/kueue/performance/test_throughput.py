@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.arms import Arms
-from gpuassay import INFO, MUST, Inconclusive, Measure, behaviour, scenario
+from gpuassay import INFO, MUST, Arms, Inconclusive, Measure, behaviour, scenario
 from gpuassay.record.parts import AUDIT
 from gpuassay.stats import thresholds
 from gpuassay.stats.quantiles import quantile

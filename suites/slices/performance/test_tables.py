@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.arms import Arms
-from gpuassay import INFO, MUST, SHOULD, Inconclusive, Lab, Measure, behaviour, scenario
+from gpuassay import INFO, MUST, SHOULD, Arms, Inconclusive, Lab, Measure, behaviour, scenario
 from gpuassay.stats import thresholds
 from gpuassay.stats.ratios import paired_ratio, three_valued
 from gpuassay.systems.slices.judge import at_rest as slices_rest

@@ -1,7 +1,0 @@
-"""Fixtures of measurements on slices."""
-
-from __future__ import annotations
-
-from fixtures.arms import arms
-
-__all__ = ["arms"]
