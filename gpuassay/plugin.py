@@ -19,12 +19,12 @@ from gpuassay.record import rundir
 from gpuassay.record.recording import Recording
 from gpuassay.scenarios import declare, mutants
 from gpuassay.scenarios.declare import Scenario
-from gpuassay.session import collection, contention, invariants, options, suites, upstream
+from gpuassay.session import collection, contention, invariants, names, options, suites, upstream
 from gpuassay.session.collection import behaviour_of
 from gpuassay.session.measure import Measure
 from gpuassay.session.outcome import LONGEST, MEASURE, RECORDINGS, enter, reason_of, recordings_of
 from gpuassay.session.run import Run, open_run_of
-from gpuassay.system import systems
+from gpuassay.system import BadSystem, broken, systems
 from gpuassay.verdict import Inconclusive
 
 RUN = pytest.StashKey[Run]()
@@ -43,7 +43,10 @@ class ScenarioBroke(Exception):  # noqa: N818 - reads as a sentence in reports
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of `gpuassay.session.options`."""
-    options.add_options(parser.getgroup("gpuassay", "GPU platform conformance and performance"))
+    try:
+        options.add_options(parser.getgroup("gpuassay", "GPU platform conformance and performance"))
+    except BadSystem as error:
+        raise pytest.UsageError(f"gpuassay: {error}") from None
     suites.add_ini(parser)
 
 
@@ -107,7 +110,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what is being judged."""
     run = config.stash.get(RUN, None)
-    return run.header() if run else []
+    if run is None:
+        return []
+    return [*run.header(), *(f"gpuassay: system {name} is left out: {why}" for name, why in broken().items())]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -128,6 +133,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Check declarations, label tests for Allure, and bring tests of one profile together, measurements last."""
     upstream.leave_out(items, config)
     collection.arrange(items, suites.folders(config))
+    names.check(items)
 
 
 @pytest.hookimpl(tryfirst=True)  # in a worker: before xdist tells the controller that the collection is there

@@ -125,6 +125,7 @@ class System:
         recording: what its judges read; `PARTS` of it says which files a recording holds besides those of the core.
         needs: capabilities that each of its scenarios needs.
         needs_inside: likewise, of those that cannot be acted out from outside (`@scenario(outside=True)` can).
+        offers: further capabilities that its environments may have, for scenarios that name them.
         invariants: judged after every test on every recording that the test has read.
         settled: whether what it counts has caught up, once its objects have come to rest.
         swept: namespaced kinds, as (API group and version, plural), that would keep it busy once a scenario is over.
@@ -147,6 +148,7 @@ class System:
     recording: type[Recording] = Recording
     needs: frozenset[str] = frozenset()
     needs_inside: frozenset[str] = frozenset()
+    offers: frozenset[str] = frozenset()
     invariants: Invariants = field(default_factory=Invariants)
     settled: Callable[[Any], bool] = _settled
     swept: Sequence[tuple[str, str]] = ()

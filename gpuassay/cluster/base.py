@@ -8,6 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from gpuassay.capabilities import AUDIT_LOG as AUDIT_LOG
+from gpuassay.capabilities import CLUSTER_WIDE as CLUSTER_WIDE
+from gpuassay.capabilities import COMPONENT_LOGS as COMPONENT_LOGS
+from gpuassay.capabilities import CONTROL_PLANE as CONTROL_PLANE
+from gpuassay.capabilities import FAKE_NODES as FAKE_NODES
+from gpuassay.capabilities import GPU_LOAD as GPU_LOAD
+from gpuassay.capabilities import GPU_NODES as GPU_NODES
+from gpuassay.capabilities import GPU_OPERATOR as GPU_OPERATOR
+from gpuassay.capabilities import KUEUE as KUEUE
+from gpuassay.capabilities import MIG_NODE as MIG_NODE
+from gpuassay.capabilities import REAL_KUBELET as REAL_KUBELET
+from gpuassay.capabilities import RESTART_COMPONENTS as RESTART_COMPONENTS
 from gpuassay.cluster import nodes
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ClusterError, ComponentDied
@@ -17,22 +29,8 @@ from gpuassay.toolchain import Assets, Programs
 if TYPE_CHECKING:
     from gpuassay.cluster.node.real import Node
 
-CONTROL_PLANE = "control-plane"
-FAKE_NODES = "fake-nodes"
-AUDIT_LOG = "audit-log"
-COMPONENT_LOGS = "component-logs"
-RESTART_COMPONENTS = "restart-components"
-CLUSTER_WIDE = "cluster-wide-configuration"
-GPU_NODES = "gpu-nodes"
-KUEUE = "kueue"
-REAL_KUBELET = "real-kubelet"
-GPU_OPERATOR = "gpu-operator"
-MIG_NODE = "mig-node"
-"""A node that its owner has marked with `MIG_TRIAL` may be cut anew."""
 MIG_TRIAL = "gpuassay.io/mig-trial"
 """Label of such a node; its value is the MIG configuration that is tried."""
-GPU_LOAD = "gpu-load"
-"""There is a PodTemplate, with `GPU_LOAD_TEMPLATE`, of a pod that keeps a GPU busy."""
 GPU_LOAD_TEMPLATE = "gpuassay.io/gpu-load"
 """Label of such a PodTemplate; its value does not matter."""
 BROUGHT = {

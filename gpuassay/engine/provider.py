@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -50,6 +51,8 @@ def venue_for(option: argparse.Namespace) -> Venue:
         opens = elsewhere[0] if elsewhere else existing_stage(option)
         only = Pool(ONE_CLUSTER, opens, WIDTH)
         return Venue(lambda run, lane: only.open(run, lane, assets), only)
+    if not sys.platform.startswith("linux"):
+        raise ClusterError("a cluster of ours needs Linux; here: --cluster existing, or --replay RUN")
     for install in ("install_kueue", "install_gpu_operator"):
         if getattr(option, install, None):
             raise ClusterError(f"--{install.replace('_', '-')}: only with --cluster existing")

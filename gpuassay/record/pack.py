@@ -67,7 +67,7 @@ def open_run(path: Path | str) -> Path:
     where = Path(path)
     if where.is_dir():
         check_run(where)
-        return where
+        return where.resolve()  # `latest` is about to name the run that judges it
     if not where.exists():
         raise RunError(f"{where}: no such run directory or archive")
     folder = Path(tempfile.mkdtemp(prefix="gpuassay-run-"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gpuassay import toolchain
 from gpuassay.engine.engine import Engine, read_status
 from gpuassay.record import rundir
 from gpuassay.record.pack import check_run, open_run
@@ -241,6 +242,7 @@ def open_run_of(config: pytest.Config) -> Run:
     base = Path(option.run_dir) if option.run_dir else config.rootpath / "reports" / "runs"
     stored = open_run(Path(option.replay)) if option.replay else None
     if option.plan:
+        toolchain.Assets.parse(option.asset)
         return Run(base / "plan", title=["gpuassay: plan only, nothing will run"])
     venue = None
     if stored is None:

@@ -23,7 +23,7 @@ def folders(config: pytest.Config) -> list[Path]:
     """The folders of suites, absolute."""
     base = config.inipath.parent if config.inipath else config.rootpath
     named: list[str] = config.getini(INI)
-    return [(base / one).resolve() for one in named]
+    return [place for one in named if (place := (base / one).resolve()).is_dir()]
 
 
 def reached(config: pytest.Config) -> bool:

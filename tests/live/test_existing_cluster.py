@@ -53,7 +53,7 @@ def test_leaves(leaves): pass
 
 
 @contextmanager
-def _up(folder: Path, *arguments: str) -> Generator[Path]:
+def up(folder: Path, *arguments: str) -> Generator[Path]:
     """The kubeconfig of a cluster that another process runs."""
     host = LiveSuite(folder)
     place = folder / "up"
@@ -67,7 +67,7 @@ def _up(folder: Path, *arguments: str) -> Generator[Path]:
 @pytest.fixture(scope="module")
 def theirs(programs: None, tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
     """Somebody's cluster with Kueue."""
-    with _up(tmp_path_factory.mktemp("theirs"), "--nodes", "2") as kubeconfig:
+    with up(tmp_path_factory.mktemp("theirs"), "--nodes", "2") as kubeconfig:
         yield kubeconfig
 
 
@@ -158,7 +158,7 @@ def test_a_cluster_that_cannot_be_used_is_one_line(programs: None, tmp_path: Pat
     suites = {name: LiveSuite(tmp_path / name) for name in ("no-kueue", "context", "unreachable", "expired", "nothing")}
     for suite in suites.values():
         suite.write(TESTS)
-    with _up(tmp_path / "bare", "--no-kueue") as kubeconfig, ExitStack() as stack:
+    with up(tmp_path / "bare", "--no-kueue") as kubeconfig, ExitStack() as stack:
         good: dict[str, Any] = json.loads(kubeconfig.read_text())
         server = good["clusters"][0]["cluster"]
         cases: dict[str, tuple[dict[str, Any], list[str], str]] = {

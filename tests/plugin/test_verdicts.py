@@ -175,7 +175,7 @@ def test_declarations_are_checked(suite: SmallSuite) -> None:
     """Red when a test without a behaviour, or two tests with one id, are let in."""
     suite.write("def test_nothing_declared(act): pass\n")
     outcome = suite.run()
-    assert "test_nothing_declared: a test in suites/ must declare a behaviour" in outcome.output
+    assert "test_nothing_declared: a test of a suite must declare a behaviour" in outcome.output
     assert outcome.code == 4
     suite.write('@says("demo.a.b")\ndef test_one(act): pass\n@says("demo.a.b")\ndef test_two(act): pass\n')
     assert "demo.a.b is declared twice" in suite.run().output

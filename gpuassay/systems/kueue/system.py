@@ -109,6 +109,7 @@ SYSTEM = System(
     lab=_lab,
     recording=readings.KueueRecording,
     needs=frozenset({"kueue"}),
+    offers=frozenset({"kueue-process", "scheduler-log"}),
     invariants=Invariants(_untimed, _timed),
     settled=settled,
     swept=SWEPT,

@@ -68,6 +68,7 @@ SYSTEM = System(
     recording=readings.RoutingRecording,
     needs=frozenset({"routing"}),
     needs_inside=frozenset({OWN_ARMS}),
+    offers=frozenset({"own-address", "vllm"}),
     elsewhere=_elsewhere,
     add_options=options.add_options,
     take_options=_take_options,

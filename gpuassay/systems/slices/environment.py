@@ -1,4 +1,4 @@
-"""The stage of slices: a control plane, one real node, a recorder. Root only.
+"""The environment of slices: a control plane, one real node, a recorder. Root only.
 
 What makes slices (silicon, device plugin, DRA driver) is started by the scenarios on the node. The platform's stage has
 Kueue as well, and no node but those of its scenarios.
@@ -6,20 +6,18 @@ Kueue as well, and no node but those of its scenarios.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 
 from gpuassay import toolchain
 from gpuassay.cluster import base
-from gpuassay.cluster.embedded import embedded
+from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.node import checks
 from gpuassay.cluster.node.parts import Parts
 from gpuassay.cluster.node.real import real_node
-from gpuassay.engine.environment import Host, Stage, described
+from gpuassay.engine.embedded import on_embedded
+from gpuassay.engine.environment import Host, Stage
 from gpuassay.engine.pools import Lane, Unavailable
-from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import Resource
-from gpuassay.scenarios import mutants
 from gpuassay.toolchain import UnobtainableError, das
 from gpuassay.toolchain.catalogue import NODE as PROGRAMS
 from gpuassay.workloads.containers import NODE
@@ -62,28 +60,19 @@ def built_of(lane: Lane, assets: toolchain.Assets) -> set[str]:
     return built | ({f"program:{das.ASSET}"} if das.find(assets) else set[str]())
 
 
-@contextmanager
-def slices_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[Stage]:
-    """Open the stage for the length of a `with` block.
+def slices_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> AbstractContextManager[Stage]:
+    """Open the environment for the length of a `with` block.
 
     Raises:
         Unavailable: no real node can be had here.
     """
     ready_or_lacking(assets)
-    built = built_of(lane, assets)  # an incomplete directory is refused before anything is started
-    with ExitStack() as stack:
-        folder = run.directory / lane.name
-        run.say(f"starting the control plane and a real node of {lane.name}")
-        cluster = stack.enter_context(embedded(directory=folder, assets=assets, nodes=0))
-        view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=RECORDED))
+
+    def prepare(cluster: Cluster, stack: ExitStack) -> None:
         stack.enter_context(real_node(cluster, NODE))
-        capabilities = (cluster.capabilities - {base.FAKE_NODES}) | built | {"slices", base.REAL_KUBELET}
-        stack.enter_context(described(run, cluster, "embedded/T2", DESCRIPTION, capabilities))
-        run.say(f"scenarios of {lane.name} begin")
-        yield Stage(
-            run_id=run.directory.name,
-            cluster=cluster,
-            view=view,
-            capabilities=capabilities,
-            mutant=mutants.chosen(run.mutant),
-        )
+
+    built = built_of(lane, assets)  # an incomplete directory is refused before anything is started
+    return on_embedded(
+        run, lane, assets, description=DESCRIPTION, capabilities=built | {"slices", base.REAL_KUBELET},
+        recorded=RECORDED, tier="embedded/T2", prepare=prepare,
+    )  # fmt: skip

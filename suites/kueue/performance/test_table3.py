@@ -64,7 +64,7 @@ def test_every_job_of_every_configuration_finishes_on_eight_gpus(
 
 @pytest.mark.parametrize("name", QUEUED)
 @behaviour(
-    "kueue.performance.order", level=MUST, spec=QUEUES,
+    "kueue.performance.order", level=MUST, spec=QUEUES, timed=True,
     red_when="a job is admitted although a better one waits and is not parked", mutant="queue-label-lost",
 )  # fmt: skip
 def test_every_admission_is_the_head_of_its_queue(
