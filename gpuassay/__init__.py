@@ -84,6 +84,11 @@ _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
 __all__ = [*_PLACE_OF, *_PACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
+def place_of(name: str) -> str:
+    """The module, below this package, in which a public name is defined."""
+    return _PLACE_OF[name]
+
+
 def __getattr__(name: str) -> Any:
     """A public name, imported when it is asked for: load pods and builds take parts of this package and no more."""
     if name in _PACKAGES:

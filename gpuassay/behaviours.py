@@ -19,6 +19,11 @@ def behaviour(
     """Declare the behaviour that a test proves (see `gpuassay.verdict.Behaviour`).
 
     The first line of the test's docstring is the behaviour as a sentence.
+
+    Example:
+        @behaviour("mine.queue.turn", level=MUST, spec="our handbook", red_when="a job that waits is forgotten")
+        def test_turn(two_jobs: KueueRecording) -> None:
+            '''A job that waited is admitted when the quota is free again.'''
     """
     declared = Behaviour(id=id, level=level, spec=spec, red_when=red_when, mutant=mutant, timed=timed)
 
@@ -32,6 +37,11 @@ def known_defect(link: str, reason: str, *, racy: bool = False) -> Callable[[Tes
     """Expect a failure as the upstream issue `link` says; passing is then a FAIL (the note is out of date).
 
     A defect that is a race (`racy`) may not show, and passing is then a PASS.
+
+    Example:
+        @known_defect("https://github.com/kubernetes-sigs/kueue/issues/1", "quota is given back before the pods end")
+        @behaviour("mine.queue.kept", level=MUST, spec="our handbook", red_when="quota is free while pods run")
+        def test_kept(...): ...
     """
 
     def mark(test: Test) -> Test:
@@ -55,7 +65,13 @@ def arms_of_ours(recording: Recording, why: str) -> None:
 
 
 def needs(*capabilities: str) -> Callable[[Test], Test]:
-    """Skip by type where the cluster lacks a capability."""
+    """Skip by type where the cluster lacks a capability.
+
+    Example:
+        @needs("gate:PartialAdmission")
+        @behaviour(...)
+        def test_partial(...): ...
+    """
 
     def mark(test: Test) -> Test:
         return pytest.mark.needs(*capabilities)(test)

@@ -22,6 +22,7 @@ COMMANDS = (
     "report",
     "mutants",
     "catalogue",
+    "api",
     "pack",
     "calibrate",
     "load",

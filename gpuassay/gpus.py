@@ -5,6 +5,9 @@ of `nvidia-smi mig -lgip` (profile ids, memory, multiprocessors) published for t
 github.com/NVIDIA/mig-parted/issues/120 and for the B200 in github.com/NVIDIA/gpu-operator/pull/1351; the A100 tables
 of the DAS source. Placements of the H200 and B200 follow the pattern of the A100 and H100, as the DAS tables do: they
 were not read from such a GPU. Multiprocessors and memory of a B200's 3g and 7g and of an H200's 7g are estimates.
+
+Example:
+    gpu_model("A100-SXM4-40GB").profiles
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Names of our own labels and annotations: the only marks we leave on objects."""
+"""Names of our own labels and annotations: the only marks we leave on objects.
+
+Example:
+    labels.GPU  # "nvidia.com/gpu"
+"""
 
 RUN = "gpuassay.io/run"
 """Label on everything a run creates; the sweep at the end removes by it."""

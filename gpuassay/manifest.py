@@ -1,6 +1,9 @@
 """Types for Kubernetes objects as plain data.
 
 Objects are handled as the JSON they are: builders return them, the API takes them, recordings hold them.
+
+Example:
+    from gpuassay.manifest import condition, name_of
 """
 
 from __future__ import annotations
@@ -9,7 +12,11 @@ from datetime import datetime
 from typing import Any
 
 Manifest = dict[str, Any]
-"""A Kubernetes object as parsed JSON."""
+"""A Kubernetes object as parsed JSON.
+
+Example:
+    pod: Manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "mine"}}
+"""
 
 Quantity = int | str
 """A Kubernetes quantity: 8 or "500m"."""
@@ -19,6 +26,9 @@ def dig(obj: Any, *path: str | int, default: Any = None) -> Any:
     """Follow `path` through nested dicts and lists; `default` where a step is missing or null.
 
     Kubernetes leaves out empty fields or writes them as null, so a chain of `[...]` breaks on healthy objects.
+
+    Example:
+        dig(pod, "status", "containerStatuses", 0, "restartCount", default=0)
     """
     here = obj
     for step in path:
@@ -47,7 +57,11 @@ def condition(obj: Manifest, kind: str) -> Manifest | None:
 
 
 def is_true(obj: Manifest, kind: str) -> bool:
-    """Whether condition `kind` is present with status "True"."""
+    """Whether condition `kind` is present with status "True".
+
+    Example:
+        admitted = [one for one in recording.workloads() if is_true(one, "Admitted")]
+    """
     entry = condition(obj, kind)
     return entry is not None and entry.get("status") == "True"
 

@@ -5,6 +5,9 @@ this package are found by their folders, others by entry points of the group `gp
 
     [project.entry-points."gpuassay.systems"]
     mine = "my_package.system:SYSTEM"
+
+Example:
+    SYSTEM = System(name="mine", pools=(Pool("cluster-mine", open_mine, width=4),), needs=frozenset({"mine"}))
 """
 
 from __future__ import annotations

@@ -36,10 +36,19 @@ class Level(StrEnum):
 
 
 MUST, SHOULD, MAY, INFO = Level.MUST, Level.SHOULD, Level.MAY, Level.INFO
+"""How binding a behaviour is, in the words of RFC 2119; INFO is a figure without a bound.
+
+Example:
+    @behaviour("mine.queue.turn", level=MUST, spec="our handbook", red_when="a job that waits is forgotten")
+"""
 
 
 class Inconclusive(Exception):  # noqa: N818 - a verdict, not an error
-    """Raised by a test whose measurement cannot tell: ends as INCONCLUSIVE, never as pass or fail."""
+    """Raised by a test whose measurement cannot tell: ends as INCONCLUSIVE, never as pass or fail.
+
+    Example:
+        raise Inconclusive("one round has no interval: --full has five")
+    """
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,12 @@ class WaitError(Exception):
 
 
 class WaitTimeout(WaitError):  # noqa: N818 - reads as what it is
-    """What was waited for did not happen within `timeout` seconds."""
+    """What was waited for did not happen within `timeout` seconds.
+
+    Example:
+        with pytest.raises(WaitTimeout, match="two pods"):
+            wait(lambda: [], lambda seen: len(seen) == 2, what="two pods", timeout=0.1)
+    """
 
     def __init__(self, what: str, timeout: float, last: object) -> None:
         """Keep the parts; the message shows a shortened snapshot."""
@@ -120,6 +125,9 @@ def wait(
     Raises:
         WaitError: `error` gave a sentence.
         WaitTimeout: the time is up.
+
+    Example:
+        pods = wait(lambda: api.list("Pod", "mine"), lambda seen: len(seen) == 2, what="two pods", timeout=30)
     """
     counted = clock or _clock[0]
     deadline = counted() + timeout

@@ -13,6 +13,11 @@ class Part:
         file: its path in the recording's folder.
         holds: what a row is, for readers of the run directory.
         always: it is written when it has no rows, too; else only scenarios that have rows leave it.
+
+    Example:
+        NUMBERS = Part("numbers.jsonl", "a number that the controller gave")
+        lab.rows(NUMBERS).append({"name": "a", "number": 1})  # in the scenario
+        recording.rows(NUMBERS)  # in a judge
     """
 
     file: str

@@ -33,7 +33,12 @@ _Reader = Callable[[Part], Iterable[Manifest]]
 
 
 class Recording:
-    """What happened in one scenario. A system under test has a subclass with what it adds (`readings`)."""
+    """What happened in one scenario. A system under test has a subclass with what it adds (`readings`).
+
+    Example:
+        def test_mine(act: Recording) -> None:
+            assert act.notes["answer"] == 42, act.timeline_text()
+    """
 
     PARTS: ClassVar[Mapping[str, Part]] = {}
     """What a system adds to a recording, by name."""

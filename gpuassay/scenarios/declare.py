@@ -63,6 +63,11 @@ def scenario(
     """Declare a scenario. Tests of the module take it by name and get its `Recording`.
 
     `outside`: a scenario of routing that can be acted out at somebody's gateway as well, by requests alone.
+
+    Example:
+        @scenario(profile="fair-sharing", needs={"kueue-process"}, timeout=120)
+        def restarted(lab: KueueLab) -> None:
+            lab.kueue.kill()
     """
     under_test = get(system)
     implied = under_test.needs | (frozenset[str]() if outside else under_test.needs_inside)

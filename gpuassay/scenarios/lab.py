@@ -54,6 +54,11 @@ class Lab:
         asked: every object as it was asked for, before a mutant could change it.
         samples: metrics, one row per sample.
         parts: rows of what the system adds to the recording.
+
+    Example:
+        meta = {"name": "mine", "namespace": lab.namespace}
+        lab.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
+        lab.observe(lambda: len(lab.objects("Pod")) == 2, "both pods are there")
     """
 
     def __init__(

@@ -59,7 +59,13 @@ def register(made: Mutant) -> None:
 
 
 def mutant(name: str, breaks: str) -> Callable[[Callable[[Manifest], None]], Callable[[Manifest], None]]:
-    """Register a function that edits a copy of each object in place."""
+    """Register a function that edits a copy of each object in place.
+
+    Example:
+        @mutant("label-lost", "jobs lose the label of their queue")
+        def label_lost(obj: Manifest) -> None:
+            obj["metadata"].get("labels", {}).pop("kueue.x-k8s.io/queue-name", None)
+    """
 
     def declare(edit: Callable[[Manifest], None]) -> Callable[[Manifest], None]:
         def change(obj: Manifest) -> Manifest:

@@ -13,7 +13,12 @@ R = TypeVar("R", bound=Recording)
 
 
 class Arms(Protocol):
-    """From the recording of a scenario to those of its arms, by name (fixture `arms`)."""
+    """From the recording of a scenario to those of its arms, by name (fixture `arms`).
+
+    Example:
+        def test_order(configurations: KueueRecording, arms: Arms) -> None:
+            fifo = arms(configurations)["fifo-1"]
+    """
 
     def __call__(self, of: R) -> dict[str, R]:
         """The arms' recordings, of the same kind."""

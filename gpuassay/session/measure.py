@@ -12,7 +12,13 @@ from gpuassay.manifest import Manifest
 
 @dataclass
 class Measure:
-    """The test's own lines in the report (fixture `measure`)."""
+    """The test's own lines in the report (fixture `measure`).
+
+    Example:
+        def test_makespan(arm: KueueRecording, measure: Measure) -> None:
+            measure.value(makespan_s=115.2)
+            measure.threshold("within 2 % of the model")
+    """
 
     run_dir: Path
     values: dict[str, Any] = field(default_factory=dict[str, Any])

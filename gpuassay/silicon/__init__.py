@@ -2,6 +2,9 @@
 
 Fake, and named so in every report: no memory, no execution, no counters. What is true to hardware are the profiles,
 where they may stand, how many there may be, what is in use, and that slices outlive the programs that made them.
+
+Example:
+    from gpuassay.silicon import Silicon
 """
 
 from gpuassay.silicon.build import available, library

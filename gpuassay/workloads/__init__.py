@@ -1,1 +1,6 @@
-"""What is asked of the system: objects and job mixes, seeded and pure."""
+"""What is asked of the system: objects and job mixes, seeded and pure.
+
+Example:
+    from gpuassay.workloads import core
+    core.job("mine", "namespace", "queue", pods=2)
+"""
