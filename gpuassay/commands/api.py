@@ -69,6 +69,7 @@ def _signature(found: Any) -> str:
         return ""
     if "*args" in written:
         return ""  # a protocol or an exception: nobody's to call
+    written = re.sub(r"<function .*?>+( at 0x[0-9a-f]+>)?", "...", written)
     return re.sub(r"(: |-> )'([^']*)'", r"\1\2", written)
 
 
