@@ -196,7 +196,7 @@ def recording_of(request: pytest.FixtureRequest, scenario: Scenario) -> Recordin
     if meta.outcome != "ok":
         raise ScenarioBroke(f"scenario {scenario.id}: {meta.error[:LONGEST]}\n{recording.timeline_text()[:4000]}")
     lacking = [need for marker in item.iter_markers("needs") for need in marker.args if need not in run.capabilities()]
-    if lacking:
+    if lacking and recording.recorded is None:
         pytest.skip(f"the cluster lacks: {', '.join(sorted(lacking))}")
     return recording
 
@@ -249,9 +249,11 @@ def pytest_runtest_makereport(
 
 
 def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
-    """Show INCONCLUSIVE as what it is."""
+    """Show INCONCLUSIVE and PASS, RECORDED as what they are."""
     if report.skipped and isinstance(report.longrepr, tuple) and str(report.longrepr[2]).startswith("INCONCLUSIVE"):
         return "inconclusive", "I", "INCONCLUSIVE"
+    if report.skipped and isinstance(report.longrepr, tuple) and str(report.longrepr[2]).startswith("PASS, RECORDED"):
+        return "recorded", "R", "PASS, RECORDED"
     return None
 
 

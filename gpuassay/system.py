@@ -21,6 +21,7 @@ from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from gpuassay.record.bundled import Bundle
 from gpuassay.record.recording import Recording
 
 if TYPE_CHECKING:  # cluster clients: not for replays
@@ -129,6 +130,7 @@ class System:
         needs: capabilities that each of its scenarios needs.
         needs_inside: likewise, of those that cannot be acted out from outside (`@scenario(outside=True)` can).
         offers: further capabilities that its environments may have, for scenarios that name them.
+        recorded: runs that come with the package; a scenario that cannot be acted out here is judged from these.
         invariants: judged after every test on every recording that the test has read.
         settled: whether what it counts has caught up, once its objects have come to rest.
         swept: namespaced kinds, as (API group and version, plural), that would keep it busy once a scenario is over.
@@ -152,6 +154,7 @@ class System:
     needs: frozenset[str] = frozenset()
     needs_inside: frozenset[str] = frozenset()
     offers: frozenset[str] = frozenset()
+    recorded: Sequence[Bundle] = ()
     invariants: Invariants = field(default_factory=Invariants)
     settled: Callable[[Any], bool] = _settled
     swept: Sequence[tuple[str, str]] = ()

@@ -12,7 +12,7 @@ from typing import Any
 
 
 class State(StrEnum):
-    """The six ends of a behaviour."""
+    """The ends of a behaviour: six where the system ran, three where only recordings of it were judged."""
 
     PASS = "PASS"
     FAIL = "FAIL"
@@ -24,6 +24,26 @@ class State(StrEnum):
     """Fails as an upstream issue says it does (strict: an unexpected pass is a FAIL)."""
     INCONCLUSIVE = "INCONCLUSIVE"
     """Noise is larger than the effect, or the machine was too busy to measure."""
+    PASS_RECORDED = "PASS, RECORDED"
+    """Nothing ran here: it holds on a recording that comes with the library; the reason says which."""
+    FAIL_RECORDED = "FAIL, RECORDED"
+    """Likewise, and the recording refutes it."""
+    KNOWN_DEFECT_RECORDED = "KNOWN-DEFECT, RECORDED"
+    """Likewise, as an upstream issue says."""
+
+    @property
+    def recorded(self) -> State:
+        """The state of a judgement that was reached on such a recording; what says nothing stays what it is."""
+        return _RECORDED.get(self, self)
+
+
+_RECORDED = {
+    State.PASS: State.PASS_RECORDED,
+    State.FAIL: State.FAIL_RECORDED,
+    State.KNOWN_DEFECT: State.KNOWN_DEFECT_RECORDED,
+}
+ON_RECORDINGS = frozenset(_RECORDED.values())
+"""States that say nothing of the platform at hand."""
 
 
 class Level(StrEnum):

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from gpuassay import pressure
 from gpuassay.engine.builds import Builds, missing
 from gpuassay.engine.pools import Floor, Lane, Unavailable, lanes
-from gpuassay.engine.runner import Acting, write_outcome
+from gpuassay.engine.runner import Acting, remedy, write_outcome
 from gpuassay.engine.timeline import BUILDS, Timeline
 from gpuassay.record import rundir
 from gpuassay.system import Pool
@@ -49,6 +49,7 @@ class Engine:
         run_dir: where `recordings/` grows.
         say: prints a progress line.
         full: long versions of measurements.
+        absent: capabilities that no cluster will have: what needs one is skipped at once.
         only: the one pool that there is; None: those of the scenarios' systems, side by side.
         programs: components that a lane waits for.
         assets: directories that users name for components.
@@ -62,6 +63,7 @@ class Engine:
     only: Pool | None = None
     programs: Callable[[Lane], Sequence[str]] = lambda _: ()
     assets: Assets = field(default_factory=Assets)
+    absent: frozenset[str] = frozenset()
     problem: str = ""
     _stop: threading.Event = field(default_factory=threading.Event)
     _aborted: bool = False
@@ -82,7 +84,8 @@ class Engine:
         """
         self._left = {scenario.id for scenario in scenarios}
         count_by(pressure.OwnClock())  # a busy neighbour makes scenarios slower, and breaks none
-        self._planned = lanes(scenarios, self.only)
+        able = [one for one in scenarios if not self._lacks(one)]  # no cluster is opened for what it cannot have
+        self._planned = lanes(able, self.only)
         self._floor = Floor(one.name for one in self._planned)
         self._builds = self._plan_builds()
         self._status("building" if self._builds.busy else "running")
@@ -92,6 +95,13 @@ class Engine:
         self._builds.start()
         self._thread = threading.Thread(target=self._run, name="gpuassay-engine", daemon=True)
         self._thread.start()
+
+    def _lacks(self, scenario: Scenario) -> bool:
+        lacking = sorted(scenario.needs & self.absent)
+        if lacking:
+            write_outcome(self.run_dir, scenario, "skip", f"the cluster lacks: {', '.join(lacking)}{remedy(lacking)}")
+            self._left.discard(scenario.id)
+        return bool(lacking)
 
     def stop(self, *, abort: bool = False) -> None:
         """Take the stages down and return.

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from gpuassay import toolchain
+from gpuassay.capabilities import PROGRAM
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.engine.environment import Host, Stage
 from gpuassay.engine.pools import ONE_CLUSTER, Lane, programs_of
 from gpuassay.system import Pool, systems
 from gpuassay.toolchain import catalogue, das
+from gpuassay.toolchain.assets import NEVER_BUILT
 from gpuassay.toolchain.catalogue import COMPONENTS
 
 
@@ -26,12 +29,14 @@ class Venue:
         only: the one pool that there is, where clusters cannot be opened side by side.
         programs: components that a lane waits for, built where they are missing.
         assets: directories that users name for components.
+        absent: capabilities that no cluster will have, known before any is opened.
     """
 
     open: Callable[[Host, Lane], AbstractContextManager[Stage]]
     only: Pool | None = None
     programs: Callable[[Lane], Sequence[str]] = lambda _: ()
     assets: toolchain.Assets = field(default_factory=toolchain.Assets)
+    absent: frozenset[str] = frozenset()
 
 
 def venue_for(option: argparse.Namespace) -> Venue:
@@ -50,7 +55,7 @@ def venue_for(option: argparse.Namespace) -> Venue:
 
         opens = elsewhere[0] if elsewhere else existing_stage(option)
         only = Pool(ONE_CLUSTER, opens, WIDTH)
-        return Venue(lambda run, lane: only.open(run, lane, assets), only)
+        return Venue(lambda run, lane: only.open(run, lane, assets), only, absent=_absent(assets))
     if not sys.platform.startswith("linux"):
         raise ClusterError("a cluster of ours needs Linux; here: --cluster existing, or --replay RUN")
     for install in ("install_kueue", "install_gpu_operator"):
@@ -58,8 +63,17 @@ def venue_for(option: argparse.Namespace) -> Venue:
             raise ClusterError(f"--{install.replace('_', '-')}: only with --cluster existing")
     asked = catalogue.selected(option.build) if option.build else []
     return Venue(
-        lambda run, lane: lane.pool.open(run, lane, assets), None, lambda lane: programs_of(lane, asked), assets
+        lambda run, lane: lane.pool.open(run, lane, assets),
+        programs=lambda lane: programs_of(lane, asked),
+        assets=assets,
+        absent=_absent(assets),
     )
+
+
+def _absent(assets: toolchain.Assets) -> frozenset[str]:
+    """What only users can bring, and have not brought."""
+    names = [name for name in NEVER_BUILT if assets.directory(name) is None and shutil.which(name) is None]
+    return frozenset([*names, *(f"{PROGRAM}{name}" for name in names)])
 
 
 def _refuse_incomplete(assets: toolchain.Assets) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from gpuassay.manifest import Manifest
 from gpuassay.record import metrics, parts, store, timeline
@@ -17,6 +17,9 @@ from gpuassay.record.parts import Part
 from gpuassay.record.store import RecordingError, RecordingMeta, without_managed_fields, write_recording
 from gpuassay.record.text import timeline_text
 from gpuassay.record.timeline import ConditionChange, Event, Timeline
+
+if TYPE_CHECKING:
+    from gpuassay.record.bundled import Recorded
 
 __all__ = [
     "ConditionChange",
@@ -50,6 +53,8 @@ class Recording:
         """Where it was read from; None for one in memory."""
         self.system = ""
         """Name of the system whose scenario it is; "" where nobody says so."""
+        self.recorded: Recorded | None = None
+        """Where it comes from, if it was not made for this run."""
         self._read = read
 
     @classmethod

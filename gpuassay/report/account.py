@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from gpuassay.report.text import plural
-from gpuassay.verdict import Level, State, Verdict
+from gpuassay.verdict import ON_RECORDINGS, Level, State, Verdict
 
 WORST_FIRST: tuple[State, ...] = (
     State.FAIL,
     State.ERROR,
     State.INCONCLUSIVE,
     State.KNOWN_DEFECT,
+    State.FAIL_RECORDED,
+    State.KNOWN_DEFECT_RECORDED,
     State.SKIP,
+    State.PASS_RECORDED,
     State.PASS,
 )
 """The order in which a reader wants them."""
@@ -26,6 +29,9 @@ GLYPH: dict[State, str] = {
     State.INCONCLUSIVE: "≈",
     State.KNOWN_DEFECT: "⚑",
     State.SKIP: "○",
+    State.PASS_RECORDED: "◌",
+    State.FAIL_RECORDED: "⊗",
+    State.KNOWN_DEFECT_RECORDED: "⚐",
 }
 """A sign per state, so that a state is never told by colour alone."""
 
@@ -36,8 +42,14 @@ MEANING: dict[State, str] = {
     State.INCONCLUSIVE: "noise larger than the effect",
     State.KNOWN_DEFECT: "fails as an upstream issue says",
     State.SKIP: "the cluster lacks a capability",
+    State.PASS_RECORDED: "held on a recording, nothing ran here",
+    State.FAIL_RECORDED: "refuted by a recording, nothing ran here",
+    State.KNOWN_DEFECT_RECORDED: "fails on a recording as an upstream issue says",
 }
 """What each state says, in a few words."""
+
+RED = (State.FAIL, State.FAIL_RECORDED, State.ERROR)
+"""States of which one makes a run red."""
 
 Counts = dict[State, int]
 """How many behaviours ended in each state; every state is a key."""
@@ -53,7 +65,7 @@ class Accounting:
         by_suite: `states` for each suite.
         by_feature: `states` for each `suite.feature`.
         by_level: `states` for each level, MUST first.
-        green: at least one PASS, no FAIL, no ERROR, nothing open.
+        green: at least one PASS, live or on a recording, no FAIL of either kind, no ERROR, nothing open.
         why: one sentence that says why it is green or not.
         open: behaviours that are not judged yet, or never were: the run goes on, or was killed.
     """
@@ -69,8 +81,14 @@ class Accounting:
 
     @property
     def executed(self) -> int:
-        """Behaviours that were really put to the test: all but SKIP and ERROR."""
-        return self.declared - self.open - self.states[State.SKIP] - self.states[State.ERROR]
+        """Behaviours that were really put to the test here: all but SKIP, ERROR and what recordings say."""
+        aside = (State.SKIP, State.ERROR, *ON_RECORDINGS)
+        return self.declared - self.open - sum(self.states[state] for state in aside)
+
+    @property
+    def recorded(self) -> int:
+        """Behaviours that were judged from recordings that come with the library."""
+        return sum(self.states[state] for state in ON_RECORDINGS)
 
 
 def accounting(verdicts: Sequence[Verdict], open: int = 0) -> Accounting:
@@ -83,7 +101,7 @@ def accounting(verdicts: Sequence[Verdict], open: int = 0) -> Accounting:
         by_suite=dict(sorted(_grouped(verdicts, lambda verdict: verdict.suite).items())),
         by_feature=dict(sorted(_grouped(verdicts, lambda v: f"{v.suite}.{v.feature}").items())),
         by_level={level.value: levels[level.value] for level in Level if level.value in levels},
-        green=states[State.PASS] > 0 and states[State.FAIL] == 0 and states[State.ERROR] == 0 and not open,
+        green=_held(states) > 0 and not any(states[one] for one in RED) and not open,
         why=_so_far(states, open) if open else _why(states, len(verdicts), _failed(verdicts)),
         open=open,
     )
@@ -111,7 +129,11 @@ def _grouped(verdicts: Iterable[Verdict], key: Callable[[Verdict], str]) -> dict
 
 
 def _failed(verdicts: Sequence[Verdict]) -> list[str]:
-    return [verdict.level for verdict in verdicts if verdict.state == State.FAIL]
+    return [verdict.level for verdict in verdicts if verdict.state in (State.FAIL, State.FAIL_RECORDED)]
+
+
+def _held(states: Counts) -> int:
+    return states[State.PASS] + states[State.PASS_RECORDED]
 
 
 def _so_far(states: Counts, open: int) -> str:
@@ -133,8 +155,11 @@ def _why(states: Counts, declared: int, failed: list[str]) -> str:
         return f"The suite or its environment broke for {plural(broke, 'behaviour')} of {declared:,}: they say nothing."
     if states[State.SKIP] == declared:
         return f"Nothing executed: all {declared:,} behaviours were skipped."
-    if not states[State.PASS]:
+    if not _held(states):
         return f"None of {plural(declared, 'behaviour')} passed, so nothing was shown to work."
     rest = [f"{states[state]:,} {state}" for state in WORST_FIRST if states[state] and state is not State.PASS]
     tail = f" ({', '.join(rest)})" if rest else ""
+    if not states[State.PASS]:
+        held = states[State.PASS_RECORDED]
+        return f"Nothing ran here: {held:,} of {plural(declared, 'declared behaviour')} held on recordings{tail}."
     return f"{states[State.PASS]:,} of {plural(declared, 'declared behaviour')} held, none was refuted{tail}."

@@ -25,6 +25,9 @@ STATUS: dict[State, str] = {
     State.SKIP: "skipped",
     State.KNOWN_DEFECT: "skipped",
     State.INCONCLUSIVE: "skipped",
+    State.PASS_RECORDED: "skipped",
+    State.FAIL_RECORDED: "failed",
+    State.KNOWN_DEFECT_RECORDED: "skipped",
 }
 """Allure's status for each state; `categories.json` tells the skipped ones apart by the start of the message."""
 

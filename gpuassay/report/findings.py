@@ -34,7 +34,7 @@ def findings(verdicts: Iterable[Verdict]) -> list[Finding]:
     groups: dict[tuple[State, str], Finding] = {}
     for verdict in worst_first(verdicts):
         state = State(verdict.state)
-        if state is State.PASS:
+        if state in (State.PASS, State.PASS_RECORDED):
             continue
         key = state, verdict.reason
         if state in (State.SKIP, State.ERROR) and key in groups:
@@ -65,6 +65,8 @@ def headline(rundir: RunDir, account: Accounting) -> str:
         return "Mutant killed" if killers(rundir) else "Mutant not killed"
     if account.states[State.FAIL]:
         return "Not fit"
+    if account.recorded and not account.executed:
+        return "Judged from recordings"
     if account.open:
         return "Not finished"
     return "Fit as tested" if account.green else "No verdict"

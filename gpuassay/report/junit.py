@@ -14,6 +14,9 @@ ELEMENT = {
     State.SKIP: "skipped",
     State.KNOWN_DEFECT: "skipped",
     State.INCONCLUSIVE: "skipped",
+    State.PASS_RECORDED: "skipped",
+    State.FAIL_RECORDED: "failure",
+    State.KNOWN_DEFECT_RECORDED: "skipped",
 }
 """What a case holds unless it passed; as pytest writes them, known defects and inconclusive ones are skipped."""
 

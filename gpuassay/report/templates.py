@@ -101,8 +101,8 @@ def url_label(url: str, limit: int = 60) -> str:
 
 
 def state_css(state: str) -> str:
-    """`known-defect` for KNOWN-DEFECT."""
-    return str(state).lower()
+    """`known-defect` for KNOWN-DEFECT, `pass-recorded` for PASS, RECORDED."""
+    return str(state).lower().replace(", ", "-")
 
 
 def is_url(value: Any) -> TypeGuard[str]:

@@ -36,6 +36,11 @@ def add_options(group: pytest.OptionGroup) -> None:
         if one.add_options:
             one.add_options(group)
     group.addoption("--replay", metavar="RUN", help="judge a stored run (directory or .tar.xz) without any cluster")
+    group.addoption(
+        "--no-recorded",
+        action="store_true",
+        help="skip what cannot be had here, instead of judging recordings of it that come with the library",
+    )
     group.addoption("--mutant", metavar="NAME", help="break the system under test by name; behaviours must go red")
     group.addoption("--full", action="store_true", help="long versions of measurements")
     group.addoption("--plan", action="store_true", help="say what would run and what it needs; run nothing")

@@ -49,6 +49,14 @@ def enter(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
         state = State.FAIL if is_finding else State.ERROR
         message = str(report.longrepr) if error is None else f"{type(error).__name__}: {error}"
         found |= {"state": state.value, "reason": reason_of(message)}
+    origin = next((one.recorded for one in recordings_of(item) if one.recorded), None)
+    if origin is not None and report.when == "call":
+        state = State(found.get("state", State.PASS)).recorded
+        reason = "; ".join(filter(None, (str(origin), found.get("reason", ""))))
+        found |= {"state": state.value, "reason": reason}
+        if state is State.PASS_RECORDED:  # nothing ran here: no program that reads pytest's results counts it as passed
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), item.reportinfo()[1] or 0, f"{state}: {reason}")
     if defect is not None:
         found["link"] = defect.args[0]
     measure = item.stash.get(MEASURE, None)

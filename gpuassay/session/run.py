@@ -15,7 +15,7 @@ import pytest
 
 from gpuassay import toolchain
 from gpuassay.engine.engine import Engine, read_status
-from gpuassay.record import rundir
+from gpuassay.record import bundled, rundir
 from gpuassay.record.pack import check_run, open_run
 from gpuassay.record.recording import Recording
 from gpuassay.scenarios import mutants
@@ -52,6 +52,8 @@ class Run:
     venue: Venue | None = None
     mutant: str | None = None
     full: bool = False
+    recorded: bool = True
+    """Judge what cannot be acted out here from recordings that come with the library."""
     title: list[str] = field(default_factory=list[str])
     speech: Speech = field(default_factory=Speech)
     ledger: Ledger = field(default_factory=Ledger)
@@ -66,7 +68,8 @@ class Run:
     def of_worker(cls, directory: Path) -> Run:
         """The run that the controller keeps, as an xdist worker sees it."""
         known = directory / "replay-of.txt"
-        return cls(directory, replay=Path(known.read_text()) if known.exists() else None)
+        replay = Path(known.read_text()) if known.exists() else None
+        return cls(directory, replay=replay, recorded=not (directory / "no-recorded").exists())
 
     def say(self, text: str) -> None:
         """Tell the person at the terminal how far things are."""
@@ -111,7 +114,7 @@ class Run:
             venue = self.venue
             self._engine = Engine(
                 lambda lane: venue.open(self, lane), self.directory, self.say, full=self.full, only=venue.only,
-                programs=venue.programs, assets=venue.assets,
+                programs=venue.programs, assets=venue.assets, absent=venue.absent,
             )  # fmt: skip
             self._engine.start(scenarios)
             self._so_far = SoFar(self.ledger, self.directory)
@@ -176,7 +179,15 @@ class Run:
             delay=0.05,
             pause=self._pause,
         )
-        return kind.load(place)
+        live = kind.load(place)
+        if live.meta.outcome != "skip" or not self.recorded:
+            return live
+        found = bundled.find(get(scenario.system).recorded, scenario.id)
+        if found is None:
+            return live
+        kept = kind.load(found[0])
+        kept.recorded = found[1]
+        return kept
 
     def _pause(self, seconds: float) -> None:
         self.speech.flush()
@@ -255,6 +266,9 @@ def open_run_of(config: pytest.Config) -> Run:
     if stored:
         (directory / "replay-of.txt").write_text(str(stored))
         title = [f"gpuassay: REPLAY of run {told['run_id']}: recordings are judged again, nothing runs"]
+    recorded = not (option.no_recorded or option.mutant)  # what is broken on purpose is broken in no recording
+    if not recorded:
+        (directory / "no-recorded").touch()
     if option.mutant:
         title.append(f"gpuassay: MUTANT {option.mutant}: {mutants.get(option.mutant).breaks}")
     rundir.begin(
@@ -264,4 +278,6 @@ def open_run_of(config: pytest.Config) -> Run:
     if stored:
         keep = ("cluster", "components", "machine", "emulated", "capabilities", "mutant")
         rundir.describe(directory, **{key: told[key] for key in keep})
-    return Run(directory, replay=stored, venue=venue, mutant=option.mutant, full=option.full, title=title)
+    return Run(
+        directory, replay=stored, venue=venue, mutant=option.mutant, full=option.full, recorded=recorded, title=title
+    )

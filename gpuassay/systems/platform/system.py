@@ -9,7 +9,7 @@ from gpuassay.system import Pool, System
 from gpuassay.systems.kueue.system import CHANGING, MAIN, PROGRAMS, SWEPT, check, settled
 from gpuassay.systems.kueue.system import SYSTEM as KUEUE
 from gpuassay.systems.platform.readings import PlatformRecording
-from gpuassay.systems.slices.system import lacking
+from gpuassay.systems.slices.system import RECORDED, lacking
 from gpuassay.toolchain.catalogue import NODE
 
 if TYPE_CHECKING:  # cluster clients: not for `--help`
@@ -47,5 +47,6 @@ SYSTEM = System(
     settled=settled,
     swept=SWEPT,
     check=check,
+    recorded=(RECORDED,),
     mutants="gpuassay.systems.platform.mutants",
 )

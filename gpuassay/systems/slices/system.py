@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from gpuassay import resources
+from gpuassay.record.bundled import Bundle
 from gpuassay.system import Pool, System
 from gpuassay.systems.slices import readings
 from gpuassay.toolchain.catalogue import NODE
@@ -33,6 +35,9 @@ def lacking() -> str | None:
     return checks.machine()
 
 
+RECORDED = Bundle(resources.ROOT / "tests" / "data" / "recorded-das.tar.xz", "DAS", "das-daemonset")
+"""Recordings of the real DAS, whose programs only users can bring."""
+
 SYSTEM = System(
     name="slices",
     pools=(
@@ -49,5 +54,6 @@ SYSTEM = System(
     pool_of=lambda _: POOL,
     recording=readings.SlicesRecording,
     needs=frozenset({"slices"}),
+    recorded=(RECORDED,),
     mutants="gpuassay.systems.slices.mutants",
 )
