@@ -38,7 +38,7 @@ def test_unheard(unheard):
     pass
 
 @says("demo.states.needs")
-@needs("mig")
+@needs("mig-node")
 def test_needs(act):
     pass
 
@@ -91,7 +91,7 @@ def test_each_end_has_its_state(suite: SmallSuite) -> None:
     assert "expected 43" in verdicts["demo.states.fail"]["reason"]
     assert "WaitTimeout: waiting for a queue" in verdicts["demo.states.scenario-broke"]["reason"]
     assert verdicts["demo.states.lacking"]["reason"] == "the cluster lacks: mig"
-    assert verdicts["demo.states.needs"]["reason"] == "the cluster lacks: mig"
+    assert verdicts["demo.states.needs"]["reason"] == "the cluster lacks: mig-node"
     assert verdicts["demo.states.noise"]["reason"] == "the interval contains 1"
     assert verdicts["demo.states.defect"]["link"] == "https://example.org/1"
     assert "11 behaviours declared" in outcome.output

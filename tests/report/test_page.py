@@ -10,6 +10,7 @@ import pytest
 from markupsafe import escape
 
 from gpuassay.report import write
+from gpuassay.report.templates import state_css
 from gpuassay.report.text import number
 from gpuassay.verdict import State
 from tests.report.synthetic import exhibits, many, run_json, six_states, verdict, write_recording, write_run
@@ -94,7 +95,7 @@ def test_the_numbers_of_the_bar_sum_to_the_declared(whole: str) -> None:
 
 
 def test_every_behaviour_is_in_the_catalogue(whole: str) -> None:
-    rows = re.findall(r'<tr data-state="([A-Z-]+)">', whole)
+    rows = re.findall(r'<tr data-state="([A-Z, -]+)">', whole)
     assert len(rows) == len(six_states()) + len(many())
     assert set(rows) == set(State)
     for behaviour in six_states():
@@ -104,7 +105,7 @@ def test_every_behaviour_is_in_the_catalogue(whole: str) -> None:
 def test_a_state_is_told_by_words_too(whole: str) -> None:
     for state in State:
         assert re.search(
-            rf'<span class="badge {state.lower()}"><span aria-hidden="true">.</span> {state}</span>', whole
+            rf'<span class="badge {state_css(state)}"><span aria-hidden="true">.</span> {state}</span>', whole
         )
 
 
