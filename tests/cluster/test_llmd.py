@@ -21,7 +21,6 @@ from gpuassay.cluster.program import http
 from gpuassay.systems.llmd.component import deployment as module
 from gpuassay.systems.llmd.component import gateway_of as front
 from gpuassay.systems.llmd.component import probe
-from gpuassay.systems.llmd.component.decisions import VERBOSITY, decisions
 from gpuassay.systems.llmd.component.deployment import Routing, routing
 from gpuassay.systems.llmd.component.extproc import ExternalProcessing
 from gpuassay.systems.llmd.component.metrics import total
@@ -30,6 +29,7 @@ from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.objects.tokens import chat_token_ids, token_ids
 from gpuassay.waiting import WaitTimeout, wait
 from tests.cluster.conftest import need_programs
+from tests.cluster.decisions import VERBOSITY, decisions
 
 QUICK = Latency(prefill_overhead=0.002, prefill_per_token=0.00001, inter_token=0.001)
 BLOCKS = 12

@@ -5,6 +5,13 @@ from __future__ import annotations
 from gpuassay.system import Rule
 
 RULES = (
+    Rule("", "limitranges", "create get list watch patch delete"),
+    Rule("scheduling.k8s.io", "priorityclasses", "create get list watch delete"),
+    Rule("jobset.x-k8s.io", "jobsets", "create get list watch patch delete"),
+    Rule("leaderworkerset.x-k8s.io", "leaderworkersets", "create get list watch patch delete"),
+    Rule(
+        "resource.k8s.io", "deviceclasses resourceclaims resourceclaimtemplates", "create get list watch patch delete"
+    ),
     Rule("apps", "deployments statefulsets", "create get list watch patch delete"),
     Rule("kueue.x-k8s.io", "workloads workloads/status localqueues", "create get list watch patch update delete"),
     Rule(

@@ -61,22 +61,6 @@ def _emptied(arm: Arm) -> Arm:
     return arm
 
 
-@arm_mutant("block-size-differs", "picker and model servers cut prompts into blocks of other sizes: harmless")
-def _block_size(arm: Arm) -> Arm:
-    if not arm.precise:
-        return arm
-
-    def doubled(configuration: dict[str, Any]) -> None:
-        if arm.change_picker is not None:
-            arm.change_picker(configuration)
-        for plugin in configuration["plugins"]:
-            sizes = plugin.get("parameters", {}).get("tokenProcessorConfig", {})
-            if "blockSizeTokens" in sizes:
-                sizes["blockSizeTokens"] = 2 * int(sizes["blockSizeTokens"])
-
-    return replace(arm, change_picker=doubled)
-
-
 @arm_mutant("precise-everywhere", "every picker knows the caches, those that are controls too")
 def _precise(arm: Arm) -> Arm:
     return replace(arm, profile="precise") if arm.profile in ("random", "approximate") else arm

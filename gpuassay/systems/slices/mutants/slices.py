@@ -88,15 +88,6 @@ def _one_name_for_all(obj: Manifest) -> None:
                     words[at - 1 : at + 1] = ["print", "NVIDIA_VISIBLE_DEVICES=MIG-of-somebody"]
 
 
-@mutant("never-ends", "containers that should end go on")
-def _never_ends(obj: Manifest) -> None:
-    if obj["kind"] == "Pod":
-        for container in obj["spec"]["containers"]:
-            arguments: list[str] = container.get("args", [])
-            if "exit" in arguments:
-                container["args"] = [*arguments[: arguments.index("exit")], "wait"]
-
-
 @mutant("held-back", "pods are never scheduled")
 def _held_back(obj: Manifest) -> None:
     if obj["kind"] == "Pod":
