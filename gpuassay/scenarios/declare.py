@@ -48,7 +48,8 @@ Server = Callable[[pytest.FixtureRequest, "Scenario"], Recording]
 
 _serve: list[Server] = []
 _declared: dict[str, Scenario] = {}
-_by_fixture: dict[int, Scenario] = {}
+_by_fixture: dict[int, tuple[object, Scenario]] = {}
+"""By identity of the fixture, which is kept so that no other object gets its identity."""
 
 
 def scenario(
@@ -90,8 +91,13 @@ def scenario(
         def recording(request: pytest.FixtureRequest) -> Recording:
             return _serve[-1](request, found)
 
+        before = _declared.get(found.id)
+        if before is not None and before.module != module:
+            raise pytest.Collector.CollectError(
+                f"scenario {found.id} is declared in {before.module} and in {module}: rename one of them"
+            )
         _declared[found.id] = found
-        _by_fixture[id(recording)] = found
+        _by_fixture[id(recording)] = (recording, found)
         return recording
 
     return declare
@@ -109,4 +115,4 @@ def declared() -> dict[str, Scenario]:
 
 def scenario_of_fixture(fixture: object) -> Scenario | None:
     """The scenario behind a fixture object of a test module, or None."""
-    return _by_fixture.get(id(fixture))
+    return _by_fixture.get(id(fixture), (None, None))[1]

@@ -204,3 +204,16 @@ def test_a_doctored_recording_is_refused(suite: SmallSuite) -> None:
     outcome = suite.run()
     assert outcome.states["demo.a.b"] == "ERROR"
     assert "events.jsonl" in outcome.verdicts["demo.a.b"]["reason"]
+
+
+def test_two_scenarios_of_one_id_are_named(suite: SmallSuite) -> None:
+    """Red when the second silently takes the place of the first, and tests judge the wrong recording."""
+    suite.write('@says("demo.states.pass")\ndef test_pass(act): pass\n')
+    twin = suite.folder / "demo"
+    twin.mkdir()
+    (twin / "__init__.py").touch()
+    text = "from gpuassay import scenario\n@scenario()\ndef act(lab): pass\n"
+    (twin / "test_topic.py").write_text(text)
+    outcome = suite.run("demo")
+    assert outcome.code != 0
+    assert "scenario demo.topic.act is declared in " in outcome.output and "rename one of them" in outcome.output
