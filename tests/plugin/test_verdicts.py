@@ -142,7 +142,9 @@ def test_an_interrupted_run_reports_what_was_done(suite: SmallSuite) -> None:
     suite.write(
         '@says("demo.a.done")\ndef test_done(act): pass\n'
         '@says("demo.a.interrupted")\ndef test_interrupted(act):\n'
-        '    open("reached", "w").close()\n    time.sleep(60)\n'
+        '    open("reached", "w").close()\n'
+        # a signal that comes between two instructions does not end one long sleep that has yet to begin
+        "    for _ in range(600): time.sleep(0.1)\n"
         '@says("demo.a.later")\ndef test_later(act): pass\n'
     )
     # a shell's background job passes on that interrupts are ignored
@@ -158,7 +160,10 @@ def test_an_interrupted_run_reports_what_was_done(suite: SmallSuite) -> None:
         assert time.monotonic() < deadline
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    try:
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
     run = suite.folder / "reports" / "latest"
     lines = [json.loads(line) for line in (run / "verdicts.jsonl").read_text().splitlines()]
     assert {line["behaviour"]: line["state"] for line in lines} == {
