@@ -12,7 +12,7 @@ INSTALLED = f"{DOCS}getting-started.html"
 
 @scenario(system="gpu-operator", timeout=60)
 def found(lab: Lab) -> None:
-    """What the API tells of the GPU Operator is read once."""
+    """The GPU Operator's objects and metrics are read once."""
     note_operator(lab)
 
 
@@ -27,19 +27,19 @@ def test_the_policy_is_ready(found: Recording) -> None:
 
 @behaviour(
     "gpu-operator.operands-ready", level=MUST, spec=INSTALLED,
-    red_when="an operand that is wanted has no ready pod on a GPU node", mutant="operand-crashes",
+    red_when="an enabled operand has no ready pod on a GPU node that is labelled for it", mutant="operand-crashes",
 )  # fmt: skip
 def test_every_operand_stands_on_every_node(found: Recording) -> None:
-    """Every operand has a ready pod on each node on which it belongs; none of them has none at all."""
+    """Every enabled operand has a ready pod on each GPU node labelled for it, and mandatory ones have such a node."""
     assert gpu_operator.operand_findings(found.notes["operator"]) == []
 
 
 @behaviour(
     "gpu-operator.nodes-labelled", level=MUST, spec=INSTALLED,
-    red_when="no node is known to have a GPU, and everything is fine of none", mutant="gpu-nodes-unknown",
+    red_when="no node is labelled as having a GPU", mutant="gpu-nodes-unknown",
 )  # fmt: skip
 def test_there_are_gpu_nodes(found: Recording) -> None:
-    """At least one node is labelled as having a GPU: without one, nothing else here would say anything."""
+    """At least one node has the label `nvidia.com/gpu.present=true`."""
     assert gpu_operator.gpu_nodes(found.notes["operator"])
 
 
@@ -54,7 +54,7 @@ def test_the_runtime_classes_are_there(found: Recording) -> None:
 
 @behaviour(
     "gpu-operator.versions-agree", level=MUST, spec=INSTALLED,
-    red_when="a node's labels of driver or CUDA contradict each other or ClusterPolicy",
+    red_when="a node's driver or CUDA version labels contradict each other or ClusterPolicy",
     mutant="driver-label-stale",
 )  # fmt: skip
 def test_driver_and_runtime_versions_agree(found: Recording) -> None:
@@ -64,17 +64,18 @@ def test_driver_and_runtime_versions_agree(found: Recording) -> None:
 
 @behaviour(
     "gpu-operator.capacity-as-labelled", level=MUST, spec=INSTALLED,
-    red_when="a node has capacity for other GPUs or slices than its labels count", mutant="capacity-lost",
+    red_when="a node's capacity of GPUs or MIG slices differs from what its labels count", mutant="capacity-lost",
 )  # fmt: skip
 def test_the_capacity_is_what_labels_count(found: Recording) -> None:
-    """GPU feature discovery and device plugin agree on every node: count times replicas is the node's capacity."""
+    """On every GPU node the capacity of each GPU or MIG resource equals its `.count` label times replicas."""
     assert gpu_operator.capacity_findings(found.notes["operator"]) == []
 
 
 @behaviour(
     "gpu-operator.metrics", level=SHOULD, spec="https://github.com/NVIDIA/dcgm-exporter",
-    red_when="DCGM exporter lacks NVIDIA's fields, or does not say of which GPU", mutant="metrics-nameless",
+    red_when="DCGM exporter lacks one of NVIDIA's default fields, or its samples do not name the GPU",
+    mutant="metrics-nameless",
 )  # fmt: skip
 def test_the_exporter_tells_of_every_gpu(found: Recording) -> None:
-    """Every DCGM exporter tells memory, temperature, clock, and utilisation where GPUs are whole, of each GPU."""
+    """DCGM exporter reports memory, temperature, clock and (for whole GPUs) utilisation, labelled with the GPU."""
     assert gpu_operator.metric_findings(found.notes["operator"]) == []

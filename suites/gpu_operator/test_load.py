@@ -12,15 +12,15 @@ from gpuassay.systems.gpu_operator.judge import load as gpu_load
 
 @scenario(system="gpu-operator", needs=("gpu-load",), timeout=900)
 def loaded(lab: Lab) -> None:
-    """The owner's load runs on a GPU until that is told, and is ended."""
+    """The owner's load pod runs on a GPU until the exporter reports the GPU as busy, and is then deleted."""
     keep_busy(lab)
 
 
 @behaviour(
     "gpu-operator.utilisation-moves", level=SHOULD, spec="https://github.com/NVIDIA/dcgm-exporter",
-    red_when="a GPU under load is told to be idle, or not to be the pod's, or one without load to be busy",
+    red_when="a GPU under load is reported idle or without its pod, or a GPU without load is reported busy",
     mutant="utilisation-lost",
 )  # fmt: skip
 def test_utilisation_moves_with_a_load(loaded: Recording) -> None:
-    """The GPU of a pod that keeps it busy is idle before, busy meanwhile under the pod's name, and idle afterwards."""
+    """A GPU is reported idle before a load, busy under the load pod's name, and idle after it."""
     assert gpu_load.load_findings(loaded.notes["load"]) == []

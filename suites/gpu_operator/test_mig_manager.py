@@ -11,14 +11,14 @@ DOCS = "https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/gpu-
 
 @scenario(system="gpu-operator", needs=("mig-node",), timeout=1900)
 def marked_node(lab: Lab) -> None:
-    """A marked node is given the configuration that its mark names, and then its former one again."""
+    """A marked node gets the MIG configuration that its label names, and then its former one again."""
     recut(lab)
 
 
 @behaviour(
     "gpu-operator.mig-manager", level=MUST, spec=DOCS,
-    red_when="a configuration is not taken on, fails, or leaves operands paused", mutant="mig-config-lost",
+    red_when="a MIG configuration is not applied, fails, or leaves operands paused", mutant="mig-config-lost",
 )  # fmt: skip
 def test_the_mig_manager_cuts_a_node_and_back(marked_node: Recording) -> None:
-    """Both ways the state goes from pending to success, and every operand is deployed again as before."""
+    """To a new MIG configuration and back, the state goes from pending to success and operands are deployed again."""
     assert mig_manager.recut_findings(marked_node.notes["recut"]) == []

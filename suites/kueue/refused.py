@@ -24,7 +24,7 @@ class Refusal:
 
     Attributes:
         label: kebab-case name of the case.
-        fault: what is wrong, to end the sentence "stored although ...".
+        fault: what is wrong, to end the sentence "the object is stored although ...".
         gate: who must refuse.
         says: part of the message.
         bad: the object; name and namespace are filled in by the scenario.
@@ -71,17 +71,17 @@ _HOOK = "vclusterqueue.kb.io"
 
 CLUSTER_QUEUES = [
     Refusal(
-        "borrowing-limit-without-cohort", "nobody is there to borrow from", SCHEMA, "borrowingLimit must be nil",
+        "borrowing-limit-without-cohort", "there is no cohort to borrow from", SCHEMA, "borrowingLimit must be nil",
         _queue(kueue.gpu_group("f", 1, borrowing=1)), _queue(kueue.gpu_group("f", 1, borrowing=1), cohort=COHORT),
         f"{_QUEUE_DOC}#borrowinglimit",
     ),
     Refusal(
-        "lending-limit-without-cohort", "nobody is there to lend to", _HOOK, "must be nil when cohort is empty",
+        "lending-limit-without-cohort", "there is no cohort to lend to", _HOOK, "must be nil when cohort is empty",
         _queue(kueue.gpu_group("f", 1, lending=1)), _queue(kueue.gpu_group("f", 1, lending=1), cohort=COHORT),
         f"{_QUEUE_DOC}#lendinglimit",
     ),
     Refusal(
-        "lending-limit-above-nominal", "more is lent than there is", _HOOK, "lendingLimit",
+        "lending-limit-above-nominal", "its lendingLimit is above its nominal quota", _HOOK, "lendingLimit",
         _queue(kueue.gpu_group("f", 1, lending=2), cohort=COHORT),
         _queue(kueue.gpu_group("f", 2, lending=2), cohort=COHORT), f"{_QUEUE_DOC}#lendinglimit",
     ),
@@ -116,7 +116,7 @@ CLUSTER_QUEUES = [
         _queue(strategy="LIFO"), _queue(strategy="StrictFIFO"), f"{_QUEUE_DOC}#queueing-strategy",
     ),
     Refusal(
-        "borrow-preemption-without-reclaim", "it preempts while borrowing but never reclaims", SCHEMA,
+        "borrow-preemption-without-reclaim", "it sets borrowWithinCohort while reclaimWithinCohort is Never", SCHEMA,
         "reclaimWithinCohort=Never and borrowWithinCohort.Policy!=Never",
         _queue(preemption={"reclaimWithinCohort": "Never", "borrowWithinCohort": {"policy": "LowerPriority"}}),
         _queue(preemption={"reclaimWithinCohort": "Any", "borrowWithinCohort": {"policy": "LowerPriority"}}),
@@ -150,12 +150,12 @@ FURNITURE = [
         kueue.resource_flavor("x", node_taints=[_taint("NoSchedule")]), _FLAVOR_DOC,
     ),
     Refusal(
-        "taint-twice", "one taint is there twice", "vresourceflavor.kb.io", "taints must be unique",
+        "taint-twice", "a taint is listed twice", "vresourceflavor.kb.io", "taints must be unique",
         kueue.resource_flavor("x", node_taints=[_taint("NoSchedule"), _taint("NoSchedule")]),
         kueue.resource_flavor("x", node_taints=[_taint("NoSchedule"), _taint("NoExecute")]), _FLAVOR_DOC,
     ),
     Refusal(
-        "node-label-value", "a node label cannot exist", "vresourceflavor.kb.io", "nodeLabels",
+        "node-label-value", "a node label has an invalid value", "vresourceflavor.kb.io", "nodeLabels",
         kueue.resource_flavor("x", node_labels={"example.com/a": "not a label"}),
         kueue.resource_flavor("x", node_labels={"example.com/a": "a-label"}), _FLAVOR_DOC,
     ),
@@ -166,18 +166,18 @@ FURNITURE = [
         _FLAVOR_DOC,
     ),
     Refusal(
-        "topology-without-nodes", "its topology has no node label to start from", SCHEMA,
+        "topology-without-nodes", "it names a topology but no node label", SCHEMA,
         "at least one nodeLabel is required", kueue.resource_flavor("x", topology="t"),
         kueue.resource_flavor("x", topology="t", node_labels={"example.com/a": "b"}),
         f"{CONCEPTS}/topology_aware_scheduling/",
     ),
     Refusal(
-        "hostname-not-lowest", "the host is not the lowest level of a topology", SCHEMA,
+        "hostname-not-lowest", "the hostname is not the lowest level of a topology", SCHEMA,
         "can only be used at the lowest level", kueue.topology("x", ["kubernetes.io/hostname", "example.com/rack"]),
         kueue.topology("x", ["example.com/rack", "kubernetes.io/hostname"]), f"{CONCEPTS}/topology_aware_scheduling/",
     ),
     Refusal(
-        "cohort-limit-without-parent", "a root cohort has nobody to borrow from", "vcohort.kb.io",
+        "cohort-limit-without-parent", "a Cohort without parent has a borrowing limit", "vcohort.kb.io",
         "must be nil when parent is empty", kueue.cohort("x", groups=_cohort(borrowing=1)),
         kueue.cohort("x", parent=COHORT, groups=_cohort(borrowing=1)), f"{CONCEPTS}/cohort/",
     ),
@@ -198,11 +198,11 @@ _WORKLOAD_DOC = f"{CONCEPTS}/workload/"
 
 WORKLOADS = [
     Refusal(
-        "no-pod-sets", "it asks for no pods at all", SCHEMA, "should have at least 1 items",
+        "no-pod-sets", "it has no pod sets", SCHEMA, "should have at least 1 items",
         _workload(), _workload(kueue.pod_set()), f"{_WORKLOAD_DOC}#pod-sets",
     ),
     Refusal(
-        "pod-set-name-twice", "two pod sets have one name", SCHEMA, "Duplicate value",
+        "pod-set-name-twice", "two pod sets have the same name", SCHEMA, "Duplicate value",
         _workload(kueue.pod_set("a"), kueue.pod_set("a")), _workload(kueue.pod_set("a"), kueue.pod_set("b")),
         f"{_WORKLOAD_DOC}#pod-sets",
     ),
@@ -212,11 +212,11 @@ WORKLOADS = [
         _workload(kueue.pod_set(requests={"cpu": 1})), f"{_WORKLOAD_DOC}#resource-requests",
     ),
     Refusal(
-        "min-count-above-count", "its least count is above its count", SCHEMA, "minCount should be positive and less",
+        "min-count-above-count", "its minCount is above its count", SCHEMA, "minCount should be positive and less",
         _workload(kueue.pod_set(count=2, minCount=3)), _workload(kueue.pod_set(count=2, minCount=1)), API,
     ),
     Refusal(
-        "two-min-counts", "two pod sets may shrink", "vworkload.kb.io", "at most one podSet can use minCount",
+        "two-min-counts", "two pod sets have a minCount", "vworkload.kb.io", "at most one podSet can use minCount",
         _workload(kueue.pod_set("a", count=2, minCount=1), kueue.pod_set("b", count=2, minCount=1)),
         _workload(kueue.pod_set("a", count=2, minCount=1), kueue.pod_set("b", count=2)), API,
     ),
@@ -227,7 +227,7 @@ WORKLOADS = [
         _workload(kueue.pod_set(), priorityClassRef=_CLASS, priority=1), f"{_WORKLOAD_DOC}#priority",
     ),
     Refusal(
-        "slice-size-missing", "pods are to be placed in slices of no size", "vworkload.kb.io",
+        "slice-size-missing", "a slice topology is required without a slice size", "vworkload.kb.io",
         "must be set when podSetSliceRequiredTopology is specified",
         _workload(kueue.pod_set(topologyRequest={"podSetSliceRequiredTopology": "example.com/rack"})),
         _workload(
@@ -265,26 +265,26 @@ _GROUP_DOC = "https://kueue.sigs.k8s.io/docs/tasks/run/plain_pods/#running-a-gro
 
 JOBS = [
     Refusal(
-        "min-parallelism-no-number", "its least parallelism is no number", "vjob.kb.io", labels.MIN_PARALLELISM,
+        "min-parallelism-no-number", "its minimum parallelism is not a number", "vjob.kb.io", labels.MIN_PARALLELISM,
         _job(notes={labels.MIN_PARALLELISM: "one"}), _job(notes={labels.MIN_PARALLELISM: "1"}), _PARTIAL_DOC,
     ),
     Refusal(
-        "min-parallelism-too-large", "its least parallelism is its parallelism", "vjob.kb.io",
+        "min-parallelism-too-large", "its minimum parallelism is not below its parallelism", "vjob.kb.io",
         "should be between 0 and 1", _job(notes={labels.MIN_PARALLELISM: "2"}),
         _job(notes={labels.MIN_PARALLELISM: "1"}), _PARTIAL_DOC,
     ),
     Refusal(
-        "execution-time-no-number", "its longest execution time is no number", "vjob.kb.io", labels.MAX_EXECUTION,
+        "execution-time-no-number", "its maximum execution time is not a number", "vjob.kb.io", labels.MAX_EXECUTION,
         _job(more={labels.MAX_EXECUTION: "long"}), _job(more={labels.MAX_EXECUTION: "1"}),
         f"{_WORKLOAD_DOC}#maximum-execution-time",
     ),
     Refusal(
-        "execution-time-zero", "it may run for no time", "vjob.kb.io", "should be greater than 0",
+        "execution-time-zero", "its maximum execution time is zero", "vjob.kb.io", "should be greater than 0",
         _job(more={labels.MAX_EXECUTION: "0"}), _job(more={labels.MAX_EXECUTION: "1"}),
         f"{_WORKLOAD_DOC}#maximum-execution-time",
     ),
     Refusal(
-        "queue-name-no-name", "its queue's name cannot exist", "vjob.kb.io", labels.QUEUE_NAME,
+        "queue-name-no-name", "its queue name is not a valid object name", "vjob.kb.io", labels.QUEUE_NAME,
         _job("No_Queue"), _job("no-queue"), f"{CONCEPTS}/local_queue/",
     ),
     Refusal(
@@ -297,11 +297,11 @@ JOBS = [
         _group_pod(labels.POD_GROUP_TOTAL), _group_pod(), _GROUP_DOC,
     ),
     Refusal(
-        "total-without-group", "a pod tells the size of a group that it is not in", "vpod.kb.io", labels.POD_GROUP,
+        "total-without-group", "a pod states a group size but no group name", "vpod.kb.io", labels.POD_GROUP,
         _group_pod(labels.POD_GROUP), _group_pod(), _GROUP_DOC,
     ),
     Refusal(
-        "total-no-number", "a pod group's size is no number", "vpod.kb.io", labels.POD_GROUP_TOTAL,
+        "total-no-number", "a pod group's size is not a number", "vpod.kb.io", labels.POD_GROUP_TOTAL,
         _group_pod(total="two"), _group_pod(), _GROUP_DOC,
     ),
 ]  # fmt: skip

@@ -26,7 +26,7 @@ ZONE = {"gpuassay.io/rack": "r1"}
 
 @scenario()
 def two_checks(lab: KueueLab) -> None:
-    """A job needs two checks; they become ready one after the other, the second with something to add to the pods."""
+    """A job needs two admission checks; they become Ready one after the other, the second with podSetUpdates."""
     one, two = checks.check(lab, "budget"), checks.check(lab, "capacity")
     queue = lab.queue(gpus=1, checks=[one, two])
     lab.note(checks=[one, two])
@@ -53,7 +53,7 @@ def two_checks(lab: KueueLab) -> None:
     red_when="a job starts while its checks are pending", mutant="checks-dropped",
 )  # fmt: skip
 def test_quota_is_reserved_before_the_checks(two_checks: KueueRecording) -> None:
-    """A job with checks gets quota and waits, suspended and not admitted, with each check listed as Pending."""
+    """A job with admission checks reserves quota, then stays suspended and unadmitted with each check Pending."""
     workload, at = workload_of(two_checks, "careful"), two_checks.notes["marks"]["first ready"]
     seen = seen_at(workload, at) if workload else None
     assert seen and is_true(seen, "QuotaReserved"), two_checks.timeline_text()
@@ -66,7 +66,8 @@ def test_quota_is_reserved_before_the_checks(two_checks: KueueRecording) -> None
 
 @behaviour(
     "kueue.admission-checks.reservation-counts", level=MUST, spec=SPEC,
-    red_when="quota that is only reserved is given to somebody else", mutant="quota-doubled",
+    red_when="quota reserved by a workload with pending checks is given to another workload as well",
+    mutant="quota-doubled",
 )  # fmt: skip
 def test_reserved_quota_is_taken(two_checks: KueueRecording) -> None:
     """Quota that is reserved for a workload with pending checks is not given to another one."""
@@ -77,10 +78,10 @@ def test_reserved_quota_is_taken(two_checks: KueueRecording) -> None:
 
 @behaviour(
     "kueue.admission-checks.all-must-be-ready", level=MUST, spec=SPEC,
-    red_when="one ready check of two admits a workload", mutant="checks-dropped",
+    red_when="a workload is admitted when only one of its two checks is Ready", mutant="checks-dropped",
 )  # fmt: skip
 def test_one_ready_check_is_not_enough(two_checks: KueueRecording) -> None:
-    """With one of two checks ready, a job is neither admitted nor unsuspended, although a later one is."""
+    """A job with one of its two checks Ready stays suspended, while a later workload without checks is admitted."""
     marks, marker = two_checks.notes["marks"], workload_of(two_checks, "marker")
     passed = seen_at(marker, marks["second ready"]) if marker else None
     assert passed and is_true(passed, "Admitted"), f"the marker was not admitted\n{two_checks.timeline_text()}"
@@ -92,7 +93,7 @@ def test_one_ready_check_is_not_enough(two_checks: KueueRecording) -> None:
 
 @behaviour(
     "kueue.admission-checks.ready-admits", level=MUST, spec=SPEC,
-    red_when="a workload whose checks are all ready waits on", mutant="check-ready-lost",
+    red_when="a workload whose checks are all Ready is not admitted", mutant="check-ready-lost",
 )  # fmt: skip
 def test_ready_checks_admit(two_checks: KueueRecording) -> None:
     """Once every check is Ready the workload is admitted and its job runs."""
@@ -104,7 +105,8 @@ def test_ready_checks_admit(two_checks: KueueRecording) -> None:
 
 @behaviour(
     "kueue.admission-checks.pod-set-updates", level=MUST, spec=f"{SPEC}#admissioncheckstates",
-    red_when="what a check says about the pods is lost", mutant="pod-set-updates-lost",
+    red_when="the podSetUpdates of an admission check do not reach the job's pod template",
+    mutant="pod-set-updates-lost",
 )  # fmt: skip
 def test_a_check_adds_to_the_pods(two_checks: KueueRecording) -> None:
     """The node selector and the annotations that a check asks for are in the job's pod template while it runs."""
@@ -147,10 +149,10 @@ def _lost_quota(lab: KueueLab) -> int:
 
 @behaviour(
     "kueue.admission-checks.retry-requeues", level=MUST, spec=SPEC,
-    red_when="a workload whose check asks for a retry keeps its quota or is lost", mutant="check-retry-lost",
+    red_when="a workload whose check asks for a retry keeps its quota or is not requeued", mutant="check-retry-lost",
 )  # fmt: skip
 def test_retry_gives_the_quota_back_and_requeues(retried: KueueRecording) -> None:
-    """A check's Retry takes the reserved quota back for reason AdmissionCheck; then the workload gets quota again."""
+    """On a check's Retry, the workload is evicted as AdmissionCheck, loses its quota and later reserves it again."""
     workload = workload_of(retried, "steady")
     assert workload and evictions(workload)[:1] == ["AdmissionCheck"], retried.timeline_text()
     marks = retried.notes["marks"]
@@ -162,10 +164,11 @@ def test_retry_gives_the_quota_back_and_requeues(retried: KueueRecording) -> Non
 
 @behaviour(
     "kueue.admission-checks.retry-resets", level=MUST, spec=SPEC,
-    red_when="a workload gets quota again with the answer of its last attempt", mutant="check-retry-lost",
+    red_when="a workload reserves quota again with its check's answer from the previous attempt",
+    mutant="check-retry-lost",
 )  # fmt: skip
 def test_checks_start_over_after_a_retry(retried: KueueRecording) -> None:
-    """After a Retry the check is Pending again before the workload gets quota again, and must become ready anew."""
+    """After a Retry, the check's state is back to Pending when the workload reserves quota again."""
     workload = workload_of(retried, "steady")
     versions = reserved_at(retried, "steady")
     assert workload and len(versions) == 3, f"got quota at versions {versions}\n{retried.timeline_text()}"
@@ -177,7 +180,7 @@ def test_checks_start_over_after_a_retry(retried: KueueRecording) -> None:
 
 @behaviour(
     "kueue.admission-checks.retry-stops-running", level=MUST, spec=SPEC,
-    red_when="a job runs on although its check has withdrawn its consent", mutant="check-retry-lost",
+    red_when="a job keeps running after its check went from Ready to Retry", mutant="check-retry-lost",
 )  # fmt: skip
 def test_retry_after_admission_stops_the_job(retried: KueueRecording) -> None:
     """When a check goes from Ready to Retry, the running job is evicted, suspended and waits for the check again."""
@@ -190,7 +193,7 @@ def test_retry_after_admission_stops_the_job(retried: KueueRecording) -> None:
 
 @scenario()
 def rejected(lab: KueueLab) -> None:
-    """A check rejects a job that waits for it and another one that runs; a third one comes after."""
+    """A check rejects one waiting job and one running job, then a third workload is created."""
     check = checks.check(lab, "strict")
     queue = lab.queue(gpus=2, checks=[check])
     lab.jobs(["waits", "runs"], queue)
@@ -215,7 +218,7 @@ def rejected(lab: KueueLab) -> None:
     red_when="a workload that a check has rejected is tried again or keeps its quota", mutant="check-rejection-lost",
 )  # fmt: skip
 def test_rejection_deactivates(rejected: KueueRecording) -> None:
-    """A workload that a check rejects is deactivated, loses its quota and does not come back when there is room."""
+    """A workload rejected by a check is deactivated and loses its quota for good, and another workload gets quota."""
     workload = workload_of(rejected, "waits")
     assert workload and dig(workload.final, "spec", "active") is False, rejected.timeline_text()
     assert not is_true(workload.final, "QuotaReserved") and len(reserved_at(rejected, "waits")) == 1

@@ -55,17 +55,17 @@ def full_use(recording: KueueRecording, base: str) -> int:
     red_when="quota of a Cohort object cannot be used by its queues", mutant="cohort-quota-dropped",
 )  # fmt: skip
 def test_a_cohorts_own_quota_is_shared(hierarchy: KueueRecording) -> None:
-    """Quota of a Cohort object is there for its queues, in addition to what they lend to each other."""
+    """ClusterQueues can use the quota of their Cohort object on top of their own and each other's nominal quota."""
     assert full_use(hierarchy, "own") == 4
     assert len(holding(hierarchy, "own")) == 4, hierarchy.timeline_text()
 
 
 @behaviour(
     "kueue.cohorts.borrow-across-the-tree", level=MUST, spec=COHORT,
-    red_when="quota does not flow between the branches of a tree of cohorts", mutant="cohort-parent-dropped",
+    red_when="a ClusterQueue cannot borrow from another branch of its cohort tree", mutant="cohort-parent-dropped",
 )  # fmt: skip
 def test_quota_flows_between_branches(hierarchy: KueueRecording) -> None:
-    """A queue borrows through the common parent what another branch of the tree does not use."""
+    """A ClusterQueue borrows the unused quota of another branch through the common parent Cohort."""
     assert full_use(hierarchy, "wide") == 3
     assert len(holding(hierarchy, "wide")) == 3, hierarchy.timeline_text()
 
@@ -82,17 +82,17 @@ def test_a_cohorts_borrowing_limit_is_kept(hierarchy: KueueRecording) -> None:
 
 @behaviour(
     "kueue.cohorts.tree-work-conserving", level=MUST, spec=COHORT,
-    red_when="a tree of cohorts hands out more than it has, or keeps back what somebody waits for",
+    red_when="a cohort tree exceeds its quota, or leaves a workload pending that would fit",
     mutant="cohort-quota-dropped",
 )  # fmt: skip
 def test_a_tree_keeps_its_quotas_and_wastes_none(hierarchy: KueueRecording) -> None:
-    """In a tree of cohorts no quota or limit is ever exceeded, and no workload waits for what it could have."""
+    """In a cohort tree, quotas and limits are never exceeded, and at the end no workload that would fit is pending."""
     assert sharing_findings(hierarchy) == [], hierarchy.timeline_text()
 
 
 @scenario()
 def cycle(lab: KueueLab) -> None:
-    """Two cohorts are each other's parents; a queue of them has work, and so has one elsewhere; then it is mended."""
+    """A queue in a cycle of two cohorts and a queue outside of it each get a workload, then the cycle is removed."""
     lab.note(expected_errors=["cohort has a cycle"])
     ring, other = lab.unique("ring"), lab.unique("other")
     lab.create(kueue.cohort(ring, parent=other))
@@ -125,26 +125,26 @@ def test_queues_in_a_cycle_admit_nothing(cycle: KueueRecording) -> None:
 
 @behaviour(
     "kueue.cohorts.cycle-leaves-others-alone", level=MUST, spec=COHORT,
-    red_when="a cycle of cohorts stops the scheduler for everybody", mutant="requests-doubled",
+    red_when="a cohort cycle also stops admission in unrelated ClusterQueues", mutant="requests-doubled",
 )  # fmt: skip
 def test_a_cycle_does_not_stop_others(cycle: KueueRecording) -> None:
-    """While some cohorts form a cycle, queues elsewhere admit as ever."""
+    """While two cohorts form a cycle, a ClusterQueue outside of them still admits."""
     at, mended = admitted_at(cycle, "elsewhere"), cycle.notes["marks"]["mended"]
     assert at is not None and at < mended, cycle.timeline_text()
 
 
 @behaviour(
     "kueue.cohorts.cycle-can-be-mended", level=MUST, spec=COHORT,
-    red_when="queues stay dead after the cycle of their cohorts was broken up", mutant="requests-doubled",
+    red_when="queues still admit nothing after their cohort cycle was removed", mutant="requests-doubled",
 )  # fmt: skip
 def test_a_mended_cycle_admits_again(cycle: KueueRecording) -> None:
-    """When the cycle is broken up, what waited in its queues is admitted without further ado."""
+    """When a cohort cycle is removed, the workload that was pending in its queue is admitted."""
     assert holding(cycle, "caught") == ["in-the-ring"], cycle.timeline_text()
 
 
 @scenario()
 def shrinking(lab: KueueLab) -> None:
-    """A borrower of 2 own and 2 lent GPUs loses its lender: one lender leaves the cohort, another is deleted."""
+    """Two borrowers use 2 own and 2 borrowed GPUs; then one's lender leaves the cohort and the other's is deleted."""
     flavor = lab.flavor()
     for case in ("moved", "deleted"):
         cohort = lab.unique(case)
@@ -175,7 +175,7 @@ def shrinking(lab: KueueLab) -> None:
     red_when="a queue that left a cohort still lends to it, or its leaving evicts borrowers", mutant="quota-doubled",
 )  # fmt: skip
 def test_a_queue_that_leaves_takes_its_quota_along(shrinking: KueueRecording) -> None:
-    """When a lender leaves its cohort, borrowers keep what they run, and nothing new is admitted beyond the rest."""
+    """When a lender leaves its cohort, no borrower is evicted and nothing is admitted beyond the remaining quota."""
     since, queue = shrinking.notes["marks"]["moved"], shrinking.notes["moved"]
     assert reservations_beyond(shrinking, queue, 2, since) == [], shrinking.timeline_text()
     assert holding(shrinking, "moved") == numbered("moved", 4)[1:], shrinking.timeline_text()
@@ -189,7 +189,7 @@ def test_a_queue_that_leaves_takes_its_quota_along(shrinking: KueueRecording) ->
     red_when="a deleted queue still lends to its cohort, or its deletion evicts borrowers", mutant="quota-doubled",
 )  # fmt: skip
 def test_a_deleted_queue_takes_its_quota_along(shrinking: KueueRecording) -> None:
-    """When a lender is deleted, borrowers keep what they run, and nothing new is admitted beyond the rest."""
+    """When a lender is deleted, no borrower is evicted and nothing is admitted beyond the remaining quota."""
     since, queue = shrinking.notes["marks"]["deleted"], shrinking.notes["deleted"]
     assert reservations_beyond(shrinking, queue, 2, since) == [], shrinking.timeline_text()
     assert holding(shrinking, "deleted") == numbered("deleted", 4)[1:], shrinking.timeline_text()

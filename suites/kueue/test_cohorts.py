@@ -50,7 +50,7 @@ def full_use(recording: KueueRecording, base: str) -> int:
     red_when="a queue is held to its own quota although its cohort has some unused", mutant="borrowing-off",
 )  # fmt: skip
 def test_unused_quota_of_the_cohort_can_be_borrowed(limits: KueueRecording) -> None:
-    """A queue uses all that its cohort leaves unused: 2 own GPUs and 2 borrowed ones, and not a fifth."""
+    """A ClusterQueue with 2 own GPUs borrows the 2 unused ones of its cohort and holds exactly 4."""
     assert full_use(limits, "free-borrower") == 4
     assert len(holding(limits, "free-borrower")) == 4, limits.timeline_text()
 
@@ -77,7 +77,7 @@ def test_borrowing_limit_zero_forbids_borrowing(limits: KueueRecording) -> None:
 
 @behaviour(
     "kueue.cohorts.lending-limit", level=MUST, spec=LENDING,
-    red_when="more than the lending limit leaves a queue", mutant="lending-limit-dropped",
+    red_when="a cohort borrows more than a queue's lending limit", mutant="lending-limit-dropped",
 )  # fmt: skip
 def test_a_lending_limit_is_kept_exactly(limits: KueueRecording) -> None:
     """With lendingLimit 1 on a queue of 2 GPUs, its cohort borrows exactly one of them."""
@@ -87,10 +87,10 @@ def test_a_lending_limit_is_kept_exactly(limits: KueueRecording) -> None:
 
 @behaviour(
     "kueue.cohorts.lender-keeps-its-share", level=MUST, spec=LENDING,
-    red_when="quota that is not for lending is not there for its owner", mutant="lending-limit-dropped",
+    red_when="the quota kept back by a lending limit is not available to its owner", mutant="lending-limit-dropped",
 )  # fmt: skip
 def test_what_is_not_lent_is_there_for_its_owner(limits: KueueRecording) -> None:
-    """What a queue does not lend it can use at once, without preemption; what it lent is away."""
+    """An owner uses the quota kept back by its lendingLimit without preemption, and waits for the quota lent out."""
     assert len(holding(limits, "kept-lender")) == 1, limits.timeline_text()
     assert len(pending(limits, "kept-lender")) == 1, limits.timeline_text()
     assert evictions(limits) == {}
@@ -102,13 +102,13 @@ def test_what_is_not_lent_is_there_for_its_owner(limits: KueueRecording) -> None
     mutant="borrowing-off",
 )  # fmt: skip
 def test_no_quota_idles_and_none_is_exceeded(limits: KueueRecording) -> None:
-    """At no moment is a quota or limit exceeded, and in the end no workload waits for what it could have."""
+    """In a cohort, quotas and limits are never exceeded, and at the end no workload that would fit is pending."""
     assert sharing_findings(limits) == [], limits.timeline_text()
 
 
 @scenario()
 def one_cycle(lab: KueueLab) -> None:
-    """The owner of 2 GPUs and a borrower of higher priority and age wait for the same 2 GPUs, which come free."""
+    """A workload of the quota's owner and an older borrowing one of higher priority wait for the same 2 GPUs."""
     cohort = lab.unique("cohort")
     owner = lab.queue(2, base="owner", cohort=cohort)
     borrower = lab.queue(0, base="borrower", cohort=cohort, flavor=owner.flavor)
@@ -124,10 +124,10 @@ def one_cycle(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.cohorts.nominal-before-borrowing", level=MUST, spec=SEMANTICS,
-    red_when="in one cycle a borrower goes before the owner of the quota", mutant="owner-and-borrower-swapped",
+    red_when="in one cycle a borrower is admitted before the owner of the quota", mutant="owner-and-borrower-swapped",
 )  # fmt: skip
 def test_who_needs_not_borrow_goes_first(one_cycle: KueueRecording) -> None:
-    """Among the heads of one cycle, one that fits into nominal quota precedes one that borrows, at any priority."""
+    """In one scheduling cycle, a head that fits nominal quota is admitted before a borrowing one of higher priority."""
     assert decisions(one_cycle) == ["running", "owned"], one_cycle.timeline_text()
     assert pending(one_cycle, "borrower") == ["borrowed"], one_cycle.timeline_text()
 
@@ -206,7 +206,7 @@ def test_an_owner_reclaims_from_any_priority(reclaiming: KueueRecording) -> None
     red_when="reclaiming with LowerPriority takes from an equal or higher priority", mutant="preemption-everywhere",
 )  # fmt: skip
 def test_an_owner_reclaims_from_lower_priorities_only(reclaiming: KueueRecording) -> None:
-    """With reclaimWithinCohort LowerPriority, only borrowers of lower priority make room, nobody else."""
+    """With reclaimWithinCohort LowerPriority, an owner reclaims its quota only from borrowers of lower priority."""
     assert victims(reclaiming, "lower") == {"lower-low": ["InCohortReclamation"]}, reclaiming.timeline_text()
     assert holding(reclaiming, "lower-borrower") == ["lower-high"], reclaiming.timeline_text()
     assert holding(reclaiming, "lower-owner") == ["lower-owned"], reclaiming.timeline_text()
@@ -214,17 +214,17 @@ def test_an_owner_reclaims_from_lower_priorities_only(reclaiming: KueueRecording
 
 @behaviour(
     "kueue.cohorts.reclaim-never", level=MUST, spec=PREEMPTION,
-    red_when="a queue that may not preempt does", mutant="preemption-everywhere",
+    red_when="a queue without reclaimWithinCohort evicts a borrower", mutant="preemption-everywhere",
 )  # fmt: skip
 def test_without_permission_lent_quota_is_not_reclaimed(reclaiming: KueueRecording) -> None:
-    """Without reclaimWithinCohort an owner waits for its lent quota, at any priority."""
+    """Without reclaimWithinCohort, an owner waits for its lent quota even at a higher priority."""
     assert victims(reclaiming, "never") == {}, reclaiming.timeline_text()
     assert pending(reclaiming, "never-owner") == ["never-owned"], reclaiming.timeline_text()
 
 
 @scenario()
 def borrowing_by_force(lab: KueueLab) -> None:
-    """A queue without quota may evict others of its cohort up to priority 100 in order to borrow what they borrow."""
+    """A queue without own quota may evict borrowers of its cohort up to priority 100 to borrow in their place."""
     cohort, values = lab.unique("cohort"), {"low": 10, "middle": 500, "high": 1000}
     classes = {name: lab.priority_class(name, value) for name, value in values.items()}
     force = {"policy": "LowerPriority", "maxPriorityThreshold": 100}
@@ -258,7 +258,7 @@ def test_a_borrower_may_evict_lower_priorities(borrowing_by_force: KueueRecordin
     red_when="a borrower evicts a workload above maxPriorityThreshold", mutant="borrow-threshold-dropped",
 )  # fmt: skip
 def test_a_borrower_spares_priorities_above_the_threshold(borrowing_by_force: KueueRecording) -> None:
-    """Who preempts while borrowing spares priorities above maxPriorityThreshold, though they are below its own."""
+    """A borrowing preemptor does not evict a lower priority workload that is above maxPriorityThreshold."""
     found = borrowing_by_force
     assert "weak-middle" not in evictions(found), found.timeline_text()
     assert pending(found, "strong") == ["strong-1"], found.timeline_text()

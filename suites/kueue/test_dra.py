@@ -39,7 +39,7 @@ def claims(lab: KueueLab, name: str, queue: Queue, template: str, count: int = 1
 
 @scenario("dra", needs={"gate:KueueDRAIntegration"})
 def devices(lab: KueueLab) -> None:
-    """A quota of 5 claimed devices; claims for one and two, for an unmapped class, for all, for none that exists."""
+    """A quota of 5 devices; claims for one, two and all devices, for an unmapped class and for no existing device."""
     lab.note(expected_errors=["Failed to process DRA resources", "insufficient matching devices"])
     for driver in (MAPPED, UNMAPPED):
         lab.create(resource_slices.device_class(driver, driver))
@@ -67,7 +67,7 @@ def devices(lab: KueueLab) -> None:
     red_when="claimed devices are not charged by number of devices and pods", mutant="device-counts-lost",
 )  # fmt: skip
 def test_claimed_devices_are_charged(devices: KueueRecording) -> None:
-    """Devices claimed through a mapped DeviceClass are charged: count of the claim times number of pods."""
+    """Devices claimed through a mapped DeviceClass are charged to quota as device count times number of pods."""
     assert usage_at_end(devices, "pair-of-two") == {CLAIMED: 4}, devices.timeline_text()
     assert usage_at_end(devices, "single") == {CLAIMED: 1}, devices.timeline_text()
 
@@ -77,7 +77,7 @@ def test_claimed_devices_are_charged(devices: KueueRecording) -> None:
     red_when="claims are admitted beyond the quota of their devices", mutant="device-counts-lost",
 )  # fmt: skip
 def test_claims_wait_for_quota(devices: KueueRecording) -> None:
-    """A claim beyond the quota waits, although there are devices left."""
+    """A Workload whose claim exceeds the remaining quota stays pending although devices are left."""
     assert holding(devices, "claimed") == ["pair-of-two", "single"], devices.timeline_text()
     assert "one-too-many" in pending(devices, "claimed"), devices.timeline_text()
 
@@ -90,20 +90,20 @@ def refusal(recording: KueueRecording, name: str) -> tuple[str, str]:
 
 @behaviour(
     "kueue.dra.unmapped-class", level=MUST, spec=SPEC,
-    red_when="devices of a class without mapping are admitted uncounted", mutant="claims-lost",
+    red_when="a Workload that claims an unmapped DeviceClass is admitted without being charged", mutant="claims-lost",
 )  # fmt: skip
 def test_an_unmapped_class_is_inadmissible(devices: KueueRecording) -> None:
-    """A claim for a DeviceClass that is mapped to no resource is inadmissible, and the class is named."""
+    """A Workload that claims an unmapped DeviceClass is Inadmissible, and the message names the class."""
     reason, message = refusal(devices, "asks-foreign")
     assert reason == "Inadmissible" and UNMAPPED in message, f"{reason}: {message}; {devices.timeline_text()}"
 
 
 @behaviour(
     "kueue.dra.allocation-mode-all", level=MUST, spec=SPEC,
-    red_when="a claim for all devices is admitted uncounted", mutant="claims-lost",
+    red_when="a claim for all devices is admitted without being charged", mutant="claims-lost",
 )  # fmt: skip
 def test_a_claim_for_all_devices_is_inadmissible(devices: KueueRecording) -> None:
-    """A claim with allocationMode All, whose size is unknown to quota, is inadmissible."""
+    """A Workload whose claim has allocationMode All is Inadmissible, and the message says so."""
     reason, message = refusal(devices, "asks-all")
     assert reason == "Inadmissible" and "All" in message, f"{reason}: {message}; {devices.timeline_text()}"
 

@@ -45,10 +45,10 @@ def _judge(recording: KueueRecording, expected: list[tuple[str, str, str]]) -> N
 
 @behaviour(
     "kueue.events.admission", level=SHOULD, spec=SPEC,
-    red_when="an admission leaves no trace that a user can find", mutant="queue-label-lost",
+    red_when="a Workload is admitted without QuotaReserved and Admitted events", mutant="queue-label-lost",
 )  # fmt: skip
 def test_admission_is_told(told: KueueRecording) -> None:
-    """Reservation and admission are told as events of the very Workload."""
+    """An admitted Workload has the events QuotaReserved and Admitted."""
     _judge(told, [
         ("Workload of victim", "QuotaReserved", "Normal"), ("Workload of victim", "Admitted", "Normal"),
         ("Workload of urgent", "QuotaReserved", "Normal"), ("Workload of urgent", "Admitted", "Normal"),
@@ -57,10 +57,10 @@ def test_admission_is_told(told: KueueRecording) -> None:
 
 @behaviour(
     "kueue.events.preemption", level=SHOULD, spec="https://kueue.sigs.k8s.io/docs/concepts/preemption/",
-    red_when="a user cannot find out why a job was stopped", mutant="preemption-off",
+    red_when="the events of victim or preemptor do not report a preemption", mutant="preemption-off",
 )  # fmt: skip
 def test_preemption_is_told(told: KueueRecording) -> None:
-    """A preemption is told to both sides: the victim's Workload and the one that it had to make room for."""
+    """A preemption is recorded as events of the victim's Workload and Job and of the preemptor's Workload."""
     _judge(told, [
         ("Workload of victim", "Preempted", "Normal"), ("Workload of victim", "EvictedDueToPreempted", "Normal"),
         ("Workload of urgent", "PreemptedWorkload", "Normal"), ("Job victim", "Stopped", "Normal"),
@@ -69,19 +69,19 @@ def test_preemption_is_told(told: KueueRecording) -> None:
 
 @behaviour(
     "kueue.events.waiting", level=SHOULD, spec=SPEC,
-    red_when="a job waits and nobody says why", mutant="quota-doubled",
+    red_when="a Workload stays pending without a Warning event", mutant="quota-doubled",
 )  # fmt: skip
 def test_waiting_is_told(told: KueueRecording) -> None:
-    """A Workload that has to wait gets a warning that names its state."""
+    """A Workload that does not fit has a Warning event with reason Pending."""
     _judge(told, [("Workload of waiting", "Pending", "Warning")])
 
 
 @behaviour(
     "kueue.events.job", level=SHOULD, spec=SPEC,
-    red_when="a Job's events do not tell that Kueue holds or starts it", mutant="queue-label-lost",
+    red_when="a Job has no event for the creation of its Workload or for its start", mutant="queue-label-lost",
 )  # fmt: skip
 def test_a_jobs_life_in_the_queue_is_told(told: KueueRecording) -> None:
-    """A Job is told when its Workload is made and when Kueue starts it."""
+    """A Job has an event for the creation of its Workload and one for its start by Kueue."""
     _judge(told, [
         ("Job victim", "CreatedWorkload", "Normal"), ("Job victim", "Started", "Normal"),
         ("Job urgent", "CreatedWorkload", "Normal"), ("Job urgent", "Started", "Normal"),

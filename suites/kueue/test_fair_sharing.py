@@ -54,7 +54,7 @@ def equals(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.fair-sharing.equal-weights", level=MUST, spec=SPEC,
-    red_when="queues of equal weight that want the same end with different shares", mutant="weights-by-name",
+    red_when="queues of equal weight and equal demand end with different shares", mutant="weights-by-name",
 )  # fmt: skip
 def test_equal_weights_share_equally(equals: KueueRecording) -> None:
     """Two queues of equal weight that both want 4 borrowed GPUs end with 2 each, whoever came first."""
@@ -65,10 +65,11 @@ def test_equal_weights_share_equally(equals: KueueRecording) -> None:
 
 @behaviour(
     "kueue.fair-sharing.preempts-to-the-fair-share", level=MUST, spec=PREEMPTION, timed=True,
-    red_when="rebalancing evicts nobody, more than it needs, or goes on after the balance", mutant="preemption-off",
+    red_when="fair sharing evicts too few or too many workloads, or keeps evicting after the shares are equal",
+    mutant="preemption-off",
 )  # fmt: skip
 def test_rebalancing_evicts_no_more_than_it_needs(equals: KueueRecording) -> None:
-    """A late queue gets its share by exactly as many evictions as it needs, each told as fair sharing; then peace."""
+    """A later queue gets its fair share by exactly two evictions, both InCohortFairSharing, and no more follow."""
     causes = sorted(cause for causes in evictions(equals).values() for cause in causes)
     assert causes == ["InCohortFairSharing"] * 2, equals.timeline_text()
     assert equals.notes["at_rest"], equals.timeline_text()
@@ -76,7 +77,7 @@ def test_rebalancing_evicts_no_more_than_it_needs(equals: KueueRecording) -> Non
 
 @scenario("fair-sharing")
 def unequals(lab: KueueLab) -> None:
-    """Of two queues with weights 2 and 1 the lighter takes all 3 GPUs, then the other wants 3 too."""
+    """Of two queues with weights 2 and 1, the one of weight 1 takes all 3 GPUs, then the other wants 3 too."""
     queues = rivals(lab, "unequal", 3, {"double": 2, "single": 1}, preemption=RECLAIM)
     crowd(lab, queues["single"], queues["double"], 3, 2)
 
@@ -86,7 +87,7 @@ def unequals(lab: KueueLab) -> None:
     red_when="shares do not follow the weights", mutant="weights-dropped",
 )  # fmt: skip
 def test_shares_follow_weights(unequals: KueueRecording) -> None:
-    """Of 3 borrowed GPUs, a queue of weight 2 ends with two and one of weight 1 with one."""
+    """Of 3 borrowed GPUs, the queue of weight 2 ends with 2 and the queue of weight 1 with 1."""
     expected = fair_split(3, {"double": 3, "single": 3}, {"double": 2, "single": 1})
     seen = {name: len(holding(unequals, name)) for name in expected}
     assert seen == expected == {"double": 2, "single": 1}, unequals.timeline_text()
@@ -97,7 +98,7 @@ def test_shares_follow_weights(unequals: KueueRecording) -> None:
     red_when="status.fairSharing.weightedShare is not what the documented formula gives", mutant="weights-dropped",
 )  # fmt: skip
 def test_the_weighted_share_is_told_exactly(unequals: KueueRecording) -> None:
-    """ClusterQueue status tells the weighted share: borrowed by lendable in thousandths, by weight, rounded up."""
+    """A ClusterQueue's status.fairSharing.weightedShare is 1000 * borrowed / lendable / weight, rounded up."""
     weights = {"double": 2, "single": 1}
     expected = {name: weighted_share(len(holding(unequals, name)), 3, weight) for name, weight in weights.items()}
     lines = unequals.timelines("ClusterQueue")
@@ -110,7 +111,7 @@ def test_the_weighted_share_is_told_exactly(unequals: KueueRecording) -> None:
 
 @scenario("fair-sharing")
 def contention(lab: KueueLab) -> None:
-    """One GPU comes free and two queues want it, twice: one has less so far, one weighs nothing."""
+    """Twice, one GPU is freed and two queues want it: once one has the lower share, once one has weight 0."""
     queues = rivals(lab, "less", 2, {"alpha": None, "beta": None})
     byhand.workload(lab, "blocker", queues["owner"])
     byhand.workload(lab, "alpha-has", queues["alpha"])
@@ -133,10 +134,10 @@ def contention(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.fair-sharing.lower-share-first", level=MUST, spec=SPEC,
-    red_when="in one cycle a queue that has more goes before one that has less", mutant="weights-by-name",
+    red_when="in one cycle the head of the queue with the higher share is admitted first", mutant="weights-by-name",
 )  # fmt: skip
 def test_who_has_less_goes_first(contention: KueueRecording) -> None:
-    """Of two borrowing heads, the one whose queue would have the lower share goes first, against age and priority."""
+    """Of two borrowing heads, the one with the lower share after admission is first, despite age and priority."""
     order = [one for one in decisions(contention) if one.endswith("a-wants")]
     assert order == ["beta-wants"], contention.timeline_text()
     assert pending(contention, "alpha") == ["alpha-wants"], contention.timeline_text()
@@ -144,10 +145,10 @@ def test_who_has_less_goes_first(contention: KueueRecording) -> None:
 
 @behaviour(
     "kueue.fair-sharing.weight-zero-last", level=MUST, spec=SPEC,
-    red_when="a queue of weight 0 borrows while another wants the same", mutant="weights-dropped",
+    red_when="a queue of weight 0 borrows before a queue of positive weight, or never", mutant="weights-dropped",
 )  # fmt: skip
 def test_weight_zero_comes_last_but_comes(contention: KueueRecording) -> None:
-    """A queue of weight 0 borrows only what nobody else wants, whatever its priority; then it does."""
+    """A queue of weight 0 borrows only after a queue of positive weight, whatever the priority of its workload."""
     order = [one for one in decisions(contention) if one in {"weightless-wants", "paying-wants"}]
     assert order == ["paying-wants", "weightless-wants"], contention.timeline_text()
 
@@ -184,10 +185,10 @@ def past_use(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.fair-sharing.past-use-orders", level=MUST, spec=ADMISSION,
-    red_when="a LocalQueue's past use does not count", mutant="admission-scope-dropped",
+    red_when="a LocalQueue's past usage does not change the order of admission", mutant="admission-scope-dropped",
 )  # fmt: skip
 def test_past_use_puts_a_local_queue_behind(past_use: KueueRecording) -> None:
-    """With usage-based admission, the LocalQueue that used less goes first, against age and priority."""
+    """With usage-based fair sharing, the LocalQueue with less past usage is first, despite age and priority."""
     assert decisions(past_use) == ["heavy-0", "light-0"], past_use.timeline_text()
 
 
@@ -197,7 +198,7 @@ def test_past_use_puts_a_local_queue_behind(past_use: KueueRecording) -> None:
     mutant="booked-next-door",
 )  # fmt: skip
 def test_past_use_is_told(past_use: KueueRecording) -> None:
-    """LocalQueue status tells past use: it grows towards present use while there is any, and decays after."""
+    """A LocalQueue's consumedResources grow while it uses a GPU, never above that usage, and decay afterwards."""
     freed = past_use.notes["marks"]["freed"]
     before = [amount for at, amount in consumed_by(past_use, "heavy") if at < freed]
     after = [amount for at, amount in consumed_by(past_use, "heavy") if at > freed]

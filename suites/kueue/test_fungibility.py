@@ -40,7 +40,7 @@ def particular(lab: KueueLab, name: str, local: Queue, **pod_spec: object) -> No
 
 @scenario()
 def trial(lab: KueueLab) -> None:
-    """Queues of two flavors: equal ones of one GPU each, one tainted first flavor, two tiers."""
+    """Three queues of two flavors each: one GPU per flavor, a tainted first flavor, different node labels."""
     first, second = lab.flavor("first"), lab.flavor("second")
     tainted = lab.flavor("tainted", node_taints=[TAINT])
     gold, silver = (lab.flavor(tier, node_labels={TIER: tier}) for tier in ("gold", "silver"))
@@ -85,7 +85,7 @@ def test_an_untolerated_taint_excludes_a_flavor(trial: KueueRecording) -> None:
     red_when="a workload that tolerates a flavor's taint does not get that flavor", mutant="tolerations-lost",
 )  # fmt: skip
 def test_a_toleration_opens_a_tainted_flavor(trial: KueueRecording) -> None:
-    """A flavor with a taint is taken in its turn by pods that tolerate it."""
+    """Pods that tolerate a flavor's taint get that flavor when it is first in the queue's list."""
     assert flavor_of(trial, "spot-tolerant") == trial.notes["flavors"]["tainted"], trial.timeline_text()
 
 
@@ -102,7 +102,7 @@ def test_a_node_selector_excludes_a_flavor(trial: KueueRecording) -> None:
 
 @scenario()
 def choices(lab: KueueLab) -> None:
-    """The first flavor takes borrowing or preemption, the second is free: what do queues of different policies do?"""
+    """Queues of different flavorFungibility choose between borrowing, preempting and the next flavor."""
     first, second = lab.flavor("first"), lab.flavor("second")
     lab.note(flavors={"first": first, "second": second})
     on, stop = "TryNextFlavor", "MayStopSearch"

@@ -36,7 +36,7 @@ TOLERATION = {"key": "gpuassay.io/spot", "operator": "Exists", "effect": "NoSche
 
 @scenario()
 def life(lab: KueueLab) -> None:
-    """Two jobs wait in a held queue, are released, run and end; then one that needs the whole quota comes."""
+    """Two jobs wait in a held queue, are released, run and end; then one that needs the whole quota is created."""
     flavor = lab.flavor("steered", node_labels=STEER, tolerations=[TOLERATION])
     queue = lab.queue(gpus=2, flavor=flavor, hold=True)
     lab.job("good", queue, run_for=0.3, nodeSelector=OWN)
@@ -54,7 +54,7 @@ def life(lab: KueueLab) -> None:
     red_when="a queued job runs before it is admitted", mutant="queue-label-lost",
 )  # fmt: skip
 def test_a_queued_job_is_suspended_at_create(life: KueueRecording) -> None:
-    """A job with a queue name is suspended from its first version on, although its owner did not ask for it."""
+    """A job created unsuspended with a queue name is suspended in its first stored version."""
     first = {name: running(life.timelines("Job")[name].first) for name in ("good", "bad", "next")}
     assert not any(first.values()), f"running in its first version: {first}\n{life.timeline_text()}"
 
@@ -143,7 +143,7 @@ def test_finished_jobs_give_their_quota_back(life: KueueRecording) -> None:
 
 @scenario()
 def deactivated(lab: KueueLab) -> None:
-    """A running job is deactivated, another comes, then the first is activated again."""
+    """A running job is deactivated, another workload is created, then the first is activated again."""
     flavor = lab.flavor("steered", node_labels=STEER)
     queue = lab.queue(gpus=2, flavor=flavor)
     lab.job("out", queue, nodeSelector=OWN)
@@ -179,7 +179,7 @@ def test_deactivation_evicts(deactivated: KueueRecording) -> None:
     red_when="a deactivated workload is admitted again although nobody activated it", mutant="deactivation-lost",
 )  # fmt: skip
 def test_a_deactivated_workload_stays_out(deactivated: KueueRecording) -> None:
-    """A deactivated workload is passed by a younger one although there is quota for both."""
+    """A deactivated workload is not admitted again, while a younger one is, although there is quota for both."""
     workload, marker = workload_of(deactivated, "out"), workload_of(deactivated, "marker")
     back: int = deactivated.notes["marks"]["reactivated"]
     assert workload and marker, deactivated.timeline_text()
@@ -192,7 +192,7 @@ def test_a_deactivated_workload_stays_out(deactivated: KueueRecording) -> None:
 
 @behaviour(
     "kueue.lifecycle.reactivation-requeues", level=MUST, spec=f"{WORKLOADS}#active",
-    red_when="a workload that is active again stays out of its queue", mutant="reactivation-lost",
+    red_when="a reactivated workload is not requeued", mutant="reactivation-lost",
 )  # fmt: skip
 def test_reactivation_requeues(deactivated: KueueRecording) -> None:
     """A workload that is activated again is requeued as Reactivated and admitted a second time."""
@@ -205,10 +205,10 @@ def test_reactivation_requeues(deactivated: KueueRecording) -> None:
 
 @behaviour(
     "kueue.lifecycle.template-restored", level=MUST, spec=FLAVORS,
-    red_when="an evicted job stays bound to the nodes of the flavor that it lost", mutant="node-labels-lost",
+    red_when="an evicted job keeps the node selector of the flavor that it lost", mutant="node-labels-lost",
 )  # fmt: skip
 def test_an_evicted_job_gets_its_template_back(deactivated: KueueRecording) -> None:
-    """The node selector that admission gave a job's pods is taken back when the job is evicted."""
+    """The node selector that admission added to a job's pod template is removed when the job is evicted."""
     job = deactivated.timelines("Job")["out"]
     back: int = deactivated.notes["marks"]["reactivated"]
     ran = [node_selector(one.object) for one in job.events if running(one.object) and one.at < back]
@@ -222,7 +222,7 @@ def test_an_evicted_job_gets_its_template_back(deactivated: KueueRecording) -> N
 
 @scenario()
 def overtime(lab: KueueLab) -> None:
-    """A job may run for two seconds and would run for ever."""
+    """A job with a maximum execution time of two seconds would run for ever."""
     queue = lab.queue(gpus=1)
     lab.job("slow", queue, more_labels={labels.MAX_EXECUTION: "2"})
     lab.until_admitted("slow")
@@ -231,10 +231,11 @@ def overtime(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.lifecycle.maximum-execution-time", level=MUST, spec=f"{WORKLOADS}#maximum-execution-time",
-    red_when="a job runs longer than it may, or is stopped earlier", mutant="max-execution-time-lost",
+    red_when="a job runs longer than its maximum execution time, or is stopped earlier",
+    mutant="max-execution-time-lost",
 )  # fmt: skip
 def test_a_job_is_stopped_after_its_maximum_execution_time(overtime: KueueRecording) -> None:
-    """A job that runs for its maximum execution time is deactivated for that reason, and not before."""
+    """A job is evicted and deactivated once it has run for its maximum execution time, and not before."""
     workload, job = workload_of(overtime, "slow"), overtime.timelines("Job")["slow"]
     assert workload and evictions(workload) == [OVERTIME], overtime.timeline_text()
     assert dig(workload.final, "spec", "active") is False and not running(job.final), overtime.timeline_text()
@@ -245,7 +246,7 @@ def test_a_job_is_stopped_after_its_maximum_execution_time(overtime: KueueRecord
 
 @scenario()
 def moved(lab: KueueLab) -> None:
-    """Of two jobs in a queue for one, both are to move to another queue: the running one and the waiting one."""
+    """The running and the waiting job of a queue for one GPU are both relabelled to another queue."""
     here, there = lab.queue(gpus=1, base="here", active=False), lab.queue(gpus=2, base="there", active=False)
     lab.job("hog", here)
     lab.observe(lambda: running(lab.get("Job", "hog")), "hog runs")
@@ -260,7 +261,7 @@ def moved(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.lifecycle.queue-fixed-while-running", level=MUST, spec="https://kueue.sigs.k8s.io/docs/concepts/local_queue/",
-    red_when="a running job changes its queue and with it whose quota it uses", mutant="admission-off",
+    red_when="the queue name of a running job can be changed", mutant="admission-off",
 )  # fmt: skip
 def test_a_running_job_keeps_its_queue(moved: KueueRecording) -> None:
     """The queue name of a job that runs cannot be changed, and the refusal names the label."""
@@ -302,7 +303,7 @@ def deleted(lab: KueueLab) -> None:
     red_when="a deleted job leaves its Workload or its quota behind", mutant="quota-doubled",
 )  # fmt: skip
 def test_a_deleted_job_gives_its_quota_back(deleted: KueueRecording) -> None:
-    """When a running job is deleted its Workload goes, and only then the next one gets the quota."""
+    """Deleting a running job deletes its Workload and gives the quota to the waiting job, which had none before."""
     first, second = workload_of(deleted, "first"), workload_of(deleted, "second")
     assert first and first.deleted and second, deleted.timeline_text()
     got = flips(second, "QuotaReserved")
@@ -311,7 +312,7 @@ def test_a_deleted_job_gives_its_quota_back(deleted: KueueRecording) -> None:
 
 @scenario()
 def prebuilt(lab: KueueLab) -> None:
-    """A job names a Workload that is made for it a moment later."""
+    """A job names a prebuilt Workload, which is created a moment later."""
     queue = lab.queue(gpus=1)
     job = lab.create(core.job("adopter", lab.namespace, queue.local, more_labels={PREBUILT: "ready-made"}))
     pods = kueue.pod_set(template={"spec": job["spec"]["template"]["spec"]})
@@ -322,10 +323,10 @@ def prebuilt(lab: KueueLab) -> None:
 @behaviour(
     "kueue.lifecycle.prebuilt-workload", level=MUST,
     spec="https://kueue.sigs.k8s.io/docs/reference/labels-and-annotations/#kueuex-k8sioprebuilt-workload-name",
-    red_when="a job with a prebuilt Workload gets one of its own, or runs without", mutant="prebuilt-name-lost",
+    red_when="a job with a prebuilt Workload gets another one, or runs without any", mutant="prebuilt-name-lost",
 )  # fmt: skip
 def test_a_job_adopts_its_prebuilt_workload(prebuilt: KueueRecording) -> None:
-    """A job that names a prebuilt Workload becomes its owner, gets no other, and runs by its admission."""
+    """A job that names a prebuilt Workload becomes its owner, gets no other Workload, and runs once it is admitted."""
     job, workloads = prebuilt.timelines("Job")["adopter"], prebuilt.timelines("Workload")
     assert list(workloads) == ["ready-made"], f"Workloads {list(workloads)}\n{prebuilt.timeline_text()}"
     made = workloads["ready-made"].final

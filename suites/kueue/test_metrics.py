@@ -17,7 +17,7 @@ SPEC = "https://kueue.sigs.k8s.io/docs/reference/metrics/"
 
 @scenario(needs={"kueue-process"})
 def counted(lab: KueueLab) -> None:
-    """Three GPUs, five workloads, one preemptor that ends: three run, two wait. A StrictFIFO queue with one and two."""
+    """One queue ends with 3 running and 2 pending workloads after a preemption, a StrictFIFO one with 1 and 2."""
     queue = lab.queue(gpus=3, base="busy", preemption={"withinClusterQueue": "LowerPriority"})
     strict = lab.queue(gpus=1, base="strict", strategy="StrictFIFO")
     cohort = lab.unique("cohort")
@@ -62,11 +62,11 @@ def _status(recording: KueueRecording, base: str, field: str) -> int:
 
 @behaviour(
     "kueue.metrics.pending-gauge", level=MUST, spec=SPEC, timed=True,
-    red_when="kueue_pending_workloads differs from the ClusterQueue's status or from what waits",
+    red_when="kueue_pending_workloads differs from the ClusterQueue's status or from the number of pending workloads",
     mutant="quota-doubled",
 )  # fmt: skip
 def test_the_pending_gauge_equals_the_status(counted: KueueRecording) -> None:
-    """At rest the gauge of pending workloads, over both its states, equals what waits and the ClusterQueue's status."""
+    """At rest, kueue_pending_workloads (active plus inadmissible) equals the ClusterQueue's pending count."""
     for base in ("busy", "strict"):
         seen = counted.metrics("after").sum("kueue_pending_workloads", cluster_queue=_queue(counted, base))
         told = _status(counted, base, "pendingWorkloads")
@@ -75,11 +75,11 @@ def test_the_pending_gauge_equals_the_status(counted: KueueRecording) -> None:
 
 @behaviour(
     "kueue.metrics.pending-split", level=SHOULD, spec=SPEC, timed=True,
-    red_when="workloads that will not be tried are counted as active, or the reverse",
+    red_when="inadmissible workloads are counted as active in kueue_pending_workloads, or the reverse",
     mutant="strategy-strict-to-best-effort",
 )  # fmt: skip
 def test_pending_splits_into_active_and_inadmissible(counted: KueueRecording) -> None:
-    """What a BestEffortFIFO queue gave up for now is inadmissible; in a StrictFIFO queue all that waits is active."""
+    """Workloads that do not fit count as inadmissible in a BestEffortFIFO queue and as active in a StrictFIFO queue."""
     after = counted.metrics("after")
     seen = {
         base: tuple(
@@ -98,7 +98,7 @@ def test_pending_splits_into_active_and_inadmissible(counted: KueueRecording) ->
     mutant="quota-doubled",
 )  # fmt: skip
 def test_the_gauges_of_running_workloads_equal_the_status(counted: KueueRecording) -> None:
-    """At rest the gauges of reserving and admitted workloads equal what holds quota and the ClusterQueue's status."""
+    """At rest, the gauges of reserving and admitted workloads equal the ClusterQueue's counts of them."""
     for base, expected in (("busy", 3), ("strict", 1)):
         for gauge, field in (
             ("kueue_reserving_active_workloads", "reservingWorkloads"),
@@ -114,7 +114,7 @@ def test_the_gauges_of_running_workloads_equal_the_status(counted: KueueRecordin
     red_when="admissions are counted double or not at all", mutant="preemption-off",
 )  # fmt: skip
 def test_the_counters_of_admissions_equal_the_decisions(counted: KueueRecording) -> None:
-    """The counters of reservations and admissions grow by one with each decision of the scheduler."""
+    """The counters of quota reservations and admissions grow by exactly one for each admission by the scheduler."""
     taken = len([name for name in decisions(counted) if not name.startswith("strict")])
     for counter in ("kueue_quota_reserved_workloads_total", "kueue_admitted_workloads_total"):
         seen = counted.metric_delta(counter, cluster_queue=_queue(counted, "busy"))
@@ -126,7 +126,7 @@ def test_the_counters_of_admissions_equal_the_decisions(counted: KueueRecording)
     red_when="an eviction is counted double, not at all, or for another reason", mutant="preemption-off",
 )  # fmt: skip
 def test_the_counter_of_evictions_equals_the_evictions(counted: KueueRecording) -> None:
-    """The counter of evicted workloads grows by the evictions of the queue, under their reason."""
+    """The counter of evicted workloads grows by one for each eviction in the queue, under the eviction's reason."""
     seen_events = [one.reason for one in evictions(counted)]
     queue = _queue(counted, "busy")
     seen = counted.metric_delta("kueue_evicted_workloads_total", cluster_queue=queue, reason="Preempted")
@@ -164,7 +164,7 @@ def test_the_counter_of_finished_workloads(counted: KueueRecording) -> None:
     red_when="the quota gauges differ from the ClusterQueue's spec", mutant="quota-doubled",
 )  # fmt: skip
 def test_the_quota_gauges_equal_the_spec(counted: KueueRecording) -> None:
-    """The gauges of nominal quota, borrowing and lending limit equal what the ClusterQueue asks for."""
+    """The gauges of nominal quota, borrowing limit and lending limit equal the ClusterQueue's spec."""
     after = counted.metrics("after")
     expected = {
         ("kueue_cluster_queue_nominal_quota", "busy"): 3,
@@ -179,7 +179,7 @@ def test_the_quota_gauges_equal_the_spec(counted: KueueRecording) -> None:
 
 @behaviour(
     "kueue.metrics.usage-gauges", level=MUST, spec=SPEC, timed=True,
-    red_when="the gauges of reserved and used resources differ from what is held", mutant="requests-halved",
+    red_when="the gauges of reserved and used resources differ from what the workloads hold", mutant="requests-halved",
 )  # fmt: skip
 def test_the_usage_gauges_equal_what_is_held(counted: KueueRecording) -> None:
     """At rest the gauges of reserved and used GPUs equal the GPUs of the workloads that hold quota."""
@@ -205,10 +205,11 @@ def statuses(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.metrics.queue-status", level=SHOULD, spec=SPEC,
-    red_when="the status gauge of a queue is not one-hot, or tells another status", mutant="flavors-renamed",
+    red_when="the status gauge of a queue has no or several statuses set to 1, or a wrong one",
+    mutant="flavors-renamed",
 )  # fmt: skip
 def test_the_status_gauge_tells_the_status(statuses: KueueRecording) -> None:
-    """Of a ClusterQueue's status series exactly one is 1: active, or pending where its flavor does not exist."""
+    """Exactly one of a ClusterQueue's status series is 1: active, or pending when its flavor does not exist."""
     for base, expected in (("served", "active"), ("waiting", "pending")):
         rows = statuses.metrics("after").select("kueue_cluster_queue_status", cluster_queue=_queue(statuses, base))
         seen = sorted(row["labels"]["status"] for row in rows if row["value"] == 1)
@@ -218,7 +219,7 @@ def test_the_status_gauge_tells_the_status(statuses: KueueRecording) -> None:
 
 @scenario(alone="cluster", needs={"kueue-process", "scheduler-log"})
 def attempts(lab: KueueLab) -> None:
-    """With the cluster to itself: four workloads, one after the other, before two GPUs; then one of them ends."""
+    """Alone on the cluster, four workloads are created one after the other for two GPUs; then one finishes."""
     queue = lab.queue(gpus=2)
     lab.mark("before")
     lab.scrape("before")
@@ -238,10 +239,10 @@ def attempts(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.metrics.admission-attempts", level=MUST, spec=SPEC, timed=True,
-    red_when="attempts are not counted, or under the wrong result", mutant="quota-doubled",
+    red_when="admission attempts are not counted, or under the wrong result", mutant="quota-doubled",
 )  # fmt: skip
 def test_attempts_equal_cycles(attempts: KueueRecording) -> None:
-    """Each scheduling cycle counts as one attempt, a success if it gave quota: counter and histogram agree on it."""
+    """Counter and histogram count each scheduling cycle as one admission attempt, under the result in Kueue's log."""
     logged = attempts_between(attempts, mark(attempts, "before"), mark(attempts, "after"))
     for name in ("kueue_admission_attempts_total", "kueue_admission_attempt_duration_seconds_count"):
         seen = {result: attempts.metric_delta(name, result=result) for result in ("success", "inadmissible")}

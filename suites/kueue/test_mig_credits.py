@@ -27,7 +27,7 @@ def plain(profile: str) -> str:
 
 @scenario("transformations")
 def charges(lab: KueueLab) -> None:
-    """Two pods of each profile under both names, and resources that are kept, ignored or excluded."""
+    """Two pods of each MIG profile under both resource names, and resources that are retained, ignored or excluded."""
     ample = credit_queue(lab, "ample", {GPC: 1000, GPU_MEMORY: 10_000})
     names = [
         asks(lab, f"{maker}-{plain(profile)}", ample, count=2, **{prefix + profile: 1})
@@ -59,10 +59,11 @@ def test_every_profile_is_charged_exactly(charges: KueueRecording) -> None:
 
 @behaviour(
     "kueue.mig-credits.das-names", level=MUST, spec=SPEC,
-    red_when="a profile costs more or less under the name that DAS gives it", mutant="transformation-bypassed",
+    red_when="a MIG profile is charged differently under the resource name that DAS gives it",
+    mutant="transformation-bypassed",
 )  # fmt: skip
 def test_a_profile_costs_the_same_under_both_names(charges: KueueRecording) -> None:
-    """A profile under mig.das.com costs what it costs under nvidia.com: a rewriting webhook cannot dodge quota."""
+    """A MIG profile is charged the same under the mig.das.com name that a webhook gives it as under nvidia.com."""
     for profile, (slices, memory) in MIG_CREDITS.items():
         seen = usage(charges, f"das-{plain(profile)}")
         assert seen == {GPC: 2 * slices, GPU_MEMORY: 2 * memory}, f"{profile}: {charges.timeline_text()}"
@@ -70,7 +71,7 @@ def test_a_profile_costs_the_same_under_both_names(charges: KueueRecording) -> N
 
 @behaviour(
     "kueue.mig-credits.inputs-add-up", level=MUST, spec=SPEC,
-    red_when="two inputs with the same output do not add up", mutant="mig-profiles-confused",
+    red_when="the credits of several profiles in one pod are not added up", mutant="mig-profiles-confused",
 )  # fmt: skip
 def test_credits_of_several_profiles_add_up(charges: KueueRecording) -> None:
     """A pod that asks for several profiles is charged with the sum of their credits."""
@@ -90,16 +91,16 @@ def test_retain_charges_input_and_output(charges: KueueRecording) -> None:
 
 @behaviour(
     "kueue.mig-credits.left-out", level=MUST, spec=EXCLUDE,
-    red_when="a resource that is excluded, or replaced by nothing, needs quota", mutant="transformation-bypassed",
+    red_when="a resource that is excluded, or transformed to nothing, needs quota", mutant="transformation-bypassed",
 )  # fmt: skip
 def test_excluded_resources_are_not_charged(charges: KueueRecording) -> None:
-    """Resources of an excluded prefix, or replaced by nothing, are not charged and need no quota."""
+    """Resources with an excluded prefix, or transformed to nothing, are not charged and need no quota."""
     assert usage(charges, "left-out") == {GPC: 1, GPU_MEMORY: 5}, charges.timeline_text()
 
 
 @scenario("transformations")
 def one_gpu(lab: KueueLab) -> None:
-    """The credits of one A100 (7 slices, 40 GB); two pods of 3g.20gb, then 1g.5gb and, after one left, 2g.10gb."""
+    """One A100's credits (7 slices, 40 GB): two 3g.20gb, a 1g.5gb and, after one 3g.20gb is deleted, a 2g.10gb."""
     queue = credit_queue(lab, "a100", {GPC: 7, GPU_MEMORY: 40})
     large, small, middle = (f"nvidia.com/mig-{one}" for one in ("3g.20gb", "1g.5gb", "2g.10gb"))
     for name, resource in (("large-0", large), ("large-1", large), ("small", small)):
@@ -118,7 +119,7 @@ def one_gpu(lab: KueueLab) -> None:
     mutant="mig-profiles-confused",
 )  # fmt: skip
 def test_every_kind_of_credit_binds(one_gpu: KueueRecording) -> None:
-    """Two 3g.20gb fill the memory of an A100: a 1g.5gb waits although a compute slice is free, and says why."""
+    """A 1g.5gb waits for memory credits that two 3g.20gb use up, although a slice is free, and its message says so."""
     history = one_gpu.timelines("Workload")["small"]
     refused = [one for one in history.condition_changes() if one.type == "QuotaReserved" and one.status == "False"]
     assert refused, one_gpu.timeline_text()
@@ -130,7 +131,7 @@ def test_every_kind_of_credit_binds(one_gpu: KueueRecording) -> None:
     red_when="credits freed by one profile cannot be used by others", mutant="transformation-bypassed",
 )  # fmt: skip
 def test_freed_credits_serve_other_profiles(one_gpu: KueueRecording) -> None:
-    """The credits that a 3g.20gb gives back serve a 1g.5gb and a 2g.10gb; for another 3g.20gb 15 GB are missing."""
+    """Credits freed by a 3g.20gb admit a 1g.5gb and a 2g.10gb, while another 3g.20gb that no longer fits waits."""
     assert holding(one_gpu, "a100") == ["large-1", "middle", "small"], one_gpu.timeline_text()
     assert pending(one_gpu, "a100") == ["large-2"], one_gpu.timeline_text()
 
@@ -146,10 +147,10 @@ def untouched(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.mig-credits.pods-untouched", level=MUST, spec=SPEC,
-    red_when="credits instead of devices end up in the pods", mutant="mig-name-rewritten",
+    red_when="a Job or its pod requests credits instead of MIG devices", mutant="mig-name-rewritten",
 )  # fmt: skip
 def test_pods_keep_asking_for_devices(untouched: KueueRecording) -> None:
-    """Transformations are for quota only: Job and pod keep asking for the MIG device."""
+    """Resource transformations affect quota only, and the Job and its pod keep requesting the MIG device."""
     path = ("spec", "containers", 0, "resources", "limits")
     pods = [one.final for one in untouched.timelines("Pod").values()]
     assert len(pods) == 1, untouched.timeline_text()
@@ -181,11 +182,11 @@ def asked_profiles(recording: KueueRecording, names: list[str]) -> list[str]:
 
 @behaviour(
     "kueue.mig-credits.geometry-gap", level=INFO, spec="https://docs.nvidia.com/datacenter/tesla/mig-user-guide/",
-    red_when="quota in credits has learned where MIG devices can be placed (the gap is closed)",
+    red_when="quota in credits no longer admits more MIG devices than GPUs can place (the known gap is closed)",
     mutant="transformation-bypassed",
 )  # fmt: skip
 def test_credits_admit_what_no_gpu_can_place(impossible: KueueRecording) -> None:
-    """Quota in credits admits mixes that GPUs cannot place: three 4g.20gb on two A100 GPUs, of which two fit."""
+    """Quota in credits admits three 4g.20gb for two A100 GPUs, although the GPUs can place only two of them."""
     admitted = holding(impossible, "two-gpus")
     assert len(admitted) == 3, impossible.timeline_text()
     assert most_placeable(asked_profiles(impossible, admitted), 2) == 2
@@ -193,10 +194,10 @@ def test_credits_admit_what_no_gpu_can_place(impossible: KueueRecording) -> None
 
 @behaviour(
     "kueue.mig-credits.uncovered-waits", level=MUST, spec=SPEC,
-    red_when="a workload whose credits no queue covers is admitted", mutant="transformation-bypassed",
+    red_when="a workload is admitted that needs credits its queue does not cover", mutant="transformation-bypassed",
 )  # fmt: skip
 def test_a_profile_without_quota_waits(uncovered: KueueRecording) -> None:
-    """A workload whose credits its queue does not cover is not admitted, and is told which ones."""
+    """A workload that needs credits its queue does not cover stays pending, and its condition names them."""
     line = uncovered.timelines("Workload")["homeless"].final
     told = str((condition(line, "QuotaReserved") or {}).get("message", ""))
     assert pending(uncovered, "slices-only") == ["homeless"], uncovered.timeline_text()

@@ -60,10 +60,10 @@ def _expect_order(recording: KueueRecording, names: list[str] | None = None) -> 
 
 @behaviour(
     "kueue.ordering.same-second-burst", level=MUST, spec=SPEC,
-    red_when="Jobs are decided on by anything but priority, creation second and UID", mutant="priority-ignored",
+    red_when="Jobs are admitted in another order than priority, creation second and UID", mutant="priority-ignored",
 )  # fmt: skip
 def test_a_burst_of_jobs_is_admitted_in_heap_order(job_burst: KueueRecording) -> None:
-    """Jobs created in a burst are admitted by priority, then creation second, then UID: not by submission."""
+    """Jobs created in a burst are admitted by priority, then creation second, then UID, not by order of submission."""
     _expect_order(job_burst)
 
 
@@ -81,7 +81,7 @@ def test_every_job_of_a_burst_gets_quota_once(job_burst: KueueRecording) -> None
 
 @behaviour(
     "kueue.ordering.burst-strict-fifo", level=MUST, spec=SPEC,
-    red_when="StrictFIFO decides by anything but priority, creation second and UID", mutant="hold-ignored",
+    red_when="StrictFIFO admits in another order than priority, creation second and UID", mutant="hold-ignored",
 )  # fmt: skip
 def test_a_burst_in_a_strict_queue_is_admitted_in_heap_order(strict_burst: KueueRecording) -> None:
     """A hundred Workloads of a StrictFIFO queue are admitted by priority, then creation second, then UID."""
@@ -90,7 +90,7 @@ def test_a_burst_in_a_strict_queue_is_admitted_in_heap_order(strict_burst: Kueue
 
 @behaviour(
     "kueue.ordering.burst-best-effort-fifo", level=MUST, spec=SPEC,
-    red_when="BestEffortFIFO decides by anything but priority, creation second and UID",
+    red_when="BestEffortFIFO admits in another order than priority, creation second and UID",
     mutant="priority-latest-first",
 )  # fmt: skip
 def test_a_burst_in_a_best_effort_queue_is_admitted_in_heap_order(best_effort_burst: KueueRecording) -> None:
@@ -135,22 +135,23 @@ def _blocked(lab: KueueLab, strategy: str) -> None:
 
 @scenario()
 def strict_blocked(lab: KueueLab) -> None:
-    """StrictFIFO: one GPU is free, a workload for two waits, one for one comes behind it, then an urgent one."""
+    """StrictFIFO, one GPU free: a workload of two GPUs waits, then a small one and an urgent small one are created."""
     _blocked(lab, "StrictFIFO")
 
 
 @scenario()
 def best_effort_blocked(lab: KueueLab) -> None:
-    """BestEffortFIFO: one GPU is free, a workload for two waits, one for one comes behind it, then an urgent one."""
+    """BestEffortFIFO, one GPU free: one of two GPUs waits, then a small one and an urgent small one are created."""
     _blocked(lab, "BestEffortFIFO")
 
 
 @behaviour(
     "kueue.ordering.strict-head-blocks", level=MUST, spec=SPEC,
-    red_when="a workload passes a blocked head", mutant="strategy-strict-to-best-effort",
+    red_when="a StrictFIFO queue admits a workload that is behind a blocked head",
+    mutant="strategy-strict-to-best-effort",
 )  # fmt: skip
 def test_a_blocked_head_blocks_a_strict_queue(strict_blocked: KueueRecording) -> None:
-    """In a StrictFIFO queue a workload that fits does not pass a head that does not."""
+    """In a StrictFIFO queue, a workload that fits is not admitted before a head that does not fit."""
     seen = decisions(strict_blocked)
     assert "small" not in seen, f"expected small behind big, seen {seen}\n{strict_blocked.timeline_text()}"
 
@@ -170,7 +171,7 @@ def test_a_more_urgent_workload_becomes_the_head(strict_blocked: KueueRecording)
     red_when="a head that does not fit holds up smaller workloads", mutant="strategy-best-effort-to-strict",
 )  # fmt: skip
 def test_a_best_effort_queue_skips_a_blocked_head(best_effort_blocked: KueueRecording) -> None:
-    """In a BestEffortFIFO queue a workload that fits is admitted past a head that does not."""
+    """In a BestEffortFIFO queue, a workload that fits is admitted before a head that does not fit."""
     seen = decisions(best_effort_blocked, ["running", "big", "small"])
     expected = ["running", "small"]
     assert seen == expected, f"expected {expected}, seen {seen}\n{best_effort_blocked.timeline_text()}"
@@ -178,7 +179,7 @@ def test_a_best_effort_queue_skips_a_blocked_head(best_effort_blocked: KueueReco
 
 @scenario()
 def cohort_beside_blocked(lab: KueueLab) -> None:
-    """Two StrictFIFO queues of a cohort: the head of one can not fit now, the other has room of its own."""
+    """Two StrictFIFO queues of a cohort: the head of one does not fit now, the other has free quota of its own."""
     cohort = lab.unique("cohort")
     first = lab.queue(gpus=2, base="first", strategy="StrictFIFO", cohort=cohort, borrowing=0)
     second = lab.queue(gpus=2, base="second", strategy="StrictFIFO", cohort=cohort, borrowing=0, flavor=first.flavor)
@@ -225,7 +226,7 @@ def foreign_head(lab: KueueLab) -> None:
     red_when="a workload that can never be admitted blocks those behind it", mutant="namespaces-all-welcome",
 )  # fmt: skip
 def test_a_head_of_a_foreign_namespace_does_not_block(foreign_head: KueueRecording) -> None:
-    """In a StrictFIFO queue a head whose namespace the queue does not serve holds up nobody."""
+    """In a StrictFIFO queue, a head whose namespace the namespaceSelector excludes does not block the next workload."""
     seen = decisions(foreign_head)
     assert seen == ["own"], f"expected own alone, seen {seen}\n{foreign_head.timeline_text()}"
 
@@ -253,11 +254,11 @@ def strategy_changed(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.ordering.live-strategy-change", level=MUST, spec=SPEC,
-    red_when="a changed queueing strategy takes effect late, never, or before it was made",
+    red_when="a changed queueing strategy has no effect, or its effect is seen before the change",
     mutant="strategy-strict-to-best-effort",
 )  # fmt: skip
 def test_a_changed_strategy_takes_effect(strategy_changed: KueueRecording) -> None:
-    """A StrictFIFO queue that becomes BestEffortFIFO lets the next workload pass its blocked head, from then on."""
+    """When a StrictFIFO queue becomes BestEffortFIFO, a workload behind its blocked head is admitted, not before."""
     timeline = strategy_changed.timeline_text()
     early = [one for one in decided_before(strategy_changed, mark(strategy_changed, "changed")) if one != "marker"]
     assert early == ["running"], f"expected running alone before the change, seen {early}\n{timeline}"
@@ -280,10 +281,10 @@ def flavor_comes_late(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.ordering.inactive-queue", level=MUST, spec="https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/",
-    red_when="an inactive queue admits, or forgets the order of those who waited", mutant="priority-reversed",
+    red_when="an inactive queue admits, or later admits its pending workloads out of order", mutant="priority-reversed",
 )  # fmt: skip
 def test_an_inactive_queue_admits_nothing_then_everything_in_order(flavor_comes_late: KueueRecording) -> None:
-    """A ClusterQueue without its flavor admits nothing; when the flavor comes it admits all who waited, in order."""
+    """A ClusterQueue whose flavor is missing admits nothing, and all pending workloads in order once it is created."""
     early = decided_before(flavor_comes_late, mark(flavor_comes_late, "flavor"))
     assert not early, f"expected none before the flavor exists, seen {early}"
     _expect_order(flavor_comes_late)
@@ -304,10 +305,10 @@ def one_at_a_time(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.ordering.one-at-a-time", level=MUST, spec=SPEC,
-    red_when="the order is lost from one admission to the next", mutant="quota-doubled",
+    red_when="a queue with quota for one workload admits out of order, or two at once", mutant="quota-doubled",
 )  # fmt: skip
 def test_a_queue_of_one_serves_in_heap_order(one_at_a_time: KueueRecording) -> None:
-    """With room for one workload, each end of one admits the next by priority, creation second and UID."""
+    """With quota for one workload, they are admitted one at a time by priority, creation second and UID."""
     _expect_order(one_at_a_time)
     held: set[str] = set()
     for event in one_at_a_time.of("Workload"):
@@ -341,10 +342,10 @@ def check_retried(lab: KueueLab) -> None:
 @behaviour(
     "kueue.ordering.evicted-by-check-goes-behind", level=SHOULD,
     spec="https://kueue.sigs.k8s.io/docs/concepts/admission_check/#admission-checks",
-    red_when="a workload that its check sent back keeps its place before those who came meanwhile",
+    red_when="a workload evicted by its check is requeued before workloads that were created in the meantime",
     mutant="priority-earliest-first",
 )  # fmt: skip
 def test_a_workload_sent_back_by_its_check_goes_behind(check_retried: KueueRecording) -> None:
-    """A workload evicted by an AdmissionCheck is queued by the time of its eviction, behind those who came before."""
+    """A workload evicted by an AdmissionCheck is requeued by its eviction time, behind one created before that."""
     seen = decisions(check_retried)
     assert seen[:2] == ["first", "second"], f"expected first second, seen {seen}\n{check_retried.timeline_text()}"

@@ -21,7 +21,7 @@ def _size(job: Manifest | None) -> tuple[int, int]:
 
 @scenario(needs={"gate:PartialAdmission"})
 def shrunk(lab: KueueLab) -> None:
-    """A job for five pods that takes two meets a quota of three and is evicted; another shrinks its completions."""
+    """A job of 5 pods with minimum 2 gets a quota of 3 and is later evicted; another also lowers its completions."""
     queue, pair = lab.queue(gpus=3), lab.queue(gpus=2, base="pair")
     lab.job("wide", queue, pods=5, annotations={MIN_PARALLELISM: "2"})
     lab.job(
@@ -42,7 +42,7 @@ def shrunk(lab: KueueLab) -> None:
     red_when="a job that can shrink waits, or shrinks more than it has to", mutant="min-parallelism-lost",
 )  # fmt: skip
 def test_a_job_shrinks_to_what_fits(shrunk: KueueRecording) -> None:
-    """A job for five pods that takes two is admitted with three where there is quota for three."""
+    """A job of 5 pods with a minimum of 2 is admitted with 3 pods when there is quota for 3."""
     wide = workload_of(shrunk, "wide")
     counts = {assigned_count(one.object) for one in wide.events} - {0} if wide else set[int]()
     assert counts == {3}, f"expected to be admitted with 3 pods, seen {counts}\n{shrunk.timeline_text()}"
@@ -53,7 +53,7 @@ def test_a_job_shrinks_to_what_fits(shrunk: KueueRecording) -> None:
     red_when="a job that was admitted with fewer pods starts all of them", mutant="min-parallelism-lost",
 )  # fmt: skip
 def test_a_shrunk_job_runs_fewer_pods(shrunk: KueueRecording) -> None:
-    """While it runs, the parallelism of a partially admitted job is the admitted number; its completions stay."""
+    """A running, partially admitted job's parallelism is the admitted pod count, and its completions are unchanged."""
     sizes = {_size(one.object) for one in shrunk.timelines("Job")["wide"].events if running(one.object)}
     assert sizes == {(3, 5)}, f"expected (parallelism, completions) (3, 5), seen {sizes}\n{shrunk.timeline_text()}"
     pods = [name for name in shrunk.timelines("Pod") if name.startswith("wide-")]
@@ -73,7 +73,7 @@ def test_completions_follow_where_asked(shrunk: KueueRecording) -> None:
 
 @behaviour(
     "kueue.partial-admission.parallelism-restored", level=MUST, spec=SPEC,
-    red_when="a job that was shrunk once never gets its size back", mutant="min-parallelism-lost",
+    red_when="an evicted job keeps the lowered parallelism of its partial admission", mutant="min-parallelism-lost",
 )  # fmt: skip
 def test_an_evicted_job_gets_its_size_back(shrunk: KueueRecording) -> None:
     """When a partially admitted job is evicted, its parallelism is again what its owner asked for."""
@@ -85,7 +85,7 @@ def test_an_evicted_job_gets_its_size_back(shrunk: KueueRecording) -> None:
 
 @scenario(needs={"gate:PartialAdmission"})
 def too_small(lab: KueueLab) -> None:
-    """Two GPUs are free: for a workload that takes three of four pods, and for one that takes no fewer than three."""
+    """Two free GPUs for a workload of 4 pods with minimum 3, one of 3 pods without minimum, one with minimum 2."""
     queue = lab.queue(gpus=2)
     needy = kueue.pod_set(count=4, requests={GPU: 1}, minCount=3)
     lab.create(kueue.workload("needy", lab.namespace, queue.local, [needy]))
@@ -97,10 +97,10 @@ def too_small(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.partial-admission.not-below-minimum", level=MUST, spec=SPEC,
-    red_when="a workload is started with fewer pods than it can do with", mutant="min-parallelism-one",
+    red_when="a workload is admitted with fewer pods than its minimum", mutant="min-parallelism-one",
 )  # fmt: skip
 def test_nothing_shrinks_below_its_minimum(too_small: KueueRecording) -> None:
-    """A workload whose minimum does not fit waits, while a younger one whose minimum fits is admitted with that."""
+    """A workload whose minimum of 3 pods does not fit waits, while a younger one is admitted with its minimum of 2."""
     got = ever_reserved(too_small)
     assert got == {"humble"}, f"expected only humble to get quota, seen {sorted(got)}\n{too_small.timeline_text()}"
     assert assigned_count(too_small.timelines("Workload")["humble"].final) == 2, too_small.timeline_text()
@@ -108,10 +108,10 @@ def test_nothing_shrinks_below_its_minimum(too_small: KueueRecording) -> None:
 
 @behaviour(
     "kueue.partial-admission.only-where-allowed", level=MUST, spec=SPEC,
-    red_when="a workload that needs all of its pods is started with some", mutant="min-parallelism-one",
+    red_when="a workload without a minimum count is admitted with only some of its pods", mutant="min-parallelism-one",
 )  # fmt: skip
 def test_a_workload_without_minimum_never_shrinks(too_small: KueueRecording) -> None:
-    """A workload that names no minimum waits for all of its pods."""
+    """A workload without a minimum count is never admitted with only some of its pods."""
     rigid = workload_of(too_small, "rigid")
     assert rigid and "rigid" not in ever_reserved(too_small), too_small.timeline_text()
     assert "humble" in ever_reserved(too_small), f"the marker was not admitted\n{too_small.timeline_text()}"

@@ -36,7 +36,7 @@ def _pod(recording: KueueRecording, name: str) -> Timeline:
 
 @scenario()
 def group_completed_late(lab: KueueLab) -> None:
-    """Two of a group's three pods come, then a job that needs the whole quota, and when that is done the third pod."""
+    """Two of a group's three pods are created, then a job that needs the whole quota, after its end the third pod."""
     queue = lab.queue(gpus=3)
     _pods(lab, queue, "first", "second", group="team", group_total=3)
     lab.until(lambda: all(lab.get("Pod", name) for name in ("first", "second")), "two pods of the group")
@@ -68,7 +68,7 @@ def test_a_group_is_admitted_only_when_complete(group_completed_late: KueueRecor
     red_when="pods that wait for the rest of their group keep others from running", mutant="pod-group-lost",
 )  # fmt: skip
 def test_an_incomplete_group_holds_no_quota(group_completed_late: KueueRecording) -> None:
-    """Pods that wait for the rest of their group hold no quota: a job that needs all of it passes them."""
+    """Pods of an incomplete group stay gated and hold no quota, so a job that needs the whole quota is admitted."""
     story = group_completed_late.timeline_text()
     whole = _workload(group_completed_late, "whole")
     assert whole is not None and admitted_at(whole) is not None, f"expected `whole` to be admitted\n{story}"
@@ -86,7 +86,7 @@ def _opened(recording: KueueRecording, name: str) -> int | None:
     red_when="pods reach the scheduler before they are admitted, or never", mutant="queue-label-lost",
 )  # fmt: skip
 def test_gates_are_removed_on_admission(group_completed_late: KueueRecording) -> None:
-    """Every pod of a group is gated from the start, and free for the scheduler once the group is admitted."""
+    """Every pod of a group has Kueue's scheduling gate from its creation until the group is admitted."""
     found = [
         finding
         for name in ("first", "second", "third")
@@ -108,10 +108,10 @@ def group_too_large(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.pod-groups.excess-pod-deleted", level=MUST, spec=GROUPS,
-    red_when="a pod too many stays, or a pod of the group goes in its place", mutant="pod-group-lost",
+    red_when="a pod beyond the group's size stays, or a pod of the group is deleted instead", mutant="pod-group-lost",
 )  # fmt: skip
 def test_an_excess_pod_is_deleted(group_too_large: KueueRecording) -> None:
-    """A pod too many is deleted without ever running, the pods that were there before it stay."""
+    """A pod beyond the group's size is deleted without getting a node, and the group's pods are kept."""
     pods = group_too_large.timelines("Pod")
     story = group_too_large.timeline_text(["first", "second", "excess"])
     gone = sorted(name for name, pod in pods.items() if pod.deleted)
@@ -131,10 +131,10 @@ def group_of_two_shapes(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.pod-groups.shapes-are-pod-sets", level=MUST, spec=GROUPS,
-    red_when="pods of different shapes are counted alike", mutant="pod-shapes-lost",
+    red_when="pods with different requests are put into one pod set", mutant="pod-shapes-lost",
 )  # fmt: skip
 def test_each_shape_is_a_pod_set(group_of_two_shapes: KueueRecording) -> None:
-    """A group's Workload has one pod set for each shape of pod, with its own count and requests."""
+    """A group's Workload has one pod set per distinct pod shape, with its own pod count and requests."""
     story = group_of_two_shapes.timeline_text()
     workloads = group_of_two_shapes.workloads()
     assert len(workloads) == 1, f"expected one Workload for the group, seen {len(workloads)}\n{story}"
@@ -176,7 +176,7 @@ def single_pods(lab: KueueLab) -> None:
     red_when="a pod in a queue runs unmanaged, or beyond the quota", mutant="queue-label-lost",
 )  # fmt: skip
 def test_a_single_pod_is_a_workload(single_pods: KueueRecording) -> None:
-    """A pod in a queue is a Workload of one pod; it is freed on admission and gated until then."""
+    """A single pod in a queue gets a Workload of one pod and keeps its scheduling gate until that is admitted."""
     story = single_pods.timeline_text()
     found: list[str] = []
     for name in ("running", "waiting"):
@@ -205,7 +205,8 @@ def test_a_pod_beyond_the_quota_waits(single_pods: KueueRecording) -> None:
 
 @behaviour(
     "kueue.pod-groups.finalizer", level=SHOULD, spec=SPEC,
-    red_when="a pod can vanish before Kueue has counted its end", mutant="queue-label-lost",
+    red_when="a queued pod lacks Kueue's finalizer or label and can vanish before Kueue sees its end",
+    mutant="queue-label-lost",
 )  # fmt: skip
 def test_a_queued_pod_is_kept_by_a_finalizer(single_pods: KueueRecording) -> None:
     """A pod in a queue carries Kueue's finalizer and label, so that its end cannot be missed."""

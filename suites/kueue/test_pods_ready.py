@@ -69,10 +69,10 @@ def test_pods_that_are_not_ready_in_time_are_evicted(readiness: KueueRecording) 
 
 @behaviour(
     "kueue.pods-ready.backoff", level=MUST, spec=SPEC, timed=True,
-    red_when="an evicted job is tried again at another time than its back-off says", mutant="always-ready",
+    red_when="an evicted job reserves quota before its requeueAt, or its back-off is wrong", mutant="always-ready",
 )  # fmt: skip
 def test_each_try_waits_longer(readiness: KueueRecording) -> None:
-    """Each eviction counts in requeueState and doubles the wait until requeueAt, before which nothing is tried."""
+    """Each eviction raises requeueState.count and doubles the wait to requeueAt, before which no quota is reserved."""
     require_in_time(readiness, "never", TIMEOUT)
     seen = backoffs(readiness, "never")
     assert [one.count for one in seen] == [1, 2], readiness.timeline_text()
@@ -90,7 +90,7 @@ def test_each_try_waits_longer(readiness: KueueRecording) -> None:
     red_when="a job that never gets ready is tried for ever, or given up too early", mutant="always-ready",
 )  # fmt: skip
 def test_after_the_limit_a_job_is_given_up(readiness: KueueRecording) -> None:
-    """After backoffLimitCount (2) further tries, a job that never gets ready is deactivated, and says why."""
+    """A job that never gets ready is deactivated as RequeuingLimitExceeded after backoffLimitCount (2) retries."""
     require_in_time(readiness, "never", TIMEOUT)
     line = readiness.workload_of("never")
     assert dig(line.final, "spec", "active") is False, readiness.timeline_text()
@@ -127,7 +127,8 @@ def test_ready_jobs_are_left_alone(readiness: KueueRecording) -> None:
 
 @behaviour(
     "kueue.pods-ready.recovery", level=MUST, spec=SPEC, timed=True,
-    red_when="a job that recovers in time is evicted, or its condition does not tell the story", mutant="never-ready",
+    red_when="a job that recovers in time is evicted, or its PodsReady condition does not show the recovery",
+    mutant="never-ready",
 )  # fmt: skip
 def test_a_job_may_recover(readiness: KueueRecording) -> None:
     """A running job that loses readiness waits for recovery, keeps its quota meanwhile, and is ready again after."""
@@ -162,7 +163,7 @@ def test_a_job_that_does_not_recover_is_evicted(readiness: KueueRecording) -> No
 
 @scenario("pods-ready-block")
 def blocked(lab: KueueLab) -> None:
-    """Admission is blocked while an admitted job is not ready: one takes a second to start, another comes behind."""
+    """With blockAdmission, a job that takes a second to get ready is admitted, then a second job is created."""
     queue = lab.queue(8)
     lab.job("slow", queue, start_delay=1)
     lab.observe_admitted("slow")
@@ -175,7 +176,7 @@ def blocked(lab: KueueLab) -> None:
     red_when="with blockAdmission a job is admitted while another is not ready", mutant="never-ready",
 )  # fmt: skip
 def test_admission_waits_until_pods_are_ready(blocked: KueueRecording) -> None:
-    """With blockAdmission, nothing is admitted until the pods of what was admitted before are ready."""
+    """With blockAdmission, a job is admitted only after the pods of the job admitted before it are ready."""
     require_in_time(blocked, "slow", TIMEOUT)
     ready = blocked.workload_of("slow").when(lambda one: is_true(one, "PodsReady"))
     admitted = blocked.workload_of("behind").when(lambda one: is_true(one, "QuotaReserved"))

@@ -30,7 +30,7 @@ HOLDERS = {"low-old": 1, "low-new": 1, "middle": 5, "high": 20}
 
 @scenario()
 def one_victim(lab: KueueLab) -> None:
-    """Four workloads of three priorities fill a queue, a second apart; one of a priority between them comes."""
+    """Four workloads of three priorities fill a queue, a second apart; one of a priority between them is created."""
     queue = lab.queue(gpus=4, preemption=LOWER)
     for name, priority in HOLDERS.items():
         _hold(lab, queue, name, priority=priority)
@@ -55,10 +55,11 @@ def test_the_newest_of_the_lowest_priority_goes(one_victim: KueueRecording) -> N
 
 @behaviour(
     "kueue.preemption.preemptor-admitted", level=MUST, spec=SPEC,
-    red_when="the preemptor is not given what it made room for", mutant="preemption-off",
+    red_when="the preemptor is not admitted after its victim was evicted, or another workload is",
+    mutant="preemption-off",
 )  # fmt: skip
 def test_the_preemptor_gets_quota(one_victim: KueueRecording) -> None:
-    """The preemptor is admitted once its victim is gone, and nobody else is."""
+    """After an eviction, the preemptor is admitted and no other workload is."""
     seen = decisions(one_victim)
     expected = [*HOLDERS, "preemptor"]
     assert seen == expected, f"expected {expected}, seen {seen}\n{one_victim.timeline_text()}"
@@ -66,7 +67,7 @@ def test_the_preemptor_gets_quota(one_victim: KueueRecording) -> None:
 
 @behaviour(
     "kueue.preemption.victim-holds-until-gone", level=MUST, spec=SPEC,
-    red_when="the preemptor gets quota while the victim still has pods", mutant="quota-doubled",
+    red_when="the preemptor gets quota while its victim still holds its own", mutant="quota-doubled",
 )  # fmt: skip
 def test_quota_of_a_victim_is_held_until_it_is_gone(one_victim: KueueRecording) -> None:
     """The preemptor gets quota only after its victim has given its own back."""
@@ -89,7 +90,7 @@ WANTED = {"ascending": 4, "descending": 4, "trimmed": 4}
 
 @scenario(timeout=90)
 def sizes(lab: KueueLab) -> None:
-    """Three queues of 8 GPUs, each filled by workloads of different sizes, a second apart; one for 4 GPUs comes."""
+    """Three queues of 8 GPUs are each filled by workloads of different sizes; each then gets a preemptor of 4 GPUs."""
     queues = {layout: lab.queue(gpus=8, base=layout, preemption=LOWER) for layout in LAYOUTS}
     for place in range(4):
         names: list[str] = []
@@ -113,7 +114,8 @@ def sizes(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.preemption.minimal-set", level=MUST, spec=ALGORITHM,
-    red_when="more are evicted than are needed, or others than the rule gives", mutant="requests-halved",
+    red_when="more workloads are evicted than needed, or others than the documented algorithm selects",
+    mutant="requests-halved",
 )  # fmt: skip
 def test_the_victims_are_those_needed_and_no_more(sizes: KueueRecording) -> None:
     """Victims are taken newest first until the preemptor fits, and those that prove unneeded are spared."""
@@ -147,7 +149,7 @@ def _older_equal(lab: KueueLab, preemption: dict[str, str]) -> None:
 
 @scenario()
 def equal_priority(lab: KueueLab) -> None:
-    """LowerPriority: an older workload of the same priority waits before a full queue, then one of a higher comes."""
+    """LowerPriority: an older workload of equal priority waits in a full queue, then one of higher priority arrives."""
     _older_equal(lab, LOWER)
     byhand.workload(lab, "above", "queue", priority=6)  # marker: it does preempt
     byhand.observe_evicted(lab, 1)
@@ -160,7 +162,7 @@ def equal_priority(lab: KueueLab) -> None:
     red_when="LowerPriority evicts workloads of equal priority", mutant="preemption-everywhere",
 )  # fmt: skip
 def test_lower_priority_spares_equals(equal_priority: KueueRecording) -> None:
-    """Under LowerPriority a workload preempts nobody of its own priority, even if it is older; a higher one does."""
+    """Under LowerPriority, a workload does not preempt its own priority even if it is older, but a higher one does."""
     seen = victims_by_name(equal_priority)
     timeline = equal_priority.timeline_text()
     assert seen == {"second": 1}, f"expected one victim, second, for above alone; seen {seen}\n{timeline}"
@@ -170,7 +172,7 @@ def test_lower_priority_spares_equals(equal_priority: KueueRecording) -> None:
 
 @scenario()
 def newer_equal(lab: KueueLab) -> None:
-    """LowerOrNewerEqualPriority: an older workload of the same priority comes before a full queue."""
+    """LowerOrNewerEqualPriority: an older workload of the same priority becomes pending in a full queue."""
     _older_equal(lab, NEWER)
     byhand.observe_evicted(lab, 1)
     byhand.end_eviction(lab, *byhand.evicted(lab))
@@ -182,7 +184,7 @@ def newer_equal(lab: KueueLab) -> None:
     red_when="LowerOrNewerEqualPriority spares a newer workload of equal priority", mutant="preemption-off",
 )  # fmt: skip
 def test_newer_equals_are_preempted(newer_equal: KueueRecording) -> None:
-    """Under LowerOrNewerEqualPriority a workload preempts the newest of its own priority that is newer than itself."""
+    """Under LowerOrNewerEqualPriority, a workload preempts the newest of the younger workloads of its own priority."""
     policy = Policy(within_queue="LowerOrNewerEqualPriority")
     expected = expected_victims(newer_equal, "older", ["first", "second"], 2, policy)
     seen = victims_by_name(newer_equal)
@@ -194,7 +196,7 @@ def test_newer_equals_are_preempted(newer_equal: KueueRecording) -> None:
 
 @scenario()
 def older_equal(lab: KueueLab) -> None:
-    """LowerOrNewerEqualPriority: a newer workload of the same priority comes before a full queue."""
+    """LowerOrNewerEqualPriority: a newer workload of the same priority is created in a full queue."""
     queue = lab.queue(gpus=2, preemption=NEWER)
     for name in ("first", "second"):
         _hold(lab, queue, name, priority=5)
@@ -205,7 +207,7 @@ def older_equal(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.preemption.older-equal-is-safe", level=MUST, spec=SPEC,
-    red_when="a newer workload takes the place of an older one of equal priority", mutant="priority-latest-first",
+    red_when="a newer workload preempts an older one of equal priority", mutant="priority-latest-first",
 )  # fmt: skip
 def test_older_equals_are_spared(older_equal: KueueRecording) -> None:
     """Under LowerOrNewerEqualPriority a workload waits for older ones of its own priority."""
@@ -217,7 +219,7 @@ def test_older_equals_are_spared(older_equal: KueueRecording) -> None:
 
 @scenario()
 def never(lab: KueueLab) -> None:
-    """The policy is left to its default; one of a far higher priority comes before a full queue."""
+    """No preemption policy is set, and a workload of far higher priority is created in a full queue."""
     queue = lab.queue(gpus=1)
     _hold(lab, queue, "low")
     byhand.workload(lab, "high", queue, priority=1000)
@@ -228,10 +230,10 @@ def never(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.preemption.never-by-default", level=MUST, spec=SPEC,
-    red_when="a queue that asks for no preemption evicts", mutant="preemption-everywhere",
+    red_when="a ClusterQueue without a preemption policy evicts a workload", mutant="preemption-everywhere",
 )  # fmt: skip
 def test_without_a_policy_nobody_is_preempted(never: KueueRecording) -> None:
-    """A ClusterQueue without a preemption policy evicts nobody: the more important workload waits for room."""
+    """A ClusterQueue without a preemption policy evicts nobody, and a workload of higher priority waits for quota."""
     seen, order = evictions(never), decisions(never)
     assert not seen, f"expected no eviction, seen {seen}\n{never.timeline_text()}"
     assert order == ["low", "high"], f"expected low high, seen {order}\n{never.timeline_text()}"
@@ -242,7 +244,7 @@ def test_without_a_policy_nobody_is_preempted(never: KueueRecording) -> None:
 
 @scenario()
 def slow_victims(lab: KueueLab) -> None:
-    """A preemptor needs the GPUs of two victims, which go one after the other; a small one waits to slip in."""
+    """A preemptor needs the GPUs of two victims, which end one after the other, while a one-GPU workload waits."""
     queue = lab.queue(gpus=2, preemption=LOWER)
     for name in ("left", "right"):
         _hold(lab, queue, name)
@@ -265,7 +267,7 @@ def slow_victims(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.preemption.not-stolen", level=MUST, spec="https://github.com/kubernetes-sigs/kueue/pull/7157",
-    red_when="what the preemptor made room for goes to another workload", mutant="preemption-off",
+    red_when="quota freed for a preemptor is given to another workload", mutant="preemption-off",
 )  # fmt: skip
 def test_a_preemptor_is_not_stolen_from(slow_victims: KueueRecording) -> None:
     """While a preemptor waits for its second victim, the GPU of the first does not go to a workload that would fit."""
@@ -278,10 +280,10 @@ def test_a_preemptor_is_not_stolen_from(slow_victims: KueueRecording) -> None:
 
 @behaviour(
     "kueue.preemption.once", level=MUST, spec=SPEC,
-    red_when="a victim is evicted again while it is on its way out", mutant="preemption-off",
+    red_when="a victim is evicted again while its eviction is under way", mutant="preemption-off",
 )  # fmt: skip
 def test_each_victim_is_preempted_exactly_once(slow_victims: KueueRecording) -> None:
-    """However many cycles pass until its pods are gone, a victim is evicted once, and its statistics say so."""
+    """A victim is evicted exactly once, however long its eviction takes, and its schedulingStats say the same."""
     done = slow_victims.notes["marks"]["preemptor done"]
     seen = victims_by_name(slow_victims, until=done)
     assert seen == {"left": 1, "right": 1}, f"expected both once, seen {seen}\n{slow_victims.timeline_text()}"
@@ -310,10 +312,10 @@ def victim_returns(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.preemption.victim-keeps-its-place", level=MUST, spec=SPEC,
-    red_when="a victim goes to the end of the queue", mutant="priority-latest-first",
+    red_when="a preempted workload is requeued behind younger ones of its priority", mutant="priority-latest-first",
 )  # fmt: skip
 def test_a_victim_returns_to_its_place(victim_returns: KueueRecording) -> None:
-    """A preempted workload is queued again by its time of creation: before those of its priority that came later."""
+    """A preempted workload is requeued by its creation time, before workloads of its priority created later."""
     order = decisions(victim_returns)
     expected = ["victim", "preemptor", "victim", "later"]
     assert order == expected, f"expected {expected}, seen {order}\n{victim_returns.timeline_text()}"

@@ -28,7 +28,7 @@ def _hold(lab: KueueLab, queue: Queue, name: str, gpus: int = 1, priority: int =
 
 @scenario()
 def jobs_preempted(lab: KueueLab) -> None:
-    """A queue full with a Job of two pods; a more important Job runs for a second in its place."""
+    """A Job of two pods fills a queue; a Job of higher priority preempts it, runs briefly and finishes."""
     queue = lab.queue(gpus=2, preemption=LOWER)
     low, high = lab.priority_class("low", 1), lab.priority_class("high", 100)
     lab.job("victim", queue, pods=2, priority=low)
@@ -43,7 +43,7 @@ def jobs_preempted(lab: KueueLab) -> None:
     red_when="conditions do not say that, why and for whom a workload was preempted", mutant="preemption-off",
 )  # fmt: skip
 def test_conditions_tell_of_the_preemption(jobs_preempted: KueueRecording) -> None:
-    """A victim's conditions say Evicted for Preempted, Preempted for InClusterQueue by the preemptor, and Requeued."""
+    """A victim gets conditions Evicted, Preempted (InClusterQueue, with the preemptor's UID) and Requeued."""
     victim, preemptor = jobs_preempted.workload_of("victim"), jobs_preempted.workload_of("preemptor")
     changes = victim.condition_changes()
     seen = {(one.type, one.status, one.reason) for one in changes}
@@ -64,7 +64,7 @@ def test_conditions_tell_of_the_preemption(jobs_preempted: KueueRecording) -> No
     red_when="pods of a preempted Job go on running", mutant="preemption-off",
 )  # fmt: skip
 def test_a_preempted_job_is_suspended_and_loses_its_pods(jobs_preempted: KueueRecording) -> None:
-    """A preempted Job is suspended and all its pods are deleted before the preemptor's pod is made."""
+    """A preempted Job is suspended and all its pods are deleted before the preemptor's pod is created."""
     job = jobs_preempted.timelines("Job")["victim"]
     started = job.when(lambda one: dig(one, "spec", "suspend") is False)
     states = [(event.at, dig(event.object, "spec", "suspend", default=False)) for event in job.events]
@@ -86,10 +86,10 @@ def test_a_preempted_job_is_suspended_and_loses_its_pods(jobs_preempted: KueueRe
 
 @behaviour(
     "kueue.preemption.victim-runs-again", level=MUST, spec=SPEC,
-    red_when="a victim is lost", mutant="preemption-off",
+    red_when="a victim is not admitted again after the preemptor has finished", mutant="preemption-off",
 )  # fmt: skip
 def test_a_victim_runs_again(jobs_preempted: KueueRecording) -> None:
-    """When the preemptor has finished, the victim gets its quota back and its Job is started again."""
+    """When the preemptor has finished, the victim is admitted again and its Evicted condition is False."""
     victim = jobs_preempted.workload_of("victim").name
     preemptor = jobs_preempted.workload_of("preemptor").name
     order, expected = decisions(jobs_preempted), [victim, preemptor, victim]
@@ -106,7 +106,7 @@ ROUNDS = 5
 
 @scenario(timeout=90)
 def rounds(lab: KueueLab) -> None:
-    """Four workloads fill a queue; five times a more important one comes, runs in the place of one, and ends."""
+    """Four workloads fill a queue; five times one of higher priority is created, preempts one of them, and ends."""
     queue = lab.queue(gpus=4, preemption=LOWER)
     for i in range(4):
         _hold(lab, queue, f"low-{i}")
@@ -122,10 +122,10 @@ def rounds(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.preemption.victim-by-the-rule-each-time", level=SHOULD, spec=ALGORITHM,
-    red_when="a round of preemption takes another victim than the rule gives", mutant="preemption-off",
+    red_when="one of several preemptions selects another victim than the documented algorithm", mutant="preemption-off",
 )  # fmt: skip
 def test_every_round_takes_the_victim_of_the_rule(rounds: KueueRecording) -> None:
-    """Round after round, the victim is the one that got its quota last: also if that is the last round's victim."""
+    """In each of five preemptions the victim is the workload that got quota last, even the previous victim."""
     seen = [one.workload for one in evictions(rounds)]
     lows = [f"low-{i}" for i in range(4)]
     policy = Policy(within_queue="LowerPriority")
@@ -139,10 +139,11 @@ def test_every_round_takes_the_victim_of_the_rule(rounds: KueueRecording) -> Non
 
 @behaviour(
     "kueue.preemption.victim-concentration", level=INFO, spec=ALGORITHM,
-    red_when="preemptions do not happen, so that nothing can be told", mutant="preemption-off",
+    red_when="no preemption happens, or schedulingStats report another count for the most preempted workload",
+    mutant="preemption-off",
 )  # fmt: skip
 def test_victim_concentration(rounds: KueueRecording, measure: Measure) -> None:
-    """How much of all preemption falls on one workload: the last one admitted is the first to go, again and again."""
+    """The share of preemptions that hits one workload is measured, and its schedulingStats report the same count."""
     counts = victims_by_name(rounds)
     assert counts, f"expected victims, seen none\n{rounds.timeline_text()}"
     total, most = sum(counts.values()), max(counts.values())

@@ -51,10 +51,10 @@ def _workload(recording: KueueRecording, job: str) -> Manifest:
 
 @behaviour(
     "kueue.priority.class-orders", level=MUST, spec=SPEC,
-    red_when="the value of a WorkloadPriorityClass does not decide who is first", mutant="priority-reversed",
+    red_when="the value of a WorkloadPriorityClass does not decide the order of admission", mutant="priority-reversed",
 )  # fmt: skip
 def test_the_class_decides_the_order(classes: KueueRecording) -> None:
-    """Workloads are admitted by the value of their WorkloadPriorityClass; without one a workload counts as 0."""
+    """Workloads are admitted by the value of their WorkloadPriorityClass, else of the pods' PriorityClass, else 0."""
     findings = order_findings(classes)
     # eight of nine fit: the last, of the lowest class, is left
     left = [one for one in findings if not one.startswith("never given quota")]
@@ -71,7 +71,7 @@ def test_the_class_decides_the_order(classes: KueueRecording) -> None:
     red_when="the Workload does not carry its class's value and name", mutant="priority-ignored",
 )  # fmt: skip
 def test_the_class_sets_the_workloads_priority(classes: KueueRecording) -> None:
-    """A Job's class label becomes the Workload's priority and its reference to the WorkloadPriorityClass."""
+    """A Job's priority class label sets the Workload's priority and its reference to the WorkloadPriorityClass."""
     for base, value in VALUES.items():
         spec = _workload(classes, f"{base}-0")["spec"]
         reference = spec.get("priorityClassRef", {})
@@ -85,7 +85,7 @@ def test_the_class_sets_the_workloads_priority(classes: KueueRecording) -> None:
     red_when="a WorkloadPriorityClass changes the priority of pods", mutant="pod-priority-set",
 )  # fmt: skip
 def test_the_class_does_not_touch_pods(classes: KueueRecording) -> None:
-    """A WorkloadPriorityClass orders workloads only: the pods keep priority 0 and get no class."""
+    """A WorkloadPriorityClass does not change the pods, which keep priority 0 and get no PriorityClass."""
     pods = [one.final for one in classes.timelines("Pod").values()]
     mine = [one for one in pods if str(dig(one, "metadata", "labels", "job-name", default="")).startswith("high")]
     assert mine, f"expected pods of the high Jobs, seen none\n{classes.timeline_text()}"
@@ -99,7 +99,7 @@ def test_the_class_does_not_touch_pods(classes: KueueRecording) -> None:
     red_when="the pods' PriorityClass wins over the workload's class", mutant="priority-ignored",
 )  # fmt: skip
 def test_the_workloads_class_goes_before_the_pods(classes: KueueRecording) -> None:
-    """Of a Job with both, the WorkloadPriorityClass decides, and the pods' PriorityClass does not."""
+    """For a Job with both, the WorkloadPriorityClass sets the Workload's priority, not the pods' PriorityClass."""
     spec = _workload(classes, "both")["spec"]
     seen = (spec.get("priority"), dig(spec, "priorityClassRef", "kind"))
     assert seen == (VALUES["low"], "WorkloadPriorityClass"), f"expected {VALUES['low']} of the class, seen {seen}"
@@ -110,7 +110,7 @@ def test_the_workloads_class_goes_before_the_pods(classes: KueueRecording) -> No
     red_when="the pods' PriorityClass is not used where no workload class is named", mutant="pod-priority-lost",
 )  # fmt: skip
 def test_without_a_class_the_pods_decide(classes: KueueRecording) -> None:
-    """Of a Job without WorkloadPriorityClass, the pods' PriorityClass is the Workload's priority."""
+    """For a Job without WorkloadPriorityClass, the pods' PriorityClass sets the Workload's priority."""
     spec = _workload(classes, "pods-only")["spec"]
     seen = (spec.get("priority"), dig(spec, "priorityClassRef", "kind"))
     assert seen == (500, "PriorityClass"), f"expected 500 of the pods' class, seen {seen}"
@@ -118,7 +118,7 @@ def test_without_a_class_the_pods_decide(classes: KueueRecording) -> None:
 
 @scenario()
 def class_missing(lab: KueueLab) -> None:
-    """A Job names a class that does not exist; a Job of the same queue comes after it; then the class is made."""
+    """A Job names a class that does not exist, another Job follows in the same queue, then the class is created."""
     lab.note(expected_errors=[r"missing-\S+\\?\" not found", "Reconciler error"])
     queue = lab.queue(gpus=2)
     lab.create(byhand.unbound("orphan", lab, queue, priority=lab.unique("missing")))
@@ -135,7 +135,7 @@ def class_missing(lab: KueueLab) -> None:
     red_when="a Job whose class does not exist is queued at some other priority", mutant="priority-added",
 )  # fmt: skip
 def test_a_job_waits_for_its_class(class_missing: KueueRecording) -> None:
-    """A Job whose class does not exist is kept suspended without a Workload; when the class comes it is queued."""
+    """A Job whose class does not exist gets no Workload until the class is created, and then has its priority."""
     timeline = class_missing.timeline_text()
     made = class_missing.workload_of("orphan").events[0].at
     created = mark(class_missing, "class made")
@@ -174,7 +174,7 @@ def class_changed(lab: KueueLab) -> None:
     red_when="a changed class label does not reach the Workload or its place in the queue", mutant="priority-reversed",
 )  # fmt: skip
 def test_a_changed_class_changes_the_place(class_changed: KueueRecording) -> None:
-    """Changing the class label of a waiting Job changes its Workload's priority and class, and its place."""
+    """Changing the class label of a waiting Job changes its Workload's priority and its place in the queue."""
     final = class_changed.workload_of("late").final["spec"]
     timeline = class_changed.timeline_text()
     assert final.get("priority") == 100, f"expected priority 100, seen {final.get('priority')}\n{timeline}"
@@ -185,7 +185,7 @@ def test_a_changed_class_changes_the_place(class_changed: KueueRecording) -> Non
 
 @scenario()
 def raised_to_preempt(lab: KueueLab) -> None:
-    """A workload that waits before a full queue is raised above those that run."""
+    """The priority of a workload pending in a full queue is raised above that of the running one."""
     queue = lab.queue(gpus=1, preemption={"withinClusterQueue": "LowerPriority"})
     byhand.workload(lab, "running", queue, priority=5)
     lab.until_admitted("running")
@@ -199,7 +199,8 @@ def raised_to_preempt(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.priority.raise-preempts", level=MUST, spec=WORKLOAD,
-    red_when="a raised priority is not weighed until something else happens", mutant="preemption-off",
+    red_when="a raised priority of a pending Workload is not evaluated until something else happens",
+    mutant="preemption-off",
 )  # fmt: skip
 def test_a_raised_workload_preempts(raised_to_preempt: KueueRecording) -> None:
     """Raising the priority of a waiting Workload above a running one makes it preempt that one."""

@@ -35,7 +35,7 @@ def _by_hand(lab: KueueLab, name: str, queue: str, count: int = 1, **requests: i
 
 @scenario()
 def burst(lab: KueueLab) -> None:
-    """Ten jobs for fifteen GPUs come at once to a queue of five."""
+    """Ten jobs for fifteen GPUs are created at once in a queue of five."""
     queue = lab.queue(gpus=5)
     sizes = {f"job-{index}": size for index, size in enumerate(SIZES)}
     lab.jobs(sizes, queue, each={name: {"gpus": size} for name, size in sizes.items()}, run_for=0.2)
@@ -44,27 +44,27 @@ def burst(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.quota.never-exceeded", level=MUST, spec=CLUSTER_QUEUE,
-    red_when="more is handed out than the quota, be it for a moment", mutant="quota-doubled",
+    red_when="workloads hold more than the nominal quota, even briefly", mutant="quota-doubled",
 )  # fmt: skip
 def test_quota_is_never_exceeded(burst: KueueRecording) -> None:
-    """At no moment of a burst do the workloads that hold quota hold more than the nominal quota."""
+    """During a burst, the workloads that hold quota never hold more than the nominal quota together."""
     seen = peaks(burst)
     assert list(seen.values()) and max(seen.values()) <= 5, f"quota 5, peaks {seen}\n{ledger(burst)}"
 
 
 @behaviour(
     "kueue.quota.status-never-exceeds", level=MUST, spec=CLUSTER_QUEUE,
-    red_when="the status of a ClusterQueue tells of more than its quota", mutant="quota-doubled",
+    red_when="a ClusterQueue's status reports a reservation above its quota, or never any", mutant="quota-doubled",
 )  # fmt: skip
 def test_the_reported_reservation_is_within_quota(burst: KueueRecording) -> None:
-    """The reservation that a ClusterQueue reports never exceeds its quota, and reaches what was really held."""
+    """The reservation in a ClusterQueue's status never exceeds its quota during a burst, and is not always zero."""
     seen = reported_peaks(burst)
     assert seen and 0 < max(seen.values()) <= 5, f"quota 5, reported peaks {seen}\n{ledger(burst)}"
 
 
 @behaviour(
     "kueue.quota.burst-is-served", level=MUST, spec=CLUSTER_QUEUE,
-    red_when="a workload of a burst is forgotten, or runs twice", mutant="run-endless",
+    red_when="a job of a burst never finishes, or gets quota more than once", mutant="run-endless",
 )  # fmt: skip
 def test_a_burst_is_served_to_its_end(burst: KueueRecording) -> None:
     """Every job of a burst that is larger than the quota gets quota exactly once and finishes."""
@@ -76,7 +76,7 @@ def test_a_burst_is_served_to_its_end(burst: KueueRecording) -> None:
 
 @scenario()
 def counted(lab: KueueLab) -> None:
-    """Queues for pods and for GPUs; workloads that ask for zero, for what nobody offers, and by limits alone."""
+    """Queues with quota for pods or GPUs; workloads with a zero request, an uncovered resource, or only limits."""
     flavor = lab.flavor("any")
     few = lab.cluster_queue("few-pods", [kueue.resource_group({flavor: [kueue.quota("pods", 3)]})])
     lab.local_queue("few-pods", few)
@@ -100,10 +100,10 @@ def counted(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.quota.pods-counted", level=MUST, spec=f"{CLUSTER_QUEUE}#resources",
-    red_when="the quota for pods is not kept", mutant="quota-doubled",
+    red_when="the quota for pods is not enforced", mutant="quota-doubled",
 )  # fmt: skip
 def test_a_quota_for_pods_counts_pods(counted: KueueRecording) -> None:
-    """A quota of three pods takes a workload of two and one of one, and not a second one of two between them."""
+    """A quota of 3 pods admits a workload of 2 pods and one of 1 pod, but not a second workload of 2 pods."""
     got = ever_reserved(counted) & {"pair", "second-pair", "single"}
     assert got == {"pair", "single"}, f"expected pair and single, seen {sorted(got)}\n{counted.timeline_text()}"
     pair = workload_of(counted, "pair")
@@ -112,7 +112,7 @@ def test_a_quota_for_pods_counts_pods(counted: KueueRecording) -> None:
 
 @behaviour(
     "kueue.quota.pods-name-reserved", level=MUST, spec=f"{CLUSTER_QUEUE}#resources",
-    red_when="a workload may ask for pods as for any resource", mutant="requests-outside-gpu-lost",
+    red_when="a workload may request the reserved resource called pods", mutant="requests-outside-gpu-lost",
 )  # fmt: skip
 def test_nobody_may_ask_for_pods(counted: KueueRecording) -> None:
     """A Workload whose containers ask for the resource called pods is refused."""
@@ -122,7 +122,7 @@ def test_nobody_may_ask_for_pods(counted: KueueRecording) -> None:
 
 @behaviour(
     "kueue.quota.zero-of-uncovered", level=MUST, spec=CLUSTER_QUEUE,
-    red_when="a request for zero of an unknown resource keeps a workload waiting", mutant="zero-counts-as-one",
+    red_when="a request for zero of an uncovered resource keeps a workload pending", mutant="zero-counts-as-one",
 )  # fmt: skip
 def test_zero_of_an_uncovered_resource_is_fine(counted: KueueRecording) -> None:
     """A workload that asks for zero of a resource that its ClusterQueue does not cover is admitted."""
@@ -132,10 +132,10 @@ def test_zero_of_an_uncovered_resource_is_fine(counted: KueueRecording) -> None:
 
 @behaviour(
     "kueue.quota.uncovered-waits", level=MUST, spec=CLUSTER_QUEUE,
-    red_when="a workload uses a resource that nobody gave a quota for", mutant="requests-outside-gpu-lost",
+    red_when="a workload is admitted although it requests a resource without quota", mutant="requests-outside-gpu-lost",
 )  # fmt: skip
 def test_an_uncovered_resource_keeps_a_workload_waiting(counted: KueueRecording) -> None:
-    """A workload that asks for an uncovered resource is passed by a younger one; its condition names it."""
+    """A workload that requests an uncovered resource is not admitted, and its condition names the resource."""
     some, got = workload_of(counted, "some"), ever_reserved(counted)
     assert "marker" in got and "some" not in got, f"got quota: {sorted(got)}\n{counted.timeline_text()}"
     assert told(some, "QuotaReserved", f"resource {DONGLE} unavailable in ClusterQueue"), counted.timeline_text(
@@ -145,7 +145,7 @@ def test_an_uncovered_resource_keeps_a_workload_waiting(counted: KueueRecording)
 
 @behaviour(
     "kueue.quota.limits-count-as-requests", level=MUST, spec=DEFAULTS,
-    red_when="pods that state only limits cost nothing", mutant="limits-lost",
+    red_when="pods that state only limits are not charged", mutant="limits-lost",
 )  # fmt: skip
 def test_limits_without_requests_count(counted: KueueRecording) -> None:
     """A container that states only a limit is charged that limit."""
@@ -189,7 +189,7 @@ def test_pods_that_have_ended_free_their_quota(reclaimed: KueueRecording) -> Non
 
 @scenario()
 def ranged(lab: KueueLab) -> None:
-    """A LimitRange gives half a CPU to who does not ask, and lets nobody have more than two."""
+    """A LimitRange sets a default request of half a CPU and a maximum of two CPUs per container."""
     rule: Manifest = {"type": "Container", "defaultRequest": {"cpu": "500m"}, "max": {"cpu": "2"}}
     lab.create({
         "apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "house-rules", "namespace": lab.namespace},
@@ -211,7 +211,7 @@ def ranged(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.quota.limit-range-defaults", level=MUST, spec=DEFAULTS,
-    red_when="pods without requests are charged nothing although a LimitRange gives them some",
+    red_when="pods without requests are charged nothing although a LimitRange sets a default request",
     mutant="limit-range-emptied",
 )  # fmt: skip
 def test_a_limit_range_gives_default_requests(ranged: KueueRecording) -> None:
@@ -260,7 +260,7 @@ def resized(lab: KueueLab) -> None:
     red_when="workloads keep waiting although their ClusterQueue has got more quota", mutant="quota-change-lost",
 )  # fmt: skip
 def test_a_raised_quota_admits_who_waits(resized: KueueRecording) -> None:
-    """A waiting workload is admitted when its ClusterQueue gets more quota, without being touched."""
+    """A pending workload is admitted when its ClusterQueue's quota is raised, without a change to the workload."""
     second = workload_of(resized, "second")
     got = second.when(lambda obj: is_true(obj, "QuotaReserved")) if second else None
     marks = resized.notes["marks"]
@@ -269,14 +269,14 @@ def test_a_raised_quota_admits_who_waits(resized: KueueRecording) -> None:
 
 @behaviour(
     "kueue.quota.lowering-evicts-nobody", level=MUST, spec=CLUSTER_QUEUE,
-    red_when="a lowered quota throws running workloads out, or admits more while it is overdrawn",
+    red_when="a lowered quota evicts running workloads, or a workload is admitted while usage exceeds the quota",
     mutant="quota-change-lost",
 )  # fmt: skip
 def test_a_lowered_quota_evicts_nobody(resized: KueueRecording) -> None:
-    """Workloads that run when their quota is lowered below their sum run on, and nothing is admitted beside them."""
+    """When quota is lowered below current usage, the running workloads are not evicted and nothing more is admitted."""
     both = [workload_of(resized, name) for name in ("first", "second")]
     overdrawn = [one and seen_at(one, resized.notes["marks"]["first ends"]) for one in both]
-    assert all(one and is_true(one, "Admitted") for one in overdrawn), f"never overdrawn\n{resized.timeline_text()}"
+    assert all(one and is_true(one, "Admitted") for one in overdrawn), f"not both admitted\n{resized.timeline_text()}"
     got = ever_reserved(resized)
     assert got == {"first", "second", "marker"}, f"got quota: {sorted(got)}\n{resized.timeline_text()}"
     thrown = {name: evictions(one) for name, one in resized.timelines("Workload").items() if evictions(one)}

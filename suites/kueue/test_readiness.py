@@ -52,7 +52,7 @@ def _noticed(lab: KueueLab, kind: str, name: str) -> bool:
 
 @scenario()
 def any_order(lab: KueueLab) -> None:
-    """Flavor, ClusterQueue, LocalQueue and Workload come in every order, each once the one before is noticed."""
+    """Flavor, ClusterQueue, LocalQueue and Workload are created in many orders, each after Kueue saw the one before."""
     orders = _orders(lab.full)
     lab.note(orders=orders)
     for step in range(4):
@@ -65,7 +65,7 @@ def any_order(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.readiness.any-order", level=MUST, spec=SPEC,
-    red_when="a workload is forgotten because a part of its queue came after it", mutant="admission-off",
+    red_when="a workload is never admitted because its queue or flavor was created after it", mutant="admission-off",
 )  # fmt: skip
 def test_the_order_of_creation_does_not_matter(any_order: KueueRecording) -> None:
     """A workload is admitted in whatever order it, its queues and its flavor were created."""
@@ -80,7 +80,7 @@ def test_the_order_of_creation_does_not_matter(any_order: KueueRecording) -> Non
     red_when="a ClusterQueue does not say that a flavor is missing", mutant="resource-groups-lost",
 )  # fmt: skip
 def test_a_queue_waits_for_its_flavor(any_order: KueueRecording) -> None:
-    """A ClusterQueue is inactive as FlavorNotFound until its flavor is there, then active."""
+    """A ClusterQueue is inactive as FlavorNotFound until its flavor exists, then active."""
     for order in any_order.notes["orders"]:
         if order.index("ResourceFlavor") < order.index("ClusterQueue"):
             continue
@@ -170,7 +170,8 @@ def test_an_inactive_queue_names_every_reason(inactive: KueueRecording) -> None:
 
 @behaviour(
     "kueue.readiness.check-wakes-queue", level=MUST, spec="https://kueue.sigs.k8s.io/docs/concepts/admission_check/",
-    red_when="a ClusterQueue admits while its check is inactive, or never once it is active", mutant="checks-dropped",
+    red_when="a ClusterQueue admits while its check is inactive, or not even once the check is active",
+    mutant="checks-dropped",
 )  # fmt: skip
 def test_a_queue_is_active_as_long_as_its_check(inactive: KueueRecording) -> None:
     """A ClusterQueue reserves quota only while its check is active, and is inactive again when the check is."""

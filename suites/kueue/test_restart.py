@@ -78,7 +78,7 @@ def _told(lab: KueueLab, queue: str) -> dict[str, object]:
 
 @behaviour(
     "kueue.restart.same-order", level=MUST, spec=STATELESS,
-    red_when="a restart of Kueue changes the order of those who wait", mutant="priority-reversed",
+    red_when="a restart of Kueue changes the order of pending workloads", mutant="priority-reversed",
 )  # fmt: skip
 def test_the_order_survives_a_kill(killed_in_queue: KueueRecording) -> None:
     """Workloads that wait while Kueue is killed and started again get quota in the order they had before."""
@@ -88,11 +88,11 @@ def test_the_order_survives_a_kill(killed_in_queue: KueueRecording) -> None:
 
 @behaviour(
     "kueue.restart.no-second-admission", level=MUST, spec=STATELESS,
-    red_when="a workload that ran before the restart is decided on again, or room is seen that is taken",
+    red_when="a running workload is admitted again after a restart, or another is admitted to quota in use",
     mutant="quota-doubled",
 )  # fmt: skip
 def test_nobody_is_admitted_twice(killed_in_queue: KueueRecording) -> None:
-    """After a restart the running workloads keep their quota: none is decided on again, none is evicted, none added."""
+    """After a restart, nothing is admitted, for the first time or again, until a workload ends, and none is evicted."""
     before = decided_before(killed_in_queue, mark(killed_in_queue, "killed"))
     then = [n for n in decided_before(killed_in_queue, mark(killed_in_queue, "looked at")) if n != "marker"]
     timeline = killed_in_queue.timeline_text()
@@ -104,10 +104,10 @@ def test_nobody_is_admitted_twice(killed_in_queue: KueueRecording) -> None:
 
 @behaviour(
     "kueue.restart.same-usage", level=MUST, spec=STATELESS,
-    red_when="the new Kueue counts the load otherwise than the old one", mutant="requests-halved",
+    red_when="a restarted Kueue reports other counts, reservation or usage than before", mutant="requests-halved",
 )  # fmt: skip
 def test_usage_is_the_same_before_and_after(killed_in_queue: KueueRecording) -> None:
-    """A ClusterQueue's status tells the same counts, reservation and usage after the restart as before."""
+    """A ClusterQueue's status reports the same counts, reservation and usage after the restart as before."""
     before, after = killed_in_queue.notes["before"], killed_in_queue.notes["after"]
     assert after == before, f"expected as before {before}, seen {after}"
     total = dig(before, "flavorsReservation", 0, "resources", 0, "total")
@@ -116,7 +116,7 @@ def test_usage_is_the_same_before_and_after(killed_in_queue: KueueRecording) -> 
 
 @scenario(alone="cluster", needs={"kueue-process", "scheduler-log"}, timeout=120)
 def killed_in_preemption(lab: KueueLab) -> None:
-    """Kueue is killed when a victim is marked as evicted and still has its pods; they end after the restart."""
+    """Kueue is killed when a victim is marked Evicted but still holds quota; its eviction ends after the restart."""
     queue = lab.queue(gpus=2, preemption={"withinClusterQueue": "LowerPriority"})
     for name in ("older", "newer"):
         byhand.workload(lab, name, queue)
@@ -154,7 +154,7 @@ def test_a_preemption_under_way_ends_once(killed_in_preemption: KueueRecording) 
     red_when="the victim of an interrupted preemption neither runs nor waits", mutant="preemption-off",
 )  # fmt: skip
 def test_the_victim_waits_again(killed_in_preemption: KueueRecording) -> None:
-    """The victim of a preemption that a restart interrupted waits in its queue in the end, and is counted there."""
+    """The victim of a preemption interrupted by a restart ends without quota and is counted as pending."""
     final = killed_in_preemption.timelines("Workload")["newer"].final
     queue = killed_in_preemption.timelines("ClusterQueue")[f"queue-{killed_in_preemption.token}"].final
     pending = dig(queue, "status", "pendingWorkloads", default=0)
@@ -185,10 +185,10 @@ def down(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.restart.down-refuses-jobs", level=MUST, spec=WEBHOOK,
-    red_when="a Job slips past Kueue while it is down", mutant="job-wrapped",
+    red_when="a Job can be created while Kueue is down", mutant="job-wrapped",
 )  # fmt: skip
 def test_while_down_jobs_are_refused_by_name(down: KueueRecording) -> None:
-    """While Kueue is down the creation of a Job is refused, and the refusal names Kueue's webhook."""
+    """While Kueue is down, Jobs with and without a queue are refused, and the error names Kueue's webhook."""
     attempts = down.notes["attempts"]
     refused = attempts["job while down"]
     assert not refused["accepted"], f"expected a refusal, seen {refused}"
@@ -203,7 +203,7 @@ def test_while_down_jobs_are_refused_by_name(down: KueueRecording) -> None:
     red_when="Jobs are refused or left waiting after Kueue is back", mutant="queue-label-lost",
 )  # fmt: skip
 def test_after_the_restart_jobs_are_served(down: KueueRecording) -> None:
-    """Once Kueue is ready again the same Job is accepted and admitted, and what ran before runs on."""
+    """Once Kueue is ready again, the refused Job is accepted and admitted, and the running Job is not suspended."""
     again = down.notes["attempts"]["job again"]
     assert again["accepted"], f"expected the Job to be accepted, seen {again}"
     timeline = down.timeline_text()

@@ -88,10 +88,10 @@ def stateful_set(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.serving.stateful-set-one-group", level=MUST, spec=f"{RUN}/statefulset/",
-    red_when="replicas of a StatefulSet are queued apart from each other", mutant="queue-label-lost",
+    red_when="each replica of a StatefulSet gets a Workload of its own", mutant="queue-label-lost",
 )  # fmt: skip
 def test_a_stateful_set_is_one_group(stateful_set: KueueRecording) -> None:
-    """A StatefulSet is one Workload for all of its replicas, which start once it is admitted."""
+    """A StatefulSet has one Workload for all of its replicas, which stay gated until it is admitted."""
     story = stateful_set.timeline_text()
     shapes = [pod_set_shapes(one.final, GPU) for one in _owned(stateful_set, "StatefulSet")]
     assert shapes == [[(2, "1")]], f"expected one Workload of two pods, seen {shapes}\n{story}"
@@ -103,10 +103,10 @@ def test_a_stateful_set_is_one_group(stateful_set: KueueRecording) -> None:
 
 @behaviour(
     "kueue.serving.stateful-set-scaled-to-zero", level=MUST, spec=f"{RUN}/statefulset/",
-    red_when="a StatefulSet of no replicas keeps its quota", mutant="scaling-lost",
+    red_when="a StatefulSet scaled to zero keeps its quota", mutant="scaling-lost",
 )  # fmt: skip
 def test_scaling_to_zero_frees_the_quota(stateful_set: KueueRecording) -> None:
-    """A StatefulSet that is scaled to zero is put on hold and gives its quota to the next in the queue."""
+    """A StatefulSet scaled to zero has its Workload OnHold without quota, and the next job in the queue is admitted."""
     story = stateful_set.timeline_text()
     scaled = stateful_set.notes["marks"]["scaled"]
     [workload] = _owned(stateful_set, "StatefulSet")
@@ -119,7 +119,7 @@ def test_scaling_to_zero_frees_the_quota(stateful_set: KueueRecording) -> None:
 
 @scenario()
 def job_set(lab: KueueLab) -> None:
-    """A JobSet of one leader and two jobs of two workers comes into a held queue, which is then released."""
+    """A JobSet of one leader and two jobs of two workers is created in a held queue, which is then released."""
     queue = lab.queue(gpus=5, hold=True)
     groups: dict[str, Manifest] = {"leader": {}, "workers": {"replicas": 2, "pods": 2}}
     lab.create(core.job_set("training", lab.namespace, queue.local, groups))
@@ -134,10 +134,10 @@ def _suspended(obj: Manifest) -> bool:
 
 @behaviour(
     "kueue.serving.job-set-pod-sets", level=MUST, spec=f"{RUN}/jobsets/",
-    red_when="parts of a JobSet are left out of the account", mutant="groups-merged",
+    red_when="some pods of a JobSet are not charged to quota", mutant="groups-merged",
 )  # fmt: skip
 def test_a_job_set_is_one_workload_of_many_pod_sets(job_set: KueueRecording) -> None:
-    """A JobSet is one Workload with a pod set for each replicated job: replicas times parallel pods.
+    """A JobSet has one Workload with a pod set per replicated job, of replicas times parallelism pods.
 
     Its controller does not run here, only the Workload is judged.
     """
@@ -191,10 +191,10 @@ def leader_worker_set(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.serving.leader-worker-set-groups", level=MUST, spec=f"{RUN}/leaderworkerset/",
-    red_when="groups of a LeaderWorkerSet wait for each other", mutant="groups-merged",
+    red_when="several groups of a LeaderWorkerSet share one Workload", mutant="groups-merged",
 )  # fmt: skip
 def test_a_leader_worker_set_is_one_workload_per_group(leader_worker_set: KueueRecording) -> None:
-    """A LeaderWorkerSet is one Workload for each of its groups.
+    """A LeaderWorkerSet has one Workload for each of its groups.
 
     Its controller does not run here, so that no pods appear and only the Workloads are judged.
     """

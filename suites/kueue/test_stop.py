@@ -59,10 +59,10 @@ def held(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.stop.hold-admits-none", level=MUST, spec=CLUSTER_QUEUE,
-    red_when="a held ClusterQueue admits", mutant="stop-lost",
+    red_when="a held ClusterQueue admits a workload", mutant="stop-lost",
 )  # fmt: skip
 def test_a_held_queue_admits_nobody(held: KueueRecording) -> None:
-    """A workload that comes to a held ClusterQueue waits while a later one in another queue is admitted."""
+    """A workload created in a held ClusterQueue gets no quota, while a later one in another queue is admitted."""
     resumed: int = held.notes["marks"]["resumed"]
     marker, new = workload_of(held, "marker"), workload_of(held, "new")
     passed, seen = (seen_at(one, resumed) if one else None for one in (marker, new))
@@ -72,10 +72,10 @@ def test_a_held_queue_admits_nobody(held: KueueRecording) -> None:
 
 @behaviour(
     "kueue.stop.hold-keeps-running", level=MUST, spec=CLUSTER_QUEUE,
-    red_when="holding a ClusterQueue throws out what runs in it", mutant="hold-to-drain",
+    red_when="holding a ClusterQueue evicts the workloads that run in it", mutant="hold-to-drain",
 )  # fmt: skip
 def test_hold_lets_running_workloads_run(held: KueueRecording) -> None:
-    """What is admitted when its ClusterQueue is held stays admitted, and keeps its quota."""
+    """A workload that is already admitted when its ClusterQueue is held stays admitted and keeps its quota."""
     old = workload_of(held, "old")
     assert old and evictions(old) == [] and is_true(old.final, "Admitted"), held.timeline_text()
     assert len(reserved_at(held, "old")) == 1, held.timeline_text()
@@ -83,7 +83,7 @@ def test_hold_lets_running_workloads_run(held: KueueRecording) -> None:
 
 @behaviour(
     "kueue.stop.hold-withdraws-reservation", level=MUST, spec=CLUSTER_QUEUE,
-    red_when="a held ClusterQueue keeps quota reserved for workloads that may not start", mutant="stop-lost",
+    red_when="a held ClusterQueue keeps quota reserved for workloads that are not admitted yet", mutant="stop-lost",
 )  # fmt: skip
 def test_hold_withdraws_reservations(held: KueueRecording) -> None:
     """A workload that has quota but still waits for a check loses the quota when its ClusterQueue is held."""
@@ -95,10 +95,10 @@ def test_hold_withdraws_reservations(held: KueueRecording) -> None:
 
 @behaviour(
     "kueue.stop.resume-admits", level=MUST, spec=CLUSTER_QUEUE,
-    red_when="what came to a held ClusterQueue is forgotten when it resumes", mutant="resume-lost",
+    red_when="workloads pending in a held ClusterQueue get no quota after it resumes", mutant="resume-lost",
 )  # fmt: skip
 def test_a_resumed_queue_admits_who_waited(held: KueueRecording) -> None:
-    """When a held ClusterQueue resumes, what waited gets quota: the new workload and the one that had lost it."""
+    """When a held ClusterQueue resumes, the new workload and the one that lost its reservation get quota."""
     seen = {name: len(reserved_at(held, name)) for name in ("new", "reserving")}
     assert seen == {"new": 1, "reserving": 2}, f"times that each got quota: {seen}\n{held.timeline_text()}"
 
@@ -147,7 +147,7 @@ def test_drain_evicts(drained: KueueRecording) -> None:
     red_when="a drained job is not admitted again when its ClusterQueue resumes", mutant="resume-lost",
 )  # fmt: skip
 def test_a_drained_job_comes_back(drained: KueueRecording) -> None:
-    """When a drained ClusterQueue resumes, what it had evicted is requeued as ClusterQueueRestarted and runs again."""
+    """When a drained ClusterQueue resumes, the evicted job is requeued as ClusterQueueRestarted and runs again."""
     workload, job = workload_of(drained, "old"), drained.timelines("Job")["old"]
     requeued = [one.reason for one in flips(workload, "Requeued")] if workload else []
     assert set(requeued) == {"ClusterQueueRestarted"}, f"requeued: {requeued}\n{drained.timeline_text()}"
@@ -179,10 +179,10 @@ def one_of_two(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.stop.local-hold", level=MUST, spec=LOCAL_QUEUE,
-    red_when="a held LocalQueue admits, or holds its neighbour too", mutant="stop-lost",
+    red_when="a held LocalQueue admits a workload, or holds another LocalQueue too", mutant="stop-lost",
 )  # fmt: skip
 def test_a_held_local_queue_holds_only_itself(one_of_two: KueueRecording) -> None:
-    """Of two LocalQueues of a ClusterQueue the held one admits nothing new, while the other one goes on."""
+    """A held LocalQueue admits nothing new, while another LocalQueue of the same ClusterQueue still admits."""
     at: int = one_of_two.notes["marks"]["drained"]
     seen = {
         name: one is not None and is_true(seen_at(one, at) or {}, "Admitted")
@@ -194,7 +194,7 @@ def test_a_held_local_queue_holds_only_itself(one_of_two: KueueRecording) -> Non
 
 @behaviour(
     "kueue.stop.local-hold-keeps-running", level=MUST, spec=LOCAL_QUEUE,
-    red_when="holding a LocalQueue throws out what runs in it", mutant="hold-to-drain",
+    red_when="holding a LocalQueue evicts the workloads that run in it", mutant="hold-to-drain",
 )  # fmt: skip
 def test_a_held_local_queue_lets_running_jobs_run(one_of_two: KueueRecording) -> None:
     """A job that runs when its LocalQueue is held is not evicted before the queue is drained."""
@@ -206,7 +206,8 @@ def test_a_held_local_queue_lets_running_jobs_run(one_of_two: KueueRecording) ->
 
 @behaviour(
     "kueue.stop.local-drain", level=MUST, spec=LOCAL_QUEUE,
-    red_when="a drained LocalQueue keeps its jobs running, or takes its neighbour's along", mutant="drain-to-hold",
+    red_when="a drained LocalQueue keeps its jobs running, or another LocalQueue's jobs are evicted too",
+    mutant="drain-to-hold",
 )  # fmt: skip
 def test_a_drained_local_queue_drains_only_itself(one_of_two: KueueRecording) -> None:
     """Draining one of two LocalQueues evicts its jobs as LocalQueueStopped and none of the other's."""
@@ -221,10 +222,10 @@ def test_a_drained_local_queue_drains_only_itself(one_of_two: KueueRecording) ->
 
 @behaviour(
     "kueue.stop.local-resume-requeues", level=MUST, spec=LOCAL_QUEUE,
-    red_when="what a stopped LocalQueue sent out or kept waiting is forgotten when it resumes", mutant="resume-lost",
+    red_when="evicted or pending workloads of a stopped LocalQueue get no quota after it resumes", mutant="resume-lost",
 )  # fmt: skip
 def test_a_resumed_local_queue_takes_everybody_back(one_of_two: KueueRecording) -> None:
-    """When a stopped LocalQueue resumes, the evicted job is requeued as LocalQueueRestarted, and both get quota."""
+    """When a stopped LocalQueue resumes, its evicted job is requeued as LocalQueueRestarted and its jobs get quota."""
     workload = workload_of(one_of_two, "red-old")
     requeued = [one.reason for one in flips(workload, "Requeued")] if workload else []
     # Two of Kueue's writers may overtake each other here, so that the condition is set, lost and set again.

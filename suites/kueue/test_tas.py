@@ -77,9 +77,9 @@ def _final(recording: KueueRecording, name: str) -> Manifest:
 
 @scenario(needs=NEEDS)
 def floor_of_two_blocks(lab: KueueLab) -> None:
-    """Two blocks of two racks of two nodes with 4 GPUs are filled up, workload after workload.
+    """Two blocks of two racks of two nodes with 4 GPUs are filled up, one workload after the other.
 
-    `filler` takes half a node, so that whoever does not care for racks continues there.
+    `filler` takes half a node, so that pods without a topology constraint continue there.
     """
     floor = _floor(lab, {"a1": "a", "a2": "a", "b1": "b", "b2": "b"})
     queue = _queue(lab, "queue", floor, gpus=1000)
@@ -98,7 +98,7 @@ def floor_of_two_blocks(lab: KueueLab) -> None:
     red_when="pods that must share a rack are spread over racks", mutant="topology-lost",
 )  # fmt: skip
 def test_required_topology_holds(floor_of_two_blocks: KueueRecording) -> None:
-    """Pods that require a rack all get nodes of one rack, even where fuller nodes stand elsewhere."""
+    """Pods that require a rack are all assigned to nodes of a single rack."""
     seen = spread(_final(floor_of_two_blocks, "rack"), floor_of_two_blocks.notes["racks"])
     story = floor_of_two_blocks.timeline_text(["rack"])
     assert sorted(seen.values()) == [4], f"expected 4 pods in one rack, seen {dict(seen)}\n{story}"
@@ -109,7 +109,7 @@ def test_required_topology_holds(floor_of_two_blocks: KueueRecording) -> None:
     red_when="pods that prefer one rack are spread further than needed, or wait for a rack", mutant="topology-lost",
 )  # fmt: skip
 def test_preferred_topology_widens_by_one_level(floor_of_two_blocks: KueueRecording) -> None:
-    """Pods that prefer a rack and fit into none get a block of their own choice, no more."""
+    """Pods that prefer a rack but fit into none are spread over the two racks of a single block."""
     notes, workload = floor_of_two_blocks.notes, _final(floor_of_two_blocks, "close")
     blocks, racks = spread(workload, notes["blocks"]), spread(workload, notes["racks"])
     story = floor_of_two_blocks.timeline_text(["close"])
@@ -132,7 +132,7 @@ def test_preferred_topology_does_not_block(floor_of_two_blocks: KueueRecording) 
     red_when="a workload that no rack can hold is admitted, or waits without a reason", mutant="topology-lost",
 )  # fmt: skip
 def test_what_fits_no_rack_waits(floor_of_two_blocks: KueueRecording) -> None:
-    """A workload that requires a rack and is larger than any waits, and is told how much would fit."""
+    """A workload that requires a rack but fits into none gets no quota, and its message says how many pods fit."""
     recording = floor_of_two_blocks
     notes = recording.notes
     # the first word on it: it is considered again when the rest of the floor has been taken
@@ -155,10 +155,10 @@ def test_what_fits_no_rack_waits(floor_of_two_blocks: KueueRecording) -> None:
 
 @behaviour(
     "kueue.tas.unconstrained-fills-up", level=MUST, spec=SPEC,
-    red_when="free places are left unused by pods that do not care where", mutant="topology-too-strict",
+    red_when="unconstrained pods wait although the nodes have enough free GPUs", mutant="topology-too-strict",
 )  # fmt: skip
 def test_unconstrained_pods_take_what_is_left(floor_of_two_blocks: KueueRecording) -> None:
-    """Pods without a wish take the last places, wherever these are."""
+    """Pods with an unconstrained topology request are spread over the free GPUs of several racks."""
     seen = spread(_final(floor_of_two_blocks, "anywhere"), floor_of_two_blocks.notes["racks"])
     story = floor_of_two_blocks.timeline_text(["anywhere"])
     assert sum(seen.values()) == 5 and len(seen) > 1, f"expected 5 pods in several racks, seen {dict(seen)}\n{story}"
@@ -166,10 +166,10 @@ def test_unconstrained_pods_take_what_is_left(floor_of_two_blocks: KueueRecordin
 
 @behaviour(
     "kueue.tas.full-floor-waits", level=MUST, spec=SPEC,
-    red_when="quota is handed out beyond what the nodes have", mutant="topology-ignored",
+    red_when="workloads are admitted beyond the capacity of the nodes", mutant="topology-ignored",
 )  # fmt: skip
 def test_a_full_floor_takes_nothing_more(floor_of_two_blocks: KueueRecording) -> None:
-    """When the nodes are full a workload waits, however much quota is left, and no node is ever promised twice."""
+    """When the nodes are full, a workload waits although quota is left, and no node is assigned beyond its GPUs."""
     recording = floor_of_two_blocks
     story = recording.timeline_text(["filler", "rack", "close", "anywhere", "none-left"])
     asked = {"filler": 1, "rack": 4, "close": 6, "anywhere": 5}
@@ -186,7 +186,7 @@ def test_a_full_floor_takes_nothing_more(floor_of_two_blocks: KueueRecording) ->
 def two_queues_one_rack(lab: KueueLab) -> None:
     """Two ClusterQueues of eight GPUs each share two nodes of four; both are released on eight workloads at once.
 
-    A marker of another shape in each queue comes last: once it was looked at, nothing before it can still be admitted.
+    A marker of another size is created last in each queue: once it is evaluated, nothing before it can be admitted.
     """
     floor = _floor(lab, {"a1": "a"})
     names: list[str] = []
@@ -204,10 +204,10 @@ def two_queues_one_rack(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.tas.queues-do-not-double-book", level=MUST, spec="https://github.com/kubernetes-sigs/kueue/issues/14570",
-    red_when="two queues are given the same place on a node", mutant="topology-ignored",
+    red_when="two ClusterQueues are assigned the same GPUs of a node", mutant="topology-ignored",
 )  # fmt: skip
 def test_two_queues_do_not_double_book_a_node(two_queues_one_rack: KueueRecording) -> None:
-    """Queues that share nodes never get more out of a node than it has, though each has the quota for all of them."""
+    """ClusterQueues that share nodes never get more GPUs of a node than it has, although their quotas allow it."""
     recording = two_queues_one_rack
     names: list[str] = recording.notes["names"]
     admitted = [name for name in names if is_true(_final(recording, name), "Admitted")]
@@ -220,7 +220,7 @@ def test_two_queues_do_not_double_book_a_node(two_queues_one_rack: KueueRecordin
 
 @scenario(needs=NEEDS)
 def racked_job(lab: KueueLab) -> None:
-    """One node of the first rack is half taken; a Job of two pods, a node large each, requires a rack."""
+    """One node of the first rack is half used; a Job of two pods that each need a whole node requires a rack."""
     floor = _floor(lab, {"a1": "a", "a2": "a"})
     queue = _queue(lab, "queue", floor, gpus=100)
     lab.observe_admitted(_workload(lab, "filler", queue, 1, 2, unconstrained=True))
@@ -232,10 +232,10 @@ def racked_job(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.tas.pods-follow-assignment", level=MUST, spec=SPEC,
-    red_when="pods run on other nodes than the ones that were booked for them", mutant="topology-lost",
+    red_when="pods run on other nodes than the ones assigned to their Workload", mutant="topology-lost",
 )  # fmt: skip
 def test_pods_run_where_they_were_assigned(racked_job: KueueRecording) -> None:
-    """The pods of a Job that requires a rack run on the very nodes that its Workload was assigned, in one rack."""
+    """The pods of a Job that requires a rack run on exactly the nodes assigned to its Workload, in one rack."""
     story = racked_job.timeline_text()
     booked = pods_by_node(racked_job.workload_of("training").final)
     seen = [str(dig(pod.final, "spec", "nodeName", default="")) for pod in racked_job.timelines("Pod").values()]

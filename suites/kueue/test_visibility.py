@@ -48,7 +48,8 @@ def _gpus(obj: Manifest, field: str) -> str:
 
 @behaviour(
     "kueue.visibility.cluster-queue-counts", level=MUST, spec=QUEUE, timed=True,
-    red_when="the ClusterQueue's counters differ from what waits and runs", mutant="quota-doubled",
+    red_when="the counts in a ClusterQueue's status differ from its pending and admitted workloads",
+    mutant="quota-doubled",
 )  # fmt: skip
 def test_a_cluster_queue_counts_its_workloads(two_locals: KueueRecording) -> None:
     """At rest a ClusterQueue's status counts the workloads of all its LocalQueues: waiting, reserving and admitted."""
@@ -72,10 +73,11 @@ def test_a_local_queue_counts_its_own_workloads(two_locals: KueueRecording) -> N
 
 @behaviour(
     "kueue.visibility.usage", level=MUST, spec=LOCAL, timed=True,
-    red_when="the usage that a status tells is not what is held", mutant="requests-halved",
+    red_when="the reservation or usage in a queue's status differs from the GPUs that its workloads hold",
+    mutant="requests-halved",
 )  # fmt: skip
 def test_status_tells_the_gpus_in_use(two_locals: KueueRecording) -> None:
-    """At rest reservation and usage in a queue's status are the GPUs held: of a LocalQueue its own, not all."""
+    """At rest, reservation and usage in a ClusterQueue's and each LocalQueue's status are the GPUs that it holds."""
     (queue,) = two_locals.timelines("ClusterQueue").values()
     locals_ = two_locals.timelines("LocalQueue")
     expected = {"ClusterQueue": ("4", "4"), "left": ("3", "3"), "right": ("1", "1")}
@@ -89,7 +91,7 @@ def test_status_tells_the_gpus_in_use(two_locals: KueueRecording) -> None:
 
 @scenario(needs={"gate:VisibilityOnDemand"})
 def positions(lab: KueueLab) -> None:
-    """Five workloads of two priorities wait; Kueue is asked for the list of those who wait."""
+    """Five workloads of two priorities wait, and the visibility API is asked for the list of pending workloads."""
     queue = lab.queue(gpus=1)
     byhand.workload(lab, "running", queue)
     lab.until_admitted("running")

@@ -41,7 +41,9 @@ def _parameters(feature: str, cases: Sequence[Refusal]) -> list[Any]:
             case,
             id=case.label,
             marks=pytest.mark.behaviour(
-                Behaviour(f"kueue.webhooks.{feature}", MUST, case.spec, f"stored although {case.fault}", MUTANT)
+                Behaviour(
+                    f"kueue.webhooks.{feature}", MUST, case.spec, f"the object is stored although {case.fault}", MUTANT
+                )
             ),
         )
         for case in cases
@@ -55,49 +57,49 @@ def _judge(recording: KueueRecording, case: Refusal) -> None:
 
 @scenario()
 def bad_cluster_queues(lab: KueueLab) -> None:
-    """Every bad ClusterQueue, and its healthy twin, is sent to the server."""
+    """Every invalid ClusterQueue, and a valid counterpart of it, is sent to the API server."""
     _attempt_all(lab, refused.CLUSTER_QUEUES)
 
 
 @scenario()
 def bad_furniture(lab: KueueLab) -> None:
-    """Every bad ResourceFlavor, Topology and Cohort, and its healthy twin, is sent to the server."""
+    """Every invalid ResourceFlavor, Topology and Cohort, and a valid counterpart of it, is sent to the API server."""
     _attempt_all(lab, refused.FURNITURE)
 
 
 @scenario()
 def bad_workloads(lab: KueueLab) -> None:
-    """Every bad Workload, and its healthy twin, is sent to the server."""
+    """Every invalid Workload, and a valid counterpart of it, is sent to the API server."""
     _attempt_all(lab, refused.WORKLOADS)
 
 
 @scenario()
 def bad_jobs(lab: KueueLab) -> None:
-    """Every bad Job and pod, and its healthy twin, is sent to the server."""
+    """Every invalid Job and pod, and a valid counterpart of it, is sent to the API server."""
     _attempt_all(lab, refused.JOBS)
 
 
 @pytest.mark.parametrize("case", _parameters("cluster-queue", refused.CLUSTER_QUEUES))
 def test_a_bad_cluster_queue_is_refused(bad_cluster_queues: KueueRecording, case: Refusal) -> None:
-    """A ClusterQueue that breaks a rule is refused by the gate that holds the rule, its healthy twin is stored."""
+    """A ClusterQueue that breaks a rule is refused by the schema or Kueue's webhook, and a valid one is accepted."""
     _judge(bad_cluster_queues, case)
 
 
 @pytest.mark.parametrize("case", _parameters("furniture", refused.FURNITURE))
 def test_bad_furniture_is_refused(bad_furniture: KueueRecording, case: Refusal) -> None:
-    """A ResourceFlavor, Topology or Cohort that breaks a rule is refused, its healthy twin is stored."""
+    """A ResourceFlavor, Topology or Cohort that breaks a rule is refused, and a valid one is accepted."""
     _judge(bad_furniture, case)
 
 
 @pytest.mark.parametrize("case", _parameters("workload", refused.WORKLOADS))
 def test_a_bad_workload_is_refused(bad_workloads: KueueRecording, case: Refusal) -> None:
-    """A Workload that breaks a rule is refused, its healthy twin is stored."""
+    """A Workload that breaks a rule is refused, and a valid one is accepted."""
     _judge(bad_workloads, case)
 
 
 @pytest.mark.parametrize("case", _parameters("job", refused.JOBS))
 def test_a_bad_job_is_refused(bad_jobs: KueueRecording, case: Refusal) -> None:
-    """A Job or pod that Kueue could not queue is refused when it is created, its healthy twin is stored."""
+    """A Job or pod with invalid queueing metadata is refused when it is created, and a valid one is accepted."""
     _judge(bad_jobs, case)
 
 
@@ -155,22 +157,22 @@ def _changes(recording: KueueRecording, label: str, gate: str, says: str) -> Non
     red_when="a LocalQueue can be moved to another ClusterQueue", mutant=MUTANT,
 )  # fmt: skip
 def test_a_local_queue_keeps_its_cluster_queue(forbidden_changes: KueueRecording) -> None:
-    """A LocalQueue cannot be moved to another ClusterQueue, while it can be stopped."""
+    """A LocalQueue cannot be moved to another ClusterQueue, while its stop policy can change."""
     _changes(forbidden_changes, "local-queue-moved", SCHEMA, "field is immutable")
 
 
 @behaviour(
     "kueue.webhooks.reserved-pod-sets-stay", level=MUST, spec=f"{refused.CONCEPTS}/workload/",
-    red_when="a Workload that holds quota can grow without asking for more", mutant=MUTANT,
+    red_when="the pod sets of a Workload can grow while it holds quota", mutant=MUTANT,
 )  # fmt: skip
 def test_pod_sets_cannot_grow_while_quota_is_reserved(forbidden_changes: KueueRecording) -> None:
-    """A Workload's pod sets cannot grow while it holds quota, while its priority can change."""
+    """A Workload's pod sets cannot grow while it holds quota, but its priority can change."""
     _changes(forbidden_changes, "grown", "vworkload.kb.io", "field is immutable")
 
 
 @behaviour(
     "kueue.webhooks.reserved-queue-stays", level=MUST, spec=f"{refused.CONCEPTS}/workload/",
-    red_when="a Workload that holds one queue's quota can claim to be in another", mutant=MUTANT,
+    red_when="the queue name of a Workload can change while it holds quota", mutant=MUTANT,
 )  # fmt: skip
 def test_the_queue_cannot_change_while_quota_is_reserved(forbidden_changes: KueueRecording) -> None:
     """A Workload's queue cannot change while it holds quota."""
@@ -189,8 +191,8 @@ def test_a_running_job_keeps_its_queue(forbidden_changes: KueueRecording) -> Non
 @behaviour(
     "kueue.webhooks.stateful-set-size-stays", level=MUST,
     spec="https://kueue.sigs.k8s.io/docs/tasks/run/statefulset/",
-    red_when="a queued StatefulSet can grow past what was admitted", mutant=MUTANT,
+    red_when="a queued StatefulSet can be scaled from one replica to two", mutant=MUTANT,
 )  # fmt: skip
 def test_a_queued_stateful_set_keeps_its_size(forbidden_changes: KueueRecording) -> None:
-    """A queued StatefulSet can be scaled to zero and back, but not from one size to another."""
+    """A queued StatefulSet cannot be scaled from one replica to two, while its labels can change."""
     _changes(forbidden_changes, "serving", "vstatefulset.kb.io", "field is immutable")

@@ -33,7 +33,7 @@ LEAST_HITS = 0.6
 
 @scenario(system="routing", outside=True, timeout=60)
 def asked_again(lab: RoutingLab) -> None:
-    """Eight new prompts are asked, then three times more; then eight streams, or the user's prompts, four at a time."""
+    """Eight new prompts are requested four times each; then eight, or the user's, are streamed at concurrency 4."""
     seed = fresh_seed(lab, 41)
     prompts = prompt_set([TOKENS] * PROMPTS, seed=seed, prefix="again")
     with opened(lab, Arm(replicas=4)) as site:
@@ -51,40 +51,40 @@ def asked_again(lab: RoutingLab) -> None:
     red_when="a prompt goes to another replica than the one that has just cached it", mutant="picker-random",
 )  # fmt: skip
 def test_a_prompt_that_is_asked_again_goes_where_it_went(asked_again: RoutingRecording) -> None:
-    """Each of 8 prompts is served by one and the same replica four times."""
+    """Each of 8 prompts is served by the same replica all four times."""
     rows = asked_again.asks("first") + asked_again.asks("repeat")
     assert not routing.failure_findings(rows) + routing.stickiness_findings(rows)
 
 
 @behaviour(
     "llmd.any-gateway.counted-hits", level=MUST, spec=SPEC, timed=True,
-    red_when="the model servers' own counters tell of fewer cache hits than asking again must bring",
+    red_when="the model servers' own counters show a lower hit rate than repeated prompts must give",
     mutant="picker-random",
 )  # fmt: skip
 def test_the_model_servers_count_the_hits(asked_again: RoutingRecording, measure: Measure) -> None:
-    """Of all prompt tokens, at least 0.6 come from the caches, by the model servers' own counters."""
+    """By the model servers' own counters, at least 60 % of all prompt tokens are prefix-cache hits."""
     rows = asked_again.asks("first") + asked_again.asks("repeat")
     rate = outside.counted_hit_rate(rows, asked_again.metrics("before"), asked_again.metrics("after"))
     measure.value(hit_rate=rate)
     measure.threshold(LEAST_HITS)
-    assert rate >= LEAST_HITS, f"hit rate {rate:.3f} by the model servers' counters, at least {LEAST_HITS} is wanted"
+    assert rate >= LEAST_HITS, f"hit rate {rate:.3f} by the model servers' counters, expected at least {LEAST_HITS}"
 
 
 @behaviour(
     "llmd.any-gateway.streams-flow", level=MUST, spec="OpenAI API: streaming", timed=True,
-    red_when="the gateway holds a streamed answer until it is complete", mutant="gateway-buffers",
+    red_when="the gateway buffers a streamed response until it is complete", mutant="gateway-buffers",
 )  # fmt: skip
 def test_streams_are_passed_on_as_they_come(asked_again: RoutingRecording) -> None:
-    """Of all streams, none arrives in one piece: most of its tokens come after the first, one after the other."""
+    """No stream arrives in one piece: at least half of its tokens after the first arrive separately in time."""
     assert not outside.stream_findings(asked_again.asks("streams"))
 
 
 @behaviour(
     "llmd.any-gateway.pool-status", level=MUST, spec=POOL,
-    red_when="a controller says of the InferencePool that it is not accepted or has references that do not resolve",
+    red_when="the InferencePool's status has a parent that is not accepted or whose references do not resolve",
 )  # fmt: skip
 def test_the_pool_is_accepted(asked_again: RoutingRecording) -> None:
-    """Every parent in the InferencePool's status says Accepted and ResolvedRefs."""
+    """In the InferencePool's status, the conditions Accepted and ResolvedRefs are True for every parent."""
     pool = asked_again.notes.get("outside", {}).get("pool", {})
     if not outside.parents(pool):
         pytest.skip("no gateway controller has written a status of the InferencePool")

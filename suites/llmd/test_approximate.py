@@ -33,7 +33,7 @@ COLD = 96
 
 @scenario(system="routing", timeout=30)
 def remembered(lab: RoutingLab) -> None:
-    """Prompts are asked again; prefixes of other lengths are put on two replicas; a pod goes; the picker restarts."""
+    """Prompts repeat, prefixes of several lengths are placed on two replicas, a Pod is deleted, the EPP restarts."""
     prompts = prompt_set([TOKENS] * 8, seed=11)
     arm = Arm(profile="approximate", replicas=REPLICAS, gateway=None, cache=Cache(blocks=0))
     with opened(lab, arm) as site:
@@ -77,7 +77,7 @@ def remembered(lab: RoutingLab) -> None:
     red_when="a prompt is sent to another replica than before", mutant="prefix-ignored",
 )  # fmt: skip
 def test_a_repeated_prompt_goes_where_it_went_before(remembered: RoutingRecording) -> None:
-    """Each of 8 prompts goes to one and the same replica five times."""
+    """Each of 8 prompts goes to the same replica all five times."""
     rows = remembered.asks("first") + remembered.asks("repeat")
     assert not routing.failure_findings(rows) + routing.stickiness_findings(rows)
 
@@ -102,10 +102,11 @@ def test_the_replica_with_the_longest_prefix_is_picked(remembered: RoutingRecord
 
 @behaviour(
     "llmd.approximate.pod-gone-rerouted", level=MUST, spec=SPEC,
-    red_when="a request is sent to a pod that is no longer in the pool", mutant="prefix-ignored",
+    red_when="prompts are sent to a deleted Pod, do not stick to their new replica, or leave a Pod that is still there",
+    mutant="prefix-ignored",
 )  # fmt: skip
 def test_prompts_of_a_pod_that_is_gone_find_another_home(remembered: RoutingRecording) -> None:
-    """After a pod is deleted its prompts go to others and stay there; prompts of the others stay where they were."""
+    """After a Pod is deleted, its prompts stick to other replicas, and all other prompts stay where they were."""
     gone, placed = remembered.notes["gone"], remembered.notes["placed"]
     rows, again = remembered.asks("pod gone"), remembered.asks("pod gone, again")
     stayed = [row for row in rows + again if placed[row["label"]] != gone]
@@ -118,11 +119,11 @@ def test_prompts_of_a_pod_that_is_gone_find_another_home(remembered: RoutingReco
 
 @behaviour(
     "llmd.approximate.restart-forgets", level=INFO, spec=SPEC,
-    red_when="a picker that was restarted still knows where prompts went: then it has a memory that we do not know of",
+    red_when="a restarted endpoint picker still knows where prompts went, so it keeps undocumented state",
     mutant="one-endpoint-left",
 )  # fmt: skip
 def test_a_restarted_picker_has_forgotten(remembered: RoutingRecording) -> None:
-    """After the picker's restart, prompts are found again no more often than by chance."""
+    """After the endpoint picker restarts, prompts go to their former replica no more often than by chance."""
     kept, left = remembered.notes["kept"], remembered.notes["left"]
     rows = remembered.asks("after the restart")
     assert not routing.failure_findings(rows)
@@ -132,10 +133,11 @@ def test_a_restarted_picker_has_forgotten(remembered: RoutingRecording) -> None:
 
 @behaviour(
     "llmd.approximate.salt-honoured", level=MUST, spec=SPEC,
-    red_when="a salted request does not find its own prefix", mutant="prefix-ignored",
+    red_when="a salted request does not go to the replica that has its prefix under the same salt",
+    mutant="prefix-ignored",
 )  # fmt: skip
 def test_a_salted_prompt_sticks_under_its_own_salt(remembered: RoutingRecording) -> None:
-    """A prompt with a cache_salt goes again where it went with that salt."""
+    """A prompt with a cache_salt goes to the replica that it went to before with the same salt."""
     assert not only_findings(remembered.asks("same salt"), {DRAWING})
 
 
@@ -144,7 +146,7 @@ def test_a_salted_prompt_sticks_under_its_own_salt(remembered: RoutingRecording)
     red_when="a request is drawn to the replica that holds the prefix under another salt", mutant="one-endpoint-left",
 )  # fmt: skip
 def test_salts_do_not_share(remembered: RoutingRecording) -> None:
-    """With another cache_salt, the same prompts are spread as if they were new."""
+    """With another cache_salt, prompts go to the replica of the first salt no more often than by chance."""
     rows = remembered.asks("other salt")
     assert not drawn_findings(rows, {row["label"]: DRAWING for row in rows}, REPLICAS)
 
@@ -155,6 +157,6 @@ def test_salts_do_not_share(remembered: RoutingRecording) -> None:
     mutant="one-endpoint-left",
 )  # fmt: skip
 def test_adapters_do_not_share(remembered: RoutingRecording) -> None:
-    """Asked of a LoRA adapter, the same prompts are spread as if they were new."""
+    """For a LoRA adapter, prompts go to the replica that got them for the base model no more often than by chance."""
     rows = remembered.asks("adapter")
     assert not drawn_findings(rows, {row["label"]: DRAWING for row in rows}, REPLICAS)

@@ -52,7 +52,7 @@ def live_through(site: Site, name: str, began: Mark | None = None, *, arm: str =
 
 @scenario(system="routing", timeout=45)
 def faults_in_turn(lab: RoutingLab) -> None:
-    """One arm lives through a healthy time, a restart of its picker, a dead and a wrong tokenizer, and lost events."""
+    """One deployment runs healthy, then with an EPP restart, a dead and a wrong tokenizer, and lost KV-cache events."""
     with opened(lab, Arm(replicas=REPLICAS, latency=NO_LATENCY)) as site:
         tokenizer, forwarder = site.routing.tokenizer, site.routing.forwarder
         assert tokenizer is not None
@@ -82,7 +82,7 @@ def faults_in_turn(lab: RoutingLab) -> None:
 
 @scenario(system="routing", timeout=45)
 def faults_from_the_start(lab: RoutingLab) -> None:
-    """Arms that were built wrong: topics without a port, a misspelt parameter, a feature gate that is missing."""
+    """Misconfigured deployments: KV-event topics without a port, a misspelt parameter, and a missing feature gate."""
     common = Arm(replicas=REPLICAS, latency=NO_LATENCY)
     scorer = "precise-prefix-cache-scorer"
     built = {
@@ -121,10 +121,10 @@ BUILT = {
 @pytest.mark.parametrize("name", ["healthy", "tokenizer back"])
 @behaviour(
     "llmd.degradation.healthy-is-healthy", level=MUST, spec=WANTED, timed=True,
-    red_when="a path on which nothing is wrong is diagnosed with a fault, or shows symptoms", mutant="events-lost",
+    red_when="a healthy path is diagnosed with a fault, or shows symptoms of one", mutant="events-lost",
 )  # fmt: skip
 def test_a_healthy_path_is_diagnosed_as_healthy(faults_in_turn: RoutingRecording, name: str) -> None:
-    """Nothing is found on a path that works: warm replicas are found, twins stay together, no cause is named."""
+    """On a healthy path requests hit warm replicas, identical requests stay together, and no fault is diagnosed."""
     found = judge.diagnose(faults_in_turn, name)
     assert not judge.diagnosis_findings(found)
 
@@ -140,79 +140,82 @@ def degraded(recording: RoutingRecording, name: str, fault: str, *, prefixes: bo
 
 @behaviour(
     "llmd.degradation.picker-restarted", level=MUST, spec=WANTED, timed=True,
-    red_when="prefixes that a restarted picker has forgotten are not put down to its restart",
+    red_when="missed prefixes after a restart of the endpoint picker are not attributed to the restart",
     mutant="tokenizer-off-by-one",
 )  # fmt: skip
 def test_a_picker_that_forgot_is_named(faults_in_turn: RoutingRecording) -> None:
-    """Prompts that were cached before the picker's restart are not found, all answer 200, the restart is named."""
+    """After an EPP restart requests miss the warm replicas, all return 200, and the diagnosis names the restart."""
     assert not degraded(faults_in_turn, "picker restarted", NAMED["picker restarted"], prefixes=True)
 
 
 @behaviour(
     "llmd.degradation.tokenizer-dead", level=MUST, spec=WANTED, timed=True,
-    red_when="routing without tokens is not put down to the tokenization service", mutant="topic-without-port",
+    red_when="missed prefixes without a tokenization service are not attributed to it", mutant="topic-without-port",
 )  # fmt: skip
 def test_a_dead_tokenizer_is_named(faults_in_turn: RoutingRecording) -> None:
-    """Without its tokenization service the picker places by chance, all answer 200, the service is named."""
+    """Without the tokenization service requests miss the warm replicas, return 200, and the service is diagnosed."""
     assert not degraded(faults_in_turn, "tokenizer dead", NAMED["tokenizer dead"], prefixes=True)
 
 
 @behaviour(
     "llmd.degradation.tokenizer-wrong", level=MUST, spec=WANTED, timed=True,
-    red_when="routing by other tokens than the model servers' is not put down to the tokenization service",
+    red_when="missed prefixes due to wrong token ids are not attributed to the tokenization service",
     mutant="topic-without-port",
 )  # fmt: skip
 def test_a_wrong_tokenizer_is_named(faults_in_turn: RoutingRecording) -> None:
-    """With tokens that are off by one nothing is found, all answer 200, the difference is named."""
+    """With token ids off by one requests miss the warm replicas, return 200, and the wrong tokens are diagnosed."""
     assert not degraded(faults_in_turn, "tokenizer wrong", NAMED["tokenizer wrong"], prefixes=True)
 
 
 @behaviour(
     "llmd.degradation.events-lost", level=MUST, spec=WANTED, timed=True,
-    red_when="caches that the picker never heard of are not put down to lost events", mutant="speculation-gate-missing",
+    red_when="missed prefixes on replicas whose KV-cache events never arrive are not attributed to lost events",
+    mutant="speculation-gate-missing",
 )  # fmt: skip
 def test_lost_events_are_named(faults_in_turn: RoutingRecording) -> None:
-    """Where KV-cache events end on their way nothing is found, all answer 200, the silent replicas are named."""
+    """With KV-cache events lost, requests miss the warm replicas, return 200, and the loss is diagnosed."""
     assert not degraded(faults_in_turn, "events lost", NAMED["events lost"], prefixes=True)
 
 
 @behaviour(
     "llmd.degradation.topic-without-port", level=MUST, spec="https://github.com/llm-d/llm-d-inference-sim/issues/624",
-    red_when="events under an address without port are not told from events of the endpoint",
+    red_when="missed prefixes due to KV-event topics without a port are not attributed to the topic",
     mutant="tokenizer-off-by-one", timed=True,
 )  # fmt: skip
 def test_a_topic_without_port_is_named(faults_from_the_start: RoutingRecording) -> None:
-    """Events under the address alone are of no endpoint: nothing is found, all answer 200, the topic is named."""
+    """With KV-event topics that lack the port requests miss warm replicas, return 200, and the topic is diagnosed."""
     found = degraded(faults_from_the_start, "topic without port", BUILT["topic without port"], prefixes=True)
     assert not found
 
 
 @behaviour(
     "llmd.degradation.parameter-misspelt", level=MUST, spec=SPEC, timed=True,
-    red_when="a parameter that the picker dropped without a word is not named", mutant="tokenizer-off-by-one",
+    red_when="a misspelt parameter that the endpoint picker silently ignores is not diagnosed",
+    mutant="tokenizer-off-by-one",
 )  # fmt: skip
 def test_a_misspelt_parameter_is_named(faults_from_the_start: RoutingRecording) -> None:
-    """A misspelt `speculativeIndexing` is taken without a word: twins are sent apart, the unknown name is found."""
+    """With `speculativeIndexing` misspelt, identical requests split up, return 200, and the field is diagnosed."""
     found = degraded(faults_from_the_start, "parameter misspelt", BUILT["parameter misspelt"], prefixes=False)
     assert not found
 
 
 @behaviour(
     "llmd.degradation.feature-gate-missing", level=MUST, spec=SPEC, timed=True,
-    red_when="speculative indexing that does nothing is not put down to its feature gate",
+    red_when="speculative indexing without effect is not attributed to its missing feature gate",
     mutant="tokenizer-off-by-one",
 )  # fmt: skip
 def test_a_missing_feature_gate_is_named(faults_from_the_start: RoutingRecording) -> None:
-    """Without the feature gate speculative indexing does nothing: twins are sent apart, the gate is named."""
+    """Without the gate of speculative indexing, identical requests split up, return 200, and the gate is diagnosed."""
     assert not degraded(faults_from_the_start, "gate missing", BUILT["gate missing"], prefixes=False)
 
 
 @behaviour(
     "llmd.degradation.never-crashes", level=MUST, spec=SPEC,
-    red_when="the picker ends or restarts because of a fault beside it", mutant="picker-crashes",
+    red_when="the endpoint picker stops or restarts because of a fault in its tokenizer or its event path",
+    mutant="picker-crashes",
 )  # fmt: skip
 def test_no_fault_beside_the_picker_ends_it(faults_in_turn: RoutingRecording) -> None:
-    """Dead and wrong tokenizers and lost events leave the picker running, and every request is answered."""
+    """A dead or wrong tokenizer and lost events neither stop nor restart the EPP, and every request is answered."""
     episodes = faults_in_turn.notes["episodes"]
     dead = [name for name, facts in episodes.items() if not facts["picker_alive"]]
     others = [name for name in episodes if name != "picker restarted"]
@@ -225,10 +228,10 @@ def test_no_fault_beside_the_picker_ends_it(faults_in_turn: RoutingRecording) ->
 
 @behaviour(
     "llmd.degradation.tokenizer-comes-back", level=MUST, spec=SPEC, timed=True,
-    red_when="precise routing does not come back with its tokenization service", mutant="events-lost",
+    red_when="precise routing does not recover when its tokenization service does", mutant="events-lost",
 )  # fmt: skip
 def test_routing_comes_back_with_the_tokenizer(faults_in_turn: RoutingRecording, measure: Measure) -> None:
-    """Once the tokenization service is back, warm replicas are found again, within ten seconds."""
+    """Within 10 s of the tokenization service's restart the EPP gets tokens, and requests hit warm replicas again."""
     seconds = float(faults_in_turn.notes["tokens_again_s"])
     measure.value(tokens_again_s=seconds)
     score = routing.direct_warm(faults_in_turn.asks("tokenizer back/found"), faults_in_turn.notes["warmed"], REPLICAS)

@@ -91,7 +91,7 @@ def _hints(site: Site, epp: Asking) -> None:
 
 @per_epp(timeout=25)
 def protocol(lab: RoutingLab, picker: str) -> None:
-    """Requests in every form; then hints; then with no endpoint ready, and with all of them again."""
+    """Requests in every form, then subset hints, then with no endpoint ready, and with all of them ready again."""
     with opened(lab, small(picker, load=load(BUSY))) as site, asking(site) as epp:
         _requests(site, epp)
         for path in ("/v1/models", "/health", "/v1/models"):
@@ -117,37 +117,37 @@ def _chosen(recording: RoutingRecording) -> list[judge.Row]:
 
 @behaviour(
     "llmd.epp.header-equals-metadata", level=MUST, spec=PROTOCOL, mutant="epp-metadata-lost",
-    red_when="the choice is missing from the header or the dynamic metadata, or they differ",
+    red_when="the picked endpoint is missing from the header or the dynamic metadata, or the two differ",
 )  # fmt: skip
 def test_header_and_metadata_name_the_same_endpoint(protocol: RoutingRecording) -> None:
-    """The choice stands in the request header and in the dynamic metadata, and is the same in both."""
+    """The picked endpoint is in the request header and in the dynamic metadata, and is the same in both."""
     assert not judge.agreement_findings(_chosen(protocol))
 
 
 @behaviour(
     "llmd.epp.endpoint-in-pool", level=MUST, spec=PROTOCOL, mutant="epp-foreign-endpoint",
-    red_when="an endpoint is picked that is no address and port of the pool",
+    red_when="the EPP picks an address and port that are not in the InferencePool",
 )  # fmt: skip
 def test_every_choice_is_an_endpoint_of_the_pool(protocol: RoutingRecording) -> None:
-    """Every choice is address and port of an endpoint of the InferencePool."""
+    """Every pick is the address and port of an endpoint of the InferencePool."""
     assert not judge.membership_findings(_chosen(protocol), protocol.notes["members"])
 
 
 @behaviour(
     "llmd.epp.route-cache-cleared", level=SHOULD, spec=EXT_PROC, mutant="epp-route-cache-kept",
-    red_when="a gateway that routes by the header keeps the route that it had chosen without it",
+    red_when="a gateway that routes by the header keeps the route that it selected before the header was set",
 )  # fmt: skip
 def test_the_gateway_is_told_to_choose_its_route_anew(protocol: RoutingRecording) -> None:
-    """Every choice comes with the request to clear the gateway's route cache."""
+    """Every pick comes with clear_route_cache, so that the gateway selects its route anew."""
     assert not judge.route_cache_findings(_chosen(protocol))
 
 
 @behaviour(
     "llmd.epp.chunks-same-pick", level=MUST, spec=PROTOCOL, mutant="picker-random", timed=True,
-    red_when="the choice depends on how the gateway cuts the body, or is made on a part of it",
+    red_when="the pick depends on how the gateway chunks the body, or is made from part of it",
 )  # fmt: skip
 def test_the_choice_does_not_depend_on_how_the_body_is_cut(protocol: RoutingRecording, measure: Measure) -> None:
-    """A body in any number of chunks leads to the choice that the whole body leads to: the least loaded replica."""
+    """A request gets the same pick in however many chunks its body arrives."""
     rows = protocol.asks("chunks")
     measure.value(requests=len(rows))
     assert not judge.same_pick_findings(rows, least=len(CHUNKINGS))
@@ -155,46 +155,46 @@ def test_the_choice_does_not_depend_on_how_the_body_is_cut(protocol: RoutingReco
 
 @behaviour(
     "llmd.epp.request-body-kept", level=MUST, spec=EXT_PROC, mutant="epp-body-truncated",
-    red_when="a request reaches the model server with another meaning than it was sent with",
+    red_when="a request body reaches the model server truncated or with another meaning",
 )  # fmt: skip
 def test_request_bodies_are_handed_on_with_their_meaning(protocol: RoutingRecording) -> None:
-    """A request's body is handed on whole and with the same meaning, whatever characters it holds."""
+    """A request body is forwarded whole and as equivalent JSON, whatever characters it holds."""
     assert not judge.body_findings([*protocol.asks("chunks"), *protocol.asks("characters"), *protocol.asks("chat")])
 
 
 @behaviour(
     "llmd.epp.request-numbers-kept", level=SHOULD, spec=OPENAI,
-    red_when="a whole number beyond 2^53, such as a seed, reaches the model server as another number",
+    red_when="an integer beyond 2^53, such as a seed, reaches the model server as another number",
 )  # fmt: skip
 def test_large_numbers_in_requests_are_kept(protocol: RoutingRecording) -> None:
-    """Whole numbers in a request are handed on exactly, also those that a double cannot hold."""
+    """Integers in a request are forwarded exactly, even beyond 2^53, where a double cannot hold them."""
     assert not judge.body_findings(protocol.asks("numbers"))
 
 
 @behaviour(
     "llmd.epp.large-body", level=MUST, spec=EXT_PROC, mutant="epp-body-truncated",
-    red_when="a 220 kB prompt is refused or comes through in part",
+    red_when="a 220 kB request is refused or truncated",
 )  # fmt: skip
 def test_a_large_request_comes_through_whole(protocol: RoutingRecording) -> None:
-    """A request of 220 kB is routed and handed on whole."""
+    """A request of 220 kB is routed and forwarded whole."""
     assert not judge.body_findings(protocol.asks("large"))
 
 
 @behaviour(
     "llmd.epp.large-body-in-chunks", level=SHOULD, spec=EXT_PROC, mutant="epp-chunks-enlarged",
-    red_when="a body is handed on in chunks larger than gateways take",
+    red_when="a request body is forwarded in chunks larger than gateways accept",
 )  # fmt: skip
 def test_a_large_request_is_handed_on_in_chunks(protocol: RoutingRecording) -> None:
-    """A large body is handed on in chunks of at most 64 KiB."""
+    """A large request body is forwarded to the gateway in chunks of at most 64 KiB."""
     assert not judge.chunk_findings(protocol.asks("large"), LARGEST_CHUNK)
 
 
 @behaviour(
     "llmd.epp.trailers-end-the-body", level=SHOULD, spec=EXT_PROC,
-    red_when="a request whose body is ended by trailers hangs",
+    red_when="a request whose body ends with trailers hangs",
 )  # fmt: skip
 def test_trailers_end_a_body_too(protocol: RoutingRecording) -> None:
-    """A request whose body is ended by trailers instead of a mark on its last chunk is routed, too."""
+    """A request whose body ends with trailers, not with end_of_stream on its last chunk, is routed."""
     assert not judge.picked_findings(protocol.asks("trailers"))
 
 
@@ -203,26 +203,26 @@ def test_trailers_end_a_body_too(protocol: RoutingRecording) -> None:
     red_when="a prompt given as a list of strings or of tokens is refused",
 )  # fmt: skip
 def test_prompts_may_be_lists(protocol: RoutingRecording) -> None:
-    """A completion's prompt may be a string, a list of strings, or a list of tokens."""
+    """A completion request whose prompt is a list of strings or of token ids is routed."""
     assert not judge.picked_findings(protocol.asks("prompt-forms"))
 
 
 @behaviour(
     "llmd.epp.bodyless-routed", level=MUST, spec=PROTOCOL, mutant="epp-bodyless-refused",
-    red_when="a GET, such as of the list of models, is refused or hangs",
+    red_when="a GET, such as of /v1/models, is refused or hangs",
 )  # fmt: skip
 def test_requests_without_a_body_are_routed(protocol: RoutingRecording) -> None:
-    """A request without a body is sent to some endpoint of the pool."""
+    """A request without a body is routed to an endpoint of the pool."""
     rows = protocol.asks("bodyless")
     assert not [*judge.agreement_findings(rows), *judge.membership_findings(rows, protocol.notes["members"])]
 
 
 @behaviour(
     "llmd.epp.streams-apart", level=MUST, spec=EXT_PROC, mutant="epp-streams-mixed",
-    red_when="requests at the same time get each other's bodies or none",
+    red_when="concurrent requests get each other's bodies, or none",
 )  # fmt: skip
 def test_requests_at_once_are_kept_apart(protocol: RoutingRecording) -> None:
-    """Of 32 requests, 16 at a time, each gets a choice and its own body back."""
+    """Each of 32 requests, 16 at a time, gets a pick and its own body back."""
     rows = protocol.asks("at-once")
     assert len(rows) == 32
     assert not judge.body_findings(rows)
@@ -230,74 +230,74 @@ def test_requests_at_once_are_kept_apart(protocol: RoutingRecording) -> None:
 
 @behaviour(
     "llmd.epp.invalid-json-refused", level=MUST, spec=PROTOCOL, mutant="epp-errors-forgiven",
-    red_when="a body that is no JSON object is routed, hangs, or counts as the server's fault",
+    red_when="a body that is not a JSON object is routed, hangs, or is refused with a 5xx",
 )  # fmt: skip
 def test_a_body_that_is_no_json_object_is_refused(protocol: RoutingRecording) -> None:
-    """A body that is no JSON object is refused with 400."""
+    """A request body that is not a JSON object is refused with 400."""
     assert not judge.refused_findings(protocol.asks("absurd"), 400)
 
 
 @behaviour(
     "llmd.epp.missing-model-refused", level=MUST, spec=PROTOCOL, mutant="epp-refusals-are-500",
-    red_when="a request that names no model is routed, hangs, or counts as the server's fault",
+    red_when="a request without a model name is routed, hangs, or is refused with a 5xx",
 )  # fmt: skip
 def test_a_request_without_a_model_is_refused(protocol: RoutingRecording) -> None:
-    """A request that names no model is refused with 400, and the picker goes on."""
+    """A request without a model name is refused with 400, and the next valid request is routed."""
     assert not judge.refused_findings(protocol.asks("nameless"), 400)
     assert not judge.picked_findings(protocol.asks("after-refusals"))
 
 
 @behaviour(
     "llmd.epp.hint-obeyed", level=MUST, spec=PROTOCOL, mutant="epp-hint-lost",
-    red_when="an endpoint is picked that the gateway did not allow",
+    red_when="an endpoint outside the gateway's subset hint is picked",
 )  # fmt: skip
 def test_only_endpoints_that_the_gateway_allows_are_picked(protocol: RoutingRecording) -> None:
-    """With a list of allowed endpoints the choice is one of them, although another one is less loaded."""
+    """With a subset hint the pick is one of the hinted endpoints, even if another one is less loaded."""
     assert not judge.hint_findings(protocol.asks("hint"))
 
 
 @behaviour(
     "llmd.epp.hint-empty-refused", level=MUST, spec=PROTOCOL, mutant="epp-hint-lost",
-    red_when="an empty list of allowed endpoints allows all",
+    red_when="an empty subset hint allows every endpoint",
 )  # fmt: skip
 def test_an_empty_list_allows_nothing(protocol: RoutingRecording) -> None:
-    """With an empty list of allowed endpoints a request is refused with 503."""
+    """With an empty subset hint a request is refused with 503."""
     assert not judge.refused_findings(protocol.asks("hint-empty"), 503)
 
 
 @behaviour(
     "llmd.epp.hint-of-strangers-refused", level=MUST, spec=PROTOCOL, mutant="epp-hint-lost",
-    red_when="a list of endpoints of which none is in the pool allows all",
+    red_when="a subset hint that names no endpoint of the pool allows every endpoint",
 )  # fmt: skip
 def test_a_list_of_strangers_allows_nothing(protocol: RoutingRecording) -> None:
-    """When no allowed endpoint is in the pool a request is refused with 503."""
+    """With a subset hint that names no endpoint of the pool, a request is refused with 503."""
     assert not judge.refused_findings(protocol.asks("hint-strangers"), 503)
 
 
 @behaviour(
     "llmd.epp.hint-names-ports", level=MUST, spec=PROTOCOL,
-    red_when="an endpoint at an allowed address is picked although its port was not allowed",
+    red_when="an endpoint is picked because its address is in the subset hint, although its port is not",
 )  # fmt: skip
 def test_a_list_names_ports_too(protocol: RoutingRecording) -> None:
-    """An endpoint is allowed by address and port: the same address with another port is another endpoint."""
+    """A subset hint with the address of one endpoint and the port of another is refused with 503."""
     assert not judge.refused_findings(protocol.asks("hint-port"), 503)
 
 
 @behaviour(
     "llmd.epp.hint-obeyed-bodyless", level=MUST, spec=PROTOCOL,
-    red_when="a request without a body goes to an endpoint that the gateway did not allow",
+    red_when="a request without a body goes to an endpoint outside the gateway's subset hint",
 )  # fmt: skip
 def test_a_list_holds_for_requests_without_a_body(protocol: RoutingRecording) -> None:
-    """The gateway's list holds for requests without a body, too."""
+    """The subset hint also holds for requests without a body."""
     assert not judge.hint_findings(protocol.asks("hint-bodyless"))
 
 
 @behaviour(
     "llmd.epp.clients-cannot-choose", level=MUST, spec=PROTOCOL, mutant="epp-trusts-clients", timed=True,
-    red_when="a client reaches an endpoint by naming it in a header",
+    red_when="a client selects its endpoint by sending a destination header",
 )  # fmt: skip
 def test_a_client_cannot_choose_by_header(protocol: RoutingRecording) -> None:
-    """What a client writes into the destination header has no effect: the least loaded replica is picked."""
+    """A destination header that a client sends does not change the pick."""
     rows = protocol.asks("client-names")
     assert not judge.agreement_findings(rows)
     assert not judge.same_pick_findings([*rows, *protocol.asks("chunks")])
@@ -305,7 +305,7 @@ def test_a_client_cannot_choose_by_header(protocol: RoutingRecording) -> None:
 
 @behaviour(
     "llmd.epp.none-ready-refused", level=MUST, spec=PROTOCOL, mutant="epp-refusals-are-500", timed=True,
-    red_when="a request is routed, hangs or breaks while no endpoint is ready",
+    red_when="while no endpoint is ready, a request is routed, hangs or breaks",
 )  # fmt: skip
 def test_without_a_ready_endpoint_requests_are_refused(protocol: RoutingRecording) -> None:
     """While no endpoint is ready a request is refused with 503, and routed again afterwards."""
@@ -315,7 +315,7 @@ def test_without_a_ready_endpoint_requests_are_refused(protocol: RoutingRecordin
 
 @behaviour(
     "llmd.epp.none-ready-refused-bodyless", level=SHOULD, spec=PROTOCOL,
-    red_when="a request without a body fails as the picker's own error while no endpoint is ready",
+    red_when="while no endpoint is ready, a request without a body is refused with another status than 503",
 )  # fmt: skip
 def test_without_a_ready_endpoint_requests_without_a_body_are_refused(protocol: RoutingRecording) -> None:
     """While no endpoint is ready a request without a body is refused with 503, too."""

@@ -42,7 +42,7 @@ the candidate saw it renewed, which it looks at with each try, and then it tries
 
 @per_epp(timeout=20)
 def ending(lab: RoutingLab, picker: str) -> None:
-    """SIGTERM while a response streams through the picker; then again while it has nothing to do."""
+    """SIGTERM while a response streams through the endpoint picker, and again while it is idle."""
     with opened(lab, small(picker, replicas=2, profile="random")) as site:
         with asking(site) as epp:
             lab.note(health={service: health(lab, epp.picker, service) for service in SERVICES})
@@ -124,7 +124,7 @@ def _lease(lab: RoutingLab, site: Site) -> Manifest | None:
 
 @per_epp(timeout=20)
 def leading(lab: RoutingLab, picker: str) -> None:
-    """Two more pickers of one pool elect a leader; the leader ends in order, and the other one takes over."""
+    """Two endpoint pickers of one pool elect a leader; the leader shuts down cleanly, and the other takes over."""
     asked = small(picker, replicas=2, profile="random", flags=ELECTION)
     flags = (lab.mutant.change_arm(asked) if lab.mutant is not None else asked).picker_flags
     with opened(lab, small(picker, replicas=2, profile="random")) as site, ExitStack() as stack:
@@ -143,7 +143,7 @@ def leading(lab: RoutingLab, picker: str) -> None:
 
 @per_epp(timeout=45)
 def crashing(lab: RoutingLab, picker: str) -> None:
-    """Two more pickers of one pool elect a leader; it is killed, and the other one waits for its lease to run out."""
+    """Two endpoint pickers of one pool elect a leader; it is killed, and the other waits for its lease to expire."""
     asked = small(picker, replicas=2, profile="random", flags=ELECTION)
     flags = (lab.mutant.change_arm(asked) if lab.mutant is not None else asked).picker_flags
     with opened(lab, small(picker, replicas=2, profile="random")) as site, ExitStack() as stack:
@@ -160,10 +160,10 @@ def crashing(lab: RoutingLab, picker: str) -> None:
 
 @behaviour(
     "llmd.epp-life.healthy", level=MUST, spec=HEALTH, mutant="epp-never-healthy", timed=True,
-    red_when="a picker that works is taken out of service by its health check",
+    red_when="a working endpoint picker fails its health check and is taken out of service",
 )  # fmt: skip
 def test_a_picker_that_serves_says_so(ending: RoutingRecording) -> None:
-    """A picker that serves says SERVING for itself, for the external processor and for the name that charts ask for."""
+    """A working EPP reports SERVING for the empty service name, for ext_proc, and for the name that charts probe."""
     assert ending.notes["health"] == dict.fromkeys(SERVICES, "SERVING")
 
 
@@ -178,10 +178,10 @@ def test_each_chunk_comes_back_before_the_next_arrives(ending: RoutingRecording)
 
 @behaviour(
     "llmd.epp-life.ends-idle", level=MUST, spec=TERMINATION, mutant="picker-frozen", timed=True,
-    red_when="a picker that has nothing to do outlives SIGTERM, or dies of it with an error",
+    red_when="an idle endpoint picker outlives SIGTERM, or exits with an error",
 )  # fmt: skip
 def test_an_idle_picker_ends_at_once(ending: RoutingRecording, measure: Measure) -> None:
-    """On SIGTERM a picker that has nothing to do ends within 2 s, with exit code 0."""
+    """On SIGTERM an idle endpoint picker exits within 2 s with code 0."""
     end = ending.notes["ends"]["idle"]
     measure.value(end_s=end["seconds"])
     measure.threshold(IDLE_END)
@@ -191,10 +191,10 @@ def test_an_idle_picker_ends_at_once(ending: RoutingRecording, measure: Measure)
 
 @behaviour(
     "llmd.epp-life.not-healthy-when-ending", level=MUST, spec=TERMINATION, mutant="epp-always-healthy", timed=True,
-    red_when="a gateway goes on sending requests to a picker that is ending",
+    red_when="a terminating endpoint picker still reports SERVING or takes new requests",
 )  # fmt: skip
 def test_an_ending_picker_is_not_healthy(ending: RoutingRecording) -> None:
-    """After SIGTERM a picker no longer says SERVING and takes no new requests, although a stream is still open."""
+    """After SIGTERM an EPP stops reporting SERVING and takes no new requests, even with a stream still open."""
     assert ending.notes["observed"]["no longer healthy"]
     assert ending.notes["observed"]["new requests no longer taken"]
     assert not judge.picked(ending.asks("while-ending")[-1])
@@ -202,10 +202,10 @@ def test_an_ending_picker_is_not_healthy(ending: RoutingRecording) -> None:
 
 @behaviour(
     "llmd.epp-life.drains", level=SHOULD, spec=TERMINATION, mutant="epp-response-dropped", timed=True,
-    red_when="a rolling update of the picker breaks responses that are under way",
+    red_when="a rolling update of the endpoint picker breaks responses in flight",
 )  # fmt: skip
 def test_an_ending_picker_finishes_open_streams(ending: RoutingRecording, measure: Measure) -> None:
-    """A response that streams through a picker when it gets SIGTERM is passed on to its end; then the picker ends."""
+    """A response that is streaming when the EPP gets SIGTERM is passed on to its end, and the EPP exits with 0."""
     stream, end = ending.notes["open_stream"], ending.notes["ends"]["busy"]
     measure.value(end_s=end["seconds"])
     assert stream["error"] == ""
@@ -215,10 +215,10 @@ def test_an_ending_picker_finishes_open_streams(ending: RoutingRecording, measur
 
 @behaviour(
     "llmd.epp-life.one-leader", level=MUST, spec=LEADER, mutant="leader-election-off", timed=True,
-    red_when="several pickers call themselves ready, so that each knows a part of the requests",
+    red_when="several endpoint pickers report ready, so that each sees only part of the requests",
 )  # fmt: skip
 def test_one_picker_leads(leading: RoutingRecording) -> None:
-    """Of two pickers with leader election both are alive and one is ready: the one that leads."""
+    """Of two endpoint pickers with leader election both are live, and only the leader is ready."""
     leader, standby = leading.notes["candidates"]
     assert {leader["liveness"], standby["liveness"]} == {"SERVING"}
     ready = ("readiness", "", EXTERNAL_PROCESSOR)
@@ -229,10 +229,10 @@ def test_one_picker_leads(leading: RoutingRecording) -> None:
 
 @behaviour(
     "llmd.epp-life.takes-over", level=SHOULD, spec=LEADER, mutant="epp-never-healthy", timed=True,
-    red_when="no picker serves after the leader has ended",
+    red_when="no endpoint picker serves after the leader has shut down",
 )  # fmt: skip
 def test_another_picker_takes_over(leading: RoutingRecording, measure: Measure) -> None:
-    """When the leader ends in order, the other picker is ready within 6 s, and picks."""
+    """When the leader shuts down cleanly, the other endpoint picker is ready within 6 s, and picks."""
     measure.value(take_over_s=leading.notes["take_over"])
     measure.threshold(TAKE_OVER)
     assert leading.notes["take_over"] is not None
@@ -242,10 +242,10 @@ def test_another_picker_takes_over(leading: RoutingRecording, measure: Measure) 
 
 @behaviour(
     "llmd.epp-life.takes-over-after-crash", level=SHOULD, spec=LEADER, mutant="epp-never-healthy", timed=True,
-    red_when="no picker serves after the leader has crashed",
+    red_when="no endpoint picker serves after the leader has crashed",
 )  # fmt: skip
 def test_another_picker_takes_over_after_a_crash(crashing: RoutingRecording, measure: Measure) -> None:
-    """When the leader is killed, the other picker is ready within the lease's 15 s and two tries, and picks."""
+    """When the leader is killed, the standby is ready within 23.8 s (15 s lease and two retries), and picks."""
     measure.value(take_over_s=crashing.notes["take_over"])
     measure.threshold(AFTER_CRASH)
     assert crashing.notes["take_over"] is not None
@@ -255,10 +255,10 @@ def test_another_picker_takes_over_after_a_crash(crashing: RoutingRecording, mea
 
 @behaviour(
     "llmd.epp-life.lease-respected", level=MUST, spec=LEADER, mutant="leader-election-off", timed=True,
-    red_when="a picker takes the lead while the lease of another still runs: two lead at once",
+    red_when="a standby takes the lead while another's lease is still valid, so that two lead at once",
 )  # fmt: skip
 def test_nobody_leads_before_the_lease_has_run_out(crashing: RoutingRecording, measure: Measure) -> None:
-    """The other picker is not ready before the dead leader's lease has run out, and holds the lease then."""
+    """The standby takes over the lease of a dead leader only after that lease has expired."""
     left, taken = crashing.notes["left"], crashing.notes["taken"]
     assert crashing.notes["before"] == "NOT_SERVING"
     assert left is not None

@@ -43,7 +43,7 @@ def _forward(site: Site, epp: Asking, number: int) -> None:
 
 @per_epp(timeout=20)
 def counted(lab: RoutingLab, picker: str) -> None:
-    """Responses of known usage, refusals, requests left half-way, real ones; metrics are scraped around each."""
+    """Responses with known usage, refusals, client disconnects and real responses, with a metrics scrape after each."""
     with opened(lab, small(picker, replicas=2, profile="random")) as site, asking(site) as epp:
         model = site.routing.model
         body = epp.body("hello")
@@ -121,10 +121,10 @@ def _numbers(row: judge.Row) -> tuple[int, int, int]:
 
 @behaviour(
     "llmd.epp-metrics.requests", level=MUST, spec=METRICS, mutant="index-emptied",
-    red_when="k requests do not move the counter of requests by k",
+    red_when="k requests do not raise the request counter by k",
 )  # fmt: skip
 def test_requests_are_counted_exactly(counted: RoutingRecording, measure: Measure) -> None:
-    """Each request that is sent on counts once: as a request, and as a decision of the scheduler."""
+    """Each forwarded request counts exactly once, as a request and as a scheduler decision."""
     asked = len(JSON_USAGE)
     measure.value(requests=asked)
     assert not _grown(counted, "before", "json", {"requests": asked, "scheduler_duration": asked, "request_errors": 0})
@@ -132,10 +132,10 @@ def test_requests_are_counted_exactly(counted: RoutingRecording, measure: Measur
 
 @behaviour(
     "llmd.epp-metrics.durations", level=MUST, spec=METRICS, mutant="epp-counters-stuck",
-    red_when="a response that is complete is not timed, or is timed twice",
+    red_when="a complete response is not timed, or is timed twice",
 )  # fmt: skip
 def test_complete_responses_are_timed_once(counted: RoutingRecording) -> None:
-    """Each complete response, as JSON or streamed, is one observation of the request's duration."""
+    """Each complete response, JSON or streamed, adds one observation to the request duration histogram."""
     assert not _grown(counted, "before", "json", {"request_duration": len(JSON_USAGE)})
     assert not _grown(counted, "json", "stream", {"request_duration": len(STREAM_USAGE)})
 
@@ -145,7 +145,7 @@ def test_complete_responses_are_timed_once(counted: RoutingRecording) -> None:
     red_when="the usage of a JSON response is overlooked or misread",
 )  # fmt: skip
 def test_tokens_of_json_responses_are_counted(counted: RoutingRecording) -> None:
-    """Prompt and completion tokens of JSON responses, cut into any number of chunks, are counted exactly."""
+    """Prompt and completion tokens of JSON responses are counted exactly, in however many chunks they arrive."""
     assert not _tokens(counted, "before", "json", JSON_USAGE)
 
 
@@ -154,22 +154,22 @@ def test_tokens_of_json_responses_are_counted(counted: RoutingRecording) -> None
     red_when="the usage in a streamed response is overlooked or misread",
 )  # fmt: skip
 def test_tokens_of_streamed_responses_are_counted(counted: RoutingRecording) -> None:
-    """Prompt and completion tokens are counted exactly where the usage is an event of its own before the end."""
+    """Prompt and completion tokens of streams are counted exactly where usage is a separate event before the end."""
     assert not _tokens(counted, "json", "stream", STREAM_USAGE)
 
 
 @behaviour(
     "llmd.epp-metrics.tokens-split-event", level=SHOULD, spec=METRICS,
-    red_when="the usage is overlooked when its event arrives in two chunks",
+    red_when="the usage of a stream is overlooked when its event is split across two chunks",
 )  # fmt: skip
 def test_tokens_are_counted_where_an_event_is_cut(counted: RoutingRecording) -> None:
-    """Tokens are counted where the chunks of a response do not end with its events: nobody promises that they do."""
+    """Tokens are counted exactly even if the usage event of a stream is split across two chunks."""
     assert not _tokens(counted, "stream", "split", SPLIT_USAGE)
 
 
 @behaviour(
     "llmd.epp-metrics.cached-tokens", level=SHOULD, spec=OPENAI,
-    red_when="prompt tokens that came from a cache are not counted: a hit rate cannot be read from the picker",
+    red_when="cached prompt tokens are not counted, so that the EPP's metrics give no hit rate",
 )  # fmt: skip
 def test_cached_tokens_are_counted(counted: RoutingRecording) -> None:
     """Cached prompt tokens (`usage.prompt_tokens_details.cached_tokens`) are counted exactly."""
@@ -182,7 +182,7 @@ def test_cached_tokens_are_counted(counted: RoutingRecording) -> None:
     red_when="refused requests do not count as errors, or count as requests",
 )  # fmt: skip
 def test_refusals_are_counted_as_errors(counted: RoutingRecording) -> None:
-    """Each refused request counts once as an error, under a code that says why, and not as a request sent on."""
+    """Each refused request counts once as an error with code BadRequest, and not as a forwarded request."""
     before, after = counted.metrics("split", "picker"), counted.metrics("refused", "picker")
     code = {"error_code": "BadRequest"}
     assert not growth_findings(before, after, {"request_errors": len(REFUSED)}, epp_metrics.TABLE, code)
@@ -191,10 +191,10 @@ def test_refusals_are_counted_as_errors(counted: RoutingRecording) -> None:
 
 @behaviour(
     "llmd.epp-metrics.server-errors", level=SHOULD, spec=METRICS,
-    red_when="responses of 500 and 503 do not count as errors",
+    red_when="responses of model servers with 500 or 503 do not count as errors",
 )  # fmt: skip
 def test_errors_of_model_servers_are_counted(counted: RoutingRecording) -> None:
-    """Each response of a model server with an error status counts once as an error of the model server."""
+    """Each error response of a model server counts once as an error with code ModelServerError."""
     before, after = counted.metrics("split", "picker"), counted.metrics("refused", "picker")
     assert not growth_findings(
         before, after, {"request_errors": 2}, epp_metrics.TABLE, {"error_code": "ModelServerError"}
@@ -203,10 +203,10 @@ def test_errors_of_model_servers_are_counted(counted: RoutingRecording) -> None:
 
 @behaviour(
     "llmd.epp-metrics.running", level=MUST, spec=METRICS, mutant="epp-streams-held", timed=True,
-    red_when="requests whose client has left count as running for ever",
+    red_when="requests whose client has disconnected count as running forever",
 )  # fmt: skip
 def test_requests_that_are_left_are_not_running(counted: RoutingRecording) -> None:
-    """Requests under way are counted as running, and no longer when their client leaves without a response."""
+    """Requests in flight count as running, and no longer do when their client disconnects before a response."""
     seen = counted.notes["observed"]
     assert seen["requests under way are counted"]
     assert seen["requests that were left are no longer counted"]
@@ -214,10 +214,10 @@ def test_requests_that_are_left_are_not_running(counted: RoutingRecording) -> No
 
 @behaviour(
     "llmd.epp-metrics.agrees-with-servers", level=MUST, spec=METRICS, mutant="epp-usage-overlooked", timed=True,
-    red_when="picker and model servers count different requests or tokens for the same load",
+    red_when="the EPP and the model servers count different requests or tokens for the same load",
 )  # fmt: skip
 def test_picker_and_model_servers_count_the_same(counted: RoutingRecording) -> None:
-    """For requests that real model servers answer, picker, servers and responses tell of the same tokens."""
+    """For requests to real model servers, the EPP, the servers and the responses report the same token counts."""
     rows = counted.asks("real")
     assert not judge.picked_findings(rows)
     told = {key: sum(row["usage"][key] for row in rows) for key in ("prompt_tokens", "completion_tokens")}
@@ -250,8 +250,8 @@ def test_streamed_responses_keep_their_chunks(counted: RoutingRecording) -> None
 
 @behaviour(
     "llmd.epp.failed-response-kept", level=MUST, spec=EXT_PROC, mutant="epp-response-dropped",
-    red_when="a client does not get to know what the model server said of an error",
+    red_when="a client does not receive the error message of the model server",
 )  # fmt: skip
 def test_failed_responses_come_back_byte_for_byte(counted: RoutingRecording) -> None:
-    """A response with an error status that is no JSON comes back byte for byte."""
+    """An error response that is not JSON comes back byte for byte."""
     assert not judge.response_findings(counted.asks("failed"), by_chunk=False)

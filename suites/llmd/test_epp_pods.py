@@ -95,7 +95,7 @@ def _pool(epp: Asking) -> None:
 
 @per_epp(timeout=25)
 def pool_changes(lab: RoutingLab, picker: str) -> None:
-    """Pods and pool change one after the other; after each change the picker is asked who is in."""
+    """Pods and InferencePool change one after the other, and after each change the EPP's picks are checked."""
     with opened(lab, small(picker, profile="random")) as site, asking(site) as epp:
         follow(epp, "start", lambda: None, into=[replica.endpoint for replica in site.replicas])
         _pods(epp)
@@ -135,54 +135,54 @@ MOVING = {"address": ("address changed", "address back"), "port": ("port changed
     red_when="an endpoint is still picked a second after it has left the pool",
 )  # fmt: skip
 def test_an_endpoint_that_leaves_is_not_picked(pool_changes: RoutingRecording, change: str, measure: Measure) -> None:
-    """An endpoint that leaves the pool, in whatever way, is out of the choices within a second; the others stay."""
+    """An endpoint that leaves the pool in any way is no longer picked after 1 s, while the remaining ones still are."""
     assert not _judge(pool_changes, measure, LEAVING[change])
 
 
 @pytest.mark.parametrize("change", COMING)
 @behaviour(
     "llmd.epp-pods.coming", level=MUST, spec=POOL, mutant="epp-learns-nothing", timed=True,
-    red_when="an endpoint is still not picked a second after it has come into the pool",
+    red_when="an endpoint is still not picked a second after it has joined the pool",
 )  # fmt: skip
 def test_an_endpoint_that_comes_is_picked(pool_changes: RoutingRecording, change: str, measure: Measure) -> None:
-    """An endpoint that comes into the pool, in whatever way, is among the choices within a second."""
+    """An endpoint that joins the pool in any way is picked within 1 s."""
     assert not _judge(pool_changes, measure, COMING[change])
 
 
 @pytest.mark.parametrize("what", MOVING)
 @behaviour(
     "llmd.epp-pods.moving", level=MUST, spec=POD, mutant="epp-forgets-nothing", timed=True,
-    red_when="requests still go to the address or port that a Pod had before",
+    red_when="requests still go to the former address or port of a Pod",
 )  # fmt: skip
 def test_an_endpoint_that_moves_is_picked_where_it_is(
     pool_changes: RoutingRecording, what: str, measure: Measure
 ) -> None:
-    """When a Pod's address or serving port changes, the new endpoint is in and the old one out within a second."""
+    """Within 1 s of a change of a Pod's address or serving port, the new endpoint is picked and the old one is not."""
     assert not _judge(pool_changes, measure, *MOVING[what])
 
 
 @behaviour(
     "llmd.epp-pods.pool-deleted", level=MUST, spec=POOL, mutant="epp-forgets-nothing", timed=True,
-    red_when="endpoints of a pool are picked after the pool was deleted",
+    red_when="endpoints are picked after their InferencePool was deleted, or not after it was re-created",
 )  # fmt: skip
 def test_a_deleted_pool_has_no_endpoints(pool_changes: RoutingRecording, measure: Measure) -> None:
-    """Without its InferencePool a picker picks nothing; when the pool is made again, everything."""
+    """Within 1 s of deleting the InferencePool no endpoint is picked, and within 1 s of re-creating it all are."""
     assert not _judge(pool_changes, measure, "pool deleted", "pool made again")
 
 
 @behaviour(
     "llmd.epp-pods.health-follows-pool", level=MUST, spec=POOL, mutant="epp-always-healthy", timed=True,
-    red_when="a picker without a pool calls itself healthy, or one with a pool does not",
+    red_when="an endpoint picker reports SERVING without its InferencePool, or NOT_SERVING with it",
 )  # fmt: skip
 def test_health_follows_the_pool(pool_changes: RoutingRecording) -> None:
-    """The health service says SERVING while the pool is there, and NOT_SERVING while it is not."""
+    """The health service reports SERVING while the InferencePool exists, and NOT_SERVING while it does not."""
     assert not judge.change_findings(pool_changes.notes["healths"], LIMIT)
 
 
 @behaviour(
     "llmd.epp-pods.gauge-follows", level=SHOULD, spec=POOL, mutant="epp-counters-stuck", timed=True,
-    red_when="the count of ready endpoints in the metrics does not follow the pool",
+    red_when="the metric of ready endpoints does not follow the pool",
 )  # fmt: skip
 def test_the_count_of_ready_endpoints_follows(pool_changes: RoutingRecording) -> None:
-    """The metric of ready endpoints follows Pods that go and come within a second (it is refreshed every 100 ms)."""
+    """The metric of ready endpoints follows Pods that become unready, ready, deleted or re-created within 1 s."""
     assert not judge.change_findings(pool_changes.notes["gauges"], LIMIT)

@@ -54,7 +54,7 @@ def _refused(picker: Picker, resource: str, verb: str) -> bool:
 
 @per_epp(timeout=40)
 def allowed(lab: RoutingLab, picker: str) -> None:
-    """Pickers with upstream's documented rights but one each; the one with all of them starts last and is the mark."""
+    """Endpoint pickers that each lack one RBAC right of upstream's Role; one with the full Role starts last."""
     with opened(lab, small(picker, replicas=2, profile="random")) as site, ExitStack() as stack:
         first = site.routing.picker
         assert first is not None
@@ -106,10 +106,10 @@ def _see_refusals(lab: RoutingLab, pickers: dict[str, Picker]) -> None:
 
 @behaviour(
     "llmd.epp-rights.documented-suffice", level=MUST, spec=CHART, mutant="rights-pods-lost", timed=True,
-    red_when="a picker that was installed as documented never serves, or is refused something it asks for",
+    red_when="an EPP that was installed as documented never serves, or is forbidden something that it requests",
 )  # fmt: skip
 def test_the_documented_rights_suffice(allowed: RoutingRecording) -> None:
-    """With the Role of upstream's manifests a picker serves, knows its endpoints, picks, and is refused nothing."""
+    """With upstream's Role an EPP reports SERVING, finds its endpoints, picks, and is forbidden nothing."""
     assert allowed.notes["observed"]["the last one serves"]
     assert allowed.notes["health"][ENOUGH] == "SERVING"
     assert not allowed.notes["refused"][ENOUGH]
@@ -118,19 +118,19 @@ def test_the_documented_rights_suffice(allowed: RoutingRecording) -> None:
 
 @behaviour(
     "llmd.epp-rights.lack-is-said", level=MUST, spec=RBAC, mutant="rights-too-wide", timed=True,
-    red_when="nobody is told why a picker without a right does not work",
+    red_when="an EPP that lacks an RBAC right does not log which one",
 )  # fmt: skip
 def test_a_picker_says_which_right_it_lacks(allowed: RoutingRecording) -> None:
-    """A picker that lacks a right says in its log which: resource and verb, for each thing that it reads."""
+    """An EPP that lacks an RBAC right logs the resource and the verb, for each kind that it reads."""
     assert allowed.notes["said"] == dict.fromkeys((*UNREADABLE, UNWATCHED), True)
 
 
 @behaviour(
     "llmd.epp-rights.lack-is-not-healthy", level=MUST, spec=RBAC, mutant="rights-too-wide", timed=True,
-    red_when="a picker that cannot read Pods, pool, objectives or rewrites calls itself healthy, or picks",
+    red_when="an EPP that cannot read Pods, InferencePool, objectives or rewrites exits, reports SERVING, or picks",
 )  # fmt: skip
 def test_a_picker_that_cannot_read_is_not_healthy(allowed: RoutingRecording) -> None:
-    """Without the right to read one of four kinds it lives on, does not say SERVING, and refuses requests with 503."""
+    """Without the right to read one of four kinds an EPP keeps running, is NOT_SERVING, and refuses with 503."""
     assert {name: allowed.notes["health"][name] for name in UNREADABLE} == dict.fromkeys(UNREADABLE, "NOT_SERVING")
     assert allowed.notes["ended"] == []
     assert [row["status"] for name in UNREADABLE for row in allowed.asks(name)] == [503] * len(UNREADABLE)
@@ -138,10 +138,10 @@ def test_a_picker_that_cannot_read_is_not_healthy(allowed: RoutingRecording) -> 
 
 @behaviour(
     "llmd.epp-rights.unwatched-is-late", level=SHOULD, spec=WATCH, mutant="epp-forgets-nothing", timed=True,
-    red_when="a picker that may list Pods and not watch them never sees that one has left",
+    red_when="an EPP that may list but not watch Pods never notices that one has become unready",
 )  # fmt: skip
 def test_a_picker_that_cannot_watch_lists_again(allowed: RoutingRecording, measure: Measure) -> None:
-    """A picker that may not watch Pods says SERVING all the same; it still sees that one has left, within 20 s."""
+    """An EPP that may list but not watch Pods picks, and within 20 s stops picking a Pod that became unready."""
     measure.value(left_after_s=allowed.notes["left_after"])
     measure.threshold(LATE)
     assert not judge.picked_findings(allowed.asks("before-a-pod-left"))

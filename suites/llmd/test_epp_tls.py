@@ -77,7 +77,7 @@ def _certificate(folder: Path) -> str:
 
 @per_epp(timeout=20)
 def secured(lab: RoutingLab, picker: str) -> None:
-    """A picker with a certificate of its own making behind Envoy, and one with a certificate that it was given."""
+    """An EPP with a self-generated certificate behind Envoy, and an EPP with a certificate that it was given."""
     arm = small(picker, replicas=2, profile="random", flags=SECURE)
     behind = replace(arm, gateway="override-host", change_gateway=_trust_anybody)
     with opened(lab, behind) as site, ExitStack() as stack:
@@ -103,10 +103,10 @@ def secured(lab: RoutingLab, picker: str) -> None:
 
 @behaviour(
     "llmd.epp-tls.handshake", level=MUST, spec=PROTOCOL, mutant="picker-in-the-clear", timed=True,
-    red_when="a picker that is to serve behind TLS does not, or offers no HTTP/2",
+    red_when="an EPP with TLS on does not serve TLS 1.3, or does not offer HTTP/2",
 )  # fmt: skip
 def test_a_picker_serves_behind_tls(secured: RoutingRecording, measure: Measure) -> None:
-    """By default a picker makes itself a certificate, and agrees to TLS 1.3 and HTTP/2."""
+    """With TLS on and no certificate given, an EPP generates one and negotiates TLS 1.3 and HTTP/2."""
     measure.value(listens_after_serving_s=secured.notes["listens_after_serving"])
     own = secured.notes["own"]
     assert "error" not in own, own
@@ -115,30 +115,30 @@ def test_a_picker_serves_behind_tls(secured: RoutingRecording, measure: Measure)
 
 @behaviour(
     "llmd.epp-tls.clear-refused", level=MUST, spec=PROTOCOL, mutant="picker-in-the-clear", timed=True,
-    red_when="who does not speak TLS is served all the same",
+    red_when="an EPP that serves TLS also answers plaintext clients",
 )  # fmt: skip
 def test_requests_in_the_clear_are_refused(secured: RoutingRecording) -> None:
-    """A gateway that speaks no TLS gets no answer from a picker that serves behind it: the connection fails."""
+    """A plaintext connection to an EPP that serves TLS fails."""
     rows = secured.asks("in-the-clear")
     assert [row["ended"] for row in rows] == ["UNAVAILABLE"], judge.shown(rows)
 
 
 @behaviour(
     "llmd.epp-tls.gateway-asks", level=MUST, spec=PROTOCOL, mutant="picker-in-the-clear", timed=True,
-    red_when="a gateway cannot ask a picker that serves behind TLS",
+    red_when="a gateway cannot consult an EPP that serves TLS",
 )  # fmt: skip
 def test_a_gateway_asks_behind_tls(secured: RoutingRecording) -> None:
-    """Envoy with TLS towards the picker gets an answer for each of 8 requests, and each was the picker's choice."""
+    """With TLS between Envoy and the EPP, each of 8 requests is answered, and the EPP was consulted for each."""
     rows = secured.asks("through-the-gateway")
     assert not routing.failure_findings(rows) + routing.asked_findings(rows)
 
 
 @behaviour(
     "llmd.epp-tls.given-certificate", level=SHOULD, spec=PROTOCOL, mutant="picker-certificate-ignored",
-    red_when="a picker does not show the certificate that it was given, so that no gateway can check who it is",
+    red_when="an EPP does not present the certificate that it was given, so that gateways cannot verify it",
 )  # fmt: skip
 def test_a_given_certificate_is_shown(secured: RoutingRecording) -> None:
-    """A picker with `--cert-path` shows that certificate, and another one does not."""
+    """An EPP with `--cert-path` presents that certificate, and one without does not."""
     own, given = secured.notes["own"], secured.notes["given"]
     assert given.get("certificate") == given["expected"]
     assert own.get("certificate") != given["expected"]

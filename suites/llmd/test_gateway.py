@@ -40,7 +40,7 @@ SIZES = {"200-kB": 200_000, "1500-kB": 1_500_000}
 
 @scenario(system="routing", timeout=60)
 def put_through(lab: RoutingLab) -> None:
-    """Requests that say where they go, through both designs of gateway; exact bytes from and to stand-ins."""
+    """Requests that prescribe their endpoint, through both gateway designs; mock model servers check exact bytes."""
     for design in DESIGNS:
         lists = 2 if design == "override-host" else 1  # the other design takes one address and no list
         arm = prescribed(
@@ -127,7 +127,7 @@ def _left(calls: Calls, design: str, inn: StandIn) -> None:
 
 @scenario(system="routing", timeout=30)
 def odd_usage(lab: RoutingLab) -> None:
-    """A model server answers with usage that no picker expects; each time another one is asked afterwards."""
+    """A model server answers with malformed usage, and each time another one is requested afterwards."""
     arm = prescribed(Arm(profile="random", replicas=2, cache=Cache(blocks=0), latency=QUICK))
     with opened(lab, arm) as site, standing_in(site.replicas[1]):
         calls, picker = Calls(site), site.routing.picker
@@ -147,10 +147,10 @@ def odd_usage(lab: RoutingLab) -> None:
 @pytest.mark.parametrize("wave", ["named", "get"])
 @behaviour(
     "llmd.gateway.picker-is-asked", level=MUST, spec=PROTOCOL,
-    red_when="the gateway answers without having asked the picker", mutant="picker-not-asked",
+    red_when="the gateway answers without consulting the endpoint picker", mutant="picker-not-asked",
 )  # fmt: skip
 def test_every_answer_went_through_the_picker(put_through: RoutingRecording, wave: str, design: str) -> None:
-    """Every 200 carries the picker's mark, requests with a body and without: the status alone proves nothing."""
+    """Every 200 carries the header that only the EPP adds, for requests with and without a body."""
     assert not routing.failure_findings(put_through.asks(f"{design}/{wave}"))
     assert not routing.asked_findings(put_through.asks(f"{design}/{wave}"))
 
@@ -161,16 +161,17 @@ def test_every_answer_went_through_the_picker(put_through: RoutingRecording, wav
     red_when="a request goes to another endpoint than the one that was picked", mutant="gateway-ignores-picks",
 )  # fmt: skip
 def test_the_picked_endpoint_serves(put_through: RoutingRecording, design: str) -> None:
-    """Every request is served by the replica that the picker was made to pick."""
+    """Every request is served by the replica that the endpoint picker picked."""
     assert not gateway.served_findings(put_through.asks(f"{design}/named"))
 
 
 @behaviour(
     "llmd.gateway.served-is-reported", level=MUST, spec=PROTOCOL,
-    red_when="the picker is not told, or told wrongly, which endpoint served", mutant="gateway-hides-who-served",
+    red_when="the gateway does not report to the EPP which endpoint served, or reports a wrong one",
+    mutant="gateway-hides-who-served",
 )  # fmt: skip
 def test_the_picker_is_told_who_served(put_through: RoutingRecording) -> None:
-    """The served endpoint that the gateway reports to the picker is the one that served."""
+    """The gateway reports to the endpoint picker the endpoint that actually served."""
     rows = put_through.asks("override-host/named")
     assert not gateway.reported_findings(rows, put_through.notes["endpoints"]["override-host"])
 
@@ -182,7 +183,7 @@ def test_the_picker_is_told_who_served(put_through: RoutingRecording) -> None:
     mutant="gateway-trusts-clients",
 )  # fmt: skip
 def test_a_client_cannot_choose_its_endpoint(put_through: RoutingRecording, design: str) -> None:
-    """A destination header that a client sends does not count: the pick does."""
+    """A destination header that a client sends is ignored, and the EPP's pick serves."""
     assert not gateway.served_findings(put_through.asks(f"{design}/claimed"))
 
 
@@ -191,7 +192,7 @@ def test_a_client_cannot_choose_its_endpoint(put_through: RoutingRecording, desi
     red_when="the gateway sends a request to an endpoint that is not in its pool", mutant="gateway-goes-anywhere",
 )  # fmt: skip
 def test_a_pick_outside_the_pool_is_not_followed(put_through: RoutingRecording, measure: Measure) -> None:
-    """An endpoint that is picked but not in the gateway's pool gets no request."""
+    """An endpoint that the EPP picks although it is not in the gateway's pool gets no request."""
     rows = put_through.asks("override-host/outside")
     measure.value(asked=len(rows), answered_by_members=len(routing.answered(rows)))
     assert not gateway.strayed_findings(rows, rows[0]["label"])
@@ -199,31 +200,31 @@ def test_a_pick_outside_the_pool_is_not_followed(put_through: RoutingRecording, 
 
 @behaviour(
     "llmd.gateway.first-of-list-serves", level=MUST, spec=PROTOCOL,
-    red_when="of a list of picks another than the first valid one serves", mutant="gateway-ignores-picks",
+    red_when="another endpoint than the first of the picked list serves", mutant="gateway-ignores-picks",
 )  # fmt: skip
 def test_the_first_of_a_list_of_picks_serves(put_through: RoutingRecording) -> None:
-    """Of an ordered list of picks, the first serves while it is alive."""
+    """Of an ordered list of picked endpoints that are alive, the first serves."""
     seen = [row for row in put_through.notes["seen"]["override-host"] if "/list#" in row["label"]]
     assert not gateway.order_findings(seen, put_through.notes["endpoints"]["override-host"], 16)
 
 
 @behaviour(
     "llmd.gateway.list-falls-back", level=MUST, spec=PROTOCOL,
-    red_when="a request fails although the next pick of its list is alive, or goes to one that was not picked",
+    red_when="a request fails although another endpoint of its picked list is alive, or goes to an endpoint not picked",
     mutant="gateway-never-retries",
 )  # fmt: skip
 def test_the_next_of_a_list_serves_when_the_first_is_dead(put_through: RoutingRecording) -> None:
-    """Of two picks of which one is dead, the other serves every request."""
+    """Of two picked endpoints of which one is dead, the other serves every request."""
     assert not gateway.served_findings(put_through.asks("override-host/fallback"))
 
 
 @pytest.mark.parametrize("design", DESIGNS)
 @behaviour(
     "llmd.gateway.answer-bytes", level=MUST, spec=PROTOCOL,
-    red_when="a byte of an answer's body is changed, lost or added", mutant="gateway-alters-answers",
+    red_when="a byte of a response body is changed, lost or added", mutant="gateway-alters-answers",
 )  # fmt: skip
 def test_answers_arrive_byte_for_byte(put_through: RoutingRecording, design: str) -> None:
-    """Odd JSON, 2.5 MB of JSON, no JSON at all and an empty body arrive as the model server sent them."""
+    """Unusual JSON, 2.5 MB of JSON, non-JSON and empty bodies reach the client as the model server sent them."""
     rows = [row for row in put_through.asks(f"{design}/bytes") if row["label"] in standin.BODIES]
     expected = {name: (200, standin.digest(body)) for name, body in standin.BODIES.items()}
     assert not gateway.bytes_findings(rows, expected)
@@ -232,11 +233,11 @@ def test_answers_arrive_byte_for_byte(put_through: RoutingRecording, design: str
 @pytest.mark.parametrize("design", DESIGNS)
 @behaviour(
     "llmd.gateway.refusals-pass", level=MUST, spec=HTTP,
-    red_when="a model server's own error is replaced, or its request is asked again elsewhere",
+    red_when="a model server's own error is replaced, or its request is retried",
     mutant="gateway-retries-refusals",
 )  # fmt: skip
 def test_a_model_servers_refusal_passes_unchanged(put_through: RoutingRecording, design: str) -> None:
-    """A 503 and a 404 of a model server reach the client with their bodies, and were asked for once."""
+    """A 503 or 404 of a model server reaches the client with its body, and the request is not retried."""
     rows = [row for row in put_through.asks(f"{design}/bytes") if row["label"] in standin.REFUSALS]
     expected = {name: (status, standin.digest(body)) for name, (status, body) in standin.REFUSALS.items()}
     assert not gateway.bytes_findings(rows, expected)
@@ -247,11 +248,11 @@ def test_a_model_servers_refusal_passes_unchanged(put_through: RoutingRecording,
 @pytest.mark.parametrize("size", SIZES)
 @behaviour(
     "llmd.gateway.long-prompts", level=MUST, spec=PROTOCOL,
-    red_when="a long prompt is refused, cut or changed on its way through gateway and picker",
+    red_when="a long prompt is refused, truncated or changed on its way through gateway and endpoint picker",
     mutant="gateway-limits-bodies",
 )  # fmt: skip
 def test_long_prompts_arrive_whole(put_through: RoutingRecording, size: str, design: str) -> None:
-    """A request of 200 kB, and one of 1.5 MB, arrives once, with the JSON that was sent."""
+    """A request of 200 kB or of 1.5 MB arrives at the model server once, with the JSON that was sent."""
     rows = [row for row in put_through.asks(f"{design}/large") if row["label"] == size]
     assert not gateway.arrived_findings(f"{design}/large", rows, put_through.notes["seen"][design])
     assert not routing.failure_findings(rows)
@@ -260,13 +261,13 @@ def test_long_prompts_arrive_whole(put_through: RoutingRecording, size: str, des
 @pytest.mark.parametrize("design", DESIGNS)
 @behaviour(
     "llmd.gateway.chunks-pass-at-once", level=MUST, spec=PROTOCOL, timed=True,
-    red_when="a chunk of a stream is held until a later one exists", mutant="gateway-buffers",
+    red_when="a chunk of a stream is buffered until a later one is sent", mutant="gateway-buffers",
 )  # fmt: skip
 def test_the_first_chunk_arrives_before_the_second_exists(put_through: RoutingRecording, design: str) -> None:
-    """The client has the first chunk of a stream while the model server still waits to make the second."""
+    """The client has the first chunk of a stream before the model server sends the second."""
     wave = f"{design}/stream"
     [seen] = [row for row in put_through.notes["seen"][design] if row["label"].startswith(f"{wave}#")]
-    assert seen["went_on"], f"the client had nothing {standin.GO_SECONDS:g} s after the first chunk was sent"
+    assert seen["went_on"], f"the client had received nothing {standin.GO_SECONDS:g} s after the first chunk was sent"
     sent = standin.digest(b"".join(standin.EVENTS))
     assert [row["body"] for row in put_through.asks(wave)] == [sent]
 
@@ -277,7 +278,7 @@ def test_the_first_chunk_arrives_before_the_second_exists(put_through: RoutingRe
     red_when="a stream waits for another one to end, or is refused because of it", mutant="gateway-few-connections",
 )  # fmt: skip
 def test_many_streams_are_open_at_the_same_time(put_through: RoutingRecording, design: str) -> None:
-    """Two dozen streams that only go on when all have begun are all complete."""
+    """24 concurrent streams that continue only once all have started are all completed."""
     rows = put_through.asks(f"{design}/together")
     assert not routing.failure_findings(rows)
     seen = [row for row in put_through.notes["seen"][design] if "/together#" in row["label"]]
@@ -287,10 +288,10 @@ def test_many_streams_are_open_at_the_same_time(put_through: RoutingRecording, d
 @pytest.mark.parametrize("design", DESIGNS)
 @behaviour(
     "llmd.gateway.leaving-is-told", level=SHOULD, spec=HTTP, timed=True,
-    red_when="a model server generates on for a client that has left", mutant="gateway-asks-twice",
+    red_when="a model server keeps generating for a client that has disconnected", mutant="gateway-asks-twice",
 )  # fmt: skip
 def test_a_client_that_leaves_ends_the_generation(put_through: RoutingRecording, design: str) -> None:
-    """When a client hangs up in the middle of a stream, the model server sees its connection closed."""
+    """When a client disconnects in mid-stream, the model server sees its connection closed within 2 s."""
     wave = f"{design}/left"
     assert not gateway.left_findings(put_through.asks(wave), put_through.notes["seen"][design], wave, TOLD_SECONDS)
 
@@ -301,18 +302,18 @@ def test_a_client_that_leaves_ends_the_generation(put_through: RoutingRecording,
     red_when="a request reaches more than one replica, or one replica twice", mutant="gateway-asks-twice",
 )  # fmt: skip
 def test_a_request_arrives_once(put_through: RoutingRecording, design: str) -> None:
-    """Each of the streams arrived at one replica, once, with the JSON that was sent."""
+    """Each of 24 concurrent streams is received by one replica, once, with the JSON that was sent."""
     wave = f"{design}/together"
     assert not gateway.arrived_findings(wave, put_through.asks(wave), put_through.notes["seen"][design])
 
 
 @behaviour(
     "llmd.gateway.no-usage-hurts-nobody", level=MUST, spec=PROTOCOL,
-    red_when="an answer without usage makes the picker refuse or lose the requests of others",
+    red_when="a response with usage null makes the endpoint picker refuse or lose other requests",
     mutant="picker-not-asked",
 )  # fmt: skip
 def test_an_answer_without_usage_hurts_nobody_else(odd_usage: RoutingRecording) -> None:
-    """After an answer whose usage is null, requests to other replicas are served through the picker as before."""
+    """After a response with usage null, requests to other replicas are still served through the endpoint picker."""
     rows = odd_usage.asks("usage-is-null/after")
     assert not gateway.served_findings(rows)
     assert not routing.asked_findings(rows)
@@ -322,8 +323,8 @@ def test_an_answer_without_usage_hurts_nobody_else(odd_usage: RoutingRecording) 
 @known_defect(PANIC, "the picker panics over usage of an unexpected type, and takes all requests with it")
 @behaviour(
     "llmd.gateway.odd-usage-hurts-nobody", level=MUST, spec=PROTOCOL,
-    red_when="an answer of one replica with malformed usage makes requests to others fail", mutant="picker-not-asked",
+    red_when="a response with malformed usage makes requests to other replicas fail", mutant="picker-not-asked",
 )  # fmt: skip
 def test_odd_usage_of_one_answer_hurts_nobody_else(odd_usage: RoutingRecording, usage: str) -> None:
-    """After an answer with malformed usage, requests to other replicas are answered as before."""
+    """After a response with malformed usage, requests to other replicas are still answered."""
     assert not routing.failure_findings(odd_usage.asks(f"{usage}/after"))

@@ -92,7 +92,7 @@ def _unmarked(row: Manifest) -> bool:
 
 @scenario(system="routing", timeout=60)
 def picker_crashes(lab: RoutingLab) -> None:
-    """The picker is killed under each mode, requests go on, and it is started again."""
+    """The endpoint picker is killed under each failure mode, requests continue, and it is started again."""
     for name, arm in CRASH_ARMS.items():
         with opened(lab, arm, name=name.lower()) as site:
             calls, picker = Calls(site), site.routing.picker
@@ -129,7 +129,7 @@ def _both(calls: Calls, name: str) -> None:
 
 @scenario(system="routing", timeout=60)
 def picker_hangs(lab: RoutingLab) -> None:
-    """The picker is stopped with its connections open under each mode, and let go on."""
+    """The endpoint picker is suspended with its connections open under each failure mode, and resumed."""
     arms = {mode: _arm(mode) for mode in MODES}
     arms["FailOpen-asked"] = _arm("FailOpen", change_gateway=_asked_for_health, picker_flags=("--health-checking",))
     for name, arm in arms.items():
@@ -158,7 +158,7 @@ def picker_hangs(lab: RoutingLab) -> None:
 
 @scenario(system="routing", timeout=60)
 def nobody_there(lab: RoutingLab) -> None:
-    """The picker has no endpoint in the gateway; and, apart from that, the pool has no Ready Pod."""
+    """The endpoint picker has no endpoint in the gateway; separately, the pool has no Ready Pod."""
     for mode in MODES:
         with opened(lab, _arm(mode, change_gateway=_absent), name=f"absent-{mode}".lower()) as site:
             for method in METHODS:
@@ -184,10 +184,11 @@ def nobody_there(lab: RoutingLab) -> None:
 @pytest.mark.parametrize("method", METHODS)
 @behaviour(
     "llmd.gateway.crash-fail-close", level=MUST, spec=POOL_SPEC, timed=True,
-    red_when="a FailClose pool serves a request whose picker is dead, or lets it wait", mutant="failure-mode-flipped",
+    red_when="a FailClose pool serves a request although its endpoint picker is dead, or delays it",
+    mutant="failure-mode-flipped",
 )  # fmt: skip
 def test_without_picker_a_fail_close_pool_refuses(picker_crashes: RoutingRecording, method: str) -> None:
-    """While the picker is dead, every request to a FailClose pool gets a 5xx at once, and goes on to."""
+    """While the endpoint picker is dead, every request to a FailClose pool gets a 5xx within 1 s."""
     assert not routing.asked_findings(picker_crashes.asks("FailClose/before"))
     assert not gateway.refused_findings(picker_crashes.asks(f"FailClose/{method}"), AT_ONCE_SECONDS)
 
@@ -195,11 +196,11 @@ def test_without_picker_a_fail_close_pool_refuses(picker_crashes: RoutingRecordi
 @pytest.mark.parametrize("arm", ["FailOpen", "FailOpen-unwatched"])
 @behaviour(
     "llmd.gateway.crash-fail-open-get", level=MUST, spec=POOL_SPEC,
-    red_when="a FailOpen pool refuses a request without a body because its picker is dead",
+    red_when="a FailOpen pool refuses a request without a body because its endpoint picker is dead",
     mutant="failure-mode-flipped",
 )  # fmt: skip
 def test_without_picker_a_fail_open_pool_serves_gets(picker_crashes: RoutingRecording, arm: str) -> None:
-    """From the moment in which the picker dies, requests without a body are served by a FailOpen pool."""
+    """As soon as the endpoint picker is dead, a FailOpen pool serves requests without a body."""
     assert not gateway.unasked_findings(picker_crashes.asks(f"{arm}/GET"))
 
 
@@ -208,20 +209,21 @@ def test_without_picker_a_fail_open_pool_serves_gets(picker_crashes: RoutingReco
 )
 @behaviour(
     "llmd.gateway.crash-fail-open-post", level=MUST, spec=POOL_SPEC,
-    red_when="a FailOpen pool refuses a request with a body because its picker is dead", mutant="picker-not-asked",
+    red_when="a FailOpen pool refuses a request with a body because its endpoint picker is dead",
+    mutant="picker-not-asked",
 )  # fmt: skip
 def test_without_picker_a_fail_open_pool_serves_posts(picker_crashes: RoutingRecording) -> None:
-    """Without a health check of the picker, requests with a body are served by a FailOpen pool."""
+    """While the EPP is dead, a FailOpen pool serves requests with a body, even without a health check of the EPP."""
     assert not gateway.unasked_findings(picker_crashes.asks("FailOpen-unwatched/POST"))
 
 
 @behaviour(
     "llmd.gateway.crash-fail-open-noticed", level=MUST, spec=POOL_SPEC, timed=True,
-    red_when="a gateway that watches its picker goes on refusing requests with a body after the picker died",
+    red_when="a gateway that health-checks its EPP keeps refusing requests with a body after the EPP died",
     mutant="picker-unwatched",
 )  # fmt: skip
 def test_a_dead_picker_is_noticed(picker_crashes: RoutingRecording, measure: Measure) -> None:
-    """With a health check of the picker, a FailOpen pool serves within 3 s, and every request from then on."""
+    """With a health check of the EPP, a FailOpen pool serves every request from 3 s after the EPP died."""
     attempts, killed = picker_crashes.asks("FailOpen/noticing"), picker_crashes.notes["killed_ns"]
     measure.value(noticed_s=gateway.settled_seconds(attempts, killed))
     assert not gateway.settled_findings(attempts, killed, NOTICED_SECONDS)
@@ -230,11 +232,11 @@ def test_a_dead_picker_is_noticed(picker_crashes: RoutingRecording, measure: Mea
 
 @behaviour(
     "llmd.gateway.standalone-cannot-fail-open", level=INFO, spec="llm-d: standalone deployment, Envoy ORIGINAL_DST",
-    red_when="the standalone design serves requests that nobody gave an address (then our description of it is wrong)",
+    red_when="a standalone gateway serves requests for which no endpoint was picked, which its design should rule out",
     mutant="picker-not-asked", timed=True,
 )  # fmt: skip
 def test_the_standalone_design_cannot_fail_open(picker_crashes: RoutingRecording) -> None:
-    """A gateway that knows no pool refuses at once when nobody picks, FailOpen or not."""
+    """A standalone gateway without a pool refuses requests within 1 s while the EPP is dead, even under FailOpen."""
     for method in METHODS:
         assert not gateway.refused_findings(picker_crashes.asks(f"FailOpen-standalone/{method}"), AT_ONCE_SECONDS)
 
@@ -242,22 +244,24 @@ def test_the_standalone_design_cannot_fail_open(picker_crashes: RoutingRecording
 @pytest.mark.parametrize("arm", ["FailClose", "FailOpen-unwatched"])
 @behaviour(
     "llmd.gateway.picker-comes-back", level=MUST, spec=POOL_SPEC, timed=True,
-    red_when="after its picker came back, the gateway leaves it out or fails requests", mutant="gateway-shuns-long",
+    red_when="after its endpoint picker restarted, the gateway bypasses it or fails requests",
+    mutant="gateway-shuns-long",
 )  # fmt: skip
 def test_a_picker_that_comes_back_is_asked_again(picker_crashes: RoutingRecording, arm: str, measure: Measure) -> None:
-    """Within 5 s of its start the picker is asked again, and from then on for every request."""
+    """Within 5 s of its restart the endpoint picker is consulted again, and from then on for every request."""
     _is_back(picker_crashes, arm, measure)
 
 
 @pytest.mark.parametrize("arm", ["FailOpen", "FailOpen-standalone"])
 @behaviour(
     "llmd.gateway.watched-picker-comes-back", level=MUST, spec=POOL_SPEC, timed=True,
-    red_when="a gateway that watches its picker goes on without it after it came back", mutant="picker-watched-seldom",
+    red_when="a gateway that health-checks its endpoint picker goes on without it after it restarted",
+    mutant="picker-watched-seldom",
 )  # fmt: skip
 def test_a_watched_picker_that_comes_back_is_asked_again(
     picker_crashes: RoutingRecording, arm: str, measure: Measure
 ) -> None:  # fmt: skip
-    """With a health check of the picker, it is asked again within 5 s of its start, and then for every request."""
+    """With a health check of the EPP, it is consulted within 5 s of its restart, and then for every request."""
     _is_back(picker_crashes, arm, measure)
 
 
@@ -280,21 +284,21 @@ def _is_back(recording: RoutingRecording, arm: str, measure: Measure) -> None:
 )
 @behaviour(
     "llmd.gateway.hang-is-bounded", level=SHOULD, spec=POOL_SPEC,
-    red_when="a picker that hangs holds requests until their clients give up", mutant="picker-not-asked",
+    red_when="a hung endpoint picker holds requests until their clients time out", mutant="picker-not-asked",
 )  # fmt: skip
 def test_a_hung_picker_does_not_hang_requests(picker_hangs: RoutingRecording, method: str, mode: str) -> None:
-    """While the picker hangs, a request is refused or served, and does not wait for ever."""
+    """While the endpoint picker hangs, requests are refused or served before their clients time out."""
     assert not gateway.hang_findings(picker_hangs.asks(f"{mode}/{method}"))
 
 
 @pytest.mark.parametrize("mode", MODES)
 @behaviour(
     "llmd.gateway.hang-ends", level=MUST, spec=POOL_SPEC, timed=True,
-    red_when="requests go on failing after a hung picker went on, or no longer go through it",
+    red_when="after a hung endpoint picker resumed, requests still fail or bypass it",
     mutant="picker-not-asked",
 )  # fmt: skip
 def test_a_picker_that_goes_on_is_asked_again(picker_hangs: RoutingRecording, mode: str, measure: Measure) -> None:
-    """Within 5 s of a hung picker's going on, every request goes through it again."""
+    """Within 5 s of a hung endpoint picker's resuming, requests go through it again, and then all of them."""
     resumed = picker_hangs.notes["hung"][mode]["resumed_ns"]
     marked = [row for row in picker_hangs.asks(f"{mode}/coming back") if _marked(row)]
     measure.value(back_s=gateway.recovery_seconds(marked, resumed))
@@ -305,11 +309,11 @@ def test_a_picker_that_goes_on_is_asked_again(picker_hangs: RoutingRecording, mo
 
 @behaviour(
     "llmd.gateway.hang-noticed-by-health", level=SHOULD, spec=POOL_SPEC, timed=True,
-    red_when="a FailOpen gateway that asks its picker for health holds requests although the picker hangs",
+    red_when="a FailOpen gateway with a gRPC health check of its EPP holds requests while the EPP hangs",
     mutant="picker-unwatched",
 )  # fmt: skip
 def test_a_hung_picker_is_noticed_by_its_health(picker_hangs: RoutingRecording, measure: Measure) -> None:
-    """With a gRPC health check of the picker, a FailOpen pool serves within 3 s of the hang, and all from then on."""
+    """With a gRPC health check of the EPP, a FailOpen pool serves requests again within 3 s of the EPP's hang."""
     attempts = picker_hangs.asks("FailOpen-asked/noticing")
     stopped = picker_hangs.notes["hung"]["FailOpen-asked"]["stopped_ns"]
     measure.value(noticed_s=gateway.recovery_seconds(attempts, stopped))
@@ -323,31 +327,33 @@ def test_a_hung_picker_is_noticed_by_its_health(picker_hangs: RoutingRecording, 
 @pytest.mark.parametrize("method", METHODS)
 @behaviour(
     "llmd.gateway.absent-fail-close", level=MUST, spec=POOL_SPEC, timed=True,
-    red_when="a FailClose pool serves requests although its picker has no endpoint", mutant="failure-mode-flipped",
+    red_when="a FailClose pool serves requests although its endpoint picker has no endpoint",
+    mutant="failure-mode-flipped",
 )  # fmt: skip
 def test_with_no_picker_endpoint_a_fail_close_pool_refuses(nobody_there: RoutingRecording, method: str) -> None:
-    """While the picker has no endpoint, every request to a FailClose pool gets a 5xx at once."""
+    """While the endpoint picker has no endpoint, every request to a FailClose pool gets a 5xx within 1 s."""
     assert not gateway.refused_findings(nobody_there.asks(f"FailClose/absent/{method}"), AT_ONCE_SECONDS)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @behaviour(
     "llmd.gateway.absent-fail-open", level=MUST, spec=POOL_SPEC,
-    red_when="a FailOpen pool refuses requests because its picker has no endpoint", mutant="failure-mode-flipped",
+    red_when="a FailOpen pool refuses requests because its endpoint picker has no endpoint",
+    mutant="failure-mode-flipped",
 )  # fmt: skip
 def test_with_no_picker_endpoint_a_fail_open_pool_serves(nobody_there: RoutingRecording, method: str) -> None:
-    """While the picker has no endpoint, every request to a FailOpen pool is served, with a body or without."""
+    """While the endpoint picker has no endpoint, a FailOpen pool serves every request, with a body or without."""
     assert not gateway.unasked_findings(nobody_there.asks(f"FailOpen/absent/{method}"))
 
 
 @pytest.mark.parametrize("mode", MODES)
 @behaviour(
     "llmd.gateway.no-ready-pod", level=MUST, spec=PROTOCOL, timed=True,
-    red_when="a pool without a Ready Pod answers 200, hangs, or a FailOpen gateway takes the picker's refusal for a"
-    " failure", mutant="pool-of-yesterday",
+    red_when="a pool without a Ready Pod answers 200 or hangs, or FailOpen takes the EPP's refusal for a failure",
+    mutant="pool-of-yesterday",
 )  # fmt: skip
 def test_a_pool_without_ready_pods_answers_503(nobody_there: RoutingRecording, mode: str) -> None:
-    """While no Pod of the pool is Ready, every completion gets a 503 at once, FailOpen or not."""
+    """While no Pod of the pool is Ready, every completion request gets a 503 within 1 s, even under FailOpen."""
     assert not gateway.refused_findings(nobody_there.asks(f"{mode}/empty/POST"), AT_ONCE_SECONDS, [503])
 
 
@@ -359,17 +365,17 @@ def test_a_pool_without_ready_pods_answers_503(nobody_there: RoutingRecording, m
     mutant="picker-not-asked",
 )  # fmt: skip
 def test_a_pool_without_ready_pods_answers_503_to_gets(nobody_there: RoutingRecording, mode: str) -> None:
-    """While no Pod of the pool is Ready, every request without a body gets a 503 at once, FailOpen or not."""
+    """While no Pod of the pool is Ready, every request without a body gets a 503 within 1 s, even under FailOpen."""
     assert not gateway.refused_findings(nobody_there.asks(f"{mode}/empty/GET"), AT_ONCE_SECONDS, [503])
 
 
 @pytest.mark.parametrize("mode", MODES)
 @behaviour(
     "llmd.gateway.pods-become-ready", level=MUST, spec=POOL_SPEC, timed=True,
-    red_when="a pool whose Pods became Ready goes on refusing", mutant="picker-not-asked",
+    red_when="a pool whose Pods became Ready keeps refusing requests", mutant="picker-not-asked",
 )  # fmt: skip
 def test_a_pool_serves_again_when_pods_are_ready(nobody_there: RoutingRecording, mode: str, measure: Measure) -> None:
-    """Within 5 s of its Pods' being Ready, a pool answers again, through the picker."""
+    """Within 5 s of its Pods becoming Ready, a pool answers again, through the endpoint picker."""
     refilled = nobody_there.notes["refilled_ns"][mode]
     marked = [row for row in nobody_there.asks(f"{mode}/refilled") if _marked(row)]
     measure.value(back_s=gateway.recovery_seconds(marked, refilled))

@@ -78,7 +78,7 @@ def _asks(picker: str) -> dict[str, Any]:
 
 @scenario(system="routing", timeout=40)
 def two_pools(lab: RoutingLab) -> None:
-    """A gateway of one pool that also serves another: 12 requests without, 12 with a header, 120 by weight."""
+    """One gateway with two pools: 12 requests to the first, 12 to the second by header, 120 split by weight."""
     with opened(lab, replace(_ARM, gateway=None), name="second") as second:
         arm = replace(_ARM, change_gateway=partial(_second_pool, second))
         with opened(lab, arm, name="first") as first:
@@ -108,10 +108,10 @@ def _pools(recording: RoutingRecording, wave: str) -> Counter[str]:
 
 @behaviour(
     "llmd.gateway.pool-by-header", level=MUST, spec=SPEC,
-    red_when="a header does not decide which pool serves", mutant="gateway-one-pool",
+    red_when="the routing header does not decide which pool serves", mutant="gateway-one-pool",
 )  # fmt: skip
 def test_a_header_chooses_the_pool(two_pools: RoutingRecording) -> None:
-    """Requests with the header are served by the second pool, those without by the first."""
+    """Requests with the routing header are served by the second pool, those without by the first."""
     assert _pools(two_pools, "plain") == {"first": BY_HEADER}
     assert _pools(two_pools, "by-header") == {"second": BY_HEADER}
 
@@ -121,7 +121,7 @@ def test_a_header_chooses_the_pool(two_pools: RoutingRecording) -> None:
     red_when="weights do not decide how many requests each pool serves", mutant="gateway-one-pool",
 )  # fmt: skip
 def test_weights_divide_requests_between_pools(two_pools: RoutingRecording, measure: Measure) -> None:
-    """Of 120 requests about 70 percent go to the second pool (a healthy gateway fails this once in 10,000 runs)."""
+    """Of 120 requests, about 70 % go to the pool of weight 70 (false alarm 1e-4)."""
     seen = _pools(two_pools, "by-weight")
     low, high = gateway_pools.weight_bounds(WEIGHTED, WEIGHT / 100)
     measure.value(second_pool=seen["second"], asked=WEIGHTED)
@@ -132,11 +132,11 @@ def test_weights_divide_requests_between_pools(two_pools: RoutingRecording, meas
 
 @behaviour(
     "llmd.gateway.pool-asks-its-own-picker", level=MUST, spec=SPEC,
-    red_when="the picker of another pool than the one that serves is asked: its picks are no members, and round robin"
-    " hides it", mutant="gateway-one-picker",
+    red_when="the EPP of another pool than the serving one is consulted, and round-robin fallback hides it",
+    mutant="gateway-one-picker",
 )  # fmt: skip
 def test_each_pool_has_its_own_picker_asked(two_pools: RoutingRecording) -> None:
-    """Each picker counts exactly the requests that its own pool served, by header and by weight."""
+    """Each pool's EPP counts exactly the requests that its own pool served, by header and by weight."""
     for before, wave in pairwise(("start", "plain", "by-header", "by-weight")):
         counted = {
             pool: gateway_pools.picker_counted(

@@ -40,7 +40,7 @@ def _arm(replicas: int, gateway: str) -> Arm:
 
 @scenario(system="routing", timeout=60)
 def replicas_die(lab: RoutingLab) -> None:
-    """Of three replicas one dies idle and comes back, one in the middle of streams, then all; Pods stay Ready."""
+    """Of three replicas one dies idle and restarts, one dies in mid-stream, then all die; their Pods stay Ready."""
     with opened(lab, _arm(3, "override-host")) as site:
         calls, (first, second, third) = Calls(site), site.replicas
         lab.note(dead=first.name, alive=[second.name, third.name])
@@ -81,7 +81,7 @@ def replicas_die(lab: RoutingLab) -> None:
 
 @scenario(system="routing", timeout=60)
 def readiness_changes(lab: RoutingLab) -> None:
-    """A Pod is patched not Ready and Ready again; then its replica hangs while others are asked."""
+    """A Pod becomes unready and Ready again; then its replica hangs while others get requests."""
     with opened(lab, _arm(3, "override-host")) as site:
         calls, (first, second, third) = Calls(site), site.replicas
         lab.note(out=first.name, others=[second.name, third.name])
@@ -109,7 +109,7 @@ def readiness_changes(lab: RoutingLab) -> None:
 
 @scenario(system="routing", timeout=60)
 def standalone_replica_dies(lab: RoutingLab) -> None:
-    """Without a pool in the gateway: one of two replicas dies while its Pod is Ready, then the Pod is not Ready."""
+    """Standalone gateway without a pool: one of two replicas dies, first with its Pod Ready, then not Ready."""
     with opened(lab, _arm(2, "standalone")) as site:
         calls, (first, second) = Calls(site), site.replicas
         lab.note(dead=first.name, alive=[second.name])
@@ -127,17 +127,18 @@ def standalone_replica_dies(lab: RoutingLab) -> None:
 
 @behaviour(
     "llmd.gateway.dead-replica-idle", level=MUST, spec=RETRIES,
-    red_when="a request fails because its pick was dead, though others are alive", mutant="gateway-never-retries",
+    red_when="a request fails because its picked replica is dead, although others are alive",
+    mutant="gateway-never-retries",
 )  # fmt: skip
 def test_a_dead_replica_costs_no_request(replicas_die: RoutingRecording) -> None:
-    """After a replica died idle, its Pod still Ready, every request is answered by another one."""
+    """After a replica died while idle, its Pod still Ready, every request is answered by another replica."""
     assert not routing.failure_findings(replicas_die.asks("healthy"))
     assert not gateway.served_findings(replicas_die.asks("idle"), replicas_die.notes["alive"])
 
 
 @behaviour(
     "llmd.gateway.replica-comes-back", level=MUST, spec=POOL_SPEC, timed=True,
-    red_when="a replica that serves again gets no requests", mutant="pool-only-shrinks",
+    red_when="a replica that is healthy again gets no requests", mutant="pool-only-shrinks",
 )  # fmt: skip
 def test_a_replica_that_comes_back_serves_again(replicas_die: RoutingRecording, measure: Measure) -> None:
     """Within 5 s of being healthy again, a replica serves the requests for which it is picked."""
@@ -150,11 +151,11 @@ def test_a_replica_that_comes_back_serves_again(replicas_die: RoutingRecording, 
 
 @behaviour(
     "llmd.gateway.stream-cut", level=MUST, spec=RETRIES, timed=True,
-    red_when="the client of a stream whose replica was killed loses the text that it had, waits, or is told it is done",
+    red_when="a stream whose replica was killed loses earlier text, hangs, or ends as if it were complete",
     mutant="gateway-buffers",
 )  # fmt: skip
 def test_a_stream_that_is_cut_is_told_so(replicas_die: RoutingRecording, measure: Measure) -> None:
-    """Streams of a killed replica end in an error within 3 s, with the text that there was."""
+    """Streams of a killed replica deliver the text generated so far and end with an error within 3 s."""
     rows, killed = replicas_die.asks("streams/killed"), replicas_die.notes["killed_ns"]
     measure.value(told_s=max((row["end_ns"] - killed) / 1e9 for row in rows))
     assert not gateway.cut_findings(rows, killed, TOLD_SECONDS)
@@ -162,10 +163,10 @@ def test_a_stream_that_is_cut_is_told_so(replicas_die: RoutingRecording, measure
 
 @behaviour(
     "llmd.gateway.other-streams-go-on", level=MUST, spec=RETRIES,
-    red_when="streams of other replicas break when one is killed, or long answers are cut", mutant="gateway-hurries",
+    red_when="streams of other replicas break when one is killed, or long responses are cut", mutant="gateway-hurries",
 )  # fmt: skip
 def test_other_streams_go_on(replicas_die: RoutingRecording) -> None:
-    """Streams of the other replicas, two seconds long, are complete."""
+    """When one replica is killed, the two-second streams of another one are completed."""
     assert not gateway.served_findings(replicas_die.asks("streams/alive"))
 
 
@@ -184,7 +185,7 @@ def test_without_a_living_replica_requests_are_refused(replicas_die: RoutingReco
     red_when="a Pod that is not Ready gets a request, or a request fails because of it", mutant="pool-of-yesterday",
 )  # fmt: skip
 def test_a_pod_that_is_not_ready_gets_no_request(readiness_changes: RoutingRecording) -> None:
-    """From the moment in which a Pod is not Ready in the gateway's pool, every request is answered by another."""
+    """As soon as a Pod is not Ready in the gateway's pool, every request is answered by another one."""
     assert not gateway.served_findings(readiness_changes.asks("out"), readiness_changes.notes["others"])
 
 
@@ -206,7 +207,7 @@ def test_a_pod_that_becomes_ready_serves(readiness_changes: RoutingRecording, me
     red_when="requests to other replicas wait or fail because one replica hangs", mutant="gateway-few-connections",
 )  # fmt: skip
 def test_a_hung_replica_holds_nobody_else(readiness_changes: RoutingRecording) -> None:
-    """While four requests wait for a hung replica, those to others are answered within a second."""
+    """While four requests wait for a hung replica, requests to the others are answered within 1 s."""
     rows = readiness_changes.asks("beside")
     assert not gateway.served_findings(rows, readiness_changes.notes["others"])
     slow = [row for row in rows if gateway.took_seconds(row) > AT_ONCE_SECONDS]
@@ -215,22 +216,24 @@ def test_a_hung_replica_holds_nobody_else(readiness_changes: RoutingRecording) -
 
 @behaviour(
     "llmd.gateway.hung-replica-goes-on", level=SHOULD, spec=RETRIES, timed=True,
-    red_when="requests that waited for a hung replica are lost when it goes on", mutant="gateway-hurries",
+    red_when="requests that wait for a hung replica are lost, or answered by another one, when it resumes",
+    mutant="gateway-hurries",
 )  # fmt: skip
 def test_requests_of_a_hung_replica_are_answered_when_it_goes_on(readiness_changes: RoutingRecording) -> None:
-    """Requests that waited for a hung replica are answered by it when it goes on: nothing is asked twice."""
+    """Requests that wait for a hung replica are answered by that replica when it resumes."""
     assert not gateway.served_findings(readiness_changes.asks("held"))
 
 
 @behaviour(
     "llmd.gateway.standalone-dead-replica", level=INFO, spec="llm-d: standalone deployment, Envoy ORIGINAL_DST",
-    red_when="a request whose pick is dead hangs, or is answered by one that was not picked", mutant="picker-not-asked",
+    red_when="a request whose picked replica is dead hangs, or is answered by a replica that was not picked",
+    mutant="picker-not-asked",
     timed=True,
 )  # fmt: skip
 def test_the_standalone_design_refuses_for_a_dead_pick(
     standalone_replica_dies: RoutingRecording, measure: Measure
 ) -> None:
-    """A gateway that knows no pool answers 503 at once for a dead pick, as long as its Pod is Ready."""
+    """A standalone gateway without a pool answers 503 within 1 s if the picked replica is dead and its Pod Ready."""
     either = standalone_replica_dies.asks("either")
     measure.value(refused=len(either) - len(routing.answered(either)), asked=len(either))
     assert not gateway.refused_findings(standalone_replica_dies.asks("dead"), AT_ONCE_SECONDS, [503])
@@ -241,6 +244,6 @@ def test_the_standalone_design_refuses_for_a_dead_pick(
     red_when="a Pod that is not Ready gets a request, or a request fails because of it", mutant="pool-of-yesterday",
 )  # fmt: skip
 def test_the_standalone_design_leaves_out_a_pod_that_is_not_ready(standalone_replica_dies: RoutingRecording) -> None:
-    """Once the picker has seen that the Pod of a dead replica is not Ready, every request is answered."""
+    """Once the EPP has seen that a dead replica's Pod is not Ready, every request is answered by the other one."""
     rows = standalone_replica_dies.asks("not ready")
     assert not gateway.served_findings(rows, standalone_replica_dies.notes["alive"])

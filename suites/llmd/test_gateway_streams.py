@@ -35,7 +35,7 @@ def _running(site: Site) -> float:
 
 @scenario(system="routing", timeout=40)
 def streamed(lab: RoutingLab) -> None:
-    """Twelve streams of 30 tokens at 20 ms, then four long ones that the client leaves after three chunks."""
+    """Twelve streams of 30 tokens, 20 ms apart; then four long ones whose clients disconnect after three chunks."""
     latency = Latency(inter_token=INTER_TOKEN, factor_under_load=1.0, max_running=64, constant_ttft=0.0)
     with opened(lab, Arm(profile="random", replicas=2, cache=Cache(blocks=0), latency=latency)) as site:
         prompts = {prompt.label: prompt for prompt in prompt_set([40] * 4)}
@@ -66,20 +66,20 @@ def _left(site: Site, wave: str, count: int, *, tokens: int, url: str | None, pa
 
 @behaviour(
     "llmd.gateway.streams-keep-their-pace", level=MUST, spec=SPEC, timed=True,
-    red_when="gateway or picker hold the text of a stream back", mutant="gateway-buffers",
+    red_when="the gateway or the endpoint picker buffers the text of a stream", mutant="gateway-buffers",
 )  # fmt: skip
 def test_the_first_text_comes_well_before_the_last(streamed: RoutingRecording) -> None:
-    """Of an answer of 30 tokens at 20 ms, the first is there at least 0.29 s before the last."""
+    """In streams of 30 tokens, 20 ms apart, the first text arrives at least 0.29 s before the last."""
     assert not gateway.buffering_findings(streamed.asks("streams"), TOKENS, INTER_TOKEN)
     assert not routing.asked_findings(streamed.asks("streams"))
 
 
 @behaviour(
     "llmd.gateway.streams-are-generated-once", level=MUST, spec=SPEC, timed=True,
-    red_when="model servers generate more answers than clients asked for", mutant="gateway-asks-twice",
+    red_when="model servers generate more responses than clients requested", mutant="gateway-asks-twice",
 )  # fmt: skip
 def test_every_stream_is_generated_once(streamed: RoutingRecording) -> None:
-    """Twelve streams are twelve successful requests of all model servers together."""
+    """Twelve streams raise the model servers' count of successful requests by exactly twelve."""
     before, after = (streamed.metrics(label) for label in ("before", "after"))
     assert not routing_metrics.growth_findings(before, after, {"requests_succeeded": STREAMS})
 
@@ -87,15 +87,15 @@ def test_every_stream_is_generated_once(streamed: RoutingRecording) -> None:
 @known_defect(SIMULATOR, "the simulator generates to the end whoever reads it, also when it is left without a gateway")
 @behaviour(
     "llmd.gateway.leaving-frees-the-slot", level=SHOULD, spec=SPEC,
-    red_when="a model server goes on generating for clients that have left",
+    red_when="a model server keeps generating for clients that have disconnected",
 )  # fmt: skip
 def test_streams_that_are_left_free_their_slots(streamed: RoutingRecording, measure: Measure) -> None:
-    """Within 2 s of clients' leaving in the middle of their streams, vllm:num_requests_running is 0."""
+    """Within 2 s of clients' disconnecting in mid-stream, vllm:num_requests_running is 0."""
     direct, through = streamed.notes["direct"], streamed.notes["gateway"]
     measure.value(running=through["running"], still=through["still"], still_without_gateway=direct["still"])
-    assert through["running"] >= 2, "the streams were over before they were left: nothing is proved"
+    assert through["running"] >= 2, "the streams ended before their clients disconnected: nothing is proved"
     assert through["still"] == 0, (
-        f"{through['still']:g} requests still run {through['seconds']:.1f} s after all clients left"
-        f" (left without a gateway: {direct['still']:g} of {direct['running']:g} after {direct['seconds']:.1f} s)"
+        f"{through['still']:g} requests still run {through['seconds']:.1f} s after all clients disconnected"
+        f" (without a gateway: {direct['still']:g} of {direct['running']:g} after {direct['seconds']:.1f} s)"
     )
     assert through["seconds"] <= FREED_SECONDS

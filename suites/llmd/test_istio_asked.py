@@ -74,7 +74,7 @@ def unlabelled_pod(lab: RoutingLab) -> None:
 
 @scenario(system="routing", needs=NEEDS, timeout=90)
 def route_swapped(lab: RoutingLab) -> None:
-    """The only route to a pool is deleted and at once made again, ten times; later a rule is added to it."""
+    """The only route to a pool is deleted and immediately re-created, then gets another rule, ten times."""
     with opened(lab, ARM) as site:
         mesh, calls = Mesh(site), Calls(site)
         for number in range(SWAPS):
@@ -90,7 +90,7 @@ def route_swapped(lab: RoutingLab) -> None:
 
 @scenario(system="routing", needs=NEEDS, timeout=30)
 def picker_with_tls(lab: RoutingLab) -> None:
-    """The picker serves TLS, as it does by default: without a DestinationRule, then with one."""
+    """The endpoint picker serves TLS, as it does by default: without a DestinationRule, then with one."""
     with opened(lab, replace(ARM, picker_flags=("--secure-serving=true",), probe=False)) as site:
         mesh, calls = Mesh(site), Calls(site)
         mesh.observe("without rule", HEALTHY)
@@ -103,7 +103,7 @@ def picker_with_tls(lab: RoutingLab) -> None:
 
 @scenario(system="routing", needs=NEEDS, timeout=90)
 def two_pools(lab: RoutingLab) -> None:
-    """One gateway, two pools in two namespaces: by header, then by weight in one rule."""
+    """One gateway with two pools in two namespaces, selected by header, then by weights in one rule."""
     with (
         opened(lab, replace(ARM, gateway=None, pool="second", own_address=True), name="second") as second,
         opened(lab, ARM, name="first") as first,
@@ -155,13 +155,13 @@ def _scrape(first: Site, second: Site, label: str) -> None:
 @known_defect(LABELS, "istiod takes a gateway's labels from its Pod; without them the filter that asks is left out")
 @behaviour(
     "llmd.istio.conditions-tell-of-bypass", level=SHOULD, spec=POOL_SPEC,
-    red_when="Gateway, HTTPRoute and InferencePool are all said to be well while requests pass the picker by",
+    red_when="Gateway, HTTPRoute and InferencePool all report good conditions while requests bypass the EPP",
 )  # fmt: skip
 def test_conditions_tell_when_the_picker_is_passed_by(unlabelled_pod: RoutingRecording, measure: Measure) -> None:
-    """Where a gateway answers without its picker, some condition says that something is wrong."""
+    """If a gateway answers without its EPP, some status condition reports that something is wrong."""
     rows = unlabelled_pod.asks("requests")
     measure.value(answered=len(routing.answered(rows)), asked_picker=sum(map(_asked, rows)), requests=len(rows))
-    assert routing.answered(rows), "no request was answered: nothing was passed by"
+    assert routing.answered(rows), "no request was answered, so none bypassed the endpoint picker"
     told = [status_findings(unlabelled_pod.notes["pictures"][step], HEALTHY) for step in ("healthy", "still healthy")]
     assert any(told) or not routing.asked_findings(rows)
 
@@ -171,24 +171,24 @@ def test_conditions_tell_when_the_picker_is_passed_by(unlabelled_pod: RoutingRec
 )
 @behaviour(
     "llmd.istio.route-swapped-at-once", level=MUST, spec=POOL_SPEC,
-    red_when="after a route was deleted and at once made again, requests pass the picker by, and go on to do so",
+    red_when="after a route was deleted and immediately re-created, requests keep bypassing the endpoint picker",
 )  # fmt: skip
 def test_a_route_that_is_made_again_asks_the_picker(route_swapped: RoutingRecording, measure: Measure) -> None:
-    """At the end of about a second after each of ten swaps, requests go through the picker."""
+    """About a second after each of ten re-creations of a route, requests go through the endpoint picker."""
     swaps = [route_swapped.asks(f"swap {number}") for number in range(SWAPS)]
     by = [sum(_answered(row) and not _asked(row) for row in rows) for rows in swaps]
     lost = [number for number, rows in enumerate(swaps) if len(rows) < SETTLE_ASKS or not all(map(_asked, rows[-4:]))]
     measure.value(passed_by=sum(by), swaps_with_a_bypass=sum(map(bool, by)), still_at_the_end=len(lost), swaps=SWAPS)
-    assert not lost, f"swaps after which requests went on to pass the picker by: {lost}"
+    assert not lost, f"route re-creations after which requests kept bypassing the EPP: {lost}"
 
 
 @behaviour(
     "llmd.istio.route-changed", level=MUST, spec=POOL_SPEC, timed=True,
-    red_when="after a route got a further rule, requests are answered without the picker, or not at all",
+    red_when="after a route got another rule, requests are answered without the endpoint picker, or not at all",
     mutant="istio-picker-cut-out",
 )  # fmt: skip
 def test_a_route_that_gets_a_rule_asks_the_picker(route_swapped: RoutingRecording) -> None:
-    """Within 3 s of a further rule, five requests in a row go through the picker, whatever was before; then all do."""
+    """Within 3 s of adding a rule to a route, five requests in a row go through the EPP, and so do later ones."""
     for number in range(SWAPS):
         rows = route_swapped.asks(f"nudge {number}")
         assert len(rows) >= 5
@@ -199,34 +199,35 @@ def test_a_route_that_gets_a_rule_asks_the_picker(route_swapped: RoutingRecordin
 
 @behaviour(
     "llmd.istio.tls-picker", level=MUST, spec=INFERENCE, timed=True,
-    red_when="a picker that serves TLS is not asked although a DestinationRule says TLS", mutant="istio-picker-cut-out",
+    red_when="an EPP that serves TLS is not consulted although a DestinationRule sets TLS",
+    mutant="istio-picker-cut-out",
 )  # fmt: skip
 def test_a_picker_with_tls_is_asked(picker_with_tls: RoutingRecording) -> None:
-    """With a DestinationRule that says TLS, every request goes through the picker."""
+    """With a DestinationRule that sets TLS, every request goes through an EPP that serves TLS."""
     assert not routing.failure_findings(picker_with_tls.asks("with rule"))
     assert not routing.asked_findings(picker_with_tls.asks("with rule"))
 
 
 @behaviour(
     "llmd.istio.tls-picker-without-rule", level=INFO, spec=INFERENCE, timed=True,
-    red_when="requests are served although the gateway speaks plain text to a picker that serves TLS",
+    red_when="requests are served although the gateway speaks plaintext to an EPP that serves TLS",
     mutant="istio-picker-cut-out",
 )  # fmt: skip
 def test_a_picker_that_cannot_be_talked_to_is_not_passed_by(
     picker_with_tls: RoutingRecording, measure: Measure
 ) -> None:
-    """Without that rule a FailClose pool refuses everything; the conditions say that all is well."""
+    """Without a DestinationRule for an EPP that serves TLS, a FailClose pool refuses every request with 500."""
     measure.value(conditions_good=not status_findings(picker_with_tls.notes["pictures"]["without rule"], HEALTHY))
     assert not gateway.refused_findings(picker_with_tls.asks("without rule"), 1.0, [500])
 
 
 @behaviour(
     "llmd.istio.pool-by-header", level=MUST, spec="https://gateway-api.sigs.k8s.io/reference/spec/#httproutematch",
-    red_when="a header does not decide which pool serves, or the other pool's picker is asked",
+    red_when="the header does not decide which pool serves, or the other pool's EPP is consulted",
     mutant="istio-headers-ignored", timed=True,
 )  # fmt: skip
 def test_a_header_chooses_pool_and_picker(two_pools: RoutingRecording) -> None:
-    """Requests with the header are served by the second pool and asked of its picker, those without by the first."""
+    """Requests with the header go to the second pool and its EPP, those without to the first pool and its EPP."""
     for before, wave, pool in (("start", "plain", "first"), ("plain", "by-header", "second")):
         assert _pools(two_pools, wave) == {pool: ASKS}
         assert not gateway_pools.asked_of_findings(wave, _pools(two_pools, wave), _counted(two_pools, before, wave))
@@ -236,17 +237,17 @@ def test_a_header_chooses_pool_and_picker(two_pools: RoutingRecording) -> None:
 @known_defect(ONE_PICKER, "a rule gets one override for its picker, that of its last pool, whichever pool serves")
 @behaviour(
     "llmd.istio.weighted-pools", level=MUST, spec="https://gateway-api.sigs.k8s.io/reference/spec/#httpbackendref",
-    red_when="of two weighted pools, one's requests are asked of the other's picker",
+    red_when="of two weighted pools, requests to one consult the EPP of the other",
 )  # fmt: skip
 def test_each_weighted_pool_has_its_own_picker_asked(two_pools: RoutingRecording, measure: Measure) -> None:
-    """Of 80 requests, each picker counts those that its own pool served."""
+    """Of 80 requests split by weight, each pool's EPP counts exactly those that its own pool served."""
     served, counted = _pools(two_pools, "by-weight"), _counted(two_pools, "by-header", "by-weight")
     measure.value(
         first_served=served["first"], second_served=served["second"],
         first_asked=counted["first"], second_asked=counted["second"],
         refused=WEIGHTED - served.total(),
     )  # fmt: skip
-    assert sum(counted.values()), "no picker was asked for anything"
+    assert sum(counted.values()), "no endpoint picker was consulted at all"
     assert not gateway_pools.asked_of_findings("by-weight", served, counted)
 
 

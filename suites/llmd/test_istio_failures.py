@@ -54,7 +54,7 @@ def _refused(row: Manifest) -> bool:
 
 @scenario(system="routing", needs=NEEDS, timeout=60)
 def picker_gone(lab: RoutingLab) -> None:
-    """Under each mode the picker crashes, is started again, has no endpoint, gets it again, hangs, and goes on."""
+    """Under each failure mode the EPP crashes, restarts, loses its endpoint, regains it, hangs, and resumes."""
     for mode in MODES:
         with opened(lab, replace(ARM, failure_mode=mode), name=mode.lower()) as site:
             mesh, calls, picker = Mesh(site), Calls(site), site.routing.picker
@@ -96,7 +96,7 @@ def _both(calls: Calls, name: str) -> None:
 
 @scenario(system="routing", needs=NEEDS, timeout=30)
 def mode_patched(lab: RoutingLab) -> None:
-    """The picker has no endpoint; the pool's failure mode is patched from FailClose to FailOpen and back."""
+    """The EPP has no endpoint; the pool's failure mode is patched from FailClose to FailOpen and back."""
     with opened(lab, ARM) as site:
         mesh, calls = Mesh(site), Calls(site)
         mesh.gateway.picker_endpoint(ready=False)
@@ -131,33 +131,33 @@ def replica_gone(lab: RoutingLab) -> None:
 @pytest.mark.parametrize(("event", "method"), [("crash", "GET"), ("absent", "GET"), ("absent", "POST")])
 @behaviour(
     "llmd.istio.fail-close", level=MUST, spec=POOL_SPEC, timed=True,
-    red_when="a FailClose pool serves a request whose picker is dead or has no endpoint, or lets it wait",
+    red_when="a FailClose pool serves or delays a request although its EPP is dead or has no endpoint",
     mutant="failure-mode-flipped",
 )  # fmt: skip
 def test_a_fail_close_pool_refuses(picker_gone: RoutingRecording, event: str, method: str) -> None:
-    """While the picker is absent a FailClose pool refuses all at once with a 5xx, while dead those without a body."""
+    """FailClose refuses with a 5xx within 1 s: all requests if the EPP has no endpoint, bodyless ones if it is dead."""
     assert not routing.asked_findings(picker_gone.asks("FailClose/before"))
     assert not gateway.refused_findings(picker_gone.asks(f"FailClose/{event}/{method}"), AT_ONCE_SECONDS)
 
 
 @behaviour(
     "llmd.istio.crash-fail-close-post", level=MUST, spec=POOL_SPEC, timed=True,
-    red_when="a FailClose pool serves a request with a body whose picker is dead, or lets it wait",
+    red_when="a FailClose pool serves or delays a request with a body although its EPP is dead",
     mutant="istio-picker-cut-out",  # the flipped mode would not show: Envoy hardly fails open for these (below)
 )  # fmt: skip
 def test_a_fail_close_pool_refuses_posts(picker_gone: RoutingRecording) -> None:
-    """While the picker is dead, every request with a body to a FailClose pool gets a 5xx at once."""
+    """While the EPP is dead, every request with a body to a FailClose pool gets a 5xx within 1 s."""
     assert not gateway.refused_findings(picker_gone.asks("FailClose/crash/POST"), AT_ONCE_SECONDS)
 
 
 @pytest.mark.parametrize(("event", "method"), [("crash", "GET"), ("absent", "GET"), ("absent", "POST")])
 @behaviour(
     "llmd.istio.fail-open", level=MUST, spec=POOL_SPEC, timed=True,
-    red_when="a FailOpen pool refuses requests because its picker is dead (without body) or absent",
+    red_when="a FailOpen pool refuses requests because its EPP has no endpoint, or bodyless ones because it is dead",
     mutant="failure-mode-flipped",
 )  # fmt: skip
 def test_a_fail_open_pool_serves(picker_gone: RoutingRecording, event: str, method: str) -> None:
-    """While the picker is absent a FailOpen pool serves everything, while it is dead requests without a body."""
+    """FailOpen serves all requests while the EPP has no endpoint, and bodyless ones while it is dead."""
     assert not gateway.unasked_findings(picker_gone.asks(f"FailOpen/{event}/{method}"))
 
 
@@ -167,10 +167,10 @@ def test_a_fail_open_pool_serves(picker_gone: RoutingRecording, event: str, meth
 )  # fmt: skip
 @behaviour(
     "llmd.istio.crash-fail-open-post", level=MUST, spec=POOL_SPEC,
-    red_when="a FailOpen pool refuses a request with a body because its picker is dead",
+    red_when="a FailOpen pool refuses a request with a body because its EPP is dead",
 )  # fmt: skip
 def test_a_fail_open_pool_serves_posts(picker_gone: RoutingRecording, measure: Measure) -> None:
-    """While the picker is dead, requests with a body are served by a FailOpen pool."""
+    """While the EPP is dead, a FailOpen pool serves requests with a body."""
     rows = picker_gone.asks("FailOpen/crash/POST")
     measure.value(served=len(routing.answered(rows)), asked=len(rows))
     assert not gateway.unasked_findings(rows)
@@ -183,10 +183,10 @@ def test_a_fail_open_pool_serves_posts(picker_gone: RoutingRecording, measure: M
 )
 @behaviour(
     "llmd.istio.hang-is-bounded", level=SHOULD, spec=POOL_SPEC,
-    red_when="a picker that hangs holds requests until their clients give up",
+    red_when="a hung endpoint picker holds requests until their clients time out",
 )  # fmt: skip
 def test_a_hung_picker_does_not_hang_requests(picker_gone: RoutingRecording, method: str, mode: str) -> None:
-    """While the picker hangs, a request is refused or served, and does not wait for ever."""
+    """While the endpoint picker hangs, requests are refused or served before their clients time out."""
     assert not gateway.hang_findings(picker_gone.asks(f"{mode}/hang/{method}"))
 
 
@@ -194,12 +194,13 @@ def test_a_hung_picker_does_not_hang_requests(picker_gone: RoutingRecording, met
 @pytest.mark.parametrize("event", ["crash", "absent", "hang"])
 @behaviour(
     "llmd.istio.picker-comes-back", level=MUST, spec=POOL_SPEC, timed=True,
-    red_when="after its picker came back, the gateway leaves it out or fails requests", mutant="istio-picker-cut-out",
+    red_when="after its endpoint picker recovered, the gateway bypasses it or fails requests",
+    mutant="istio-picker-cut-out",
 )  # fmt: skip
 def test_a_picker_that_comes_back_is_asked_again(
     picker_gone: RoutingRecording, event: str, mode: str, measure: Measure
 ) -> None:  # fmt: skip
-    """Within 5 s of its being back the picker is asked again, and then for every request."""
+    """Within 5 s of its recovery the endpoint picker is consulted again, and from then on for every request."""
     name = f"{mode}/{event}"
     since = picker_gone.notes["since_ns"][name]
     marked = [row for row in picker_gone.asks(f"{name}/coming back") if _marked(row)]
@@ -214,7 +215,7 @@ def test_a_picker_that_comes_back_is_asked_again(
     red_when="a changed failure mode has no effect within a second", mutant="istio-mode-frozen",
 )  # fmt: skip
 def test_a_patched_failure_mode_counts_within_a_second(mode_patched: RoutingRecording, measure: Measure) -> None:
-    """Without picker: refused, served within 1 s of the patch to FailOpen, refused within 1 s of the patch back."""
+    """Without an EPP endpoint, patching the pool to FailOpen and back to FailClose takes effect within 1 s."""
     assert not gateway.refused_findings(mode_patched.asks("opened/before"), AT_ONCE_SECONDS)
     assert not gateway.unasked_findings(mode_patched.asks("opened/after"))
     assert not gateway.unasked_findings(mode_patched.asks("closed/before"))
@@ -229,10 +230,11 @@ def test_a_patched_failure_mode_counts_within_a_second(mode_patched: RoutingReco
 
 @behaviour(
     "llmd.istio.dead-replica-idle", level=MUST, spec="https://istio.io/latest/docs/concepts/traffic-management/#retries",
-    red_when="a request fails because its pick was dead, though others are alive", mutant="istio-never-retries",
+    red_when="a request fails because its picked replica is dead, although others are alive",
+    mutant="istio-never-retries",
 )  # fmt: skip
 def test_a_dead_replica_costs_no_request(replica_gone: RoutingRecording) -> None:
-    """After a replica was killed, its Pod still Ready, every request is answered by another one."""
+    """After a replica was killed, its Pod still Ready, every request is answered by another replica."""
     assert not routing.failure_findings(replica_gone.asks("healthy"))
     assert not gateway.served_findings(replica_gone.asks("dead"), replica_gone.notes["alive"])
 
@@ -240,9 +242,10 @@ def test_a_dead_replica_costs_no_request(replica_gone: RoutingRecording) -> None
 @pytest.mark.parametrize("wave", ["healthy", "dead", "not ready"])
 @behaviour(
     "llmd.istio.asked-whatever-replicas-do", level=MUST, spec=POOL_SPEC,
-    red_when="requests pass the picker by because a replica died or left", mutant="istio-picker-cut-out",
+    red_when="requests bypass the endpoint picker because a replica died or left the pool",
+    mutant="istio-picker-cut-out",
 )  # fmt: skip
 def test_the_picker_is_asked_whatever_replicas_do(replica_gone: RoutingRecording, wave: str) -> None:
-    """With all replicas, with a dead one and after it left, every answer went through the picker."""
+    """With all replicas up, with one dead, and with its Pod unready, every response went through the EPP."""
     assert not routing.failure_findings(replica_gone.asks(wave))
     assert not routing.asked_findings(replica_gone.asks(wave))

@@ -26,7 +26,7 @@ ARMS = ("precise", "random")
 
 @scenario(system="routing", needs=NEEDS, timeout=60)
 def warmed_behind_istio(lab: RoutingLab) -> None:
-    """Each of 16 prompts is asked of one replica directly, then of Istio's gateway; precise beside a random control."""
+    """Each of 16 prompts is sent to one replica directly, then through Istio, with precise and with random routing."""
     for profile in ARMS:
         asked = prompt_set([TOKENS] * ASKS, seed=20 + ARMS.index(profile), prefix=f"istio-{profile}")
         prompts = {prompt.label: prompt for prompt in asked}
@@ -42,7 +42,7 @@ def warmed_behind_istio(lab: RoutingLab) -> None:
 def test_behind_istio_a_request_goes_where_its_prefix_is(
     warmed_behind_istio: RoutingRecording, measure: Measure
 ) -> None:
-    """At least 15 of 16 requests find the replica that was warmed behind the gateway's back."""
+    """At least 15 of 16 requests through Istio reach the replica whose prefix cache was warmed directly."""
     score = routing.direct_warm(warmed_behind_istio.asks("precise"), warmed_behind_istio.notes["warmed"], REPLICAS)
     measure.value(found=score.hits, asked=score.asks)
     assert not routing.direct_warm_findings(score)
@@ -50,10 +50,11 @@ def test_behind_istio_a_request_goes_where_its_prefix_is(
 
 @behaviour(
     "llmd.istio.control-cannot-know", level=MUST, spec="measurement: negative control",
-    red_when="a random picker finds the warm replica: the test itself leaks", mutant="precise-everywhere",
+    red_when="a random endpoint picker finds the warm replica, so the test leaks which one it is",
+    mutant="precise-everywhere",
 )  # fmt: skip
 def test_behind_istio_a_random_picker_does_not_find_it(warmed_behind_istio: RoutingRecording, measure: Measure) -> None:
-    """A random picker scores no better than chance."""
+    """Behind Istio a random endpoint picker finds the warm replica no more often than by chance."""
     score = routing.direct_warm(warmed_behind_istio.asks("random"), warmed_behind_istio.notes["warmed"], REPLICAS)
     measure.value(found=score.hits, asked=score.asks)
     assert not routing.control_findings(score)
@@ -62,9 +63,9 @@ def test_behind_istio_a_random_picker_does_not_find_it(warmed_behind_istio: Rout
 @pytest.mark.parametrize("profile", ARMS)
 @behaviour(
     "llmd.istio.precise-picker-is-asked", level=MUST, spec=SPEC,
-    red_when="Istio answers without having asked the picker", mutant="istio-picker-cut-out",
+    red_when="Istio answers without consulting the endpoint picker", mutant="istio-picker-cut-out",
 )  # fmt: skip
 def test_behind_istio_every_answer_carries_the_mark(warmed_behind_istio: RoutingRecording, profile: str) -> None:
-    """Every answer carries the header that only the picker adds."""
+    """Every response carries the header that only the endpoint picker adds."""
     assert not routing.failure_findings(warmed_behind_istio.asks(profile))
     assert not routing.asked_findings(warmed_behind_istio.asks(profile))

@@ -40,7 +40,7 @@ TOLD_SECONDS = 2.0
 
 @scenario(system="routing", needs=NEEDS, timeout=40)
 def through_istio(lab: RoutingLab) -> None:
-    """Requests that say where they go; large ones, streams, and streams that are left, to and from a stand-in."""
+    """Requests that prescribe their endpoint, large ones, streams, and client disconnects, partly to a mock server."""
     arm = prescribed(Arm(profile="random", replicas=3, cache=Cache(blocks=0), latency=QUICK, gateway="istio"))
     with opened(lab, arm) as site:
         calls, replicas = Calls(site), site.replicas
@@ -84,20 +84,21 @@ def test_istio_sends_requests_where_the_picker_says(through_istio: RoutingRecord
 
 @behaviour(
     "llmd.istio.served-is-reported", level=MUST, spec=PROTOCOL,
-    red_when="the picker is not told, or told wrongly, which endpoint served", mutant="istio-misreports",
+    red_when="the gateway does not report to the EPP which endpoint served, or reports a wrong one",
+    mutant="istio-misreports",
 )  # fmt: skip
 def test_istio_tells_the_picker_who_served(through_istio: RoutingRecording) -> None:
-    """The picker repeats the endpoint that served, as the gateway told it."""
+    """Istio reports to the endpoint picker the endpoint that actually served."""
     assert not gateway.reported_findings(through_istio.asks("named"), through_istio.notes["endpoints"])
 
 
 @pytest.mark.parametrize("wave", ["named", "large", "stream"])
 @behaviour(
     "llmd.istio.requests-are-asked", level=MUST, spec=PROTOCOL,
-    red_when="requests pass the picker by, such as large ones", mutant="istio-picker-cut-out",
+    red_when="requests, such as large ones, bypass the endpoint picker", mutant="istio-picker-cut-out",
 )  # fmt: skip
 def test_istio_asks_the_picker_whatever_the_request(through_istio: RoutingRecording, wave: str) -> None:
-    """Small and large requests and streams carry the mark of the picker."""
+    """Responses to small and large requests and to streams carry the header that only the EPP adds."""
     assert not routing.failure_findings(through_istio.asks(wave))
     assert not routing.asked_findings(through_istio.asks(wave))
 
@@ -115,21 +116,21 @@ def test_a_large_prompt_arrives_once_and_whole(through_istio: RoutingRecording) 
 
 @behaviour(
     "llmd.istio.streams-are-not-held", level=MUST, spec=HTTP, timed=True,
-    red_when="the first chunk of a stream is held until the answer is complete", mutant="istio-buffers",
+    red_when="the first chunk of a stream is buffered until the response is complete", mutant="istio-buffers",
 )  # fmt: skip
 def test_the_first_chunk_comes_before_the_second_is_sent(through_istio: RoutingRecording) -> None:
-    """The client has the first chunk while the model server waits with the second."""
+    """The client has the first chunk of a stream before the model server sends the second."""
     [row] = through_istio.asks("stream")
     [there] = [one for one in through_istio.notes["seen"] if one["label"].startswith("stream#")]
     assert not routing.failure_findings([row])
-    assert there["went_on"], f"the model server waited in vain for the client to have its first chunk: {there}"
+    assert there["went_on"], f"the client did not get the first chunk while the model server waited for it: {there}"
 
 
 @behaviour(
     "llmd.istio.leaving-is-told", level=SHOULD, spec=HTTP, timed=True,
-    red_when="a model server goes on sending to a client that has left", mutant="istio-buffers",
+    red_when="a model server keeps sending to a client that has disconnected", mutant="istio-buffers",
 )  # fmt: skip
 def test_a_client_that_leaves_is_told_to_the_model_server(through_istio: RoutingRecording) -> None:
-    """Within 2 s of a client's leaving its stream, the model server's connection ends."""
+    """Within 2 s of a client's disconnecting in mid-stream, the model server sees its connection closed."""
     rows, seen = through_istio.asks("left"), through_istio.notes["seen"]
     assert not gateway.left_findings(rows, seen, "left", TOLD_SECONDS)

@@ -55,7 +55,7 @@ SAID_SECONDS = 2.0
 
 @scenario(system="routing", needs=NEEDS, timeout=90)
 def references(lab: RoutingLab) -> None:
-    """A gateway with good references; each is broken and mended; at last the pool is released and taken again."""
+    """Valid references are broken and repaired one by one; at last the pool's route is deleted and re-created."""
     with opened(lab, ARM) as site:
         mesh, calls = Mesh(site), Calls(site)
         mesh.observe("good", GOOD)
@@ -105,22 +105,22 @@ def _expected(recording: RoutingRecording, step: str, wanted: Wanted, measure: M
 @pytest.mark.parametrize("step", ["good", "picker-service-back", "mended", "taken"])
 @behaviour(
     "llmd.istio.good-references", level=MUST, spec=GATEWAY_API, timed=True,
-    red_when="istiod does not say of good references that they are, or not again once they are mended",
+    red_when="istiod does not report valid references as such, or not again once they are repaired",
     mutant="istio-without-inference",
 )  # fmt: skip
 def test_good_references_are_said_to_be(references: RoutingRecording, step: str, measure: Measure) -> None:
-    """Class and route accepted, gateway programmed, pool resolved: at the start and after each mending."""
+    """With valid or repaired references, class and route are accepted, the gateway programmed, the pool resolved."""
     _expected(references, step, GOOD, measure)
 
 
 @pytest.mark.parametrize("step", BROKEN)
 @behaviour(
     "llmd.istio.broken-references", level=MUST, spec=GATEWAY_API, timed=True,
-    red_when="a reference that leads nowhere is said to be good, or another reason is given",
+    red_when="a dangling reference is reported as valid, or with another reason",
     mutant="istio-never-told",
 )  # fmt: skip
 def test_a_broken_reference_is_named(references: RoutingRecording, step: str, measure: Measure) -> None:
-    """Missing pool, Service, picker Service, gateway endpoints and gateway Service: the right object says why."""
+    """For a missing pool, Service, EPP Service, gateway endpoint or gateway Service, the right status says why."""
     _expected(references, step, BROKEN[step], measure)
 
 
@@ -131,12 +131,12 @@ def test_a_broken_reference_is_named(references: RoutingRecording, step: str, me
 @known_defect(NOT_FOLLOWED, "the picker's Service is looked up without being followed: only a change of the pool tells")
 @behaviour(
     "llmd.istio.picker-service-followed", level=MUST, spec=POOL_STATUS,
-    red_when="a pool is said to be resolved though its picker's Service is gone, or the other way round",
+    red_when="a pool is reported as resolved though its EPP's Service is gone, or as unresolved though it is back",
 )  # fmt: skip
 def test_the_pool_follows_its_pickers_service(
     references: RoutingRecording, step: str, wanted: Wanted, measure: Measure
 ) -> None:  # fmt: skip
-    """When the picker's Service is deleted or made again, the pool's status says so, though the pool is the same."""
+    """Deleting or re-creating the EPP's Service changes the status of the unchanged InferencePool within 2 s."""
     _expected(references, step, wanted, measure)
 
 
@@ -145,19 +145,19 @@ def test_the_pool_follows_its_pickers_service(
 )
 @behaviour(
     "llmd.istio.gateway-endpoints-followed", level=MUST, spec=GATEWAY_API,
-    red_when="a Gateway is said to be programmed though nothing stands behind its address any more",
+    red_when="a Gateway is reported as Programmed although its Service has no endpoint left",
 )  # fmt: skip
 def test_the_gateway_follows_its_endpoints(references: RoutingRecording, measure: Measure) -> None:
-    """When the gateway's Service loses its last endpoint, the Gateway is no longer said to be programmed."""
+    """Within 2 s of its Service's losing the last endpoint, a Gateway is no longer reported as Programmed."""
     _expected(references, "endpoints-gone", BROKEN["no-endpoints"], measure)
 
 
 @behaviour(
     "llmd.istio.pool-released", level=MUST, spec=POOL_STATUS, timed=True,
-    red_when="a pool still names a parent after its last route is gone", mutant="istio-never-told",
+    red_when="a pool's status still names a parent after its last route was deleted", mutant="istio-never-told",
 )  # fmt: skip
 def test_a_pool_without_route_names_no_parent(references: RoutingRecording, measure: Measure) -> None:
-    """When the last route to a pool goes, so does the parent in its status, which was there before."""
+    """Within 2 s of the deletion of the last route to a pool, its status no longer names a parent."""
     assert not status_findings(references.notes["pictures"]["mended"], {POOL: ROUTED})
     _expected(references, "released", {POOL: NO_PARENT}, measure)
 
@@ -165,11 +165,11 @@ def test_a_pool_without_route_names_no_parent(references: RoutingRecording, meas
 @pytest.mark.parametrize("step", ["pool-missing", "service-missing"])
 @behaviour(
     "llmd.istio.lost-route-refuses", level=MUST, spec=f"{GATEWAY_API}#httprouterule", timed=True,
-    red_when="a route without a backend answers otherwise than 500, or disturbs other routes",
+    red_when="a route with a missing backend answers anything but 500, or disturbs other routes",
     mutant="istio-never-told",
 )  # fmt: skip
 def test_a_route_to_nowhere_refuses_only_its_own(references: RoutingRecording, step: str) -> None:
-    """Requests of the broken route get 500, those of the good one go through the picker."""
+    """Requests to a route with a missing backend get 500, while those to a valid route go through the EPP."""
     assert not gateway.refused_findings(references.asks(f"{step}/lost")[-1:], 1.0, [500])
     assert not routing.failure_findings(references.asks(f"{step}/others"))
     assert not routing.asked_findings(references.asks(f"{step}/others"))
@@ -178,18 +178,18 @@ def test_a_route_to_nowhere_refuses_only_its_own(references: RoutingRecording, s
 @pytest.mark.parametrize("wave", ["good", "taken/all"])
 @behaviour(
     "llmd.istio.picker-is-asked", level=MUST, spec=POOL_STATUS, timed=True,
-    red_when="all conditions are good and requests pass the picker by", mutant="istio-picker-cut-out",
+    red_when="all conditions are good while requests bypass the endpoint picker", mutant="istio-picker-cut-out",
 )  # fmt: skip
 def test_good_conditions_go_with_the_picker(references: RoutingRecording, wave: str) -> None:
-    """Every request behind good conditions carries the picker's mark, before and after the route was away."""
+    """With all conditions good, every response carries the EPP's header, before and after the route is re-created."""
     assert not routing.failure_findings(references.asks(wave))
     assert not routing.asked_findings(references.asks(wave))
 
 
 @behaviour(
     "llmd.istio.nothing-refused", level=MUST, spec="https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol",
-    red_when="Envoy refuses a part of what istiod sends", mutant="istio-own-filters",
+    red_when="Envoy rejects part of the configuration that istiod sends", mutant="istio-own-filters",
 )  # fmt: skip
 def test_envoy_takes_all_that_istiod_sends(references: RoutingRecording) -> None:
-    """In istiod's log there is no refusal, though Envoy is upstream's and not Istio's own build."""
+    """Istiod logs no xDS rejection, although Envoy is upstream's build and not Istio's own."""
     assert references.notes["xds_refusals"] == []

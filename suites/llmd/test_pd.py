@@ -88,7 +88,7 @@ def served(site: Site) -> dict[str, float]:
 
 @scenario(system="routing", needs={"program:pd-sidecar"}, timeout=40)
 def disaggregation(lab: RoutingLab) -> None:
-    """Long prompts, the same again, short ones; then long ones while the prefill replica is dead."""
+    """Long prompts, the same ones again, short ones, and long ones while the prefill replica is dead."""
     arm = Arm(profile="approximate", replicas=2, latency=NO_LATENCY, cache=Cache(), change_picker=disaggregated)
     with opened(lab, arm) as site, sidecar(lab, site):
         longs = prompt_set([256] * ASKS, seed=71, prefix="long")
@@ -108,30 +108,30 @@ PREFILL, DECODE = "model-server-0", "model-server-1"
 
 @behaviour(
     "llmd.pd.long-cold-uses-both", level=MUST, spec=SPEC, timed=True,
-    red_when="a long prompt that nobody has cached is not prefilled by the prefill replica", mutant="pd-never",
+    red_when="a long uncached prompt is not prefilled by the prefill replica", mutant="pd-never",
 )  # fmt: skip
 def test_long_cold_prompts_are_prefilled_elsewhere(disaggregation: RoutingRecording) -> None:
-    """Each of 6 long cold prompts is worked on by the prefill and by the decode replica."""
+    """Each of 6 long uncached prompts is processed by the prefill and by the decode replica."""
     assert not routing.failure_findings(disaggregation.asks("long"))
     assert disaggregation.notes["grown"]["long"] == {PREFILL: ASKS, DECODE: ASKS}
 
 
 @behaviour(
     "llmd.pd.cached-decodes-only", level=MUST, spec=SPEC, timed=True,
-    red_when="a prompt that the decode replica has cached is prefilled elsewhere all the same", mutant="pd-always",
+    red_when="a prompt that the decode replica has cached still goes to the prefill replica", mutant="pd-always",
 )  # fmt: skip
 def test_cached_prompts_are_decoded_only(disaggregation: RoutingRecording) -> None:
-    """Asked again, the same prompts are worked on by the decode replica alone."""
+    """Long prompts that are repeated, and so cached, are processed by the decode replica alone."""
     assert not routing.failure_findings(disaggregation.asks("cached"))
     assert disaggregation.notes["grown"]["cached"] == {PREFILL: 0, DECODE: ASKS}
 
 
 @behaviour(
     "llmd.pd.short-decodes-only", level=MUST, spec=SPEC, timed=True,
-    red_when="a prompt that is not worth it is prefilled elsewhere", mutant="pd-always",
+    red_when="a prompt below the disaggregation threshold goes to the prefill replica", mutant="pd-always",
 )  # fmt: skip
 def test_short_prompts_are_decoded_only(disaggregation: RoutingRecording) -> None:
-    """Prompts of 16 tokens are worked on by the decode replica alone."""
+    """Prompts of 16 tokens, below the threshold of 64, are processed by the decode replica alone."""
     assert not routing.failure_findings(disaggregation.asks("short"))
     assert disaggregation.notes["grown"]["short"] == {PREFILL: 0, DECODE: ASKS}
 
@@ -141,6 +141,6 @@ def test_short_prompts_are_decoded_only(disaggregation: RoutingRecording) -> Non
     red_when="a request hangs, or fails, because the prefill replica is dead", mutant="one-endpoint-left",
 )  # fmt: skip
 def test_a_dead_prefill_replica_costs_no_answer(disaggregation: RoutingRecording) -> None:
-    """While the prefill replica is dead, the sidecar falls back to decoding: every request is answered."""
+    """While the prefill replica is dead, the sidecar falls back to decode-only and every request is answered."""
     rows = disaggregation.asks("prefill dead")
     assert not routing.failure_findings(rows)

@@ -29,7 +29,7 @@ ARMS = ("precise", "random", "approximate")
 
 @scenario(system="routing", outside=True, timeout=90)
 def warmed_directly(lab: RoutingLab) -> None:
-    """Each of 16 prompts is asked of one replica directly, then of the gateway; precise beside two controls."""
+    """Each of 16 prompts is sent to one replica directly, then to the gateway: precise routing and two controls."""
     for profile in ARMS if lab.gateway is None else ARMS[:1]:
         seed = fresh_seed(lab, ARMS.index(profile))
         with opened(lab, Arm(profile=profile), name=profile) as site:
@@ -50,7 +50,7 @@ def warmed_directly(lab: RoutingLab) -> None:
 def test_a_request_goes_to_the_replica_that_was_warmed_directly(
     warmed_directly: RoutingRecording, measure: Measure
 ) -> None:
-    """At least 15 of 16 requests find the replica that was warmed behind the gateway's back."""
+    """At least 15 of 16 requests to the gateway reach the replica whose prefix cache was warmed directly."""
     replicas = warmed_directly.notes.get("replicas", 8)
     score = routing.direct_warm(warmed_directly.asks("precise"), warmed_directly.notes["warmed"], replicas)
     measure.value(found=score.hits, asked=score.asks)
@@ -59,10 +59,10 @@ def test_a_request_goes_to_the_replica_that_was_warmed_directly(
 
 @behaviour(
     "llmd.precise.cached-tokens", level=MUST, spec=SPEC, timed=True,
-    red_when="the replica that is picked has the prefix no longer, or not all of its full blocks", mutant="events-lost",
+    red_when="the picked replica no longer has the prefix cached, or not all of its full blocks", mutant="events-lost",
 )  # fmt: skip
 def test_every_full_block_of_a_warmed_prompt_is_a_hit(warmed_directly: RoutingRecording) -> None:
-    """Of 200 tokens, the 12 full blocks of 16 are taken from the cache."""
+    """Of 200 prompt tokens, the 12 full blocks of 16 are prefix-cache hits."""
     arms_of_ours(warmed_directly, "how many tokens a prompt has is the model's own matter")
     rows = warmed_directly.asks("precise")
     assert not routing.cached_findings(rows, {row["label"]: BLOCKS * 16 for row in rows})
@@ -71,11 +71,11 @@ def test_every_full_block_of_a_warmed_prompt_is_a_hit(warmed_directly: RoutingRe
 @pytest.mark.parametrize("profile", ARMS[1:])
 @behaviour(
     "llmd.precise.controls-cannot-know", level=MUST, spec="measurement: negative control",
-    red_when="a picker that cannot know the caches finds the warm replica: the test itself leaks",
+    red_when="an EPP that cannot know the caches finds the warm replica, so the test leaks which one it is",
     mutant="precise-everywhere",
 )  # fmt: skip
 def test_a_picker_that_cannot_know_the_caches_does_not_find_it(warmed_directly: RoutingRecording, profile: str) -> None:
-    """Random and approximate pickers score no better than chance."""
+    """Random and approximate routing find the warm replica no more often than by chance."""
     arms_of_ours(
         warmed_directly, f"no gateway with a picker of profile {profile} stands beside it; chance is the bound"
     )
@@ -86,10 +86,10 @@ def test_a_picker_that_cannot_know_the_caches_does_not_find_it(warmed_directly: 
 @pytest.mark.parametrize("profile", ARMS)
 @behaviour(
     "llmd.precise.picker-is-asked", level=MUST, spec=SPEC,
-    red_when="the gateway answers without having asked the picker", mutant="picker-not-asked",
+    red_when="the gateway answers without consulting the endpoint picker", mutant="picker-not-asked",
 )  # fmt: skip
 def test_the_picker_is_asked_for_every_answer(warmed_directly: RoutingRecording, profile: str) -> None:
-    """Every answer carries the picker's mark: a status of 200 alone proves nothing."""
+    """Every response carries the header that only the endpoint picker adds."""
     if profile != "precise":
         arms_of_ours(warmed_directly, f"no gateway with a picker of profile {profile} stands beside it")
     assert not routing.asked_findings(warmed_directly.asks(profile))

@@ -52,7 +52,7 @@ def seen(site: Site, kind: str, least: int) -> bool:
 def caches_change(lab: RoutingLab) -> None:
     """The replica that holds prompts evicts them, clears its cache, and is killed and started again.
 
-    Without speculation, which takes what was sent to a replica as cached there for two seconds whatever events say.
+    Without speculative indexing, which for two seconds takes what was sent to a replica as cached there.
     """
     arm = Arm(
         profile="precise-no-speculation", replicas=3, gateway=None, latency=NO_LATENCY, cache=Cache(blocks=BLOCKS),
@@ -99,7 +99,7 @@ def overloaded(lab: RoutingLab) -> None:
 
 @scenario(system="routing", timeout=40)
 def replica_dies(lab: RoutingLab) -> None:
-    """One of four replicas is killed; the others are warmed at once, with events by forwarder and straight."""
+    """One of four replicas is killed, and the others are warmed at once, with KV-cache events forwarded or direct."""
     for events in ("forwarder", "direct"):
         with opened(lab, Arm(replicas=4, gateway=None, latency=NO_LATENCY, events=events), name=events) as site:
             dead, *others = site.replicas
@@ -122,7 +122,7 @@ def moved_findings(recording: RoutingRecording, name: str) -> list[str]:
     red_when="a prompt is sent to a replica that has evicted it", mutant="never-evicts",
 )  # fmt: skip
 def test_evicted_prompts_go_elsewhere(caches_change: RoutingRecording) -> None:
-    """Once a replica has evicted prompts, they go to the one that still has their beginning."""
+    """Prompts that a replica has evicted go to the replica that still has their beginning cached."""
     assert not moved_findings(caches_change, "evicted")
 
 
@@ -131,7 +131,7 @@ def test_evicted_prompts_go_elsewhere(caches_change: RoutingRecording) -> None:
     red_when="a prompt is sent to a replica that has cleared its cache", mutant="never-evicts", timed=True,
 )  # fmt: skip
 def test_prompts_of_a_cleared_cache_go_elsewhere(caches_change: RoutingRecording) -> None:
-    """Once a replica has cleared its cache (sleep), its prompts go to the one that still has their beginning."""
+    """Prompts of a replica that cleared its cache (sleep) go to the one that still has their beginning cached."""
     assert not moved_findings(caches_change, "cleared")
 
 
@@ -141,19 +141,19 @@ def test_prompts_of_a_cleared_cache_go_elsewhere(caches_change: RoutingRecording
 )
 @behaviour(
     "llmd.precise.restart-ends-stickiness", level=SHOULD, spec=SPEC,
-    red_when="a prompt is sent to a replica that has lost its cache by a restart",
+    red_when="a prompt is sent to a replica that lost its cache in a restart",
 )  # fmt: skip
 def test_prompts_of_a_restarted_replica_go_elsewhere(caches_change: RoutingRecording) -> None:
-    """After a replica was restarted, its prompts go to the one that still has their beginning."""
+    """After a replica restarts, its prompts go to the replica that still has their beginning cached."""
     assert not only_findings(caches_change.asks("restarted after"), {NAMES[FALLBACK]})
 
 
 @behaviour(
     "llmd.precise.restarted-replica-is-heard", level=MUST, spec=SPEC, timed=True,
-    red_when="a replica that was restarted is never heard of again", mutant="events-lost",
+    red_when="KV-cache events of a replica are never taken into account again after its restart", mutant="events-lost",
 )  # fmt: skip
 def test_a_restarted_replica_is_heard_again(caches_change: RoutingRecording) -> None:
-    """What a restarted replica caches draws requests as it did before the restart, and none fails."""
+    """Prompts that a replica caches after its restart are routed to it, and no request fails."""
     assert not only_findings(caches_change.asks("restarted before"), {NAMES[HOLDER]})
     assert not routing.failure_findings(caches_change.asks("restarted after"))
     assert not only_findings(caches_change.asks("restarted new"), {NAMES[HOLDER]})
@@ -161,20 +161,20 @@ def test_a_restarted_replica_is_heard_again(caches_change: RoutingRecording) -> 
 
 @behaviour(
     "llmd.precise.cache-outweighs-a-queue", level=MUST, spec=SPEC, timed=True,
-    red_when="a cached prefix does not count for what it weighs", mutant="prefix-ignored",
+    red_when="a cached prefix does not count with its configured weight", mutant="prefix-ignored",
 )  # fmt: skip
 def test_a_cached_prefix_outweighs_a_queue(overloaded: RoutingRecording) -> None:
-    """At weights of 1.5 to 1, a cached prompt goes where it is cached, though a dozen requests wait there."""
+    """With prefix to queue weights of 1.5 to 1, a cached prompt goes to its replica though 12 requests wait there."""
     rows = overloaded.asks("idle") + overloaded.asks("queue")
     assert not only_findings(rows, {NAMES[HOLDER]})
 
 
 @behaviour(
     "llmd.precise.overload-outweighs-the-cache", level=MUST, spec=SPEC,
-    red_when="a cached prompt is sent to a replica whose load weighs more", mutant="load-ignored",
+    red_when="a cached prompt is sent to its replica although the load there weighs more", mutant="load-ignored",
 )  # fmt: skip
 def test_overload_outweighs_a_cached_prefix(overloaded: RoutingRecording) -> None:
-    """With a queue and a KV cache filled to 90 %, which weigh more together, it goes to another replica."""
+    """A queue and a 90 % full KV cache together outweigh a cached prefix, so the request goes elsewhere."""
     assert not only_findings(overloaded.asks("queue and cache"), {NAMES[0], NAMES[2]})
 
 
@@ -185,11 +185,11 @@ def found_findings(rows: list[Manifest], warmed: dict[str, str]) -> list[str]:
 
 @behaviour(
     "llmd.precise.death-leaves-others-heard", level=MUST, spec=SPEC, timed=True,
-    red_when="events of other replicas are lost when one dies, although a forwarder stands between",
+    red_when="KV-cache events of other replicas are lost when one dies, in spite of a forwarder",
     mutant="direct-events",
 )  # fmt: skip
 def test_others_are_heard_when_a_replica_dies(replica_dies: RoutingRecording) -> None:
-    """Behind a forwarder, what other replicas cache right after one died draws requests; none fails without either."""
+    """Via a forwarder, KV-cache events sent right after another replica died still count, and no request fails."""
     assert not routing.failure_findings(replica_dies.asks("direct"))
     assert not found_findings(replica_dies.asks("forwarder"), dict(replica_dies.notes["warmed"]))
 
@@ -200,8 +200,8 @@ def test_others_are_heard_when_a_replica_dies(replica_dies: RoutingRecording) ->
 )
 @behaviour(
     "llmd.precise.death-leaves-others-heard-directly", level=SHOULD, spec=SPEC,
-    red_when="events of other replicas are lost when one dies", mutant="forwarder-everywhere",
+    red_when="KV-cache events of other replicas are lost when one dies", mutant="forwarder-everywhere",
 )  # fmt: skip
 def test_others_are_heard_directly_when_a_replica_dies(replica_dies: RoutingRecording) -> None:
-    """With events straight to the picker's socket, what other replicas cache right after one died draws requests."""
+    """Sent directly to the EPP, KV-cache events right after another replica died still count."""
     assert not found_findings(replica_dies.asks("direct"), dict(replica_dies.notes["warmed"]))

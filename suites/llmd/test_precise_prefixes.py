@@ -42,7 +42,7 @@ ADAPTERS = ("--lora-modules", json.dumps({"name": "sql", "path": "sql"}), "--max
 
 @scenario(system="routing", timeout=40)
 def prefixes(lab: RoutingLab) -> None:
-    """Repeats, prefixes of several lengths, short prompts, chats, salts and adapters, on one precise arm."""
+    """Repeats, prefixes of several lengths, short prompts, chats, salts and adapters, on one precise deployment."""
     arm = Arm(replicas=REPLICAS, latency=NO_LATENCY, events="forwarder", simulator_flags=ADAPTERS)
     with opened(lab, arm) as site:
         prompts = prompt_set([TOKENS] * 6, seed=31)
@@ -89,7 +89,7 @@ def chat_directly(site: Site, replica: int, chat: Prompt) -> None:
 
 @scenario(system="routing", timeout=40)
 def twins(lab: RoutingLab) -> None:
-    """Eight equal requests for each of five new prompts come before any event tells, with speculation and without."""
+    """Eight identical concurrent requests for each of five new prompts, before any KV-cache event arrives."""
     for profile in ("precise", "precise-no-speculation"):
         with (
             opened(lab, Arm(profile=profile, replicas=REPLICAS, latency=NO_LATENCY), name=profile) as site,
@@ -104,17 +104,17 @@ def twins(lab: RoutingLab) -> None:
     red_when="a prompt is sent to another replica than the one that has just cached it", mutant="picker-random",
 )  # fmt: skip
 def test_a_repeated_prompt_stays_where_it_is_cached(prefixes: RoutingRecording) -> None:
-    """Each of 6 prompts is answered by one and the same replica five times."""
+    """Each of 6 prompts is answered by the same replica all five times."""
     rows = prefixes.asks("first") + prefixes.asks("repeat")
     assert not routing.failure_findings(rows) + routing.stickiness_findings(rows)
 
 
 @behaviour(
     "llmd.precise.exact-hits", level=MUST, spec=SPEC, timed=True,
-    red_when="of n requests for a prompt, not n - 1 times its full blocks are cached", mutant="picker-random",
+    red_when="the cached tokens of n requests for a prompt are not n - 1 times its full blocks", mutant="picker-random",
 )  # fmt: skip
 def test_cached_tokens_are_exact(prefixes: RoutingRecording) -> None:
-    """The first request for a prompt finds nothing cached, each of four more all 12 full blocks."""
+    """The first request for a prompt has no cached tokens, and each of four repeats has all 12 full blocks cached."""
     first, more = prefixes.asks("first"), prefixes.asks("repeat")
     assert not routing.cached_findings(first, {row["label"]: 0 for row in first})
     assert not routing.cached_findings(more, {row["label"]: FULL for row in more})
@@ -122,10 +122,10 @@ def test_cached_tokens_are_exact(prefixes: RoutingRecording) -> None:
 
 @behaviour(
     "llmd.precise.counters-agree", level=MUST, spec=SPEC, timed=True,
-    red_when="model servers count other prefix-cache hits than their answers tell of", mutant="picker-random",
+    red_when="model servers count other prefix-cache hits than their responses report", mutant="picker-random",
 )  # fmt: skip
 def test_counters_agree_with_answers(prefixes: RoutingRecording) -> None:
-    """Prefix-cache counters of all replicas grow by exactly what the answers say, and by (n - 1) x full blocks."""
+    """Prefix-cache hit counters grow by exactly what responses report: n - 1 times the full blocks of each prompt."""
     rows = prefixes.asks("first") + prefixes.asks("repeat")
     before, after = prefixes.metrics("before"), prefixes.metrics("after")
     assert not routing_metrics.agreement_findings(rows, before, after)
@@ -145,10 +145,10 @@ def test_the_replica_with_the_longest_cached_prefix_is_picked(prefixes: RoutingR
 
 @behaviour(
     "llmd.precise.short-prompts-spread", level=MUST, spec=SPEC,
-    red_when="prompts without a full block are not spread", mutant="one-endpoint-left",
+    red_when="prompts without a full block are not spread evenly", mutant="one-endpoint-left",
 )  # fmt: skip
 def test_prompts_without_a_full_block_are_spread(prefixes: RoutingRecording) -> None:
-    """80 prompts of 15 tokens, which no block of 16 holds, are spread evenly."""
+    """80 prompts of 15 tokens, too short to fill a block of 16, are spread evenly."""
     assert not routing.uniformity_findings(prefixes.asks("short"), NAMES, 80)
 
 
@@ -170,7 +170,7 @@ def test_a_chat_goes_to_the_replica_that_was_warmed_directly(prefixes: RoutingRe
     red_when="a salted request is drawn to a replica that cached the prompt without that salt",
 )  # fmt: skip
 def test_salted_requests_do_not_share(prefixes: RoutingRecording) -> None:
-    """With a cache_salt, prompts are not drawn to the replica that has them cached without."""
+    """Prompts with a cache_salt are not drawn to the replica that has them cached without it."""
     assert not drawn_findings(prefixes.asks("salted"), prefixes.notes["warmed"], REPLICAS)
 
 
@@ -180,7 +180,7 @@ def test_salted_requests_do_not_share(prefixes: RoutingRecording) -> None:
     mutant="one-endpoint-left",
 )  # fmt: skip
 def test_adapters_do_not_share_with_the_base_model(prefixes: RoutingRecording) -> None:
-    """Asked of a LoRA adapter, prompts are not drawn to the replica that has them cached for the base model."""
+    """Prompts for a LoRA adapter are not drawn to the replica that has them cached for the base model."""
     assert not routing.failure_findings(prefixes.asks("salted"))
     assert not placed_findings(prefixes.asks("base model"), prefixes.notes["warmed"])
     assert not drawn_findings(prefixes.asks("adapter"), prefixes.notes["warmed"], REPLICAS)
@@ -191,7 +191,7 @@ def test_adapters_do_not_share_with_the_base_model(prefixes: RoutingRecording) -
     red_when="a request for an adapter does not find the prefix that was cached for it", mutant="picker-random",
 )  # fmt: skip
 def test_an_adapters_prompt_sticks(prefixes: RoutingRecording) -> None:
-    """Requests for a LoRA adapter go again where their prefix was cached for it, and hit all full blocks."""
+    """Repeated requests for a LoRA adapter stay on one replica and hit all full blocks."""
     rows = prefixes.asks("adapter repeat")
     assert not routing.stickiness_findings(prefixes.asks("adapter first") + rows)
     assert not routing.cached_findings(rows, {row["label"]: FULL for row in rows})
@@ -199,11 +199,11 @@ def test_an_adapters_prompt_sticks(prefixes: RoutingRecording) -> None:
 
 @behaviour(
     "llmd.precise.speculative-twins", level=MUST, spec=SPEC, timed=True,
-    red_when="equal requests that come together are sent apart, before any event tells",
+    red_when="identical concurrent requests are sent to different replicas before KV-cache events arrive",
     mutant="speculation-gate-missing",
 )  # fmt: skip
 def test_twins_stay_together_with_speculative_indexing(twins: RoutingRecording, measure: Measure) -> None:
-    """Of eight equal requests that come together at most a quarter leaves the replica that most of them are sent to."""
+    """With speculative indexing, at most 25 % of identical concurrent requests leave the replica of the majority."""
     rows = twins.asks("precise")
     measure.value(apart=apart(rows), apart_without=apart(twins.asks("precise-no-speculation")))
     measure.threshold(TWINS_APART)
@@ -212,9 +212,9 @@ def test_twins_stay_together_with_speculative_indexing(twins: RoutingRecording, 
 
 @behaviour(
     "llmd.precise.twins-split-without-speculation", level=SHOULD, spec="measurement: negative control",
-    red_when="twins stay together without speculative indexing too: then the test of it proves nothing",
+    red_when="identical requests stay together even without speculative indexing, so that its test proves nothing",
     mutant="speculation-everywhere",
 )  # fmt: skip
 def test_twins_split_without_speculative_indexing(twins: RoutingRecording) -> None:
-    """Without speculative indexing, more of them are sent apart than may be with it."""
+    """Without speculative indexing, more than 25 % of identical concurrent requests leave the majority's replica."""
     assert apart_findings(twins.asks("precise-no-speculation"))

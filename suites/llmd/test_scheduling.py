@@ -29,7 +29,7 @@ REPORTING = ("--fake-metrics", json.dumps(IDLE), "--max-loras", "2")
 
 @scenario(system="routing", timeout=30)
 def loads(lab: RoutingLab) -> None:
-    """Three replicas report other queues, cache use, running requests and adapters; one scorer at a time is asked."""
+    """Three replicas report different queues, KV-cache usage, running requests and adapters to several scorers."""
     prompts = prompt_set([40] * PICKS, seed=1)
     arm = Arm(profile="least-loaded", replicas=3, gateway=None, cache=Cache(blocks=0), simulator_flags=REPORTING)
     with opened(lab, arm) as site:
@@ -67,7 +67,7 @@ def loads(lab: RoutingLab) -> None:
     red_when="a request is sent to a replica whose queue is not the shortest", mutant="scores-inverted",
 )  # fmt: skip
 def test_requests_go_to_the_shortest_queue(loads: RoutingRecording) -> None:
-    """Of queues of 5, 0 and 10 requests, every request joins the empty one."""
+    """With queues of 5, 0 and 10 requests, every request goes to the empty one."""
     assert not only_findings(loads.asks("queue"), {NAMES[1]})
 
 
@@ -76,7 +76,7 @@ def test_requests_go_to_the_shortest_queue(loads: RoutingRecording) -> None:
     red_when="a request is sent to a replica whose KV cache is fuller than another's", mutant="scores-inverted",
 )  # fmt: skip
 def test_requests_go_where_the_kv_cache_is_emptiest(loads: RoutingRecording) -> None:
-    """Of KV caches that are filled to 10, 50 and 90 %, every request goes to the emptiest."""
+    """With KV caches filled to 10, 50 and 90 %, every request goes to the emptiest."""
     assert not only_findings(loads.asks("cache use"), {NAMES[0]})
 
 
@@ -94,7 +94,7 @@ def test_the_heavier_scorer_wins(loads: RoutingRecording) -> None:
     red_when="a request is sent to a replica that runs more requests than another", mutant="scores-inverted",
 )  # fmt: skip
 def test_requests_go_where_the_fewest_run(loads: RoutingRecording) -> None:
-    """Of replicas that run 8, 4 and no requests, every request goes to the idle one."""
+    """With 8, 4 and no running requests, every request goes to the idle replica."""
     assert not only_findings(loads.asks("running"), {NAMES[2]})
 
 
@@ -109,10 +109,10 @@ def test_an_adapter_is_asked_where_it_is_loaded(loads: RoutingRecording) -> None
 
 @behaviour(
     "llmd.scheduling.lora-room", level=MUST, spec=SPEC,
-    red_when="an adapter is sent to a replica that can load no more of them", mutant="scores-inverted",
+    red_when="a request for an adapter is sent to a replica that has no room to load it", mutant="scores-inverted",
 )  # fmt: skip
 def test_a_new_adapter_goes_where_there_is_room(loads: RoutingRecording) -> None:
-    """An adapter that nobody has loaded goes to replicas with room, to all of them, and never to the full one."""
+    """Requests for a LoRA adapter loaded nowhere go to all replicas with room, and never to the full one."""
     rows = loads.asks("other adapter")
     assert not only_findings(rows, {NAMES[0], NAMES[2]}) + reached_findings(rows, {NAMES[0], NAMES[2]})
 
@@ -123,10 +123,10 @@ def test_a_new_adapter_goes_where_there_is_room(loads: RoutingRecording) -> None
 )
 @behaviour(
     "llmd.scheduling.lora-idle-replica", level=SHOULD, spec=SPEC,
-    red_when="an adapter is sent to a full replica while an idle one could load it",
+    red_when="a request for an adapter is sent to a full replica while an idle one could load it",
 )  # fmt: skip
 def test_an_idle_replica_is_given_a_new_adapter(loads: RoutingRecording) -> None:
-    """An adapter that nobody has loaded goes to the idle replica rather than to full ones."""
+    """Requests for a LoRA adapter loaded nowhere go to the idle replica rather than to full ones."""
     assert not only_findings(loads.asks("idle with room"), {NAMES[2]})
 
 

@@ -54,7 +54,7 @@ def _flowing(configuration: dict[str, Any]) -> None:
 
 @scenario(system="routing", timeout=40)
 def flows(lab: RoutingLab) -> None:
-    """Low priority before high, many of one tenant before few of another, and more than may wait."""
+    """Low priority before high, many requests of one tenant before few of another, and more bytes than may queue."""
     arm = Arm(profile="least-loaded", replicas=2, gateway=None, cache=Cache(blocks=0), simulator_flags=FAKE,
               verbosity=5, change_picker=then(only("queue-scorer"), patient, _flowing))  # fmt: skip
     with opened(lab, arm) as site:
@@ -104,10 +104,10 @@ def _settled(site: Site, count: int, running: Sequence[Future[list[Manifest]]]) 
 
 @behaviour(
     "llmd.flow.priority-first", level=MUST, spec=FLOW, mutant="priorities-lost", timed=True,
-    red_when="a request of low priority is let go before one of high priority that waits",
+    red_when="a request of low priority is dispatched before a waiting one of high priority",
 )  # fmt: skip
 def test_high_priority_is_let_go_first(flows: RoutingRecording, measure: Measure) -> None:
-    """Eight requests of priority 10 that came after eight of priority 0 are let go first, with one swap at most."""
+    """Eight requests of priority 10 are dispatched before eight earlier ones of priority 0, with one swap at most."""
     assert not routing.failure_findings([*flows.asks("low"), *flows.asks("high")])
     order = flows.notes["let_go"]["high"]
     first = order[:GROUP].count("high")
@@ -121,7 +121,7 @@ def test_high_priority_is_let_go_first(flows: RoutingRecording, measure: Measure
     red_when="a tenant with few requests waits until another one with many has been served",
 )  # fmt: skip
 def test_tenants_take_turns(flows: RoutingRecording, measure: Measure) -> None:
-    """With round-robin fairness 4 requests that came after 12 of another tenant are let go in turn with those."""
+    """With round-robin fairness 4 requests are dispatched in turn with 12 earlier ones of another tenant."""
     assert not routing.failure_findings([*flows.asks("many"), *flows.asks("few")])
     order = flows.notes["let_go"]["few"]
     assert len(order) == MANY + FEW, order
@@ -133,9 +133,9 @@ def test_tenants_take_turns(flows: RoutingRecording, measure: Measure) -> None:
 
 @behaviour(
     "llmd.flow.capacity", level=MUST, spec=FLOW, mutant="room-unlimited", timed=True,
-    red_when="more bytes wait in the picker than it was allowed to hold",
+    red_when="more bytes wait in flow control than its capacity allows",
 )  # fmt: skip
 def test_only_so_many_bytes_may_wait(flows: RoutingRecording) -> None:
-    """Of four requests of 12 kB with room for 30 kB two are refused with 429, and two are served in the end."""
+    """Of four requests of 12 kB to a queue with room for 30 kB, two are refused with 429 and two are served."""
     found = Counter(row["status"] for row in flows.asks("bounded"))  # None where no answer came in time
     assert found == {200: 2, 429: 2}, dict(found)

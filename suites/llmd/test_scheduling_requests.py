@@ -78,7 +78,7 @@ def place(site: Site, kind: Kind, name: str, spec: Manifest) -> None:
 
 @scenario(system="routing", timeout=30)
 def sessions(lab: RoutingLab) -> None:
-    """Requests with and without a session's token, and the answer to a request as the picker hands it on."""
+    """Requests with and without a session token, and the response to one as the endpoint picker passes it on."""
     prompts = prompt_set([40] * PICKS, seed=51)
     arm = Arm(profile="least-loaded", replicas=3, gateway=None, cache=NO_CACHE,
               change_picker=only("session-affinity-scorer"))  # fmt: skip
@@ -98,7 +98,7 @@ def sessions(lab: RoutingLab) -> None:
 
 @scenario(system="routing", timeout=30)
 def objectives(lab: RoutingLab) -> None:
-    """Objectives of priority -1 and 10, on a pool that is saturated and on one that is idle; then flow control."""
+    """InferenceObjectives of priority -1 and 10, on a saturated and on an idle pool; then flow control."""
     prompts = prompt_set([40] * PICKS, seed=54)
     arm = Arm(profile="least-loaded", replicas=2, gateway=None, cache=NO_CACHE, simulator_flags=FAKE,
               change_picker=then(only("queue-scorer"), patient))  # fmt: skip
@@ -148,7 +148,7 @@ def flow(lab: RoutingLab, site: Site) -> None:
 
 @scenario(system="routing", timeout=30)
 def rewrites(lab: RoutingLab) -> None:
-    """Model names are rewritten: to one target, to two by weight, not at all; and no longer once the rule is gone."""
+    """Model names are rewritten to one target, to two by weight, or not at all; then the rule is deleted."""
     prompts = prompt_set([40] * PICKS, seed=56)
     arm = Arm(profile="random", replicas=1, gateway=None, cache=NO_CACHE)
     with opened(lab, arm) as site:
@@ -171,7 +171,7 @@ def rewrites(lab: RoutingLab) -> None:
 
 @scenario(system="routing", timeout=30)
 def in_flight(lab: RoutingLab) -> None:
-    """One of two replicas is busy with three long streams; then their client hangs up."""
+    """One of two replicas is busy with three long streams; then their client disconnects."""
     slow = Latency(constant_ttft=0.0, inter_token=0.05, factor_under_load=1.0)
     arm = Arm(profile="least-loaded", replicas=2, cache=NO_CACHE, latency=slow,
               change_picker=only("active-request-scorer"))  # fmt: skip
@@ -203,7 +203,7 @@ def idle(samples: list[Any]) -> bool:
 
 @scenario(system="routing", timeout=30)
 def gone_silent(lab: RoutingLab) -> None:
-    """The replica with the shortest queue hangs: its metrics stay what they were."""
+    """The replica with the shortest queue hangs, so that its metrics become stale."""
     arm = Arm(profile="least-loaded", replicas=3, gateway=None, cache=NO_CACHE, simulator_flags=FAKE,
               change_picker=only("queue-scorer"))  # fmt: skip
     with opened(lab, arm) as site:
@@ -230,11 +230,11 @@ def test_a_session_stays_on_its_replica(sessions: RoutingRecording) -> None:
 
 @behaviour(
     "llmd.scheduling.sessions-begin-anywhere", level=MUST, spec=SESSIONS,
-    red_when="requests without a session, or with a token that says nothing, are refused or pile up",
+    red_when="requests without a session, or with an unreadable token, are refused or pile up on one replica",
     mutant="one-endpoint-left",
 )  # fmt: skip
 def test_requests_without_a_session_are_spread(sessions: RoutingRecording) -> None:
-    """Without a token, and with one that cannot be read, requests are spread evenly."""
+    """Requests without a session token, or with one that cannot be read, are spread evenly."""
     for wave in ("without", "no token"):
         assert not routing.uniformity_findings(sessions.asks(wave), NAMES, SPREAD)
 
@@ -244,10 +244,10 @@ def test_requests_without_a_session_are_spread(sessions: RoutingRecording) -> No
 )
 @behaviour(
     "llmd.scheduling.session-token-sent", level=SHOULD, spec=SESSIONS,
-    red_when="the client never learns its session's token",
+    red_when="the client never receives its session token",
 )  # fmt: skip
 def test_the_client_is_told_its_session(sessions: RoutingRecording) -> None:
-    """The answer to the first request of a session carries the token for the next."""
+    """The response to the first request of a session carries the token for the next one."""
     assert SESSION_HEADER in sessions.notes["answer_headers"], sessions.notes["answer_headers"]
 
 
@@ -256,7 +256,7 @@ def test_the_client_is_told_its_session(sessions: RoutingRecording) -> None:
     red_when="requests of negative priority are admitted to a saturated pool", mutant="never-saturated",
 )  # fmt: skip
 def test_sheddable_requests_are_refused_when_saturated(objectives: RoutingRecording) -> None:
-    """Requests of an objective of priority -1 get 429 while every queue is over its threshold."""
+    """Requests with an objective of priority -1 get 429 while every queue is over the saturation threshold."""
     assert not refused_findings(objectives.asks("saturated batch"), 429)
 
 
@@ -265,7 +265,7 @@ def test_sheddable_requests_are_refused_when_saturated(objectives: RoutingRecord
     red_when="requests that are not sheddable are refused", mutant="all-sheddable",
 )  # fmt: skip
 def test_others_are_admitted_when_saturated(objectives: RoutingRecording) -> None:
-    """Requests of priority 10, of an unknown objective and of none pass a saturated pool."""
+    """A saturated pool admits requests of priority 10, with an unknown objective, and without an objective."""
     for wave in ("saturated premium", "saturated nobody", "saturated"):
         assert not routing.failure_findings(objectives.asks(wave))
 
@@ -275,33 +275,35 @@ def test_others_are_admitted_when_saturated(objectives: RoutingRecording) -> Non
     red_when="requests of negative priority are refused though there is room", mutant="always-saturated",
 )  # fmt: skip
 def test_sheddable_requests_are_admitted_when_idle(objectives: RoutingRecording) -> None:
-    """Requests of an objective of priority -1 pass an idle pool."""
+    """Requests with an objective of priority -1 are admitted to an idle pool."""
     assert not routing.failure_findings(objectives.asks("idle batch"))
 
 
 @behaviour(
     "llmd.scheduling.flow-control-holds", level=MUST, spec=SPEC, timed=True,
-    red_when="a request to a saturated pool is not held, or not let go once there is room", mutant="always-saturated",
+    red_when="a request to a saturated pool is not queued, or not dispatched once there is room",
+    mutant="always-saturated",
 )  # fmt: skip
 def test_flow_control_holds_requests_until_there_is_room(objectives: RoutingRecording) -> None:
-    """With flow control, four requests wait in the picker while the pool is saturated, then all are served."""
+    """With flow control, four requests queue in the EPP while the pool is saturated, then all are served."""
     assert objectives.notes["queued"] >= 4
     assert not routing.failure_findings(objectives.asks("held"))
 
 
 @behaviour(
     "llmd.scheduling.flow-control-gives-up", level=MUST, spec=SPEC, timed=True,
-    red_when="a request that was held for its whole time is let go, or held for ever", mutant="never-saturated",
+    red_when="a request that exceeded its time to live in the queue is dispatched, or stays queued forever",
+    mutant="never-saturated",
 )  # fmt: skip
 def test_flow_control_refuses_what_waited_too_long(objectives: RoutingRecording) -> None:
-    """Requests that wait longer than their time to live (2 s) are refused with 429 or 503."""
+    """Requests that queue for longer than their time to live (2 s) are refused with 429 or 503."""
     rows = objectives.asks("held too long")
     assert not [row for row in rows if row["status"] not in (429, 503)], routing.shown(rows)
 
 
 @behaviour(
     "llmd.scheduling.model-rewritten", level=MUST, spec=REWRITES,
-    red_when="the model server is asked for another model than the rule names", mutant="rewrites-lost",
+    red_when="the model server receives another model name than the rule's target", mutant="rewrites-lost",
 )  # fmt: skip
 def test_a_model_name_is_rewritten(rewrites: RoutingRecording) -> None:
     """Requests for a public name reach the model server under the target's name."""
@@ -324,7 +326,7 @@ def test_a_model_name_is_split_by_weight(rewrites: RoutingRecording) -> None:
 
 @behaviour(
     "llmd.scheduling.model-kept", level=MUST, spec=REWRITES,
-    red_when="a name that no rule matches is changed, or a deleted rule goes on", mutant="rewrites-everything",
+    red_when="a name that no rule matches is changed, or a deleted rule still applies", mutant="rewrites-everything",
 )  # fmt: skip
 def test_other_model_names_are_kept(rewrites: RoutingRecording) -> None:
     """Names that no rule matches stay as they are, and so does every name once the rule is deleted."""
@@ -337,27 +339,27 @@ def test_other_model_names_are_kept(rewrites: RoutingRecording) -> None:
     red_when="a request is sent to a replica that is busy while another is idle", mutant="scores-inverted",
 )  # fmt: skip
 def test_requests_avoid_the_busy_replica(in_flight: RoutingRecording) -> None:
-    """While one of two replicas streams three long answers, every other request goes to the other."""
+    """While one of two replicas streams three long responses, all other requests go to the second one."""
     assert in_flight.notes["busy"] == [NAMES[0]] * 3
     assert not only_findings(in_flight.asks("busy"), {NAMES[1]})
 
 
 @behaviour(
     "llmd.scheduling.hang-up-frees", level=MUST, spec=SPEC, timed=True,
-    red_when="a replica counts as busy after its client has hung up", mutant="one-endpoint-left",
+    red_when="a replica still counts as busy after its client has disconnected", mutant="one-endpoint-left",
 )  # fmt: skip
 def test_a_replica_is_free_again_when_the_client_hangs_up(in_flight: RoutingRecording) -> None:
-    """After the client of the long answers has hung up, both replicas get requests again."""
+    """After the client of the long streams has disconnected, both replicas get requests again."""
     rows = in_flight.asks("hung up")
     assert not routing.failure_findings(rows) + reached_findings(rows, NAMES[:2])
 
 
 @behaviour(
     "llmd.scheduling.silence-is-counted", level=MUST, spec=SPEC, timed=True,
-    red_when="a replica that no longer tells its metrics counts as ready for ever", mutant="staleness-never",
+    red_when="a replica that no longer reports metrics counts as ready forever", mutant="staleness-never",
 )  # fmt: skip
 def test_a_silent_replica_is_not_counted_as_ready(gone_silent: RoutingRecording) -> None:
-    """A replica that had the shortest queue, and was picked for it, leaves the count of ready endpoints as it hangs."""
+    """A replica that was picked for its short queue no longer counts as a ready endpoint once it hangs."""
     assert not only_findings(gone_silent.asks("all speak"), {NAMES[0]})
     assert not routing.failure_findings(gone_silent.asks("one is silent"))
     assert gone_silent.notes["observed"] == {"one endpoint no longer counts as ready": True}
@@ -369,8 +371,8 @@ def test_a_silent_replica_is_not_counted_as_ready(gone_silent: RoutingRecording)
 )
 @behaviour(
     "llmd.scheduling.silence-is-avoided", level=SHOULD, spec=SPEC,
-    red_when="requests go to a replica because of what it reported before it hung",
+    red_when="requests go to a hung replica because of what it reported before",
 )  # fmt: skip
 def test_a_silent_replica_is_avoided(gone_silent: RoutingRecording) -> None:
-    """A replica that hangs is not picked for the short queue that it reported before."""
+    """A hung replica is not picked for the short queue that it reported before."""
     assert not only_findings(gone_silent.asks("one is silent"), {NAMES[1], NAMES[2]})

@@ -72,7 +72,7 @@ def _measure(lab: RoutingLab, site: Site, arm: str) -> None:
 
 @scenario(system="routing", needs={"vllm"}, alone="machine", timeout=900)
 def real_engine(lab: RoutingLab) -> None:
-    """Engines warmed directly, then asked through the gateway; once with precise routing, once at random."""
+    """Replicas of vLLM are warmed directly, then requested through the gateway: precise, then random routing."""
     arm = Arm(profile="precise", engine=VLLM, replicas=REPLICAS, cache=Cache(BLOCKS, BLOCK))
     control = Arm(profile="random", engine=VLLM, replicas=REPLICAS, cache=Cache(BLOCKS, BLOCK))
     if lab.mutant is not None:
@@ -102,10 +102,10 @@ def _seconds(rows: Sequence[Mapping[str, object]]) -> float:
 
 @behaviour(
     "llmd.engine.follows-the-cache", level=MUST, spec=SPEC, mutant="picker-random", timed=True,
-    red_when="with a real engine a request does not go to the replica that has its prefix cached",
+    red_when="with real vLLM, a request does not go to the replica that has its prefix cached",
 )  # fmt: skip
 def test_a_request_finds_the_engine_that_was_warmed(real_engine: RoutingRecording, measure: Measure) -> None:
-    """At least 15 of 16 requests find the one of two vLLM replicas that was warmed behind the gateway's back."""
+    """At least 15 of 16 requests reach the one of two vLLM replicas whose prefix cache was warmed directly."""
     score = routing.direct_warm(real_engine.asks("precise-short-0"), real_engine.notes["warmed"], REPLICAS)
     measure.value(found=score.hits, asked=score.asks)
     assert not routing.direct_warm_findings(score, false_alarm=1e-3)
@@ -113,10 +113,10 @@ def test_a_request_finds_the_engine_that_was_warmed(real_engine: RoutingRecordin
 
 @behaviour(
     "llmd.engine.control-cannot-know", level=MUST, spec="measurement: negative control", mutant="precise-everywhere",
-    red_when="a picker that cannot know the caches finds the warm engine: the test itself leaks",
+    red_when="an EPP that cannot know the caches finds the warm replica, so the test leaks which one it is",
 )  # fmt: skip
 def test_a_random_picker_does_not_find_it(real_engine: RoutingRecording, measure: Measure) -> None:
-    """On the same engines a random picker scores no better than chance: with short and long prompts, of 24."""
+    """On the same vLLM replicas, random routing finds the warm one for 24 prompts no more often than by chance."""
     rows = [row for kind in ("short", "long") for row in real_engine.asks(f"random-{kind}-0")]
     score = routing.direct_warm(rows, real_engine.notes["warmed"], REPLICAS)
     measure.value(found=score.hits, asked=score.asks)
@@ -125,10 +125,10 @@ def test_a_random_picker_does_not_find_it(real_engine: RoutingRecording, measure
 
 @behaviour(
     "llmd.engine.cached-blocks", level=MUST, spec=CACHING, mutant="picker-random", timed=True,
-    red_when="vLLM takes other blocks from its cache than the prompt has, or cuts other tokens than the picker",
+    red_when="vLLM's cached blocks are not the full blocks of the prompt, or vLLM tokenizes unlike the endpoint picker",
 )  # fmt: skip
 def test_every_full_block_is_taken_from_the_cache(real_engine: RoutingRecording) -> None:
-    """A prompt asked again takes exactly its full blocks from the cache, and has as many tokens as it has bytes."""
+    """A repeated prompt has exactly its full blocks cached, and as many tokens as it has bytes."""
     sizes = real_engine.notes["bytes"]
     rows = real_engine.asks("precise-short-0")
     assert not routing.cached_findings(rows, {row["label"]: _whole(sizes[row["label"]]) for row in rows})
@@ -137,10 +137,10 @@ def test_every_full_block_is_taken_from_the_cache(real_engine: RoutingRecording)
 
 @behaviour(
     "llmd.engine.counters-exact", level=MUST, spec=CACHING, mutant="picker-random", timed=True,
-    red_when="vLLM's own prefix-cache counters tell of other hits than the blocks that were asked again",
+    red_when="vLLM's own prefix-cache counters report other hits than the full blocks of repeated prompts",
 )  # fmt: skip
 def test_the_engines_counters_are_exact(real_engine: RoutingRecording, measure: Measure) -> None:
-    """Counters of prefix-cache queries and hits grow by exactly the tokens and the full blocks of all prompts."""
+    """The prefix-cache query and hit counters of vLLM grow by exactly the tokens and full blocks of all prompts."""
     rows = real_engine.asks("precise-short-0")
     before, after = real_engine.metrics("precise-short-before"), real_engine.metrics("precise-short-after")
     sizes = [real_engine.notes["bytes"][row["label"]] for row in rows]
@@ -151,10 +151,10 @@ def test_the_engines_counters_are_exact(real_engine: RoutingRecording, measure: 
 
 @behaviour(
     "llmd.engine.warm-is-faster", level=SHOULD, spec=PAPER, mutant="picker-random", timed=True,
-    red_when="with a real engine, going where the prefix is cached is no faster than going anywhere",
+    red_when="with real vLLM, precise routing has no shorter TTFT or no higher hit rate than random routing",
 )  # fmt: skip
 def test_precise_routing_is_faster_with_a_real_engine(real_engine: RoutingRecording, measure: Measure) -> None:
-    """The mean time to the first token at random over that with precise routing is above 1: the sign of Figure 6."""
+    """With real vLLM, precise routing has a higher hit rate and a shorter mean TTFT than random routing."""
     means = {arm: [_seconds(rows) for rows in _rounds(real_engine, arm)] for arm in ARMS}
     rate = {arm: routing.cached_hit_rate(row for rows in _rounds(real_engine, arm) for row in rows) for arm in ARMS}
     ratio = welch_ratio(means["random"], means["precise"])

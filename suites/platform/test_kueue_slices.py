@@ -51,11 +51,11 @@ def in_credits(recording: PlatformRecording, owner: str) -> dict[str, int]:
 
 @behaviour(
     "platform.kueue-slices.admitted-runs", level=MUST, spec=TRANSFORM,
-    red_when="a job that was admitted runs without a slice, on one of another profile, or on one that another pod has",
+    red_when="an admitted job runs without a slice, on one of another profile, or on another pod's slice",
     mutant="another-profile",
 )  # fmt: skip
 def test_an_admitted_job_runs_on_its_slice(full_quota: PlatformRecording) -> None:
-    """A job that is charged with credits runs on a slice of the profile that it asked for, which nobody shares."""
+    """An admitted job is charged its profile's credits and runs on an unshared slice of the profile it asked for."""
     seen = {job: place.profile for job, place in places(full_quota).items() if job}
     assert seen == {one.name: one.profile for one in jobs(full_quota)}, full_quota.timeline_text()
     assert slices_seen.findings(full_quota) == [], full_quota.timeline_text()
@@ -65,11 +65,11 @@ def test_an_admitted_job_runs_on_its_slice(full_quota: PlatformRecording) -> Non
 
 @behaviour(
     "platform.kueue-slices.quota-binds", level=MUST, spec=TRANSFORM,
-    red_when="a job is admitted beyond the credits because there is a place for its slice, or is not told what lacks",
+    red_when="a job is admitted beyond the credits because a slice is free, or is not told which resource is short",
     mutant="quota-doubled",
 )  # fmt: skip
 def test_full_quota_holds_back_what_would_fit(full_quota: PlatformRecording) -> None:
-    """With the credits gone a medium job waits, although there is room for its slice, until a large one has ended."""
+    """With the credits used up, a medium job waits although a slice for it is free, until a large job has ended."""
     at = full_quota.notes["marks"]["full"]
     assert kueue_slices.admitted_at(full_quota, at) == ["first", "second"], full_quota.timeline_text()
     if slices_rest.static(full_quota):
@@ -97,10 +97,10 @@ def test_a_suspended_job_holds_no_slice(full_quota: PlatformRecording) -> None:
 
 @behaviour(
     "platform.kueue-slices.usage-is-slices", level=MUST, spec=TRANSFORM, timed=True,
-    red_when="a queue's usage is other than what the slices in use cost", mutant="behind-its-back",
+    red_when="a queue's usage differs from the credits of the slices in use", mutant="behind-its-back",
 )  # fmt: skip
 def test_usage_is_what_the_slices_in_use_cost(full_quota: PlatformRecording) -> None:
-    """At rest - full, after a release, and at the end - a queue's usage is what the slices in use cost, to the unit."""
+    """When full, after a release and at the end, a queue's usage equals the credits of the slices in use."""
     for label in ("full", "released", "end"):
         found = kueue_slices.usage_findings(full_quota, label, CREDITS)
         assert found == [], f"{found}; {full_quota.timeline_text()}"
@@ -108,13 +108,14 @@ def test_usage_is_what_the_slices_in_use_cost(full_quota: PlatformRecording) -> 
 
 @behaviour(
     "platform.kueue-slices.released-together", level=SHOULD, spec=TRANSFORM, timed=True,
-    red_when=f"a job that has ended keeps its quota, or its slice {SECONDS:g} s longer than that", mutant="wrong-port",
+    red_when=f"an ended job keeps its quota, or keeps its slice {SECONDS:g} s longer than its quota",
+    mutant="wrong-port",
 )  # fmt: skip
 def test_quota_and_slice_come_back_together(full_quota: PlatformRecording, measure: Measure) -> None:
     """A job's end gives back its quota and its slice; the time between them is measured."""
     back, released = kueue_slices.release(full_quota, "first"), full_quota.notes["marks"]["released"]
     assert back.apart is not None, full_quota.timeline_text()
-    assert back.quota is not None and back.quota <= released, "its end gave back no quota, its deletion did"
+    assert back.quota is not None and back.quota <= released, "its quota was released by its deletion, not by its end"
     measure.value(slice_after_quota_seconds=back.apart)
     measure.threshold(SECONDS)
     assert back.apart <= SECONDS, full_quota.timeline_text()
@@ -134,11 +135,11 @@ def test_slices_in_use_never_cost_more_than_the_quota(full_quota: PlatformRecord
 
 @behaviour(
     "platform.kueue-slices.pod-like-job", level=MUST, spec=TRANSFORM,
-    red_when="a pod whose slice a webhook has renamed is charged other credits than a Job, or runs without a slice",
+    red_when="a pod whose MIG resource a webhook has renamed is charged other credits than a Job, or does not run",
     mutant="another-profile",
 )  # fmt: skip
 def test_a_pod_is_charged_like_a_job(full_quota: PlatformRecording, measure: Measure) -> None:
-    """A pod without a Job is charged like a Job's, whatever a slicer's webhook has made of the resource's name."""
+    """A pod without a Job is charged the same credits as a Job's pod, even if DAS's webhook renames its resource."""
     names = {owner: requested(full_quota, owner) for owner in ("bare", "third")}
     measure.value(**{f"{owner}_asks_kueue_for": name for owner, name in names.items()})
     assert names["third"] == f"nvidia.com/mig-{MEDIUM}"
@@ -160,18 +161,18 @@ def requested(recording: PlatformRecording, owner: str) -> str:
 @known_defect(TWICE, "what a transformation replaces is charged as a device of DRA all the same, if requests name it")
 @behaviour(
     "platform.kueue-slices.replaced", level=MUST, spec=TRANSFORM,
-    red_when="a slice of DRA whose name a transformation replaces by credits is charged by that name too",
+    red_when="a DRA device whose resource is transformed into credits is also charged by the resource's name",
     mutant="transformation-bypassed",
 )  # fmt: skip
 def test_what_is_replaced_by_credits_is_not_charged(full_quota_dra: PlatformRecording) -> None:
-    """With strategy Replace a pod whose slice DRA serves by its resource's name is charged in credits alone."""
+    """With strategy Replace, a pod whose extended resource is served by DRA is charged in credits alone."""
     assert kueue_slices.charged(full_quota_dra, "bare") == CREDITS[MEDIUM]
 
 
 @behaviour(
     "platform.kueue-slices.nothing-left", level=MUST, spec=MIG,
-    red_when="a deleted job leaves a pod, or a slice, claim or CDI device on demand", mutant="termination-ignored",
+    red_when="a deleted job leaves a pod, or an on-demand slice, claim or CDI device", mutant="termination-ignored",
 )  # fmt: skip
 def test_deleted_jobs_leave_nothing(full_quota: PlatformRecording) -> None:
-    """With all jobs deleted slices on demand, claims and CDI devices are gone; static slices are as at first."""
+    """When all jobs are deleted, on-demand slices, claims and CDI devices are gone; static slices are unchanged."""
     assert slices_rest.left_findings(full_quota) == [], full_quota.timeline_text()

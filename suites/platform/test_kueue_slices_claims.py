@@ -31,7 +31,7 @@ GPU_MULTIPROCESSORS = 7 * MODEL.profile(MEDIUM).multiprocessors
 
 @scenario("claimed-slices", system="platform", needs={DRIVER}, timeout=80)
 def claimed(lab: KueueLab) -> None:
-    """A quota of two claimed devices: a job with a claim for both, and one that waits for a release."""
+    """Under a quota of two claimed devices one job claims both, and another waits until they are released."""
     exactly = {"deviceClassName": f"mig-{MIDDLE}.nvidia.com", "allocationMode": "ExactCount"}
     with opened(lab, "dra", gpus=[GPU_MODEL]) as on:
         queue = on.queue("claims", {CLAIMED_SLICES: 2})
@@ -49,11 +49,11 @@ def claimed(lab: KueueLab) -> None:
 
 @behaviour(
     "platform.kueue-slices.claims-counted", level=MUST, spec=SPEC,
-    red_when="a claim of MIG devices is charged other than by its count, or is given another number of slices",
+    red_when="a claim of MIG devices is charged another number than it asks for, or gets another number of slices",
     mutant="device-counts-lost",
 )  # fmt: skip
 def test_claims_are_charged_by_their_number_of_slices(claimed: PlatformRecording) -> None:
-    """A job with a claim for two MIG devices is charged two and has two slices, which nobody shares."""
+    """A job is charged as many MIG devices as its claim asks for, and gets that many slices, which nobody shares."""
     wanted = {"pair": 2, "late": 1}
     runs = slices_seen.runs(claimed)
     for job, count in wanted.items():
@@ -101,10 +101,11 @@ def counters(lab: KueueLab) -> None:
 
 @behaviour(
     "platform.kueue-slices.counters-charged", level=MUST, spec=SPEC,
-    red_when="a MIG device is charged other than the multiprocessors that it takes from its GPU", mutant="claims-lost",
+    red_when="a MIG device is charged another number of multiprocessors than it takes from its GPU",
+    mutant="claims-lost",
 )  # fmt: skip
 def test_a_claim_is_charged_what_its_device_takes_from_the_gpu(counters: PlatformRecording) -> None:
-    """A claim by profile is charged the multiprocessors that a device of it takes, and their quota binds."""
+    """A claim by profile is charged its device's multiprocessors, and only jobs within that quota are admitted."""
     for one in jobs(counters):
         assert kueue_slices.charged(counters, one.name) == BY_COUNTER[one.profile], counters.timeline_text()
     at = counters.notes["marks"]["full"]
@@ -114,11 +115,11 @@ def test_a_claim_is_charged_what_its_device_takes_from_the_gpu(counters: Platfor
 
 @behaviour(
     "platform.kueue-slices.counter-gap", level=INFO, spec=MIG,
-    red_when="quota in multiprocessors admits other jobs, or the driver places others, than they and geometry give",
+    red_when="quota in multiprocessors admits, or the driver places, other jobs than quota and geometry predict",
     mutant="quota-doubled",
 )  # fmt: skip
 def test_a_counter_admits_what_has_no_place(counters: PlatformRecording, measure: Measure) -> None:
-    """Two large slices and a medium one are within a GPU's multiprocessors; the last has no place until a release."""
+    """Two large jobs and a medium one fit a GPU's multiprocessors, but the last has no placement until a release."""
     at = counters.notes["marks"]["full"]
     admitted = kueue_slices.affordable(jobs(counters), BY_COUNTER, counters.notes["quotas"])
     placed = kueue_slices.placeable(admitted, Dynamic(models(counters)))

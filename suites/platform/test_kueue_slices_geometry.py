@@ -25,7 +25,7 @@ MEDIUMS = tuple(f"medium-{number}" for number in range(4))
 
 @per_slicer({}, timeout=100, profile="transformations")
 def full_gpu(lab: KueueLab, slicer: SlicerName) -> None:
-    """The credits of one GPU are used up, large job first; some jobs fit nowhere, and one more waits for quota."""
+    """Jobs use up one GPU's credits, the large one first: some have no placement, and one more waits for quota."""
     with opened(lab, slicer, gpus=ONE_GPU) as on:
         queue = on.queue("one-gpu", credits(1))
         for number, name in enumerate(("large", *MEDIUMS), 1):
@@ -41,11 +41,11 @@ def full_gpu(lab: KueueLab, slicer: SlicerName) -> None:
 
 @behaviour(
     "platform.kueue-slices.geometry-gap", level=INFO, spec=MIG,
-    red_when="quota in credits admits other jobs, or the slicer places others, than credits and geometry give",
+    red_when="quota admits, or the MIG provider places, other jobs than credits and MIG geometry predict",
     mutant="quota-doubled",
 )  # fmt: skip
 def test_as_many_are_admitted_and_not_placed_as_geometry_says(full_gpu: PlatformRecording, measure: Measure) -> None:
-    """Within the credits of one GPU there are jobs that fit nowhere on it: exactly those that the oracle names."""
+    """Of the jobs admitted under one GPU's credits, exactly those that MIG geometry predicts have no placement."""
     at = full_gpu.notes["marks"]["full"]
     admitted, placed = expected(full_gpu)
     lost = [name for name in admitted if name not in placed]
@@ -59,10 +59,10 @@ def test_as_many_are_admitted_and_not_placed_as_geometry_says(full_gpu: Platform
 
 @behaviour(
     "platform.kueue-slices.unplaced-told", level=MUST, spec=SCHEDULING,
-    red_when="a job is admitted, has no place, and nobody says so", mutant="held-back",
+    red_when="an admitted job has no placement, and its pod's conditions do not say so", mutant="held-back",
 )  # fmt: skip
 def test_who_has_no_place_is_told(full_gpu: PlatformRecording) -> None:
-    """The pod of a job that was admitted and fits nowhere is Unschedulable, and its Workload is not ready."""
+    """The pod of an admitted job without a placement is Unschedulable."""
     unplaced = kueue_slices.unplaced_at(full_gpu, full_gpu.notes["marks"]["full"])
     assert unplaced, full_gpu.timeline_text()
     for job in unplaced:
@@ -76,10 +76,10 @@ def test_who_has_no_place_is_told(full_gpu: PlatformRecording) -> None:
 
 @behaviour(
     "platform.kueue-slices.gap-ends", level=MUST, spec=SCHEDULING,
-    red_when="a job that was admitted and had no place does not run once there is one", mutant="wrong-port",
+    red_when="an admitted job that had no placement does not run once there is one", mutant="wrong-port",
 )  # fmt: skip
 def test_who_had_no_place_runs_after_a_release(full_gpu: PlatformRecording, measure: Measure) -> None:
-    """After a release a job that had no place runs; in the end every job has run on a slice and has ended well."""
+    """After a release an admitted job without a placement runs, and in the end every job completes."""
     at = full_gpu.notes["marks"]["full"]
     back = kueue_slices.release(full_gpu, MEDIUMS[0])
     begun = [kueue_slices.first_run(full_gpu, name) for name in kueue_slices.unplaced_at(full_gpu, at)]
@@ -91,11 +91,11 @@ def test_who_had_no_place_runs_after_a_release(full_gpu: PlatformRecording, meas
 
 @behaviour(
     "platform.kueue-slices.gap-bounded", level=SHOULD, spec=SCHEDULING, timed=True,
-    red_when=f"a job that holds quota waits for a node longer than {SECONDS:g} s beside a place for its slice",
+    red_when=f"an admitted job waits longer than {SECONDS:g} s for a node while its slice could be placed",
     mutant="held-back",
 )  # fmt: skip
 def test_quota_never_waits_beside_a_free_place(full_gpu: PlatformRecording, measure: Measure) -> None:
-    """No admitted job waits for long while there is a place for its slice: the gap is geometry's, nobody's else."""
+    """No admitted job waits long for a node while there is a placement for its slice."""
     assert len(slices_seen.ran(full_gpu)) == len(jobs(full_gpu)), full_gpu.timeline_text()
     measure.threshold(SECONDS)
     assert slices_rest.idle_findings(full_gpu, SECONDS) == [], full_gpu.timeline_text()
@@ -112,7 +112,7 @@ RENAMED = Deviation(
 
 @per_slicer({"platform.kueue-slices.counted-once": RENAMED}, timeout=80, profile="claimed-slices")
 def by_profile(lab: KueueLab, slicer: SlicerName) -> None:
-    """Quota in devices, as many of each profile as `all-balanced` cuts; one job of each profile more than that."""
+    """Quota counts devices, as many of each profile as `all-balanced` creates; one more job of each profile asks."""
     with opened(lab, slicer, gpus=ONE_GPU) as on:
         queue = on.queue("devices", {making.RESOURCE + MEDIUM: 2, making.RESOURCE + LARGE: 1})
         for name, profile in (("medium-0", MEDIUM), ("large-0", LARGE), ("medium-1", MEDIUM)):
@@ -132,10 +132,11 @@ def by_profile(lab: KueueLab, slicer: SlicerName) -> None:
 
 @behaviour(
     "platform.kueue-slices.devices-placeable", level=MUST, spec=QUOTA,
-    red_when="with quota in devices of one geometry a job is admitted that has no place", mutant="quota-doubled",
+    red_when="with quota equal to the devices of one geometry, a job without a placement is admitted",
+    mutant="quota-doubled",
 )  # fmt: skip
 def test_quota_of_one_geometry_admits_only_what_can_be_placed(by_profile: PlatformRecording) -> None:
-    """Where quota is the number of devices of a geometry, whoever is admitted is placed, and only they are admitted."""
+    """With quota equal to the devices of one geometry, exactly the jobs within it are admitted, and all are placed."""
     quota = by_profile.notes["quotas"]
     for label, gone in (("full", ()), ("released", ("medium-0",))):
         at = by_profile.notes["marks"][label]
@@ -148,11 +149,11 @@ def test_quota_of_one_geometry_admits_only_what_can_be_placed(by_profile: Platfo
 
 @behaviour(
     "platform.kueue-slices.counted-once", level=MUST, spec=QUOTA,
-    red_when="a slice is charged other than once, as a resource and once more as a device of DRA",
+    red_when="a slice is not charged exactly once, but as an extended resource and again as a DRA device",
     mutant="slices-asked-twice",
 )  # fmt: skip
 def test_a_slice_is_counted_once(by_profile: PlatformRecording) -> None:
-    """A job or pod for one slice is charged one device of its profile's name and nothing else, and has one slice."""
+    """A job or pod that asks for one slice is charged one device of its profile and nothing else, and has one slice."""
     assert kueue_slices.charged(by_profile, "bare") == BY_NAME[MEDIUM], by_profile.timeline_text()
     for one in jobs(by_profile):
         if one.name != "large-1":

@@ -32,7 +32,7 @@ SECTION = "Kueue in front of slices: 32 jobs"
 
 @per_slicer({}, timeout=240, profile="transformations", only=("device-plugin", "dra"))
 def thirty_two(lab: KueueLab, slicer: SlicerName) -> None:
-    """32 jobs, medium and large in turn, under the credits of 8 GPUs; when no more is placed all that run are ended."""
+    """32 jobs, medium and large in turn, under the credits of 8 GPUs; once no more are placed, running jobs end."""
     asked = slice_mix(1)
     geometry: Geometry | None = dict(enumerate([list(BALANCED)] * GPUS)) if slicer == "device-plugin" else None
     with opened(lab, slicer, gpus=(GPU_MODEL,) * GPUS, geometry=geometry) as on:
@@ -51,11 +51,11 @@ def thirty_two(lab: KueueLab, slicer: SlicerName) -> None:
 
 @behaviour(
     "platform.kueue-slices.mix-of-32", level=MUST, spec=PAPER,
-    red_when="of the paper's 32 jobs others are admitted or placed than quota and geometry give, or one fails",
+    red_when="of the paper's 32 jobs others are admitted or placed than quota and geometry predict, or one fails",
     mutant="sizes-swapped",
 )  # fmt: skip
 def test_thirty_two_jobs_pass_kueue_and_the_slicer(thirty_two: PlatformRecording, measure: Measure) -> None:
-    """28 jobs fit into the credits; as many run at once as the slicer's rule places (25 on demand); all end well."""
+    """Of 32 jobs 28 are admitted, as many run at once as placement allows (25 on demand), and all complete."""
     at = thirty_two.notes["marks"]["full"]
     admitted, placed = expected(thirty_two)
     lost = kueue_slices.unplaced_at(thirty_two, at)
@@ -102,7 +102,7 @@ def _show(recording: PlatformRecording, measure: Measure) -> None:
     mutant="last-job-first",
 )  # fmt: skip
 def test_who_waits_for_quota_gets_it_in_heap_order(thirty_two: PlatformRecording) -> None:
-    """The jobs that found no quota are admitted in the order of Kueue's heap once there is some."""
+    """Jobs that wait for quota are admitted in the order of Kueue's heap once quota is released."""
     admitted, _ = expected(thirty_two)
     waiting = [one.name for one in judged.jobs(thirty_two) if one.name not in admitted]
     assert waiting
@@ -111,11 +111,11 @@ def test_who_waits_for_quota_gets_it_in_heap_order(thirty_two: PlatformRecording
 
 @behaviour(
     "platform.kueue-slices.mix-identity", level=MUST, spec=MIG,
-    red_when="one of the containers that run at once has the slice of another, or another than it asked for",
+    red_when="a container is given another pod's slice, or one of another profile than it asked for",
     mutant="one-name-for-all",
 )  # fmt: skip
 def test_no_job_of_the_mix_has_the_slice_of_another(thirty_two: PlatformRecording, measure: Measure) -> None:
-    """Of all containers that run at once none has a slice that is not its own pod's, and usage is what slices cost."""
+    """No container has another pod's slice, and the slices of running jobs never cost more than the quota."""
     wrong = slices_seen.findings(thirty_two) + slices_rest.mixed_up_findings(thirty_two, "full")
     measure.value(identity_errors=len(wrong), containers=len(slices_seen.runs(thirty_two)))
     assert len(slices_seen.runs(thirty_two)) == len(judged.jobs(thirty_two)), thirty_two.timeline_text()[:6000]
@@ -129,6 +129,6 @@ def test_no_job_of_the_mix_has_the_slice_of_another(thirty_two: PlatformRecordin
     mutant="pods-never-go",
 )  # fmt: skip
 def test_the_mix_leaves_nothing(thirty_two: PlatformRecording) -> None:
-    """With all 32 jobs gone nothing is left of slices on demand, static ones are as at first, no quota is in use."""
+    """When all 32 jobs are gone, no on-demand slice is left, static slices are unchanged and no quota is in use."""
     assert slices_rest.left_findings(thirty_two) == [], thirty_two.timeline_text()[:6000]
     assert kueue_slices.usage_findings(thirty_two, "end", CREDITS) == [], thirty_two.timeline_text()[:6000]

@@ -26,7 +26,7 @@ ACTIVE = Deviation(
 
 @per_slicer({"platform.kueue-slices.victims-quota": ACTIVE}, timeout=100, profile="transformations")
 def preempted(lab: KueueLab, slicer: SlicerName) -> None:
-    """Two jobs fill a GPU and its credits; one of higher priority comes, and ends; then the victim runs again."""
+    """Two jobs fill a GPU and its credits; a job of higher priority preempts one and ends; the victim runs again."""
     geometry = {0: [LARGE, LARGE]} if slicer == "device-plugin" else None
     with opened(lab, slicer, gpus=[GPU_MODEL], geometry=geometry) as on:
         low, high = lab.priority_class("low", 10), lab.priority_class("high", 1000)
@@ -80,7 +80,7 @@ def test_the_preemptor_gets_a_slice_of_its_own(preempted: PlatformRecording, mea
     mutant="preemption-off",
 )  # fmt: skip
 def test_quota_stays_with_the_victim_until_its_pod_has_ended(preempted: PlatformRecording, measure: Measure) -> None:
-    """The preemptor is admitted when the victim's pod has ended, and not to wait for its slice in vain."""
+    """The preemptor is admitted only once the victim's pod has ended and its slice is free."""
     back = kueue_slices.release(preempted, victim_of(preempted))
     given = preempted.workload_of(HIGH).when(kueue_slices.holds_quota)
     assert back.slice is not None and given is not None, preempted.timeline_text()

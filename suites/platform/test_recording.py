@@ -14,7 +14,7 @@ JOBS = 40
 
 @scenario(needs={"audit-log"})
 def busy(lab: KueueLab) -> None:
-    """Forty short jobs pass a queue of ten GPUs."""
+    """Forty short jobs run through a queue with a quota of ten GPUs."""
     lab.priority_class("usual", 5)
     lab.priority_class("rare", 10)
     queue = lab.queue(gpus=10)
@@ -27,7 +27,7 @@ def busy(lab: KueueLab) -> None:
     red_when="the recorder misses a change that the API server carried out", mutant="marks-lost",
 )  # fmt: skip
 def test_every_audited_write_was_seen(busy: PlatformRecording) -> None:
-    """Every write in the audit log was seen as an event, but for patches that changed nothing; there are no gaps."""
+    """Every write in the audit log, except a patch that changes nothing, is recorded as an event, without gaps."""
     found = unseen(busy)
     assert not found, "\n".join(found[:20])
 
@@ -47,16 +47,16 @@ def test_every_event_was_audited(busy: PlatformRecording) -> None:
     red_when="the recording lacks a step in an object's life", mutant="pods-never-end",
 )  # fmt: skip
 def test_lives_are_recorded_whole(busy: PlatformRecording) -> None:
-    """Every Job is seen from its creation, suspended, through its run to its end, in strictly rising versions."""
+    """Every Job is recorded from its suspended creation to its completion, in strictly rising resource versions."""
     found = life_findings(busy, [f"job-{index}" for index in range(JOBS)])
     assert not found, "\n".join(found[:20])
 
 
 @behaviour(
     "platform.recording.agrees-with-kueue", level=MUST, spec="https://kueue.sigs.k8s.io/docs/concepts/workload/",
-    red_when="the watch and Kueue's own log tell of different admissions", mutant="queue-label-lost",
+    red_when="the watch and Kueue's own log report different admissions", mutant="queue-label-lost",
 )  # fmt: skip
 def test_watch_and_log_tell_of_the_same_admissions(busy: PlatformRecording) -> None:
-    """Kueue's log and the watch tell of the same admissions: once for each of the jobs."""
+    """Kueue's log and the watch report the same admissions, one for each job."""
     found = admission_findings(busy, JOBS)
     assert not found, "\n".join(found[:20])

@@ -29,7 +29,7 @@ FULL, REFILLED, END = "full", "refilled", "end"
 
 @scenario(needs=counters.NEEDS, timeout=60)
 def crowd(lab: Lab) -> None:
-    """Pods of every profile come at once to three GPUs of different kinds; half of those placed go, then all."""
+    """Pods of every profile are created at once for three GPU models; half of those placed are deleted, then all."""
     gpus = [gpu_model(name) for name in ("a100-40gb", "h100-80gb", "a30-24gb")]
     profiles = [one.name for model in gpus for one in model.profiles for _ in range(one.most)]
     source = random.Random(SEED)
@@ -44,11 +44,11 @@ def crowd(lab: Lab) -> None:
 
 @behaviour(
     "slices.counters.legal", level=MUST, spec=KEP,
-    red_when="two claims hold places that overlap, or a place that the hardware does not have",
+    red_when="two claims hold placements that overlap, or one that the hardware does not have",
     mutant="counter-forgotten",
 )  # fmt: skip
 def test_what_is_given_out_is_always_a_legal_geometry(crowd: SlicesRecording, measure: Measure) -> None:
-    """At every change of any claim the places that are held together are ones that NVIDIA's tables allow."""
+    """At every change of a claim, all placements allocated together form a geometry that NVIDIA's tables allow."""
     assert judged.geometry_findings(crowd) == [], crowd.timeline_text()
     full = judged.held(crowd, crowd.notes["marks"][FULL])
     assert len(judged.by_profile(full)) >= KINDS, full
@@ -60,7 +60,7 @@ def test_what_is_given_out_is_always_a_legal_geometry(crowd: SlicesRecording, me
     red_when="a pod runs without a slice, or with one of another profile", mutant="selectors-lost",
 )  # fmt: skip
 def test_every_pod_holds_the_profile_that_it_asked_for(crowd: SlicesRecording) -> None:
-    """Every pod with a node holds one place, of the profile that its claim selects by expression (CEL)."""
+    """Every bound pod holds one placement, of the profile that its claim selects by a CEL expression."""
     at = crowd.notes["marks"][FULL]
     assert judged.wanted_findings(crowd, at) == [], crowd.timeline_text()
     assert judged.ghost_findings(crowd, at) == [], crowd.timeline_text()
@@ -68,21 +68,21 @@ def test_every_pod_holds_the_profile_that_it_asked_for(crowd: SlicesRecording) -
 
 @behaviour(
     "slices.counters.exhausted", level=MUST, spec=KEP,
-    red_when="a pod waits although its slice could stand somewhere", mutant="slice-too-many",
+    red_when="a pod waits although there is a legal placement for its slice", mutant="slice-too-many",
 )  # fmt: skip
 def test_who_waits_has_no_legal_place(crowd: SlicesRecording) -> None:
-    """Of the pods that wait on full GPUs none has a legal place: counters refuse what geometry does, and no more."""
+    """No pod that waits on full GPUs has a legal placement: counters refuse only what MIG geometry refuses."""
     at = crowd.notes["marks"][FULL]
-    assert judged.waiting(crowd, at), "nobody waits: the GPUs are not full"
+    assert judged.waiting(crowd, at), "no pod waits: the GPUs are not full"
     assert judged.idle_findings(crowd, at) == [], crowd.timeline_text()
 
 
 @behaviour(
     "slices.counters.reason", level=SHOULD, spec=CLAIMS,
-    red_when="a pod without a place runs, or is not told why it waits", mutant="pod-claims-lost",
+    red_when="a pod without a placement runs, or its condition does not say why it waits", mutant="pod-claims-lost",
 )  # fmt: skip
 def test_who_waits_is_told_why(crowd: SlicesRecording) -> None:
-    """Every pod that waits is Unschedulable, and told that its claims cannot be allocated."""
+    """Every waiting pod is Unschedulable, with the message that its claims cannot be allocated."""
     waiting = judged.waiting(crowd, crowd.notes["marks"][FULL])
     assert waiting, crowd.timeline_text()
     assert judged.refusal_findings(crowd, waiting) == []
@@ -90,10 +90,11 @@ def test_who_waits_is_told_why(crowd: SlicesRecording) -> None:
 
 @behaviour(
     "slices.counters.refilled", level=MUST, spec=CLAIMS,
-    red_when="counters of a deleted pod's slice do not come back, or to nobody", mutant="pods-never-go",
+    red_when="counters of a deleted pod's slice are not released, or the placement goes to no other pod",
+    mutant="pods-never-go",
 )  # fmt: skip
 def test_places_of_deleted_pods_are_given_out_again(crowd: SlicesRecording) -> None:
-    """After half of the pods went others stand in their places, and nobody waits for one that is free."""
+    """After half of the pods are deleted, waiting pods get placements, and none waits for a placement that is free."""
     before, after = (judged.held(crowd, crowd.notes["marks"][one]) for one in (FULL, REFILLED))
     assert after.keys() - before.keys(), crowd.timeline_text()
     assert judged.idle_findings(crowd, crowd.notes["marks"][REFILLED]) == [], crowd.timeline_text()
@@ -101,10 +102,10 @@ def test_places_of_deleted_pods_are_given_out_again(crowd: SlicesRecording) -> N
 
 @behaviour(
     "slices.counters.freed", level=MUST, spec=CLAIMS,
-    red_when="a claim holds its slice although its pod is gone", mutant="pods-never-go",
+    red_when="a claim stays allocated after its pod is gone", mutant="pods-never-go",
 )  # fmt: skip
 def test_deleted_pods_leave_no_allocation(crowd: SlicesRecording, measure: Measure) -> None:
-    """With all pods deleted, no claim of a pod that had its node holds anything."""
+    """When all pods are deleted, no claim of a pod that was bound to a node is still allocated."""
     left = judged.held(crowd, crowd.notes["marks"][END])
     between = left.keys() & judged.never_bound(crowd)
     measure.value(left_between_allocation_and_binding=len(between))
@@ -130,10 +131,10 @@ def whole_or_slices(lab: Lab) -> None:
 
 @behaviour(
     "slices.counters.whole-excludes-slices", level=MUST, spec=KEP,
-    red_when="a slice is given out of a GPU that somebody has as a whole", mutant="counters-ignored",
+    red_when="a slice is allocated of a GPU that another pod holds as a whole", mutant="counters-ignored",
 )  # fmt: skip
 def test_a_whole_gpu_excludes_slices(whole_or_slices: SlicesRecording) -> None:
-    """While a pod has the whole GPU no slice of it is given out, and one is as soon as it goes."""
+    """While a pod holds the whole GPU none of its slices is allocated, and one is once that pod is deleted."""
     assert judged.together_findings(whole_or_slices, "whole", "slice") == [], whole_or_slices.timeline_text()
     assert judged.refusal_findings(whole_or_slices, ["slice"]) == []
     assert whole_or_slices.notes["observed"]["the slice is given out"], whole_or_slices.timeline_text()
@@ -141,10 +142,10 @@ def test_a_whole_gpu_excludes_slices(whole_or_slices: SlicesRecording) -> None:
 
 @behaviour(
     "slices.counters.slice-excludes-whole", level=MUST, spec=KEP,
-    red_when="a GPU is given out as a whole although somebody has a slice of it", mutant="counters-ignored",
+    red_when="a GPU is allocated as a whole although another pod holds a slice of it", mutant="counters-ignored",
 )  # fmt: skip
 def test_a_slice_excludes_the_whole_gpu(whole_or_slices: SlicesRecording) -> None:
-    """While a pod has a slice the GPU is not given out as a whole, and it is as soon as the slice goes."""
+    """While a pod holds a slice its GPU is not allocated as a whole, and it is once that pod is deleted."""
     assert judged.together_findings(whole_or_slices, "slice", "whole-again") == [], whole_or_slices.timeline_text()
     assert judged.refusal_findings(whole_or_slices, ["whole-again"]) == []
     assert whole_or_slices.notes["observed"]["the whole GPU is given out again"], whole_or_slices.timeline_text()
@@ -163,10 +164,10 @@ def once_on_a_gpu(lab: Lab) -> None:
 
 @behaviour(
     "slices.counters.limited", level=MUST, spec=KEP,
-    red_when="a profile is given out more often than a GPU may hold it", mutant="limit-forgotten",
+    red_when="a profile is allocated more often than a GPU can hold it", mutant="limit-forgotten",
 )  # fmt: skip
 def test_a_profile_is_given_out_as_often_as_a_gpu_may_hold_it(once_on_a_gpu: SlicesRecording) -> None:
-    """Of two pods that want 1g.5gb+me one waits, although six memory slices are free, of which a third pod gets one."""
+    """Of two pods that ask for 1g.5gb+me only one gets it, while a third pod still gets a plain slice."""
     held = judged.held(once_on_a_gpu, once_on_a_gpu.notes["marks"][FULL])
     assert held.keys() == {"media", "plain"}, once_on_a_gpu.timeline_text()
     assert judged.geometry_findings(once_on_a_gpu) == []
@@ -174,7 +175,7 @@ def test_a_profile_is_given_out_as_often_as_a_gpu_may_hold_it(once_on_a_gpu: Sli
 
 @scenario(needs=counters.NEEDS, timeout=40)
 def two_or_none(lab: Lab) -> None:
-    """On a GPU with one half taken a claim asks for two halves, then another pod for one; then the first goes."""
+    """A pod has half a GPU, a claim asks for both halves, a second pod takes the other; then both pods are deleted."""
     with counters.published(lab, [A100]) as site:
         site.ask("first", LARGE)
         site.observe_decided("first")
@@ -191,10 +192,10 @@ def two_or_none(lab: Lab) -> None:
 
 @behaviour(
     "slices.counters.all-or-nothing", level=MUST, spec=CLAIMS,
-    red_when="a claim for two slices holds one, or keeps others from it while it waits", mutant="count-lost",
+    red_when="a claim for two slices holds only one, or blocks other claims while it waits", mutant="count-lost",
 )  # fmt: skip
 def test_a_claim_for_two_slices_gets_both_or_none(two_or_none: SlicesRecording) -> None:
-    """A claim for two slices holds nothing and takes nothing from others while only one fits, and then both at once."""
+    """A claim for two slices holds none and blocks no other claim while only one fits, then gets both at once."""
     full, refilled = (judged.held(two_or_none, two_or_none.notes["marks"][one]) for one in (FULL, REFILLED))
     assert full.keys() == {"first", "second"}, two_or_none.timeline_text()
     sizes = {len(state["both"]) for _, _, state in judged.course(two_or_none) if "both" in state}
@@ -204,7 +205,7 @@ def test_a_claim_for_two_slices_gets_both_or_none(two_or_none: SlicesRecording) 
 
 @scenario(needs=counters.NEEDS, timeout=40)
 def by_attributes(lab: Lab) -> None:
-    """A claim selects by memory and first memory slice; another, for what no place has, waits."""
+    """One claim selects by memory and first memory slice; another selects what no device has, and waits."""
     with counters.published(lab, [A100]) as site:
         site.ask_for("upper", resource_slices.of_memory("15Gi", start=4))
         site.observe_decided("upper")
@@ -219,7 +220,7 @@ def by_attributes(lab: Lab) -> None:
     red_when="a claim gets a device that its expression does not select", mutant="selectors-lost",
 )  # fmt: skip
 def test_a_claim_gets_what_its_expression_selects(by_attributes: SlicesRecording) -> None:
-    """At least 15 GiB from memory slice 4 on is the upper 3g.20gb; from memory slice 3 on there is none."""
+    """A claim for 15 GiB starting at memory slice 4 gets the upper 3g.20gb, and one at slice 3 gets nothing."""
     held = judged.held(by_attributes, by_attributes.notes["marks"][FULL])
     assert {name: [(one.profile, one.start) for one in places] for name, places in held.items()} == {
         "upper": [(LARGE, 4)]

@@ -64,11 +64,11 @@ def _expected(model: GpuModel) -> dict[str, list[Place]]:
 
 @behaviour(
     "slices.counters.first-fit", level=MUST, spec=CLAIMS,
-    red_when="other than 13 medium and 12 large of the paper's 32 are placed, or elsewhere than first fit puts them",
+    red_when="other than 13 medium and 12 large of the paper's 32 are placed, or not where first fit predicts",
     mutant="places-reversed",
 )  # fmt: skip
 def test_the_papers_mix_is_placed_as_first_fit_does(papers_mix: SlicesRecording, measure: Measure) -> None:
-    """The scheduler takes the first place in the published order: 25 of 32, 13 medium and 12 large, where expected."""
+    """The scheduler takes the first fitting device as published: 13 medium and 12 large of 32, placed by first fit."""
     placed = _placed(papers_mix)
     measure.value(placed=len(placed), optimum=optimum(Counter(MIX), [A100] * GPUS).total)
     assert judged.by_profile(placed) == {MEDIUM: 13, LARGE: 12}, papers_mix.timeline_text()
@@ -78,13 +78,13 @@ def test_the_papers_mix_is_placed_as_first_fit_does(papers_mix: SlicesRecording,
 
 @behaviour(
     "slices.counters.published-order", level=MUST, spec=CLAIMS,
-    red_when="the order in which a driver lists places does not decide which are given out first",
+    red_when="the order in which a driver publishes devices does not decide which are allocated first",
     mutant="places-reversed",
 )  # fmt: skip
 def test_the_published_order_decides_how_many_fit(
     papers_mix_upper_first: SlicesRecording, papers_mix: SlicesRecording, measure: Measure
 ) -> None:
-    """With the upper place of 3g.20gb listed first the same 32 in the same order come to 28 at once, the optimum."""
+    """With the upper placement of 3g.20gb published first, 28 of the same 32 pods are placed at once, the optimum."""
     placed, best = _placed(papers_mix_upper_first), optimum(Counter(MIX), [A100] * GPUS).total
     measure.value(placed=len(placed), optimum=best)
     _exhibit(measure, {"by start": _placed(papers_mix), "3g.20gb at 4 before 0": placed})

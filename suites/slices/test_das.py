@@ -24,7 +24,7 @@ SLICED = ("one", "several", "direct")
 
 @scenario(system="slices", needs=(DAS_PROGRAM,), timeout=70)
 def das_pods(lab: Lab) -> None:
-    """In turn: a pod that ends by itself, one of three slices, one by DAS's name, a plain one, one of a whole GPU."""
+    """Created in turn: a pod that ends, one with three slices, one by DAS's name, a plain one, one for a whole GPU."""
     with slicing.opened(lab, "das") as opened:
         site = cast("DasSite", opened)
         site.pod("one", LARGE, 1, ("serve", 8080), ("wait",))
@@ -56,7 +56,7 @@ def das_pods(lab: Lab) -> None:
     mutant="request-lost",
 )  # fmt: skip
 def test_das_renames_what_a_pod_asks_for(das_pods: SlicesRecording) -> None:
-    """Limits and requests are renamed, scheduler and RuntimeClass are DAS's, whichever name the pod uses."""
+    """A pod that asks for slices by NVIDIA's or DAS's name gets DAS's resource, scheduler and RuntimeClass."""
     for name in SLICED:
         asked = slices_seen.wanted(das_pods, name)
         stored = das_pods.timelines("Pod")[name].first
@@ -79,11 +79,11 @@ def test_das_leaves_plain_pods_alone(das_pods: SlicesRecording) -> None:
 
 @behaviour(
     "slices.das.claim-states", level=MUST, spec=DAS,
-    red_when="a claim skips a state (staged, created, processing, inUse), goes back, or is not there",
+    red_when="an AllocationClaim skips a state (staged, created, processing, inUse), goes back, or is missing",
     mutant="request-lost",
 )  # fmt: skip
 def test_das_claims_go_through_their_states_in_order(das_pods: SlicesRecording) -> None:
-    """Every claim of every pod goes staged, created, processing, inUse; a pod has as many as it asks for slices."""
+    """Every AllocationClaim goes staged, created, processing, inUse, and a pod has one claim for each slice."""
     for name, count in zip(SLICED, (1, 3, 1), strict=True):
         assert slices_das.order_findings(das_pods, name) == [], das_pods.timeline_text()
         assert len(slices_das.claims_of(das_pods, name)) == count
@@ -91,10 +91,11 @@ def test_das_claims_go_through_their_states_in_order(das_pods: SlicesRecording) 
 
 @behaviour(
     "slices.das.claims-are-slices", level=MUST, spec=DAS,
-    red_when="a claim names a place where no slice is, or a slice has no claim", mutant="another-profile",
+    red_when="an AllocationClaim names a placement that holds no slice, or a slice has no AllocationClaim",
+    mutant="another-profile",
 )  # fmt: skip
 def test_das_claims_name_the_slices(das_pods: SlicesRecording) -> None:
-    """Of pods that come one by one: claims, slices and CDI devices are the same, each pod has its own, as asked for."""
+    """For pods created one by one, AllocationClaims, slices and CDI devices match, and each pod has its own."""
     assert slices_rest.books_findings(das_pods, "full", slices=5) == [], das_pods.timeline_text()
     assert slices_rest.mixed_up_findings(das_pods, "full") == [], das_pods.timeline_text()
     profiles = sorted(one.slice.profile for one in slices_seen.changes(das_pods) if one.made)
@@ -103,7 +104,7 @@ def test_das_claims_name_the_slices(das_pods: SlicesRecording) -> None:
 
 @behaviour(
     "slices.das.visible-devices", level=MUST, spec=f"{DAS}/pull/907",
-    red_when="a container with three slices is not told all of them, or not their indices", mutant="one-name-for-all",
+    red_when="a container with three slices is not given all of them, or not their indices", mutant="one-name-for-all",
 )  # fmt: skip
 def test_das_tells_a_container_its_slices(das_pods: SlicesRecording) -> None:
     """NVIDIA_VISIBLE_DEVICES holds three different UUIDs of slices, CUDA_VISIBLE_DEVICES their indices from 0."""
@@ -131,10 +132,11 @@ def test_das_frees_a_completed_pod(das_pods: SlicesRecording, measure: Measure) 
 
 @behaviour(
     "slices.das.whole-gpu", level=SHOULD, spec=f"{DAS}#readme",
-    red_when="a pod that asks for a whole GPU runs without one, or is not told why it waits", mutant="request-lost",
+    red_when="a pod that asks for a whole GPU runs without one, or its condition does not say why it waits",
+    mutant="request-lost",
 )  # fmt: skip
 def test_das_has_no_whole_gpus(das_pods: SlicesRecording) -> None:
-    """A pod that asks for `nvidia.com/gpu` waits: it is renamed to what DAS never offers (a documented limit)."""
+    """A pod that asks for `nvidia.com/gpu` waits, as DAS renames it to a resource that it never offers (documented)."""
     assert "whole" not in slices_seen.ran(das_pods), das_pods.timeline_text()
     told = slices_seen.unscheduled(das_pods, "whole")
     assert told, das_pods.timeline_text()
@@ -143,7 +145,7 @@ def test_das_has_no_whole_gpus(das_pods: SlicesRecording) -> None:
 
 @behaviour(
     "slices.das.nothing-left", level=MUST, spec=DAS,
-    red_when="after all pods a claim, a slice or a CDI device is left", mutant="termination-ignored",
+    red_when="a claim, a slice or a CDI device is left after all pods are gone", mutant="termination-ignored",
 )  # fmt: skip
 def test_das_leaves_nothing(das_pods: SlicesRecording) -> None:
     """When all pods are gone there is no claim, no slice and no CDI device; all invariants held."""
@@ -172,7 +174,7 @@ def das_quota(lab: Lab) -> None:
     red_when="a quota on DAS's name does not limit pods that use NVIDIA's name", mutant="resource-quota-lost",
 )  # fmt: skip
 def test_das_counts_quota_by_its_own_name(das_quota: SlicesRecording) -> None:
-    """The first pod is accepted and runs, the second refused for the quota: pods are renamed before counting."""
+    """The first pod runs and the second exceeds the quota on DAS's name, as pods are renamed before they count."""
     attempts = das_quota.notes["attempts"]
     assert attempts["first"]["accepted"]
     assert not attempts["second"]["accepted"]

@@ -26,7 +26,7 @@ INSUFFICIENT_RESOURCES = 23
 
 @scenario(system="slices", needs=(DAS_PROGRAM,), timeout=80)
 def das_burst(lab: Lab) -> None:
-    """Seven pods are bound while the kubelet is suspended, so that all their claims wait when it asks for the first."""
+    """Seven pods are bound while the kubelet is suspended, so all their claims wait when it admits the first."""
     with slicing.opened(lab, "das", gpus=["a100-40gb"]) as opened:
         site = cast("DasSite", opened)
         with site.kubelet_frozen():
@@ -41,10 +41,10 @@ def das_burst(lab: Lab) -> None:
 
 @behaviour(
     "slices.das.burst-unshared", level=MUST, spec=MIG,
-    red_when="of a burst two pods run on one slice, or one on none", mutant="one-name-for-all",
+    red_when="two pods of a burst run on one slice, or one runs without a slice", mutant="one-name-for-all",
 )  # fmt: skip
 def test_das_burst_shares_no_slice(das_burst: SlicesRecording) -> None:
-    """Seven pods that fill a GPU run on seven slices; claims, slices and CDI devices are seven."""
+    """Seven pods that fill a GPU run on seven slices, with seven AllocationClaims and CDI devices."""
     assert slices_seen.ran(das_burst) == set(BURST), das_burst.timeline_text()
     assert slices_seen.findings(das_burst) == [], das_burst.timeline_text()
     assert slices_rest.books_findings(das_burst, "full", slices=len(BURST)) == [], das_burst.timeline_text()
@@ -81,10 +81,11 @@ def das_failed_creation(lab: Lab) -> None:
 
 @behaviour(
     "slices.das.failure-told", level=MUST, spec=DAS,
-    red_when="a pod whose slice could not be made runs, or does not say why it failed", mutant="request-lost",
+    red_when="a pod whose slice could not be created runs, or its status does not say why it failed",
+    mutant="request-lost",
 )  # fmt: skip
 def test_das_tells_that_a_slice_could_not_be_made(das_failed_creation: SlicesRecording) -> None:
-    """The pod ends as Failed with the driver's words; the next pod runs on a slice."""
+    """A pod whose slice could not be created ends as Failed with the driver's error, and the next pod runs."""
     final = das_failed_creation.timelines("Pod")["unlucky"].final
     assert final["status"]["phase"] == "Failed", das_failed_creation.timeline_text()
     assert "create GPU instance" in final["status"].get("message", "")
@@ -160,7 +161,7 @@ def das_all_deleted(lab: Lab) -> None:
     red_when="a slice, a CDI device or a pod is left once all pods are deleted at once", mutant="termination-ignored",
 )  # fmt: skip
 def test_das_leaked_claims_are_counted(das_all_deleted: SlicesRecording, measure: Measure) -> None:
-    """How many claims outlive pods that are deleted while they are placed: a race, told as a number; slices do not."""
+    """Pods that are deleted at once leave no slice or CDI device; claims that a race leaks are only counted."""
     rest = das_all_deleted.notes["rest"]["end"]
     measure.value(leaked_claims=len(rest["allocated"]), waiting=len(WAITING))
     assert {key: rest[key] for key in ("slices", "cdi", "pods")} == {"slices": [], "cdi": [], "pods": []}

@@ -55,10 +55,10 @@ def test_das_runs_twenty_five_of_the_papers_jobs_at_once(das_mix: SlicesRecordin
 
 @behaviour(
     "slices.das.layout", level=MUST, spec=PAPER,
-    red_when="a slice stands elsewhere than first fit in the order of creation puts it", mutant="another-profile",
+    red_when="a slice is placed elsewhere than first fit in the order of creation predicts", mutant="another-profile",
 )  # fmt: skip
 def test_das_places_by_first_fit(das_mix: SlicesRecording) -> None:
-    """Slot by slot the slices of the silicon are those of the first-fit oracle."""
+    """The slices on the fake GPUs are exactly where first fit predicts them."""
     oracle = [one for one in first_fit(MIX, judged.models(das_mix)) if one is not None]
     there = judged.standing_places(das_mix, das_mix.notes["marks"]["placed"])
     assert sorted(there) == sorted(oracle), das_mix.timeline_text()[:6000]
@@ -66,10 +66,11 @@ def test_das_places_by_first_fit(das_mix: SlicesRecording) -> None:
 
 @behaviour(
     "slices.das.identity-rate", level=INFO, spec=DAS,
-    red_when="not all 25 containers say what they were given, or two say the same", mutant="one-name-for-all",
+    red_when="not all 25 containers report what they were given, or two report the same slice",
+    mutant="one-name-for-all",
 )  # fmt: skip
 def test_das_identity_errors_are_counted(das_mix: SlicesRecording, measure: Measure) -> None:
-    """How many of 25 pods have the slice of another pod's claim: a race, told as a number; none shares a slice."""
+    """No two of 25 pods share a slice; how many have the slice of another pod's claim (a race) is only counted."""
     runs = slices_seen.runs(das_mix)
     wrong = slices_rest.mixed_up_findings(das_mix, "full")
     measure.value(identity_errors=len(wrong), containers=len(runs), by_hand=3)
@@ -79,10 +80,10 @@ def test_das_identity_errors_are_counted(das_mix: SlicesRecording, measure: Meas
 
 @behaviour(
     "slices.das.mix-freed", level=MUST, spec=DAS,
-    red_when="one of 25 slices or CDI devices is left once all pods are deleted", mutant="slice-never-freed",
+    red_when="one of 25 slices or CDI devices is left after all pods are deleted", mutant="slice-never-freed",
 )  # fmt: skip
 def test_das_frees_the_whole_mix(das_mix: SlicesRecording, measure: Measure) -> None:
-    """With all 32 pods deleted no slice and no CDI device is left; claims that are left (a race) are counted."""
+    """When all 32 pods are deleted, no slice or CDI device is left; claims that a race leaks are only counted."""
     rest = das_mix.notes["rest"]["end"]
     measure.value(leaked_claims=len(rest["allocated"]))
     left = {key: rest[key] for key in ("slices", "cdi", "pods")}

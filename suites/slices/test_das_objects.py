@@ -36,11 +36,11 @@ def das_refusals(lab: Lab) -> None:
 
 @behaviour(
     "slices.das.runtime-class-missing", level=MUST, spec=f"{DAS}/pull/966",
-    red_when="without its RuntimeClass a pod is accepted, or refused without saying what is missing",
+    red_when="a pod is accepted without its RuntimeClass, or refused without a message that names the class",
     mutant="request-lost",
 )  # fmt: skip
 def test_das_pods_are_refused_without_the_runtime_class(das_refusals: SlicesRecording) -> None:
-    """A pod that asks for a slice is refused with 403 and a message that names the RuntimeClass."""
+    """Without DAS's RuntimeClass a pod that asks for a slice is refused with 403, and the message names the class."""
     attempt = das_refusals.notes["attempts"]["without-class"]
     assert not attempt["accepted"]
     assert attempt["status"] == 403
@@ -62,17 +62,17 @@ def test_das_pods_are_refused_without_the_webhook(das_refusals: SlicesRecording)
 
 @behaviour(
     "slices.das.webhook-back", level=MUST, spec=DAS,
-    red_when="once the webhook is back pods are still refused, or do not run", mutant="held-back",
+    red_when="pods are still refused, or do not run, once the webhook is back", mutant="held-back",
 )  # fmt: skip
 def test_das_pods_run_once_the_webhook_is_back(das_refusals: SlicesRecording) -> None:
-    """After the webhook's start the next pod is accepted and runs on a slice."""
+    """Once the webhook is back, the next pod is accepted and runs."""
     assert das_refusals.notes["attempts"]["again"]["accepted"]
     assert "again" in slices_seen.ran(das_refusals), das_refusals.timeline_text()
 
 
 @scenario(system="slices", needs=(DAS_PROGRAM,), timeout=60, alone="cluster")
 def das_policy(lab: Lab) -> None:
-    """DAS is started while the GPU Operator says notReady; later it says ready."""
+    """DAS is started while ClusterPolicy is notReady; later ClusterPolicy becomes ready."""
     with slicing.opened(lab, "das") as opened:
         site = cast("DasSite", opened)
         site.part.stop()
@@ -91,10 +91,11 @@ def das_policy(lab: Lab) -> None:
 
 @behaviour(
     "slices.das.policy-gates", level=MUST, spec=f"{DAS}/pull/787",
-    red_when="DAS offers slices although the GPU Operator is not ready, or never does", mutant="policy-always-ready",
+    red_when="DAS offers slices although ClusterPolicy is not ready, or offers none once it is",
+    mutant="policy-always-ready",
 )  # fmt: skip
 def test_das_waits_for_the_gpu_operator(das_policy: SlicesRecording) -> None:
-    """A daemonset that is started while ClusterPolicy is not ready offers nothing until it is ready, and then all."""
+    """The DAS daemonset offers no slices until ClusterPolicy is ready, and all of them after that."""
     assert das_policy.notes["observed"]["the node offers all slices once the policy is ready"]
     back, ready = das_policy.notes["marks"]["started"], das_policy.notes["marks"]["policy-ready"]
     name = das_policy.notes["node"]

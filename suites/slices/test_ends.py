@@ -52,7 +52,7 @@ def _freed(recording: SlicesRecording, name: str) -> None:
     assert {name, f"after-{name}"} <= slices_seen.ran(recording) & held.keys(), recording.timeline_text()
     assert len(held[name]) == len(held[f"after-{name}"]) == 1
     left = set(held[name]) & set(recording.notes["rest"]["ended"]["slices"])
-    assert slices_rest.static(recording) or not left, f"the slice of {name} outlived it\n{recording.timeline_text()}"
+    assert slices_rest.static(recording) or not left, f"the slice of {name} is left\n{recording.timeline_text()}"
 
 
 @behaviour(
@@ -95,20 +95,20 @@ def test_force_deletion_frees_the_slice(ends: SlicesRecording) -> None:
 
 @behaviour(
     "slices.ends.conserved", level=MUST, spec=MIG,
-    red_when="after pods have ended in every way, books, slices and CDI devices disagree", mutant="request-lost",
+    red_when="allocations, slices and CDI devices disagree after pods have ended in every way", mutant="request-lost",
 )  # fmt: skip
 def test_books_agree_after_every_end(ends: SlicesRecording) -> None:
-    """Four successors hold four slices; allocations, slices and CDI devices are the same, and all invariants hold."""
+    """After pods end in four ways, four new pods hold four slices, with matching allocations and CDI devices."""
     assert slices_rest.books_findings(ends, "again", slices=len(ENDS)) == [], ends.timeline_text()
     assert slices_seen.findings(ends) == [], ends.timeline_text()
 
 
 @behaviour(
     "slices.ends.nothing-left", level=MUST, spec=MIG,
-    red_when="some end of a pod leaves a slice, a claim or a CDI device", mutant="behind-its-back",
+    red_when="one kind of pod end leaves a slice, a claim or a CDI device", mutant="behind-its-back",
 )  # fmt: skip
 def test_no_end_leaves_anything(ends: SlicesRecording) -> None:
-    """After every kind of end nothing is left of slices on demand; static ones are as at first."""
+    """After every kind of pod end no on-demand slice, claim or CDI device is left; static slices are unchanged."""
     assert slices_rest.left_findings(ends) == [], ends.timeline_text()
 
 
@@ -142,8 +142,8 @@ def test_a_restarted_container_keeps_its_slice(restarted_container: SlicesRecord
 
 @behaviour(
     "slices.ends.restart-leaves-nothing", level=MUST, spec=MIG,
-    red_when="after a container's restart a slice, a claim or a CDI device is left", mutant="termination-ignored",
+    red_when="a slice, a claim or a CDI device is left after a container's restart", mutant="termination-ignored",
 )  # fmt: skip
 def test_a_restart_leaves_nothing(restarted_container: SlicesRecording) -> None:
-    """After the deletion of a pod whose container had been started again nothing is left."""
+    """A deleted pod whose container was restarted leaves no on-demand slice, claim or CDI device."""
     assert slices_rest.left_findings(restarted_container) == [], restarted_container.timeline_text()

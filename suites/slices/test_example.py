@@ -44,10 +44,11 @@ def full_node(lab: Lab, _: str) -> None:
 
 @behaviour(
     "slices.example.allocated", level=MUST, spec=CLAIMS,
-    red_when="a pod runs without a claim that holds a device, or one is prepared for nobody", mutant="pod-claims-lost",
+    red_when="a pod runs without a claim that holds a device, or a device is prepared for no pod",
+    mutant="pod-claims-lost",
 )  # fmt: skip
 def test_a_claim_is_made_allocated_and_prepared_for_its_pod(full_node: SlicesRecording) -> None:
-    """Each pod that runs has a claim with one device, which the driver has prepared, with one CDI device."""
+    """Each running pod has a claim with one device, which the driver has prepared with one CDI device."""
     assert set(slices_rest.owners(full_node, "full").values()) == set(FIRST), full_node.timeline_text()
     assert slices_rest.books_findings(full_node, "full", slices=len(FIRST)) == [], full_node.timeline_text()
 
@@ -57,7 +58,7 @@ def test_a_claim_is_made_allocated_and_prepared_for_its_pod(full_node: SlicesRec
     red_when="a container has another device or claim than the API says is its pod's", mutant="one-device-for-all",
 )  # fmt: skip
 def test_a_container_has_the_device_of_its_pods_claim(full_node: SlicesRecording) -> None:
-    """What the driver tells a container, device and claim, is what its pod's claim in the API says."""
+    """The device and claim that the driver gives to a container are those of its pod's claim in the API."""
     assert slices_rest.mixed_up_findings(full_node, "full") == [], full_node.timeline_text()
     owners = {
         history.final["metadata"]["uid"]: history.final["metadata"]["ownerReferences"][0]["name"]
@@ -69,10 +70,10 @@ def test_a_container_has_the_device_of_its_pods_claim(full_node: SlicesRecording
 
 @behaviour(
     "slices.example.exclusive", level=MUST, spec=CLAIMS,
-    red_when="pods with claims of their own have one device at the same time", mutant="one-device-for-all",
+    red_when="two pods with claims of their own hold one device at the same time", mutant="one-device-for-all",
 )  # fmt: skip
 def test_no_two_pods_have_one_device_at_the_same_time(full_node: SlicesRecording) -> None:
-    """Of three pods that ran on two devices no two had one at the same time, and the third has that of the first."""
+    """No two of three pods hold one device at the same time, and the third gets the device of the deleted first."""
     runs = slices_seen.runs(full_node)
     assert sharing_findings(runs) == [], full_node.timeline_text()
     held = {one.pod: one.held for one in runs}
@@ -82,10 +83,11 @@ def test_no_two_pods_have_one_device_at_the_same_time(full_node: SlicesRecording
 
 @behaviour(
     "slices.example.exhausted", level=MUST, spec=CLAIMS,
-    red_when="a pod runs although all devices are claimed, or is not told why it waits", mutant="pod-claims-lost",
+    red_when="a pod runs although all devices are claimed, or its condition does not say why it waits",
+    mutant="pod-claims-lost",
 )  # fmt: skip
 def test_a_pod_without_a_device_waits_and_is_told_why(full_node: SlicesRecording) -> None:
-    """With both devices claimed the third pod is Unschedulable, its claims cannot be allocated, and it does not run."""
+    """With both devices claimed the third pod does not run and is Unschedulable: its claims cannot be allocated."""
     told = slices_seen.unscheduled(full_node, LATER)
     assert any(reason == "Unschedulable" and REFUSED in message for reason, message in told), full_node.timeline_text()
     released = full_node.notes["marks"]["released"]
@@ -106,7 +108,7 @@ def test_a_deleted_pod_makes_room(full_node: SlicesRecording) -> None:
     red_when="a deleted pod leaves its claim, or a device that is still prepared", mutant="termination-ignored",
 )  # fmt: skip
 def test_deleted_pods_leave_nothing(full_node: SlicesRecording) -> None:
-    """With all pods deleted the driver has put all devices away, and claims and CDI devices are gone."""
+    """When all pods are deleted, the driver has unprepared all devices, and claims and CDI devices are gone."""
     assert slices_rest.left_findings(full_node) == [], full_node.timeline_text()
 
 
@@ -116,7 +118,7 @@ def test_deleted_pods_leave_nothing(full_node: SlicesRecording) -> None:
     mutant="gpu-pretended",
 )  # fmt: skip
 def test_nothing_looks_like_a_gpu_and_the_report_says_so(full_node: SlicesRecording) -> None:
-    """Containers see neither device nodes nor variables of a GPU, and what is emulated is named: protocol only."""
+    """Containers see no GPU device nodes or variables, and the recording says that the driver is protocol only."""
     assert full_node.notes["gpus_seen"] == {name: [] for name in (*FIRST, LATER)}
     assert any(one.startswith("protocol only") for one in full_node.notes["emulated"])
     assert full_node.silicon == []
@@ -124,7 +126,7 @@ def test_nothing_looks_like_a_gpu_and_the_report_says_so(full_node: SlicesRecord
 
 @example
 def driver_killed(lab: Lab, _: str) -> None:
-    """The driver is killed while two pods have devices, and started again; a third pod comes, then all go."""
+    """The driver is killed while two pods have devices, and restarted; a third pod is created, then all are deleted."""
     with slicing_example.opened(lab, devices=3) as site:
         for name in FIRST:
             site.pod(name)
@@ -140,11 +142,11 @@ def driver_killed(lab: Lab, _: str) -> None:
 
 @behaviour(
     "slices.example.restart-keeps", level=MUST, spec=CLAIMS,
-    red_when="a pod ends, or its device is forgotten or given away, when the driver is killed",
+    red_when="when the driver is killed a pod ends, or its device is lost or given to another pod",
     mutant="prepared-forgotten",
 )  # fmt: skip
 def test_claims_outlive_the_driver(driver_killed: SlicesRecording) -> None:
-    """Pods run on, their devices stay prepared, and the next pod gets the one that is free."""
+    """When the driver is killed and restarted, pods run on, devices stay prepared and a new pod gets the free one."""
     surviving = [one.pod for one in slices_rest.surviving(driver_killed, "driver-killed")]
     assert sorted(surviving) == list(FIRST), driver_killed.timeline_text()
     assert slices_rest.books_findings(driver_killed, "back", slices=3) == [], driver_killed.timeline_text()
@@ -153,16 +155,16 @@ def test_claims_outlive_the_driver(driver_killed: SlicesRecording) -> None:
 
 @behaviour(
     "slices.example.restart-frees", level=MUST, spec=CLAIMS,
-    red_when="what was prepared before the driver was killed is never put away", mutant="prepared-forgotten",
+    red_when="a device that was prepared before the driver was killed is never unprepared", mutant="prepared-forgotten",
 )  # fmt: skip
 def test_what_was_prepared_before_a_restart_is_put_away(driver_killed: SlicesRecording) -> None:
-    """Pods from before the restart leave nothing when they are deleted after it."""
+    """Pods from before the driver's restart leave no device, claim or CDI device when deleted after it."""
     assert slices_rest.left_findings(driver_killed) == [], driver_killed.timeline_text()
 
 
 @example
 def one_claim_for_two(lab: Lab, _: str) -> None:
-    """Two pods use one claim; the first goes, then the second."""
+    """Two pods use one claim; the first is deleted, then the second."""
     with slicing_example.opened(lab, devices=2) as site:
         claim = site.claim("common")
         for name in FIRST:
@@ -178,10 +180,10 @@ def one_claim_for_two(lab: Lab, _: str) -> None:
 
 @behaviour(
     "slices.example.shared", level=MUST, spec=CLAIMS,
-    red_when="pods that use one claim do not have its one device together", mutant="pod-claims-lost",
+    red_when="pods that use one claim do not share its device", mutant="pod-claims-lost",
 )  # fmt: skip
 def test_pods_that_use_one_claim_have_one_device(one_claim_for_two: SlicesRecording) -> None:
-    """Two pods that name one claim run at the same time with one and the same device; the other stays free."""
+    """Two pods that name one claim run at the same time with the same device, and the other device stays free."""
     first, second = (one_claim_for_two.notes["held"][name]["main"] for name in FIRST)
     assert first == second, one_claim_for_two.timeline_text()
     assert one_claim_for_two.notes["rest"]["both"]["slices"] == first
@@ -190,10 +192,11 @@ def test_pods_that_use_one_claim_have_one_device(one_claim_for_two: SlicesRecord
 
 @behaviour(
     "slices.example.shared-until-the-last", level=MUST, spec=CLAIMS,
-    red_when="a shared device is put away while a pod still has it, or stays after the last", mutant="pod-claims-lost",
+    red_when="a shared device is unprepared while a pod still has it, or stays prepared after the last one",
+    mutant="pod-claims-lost",
 )  # fmt: skip
 def test_a_shared_device_stays_until_its_last_pod_goes(one_claim_for_two: SlicesRecording) -> None:
-    """Once the first pod has gone the device is prepared for the second, and with that one it is put away."""
+    """A shared device stays prepared after its first pod is deleted, and is unprepared after the last one."""
     device = one_claim_for_two.notes["held"][FIRST[1]]["main"]
     assert one_claim_for_two.notes["observed"]["the claim is the second pod's alone"], one_claim_for_two.timeline_text()
     rest = one_claim_for_two.notes["rest"]["one"]

@@ -54,7 +54,7 @@ def test_every_pod_of_a_burst_gets_its_slice(burst: SlicesRecording) -> None:
     red_when="two pods that run at the same time are given the same slice", mutant="one-name-for-all",
 )  # fmt: skip
 def test_no_two_running_pods_share_a_slice(burst: SlicesRecording) -> None:
-    """All six pods run at the same time, and their containers name six slices."""
+    """All six pods run, and no two of them hold the same slice at the same time."""
     ran = slices_seen.runs(burst)
     assert len(ran) == len(BURST), burst.timeline_text()
     assert slices.sharing_findings(ran) == [], burst.timeline_text()
@@ -65,17 +65,17 @@ def test_no_two_running_pods_share_a_slice(burst: SlicesRecording) -> None:
     red_when="in a burst a container is given what is allocated to another pod", mutant="one-name-for-all",
 )  # fmt: skip
 def test_a_burst_mixes_no_claims_up(burst: SlicesRecording) -> None:
-    """What each container sees is what the books say of its pod, also when six were prepared at once."""
+    """In a burst of six pods each container is given the slice that is allocated to its own pod."""
     assert set(slices_rest.owners(burst, "full").values()) == set(BURST), burst.timeline_text()
     assert slices_rest.mixed_up_findings(burst, "full") == [], burst.timeline_text()
 
 
 @behaviour(
     "slices.exclusive.conserved", level=MUST, spec=MIG,
-    red_when="after a burst books, slices and CDI devices disagree", mutant="request-lost",
+    red_when="allocations, slices and CDI devices disagree after a burst", mutant="request-lost",
 )  # fmt: skip
 def test_a_full_node_has_as_many_slices_as_allocations(burst: SlicesRecording) -> None:
-    """With all pods running six slices are allocated, and allocations, slices and CDI devices are the same."""
+    """With all six pods running six slices are allocated, and allocations, slices and CDI devices match."""
     assert slices_rest.books_findings(burst, "full", slices=len(BURST)) == [], burst.timeline_text()
 
 

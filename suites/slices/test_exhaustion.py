@@ -18,7 +18,7 @@ IDLE = 20.0
 
 @per_slicer(timeout=70)
 def full_gpu(lab: Lab, slicer: slicing.SlicerName) -> None:
-    """Two pods fill a GPU and two more come; the first is deleted, and the second ends by itself."""
+    """Two pods fill a GPU and two more wait; the first is deleted, and the second completes."""
     geometry = {0: [PROFILE, PROFILE]} if slicer == "device-plugin" else None
     with slicing.opened(lab, slicer, gpus=["a100-40gb"], geometry=geometry) as site:
         site.pod("a", PROFILE)
@@ -44,7 +44,7 @@ def full_gpu(lab: Lab, slicer: slicing.SlicerName) -> None:
     red_when="a pod runs although all slices are taken", mutant="request-lost",
 )  # fmt: skip
 def test_a_pod_too_many_waits(full_gpu: SlicesRecording) -> None:
-    """While two pods hold the GPU no other pod runs, and books and slices agree."""
+    """While two pods fill the GPU no other pod runs, and exactly two slices are allocated."""
     released = full_gpu.notes["marks"]["released"]
     early = [one.pod for one in slices_seen.runs(full_gpu) if one.begun < released]
     assert sorted(early) == list(FIRST), full_gpu.timeline_text()
@@ -53,10 +53,10 @@ def test_a_pod_too_many_waits(full_gpu: SlicesRecording) -> None:
 
 @behaviour(
     "slices.exhaustion.reason", level=MUST, spec=SCHEDULING,
-    red_when="a pod that waits for a slice is not told why", mutant="request-lost",
+    red_when="the condition of a pod that waits for a slice does not say why", mutant="request-lost",
 )  # fmt: skip
 def test_a_pod_that_waits_is_told_why(full_gpu: SlicesRecording) -> None:
-    """A pod without room is Unschedulable, and the message of its condition says what is lacking."""
+    """A pod without a free slice is Unschedulable, and its condition's message says what is lacking."""
     for name in LATER:
         told = slices_seen.unscheduled(full_gpu, name)
         assert told, full_gpu.timeline_text()
@@ -83,7 +83,7 @@ def test_a_deleted_pod_makes_room(full_gpu: SlicesRecording, measure: Measure) -
     red_when="the slice of a pod that has ended, and is still there, is given to nobody", mutant="wrong-port",
 )  # fmt: skip
 def test_a_completed_pod_makes_room(full_gpu: SlicesRecording) -> None:
-    """After a pod's end, without its deletion, the last pod that waits runs; all invariants hold."""
+    """After a pod completes, and before it is deleted, the last waiting pod runs; all invariants hold."""
     assert slices_seen.ran(full_gpu) == {*FIRST, *LATER}, full_gpu.timeline_text()
     assert slices_seen.findings(full_gpu) == [], full_gpu.timeline_text()
     assert slices_rest.books_findings(full_gpu, "full-again", slices=2) == [], full_gpu.timeline_text()
@@ -94,8 +94,8 @@ def test_a_completed_pod_makes_room(full_gpu: SlicesRecording) -> None:
     red_when=f"a pod waits longer than {IDLE:g} s while a slice for it is free", mutant="held-back",
 )  # fmt: skip
 def test_nobody_waits_while_a_slice_is_free(full_gpu: SlicesRecording, measure: Measure) -> None:
-    """No pod waits for long while there is a place for its slice on the silicon."""
-    assert full_gpu.timelines("Pod"), "nobody asked for anything"
+    """No pod waits long for a node while there is a placement for its slice."""
+    assert full_gpu.timelines("Pod"), "no pod was created"
     measure.threshold(IDLE)
     assert slices_rest.idle_findings(full_gpu, IDLE) == [], full_gpu.timeline_text()
 
@@ -105,5 +105,5 @@ def test_nobody_waits_while_a_slice_is_free(full_gpu: SlicesRecording, measure: 
     red_when="after exhaustion and release a slice, a claim or a CDI device is left", mutant="behind-its-back",
 )  # fmt: skip
 def test_exhaustion_leaves_nothing(full_gpu: SlicesRecording) -> None:
-    """After exhaustion, release and deletion nothing is left of slices on demand; static ones are as at first."""
+    """After exhaustion, release and deletion no on-demand slice is left, and static slices are unchanged."""
     assert slices_rest.left_findings(full_gpu) == [], full_gpu.timeline_text()

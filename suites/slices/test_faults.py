@@ -54,7 +54,7 @@ def kubelet_restarted(lab: Lab, slicer: slicing.SlicerName) -> None:
     mutant="containers-end-while-away",
 )  # fmt: skip
 def test_slices_outlive_the_kubelet(kubelet_restarted: SlicesRecording) -> None:
-    """After kill -9 and start of the kubelet the pod runs on, on its slice."""
+    """After kill -9 and restart of the kubelet the pod keeps running on its slice."""
     _kept(kubelet_restarted, "kubelet-restart", "before")
 
 
@@ -64,7 +64,7 @@ def test_slices_outlive_the_kubelet(kubelet_restarted: SlicesRecording) -> None:
     mutant="one-name-for-all",
 )  # fmt: skip
 def test_slices_are_given_after_a_restart_of_the_kubelet(kubelet_restarted: SlicesRecording, measure: Measure) -> None:
-    """After the restart the slicer registers again by itself, and the next pod gets a slice that nobody has.
+    """After the kubelet's restart the MIG provider registers again, and the next pod gets a slice that nobody has.
 
     How long that pod waits is measured: a kubelet that starts takes back what DRA drivers have published.
     """
@@ -75,16 +75,17 @@ def test_slices_are_given_after_a_restart_of_the_kubelet(kubelet_restarted: Slic
 
 @behaviour(
     "slices.faults.kubelet-restart-nothing-left", level=MUST, spec=MIG,
-    red_when="what was made before a restart of the kubelet is left after it", mutant="termination-ignored",
+    red_when="a slice, claim or CDI device from before a restart of the kubelet is left when its pod is gone",
+    mutant="termination-ignored",
 )  # fmt: skip
 def test_a_restart_of_the_kubelet_leaves_nothing(kubelet_restarted: SlicesRecording) -> None:
-    """Pods from before and after the restart are deleted: nothing is left."""
+    """Pods from before and after the kubelet's restart leave no on-demand slice, claim or CDI device when deleted."""
     assert slices_rest.left_findings(kubelet_restarted) == [], kubelet_restarted.timeline_text()
 
 
 @per_slicer(timeout=80)
 def slicer_restarted(lab: Lab, slicer: slicing.SlicerName) -> None:
-    """The slicer is killed, a pod asks meanwhile, it is started; then it is stopped in order and started again."""
+    """The MIG provider is killed while a pod asks, and started; then it is stopped in order and started again."""
     with _opened(lab, slicer) as site:
         site.pod("before", PROFILE)
         site.observe_running("before")
@@ -106,20 +107,21 @@ def slicer_restarted(lab: Lab, slicer: slicing.SlicerName) -> None:
 
 @behaviour(
     "slices.faults.slicer-restart-keeps", level=MUST, spec=DEVICE_PLUGINS,
-    red_when="the death or restart of the slicer ends a pod or destroys its slice", mutant="containers-end-while-away",
+    red_when="the death or restart of the MIG provider ends a pod or destroys its slice",
+    mutant="containers-end-while-away",
 )  # fmt: skip
 def test_slices_outlive_their_slicer(slicer_restarted: SlicesRecording) -> None:
-    """A pod runs on, on its slice, while the slicer is killed, started, stopped and started again."""
+    """A pod keeps running on its slice while the MIG provider is killed, started, stopped and started again."""
     _kept(slicer_restarted, "slicer-back", "before")
 
 
 @behaviour(
     "slices.faults.slicer-away-waits", level=MUST, spec=DEVICE_PLUGINS, timed=True,
-    red_when="a pod runs without a slice while nobody can give one, or never gets one afterwards",
+    red_when="a pod runs while no MIG provider can allocate a slice, or never runs afterwards",
     mutant="request-lost",
 )  # fmt: skip
 def test_a_pod_waits_for_a_slicer_that_is_away(slicer_restarted: SlicesRecording) -> None:
-    """A pod that comes while the slicer is dead does not run before it is back, and then runs on a slice of its own."""
+    """A pod that is created while the MIG provider is down runs only after the provider is back."""
     back = slicer_restarted.notes["marks"]["first-back"]
     begun = {one.pod: one.begun for one in slices_seen.runs(slicer_restarted)}
     assert begun.get("meanwhile", 0) > back, slicer_restarted.timeline_text()
@@ -127,19 +129,20 @@ def test_a_pod_waits_for_a_slicer_that_is_away(slicer_restarted: SlicesRecording
 
 @behaviour(
     "slices.faults.slicer-restart-serves", level=MUST, spec=DEVICE_PLUGINS, timed=True,
-    red_when="after restarts of the slicer a pod gets no slice, or one that is in use", mutant="one-name-for-all",
+    red_when="after restarts of the MIG provider a pod gets no slice, or one that is in use", mutant="one-name-for-all",
 )  # fmt: skip
 def test_slices_are_given_after_a_restart_of_the_slicer(slicer_restarted: SlicesRecording) -> None:
-    """After each start of the slicer the next pod gets a slice that nobody has."""
+    """After each start of the MIG provider the next pod gets a slice that nobody has."""
     _served(slicer_restarted, "before", "meanwhile", "later")
 
 
 @behaviour(
     "slices.faults.slicer-restart-nothing-left", level=MUST, spec=MIG,
-    red_when="what was made before a restart of the slicer is left after it", mutant="termination-ignored",
+    red_when="a slice, claim or CDI device from before a restart of the MIG provider is left",
+    mutant="termination-ignored",
 )  # fmt: skip
 def test_a_restart_of_the_slicer_leaves_nothing(slicer_restarted: SlicesRecording) -> None:
-    """Pods from before, between and after the restarts are deleted: nothing is left."""
+    """Pods from before, between and after the MIG provider's restarts leave nothing when they are deleted."""
     assert slices_rest.left_findings(slicer_restarted) == [], slicer_restarted.timeline_text()
 
 
@@ -162,10 +165,11 @@ def node_rebooted(lab: Lab, slicer: slicing.SlicerName) -> None:
 
 @behaviour(
     "slices.faults.reboot-no-ghosts", level=MUST, spec=MIG,
-    red_when="after a reboot a pod runs on a slice that does not exist, or that another has", mutant="one-name-for-all",
+    red_when="after a reboot a pod runs on a slice that does not exist, or that another pod holds",
+    mutant="one-name-for-all",
 )  # fmt: skip
 def test_no_pod_runs_on_a_slice_from_before_a_reboot(node_rebooted: SlicesRecording) -> None:
-    """After a reboot pods run on slices that exist now, each on its own, or they do not run."""
+    """After a reboot every running pod holds a slice that exists now and that no other pod holds."""
     there = node_rebooted.notes["rest"]["after"]["slices"]
     held = [uuid for uuids in node_rebooted.notes["again"].values() for uuid in uuids]
     later = slices_seen.given(node_rebooted, "later").get("main", [])
@@ -179,10 +183,11 @@ def test_no_pod_runs_on_a_slice_from_before_a_reboot(node_rebooted: SlicesRecord
 @behaviour(
     "slices.faults.reboot-returns", level=SHOULD,
     spec="https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy",
-    red_when="a pod that is to run always does not run again after a reboot of its node", mutant="restart-policy-lost",
+    red_when="a pod with restartPolicy Always does not run again after a reboot of its node",
+    mutant="restart-policy-lost",
 )  # fmt: skip
 def test_pods_with_slices_run_again_after_a_reboot(node_rebooted: SlicesRecording) -> None:
-    """Pods that are to run always do so after a reboot, although the kubelet is there before the slicer is."""
+    """Pods with restartPolicy Always run again after a reboot, although the kubelet is up before the MIG provider."""
     assert node_rebooted.notes["again"].keys() == {"one", "two"}, node_rebooted.timeline_text()
 
 
@@ -198,11 +203,11 @@ def test_slices_are_given_after_a_reboot(node_rebooted: SlicesRecording) -> None
 
 @behaviour(
     "slices.faults.reboot-nothing-left", level=MUST, spec=MIG,
-    red_when="after a reboot a slice, a claim or a CDI device is left of a pod that is gone",
+    red_when="after a reboot a slice, a claim or a CDI device of a deleted pod is left",
     mutant="termination-ignored",
 )  # fmt: skip
 def test_a_reboot_leaves_nothing(node_rebooted: SlicesRecording) -> None:
-    """Pods from before and after the reboot are deleted: none stays, and no slice on demand, claim or CDI device."""
+    """When pods from before and after a reboot are deleted, no pod, on-demand slice, claim or CDI device is left."""
     found = slices_rest.left_findings(node_rebooted, fresh=True)
     assert found == [], node_rebooted.timeline_text()
 
@@ -226,11 +231,11 @@ def scheduler_restarted(lab: Lab, slicer: slicing.SlicerName) -> None:
 
 @behaviour(
     "slices.faults.scheduler-restart", level=MUST, spec="https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/",
-    red_when="a scheduler that starts anew gives a slice that is in use, or counts one that is free as taken",
+    red_when="a restarted scheduler assigns a slice that is in use, or counts a free one as taken",
     mutant="one-name-for-all",
 )  # fmt: skip
 def test_slices_are_given_after_a_restart_of_the_scheduler(scheduler_restarted: SlicesRecording) -> None:
-    """After kill -9 and start of the scheduler the pods that waited run, each on a slice of its own."""
+    """After kill -9 and restart of the scheduler the waiting pods run, each on a slice of its own."""
     _kept(scheduler_restarted, "scheduler-back", "before")
     _served(scheduler_restarted, "before", "first", "second")
 
@@ -240,5 +245,5 @@ def test_slices_are_given_after_a_restart_of_the_scheduler(scheduler_restarted: 
     red_when="a restart of the scheduler leaves a slice, a claim or a CDI device", mutant="termination-ignored",
 )  # fmt: skip
 def test_a_restart_of_the_scheduler_leaves_nothing(scheduler_restarted: SlicesRecording) -> None:
-    """Also of the pod that was deleted while the scheduler was away nothing is left."""
+    """Deleted pods leave nothing, including the one that was deleted while the scheduler was down."""
     assert slices_rest.left_findings(scheduler_restarted) == [], scheduler_restarted.timeline_text()

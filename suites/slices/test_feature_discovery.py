@@ -47,7 +47,7 @@ CASES = {
 
 @scenario(system="slices", needs=NEEDS, timeout=90)
 def labelled(lab: Lab) -> None:
-    """GPU feature discovery runs on GPUs of each case; its labels are put onto the node and read back."""
+    """GPU feature discovery runs on each set of fake GPUs; its labels are set on the node and read back."""
     strategies = ("none", "single", "mixed")
     configs = {name: gpu_operator.mig_config(name) for name in strategies}
     with gpu_operator.operated(lab, gpus=("a100-40gb",), configs=configs) as node:
@@ -92,29 +92,30 @@ def test_driver_and_cuda_are_labelled(labelled: SlicesRecording) -> None:
 
 @behaviour(
     "slices.labels.strategy-none", level=MUST, spec=LABELS,
-    red_when="slices are labelled although the strategy is none", mutant="mig-strategy-always-mixed",
+    red_when="slices are labelled although the MIG strategy is none", mutant="mig-strategy-always-mixed",
 )  # fmt: skip
 def test_the_strategy_none_labels_no_slices(labelled: SlicesRecording) -> None:
-    """Under the strategy none GPUs in MIG mode are labelled as whole ones."""
+    """Under MIG strategy `none` GPUs in MIG mode are labelled as whole GPUs."""
     assert _findings(labelled, "none") == [], labelled.timeline_text()
 
 
 @behaviour(
     "slices.labels.strategy-single", level=MUST, spec=LABELS,
-    red_when="equal slices are not labelled as GPUs of their size", mutant="mig-strategy-lost",
+    red_when="equal slices are not labelled as GPUs of their size under MIG strategy single",
+    mutant="mig-strategy-lost",
 )  # fmt: skip
 def test_the_strategy_single_labels_slices_as_gpus(labelled: SlicesRecording) -> None:
-    """Under the strategy single equal slices stand as `gpu`: product, count, memory, multiprocessors, engines."""
+    """Under MIG strategy `single` equal slices are labelled `gpu`: product, count, memory, multiprocessors, engines."""
     assert _findings(labelled, "single") == [], labelled.timeline_text()
 
 
 @behaviour(
     "slices.labels.single-invalid", level=MUST, spec=LABELS,
-    red_when="unequal slices, or a GPU without any, are labelled as usable under the strategy single",
+    red_when="unequal slices, or a GPU without any, are labelled as usable under MIG strategy single",
     mutant="mig-strategy-always-mixed",
 )  # fmt: skip
 def test_unequal_slices_are_labelled_invalid(labelled: SlicesRecording) -> None:
-    """Under the strategy single unequal slices and empty GPUs give `MIG-INVALID` and no GPUs."""
+    """Under MIG strategy `single` unequal slices, or a GPU without slices, give `MIG-INVALID` and no GPUs."""
     assert _findings(labelled, "unequal", "empty") == [], labelled.timeline_text()
 
 
@@ -124,14 +125,14 @@ def test_unequal_slices_are_labelled_invalid(labelled: SlicesRecording) -> None:
     mutant="labels-of-half-the-memory",
 )  # fmt: skip
 def test_the_strategy_mixed_labels_each_profile(labelled: SlicesRecording) -> None:
-    """Under the strategy mixed each profile, with attributes too, has its labels, on three GPU models."""
+    """Under MIG strategy `mixed` each profile, including those with media extensions, has its labels."""
     assert _findings(labelled, "mixed") == [], labelled.timeline_text()
 
 
 @behaviour(
     "slices.labels.replaced", level=MUST, spec=LABELS,
-    red_when="labels of GPUs or slices that are gone stay on the node", mutant="labels-stay",
+    red_when="labels of GPUs or slices that no longer exist stay on the node", mutant="labels-stay",
 )  # fmt: skip
 def test_no_label_outlives_what_it_speaks_of(labelled: SlicesRecording) -> None:
-    """The node's labels never speak of profiles of the case before."""
+    """When the GPUs or slices of a node change, no label of the former MIG profiles stays on the node."""
     assert _findings(labelled, "", parts=("mig-", "gpu.slices", "gpu.engines")) == [], labelled.timeline_text()

@@ -25,7 +25,7 @@ SECONDS = 10.0
 
 @scenario(system="slices", needs=NEEDS, timeout=120)
 def broken_gpus(lab: Lab) -> None:
-    """Of three GPUs one has an error of an application, one breaks and is mended, one is lost."""
+    """Of three GPUs one has an application's Xid, one has a fatal Xid and is repaired, and one is lost."""
     with gpu_operator.operated(lab, gpus=[MODEL] * 3, mig=False, configs={}) as node:
         node.observe_offers({GPU: 3}, "well")
         node.disturb()
@@ -66,19 +66,19 @@ def _seconds_until(recording: SlicesRecording, mark: str, count: int) -> float |
 
 @behaviour(
     "slices.health.gpu", level=MUST, spec=XIDS, timed=True,
-    red_when="a broken GPU is still offered, or one that is well no more", mutant="errors-unheard",
+    red_when="a broken GPU is still allocatable, or a healthy one is withdrawn", mutant="errors-unheard",
 )  # fmt: skip
 def test_a_broken_gpu_is_withdrawn(broken_gpus: SlicesRecording) -> None:
-    """A fatal Xid takes one GPU of three out of what the node offers."""
+    """After a fatal Xid on one of three GPUs the node's allocatable is two GPUs."""
     assert broken_gpus.notes["offers"]["broken"] == {GPU: 2}, broken_gpus.timeline_text()
 
 
 @behaviour(
     "slices.health.gpu-soon", level=SHOULD, spec=XIDS, timed=True,
-    red_when=f"a broken GPU is offered for longer than {SECONDS:g} s", mutant="errors-unheard",
+    red_when=f"a broken GPU stays allocatable for longer than {SECONDS:g} s", mutant="errors-unheard",
 )  # fmt: skip
 def test_a_broken_gpu_is_withdrawn_soon(broken_gpus: SlicesRecording, measure: Measure) -> None:
-    """From the Xid to the node that offers a GPU less it takes seconds; the time is measured."""
+    """Within seconds of a fatal Xid the node's allocatable has one GPU less; the time is measured."""
     seconds = _seconds_until(broken_gpus, "broken", 2)
     measure.threshold(SECONDS)
     if seconds is not None:
@@ -92,7 +92,7 @@ def test_a_broken_gpu_is_withdrawn_soon(broken_gpus: SlicesRecording, measure: M
     red_when="a pod is given a GPU that is known to be broken", mutant="errors-unheard",
 )  # fmt: skip
 def test_no_pod_is_given_a_broken_gpu(broken_gpus: SlicesRecording) -> None:
-    """Of three pods two run once a GPU of three broke, each on one of the others: the application's Xid took none."""
+    """With one of three GPUs broken two of three pods run, each on one of the two healthy GPUs."""
     first, _, third = broken_gpus.notes["uuids"]
     given: dict[str, list[str]] = broken_gpus.notes["given"]
     assert sorted(one for told in given.values() for one in told) == sorted([first, third]), broken_gpus.timeline_text()
@@ -101,28 +101,28 @@ def test_no_pod_is_given_a_broken_gpu(broken_gpus: SlicesRecording) -> None:
 @known_defect(f"{PLUGIN}/issues/1014", "nothing brings a device back that was unhealthy once, but a restart")
 @behaviour(
     "slices.health.gpu-heals", level=SHOULD, spec=XIDS,
-    red_when="a GPU that is well again is not offered again",
+    red_when="a repaired GPU does not become allocatable again",
 )  # fmt: skip
 def test_a_mended_gpu_is_offered_again(broken_gpus: SlicesRecording) -> None:
-    """Once the GPU is well again the node offers it again, without anybody's doing."""
+    """A repaired GPU becomes allocatable again without intervention."""
     assert broken_gpus.notes["offers"]["mended"] == {GPU: 3}, broken_gpus.timeline_text()
 
 
 @behaviour(
     "slices.health.restart-heals", level=MUST, spec=f"{PLUGIN}/issues/1014", timed=True,
-    red_when="not even a restart of the device plugin brings a mended GPU back", mutant="slicer-hangs",
+    red_when="not even a restart of the device plugin makes a repaired GPU allocatable again", mutant="slicer-hangs",
 )  # fmt: skip
 def test_a_restart_brings_a_mended_gpu_back(broken_gpus: SlicesRecording) -> None:
-    """After a restart of the device plugin the node offers the mended GPU again, as NVIDIA advises."""
+    """After a restart of the device plugin a repaired GPU is allocatable again, as NVIDIA advises."""
     assert broken_gpus.notes["offers"]["restarted"] == {GPU: 3}, broken_gpus.timeline_text()
 
 
 @behaviour(
     "slices.health.lost", level=MUST, spec=XIDS, timed=True,
-    red_when="a GPU that is lost is still offered", mutant="errors-unheard",
+    red_when="a lost GPU is still allocatable", mutant="errors-unheard",
 )  # fmt: skip
 def test_a_lost_gpu_is_withdrawn(broken_gpus: SlicesRecording, measure: Measure) -> None:
-    """A GPU that is lost is not offered any more; how many others go with it is measured."""
+    """A lost GPU is no longer allocatable; how many other GPUs are withdrawn with it is measured."""
     left = broken_gpus.notes["offers"]["lost"].get(GPU, 0)
     measure.value(others_left=left, others_well=2)
     assert left <= 2, broken_gpus.timeline_text()

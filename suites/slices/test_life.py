@@ -38,29 +38,30 @@ def test_a_pod_runs_with_the_slice_that_it_asked_for(two_pods: SlicesRecording) 
 
 @behaviour(
     "slices.life.identity", level=MUST, spec=MIG,
-    red_when="a container is told another slice than the books say is its pod's", mutant="one-name-for-all",
+    red_when="a container is given another slice than the one allocated to its pod", mutant="one-name-for-all",
 )  # fmt: skip
 def test_a_container_has_the_slice_that_is_allocated_to_its_pod(two_pods: SlicesRecording) -> None:
-    """What containers see is what the API's claims, or the kubelet's books, say of their pods."""
+    """Each container is given the slice that the API's claims or the kubelet checkpoint allocate to its pod."""
     assert set(slices_rest.owners(two_pods, "full").values()) == set(PODS), two_pods.timeline_text()
     assert slices_rest.mixed_up_findings(two_pods, "full") == [], two_pods.timeline_text()
 
 
 @behaviour(
     "slices.life.conserved", level=MUST, spec=MIG,
-    red_when="an allocation has no slice, or a slice on demand no claim or no CDI device", mutant="request-lost",
+    red_when="an allocation has no slice, or an on-demand slice has no claim or no CDI device", mutant="request-lost",
 )  # fmt: skip
 def test_books_and_slices_agree_while_pods_run(two_pods: SlicesRecording) -> None:
-    """At rest two slices are allocated, and allocations, slices and CDI devices are the same."""
+    """While two pods run two slices are allocated, and allocations, slices and CDI devices match."""
     assert slices_rest.books_findings(two_pods, "full", slices=2) == [], two_pods.timeline_text()
 
 
 @behaviour(
     "slices.life.silicon", level=MUST, spec=MIG,
-    red_when="a slice is made that nobody asked for, or one goes that somebody else made", mutant="behind-its-back",
+    red_when="a slice is created that no pod asked for, or one that somebody else made is destroyed",
+    mutant="behind-its-back",
 )  # fmt: skip
 def test_the_silicon_moves_only_for_pods(two_pods: SlicesRecording) -> None:
-    """On demand one slice of each profile is made and destroyed; static slices are left alone."""
+    """On demand one slice of each requested profile is created and destroyed; static slices are left alone."""
     moves = [one for one in slices_seen.changes(two_pods) if one.at > two_pods.notes["marks"]["opened"]]
     seen = sorted((one.slice.profile, one.made) for one in moves)
     on_demand = sorted((profile, made) for profile in PODS.values() for made in (True, False))
@@ -72,7 +73,7 @@ def test_the_silicon_moves_only_for_pods(two_pods: SlicesRecording) -> None:
     red_when="a deleted pod stays, or leaves its slice, its claim or its CDI device", mutant="termination-ignored",
 )  # fmt: skip
 def test_deleted_pods_leave_nothing(two_pods: SlicesRecording) -> None:
-    """With both pods deleted slices on demand, claims and CDI devices are gone; static slices are as at first."""
+    """When both pods are deleted, on-demand slices, claims and CDI devices are gone; static slices are unchanged."""
     assert slices_rest.left_findings(two_pods) == [], two_pods.timeline_text()
 
 

@@ -60,7 +60,7 @@ def test_the_log_of_a_container_can_be_read(one_pod_ends: SlicesRecording) -> No
 
 @scenario(system="slices", needs=["program:kubectl"], timeout=60)
 def a_server(lab: Lab) -> None:
-    """A pod that serves from its third second on, with both probes; asked, entered, and then made unhealthy."""
+    """A pod with both probes serves after two seconds; it gets a request and an exec, and is made unhealthy."""
     slices.pod(
         lab, "server", ("sleep", f"{SLOW}s"), ("serve", PORT), ("wait",),
         restart="Always",
@@ -83,7 +83,7 @@ def a_server(lab: Lab) -> None:
     red_when="a pod counts as ready before its readiness probe succeeds", mutant="probes-lost",
 )  # fmt: skip
 def test_a_pod_is_ready_when_its_probe_says_so(a_server: SlicesRecording) -> None:
-    """A pod whose server comes up two seconds after its container is not ready before."""
+    """A pod whose server starts two seconds after its container is not Ready before that."""
     after = nodes.ready_after(a_server, "server")
     assert after is not None, a_server.timeline_text()
     assert after >= SLOW - 0.5, f"ready {after:.2f} s after its start, but it serves from {SLOW} s on"
@@ -100,10 +100,10 @@ def test_an_unhealthy_container_is_restarted(a_server: SlicesRecording) -> None:
 
 @behaviour(
     "slices.node.address", level=MUST, spec="https://kubernetes.io/docs/concepts/cluster-administration/networking/",
-    red_when="a pod's address in its status is not the one under which it answers", mutant="wrong-port",
+    red_when="a pod does not answer at the podIP of its status", mutant="wrong-port",
 )  # fmt: skip
 def test_a_pod_answers_at_its_address(a_server: SlicesRecording) -> None:
-    """The pod answers an HTTP request from outside the node at the address that its status tells."""
+    """The pod answers an HTTP request from outside the node at the podIP of its status."""
     assert a_server.notes["answer"] == f"ASSAY_MARK={a_server.token}\n"
 
 
@@ -185,7 +185,7 @@ def kubelet_restarted(lab: Lab) -> None:
     red_when="a restart of the kubelet replaces or ends running containers", mutant="containers-end-while-away",
 )  # fmt: skip
 def test_pods_outlive_a_kubelet_that_is_killed(kubelet_restarted: SlicesRecording) -> None:
-    """After kill -9 and start of the kubelet the same containers run, and further pods are run."""
+    """After kill -9 and restart of the kubelet the same containers run, and a new pod runs to its end."""
     assert _replaced(kubelet_restarted) == [], kubelet_restarted.timeline_text()
     assert kubelet_restarted.notes["observed"]["later has ended"], kubelet_restarted.timeline_text()
 
@@ -201,14 +201,14 @@ def containerd_restarted(lab: Lab) -> None:
     red_when="a restart of containerd replaces or ends running containers", mutant="containers-end-while-away",
 )  # fmt: skip
 def test_pods_outlive_a_containerd_that_is_killed(containerd_restarted: SlicesRecording) -> None:
-    """After kill -9 and start of containerd the same containers run, and further pods are run."""
+    """After kill -9 and restart of containerd the same containers run, and a new pod runs to its end."""
     assert _replaced(containerd_restarted) == [], containerd_restarted.timeline_text()
     assert containerd_restarted.notes["observed"]["later has ended"], containerd_restarted.timeline_text()
 
 
 @scenario(system="slices", alone="cluster", timeout=120)
 def second_node(lab: Lab) -> None:
-    """One more node is started; a pod of each node is asked; then the new node is rebooted as by a power failure."""
+    """A second node starts and a pod on each node gets a request; then the new node reboots as by a power failure."""
     try:
         with slices.further_node(lab, SECOND, patience=20) as node:
             lab.note(started=node.started)
@@ -235,7 +235,7 @@ def _require_second(recording: SlicesRecording) -> None:
     red_when="a new node is not Ready, or takes more than 5 s", mutant="node-unregistered",
 )  # fmt: skip
 def test_a_node_is_ready_within_seconds(second_node: SlicesRecording, measure: Measure) -> None:
-    """A node comes from nothing to Ready within 5 s."""
+    """A new node is Ready within 5 s of its start."""
     _require_second(second_node)
     seconds = second_node.notes["started"]["ready"]
     measure.value(ready_s=seconds)
@@ -248,11 +248,11 @@ def test_a_node_is_ready_within_seconds(second_node: SlicesRecording, measure: M
 
 @behaviour(
     "slices.node.two-nodes", level=MUST, spec="https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/",
-    red_when="pods of two nodes share a network or a node, or one does not answer", mutant="node-choice-lost",
+    red_when="pods of two nodes share a subnet or a node, or one does not answer", mutant="node-choice-lost",
     timed=True,
 )  # fmt: skip
 def test_two_nodes_of_one_machine_are_two_nodes(second_node: SlicesRecording) -> None:
-    """Each pod runs on the node that it chose, has an address of that node's own subnet, and answers."""
+    """Each pod runs on the node that its spec names, has an address of that node's own subnet, and answers."""
     _require_second(second_node)
     assert second_node.notes["observed"]["both ready"], second_node.timeline_text()
     pods = {name: nodes.first_ready(second_node, name) for name in ("here", "there")}
@@ -264,11 +264,11 @@ def test_two_nodes_of_one_machine_are_two_nodes(second_node: SlicesRecording) ->
 
 @behaviour(
     "slices.node.reboot", level=MUST, spec=f"{SPEC}#restart-policy", timed=True,
-    red_when="a pod does not come back after its node was rebooted, or another node's pod is disturbed",
+    red_when="a pod does not run again after its node's reboot, or another node's pod is disturbed",
     mutant="restart-policy-lost",
 )  # fmt: skip
 def test_pods_come_back_after_a_reboot(second_node: SlicesRecording) -> None:
-    """After a reboot a pod that is to run always runs again, in another container; the other's goes on."""
+    """After a reboot a pod with restartPolicy Always runs in a new container; the other node's pod is undisturbed."""
     _require_second(second_node)
     assert second_node.notes["observed"]["there is back"], second_node.timeline_text()
     mark = second_node.notes["marks"]["reboot"]

@@ -47,7 +47,7 @@ def test_a_failed_creation_is_tried_again(creation_fails_once: SlicesRecording) 
     red_when="a pod whose slice could not be made cannot be deleted",
 )  # fmt: skip
 def test_a_pod_without_its_slice_can_be_deleted(creation_fails_once: SlicesRecording) -> None:
-    """A pod whose slice could not be made goes when it is deleted, and nothing of it is left."""
+    """A pod whose slice could not be created can be deleted, and leaves no slice, claim or CDI device."""
     assert creation_fails_once.notes["observed"]["gone: unlucky"], creation_fails_once.timeline_text()
     assert slices_rest.left_findings(creation_fails_once) == [], creation_fails_once.timeline_text()
 
@@ -64,7 +64,7 @@ def test_a_failed_creation_does_not_harm_the_next_pod(creation_fails_once: Slice
 
 @per_slicer(timeout=80, only=("dra",))
 def half_a_slice(lab: Lab, slicer: slicing.SlicerName) -> None:
-    """The GPU instance is made, its compute instance is not; the driver is killed and started."""
+    """A GPU instance is created but its compute instance is not; the driver is killed and restarted."""
     fault = {"function": CREATE_COMPUTE, "code": INSUFFICIENT_RESOURCES}
     with slicing.opened(lab, slicer, gpus=["a100-40gb"], before=fault) as site:
         site.pod("unlucky", "7g.40gb")
@@ -82,19 +82,19 @@ def half_a_slice(lab: Lab, slicer: slicing.SlicerName) -> None:
 
 @behaviour(
     "slices.on-demand.half-slice-swept", level=MUST, spec=DRIVER,
-    red_when="a GPU instance without compute instance outlives a restart of the driver",
+    red_when="a GPU instance without a compute instance survives a restart of the driver",
 )  # fmt: skip
 def test_half_a_slice_is_swept_at_the_start(half_a_slice: SlicesRecording) -> None:
-    """A GPU instance whose compute instance could not be made is gone when the driver has started anew."""
+    """A GPU instance whose compute instance could not be created is gone after the driver's restart."""
     assert half_a_slice.notes["observed"]["the half slice is swept"], half_a_slice.timeline_text()
 
 
 @behaviour(
     "slices.on-demand.half-slice-usable", level=MUST, spec=DRIVER,
-    red_when="the place of a slice that was made by half is never usable again",
+    red_when="the placement of a GPU instance without a compute instance is never usable again",
 )  # fmt: skip
 def test_the_place_of_half_a_slice_can_be_used_again(half_a_slice: SlicesRecording) -> None:
-    """After the restart the next pod gets the whole GPU on which half a slice had stood."""
+    """After the driver's restart the next pod gets the whole GPU that the incomplete slice had occupied."""
     assert "next" in slices_seen.ran(half_a_slice), half_a_slice.timeline_text()
 
 
@@ -131,5 +131,5 @@ def test_a_slow_creation_mixes_nothing_up(slow_and_reluctant: SlicesRecording) -
 def test_a_refused_destruction_is_tried_again(slow_and_reluctant: SlicesRecording) -> None:
     """A slice that could not be destroyed at first is gone in the end, with its claim and its CDI device."""
     refused = [one for one in slow_and_reluctant.silicon if one["kind"] == "refused"]
-    assert refused, "nothing was refused"
+    assert refused, "no destruction was refused, so nothing was retried"
     assert slices_rest.left_findings(slow_and_reluctant) == [], slow_and_reluctant.timeline_text()

@@ -24,7 +24,7 @@ def _quota(lab: Lab, site: slicing.Site, name: str) -> None:
 
 @per_slicer(timeout=60)
 def quotas(lab: Lab, slicer: slicing.SlicerName) -> None:
-    """Under a quota of one slice two pods ask for one; a third one asks for a runtime that is not there."""
+    """Under a quota of one slice two pods ask for one; a third asks for a RuntimeClass that does not exist."""
     with slicing.opened(lab, slicer) as site:
         _quota(lab, site, BY_RESOURCE)
         site.attempt_pod("elsewhere", "2g.10gb", spec={"runtimeClassName": "nobody-has-it"})
@@ -52,7 +52,7 @@ def test_a_quota_on_the_resource_holds(quotas: SlicesRecording) -> None:
     red_when="a refused pod leaves a slice, a claim or a CDI device", mutant="behind-its-back",
 )  # fmt: skip
 def test_a_quota_leaves_nothing(quotas: SlicesRecording) -> None:
-    """After the pods of a namespace with a quota are gone nothing is left."""
+    """When the pods of a namespace with a quota are gone, no on-demand slice, claim or CDI device is left."""
     assert slices_rest.left_findings(quotas) == [], quotas.timeline_text()
 
 
@@ -69,7 +69,7 @@ def test_a_missing_runtime_class_is_refused(quotas: SlicesRecording) -> None:
 
 @per_slicer(timeout=60, only=("dra",))
 def class_quota(lab: Lab, slicer: slicing.SlicerName) -> None:
-    """Under a quota of one device of a class two pods ask for a slice of it, by the resource's name."""
+    """Under a quota of one device of a DeviceClass two pods ask for its slices, by the extended resource's name."""
     with slicing.opened(lab, slicer, gpus=["a100-40gb"]) as site:
         _quota(lab, site, BY_CLASS)
         site.pod("first", "2g.10gb")
@@ -85,7 +85,7 @@ def class_quota(lab: Lab, slicer: slicing.SlicerName) -> None:
     red_when="a quota on a device class does not keep a second slice back", mutant="resource-quota-lost",
 )  # fmt: skip
 def test_a_quota_on_the_device_class_holds(class_quota: SlicesRecording) -> None:
-    """Under a quota of one device of the class the second pod is not scheduled, and is told of the quota."""
+    """Under a quota of one device of a DeviceClass the second pod is not scheduled: quota exceeded."""
     assert slices_seen.ran(class_quota) == {"first"}, class_quota.timeline_text()
     told = slices_seen.unscheduled(class_quota, "second")
     assert told and "exceeded quota" in told[-1][1], class_quota.timeline_text()

@@ -83,16 +83,17 @@ def test_a_container_gets_slices_of_two_profiles(shapes: SlicesRecording) -> Non
 
 @behaviour(
     "slices.shapes.conserved", level=MUST, spec=MIG,
-    red_when="of several slices of a pod one has no allocation, or an allocation has no slice", mutant="request-lost",
+    red_when="a slice of a pod has no allocation, or an allocation has no slice", mutant="request-lost",
 )  # fmt: skip
 def test_books_agree_for_every_shape(shapes: SlicesRecording) -> None:
-    """Eight slices are asked for at a time (that of an init container is used again), and that many are allocated."""
+    """Pods of every shape together hold eight allocated slices, as an init container's slice is reused."""
     assert slices_rest.books_findings(shapes, "full", slices=8) == [], shapes.timeline_text()
 
 
 @behaviour(
     "slices.shapes.unsupported", level=MUST, spec=f"{MIG}#supported-mig-profiles",
-    red_when="a pod that asks for a profile that no GPU has runs, or is not told why it waits", mutant="request-lost",
+    red_when="a pod that asks for an unknown profile runs, or its condition does not say why it waits",
+    mutant="request-lost",
 )  # fmt: skip
 def test_an_unsupported_profile_waits_with_a_reason(shapes: SlicesRecording) -> None:
     """A pod that asks for a profile that does not exist is never placed, and the message names the resource."""
@@ -104,16 +105,17 @@ def test_an_unsupported_profile_waits_with_a_reason(shapes: SlicesRecording) -> 
 
 @behaviour(
     "slices.shapes.nothing-left", level=MUST, spec=MIG,
-    red_when="of pods with several slices or containers one is left", mutant="termination-ignored",
+    red_when="a pod with several slices or containers leaves a slice, a claim or a CDI device",
+    mutant="termination-ignored",
 )  # fmt: skip
 def test_no_shape_leaves_anything(shapes: SlicesRecording) -> None:
-    """After the deletion of pods of every shape nothing is left of slices on demand; static ones are as at first."""
+    """When pods of every shape are deleted, no on-demand slice is left, and static slices are unchanged."""
     assert slices_rest.left_findings(shapes) == [], shapes.timeline_text()
 
 
 @per_slicer(timeout=60)
 def media(lab: Lab, slicer: slicing.SlicerName) -> None:
-    """A pod asks for a slice with media extensions; for the device plugin one is cut before it is started anew."""
+    """A pod asks for a slice with media extensions; for the device plugin one is created before the plugin restarts."""
     geometry: Geometry | None = {0: [SMALL]} if slicer == "device-plugin" else None
     with slicing.opened(lab, slicer, gpus=["a100-40gb"], geometry=geometry) as site:
         if slicer == "device-plugin":
@@ -133,7 +135,7 @@ def media(lab: Lab, slicer: slicing.SlicerName) -> None:
 
 @behaviour(
     "slices.shapes.media-extensions", level=MUST, spec=f"{MIG}#supported-mig-profiles",
-    red_when="a slice with media extensions cannot be had under NVIDIA's name of it", mutant="request-lost",
+    red_when="a slice with media extensions cannot be requested by NVIDIA's resource name", mutant="request-lost",
 )  # fmt: skip
 def test_a_slice_with_media_extensions_can_be_had(media: SlicesRecording) -> None:
     """A pod that asks for `mig-1g.5gb.me` gets the one slice of a GPU that has the media engines."""

@@ -30,7 +30,7 @@ def _gpus(cut: tuple[tuple[str, ...], ...] | None) -> Gpus:
 
 @scenario(system="slices", needs=NEEDS, timeout=90)
 def equal_slices(lab: Lab) -> None:
-    """Two GPUs cut into equal slices, offered by each strategy in turn, and the slices shared."""
+    """Two GPUs with equal slices are offered under each MIG strategy in turn, and then with time-sliced slices."""
     shared = time_slicing("nvidia.com/mig-1g.5gb", REPLICAS)
     configs = {name: mig_config(name) for name in ("none", "single", "mixed")}
     configs["shared"] = mig_config("mixed", sharing=shared)
@@ -50,7 +50,7 @@ SLICE_SHARING = Sharing("nvidia.com/mig-1g.5gb", REPLICAS)
 
 @scenario(system="slices", needs=NEEDS, timeout=90)
 def unequal_slices(lab: Lab) -> None:
-    """Two GPUs cut into unequal slices: offered as mixed, then asked to be offered as single, then as mixed again."""
+    """Two GPUs with unequal slices are offered under MIG strategy mixed, then single, then mixed again."""
     configs = {name: mig_config(name) for name in ("single", "mixed")}
     geometry = dict(enumerate(UNEQUAL))
     with gpu_operator.operated(lab, gpus=[MODEL] * 2, geometry=geometry, configs=configs) as node:
@@ -65,46 +65,47 @@ def unequal_slices(lab: Lab) -> None:
 
 @behaviour(
     "slices.offers.strategy-none", level=MUST, spec=STRATEGIES,
-    red_when="the strategy none offers anything but whole GPUs", mutant="mig-strategy-always-mixed",
+    red_when="MIG strategy none offers anything but whole GPUs", mutant="mig-strategy-always-mixed",
 )  # fmt: skip
 def test_the_strategy_none_offers_gpus(equal_slices: SlicesRecording) -> None:
-    """Under the strategy none a node offers its GPUs, whatever they are cut into, and no slices."""
+    """Under MIG strategy `none` a node offers its GPUs, however they are partitioned, and no slices."""
     assert equal_slices.notes["offers"]["none"] == gpu_labels.offers(_gpus(EQUAL), "none"), equal_slices.timeline_text()
 
 
 @behaviour(
     "slices.offers.strategy-single", level=MUST, spec=STRATEGIES,
-    red_when="the strategy single offers anything but equal slices as GPUs", mutant="mig-strategy-lost",
+    red_when="MIG strategy single offers anything but equal slices as GPUs", mutant="mig-strategy-lost",
 )  # fmt: skip
 def test_the_strategy_single_offers_slices_as_gpus(equal_slices: SlicesRecording) -> None:
-    """Under the strategy single a node offers as many `nvidia.com/gpu` as it has slices."""
+    """Under MIG strategy `single` a node offers as many `nvidia.com/gpu` as it has slices."""
     seen = equal_slices.notes["offers"]["single"]
     assert seen == gpu_labels.offers(_gpus(EQUAL), "single"), equal_slices.timeline_text()
 
 
 @behaviour(
     "slices.offers.strategy-mixed", level=MUST, spec=STRATEGIES,
-    red_when="the strategy mixed offers anything but each profile by its name", mutant="mig-strategy-lost",
+    red_when="MIG strategy mixed offers anything but each profile by its name", mutant="mig-strategy-lost",
 )  # fmt: skip
 def test_the_strategy_mixed_offers_each_profile(equal_slices: SlicesRecording, unequal_slices: SlicesRecording) -> None:
-    """Under the strategy mixed a node offers each profile by its name, as often as it is there, and no GPU."""
+    """Under MIG strategy `mixed` a node offers each profile by name, as often as it exists, and no whole GPU."""
     for recording, cut in ((equal_slices, EQUAL), (unequal_slices, UNEQUAL)):
         assert recording.notes["offers"]["mixed"] == gpu_labels.offers(_gpus(cut), "mixed"), recording.timeline_text()
 
 
 @behaviour(
     "slices.offers.single-refused", level=MUST, spec=STRATEGIES, timed=True,
-    red_when="unequal slices are offered as if they were alike", mutant="config-label-lost",
+    red_when="unequal slices are offered as equal ones under MIG strategy single", mutant="config-label-lost",
 )  # fmt: skip
 def test_unequal_slices_are_not_offered_as_gpus(unequal_slices: SlicesRecording) -> None:
-    """Under the strategy single unequal slices are refused with a reason, and nothing is offered."""
+    """Under MIG strategy `single` unequal slices are refused with a reason, and nothing is offered."""
     assert unequal_slices.notes["offers"]["single"] == {}, unequal_slices.timeline_text()
     assert "more than one MIG device type" in unequal_slices.notes["refusals"]["single"]
 
 
 @behaviour(
     "slices.offers.config-change", level=MUST, spec=f"{PLUGIN}#multiple-config-file-example",
-    red_when="a node that chooses another configuration by its label goes on as before", mutant="config-label-lost",
+    red_when="a node keeps offering its former configuration after its config label has changed",
+    mutant="config-label-lost",
 )  # fmt: skip
 def test_the_node_label_changes_what_is_offered(equal_slices: SlicesRecording) -> None:
     """With each change of the label `nvidia.com/device-plugin.config` the node offers what that configuration says."""
@@ -115,11 +116,11 @@ def test_the_node_label_changes_what_is_offered(equal_slices: SlicesRecording) -
 
 @behaviour(
     "slices.offers.recovers", level=MUST, spec=f"{PLUGIN}#multiple-config-file-example",
-    red_when="a node that had a configuration which does not fit offers nothing under one that does",
+    red_when="a node that had an invalid configuration offers nothing under a valid one",
     mutant="mig-strategy-lost",
 )  # fmt: skip
 def test_a_configuration_that_fits_helps_after_one_that_does_not(unequal_slices: SlicesRecording) -> None:
-    """After the refused strategy single the strategy mixed offers all slices again."""
+    """After MIG strategy `single` was refused, MIG strategy `mixed` offers all slices again."""
     seen = unequal_slices.notes["offers"]["mixed again"]
     assert seen == gpu_labels.offers(_gpus(UNEQUAL), "mixed"), unequal_slices.timeline_text()
 
@@ -150,7 +151,7 @@ RENAMED = Sharing(GPU, REPLICAS, renamed=True)
 
 @scenario(system="slices", needs=NEEDS, timeout=120)
 def shared_gpus(lab: Lab) -> None:
-    """Two whole GPUs, shared by three each: pods on all shares, a pod for two shares, shares by another name."""
+    """Two whole GPUs time-sliced by three: pods use all replicas, a pod asks for two, and replicas are renamed."""
     with gpu_operator.operated(lab, gpus=[MODEL] * 2, mig=False, configs=CONFIGS) as node:
         node.observe_offers(gpu_labels.offers(_gpus(None), "none"), "default")
         node.discover("default")
@@ -178,17 +179,17 @@ def shared_gpus(lab: Lab) -> None:
     red_when="a shared GPU is not offered as often as configured", mutant="sharing-lost",
 )  # fmt: skip
 def test_a_shared_gpu_is_offered_several_times(shared_gpus: SlicesRecording) -> None:
-    """Before sharing a node offers its GPUs, with time-slicing GPUs times replicas."""
+    """A node offers its GPUs, and with time-slicing its GPUs times replicas."""
     seen = {name: shared_gpus.notes["offers"][name] for name in ("default", "shared")}
     assert seen == {"default": {GPU: 2}, "shared": {GPU: 2 * REPLICAS}}, shared_gpus.timeline_text()
 
 
 @behaviour(
     "slices.sharing.labels", level=MUST, spec=SHARED,
-    red_when="a shared GPU is labelled as if a pod had it alone", mutant="sharing-lost",
+    red_when="a shared GPU is labelled as an exclusive one", mutant="sharing-lost",
 )  # fmt: skip
 def test_a_shared_gpu_is_labelled_as_shared(shared_gpus: SlicesRecording) -> None:
-    """With time-slicing the product ends with SHARED, and replicas and strategy stand in labels; before they do not."""
+    """With time-slicing, and only then, the product label ends with SHARED and labels give replicas and strategy."""
     for name, sharing in (("default", None), ("shared", GPU_SHARING)):
         expected = gpu_labels.gpu_labels(_gpus(None), "none", sharing)
         seen = shared_gpus.notes["features"][name]
@@ -197,10 +198,10 @@ def test_a_shared_gpu_is_labelled_as_shared(shared_gpus: SlicesRecording) -> Non
 
 @behaviour(
     "slices.sharing.tenants", level=MUST, spec=SHARED,
-    red_when="pods on shares do not run, or one GPU has more of them than replicas", mutant="sharing-lost",
+    red_when="pods on a time-sliced GPU do not run, or a GPU has more pods than replicas", mutant="sharing-lost",
 )  # fmt: skip
 def test_pods_share_gpus(shared_gpus: SlicesRecording) -> None:
-    """As many pods as shares run at once, each told one real GPU, and each GPU by as many pods as it has replicas."""
+    """As many pods as replicas run at once, each with one GPU, and each GPU serves exactly three of them."""
     given: dict[str, list[str]] = shared_gpus.notes["given"]
     tenants = {uuid: sum(told == [uuid] for told in given.values()) for uuid in shared_gpus.notes["uuids"]}
     assert tenants == dict.fromkeys(shared_gpus.notes["uuids"], REPLICAS), shared_gpus.timeline_text()

@@ -27,7 +27,7 @@ DECLARED: set[str] = set()
 
 @scenario(system="slices", alone="cluster", needs=NEEDS, timeout=600)
 def gaie(lab: Lab) -> None:
-    """Istio and two gateways in real pods; then upstream's program: its base manifests, and its tests one by one."""
+    """Istio and two gateways start in real pods, then upstream's program applies its manifests and runs each test."""
     conform(lab)
 
 
@@ -51,33 +51,33 @@ test_follows_the_picker = conformance(
 )  # fmt: skip
 
 test_follows_the_picker_to_ports = conformance(
-    "GatewayFollowingEPPRoutingWithDataParallelism", "Of pods with several target ports, the named ones serve.",
-    red_when="a rank of a data-parallel model server is served by, or never asked of, a pod that was not named",
+    "GatewayFollowingEPPRoutingWithDataParallelism", "With several ports per pod, only named endpoints serve.",
+    red_when="a data-parallel rank that the picker did not name serves a request, or a named one serves none",
     mutant="picks-at-random",
 )  # fmt: skip
 
 test_reports_who_served = conformance(
-    "GatewayDestinationEndpointServed", "The picker is told by the gateway which endpoint has served.",
-    red_when="the gateway tells the picker no endpoint, or another one than served", mutant="picks-at-random",
+    "GatewayDestinationEndpointServed", "The gateway reports to the picker which endpoint served.",
+    red_when="the gateway reports no endpoint to the picker, or another one than served", mutant="picks-at-random",
 )  # fmt: skip
 
 test_fails_open = conformance(
-    "EppUnAvailableFailOpen", "A pool that fails open follows its picker, and serves without one, too.",
-    red_when="the named endpoint does not serve while there is a picker, or nothing does without one",
+    "EppUnAvailableFailOpen", "A pool that fails open follows its picker, and also serves without one.",
+    red_when="the named endpoint does not serve while a picker runs, or none serves without a picker",
     mutant="gateway-unlabelled",
 )  # fmt: skip
 
 test_weighted_pools = known_defect(ONE_PICKER, "two weighted pools in one rule: only the last one's picker is asked")(
     conformance(
-        "GatewayWeightedAcrossTwoInferencePools", "Requests are shared out between two pools by weight, each by its "
-        "own picker.",
-        red_when="pools are not asked in proportion to their weights, or of a picker that is not theirs",
+        "GatewayWeightedAcrossTwoInferencePools", "Requests are split between two pools by weight, and each pool's "
+        "own picker is asked.",
+        red_when="requests are not split by the pools' weights, or another pool's picker is asked",
     )
 )  # fmt: skip
 
 test_missing_pool = conformance(
-    "HTTPRouteInvalidInferencePoolRef", "A route to a pool that does not exist is accepted and not resolved.",
-    red_when="the route's conditions say that its pool is there, or nothing",
+    "HTTPRouteInvalidInferencePoolRef", "A route to a missing pool is accepted, but its reference is not resolved.",
+    red_when="the route's conditions report the missing pool as resolved, or are missing",
 )  # fmt: skip
 
 test_pool_accepted = conformance(
@@ -86,37 +86,37 @@ test_pool_accepted = conformance(
 )  # fmt: skip
 
 test_missing_picker_reference = conformance(
-    "InferencePoolMissingEPPRef", "A pool that names no picker does not make its route unacceptable.",
-    red_when="the route is not accepted, or the pool's status says something else than that its picker is missing",
+    "InferencePoolMissingEPPRef", "A route to a pool without a picker is accepted; the pool's status says so.",
+    red_when="the route is not accepted, or the pool's status does not report the missing picker",
 )  # fmt: skip
 
 test_missing_picker_service = conformance(
-    "InferencePoolInvalidEPPService", "A pool whose picker's Service does not exist is said to be unresolved.",
-    red_when="the conditions say that the picker's Service is there, or requests are not answered with an error",
+    "InferencePoolInvalidEPPService", "A pool whose picker's Service is missing is reported as unresolved.",
+    red_when="the missing Service is reported as resolved, or requests are not answered with an error",
     mutant="gateway-wrong-port",
 )  # fmt: skip
 
 test_several_gateways = conformance(
-    "HTTPRouteMultipleGatewaysDifferentPools", "Routes of two gateways send to a pool each.",
-    red_when="a gateway sends to the other one's pool", mutant="gateway-wrong-port",
+    "HTTPRouteMultipleGatewaysDifferentPools", "Each of two gateways sends requests to its own route's pool.",
+    red_when="a gateway sends requests to the other gateway's pool", mutant="gateway-wrong-port",
 )  # fmt: skip
 
 test_several_rules = conformance(
-    "HTTPRouteMultipleRulesDifferentPools", "Two rules of one route send to a pool each.",
-    red_when="a rule sends to the other one's pool", mutant="gateway-wrong-port",
+    "HTTPRouteMultipleRulesDifferentPools", "Each of two rules of one route sends to its own pool.",
+    red_when="a rule sends requests to the other rule's pool", mutant="gateway-wrong-port",
 )  # fmt: skip
 
 test_app_protocol = conformance(
-    "InferencePoolAppProtocol", "Endpoints are spoken to in the pool's protocol: HTTP/1.1, or HTTP/2 without TLS.",
-    red_when="an endpoint is spoken to in another protocol than its pool says", mutant="gateway-unlabelled",
+    "InferencePoolAppProtocol", "The gateway uses the pool's appProtocol: HTTP/1.1, or HTTP/2 without TLS.",
+    red_when="an endpoint is reached by another protocol than its pool's", mutant="gateway-unlabelled",
 )  # fmt: skip
 
 test_reference_port = conformance(
-    "InferencePoolHTTPRoutePortValidation", "The port in a route's reference to a pool changes nothing.",
+    "InferencePoolHTTPRoutePortValidation", "The port in a route's reference to a pool is ignored.",
     red_when="a reference with a port, right or wrong, is refused or not served", mutant="gateway-wrong-port",
 )  # fmt: skip
 
 test_pool_follows_its_routes = conformance(
-    "InferencePoolResolvedRefsCondition", "A pool's status names the gateways whose routes name it, and no others.",
-    red_when="a gateway stays in a pool's status after its route has gone, or never comes",
+    "InferencePoolResolvedRefsCondition", "A pool's status lists exactly the gateways whose routes name it.",
+    red_when="a gateway stays in a pool's status after its route is deleted, or is never listed",
 )  # fmt: skip

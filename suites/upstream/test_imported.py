@@ -17,7 +17,7 @@ def _behaviour(results: Results) -> Behaviour:
         id=f"upstream.{results.suite}",
         level=MUST,
         spec=f"{results.suite} {results.version}",
-        red_when="the test of that suite says that it failed; gpuassay has not seen it run",
+        red_when="the imported suite reports the test as failed (gpuassay did not run it)",
     )
 
 

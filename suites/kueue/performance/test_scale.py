@@ -56,7 +56,7 @@ class _Steps:
 
 @scenario(alone="machine", needs={"control-plane", "kueue-process"}, timeout=7200)
 def thousand_nodes(lab: KueueLab) -> None:
-    """Nodes, then pods of plain Jobs, then Workload objects, each in steps."""
+    """Nodes, then pods of plain Jobs, then Workload objects are added, each in steps."""
     watched = (*WORKLOAD_PATHS, Resource("Job", "/apis/batch/v1/jobs"))
     with bench(lab, resources=watched, node_lease_seconds=200, audit=False) as on:
         arm = on.arm("steps")
@@ -119,10 +119,10 @@ def _workloads(steps: _Steps, own: KueueLab) -> None:
 
 @behaviour(
     "kueue.scale.thousand-nodes", level=SHOULD, spec="https://kwok.sigs.k8s.io/",
-    red_when="nodes, pods or Workloads of that number are never all there", mutant="",
+    red_when="the cluster never reaches 1,000 nodes, 10,000 ready pods or 1,500 admitted Workloads", mutant="",
 )  # fmt: skip
 def test_a_thousand_nodes_carry_ten_thousand_pods(thousand_nodes: KueueRecording, arms: Arms, measure: Measure) -> None:
-    """1,000 fake nodes, 10,000 pods and 1,500 Workloads come into being, with known rate and cost."""
+    """A cluster reaches 1,000 fake nodes, 10,000 ready pods and 1,500 admitted Workloads, with measured cost."""
     steps: list[dict[str, Any]] = arms(thousand_nodes)["steps"].notes["steps"]
     measure.exhibit(
         "scale",

@@ -41,18 +41,18 @@ CLAIMS = {
 
 @scenario(alone="machine", needs={"control-plane", "kueue-process"}, timeout=7200)
 def configurations(lab: KueueLab) -> None:
-    """Five configurations, one of them in two readings and one twice, 32 jobs each."""
+    """Five queue configurations of 32 jobs each; one is run in two variants and one twice as a control."""
     table3.act(lab)
 
 
 @behaviour(
     "kueue.performance.table-3", level=MUST, spec=QUEUES,
-    red_when="a job never runs to its end, or jobs hold more GPUs than there are", mutant="quota-doubled",
+    red_when="a job never completes, or jobs use more GPUs than there are", mutant="quota-doubled",
 )  # fmt: skip
 def test_every_job_of_every_configuration_finishes_on_eight_gpus(
     configurations: KueueRecording, arms: Arms, measure: Measure
 ) -> None:
-    """Every configuration brings all of its 32 jobs to their end and never holds more than 8 GPUs."""
+    """Every configuration completes all of its 32 jobs and never uses more than 8 GPUs."""
     found = arms(configurations)
     done = {name: arm.notes["finished"] for name, arm in found.items() if name != table3.SCHEDULER}
     assert set(done.values()) == {32}, done
@@ -65,12 +65,13 @@ def test_every_job_of_every_configuration_finishes_on_eight_gpus(
 @pytest.mark.parametrize("name", QUEUED)
 @behaviour(
     "kueue.performance.order", level=MUST, spec=QUEUES, timed=True,
-    red_when="a job is admitted although a better one waits and is not parked", mutant="queue-label-lost",
+    red_when="a job is admitted before one that precedes it in the queue and is not inadmissible",
+    mutant="queue-label-lost",
 )  # fmt: skip
 def test_every_admission_is_the_head_of_its_queue(
     configurations: KueueRecording, arms: Arms, measure: Measure, name: str
 ) -> None:
-    """While jobs come and go, every admission is the best of its queue: priority, creation second, UID."""
+    """Jobs are admitted by priority, creation second and UID, and only pass jobs that were just found inadmissible."""
     for arm in rounds(arms(configurations), name):
         order = order_of(arm)
         admitted = {one.workload for one in own_admissions(arm)}
@@ -83,13 +84,13 @@ def test_every_admission_is_the_head_of_its_queue(
 @pytest.mark.parametrize("name", QUEUED)
 @behaviour(
     "kueue.performance.twin-makespan", level=SHOULD, spec=QUEUES,
-    red_when="quota stays unused, or jobs wait, where neither the rules nor the measured hand-over say so",
+    red_when="jobs wait or quota stays unused for longer than Kueue's rules and the measured delays explain",
     mutant="queue-label-lost",
 )  # fmt: skip
 def test_the_makespan_is_what_the_rules_and_the_hand_over_give(
     configurations: KueueRecording, arms: Arms, measure: Measure, store_runs: StoreRuns, name: str
 ) -> None:
-    """The makespan is the twin's within 2 %, given the hand-over measured in the same recording."""
+    """The makespan is at most 2 % above that of a simulation of Kueue's rules with the delays measured in this run."""
     found = rounds(arms(configurations), name)
     try:
         errors = [tables.twin_error_of(arm) for arm in found]
@@ -107,19 +108,19 @@ def test_the_makespan_is_what_the_rules_and_the_hand_over_give(
             LIMITS.refuse_noise(arm)
     if error < -limit:
         raise Inconclusive(
-            f"makespan is {error:+.1%} off the twin's: nothing was wasted, but the twin, whose cycles take no time,"
-            " gave quota to another queue's head"
+            f"makespan is {error:+.1%} off the simulated one: nothing was wasted, but the simulation, whose cycles"
+            " take no time, gave quota to another queue's head"
         )
     left = "; ".join(f"at {one.at:.1f} s {one.expected} was admitted, not {one.admitted}" for one in departures[:5])
-    assert error <= limit, f"makespan is {error:+.1%} off the twin's, limit {limit:.0%}" + (left and f"; {left}")
+    assert error <= limit, f"makespan is {error:+.1%} off the simulated one, limit {limit:.0%}" + (left and f"; {left}")
 
 
 @behaviour(
     "kueue.performance.same-twice", level=SHOULD, spec="measurement: A/A control",
-    red_when="side by side, equal arms come out different: the measurement cannot be trusted", mutant="",
+    red_when="two equal runs side by side have different makespans, so the measurement cannot be trusted", mutant="",
 )  # fmt: skip
 def test_equal_arms_side_by_side_come_out_equal(configurations: KueueRecording, arms: Arms, measure: Measure) -> None:
-    """Two arms with one configuration and one list of jobs have the same makespan within 2 %."""
+    """Two runs side by side with the same configuration and jobs have the same makespan within 2 %."""
     found = arms(configurations)
     once = [figures_of(arm).makespan for arm in rounds(found, "fifo")]
     again = [figures_of(arm).makespan for arm in rounds(found, CONTROL)]
@@ -134,16 +135,17 @@ def test_equal_arms_side_by_side_come_out_equal(configurations: KueueRecording, 
     else:
         outcome = "pass" if abs(ratio - 1) <= limit else "inconclusive"
     if outcome == "inconclusive":
-        raise Inconclusive(f"the A/A arm is {ratio - 1:+.1%} off; arms disturb each other or {len(once)} is too few")
-    assert outcome == "pass", f"the A/A arm is {ratio - 1:+.1%} off: arms disturb each other"
+        raise Inconclusive(f"control is {ratio - 1:+.1%} off: runs disturb each other, or {len(once)} is too few")
+    assert outcome == "pass", f"the control run is {ratio - 1:+.1%} off: parallel runs disturb each other"
 
 
 @behaviour(
     "kueue.performance.hand-over", level=SHOULD, spec=BATCHES,
-    red_when="a free GPU waits for more than the two batches of one second", mutant="queue-label-lost",
+    red_when="exit to Finished, or Finished to the next admission, does not take about one second",
+    mutant="queue-label-lost",
 )  # fmt: skip
 def test_the_hand_over_is_two_one_second_batches(configurations: KueueRecording, arms: Arms, measure: Measure) -> None:
-    """From a container's exit to the next admission two batches of one second pass, and little else."""
+    """Exit to Finished and Finished to the next admission each take one batching period (median 0.9 to 1.5 s)."""
     found = [handover(arm) for arm in rounds(arms(configurations), "fifo")]
     finish = [value for one in found for value in one.finish]
     requeue = [value for one in found for value in one.requeue]
@@ -167,30 +169,30 @@ def test_the_hand_over_is_two_one_second_batches(configurations: KueueRecording,
 
 @behaviour(
     "kueue.performance.victims", level=MUST, spec=PREEMPTION,
-    red_when="nothing is preempted, or something that is not of lower priority, or without a policy for it",
+    red_when="no job is preempted, or one that is not of lower priority, or one without a preemption policy",
     mutant="preemption-off",
 )  # fmt: skip
 def test_only_preemption_kills_and_only_medium_jobs(
     configurations: KueueRecording, arms: Arms, measure: Measure
 ) -> None:
-    """Jobs are preempted in the preemption configuration alone, and only medium ones."""
+    """Jobs are preempted only in the configuration with preemption, and only medium jobs, which have lower priority."""
     found = arms(configurations)
     victims = {name: [job for arm in rounds(found, name) for job in preempted_jobs(arm)] for name in QUEUED}
     killed = {run.name for arm in rounds(found, "pure") for run in job_runs(arm) if figures.evictions(run)}
     mine = victims.pop("preemption")
     measure.value(preemptions=len(mine), victims=", ".join(sorted(set(mine))))
-    assert mine, "no job was preempted although large ones found all GPUs with medium ones"
+    assert mine, "no job was preempted although medium jobs held all GPUs when large ones were created"
     assert all(name.startswith("medium") for name in mine), mine
     assert not any(victims.values()), f"preempted without a policy for it: {victims}"
-    assert not killed, f"killed although Kueue has no part in it: {killed}"
+    assert not killed, f"killed in the configuration without Kueue: {killed}"
 
 
 @behaviour(
     "kueue.performance.borrowing", level=MUST, spec=f"{QUEUES}#borrowinglimit",
-    red_when="the large queue never gets GPUs of the other, or the medium one does", mutant="borrowing-off",
+    red_when="the large queue never borrows, or the medium queue does", mutant="borrowing-off",
 )  # fmt: skip
 def test_large_jobs_borrow_what_medium_ones_leave(configurations: KueueRecording, arms: Arms, measure: Measure) -> None:
-    """The queue that may borrow uses more than its 4 GPUs once the other leaves some; the other never does."""
+    """The large queue, which may borrow, uses more than its 4 GPUs, and the medium queue never does."""
     for arm in rounds(arms(configurations), "two-queues-large-borrows"):
         most = {
             cls: max(level for _, level in figures.running_steps([run for run in job_runs(arm) if run.cls == cls]))
@@ -209,7 +211,7 @@ def test_large_jobs_borrow_what_medium_ones_leave(configurations: KueueRecording
 def test_the_papers_claim_about_makespan(
     configurations: KueueRecording, arms: Arms, measure: Measure, name: str
 ) -> None:
-    """The paper's word on a configuration's makespan relative to plain Jobs, hand-over taken out."""
+    """The makespan relative to plain Jobs, without hand-over delays, is as the paper claims for the configuration."""
     found = arms(configurations)
     ours = [figures_of(arm).net_makespan for arm in rounds(found, name)]
     base = [figures_of(arm).net_makespan for arm in rounds(found, "pure")]
@@ -231,4 +233,4 @@ def test_the_papers_claim_about_makespan(
     outcome = equivalent(ours, base, equal) if name == "fifo" else three_valued(interval, limit)
     if outcome == "inconclusive":
         raise Inconclusive(f"ratio {interval.ratio:.3f} ({interval.low:.3f} to {interval.high:.3f}) straddles {limit}")
-    assert outcome == "pass", f"{CLAIMS[name]}, says the paper; here {interval.ratio:.3f} times the makespan of Jobs"
+    assert outcome == "pass", f"the paper says that it {CLAIMS[name]}; here it takes {interval.ratio:.3f} times as long"

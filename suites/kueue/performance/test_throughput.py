@@ -33,7 +33,7 @@ QUICK, FULL = 50, 10
 
 @scenario(alone="machine", needs={"control-plane", "kueue-process"}, timeout=1800)
 def baseline(lab: KueueLab) -> None:
-    """Kueue's baseline generator, its counts divided, through our driver on a full Kueue with webhooks."""
+    """The load of Kueue's own baseline test, with its counts divided, runs on a full Kueue with webhooks."""
     document = generator_document(lab.cluster.assets)
     divisor = FULL if lab.full else QUICK
     generated = mixes.generated(mixes.divided(document, divisor))
@@ -71,10 +71,10 @@ def _namespace(name: str) -> dict[str, object]:
 
 @behaviour(
     "kueue.throughput.all-finish", level=MUST, spec=SPEC,
-    red_when="a Workload is never admitted, or is lost on its way to the end", mutant="",
+    red_when="a Workload is never admitted or never finishes", mutant="",
 )  # fmt: skip
 def test_every_workload_is_admitted_and_finishes(baseline: KueueRecording, arms: Arms, measure: Measure) -> None:
-    """Under a burst on 30 ClusterQueues every Workload is admitted and comes to its end."""
+    """Under a burst on 30 ClusterQueues, every Workload is admitted and finishes."""
     arm = arms(baseline)["baseline"]
     found = throughput.throughput(arm)
     measure.value(asked=found.asked, created=found.created, finished=found.finished, evictions=found.evictions)
@@ -92,7 +92,7 @@ def test_every_workload_is_admitted_and_finishes(baseline: KueueRecording, arms:
     mutant="",
 )  # fmt: skip
 def test_the_rate_is_that_of_this_machine(baseline: KueueRecording, arms: Arms, measure: Measure) -> None:
-    """Workloads per second and time to admission by class; judged against this machine's own calibration."""
+    """Workloads per second are at least this machine's calibrated mean minus three standard deviations."""
     arm = arms(baseline)["baseline"]
     found = throughput.throughput(arm)
     divisor = int(arm.notes["divisor"])

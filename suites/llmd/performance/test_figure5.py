@@ -37,16 +37,17 @@ BOUNDS_S = {RANDOM: LIMITS.limit("picker_random_s"), PRECISE: LIMITS.limit("pick
 
 @scenario(system="routing", alone="machine", timeout=7200)
 def ways(lab: RoutingLab) -> None:
-    """One model server that takes no time: asked directly, through Envoy, and through Envoy and a picker."""
+    """One zero-latency model server, requested directly, through Envoy, and through Envoy with an endpoint picker."""
     load5.act(lab)
 
 
 @behaviour(
     "llmd.performance.ways-answer", level=MUST, spec=PAPER,
-    red_when="a way loses requests, or an answer came without the picker that is measured", mutant="picker-not-asked",
+    red_when="a path loses requests, or a response bypasses the endpoint picker that is measured",
+    mutant="picker-not-asked",
 )  # fmt: skip
 def test_every_way_answers_every_request(ways: RoutingRecording, measure: Measure) -> None:
-    """Every request is answered on every way, and on the ways with a picker it was asked."""
+    """Every request on every path is answered, and where the path has an endpoint picker, it was consulted."""
     for tokens, streams, *_ in ways.notes["loads"]:
         for concurrency in streams:
             for arm in arms_of(ways):
@@ -60,10 +61,10 @@ def test_every_way_answers_every_request(ways: RoutingRecording, measure: Measur
 @pytest.mark.parametrize("arm", [RANDOM, PRECISE])
 @behaviour(
     "llmd.performance.picker-overhead", level=SHOULD, spec=PAPER,
-    red_when="asking the picker takes longer than a small machine needs for it", mutant="picker-slow",
+    red_when="with one stream, the endpoint picker adds more to the median TTFT than its limit", mutant="picker-slow",
 )  # fmt: skip
 def test_asking_a_picker_costs_little(ways: RoutingRecording, measure: Measure, arm: str) -> None:
-    """One stream: a picker adds at most 15 ms (random) or 30 ms (precise, tokenizer in Python) to the median TTFT."""
+    """With one stream an EPP adds at most 15 ms (random) or 30 ms (precise, Python tokenizer) to the median TTFT."""
     found = added(ways, arm, GATEWAY, TOKENS, 1)
     limit = BOUNDS_S[arm]
     measure.value(added_ms=found.added.value * 1e3, base_ms=found.base * 1e3, rounds=len(found.rounds))
@@ -78,11 +79,11 @@ def test_asking_a_picker_costs_little(ways: RoutingRecording, measure: Measure, 
 @pytest.mark.parametrize("arm", [RANDOM, PRECISE])
 @behaviour(
     "llmd.performance.picker-share", level=SHOULD, spec=METRICS,
-    red_when="the picker's own histograms miss requests, or tell of decisions longer than the way through it",
+    red_when="the EPP's own histograms miss requests, or report decisions longer than the latency that the EPP adds",
     mutant="picker-not-asked",
 )  # fmt: skip
 def test_a_picker_tells_its_own_share(ways: RoutingRecording, measure: Measure, arm: str) -> None:
-    """The scheduler's histogram grows by every request sent, and a decision takes no longer than the picker adds."""
+    """The EPP's scheduler histogram counts every request, and a decision takes no longer than the EPP adds to TTFT."""
     for concurrency in concurrencies(ways, TOKENS):
         found = share_of(ways, arm, TOKENS, concurrency)
         asked = sum(
@@ -101,10 +102,10 @@ def test_a_picker_tells_its_own_share(ways: RoutingRecording, measure: Measure, 
 
 @behaviour(
     "llmd.performance.figure-5", level=INFO, spec=PAPER,
-    red_when="a picker adds more than the 11 ms that the paper saw at most", mutant="picker-slow",
+    red_when="a random endpoint picker adds more TTFT than the paper's maximum of 11 ms", mutant="picker-slow",
 )  # fmt: skip
 def test_the_papers_overhead_is_not_exceeded(ways: RoutingRecording, measure: Measure) -> None:
-    """A gateway with a picker adds at most the paper's 11 ms over one without; whether also its 3 ms, is told."""
+    """With up to 32 streams a random EPP adds at most the paper's 11 ms to the gateway's median TTFT."""
     found = [added(ways, RANDOM, GATEWAY, TOKENS, streams) for streams in concurrencies(ways, TOKENS) if streams <= 32]
     measure.value(in_the_papers_band=paper_band_verdict(found).outcome)
     measure.threshold(FIGURE_5.most_ms)
@@ -120,10 +121,11 @@ def test_the_papers_overhead_is_not_exceeded(ways: RoutingRecording, measure: Me
 
 @behaviour(
     "llmd.performance.figure-5-growth", level=INFO, spec=PAPER,
-    red_when="the overhead does not grow with the number of streams", mutant="picker-not-asked",
+    red_when="the TTFT that the endpoint picker adds does not grow with the number of streams",
+    mutant="picker-not-asked",
 )  # fmt: skip
 def test_overhead_grows_with_streams(ways: RoutingRecording, measure: Measure) -> None:
-    """As in the paper, the overhead of the picker grows with the number of concurrent streams."""
+    """As in the paper, the TTFT that the endpoint picker adds grows with the number of concurrent streams."""
     found = [added(ways, RANDOM, GATEWAY, TOKENS, streams) for streams in concurrencies(ways, TOKENS)]
     judged = growth_verdict(found)
     measure.value(least_ms=found[0].added.value * 1e3, most_ms=found[-1].added.value * 1e3)

@@ -43,7 +43,7 @@ FULL = (Load(TOKENS, (1, 2, 4, 8, 16, 32), 7, 20), Load(850, (1, 8, 32), 7, 20))
 
 @scenario(system="routing", alone="machine", needs=NEEDS, timeout=3600)
 def ways_through_istio(lab: RoutingLab) -> None:
-    """One model server that takes no time: asked directly, through Istio, and through Istio and a picker."""
+    """One zero-latency model server: directly, through Istio to a Service, and through Istio to an InferencePool."""
     loads = FULL if lab.full else QUICK
     cache = Cache(blocks=16_384)
     with ExitStack() as stack:
@@ -71,11 +71,11 @@ def ways_through_istio(lab: RoutingLab) -> None:
 
 @behaviour(
     "llmd.performance.istio-ways-answer", level=MUST, spec=PAPER,
-    red_when="a way loses requests, or an answer came without the picker that is measured",
+    red_when="a path loses requests, or a response bypasses the endpoint picker that is measured",
     mutant="istio-picker-cut-out",
 )  # fmt: skip
 def test_every_way_through_istio_answers(ways_through_istio: RoutingRecording, measure: Measure) -> None:
-    """Every request is answered on every way, and on the way with a picker it was asked."""
+    """Every request on every path is answered, and on the InferencePool path the endpoint picker was consulted."""
     for tokens, streams, *_ in ways_through_istio.notes["loads"]:
         for concurrency in streams:
             for arm in TITLES:
@@ -88,12 +88,13 @@ def test_every_way_through_istio_answers(ways_through_istio: RoutingRecording, m
 
 @behaviour(
     "llmd.performance.figure-5-istio", level=INFO, spec=PAPER,
-    red_when="behind Istio a picker adds more than the 11 ms that the paper saw at most", mutant="istio-picker-slow",
+    red_when="behind Istio the endpoint picker adds more TTFT than the paper's maximum of 11 ms",
+    mutant="istio-picker-slow",
 )  # fmt: skip
 def test_the_papers_overhead_is_not_exceeded_behind_istio(
     ways_through_istio: RoutingRecording, measure: Measure
 ) -> None:
-    """A route to a pool with a picker adds at most 11 ms to one to a Service; whether also the paper's 3, is told."""
+    """The median TTFT of an HTTPRoute to an InferencePool is at most 11 ms above that of one to a Service."""
     found = _added(ways_through_istio)
     measure.value(in_the_papers_band=paper_band_verdict(found).outcome)
     measure.threshold(FIGURE_5.most_ms)
@@ -109,10 +110,11 @@ def test_the_papers_overhead_is_not_exceeded_behind_istio(
 
 @behaviour(
     "llmd.performance.figure-5-istio-growth", level=INFO, spec=PAPER,
-    red_when="behind Istio the overhead does not grow with the number of streams", mutant="istio-picker-cut-out",
+    red_when="behind Istio the TTFT that the endpoint picker adds does not grow with the number of streams",
+    mutant="istio-picker-cut-out",
 )  # fmt: skip
 def test_overhead_behind_istio_grows_with_streams(ways_through_istio: RoutingRecording, measure: Measure) -> None:
-    """As in the paper, the overhead of the picker grows with the number of concurrent streams."""
+    """Behind Istio too, the TTFT that the endpoint picker adds grows with the number of concurrent streams."""
     found = _added(ways_through_istio)
     measure.value(least_ms=found[0].added.value * 1e3, most_ms=found[-1].added.value * 1e3)
     settle(growth_verdict(found), ways_through_istio)

@@ -31,7 +31,7 @@ COLD = GainBars(LIMITS.limit("cold_mean_ratio"))
 
 @scenario(system="routing", alone="machine", timeout=7200)
 def passes(lab: RoutingLab) -> None:
-    """32 prompts, each asked 8 times, cold and warm, under random, approximate and precise routing."""
+    """32 prompts, each requested 8 times in a cold and a warm pass, under random, approximate and precise routing."""
     load67.act(lab)
 
 
@@ -54,10 +54,10 @@ def require_generator(recording: RoutingRecording, concurrency: int, effect_s: f
 
 @behaviour(
     "llmd.performance.all-answered", level=MUST, spec=PAPER,
-    red_when="a request is lost, fails, or bypasses the picker", mutant="picker-not-asked",
+    red_when="a request is lost, fails, or bypasses the endpoint picker", mutant="picker-not-asked",
 )  # fmt: skip
 def test_every_request_is_answered_through_the_picker(passes: RoutingRecording, measure: Measure) -> None:
-    """All 256 requests of every pass are answered, and the picker was asked for each of them."""
+    """All 256 requests of every pass are answered, and where there is an endpoint picker, it was consulted for each."""
     requests = load67.load_of(passes).requests
     for arm in passes.notes["arms"]:
         for concurrency in passes.notes["concurrencies"]:
@@ -73,10 +73,11 @@ def test_every_request_is_answered_through_the_picker(passes: RoutingRecording, 
 @pytest.mark.parametrize("arm", ["random", "approximate", "precise"])
 @behaviour(
     "llmd.performance.hit-rate", level=MUST, spec=CACHE,
-    red_when="the share of cached tokens is not what the policy gives by the model", mutant="picker-random-or-precise",
+    red_when="the share of cached tokens differs from what the model of the routing policy predicts",
+    mutant="picker-random-or-precise",
 )  # fmt: skip
 def test_the_hit_rate_is_what_the_model_expects(passes: RoutingRecording, measure: Measure, arm: str) -> None:
-    """The model servers' own counters give the hit rate that the policy has in the model, cold and warm."""
+    """By the model servers' counters, the hit rate of cold and warm passes is what a model of the policy predicts."""
     load = load67.load_of(passes)
     if not load.distinct:
         pytest.skip("prompts of the user's file begin alike: the model is one of prompts that share nothing")
@@ -101,7 +102,7 @@ def _servers(samples: list[Samples]) -> tuple[Samples, Samples]:
     red_when="a prompt is served by several replicas although one has it cached", mutant="picker-random",
 )  # fmt: skip
 def test_a_prompt_stays_on_one_replica_under_precise_routing(passes: RoutingRecording, measure: Measure) -> None:
-    """Once caches are warm, the 8 requests of a prompt go to one replica."""
+    """Under precise routing with warm caches, all 8 requests for a prompt go to one replica."""
     for rows in rows_of(passes, "precise", most(passes), "warm"):
         measure.value(replicas_per_prompt=routing.replicas_per_prompt(rows))
         assert not routing.stickiness_findings(rows)
@@ -128,36 +129,36 @@ def _judge(recording: RoutingRecording, measure: Measure, phase: str, name: str,
     red_when="precise routing does not bring the mean TTFT of a warm pass down to a quarter", mutant="picker-random",
 )  # fmt: skip
 def test_precise_routing_divides_the_warm_mean_ttft(passes: RoutingRecording, measure: Measure) -> None:
-    """Warm: mean TTFT under random routing is at least 4 times that under precise routing (paper: 6.25)."""
+    """With warm caches, mean TTFT under random routing is at least 4 times that under precise (paper: 6.25)."""
     measure.value(paper=FIGURE_6.mean_ratio)
     _judge(passes, measure, "warm", "mean_ratio", WARM)
 
 
 @behaviour(
     "llmd.performance.figure-6-p99", level=SHOULD, spec=PAPER,
-    red_when="precise routing does not bring the 99th percentile of TTFT of a warm pass down to a fifth",
+    red_when="precise routing does not bring the p99 TTFT of a warm pass down to a fifth",
     mutant="picker-random",
 )  # fmt: skip
 def test_precise_routing_divides_the_warm_p99_ttft(passes: RoutingRecording, measure: Measure) -> None:
-    """Warm: the 99th percentile of TTFT is at least 5 times smaller (paper: up to 20)."""
+    """With warm caches, p99 TTFT under random routing is at least 5 times that under precise (paper: up to 20)."""
     measure.value(paper=FIGURE_6.p99_ratio_up_to)
     _judge(passes, measure, "warm", "p99_ratio", WARM)
 
 
 @behaviour(
     "llmd.performance.figure-6-cold", level=SHOULD, spec=PAPER,
-    red_when="precise routing gains nothing while caches are being filled", mutant="picker-random",
+    red_when="precise routing does not cut the mean TTFT of a cold pass by a factor of 2.5", mutant="picker-random",
 )  # fmt: skip
 def test_precise_routing_gains_while_caches_fill(passes: RoutingRecording, measure: Measure) -> None:
-    """Cold: mean TTFT is at least 2.5 times smaller; the 99th percentile cannot be, 1 request in 8 is a first one."""
+    """With cold caches, mean TTFT under random routing is at least 2.5 times that under precise routing."""
     _judge(passes, measure, "cold", "mean_ratio", COLD)
 
 
 @behaviour(
     "llmd.performance.figure-7", level=INFO, spec=PAPER,
-    red_when="requests end no earlier under precise routing", mutant="picker-random",
+    red_when="with warm caches, requests end later under precise than under random routing", mutant="picker-random",
 )  # fmt: skip
 def test_precise_routing_ends_requests_earlier(passes: RoutingRecording, measure: Measure) -> None:
-    """Warm: requests end earlier on average; the simulator has no decode stalls, so less than the paper's 1 s."""
+    """With warm caches, requests end on average no later under precise than under random routing."""
     measure.value(paper_s=FIGURE_7.mean_difference_ms / 1e3)
     _judge(passes, measure, "warm", "mean_e2e", WARM)

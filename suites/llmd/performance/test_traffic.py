@@ -43,7 +43,7 @@ SHAPE_RATIO = LIMITS.limit("shape_mean_ratio")
 
 @scenario(system="routing", alone="machine", timeout=7200)
 def climb(lab: RoutingLab) -> None:
-    """Tenants with system prompts, growing conversations, then a staircase of rates, under every policy."""
+    """Tenants with system prompts, growing conversations, a burst, then rising request rates, under every policy."""
     traffic.act(lab)
 
 
@@ -59,10 +59,10 @@ def climbed(recording: RoutingRecording, arm: str) -> list[Step]:
 
 @behaviour(
     "llmd.performance.traffic-answered", level=MUST, spec=GAIE,
-    red_when="a request is lost, fails, or bypasses the picker", mutant="picker-not-asked",
+    red_when="a request is lost, fails, or bypasses the endpoint picker", mutant="picker-not-asked",
 )  # fmt: skip
 def test_every_request_is_answered_whatever_the_traffic(climb: RoutingRecording, measure: Measure) -> None:
-    """Every request of both shapes and of every step is answered, beyond saturation too, and the picker was asked."""
+    """Every request is answered through the endpoint picker, in every traffic shape and at rates beyond saturation."""
     for arm in climb.notes["arms"]:
         for what in (*SHAPES, BURST, "staircase"):
             rows = climb.asks(wave(arm, what))
@@ -76,12 +76,13 @@ def test_every_request_is_answered_whatever_the_traffic(climb: RoutingRecording,
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: str(shape).replace(" ", "-"))
 @behaviour(
     "llmd.performance.shape-hits", level=MUST, spec=CACHE,
-    red_when="the share of cached tokens is not what the policy gives by the model", mutant="picker-random-or-precise",
+    red_when="the share of cached tokens differs from what the model of the routing policy predicts",
+    mutant="picker-random-or-precise",
 )  # fmt: skip
 def test_traffic_that_shares_prefixes_hits_as_the_model_says(
     climb: RoutingRecording, measure: Measure, shape: str, arm: str
 ) -> None:
-    """The servers' counters: under random routing within the model's interval, under precise routing to the token."""
+    """By the servers' counters the hit rate is the model's: within its interval (random) or to the token (precise)."""
     before, after = (climb.metrics(wave(arm, what)) for what in ({SHARED: "begin", TURNS: SHARED}[shape], shape))
     rate, model = counter_hit_rate(before, after), traffic.modelled(arm)[shape].hit_rate
     measure.value(hit_rate=rate, model=model.mean)
@@ -92,7 +93,7 @@ def test_traffic_that_shares_prefixes_hits_as_the_model_says(
         wanted = longest_prefix_hits(chains, traffic.CACHE.block_size)
         seen = delta(before, after, "prefix_cache_hits")
         measure.value(cached_tokens=seen, longest_prefixes=wanted)
-        assert seen == wanted, f"{shape}: expected {wanted} cached tokens, the longest prefix asked before, seen {seen}"
+        assert seen == wanted, f"{shape}: expected {wanted} cached tokens, longest prefixes sent before, seen {seen}"
     assert not routing.hit_rate_findings(rate, model, f"hit rate of {shape} under {arm} routing", SLACK)
 
 
@@ -102,16 +103,17 @@ def test_traffic_that_shares_prefixes_hits_as_the_model_says(
     red_when="a tenant's requests, or the turns of a conversation, are spread over replicas", mutant="picker-random",
 )  # fmt: skip
 def test_a_tenant_and_a_conversation_stay_on_one_replica(climb: RoutingRecording, shape: str) -> None:
-    """Under precise routing all requests of a tenant, and all turns of a conversation, go to one replica."""
+    """Under precise routing, all requests of a tenant and all turns of a conversation go to one replica."""
     assert not routing.stickiness_findings(_grouped(climb, "precise", shape))
 
 
 @behaviour(
     "llmd.performance.burst-hits", level=SHOULD, spec=GAIE,
-    red_when="requests that come at once, before an event can tell, are sent apart", mutant="speculation-off",
+    red_when="simultaneous requests with the same prefix are spread over replicas before KV-cache events arrive",
+    mutant="speculation-off",
 )  # fmt: skip
 def test_a_burst_of_a_tenant_stays_together(climb: RoutingRecording, measure: Measure) -> None:
-    """48 requests of 8 tenants at once: at least nine tenths of the tokens hit that could, as one who waits would."""
+    """48 simultaneous requests of 8 tenants hit at least 90 % of the tokens that they would hit one after another."""
     before, after = (climb.metrics(wave("precise", what)) for what in (TURNS, BURST))
     seen, wanted = delta(before, after, "prefix_cache_hits"), traffic.burst_hits()
     measure.value(cached_tokens=seen, longest_prefixes=wanted)
@@ -122,11 +124,11 @@ def test_a_burst_of_a_tenant_stays_together(climb: RoutingRecording, measure: Me
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: str(shape).replace(" ", "-"))
 @behaviour(
     "llmd.performance.shape-gain", level=SHOULD, spec=GAIE,
-    red_when="knowing the caches gains nothing on prompts that are never asked twice",
+    red_when="precise routing does not lower TTFT for prompts that share prefixes but never repeat",
     mutant="picker-random-or-precise",
 )  # fmt: skip
 def test_sharing_a_prefix_is_enough_to_gain(climb: RoutingRecording, measure: Measure, shape: str) -> None:
-    """Mean TTFT under random routing is at least 1.5 times that under precise routing, though no prompt comes twice."""
+    """Even if no prompt repeats, mean TTFT under random routing is at least 1.5 times that under precise routing."""
     found = gain("cold", traffic.STREAMS, *([_grouped(climb, arm, shape)] for arm in ("precise", "random")))
     effect = found.mean_ratio
     measure.value(value=effect.value, **{f"model_{a}_s": traffic.modelled(a)[shape].mean_ttft.mean for a in _PAIR})
@@ -147,11 +149,11 @@ def _grouped(recording: RoutingRecording, arm: str, shape: str) -> list[Any]:
 
 @behaviour(
     "llmd.performance.saturation", level=SHOULD, spec=GAIE,
-    red_when="knowing the caches does not let the same replicas carry a multiple of the rate",
+    red_when="precise routing does not let the same replicas sustain three times the request rate",
     mutant="picker-random-or-precise",
 )  # fmt: skip
 def test_precise_routing_carries_a_multiple_of_the_rate(climb: RoutingRecording, measure: Measure) -> None:
-    """With p95 of TTFT within 2 s, precise routing carries at least 3 times the requests/s of random routing."""
+    """With p95 TTFT within 2 s, precise routing sustains at least 3 times the request rate of random routing."""
     found = {arm: climbed(climb, arm) for arm in _PAIR}
     rates = {arm: carried_by(found[arm], BOUND) for arm in _PAIR}
     measure.value(**{f"{arm}_carries": one.within for arm, one in rates.items()})
@@ -165,10 +167,10 @@ def test_precise_routing_carries_a_multiple_of_the_rate(climb: RoutingRecording,
 @pytest.mark.parametrize("arm", _PAIR)
 @behaviour(
     "llmd.performance.saturation-model", level=SHOULD, spec=GAIE,
-    red_when="a policy saturates at another rate than the model's", mutant="picker-random-or-precise",
+    red_when="a routing policy saturates at another rate than the model predicts", mutant="picker-random-or-precise",
 )  # fmt: skip
 def test_a_policy_saturates_where_the_model_says(climb: RoutingRecording, measure: Measure, arm: str) -> None:
-    """The carried rate lies in the model's interval for the same arrivals, or one step of the ladder below."""
+    """The highest rate with p95 TTFT within 2 s lies in the model's interval, or one rate step below it."""
     stairs, found = traffic.stairs_of(climb.notes, arm), climbed(climb, arm)
     model = traffic.predicted(arm, stairs, BOUND)
     measure.value(carried=carried_by(found, BOUND).within, model=model.within.mean)

@@ -46,7 +46,7 @@ def thirty_two(lab: Lab) -> None:
     mutant="another-profile",
 )  # fmt: skip
 def test_the_papers_order_gives_twenty_five_at_once(thirty_two: SlicesRecording, measure: Measure) -> None:
-    """13 medium and 12 large jobs run at once, what first fit gives; the rest waits, although 28 could be placed."""
+    """Of the paper's 32 jobs 13 medium and 12 large run at once, as first fit predicts (the optimum is 28)."""
     mix, gpus = judged.jobs(thirty_two), judged.models(thirty_two)
     there = judged.running_at(thirty_two, thirty_two.notes["marks"]["placed"])
     running = Counter(one.job.profile for one in there)
@@ -62,10 +62,11 @@ def test_the_papers_order_gives_twenty_five_at_once(thirty_two: SlicesRecording,
 
 @behaviour(
     "slices.performance.layout", level=MUST, spec=MIG,
-    red_when="a job's slice stands elsewhere than first fit in the order of creation puts it", mutant="sizes-swapped",
+    red_when="a job's slice is placed elsewhere than first fit in the order of creation predicts",
+    mutant="sizes-swapped",
 )  # fmt: skip
 def test_every_job_stands_where_first_fit_puts_it(thirty_two: SlicesRecording) -> None:
-    """Slot by slot, every job's slice is where the first-fit oracle predicts; the silicon has these and no others."""
+    """Every job's slice is where first fit predicts it, and the fake GPUs hold these slices and no others."""
     mix = judged.jobs(thirty_two)
     oracle = first_fit([one.profile for one in mix], judged.models(thirty_two))
     expected = {one.name: place for one, place in zip(mix, oracle, strict=True) if place is not None}
@@ -76,11 +77,11 @@ def test_every_job_stands_where_first_fit_puts_it(thirty_two: SlicesRecording) -
 
 @behaviour(
     "slices.performance.identity", level=MUST, spec=DRIVER,
-    red_when="one of 25 containers is told another slice than its pod's claim says, or shares one",
+    red_when="one of 25 containers is given another slice than its pod's claim names, or shares one",
     mutant="one-name-for-all",
 )  # fmt: skip
 def test_no_container_has_the_slice_of_another(thirty_two: SlicesRecording, measure: Measure) -> None:
-    """Of 25 containers that run at once none has a slice that is not its own pod's, by device nodes and claims."""
+    """Each of 25 containers that run at once has the slice of its own pod's claim, and shares it with nobody."""
     wrong = slices_seen.findings(thirty_two) + slices_rest.mixed_up_findings(thirty_two, "full")
     measure.value(identity_errors=len(wrong), containers=len(slices_seen.runs(thirty_two)))
     assert len(slices_seen.runs(thirty_two)) == TABLE_6[1].peak
@@ -89,11 +90,11 @@ def test_no_container_has_the_slice_of_another(thirty_two: SlicesRecording, meas
 
 @behaviour(
     "slices.performance.padding", level=MUST, spec=MIG,
-    red_when="free memory slices that no waiting job could use are other than the three that first fit leaves",
+    red_when="more or fewer than three free memory slices fit no job's profile",
     mutant="another-profile",
 )  # fmt: skip
 def test_three_memory_slices_are_lost_to_fragmentation(thirty_two: SlicesRecording, measure: Measure) -> None:
-    """At the peak exactly the three free memory slices are unplaceable that first fit pads GPUs 2, 4 and 6 with."""
+    """At the peak exactly three free memory slices fit no job's profile, as many as first fit leaves."""
     gpus = judged.models(thirty_two)
     places = judged.standing_places(thirty_two, thirty_two.notes["marks"]["placed"])
     oracle = Board(gpus, [one for one in first_fit([job.profile for job in judged.jobs(thirty_two)], gpus) if one])

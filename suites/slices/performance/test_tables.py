@@ -28,16 +28,16 @@ CLAIMS = {"mean": 18 / 28, "p95": 36 / 51}
 
 @scenario(system="slices", alone="machine", needs={"program:nvidia-dra", "program:nvidia-device-plugin"}, timeout=7200)
 def tables_5_and_6(lab: Lab) -> None:
-    """The paper's jobs, two arms at a time, each on 8 fake GPUs of a real node of its own; run times are modelled."""
+    """The paper's jobs run in two configurations at a time, each on 8 fake GPUs of its own; run times are modelled."""
     tables.act(lab)
 
 
 @behaviour(
     "slices.performance.tables", level=MUST, spec=MIG,
-    red_when="a job never completes, has no slice or GPU, or stands where another one does", mutant="request-lost",
+    red_when="a job never completes, has no slice or GPU, or has memory slices of another job", mutant="request-lost",
 )  # fmt: skip
 def test_every_job_completes_on_slots_of_its_own(tables_5_and_6: SlicesRecording, arms: Arms, measure: Measure) -> None:
-    """Every job of every arm completes, where the hardware allows it, and shares no memory slice with another."""
+    """In every configuration each job completes on a legal placement and shares no memory slice with another."""
     found = arms(tables_5_and_6)
     if not any(figures.lacking_findings(arm) for arm in found.values()):
         exhibits.show(found, measure)
@@ -52,13 +52,13 @@ def test_every_job_completes_on_slots_of_its_own(tables_5_and_6: SlicesRecording
 @pytest.mark.parametrize("way", tables.WAYS)
 @behaviour(
     "slices.performance.twin", level=SHOULD, spec=PAPER,
-    red_when="jobs stand where, or wait for what, neither placement nor measured latency explains",
+    red_when="completion times differ from what placement and measured latencies explain",
     mutant="another-profile",
 )  # fmt: skip
 def test_net_completion_times_are_those_of_the_twin(
     tables_5_and_6: SlicesRecording, arms: Arms, measure: Measure, way: str
 ) -> None:
-    """With Kubernetes' latencies taken out, mean completion time and makespan lie within the twin's interval."""
+    """Net of Kubernetes' latencies, mean completion time and makespan lie within the simulation's interval."""
     margin = LIMITS.limit("twin_margin")
     for arm in figures.complete(arms(tables_5_and_6), "t6", way):
         seen, twin = figures.net_of(arm), figures.expected_of(arm)
@@ -81,12 +81,13 @@ def test_net_completion_times_are_those_of_the_twin(
 @pytest.mark.parametrize("way", SLICED)
 @behaviour(
     "slices.performance.gain", level=SHOULD, spec=PAPER,
-    red_when="slices gain less of the mean completion time than placement and run times give", mutant="another-profile",
+    red_when="slices shorten the mean completion time less than placement and run times predict",
+    mutant="another-profile",
 )  # fmt: skip
 def test_slices_gain_what_the_twin_predicts(
     tables_5_and_6: SlicesRecording, arms: Arms, measure: Measure, way: str
 ) -> None:
-    """32 jobs: net mean completion time over that on whole GPUs lies below the twin's upper end, and below 1."""
+    """For 32 jobs slices shorten the net mean completion time against whole GPUs as much as the simulation predicts."""
     found = arms(tables_5_and_6)
     mine, whole = figures.complete(found, "t6", way), figures.complete(found, "t6", "whole")
     shares: list[float] = []
@@ -114,12 +115,12 @@ def test_slices_gain_what_the_twin_predicts(
 @pytest.mark.parametrize("figure", CLAIMS)
 @behaviour(
     "slices.performance.paper-claim", level=INFO, spec=PAPER,
-    red_when="dynamic slices change completion times of 32 jobs otherwise than the paper says", mutant="",
+    red_when="dynamic slices do not shorten the completion times of 32 jobs", mutant="",
 )  # fmt: skip
 def test_the_papers_claim_about_completion_times(
     tables_5_and_6: SlicesRecording, arms: Arms, measure: Measure, figure: str
 ) -> None:
-    """The paper's word on dynamic slices against whole GPUs: mean 36 % less, 95th percentile 29 % less."""
+    """Dynamic slices shorten completion of 32 jobs against whole GPUs (paper: mean 36 %, 95th percentile 29 %)."""
     found = arms(tables_5_and_6)
     mine = [getattr(figures.net_of(one).completion, figure) for one in figures.complete(found, "t6", "dynamic")]
     base = [getattr(figures.net_of(one).completion, figure) for one in figures.complete(found, "t6", "whole")]
@@ -140,12 +141,12 @@ def test_the_papers_claim_about_completion_times(
 
 @behaviour(
     "slices.performance.few-jobs", level=SHOULD, spec=PAPER,
-    red_when="8 jobs on 8 GPUs wait for each other, or slices make them other than slower", mutant="request-lost",
+    red_when="8 jobs on 8 GPUs wait for each other, or slices do not slow them down as modelled", mutant="request-lost",
 )  # fmt: skip
 def test_with_a_gpu_for_every_job_slices_only_slow_them_down(
     tables_5_and_6: SlicesRecording, arms: Arms, measure: Measure
 ) -> None:
-    """Table 5: 8 jobs run at once on whole GPUs and on slices, so that slices cost what their slowdown is."""
+    """Table 5: 8 jobs run at once on whole GPUs and on slices, so slices cost exactly their modelled slowdown."""
     found = arms(tables_5_and_6)
     for one, base in zip(figures.complete(found, "t5", "dynamic"), figures.complete(found, "t5", "whole"), strict=True):
         sliced, whole = figures.net_of(one), figures.net_of(base)
