@@ -214,7 +214,7 @@ def measure(request: pytest.FixtureRequest) -> Measure:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """After a test's own judgement, the referee's: invariants that hold on every event of every recording.
+    """After a test's own judgement: invariants that hold on every event of every recording.
 
     What hangs on a clock accuses nobody where CPUs were contended.
     """
@@ -231,7 +231,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         contended = contention.evidence([recording.meta])
         late = invariants.timed(recording)
         if findings := [*invariants.untimed(recording), *([] if contended else late)]:
-            pytest.fail("referee: " + "\nreferee: ".join(findings[:20]), pytrace=False)
+            pytest.fail("invariant: " + "\ninvariant: ".join(findings[:20]), pytrace=False)
         if late:
             raise Inconclusive(f"{contended}, and what was seen hangs on a clock: {'; '.join(late[:20])}")
     return outcome
@@ -297,7 +297,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     run.speech.reporter = manager.get_plugin("terminalreporter")
     run.speech.capture = manager.get_plugin("capturemanager")
     run.speech.direct = bool(session.config.option.__dict__.get("numprocesses"))
-    if run.venue is not None:
+    if run.provider is not None:
         # a CI job that is cancelled: as Ctrl-C, so that somebody's cluster is cleaned up and the report is written
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     # refused connections while a server starts are expected and waited out

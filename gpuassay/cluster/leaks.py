@@ -75,7 +75,7 @@ def _delete(api: Api, found: Found) -> None:
 def sweep(api: Api, run_id: str, timeout: float = 60) -> list[str]:
     """Remove everything that carries the run's label; returns what is still there after `timeout` seconds.
 
-    Every step is waited for before the next: a queue that goes before its Workloads leaves them without a referee.
+    Every step is waited for before the next: a queue that goes before its Workloads leaves them without a controller.
     """
     for step in _STEPS:
         mine = [found for some in side_by_side(partial(_find, api, run_id), step) for found in some]

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 from gpuassay import pressure
 from gpuassay.engine.builds import Builds, missing
-from gpuassay.engine.pools import Floor, Lane, Unavailable, lanes
-from gpuassay.engine.runner import Acting, remedy, write_outcome
+from gpuassay.engine.pools import Lane, MachineLock, Unavailable, lanes
+from gpuassay.engine.runner import Runner, remedy, write_outcome
 from gpuassay.engine.timeline import BUILDS, Timeline
 from gpuassay.record import rundir
 from gpuassay.system import Pool
@@ -69,10 +69,10 @@ class Engine:
     _aborted: bool = False
     _thread: threading.Thread | None = None
     _planned: list[Lane] = field(default_factory=list[Lane])
-    _actings: dict[str, Acting] = field(default_factory=dict[str, Acting])
+    _runners: dict[str, Runner] = field(default_factory=dict[str, Runner])
     _left: set[str] = field(default_factory=set[str])
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _floor: Floor = field(default_factory=lambda: Floor(()))
+    _machine_lock: MachineLock = field(default_factory=lambda: MachineLock(()))
     _builds: Builds = field(default_factory=Builds)
     _timeline: Timeline = field(default_factory=Timeline)
 
@@ -86,7 +86,7 @@ class Engine:
         count_by(pressure.OwnClock())  # a busy neighbour makes scenarios slower, and breaks none
         able = [one for one in scenarios if not self._lacks(one)]  # no cluster is opened for what it cannot have
         self._planned = lanes(able, self.only)
-        self._floor = Floor(one.name for one in self._planned)
+        self._machine_lock = MachineLock(one.name for one in self._planned)
         self._builds = self._plan_builds()
         self._status("building" if self._builds.busy else "running")
         for line in self._builds.forecast():
@@ -111,14 +111,14 @@ class Engine:
         self._stop.set()
         with self._lock:
             # never once everything is being taken down: that waits for things to be gone
-            under_way = sum(one.acted.is_set() for one in self._actings.values()) < len(self._planned)
+            under_way = sum(one.acted.is_set() for one in self._runners.values()) < len(self._planned)
             self._aborted = (abort or bool(self._left)) and under_way
             if self._aborted:
                 halt(BROKEN_OFF)  # also what opens the stage
-        self._floor.close()
+        self._machine_lock.close()
         self._builds.stop()
         if self._aborted:
-            for one in self._actings.values():
+            for one in self._runners.values():
                 if not one.acted.is_set():
                     one.stage.abort(BROKEN_OFF)
         if self._thread is not None:
@@ -155,24 +155,24 @@ class Engine:
 
     def _run_lane(self, lane: Lane) -> None:
         """Open the lane's stage, act on it, take it down; whatever happens, the other lanes go on."""
-        acting: Acting | None = None
+        acting: Runner | None = None
         try:
             self._await_programs(lane)
-            self._floor.enter(lane)
+            self._machine_lock.enter(lane)
             spent, opening = partial(self._timeline.add, lane.name), time.time_ns()
             with self.open_stage(lane) as stage:
                 spent("opening", opening, time.time_ns())
                 stage.beside = self._builds.beside
-                acting = Acting(stage, self.run_dir, self._stop, self._done, self.say, lane.width, self.full, spent)
-                self._actings[lane.name] = acting
+                acting = Runner(stage, self.run_dir, self._stop, self._done, self.say, lane.width, self.full, spent)
+                self._runners[lane.name] = acting
                 stage.watch(until=acting.acted)
                 measuring = [one for one in lane.scenarios if one.alone == "machine"]
                 try:
                     acting.act_all([one for one in lane.scenarios if one not in measuring])
                     if measuring:
-                        self._floor.leave(lane.name)
+                        self._machine_lock.leave(lane.name)
                         self._builds.wait_idle()
-                        with self._floor.alone():
+                        with self._machine_lock.alone():
                             acting.act_all(measuring)
                 finally:
                     with self._lock:
@@ -187,7 +187,7 @@ class Engine:
             if not self._aborted and not (acting and acting.stage.collapsed.is_set()):
                 self._fail(lane, error)
         finally:
-            self._floor.leave(lane.name)
+            self._machine_lock.leave(lane.name)
 
     def _plan_builds(self) -> Builds:
         """What has to be built; at full speed while no lane can begin without it."""

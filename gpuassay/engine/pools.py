@@ -74,7 +74,7 @@ def lanes(scenarios: Sequence[Scenario], only: Pool | None = None) -> list[Lane]
     return [Lane(found, tuple(one for one in scenarios if pool_of(one) is found)) for found in pools.values()]
 
 
-class Floor:
+class MachineLock:
     """Gives the machine to one scenario at a time, once every lane is done with what runs side by side."""
 
     def __init__(self, lanes: Iterable[str]) -> None:

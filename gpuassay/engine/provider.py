@@ -21,7 +21,7 @@ from gpuassay.toolchain.catalogue import COMPONENTS
 
 
 @dataclass(frozen=True)
-class Venue:
+class Provider:
     """Where a run takes place.
 
     Attributes:
@@ -39,7 +39,7 @@ class Venue:
     absent: frozenset[str] = frozenset()
 
 
-def venue_for(option: argparse.Namespace) -> Venue:
+def provider_for(option: argparse.Namespace) -> Provider:
     """The place that the command line asks for.
 
     Raises:
@@ -55,14 +55,14 @@ def venue_for(option: argparse.Namespace) -> Venue:
 
         opens = elsewhere[0] if elsewhere else existing_stage(option)
         only = Pool(ONE_CLUSTER, opens, WIDTH)
-        return Venue(lambda run, lane: only.open(run, lane, assets), only, absent=_absent(assets))
+        return Provider(lambda run, lane: only.open(run, lane, assets), only, absent=_absent(assets))
     if not sys.platform.startswith("linux"):
         raise ClusterError("a cluster of ours needs Linux; here: --cluster existing, or --replay RUN")
     for install in ("install_kueue", "install_gpu_operator"):
         if getattr(option, install, None):
             raise ClusterError(f"--{install.replace('_', '-')}: only with --cluster existing")
     asked = catalogue.selected(option.build) if option.build else []
-    return Venue(
+    return Provider(
         lambda run, lane: lane.pool.open(run, lane, assets),
         programs=lambda lane: programs_of(lane, asked),
         assets=assets,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gpuassay.engine.environment import Stage
 from gpuassay.engine.pools import Lane, Unavailable
-from gpuassay.engine.provider import venue_for
+from gpuassay.engine.provider import provider_for
 from gpuassay.engine.runner import remedy
 from gpuassay.record import rundir
 from gpuassay.scenarios.declare import Scenario
@@ -44,7 +44,7 @@ def environment(option: argparse.Namespace, system: str, folder: Path, say: Say)
         Unavailable: this machine cannot have such a cluster; one line says why.
         ClusterError: somebody's cluster cannot be used, or ours cannot be started.
     """
-    provider = venue_for(option)
+    provider = provider_for(option)
     run = rundir.new_run_dir(folder)  # its name labels all that is created, and is unique on any cluster
     rundir.begin(run, mode="fixtures", replay_of=None, mutant=option.mutant, command=["pytest"])
     chosen = provider.only or pool(get(system).pools[0].name)

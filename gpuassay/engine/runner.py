@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Acting:
+class Runner:
     """What is acted out on one stage.
 
     Attributes:

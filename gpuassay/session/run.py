@@ -28,7 +28,7 @@ from gpuassay.system import get
 from gpuassay.waiting import wait
 
 if TYPE_CHECKING:
-    from gpuassay.engine.provider import Venue
+    from gpuassay.engine.provider import Provider
 
 PATIENCE = 1800.0
 """Seconds a test waits for its scenario; each wait inside a scenario has its own, shorter deadline."""
@@ -44,12 +44,12 @@ class Run:
     Attributes:
         directory: the run directory.
         replay: directory of the stored run that is judged again, or None for a live run.
-        venue: where stages (cluster, Kueue, recorder) are opened (None in replays and workers).
+        provider: where stages (cluster, Kueue, recorder) are opened (None in replays and workers).
     """
 
     directory: Path
     replay: Path | None = None
-    venue: Venue | None = None
+    provider: Provider | None = None
     mutant: str | None = None
     full: bool = False
     recorded: bool = True
@@ -110,11 +110,11 @@ class Run:
         self._check(scenarios)
         self.ledger.declare(declarations)
         rundir.describe(self.directory, declared=len(self.ledger.verdicts))
-        if self.replay is None and scenarios and self.venue is not None:
-            venue = self.venue
+        if self.replay is None and scenarios and self.provider is not None:
+            provider = self.provider
             self._engine = Engine(
-                lambda lane: venue.open(self, lane), self.directory, self.say, full=self.full, only=venue.only,
-                programs=venue.programs, assets=venue.assets, absent=venue.absent,
+                lambda lane: provider.open(self, lane), self.directory, self.say, full=self.full, only=provider.only,
+                programs=provider.programs, assets=provider.assets, absent=provider.absent,
             )  # fmt: skip
             self._engine.start(scenarios)
             self._so_far = SoFar(self.ledger, self.directory)
@@ -255,11 +255,11 @@ def open_run_of(config: pytest.Config) -> Run:
     if option.plan:
         toolchain.Assets.parse(option.asset)
         return Run(base / "plan", title=["gpuassay: plan only, nothing will run"])
-    venue = None
+    provider = None
     if stored is None:
-        from gpuassay.engine.provider import venue_for  # cluster clients: not for replays
+        from gpuassay.engine.provider import provider_for  # cluster clients: not for replays
 
-        venue = venue_for(option)  # before anything is written: a cluster that cannot be used leaves nothing
+        provider = provider_for(option)  # before anything is written: a cluster that cannot be used leaves nothing
     directory = rundir.new_run_dir(base)
     told = check_run(stored) if stored else {}
     title = [f"gpuassay: live run on cluster {option.cluster}, kept in {directory}"]
@@ -279,5 +279,11 @@ def open_run_of(config: pytest.Config) -> Run:
         keep = ("cluster", "components", "machine", "emulated", "capabilities", "mutant")
         rundir.describe(directory, **{key: told[key] for key in keep})
     return Run(
-        directory, replay=stored, venue=venue, mutant=option.mutant, full=option.full, recorded=recorded, title=title
+        directory,
+        replay=stored,
+        provider=provider,
+        mutant=option.mutant,
+        full=option.full,
+        recorded=recorded,
+        title=title,
     )

@@ -13,7 +13,7 @@ from gpuassay.record.recording import RecordingMeta
 from gpuassay.systems.kueue.judge import usage
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
-from tests.judge.test_referee import FULL, events, workload
+from tests.judge.test_invariants import FULL, events, workload
 
 KEY = ("cq", "gpu", GPU)
 

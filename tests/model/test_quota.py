@@ -76,7 +76,7 @@ def trees(draw: st.DrawFn) -> QuotaTree:
 @QUIET
 @given(trees(), st.sampled_from(["q0", "q1", "q2", "q3"]))
 def test_available_is_the_most_that_breaks_nothing(tree: QuotaTree, queue: str) -> None:
-    """Red when `available` promises too much or too little, or the referee overlooks a limit."""
+    """Red when `available` promises too much or too little, or the invariants overlook a limit."""
     assume(not tree.violations())
     free = tree.available(queue)
     assert free >= 0

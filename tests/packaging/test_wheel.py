@@ -138,7 +138,9 @@ def test_a_foreign_system_runs_live_and_by_replay(foreign: Installed) -> None:
     first, *rest = numbers.read_text().splitlines()
     _doctor(numbers, "\n".join([first, first, *rest]) + "\n")
     doctored = pytest_of(foreign, "suite", "--replay", str(numbers.parents[2]))
-    assert doctored.returncode == 1 and "referee: number 1 was given twice" in doctored.stdout, doctored.stdout[-3000:]
+    assert doctored.returncode == 1 and "invariant: number 1 was given twice" in doctored.stdout, doctored.stdout[
+        -3000:
+    ]
 
 
 def _doctor(part: Path, text: str) -> None:

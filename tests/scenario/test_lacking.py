@@ -12,8 +12,8 @@ from unittest.mock import Mock
 import pytest
 
 from gpuassay.engine.environment import Stage
-from gpuassay.engine.provider import venue_for
-from gpuassay.engine.runner import Acting
+from gpuassay.engine.provider import provider_for
+from gpuassay.engine.runner import Runner
 from gpuassay.record.recording import Recording
 from gpuassay.scenarios.declare import Scenario
 from gpuassay.toolchain import ToolchainError, UnobtainableError
@@ -44,7 +44,7 @@ def test_a_skip_says_how_the_program_is_had(tmp_path: Path, need: str, words: st
     def done(_: Scenario, outcome: str) -> None:
         outcomes.append(outcome)
 
-    Acting(stage, tmp_path, threading.Event(), done, print, 1).act_all([one])
+    Runner(stage, tmp_path, threading.Event(), done, print, 1).act_all([one])
     meta = Recording.load(tmp_path / "recordings" / "s").meta
     assert (meta.outcome, outcomes) == ("skip", ["skip"])
     assert meta.error.startswith(f"the cluster lacks: {need} (")
@@ -66,7 +66,7 @@ def test_what_cannot_be_had_while_a_scenario_runs_is_a_skip(tmp_path: Path) -> N
         notes={}, token="t", parts={}, **dict.fromkeys(("namespaces", "asked", "samples"), ())
     )
     one = Scenario("s", cast("Any", act), "slices", "default", "", frozenset(), 60, __name__)
-    Acting(stage, tmp_path, threading.Event(), Mock(), print, 1).act_all([one])
+    Runner(stage, tmp_path, threading.Event(), Mock(), print, 1).act_all([one])
     meta = Recording.load(tmp_path / "recordings" / "s").meta
     assert meta.outcome == "skip"
     assert meta.error == "the cluster lacks: the fake GPU library is built with a C compiler and there is no cc"
@@ -79,4 +79,4 @@ def test_a_directory_that_lacks_programs_is_refused_before_anything(tmp_path: Pa
     """Red when an incomplete directory is found out by each scenario, after a cluster was started."""
     option = argparse.Namespace(asset=[f"{name}={tmp_path}"], cluster="embedded")
     with pytest.raises(ToolchainError, match=rf"--asset {name}.*{words}.* missing"):
-        venue_for(option)
+        provider_for(option)

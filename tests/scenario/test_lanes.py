@@ -16,7 +16,7 @@ import pytest
 
 from gpuassay import pressure
 from gpuassay.engine.engine import Engine, Opener, read_status
-from gpuassay.engine.pools import ROOMY, Floor, Lane, Unavailable, lanes
+from gpuassay.engine.pools import ROOMY, Lane, MachineLock, Unavailable, lanes
 from gpuassay.record.recording import Recording
 from gpuassay.scenarios.declare import Alone, Scenario
 from gpuassay.system import pool
@@ -211,7 +211,7 @@ def test_a_real_node_waits_for_the_kueues_on_a_small_machine(monkeypatch: pytest
 
     monkeypatch.setattr(os, "sched_getaffinity", affinity)
     main, slices = (Lane(pool(name), ()) for name in ("cluster", "cluster-slices"))
-    floor, begun = Floor([main.name, slices.name]), threading.Event()
+    floor, begun = MachineLock([main.name, slices.name]), threading.Event()
 
     def node() -> None:
         floor.enter(slices)
@@ -223,7 +223,7 @@ def test_a_real_node_waits_for_the_kueues_on_a_small_machine(monkeypatch: pytest
     floor.leave(main.name)
     assert begun.wait(5)
     cores |= set(range(ROOMY))
-    Floor([main.name, slices.name]).enter(slices)
+    MachineLock([main.name, slices.name]).enter(slices)
 
 
 def test_whose_the_cpu_time_was_is_not_said_beside_a_cluster_that_is_not_ours(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The referee: invariants of Kueue that hold on every event of every recording, whatever the scenario.
+"""Invariants of Kueue that hold on every event of every recording, whatever the scenario.
 
 Limits come from the objects as they were asked for, not from what the server stored: a system that loses a limit on
 the way is seen to break it.

@@ -1,4 +1,4 @@
-"""Doctored recordings: the referee must refuse each of them, and let the healthy one pass."""
+"""Doctored recordings: invariants must refuse each of them, and let the healthy one pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECOND = 1_000_000_000
 
 
 def findings_of(recording: KueueRecording) -> list[str]:
-    """All that the referee says of it."""
+    """Every finding of its invariants."""
     recording.system = "kueue"
     return [*invariants.untimed(recording), *invariants.timed(recording)]
 
@@ -75,7 +75,7 @@ FULL = ("QuotaReserved", "Admitted")
 
 
 def test_a_healthy_recording_passes() -> None:
-    """Red when the referee accuses the innocent."""
+    """Red when invariants refute a sound recording."""
     healthy = recording(
         workload("a"),
         workload("a", *FULL),
