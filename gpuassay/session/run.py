@@ -279,11 +279,6 @@ def open_run_of(config: pytest.Config) -> Run:
         keep = ("cluster", "components", "machine", "emulated", "capabilities", "mutant")
         rundir.describe(directory, **{key: told[key] for key in keep})
     return Run(
-        directory,
-        replay=stored,
-        provider=provider,
-        mutant=option.mutant,
-        full=option.full,
-        recorded=recorded,
+        directory, replay=stored, provider=provider, mutant=option.mutant, full=option.full, recorded=recorded,
         title=title,
-    )
+    )  # fmt: skip
