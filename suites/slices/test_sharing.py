@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, Lab, behaviour, dig, scenario
+from gpuassay import MUST, SHOULD, Lab, behaviour, dig, known_defect, scenario
 from gpuassay.gpus import gpu_model
 from gpuassay.systems.slices.acts import operator_node as gpu_operator
 from gpuassay.systems.slices.acts import real_node as slices
@@ -149,6 +149,13 @@ GPU_SHARING = Sharing(GPU, REPLICAS)
 RENAMED = Sharing(GPU, REPLICAS, renamed=True)
 
 
+STALE = (
+    "https://github.com/kubernetes/kubernetes/blob/v1.36.2/pkg/kubelet/cm/devicemanager/plugin/v1beta1/handler.go#L126"
+)
+"""A client's end looks its client up by resource name. A newer one of that name is taken off the list in its place, and
+when that one ends, nothing withdraws what it offered."""
+
+
 @scenario(system="slices", needs=NEEDS, timeout=120)
 def shared_gpus(lab: Lab) -> None:
     """Two whole GPUs time-sliced by three: pods use all replicas, a pod asks for two, and replicas are renamed."""
@@ -219,6 +226,7 @@ def test_a_request_for_two_shares_fails(shared_gpus: SlicesRecording) -> None:
     assert "UnexpectedAdmissionError" in {one.get("reason") for one in states}, shared_gpus.timeline_text()
 
 
+@known_defect(STALE, "kubelet: a plugin that registers again before its former stream ends is forgotten", racy=True)
 @behaviour(
     "slices.sharing.renamed", level=MUST, spec=SHARED,
     red_when="shares are offered by the name of whole GPUs although they are to be renamed",
