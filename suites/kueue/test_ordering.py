@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuassay import MUST, SHOULD, behaviour, is_true, scenario
 from gpuassay.manifest import name_of
+from gpuassay.systems.kueue.acts import admission_checks as checks
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, mark, order_findings
@@ -332,7 +333,7 @@ def check_retried(lab: KueueLab) -> None:
     byhand.workload(lab, "second", queue)
     byhand.observe_weighed(lab, "second")
     byhand.next_second(lab)
-    byhand.answer_check(lab, "first", check, "Retry")
+    checks.answer(lab, "first", check, "Retry")
     byhand.observe_evicted(lab, 1)
     for name in byhand.evicted(lab):
         byhand.end_eviction(lab, name)

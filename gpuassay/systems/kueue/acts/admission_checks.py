@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from gpuassay.cluster.errors import ApiRefused
 from gpuassay.manifest import Manifest, dig, name_of
 from gpuassay.systems.kueue.acts.lab import KueueLab
+from gpuassay.systems.kueue.acts.workloads import ATTEMPTS
 from gpuassay.systems.kueue.objects import queues as kueue
 
 
@@ -47,11 +49,22 @@ def answer(lab: KueueLab, owner: str, name: str, state: str, *, updates: Sequenc
     found = lab.workload_of(owner)
     if found is None:
         raise LookupError(f"no Workload of {owner} in {lab.namespace}")
-    others: list[Manifest] = [one for one in dig(found, "status", "admissionChecks", default=[]) if one["name"] != name]
     mine: Manifest = {"name": name, "state": state, "message": f"played: {state}", "lastTransitionTime": _now()}
     if updates:
         mine["podSetUpdates"] = list(updates)
-    lab.patch("Workload", name_of(found), {"status": {"admissionChecks": [*others, mine]}}, subresource="status")
+
+    for attempt in range(ATTEMPTS):
+        now = lab.api.get("Workload", name_of(found), lab.namespace) or found
+        others = [one for one in dig(now, "status", "admissionChecks", default=[]) if one["name"] != name]
+        version = {"resourceVersion": now["metadata"]["resourceVersion"]}  # refused where another was faster
+        body: Manifest = {"metadata": version, "status": {"admissionChecks": [*others, mine]}}
+        try:
+            lab.patch("Workload", name_of(found), body, subresource="status")
+        except ApiRefused as refused:
+            if refused.status != 409 or attempt + 1 == ATTEMPTS:
+                raise
+        else:
+            return
 
 
 def states(lab: KueueLab, owner: str) -> dict[str, str]:

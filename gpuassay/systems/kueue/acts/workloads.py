@@ -190,18 +190,6 @@ def unbound(name: str, lab: KueueLab, queue: Queue, *, distinct: bool = False, *
     return core.job(name, lab.namespace, queue.local, nodeSelector=nowhere, **options)
 
 
-def answer_check(lab: KueueLab, name: str, check: str, state: str, message: str = "by the scenario") -> None:
-    """Answer an AdmissionCheck of a Workload as its controller does: Ready, Retry, Rejected or Pending."""
-
-    def edit(obj: Manifest) -> None:
-        for entry in obj["status"]["admissionChecks"]:
-            if entry["name"] == check:
-                now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-                entry.update(state=state, message=message, lastTransitionTime=now)
-
-    _write(lab, name, edit)
-
-
 def holding(lab: KueueLab) -> list[str]:
     """Names of Workloads that hold quota: reserved and not finished, in name order."""
     living = lab.objects("Workload")
