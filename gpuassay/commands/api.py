@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import importlib
 import inspect
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import gpuassay
 from gpuassay import resources
+from gpuassay.commands import pages
 
 if TYPE_CHECKING:
     from gpuassay.commands import SubParsers
@@ -22,21 +22,7 @@ PAGE = resources.ROOT / "docs" / "api.md"
 
 def add(subparsers: SubParsers) -> None:
     """Register the sub-command."""
-    parser = subparsers.add_parser("api", help="write docs/api.md from the docstrings of the public names")
-    parser.add_argument("--check", action="store_true", help="only say whether the page is up to date")
-    parser.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> int:
-    """Write the page, or with `--check` compare it: 1 when it is out of date."""
-    text = page()
-    if not options.check:
-        PAGE.write_text(text)
-        return 0
-    if PAGE.read_text() != text:
-        print("docs/api.md is out of date: run `python -m gpuassay api`")
-        return 1
-    return 0
+    pages.add(subparsers, "api", "write docs/api.md from the docstrings of the public names", PAGE, page)
 
 
 def page() -> str:

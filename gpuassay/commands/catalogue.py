@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from gpuassay.commands import SubParsers
+from gpuassay import resources
+from gpuassay.commands import SubParsers, pages
 from gpuassay.session.collection import behaviour_of
 from gpuassay.verdict import Behaviour
 
-PAGE = Path(__file__).parents[2] / "docs" / "catalogue.md"
+PAGE = resources.ROOT / "docs" / "catalogue.md"
 
 
 class _Collector:
@@ -39,21 +38,7 @@ class _Collector:
 
 def add(subparsers: SubParsers) -> None:
     """Register the sub-command."""
-    parser = subparsers.add_parser("catalogue", help="write docs/catalogue.md from the declared behaviours")
-    parser.add_argument("--check", action="store_true", help="only say whether the page is up to date")
-    parser.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> int:
-    """Write the page, or with `--check` compare it: 1 when it is out of date."""
-    text = page()
-    if not options.check:
-        PAGE.write_text(text)
-        return 0
-    if PAGE.read_text() != text:
-        print("docs/catalogue.md is out of date: run `python -m gpuassay catalogue`")
-        return 1
-    return 0
+    pages.add(subparsers, "catalogue", "write docs/catalogue.md from the declared behaviours", PAGE, page)
 
 
 def page() -> str:
