@@ -42,7 +42,7 @@ PATIENCE = 5.0
 
 @dataclass
 class Site:
-    """An arm that is up, with a pen.
+    """A running deployment; requests sent through it are added to the recording.
 
     Attributes:
         lab: the scenario's.
