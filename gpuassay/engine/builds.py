@@ -23,6 +23,10 @@ TOLD_EVERY = 30.0
 STOPPED = "the run ended before it was built"
 
 
+class StoppedError(ToolchainError):
+    """The run ended while a component was being built or waited for its turn."""
+
+
 def command_of(name: str, assets: Assets, background: bool) -> list[str]:
     """`gpuassay build NAME` with the interpreter that runs us."""
     brought = [f"--asset={component}={folder}" for component, folder in assets.explicit.items()]
@@ -132,14 +136,15 @@ class Builds:
         """Return when the builds of `names` have ended: why there is no program, for those that failed.
 
         Raises:
-            ToolchainError: the builds were stopped.
+            StoppedError: the builds were stopped.
         """
         builds = [self._builds[name] for name in names if name in self._builds]
         with self._changed:
             self._changed.wait_for(lambda: self._stopping or all(one.ended for one in builds))
             for one in builds:
-                if not one.ended:
-                    raise ToolchainError(f"{one.component}: {STOPPED}")
+                # The stopped build may have been noted as ended before this thread woke.
+                if not one.ended or isinstance(one.problem, StoppedError):
+                    raise StoppedError(f"{one.component}: {STOPPED}")
         return {one.component: one.problem for one in builds if one.problem is not None}
 
     def wait_idle(self) -> None:
@@ -192,7 +197,7 @@ class Builds:
             self.say(f"{name} is built")
             return
         if self._stopping:
-            raise ToolchainError(f"{name}: {STOPPED}")
+            raise StoppedError(f"{name}: {STOPPED}")
         lines = [line.removeprefix("gpuassay: ") for line in process.tail() if line.strip()]
         reason = lines[-1] if lines else "it printed nothing"
         if code is not None and code < 0:
