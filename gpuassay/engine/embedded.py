@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from gpuassay.cluster import base
 from gpuassay.cluster.base import Cluster
@@ -17,11 +19,24 @@ from gpuassay.record.resources import DEFAULT_RESOURCES, Resource
 from gpuassay.scenarios import mutants
 from gpuassay.toolchain import Assets
 
-Prepare = Callable[[Cluster, ExitStack], None]
+
+@dataclass(frozen=True)
+class Prepared:
+    """What has been put on the cluster.
+
+    Attributes:
+        capabilities: what scenarios may need of it.
+        logs: its files of JSON lines, by the part of a recording that holds a scenario's lines.
+        stage: makes the environment, for systems that add to `Stage`.
+    """
+
+    capabilities: Collection[str] = ()
+    logs: Mapping[Part, Path] = field(default_factory=dict[Part, Path])
+    stage: Callable[..., Stage] = Stage
+
+
+Prepare = Callable[[Cluster, ExitStack], Prepared | None]
 """Puts a system on the cluster; what the stack is given is taken down at the end, the last thing first."""
-
-
-_NO_LOGS: Mapping[Part, str] = {}
 
 
 def _nothing(cluster: Cluster, stack: ExitStack) -> None:
@@ -35,12 +50,12 @@ def on_embedded(
     assets: Assets,
     *,
     description: str,
-    capabilities: Collection[str],
+    capabilities: Collection[str] = (),
     recorded: Iterable[Resource] = DEFAULT_RESOURCES,
     nodes: int = 0,
     tier: str = "embedded/T0",
     prepare: Prepare = _nothing,
-    logs: Mapping[Part, str] = _NO_LOGS,
+    audited: bool = False,
 ) -> Generator[Stage]:
     """Open an environment on a control plane of this machine, for the length of a `with` block.
 
@@ -54,7 +69,7 @@ def on_embedded(
         nodes: fake nodes of eight GPUs.
         tier: how much of it is real, for the report.
         prepare: puts the system on the cluster.
-        logs: files of JSON lines in the cluster's directory, by the part of a recording that holds a scenario's lines.
+        audited: what the API server's audit log says of a scenario's objects goes into its recording.
 
     Raises:
         ClusterError: it cannot be started.
@@ -64,16 +79,17 @@ def on_embedded(
         run.say(f"starting the control plane of {lane.name}")
         cluster = stack.enter_context(embedded(directory=folder, assets=assets, nodes=nodes))
         view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=tuple(recorded)))
-        prepare(cluster, stack)
+        prepared = prepare(cluster, stack) or Prepared()
         own = cluster.capabilities if nodes else cluster.capabilities - {base.FAKE_NODES}
-        offered = frozenset({*own, *capabilities})
+        offered = frozenset({*own, *capabilities, *prepared.capabilities})
         stack.enter_context(described(run, cluster, tier, description, offered))
         run.say(f"scenarios of {lane.name} begin")
-        yield Stage(
+        yield prepared.stage(
             run_id=run.directory.name,
             cluster=cluster,
             view=view,
             capabilities=offered,
             mutant=mutants.chosen(run.mutant),
-            logs={part: LineIndex(cluster.directory / file, run.directory) for part, file in logs.items()},
+            audit=LineIndex(cluster.audit_log, run.directory) if audited and cluster.audit_log else None,
+            logs={part: LineIndex(log, run.directory) for part, log in prepared.logs.items()},
         )

@@ -37,7 +37,7 @@ def test_while_the_cluster_is_brought_up(suite: LiveSuite, words: str, terminal:
         running.until_said(words)
         outcome = _interrupt(running, terminal=terminal)
     assert set(outcome.states.values()) == {"ERROR"}
-    assert "scenarios begin" not in outcome.output
+    assert "scenarios of" not in outcome.output
 
 
 def test_while_scenarios_act_and_tests_judge(suite: LiveSuite) -> None:

@@ -1,20 +1,17 @@
-"""The stage of Kueue: a control plane, fake nodes, Kueue as a process, and a recorder."""
+"""The environment of Kueue: a control plane, fake nodes, Kueue as a process, and a recorder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gpuassay import toolchain
-from gpuassay.cluster.embedded import embedded
-from gpuassay.engine.environment import Host, Stage, described
-from gpuassay.engine.pools import Lane
-from gpuassay.record.lines import LineIndex
-from gpuassay.record.process import live_recorder
+from gpuassay.engine.embedded import Prepare, Prepared, on_embedded
+from gpuassay.engine.environment import Host, Stage
 from gpuassay.record.resources import DEFAULT_RESOURCES, EXTRA_RESOURCES
-from gpuassay.scenarios import mutants
 from gpuassay.systems.kueue import component as kueue
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component import Kueue
@@ -22,6 +19,8 @@ from gpuassay.systems.kueue.readings import LOG
 from gpuassay.systems.kueue.system import MAIN
 
 if TYPE_CHECKING:
+    from gpuassay.cluster.base import Cluster
+    from gpuassay.engine.pools import Lane
     from gpuassay.scenarios.declare import Scenario
     from gpuassay.scenarios.lab import Lab
 
@@ -53,32 +52,28 @@ class KueueStage(Stage):
         return None
 
 
-@contextmanager
-def kueue_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> Generator[Stage]:
-    """Open the stage for the length of a `with` block."""
-    with ExitStack() as stack:
-        which = "" if lane.name == MAIN else f" of {lane.name}"
-        programs = "etcd, kube-apiserver, kube-controller-manager, kube-scheduler, KWOK"
-        run.say(f"starting the control plane{which} ({programs})")
-        folder = run.directory / lane.name
-        cluster = stack.enter_context(embedded(directory=folder, assets=assets, nodes=NODES))
-        recorded = (*DEFAULT_RESOURCES, *EXTRA_RESOURCES)
-        view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=recorded))
-        run.say(f"installing Kueue{which}")
+def installer(say: Callable[[str], None], which: str) -> Prepare:
+    """Puts Kueue on a cluster; `which` of the run's clusters, for the progress line."""
+
+    def prepare(cluster: Cluster, stack: ExitStack) -> Prepared:
+        say(f"installing Kueue of {which}")
         queueing = stack.enter_context(kueue.install(cluster))
-        capabilities = cluster.capabilities | {"kueue-process", "scheduler-log"} | _gates(queueing)
-        stack.enter_context(described(run, cluster, "embedded/T0", _description(lane), capabilities))
-        run.say(f"scenarios{which} begin")
-        yield KueueStage(
-            run_id=run.directory.name,
-            cluster=cluster,
-            view=view,
-            capabilities=capabilities,
-            mutant=mutants.chosen(run.mutant),
-            kueue=queueing,
-            audit=LineIndex(cluster.audit_log, run.directory) if cluster.audit_log else None,
-            logs={LOG: LineIndex(queueing.log_path, run.directory)},
+        return Prepared(
+            capabilities={"kueue-process", *_gates(queueing)},
+            logs={LOG: queueing.log_path},
+            stage=partial(KueueStage, kueue=queueing),
         )
+
+    return prepare
+
+
+def kueue_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> AbstractContextManager[Stage]:
+    """Open the environment for the length of a `with` block."""
+    return on_embedded(
+        run, lane, assets, description=_description(lane), capabilities={"scheduler-log"},
+        recorded=(*DEFAULT_RESOURCES, *EXTRA_RESOURCES), nodes=NODES,
+        prepare=installer(run.say, lane.name), audited=True,
+    )  # fmt: skip
 
 
 def _description(lane: Lane) -> str:

@@ -51,16 +51,16 @@ def controller(cluster: Cluster) -> Generator[None]:
 
 
 def _open(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage]:
-    from gpuassay.engine.embedded import on_embedded
+    from gpuassay.engine.embedded import Prepared, on_embedded
     from gpuassay.record.resources import DEFAULT_RESOURCES, Resource
 
-    def prepare(cluster: Cluster, stack: ExitStack) -> None:
+    def prepare(cluster: Cluster, stack: ExitStack) -> Prepared:
         stack.enter_context(controller(cluster))
+        return Prepared(capabilities={"numbered"}, logs={NUMBERS: cluster.directory / LOG})
 
     return on_embedded(
-        run, lane, assets, description="a control plane and the numbering controller", capabilities={"numbered"},
+        run, lane, assets, description="a control plane and the numbering controller",
         recorded=(*DEFAULT_RESOURCES, Resource("ConfigMap", "/api/v1/configmaps")), prepare=prepare,
-        logs={NUMBERS: LOG},
     )  # fmt: skip
 
 
