@@ -5,26 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import ssl
-import time
-from typing import Any, TypedDict
+from typing import Any
 
 import requests
-from prometheus_client.parser import text_string_to_metric_families
 from requests.adapters import HTTPAdapter
 
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.metrics import ACCEPT, Sample, answered
 from gpuassay.systems.kueue.component.manifests import METRICS_ACCOUNT
 from gpuassay.systems.kueue.component.profiles import NAMESPACE
 
-
-class Sample(TypedDict):
-    """One sample of a scrape: receipt time (ns since the epoch), metric, labels, value."""
-
-    at: int
-    name: str
-    labels: dict[str, str]
-    value: float
+__all__ = ["Sample", "Scraper"]
 
 
 class _Pinned(HTTPAdapter):
@@ -52,22 +44,16 @@ class Scraper:
         """All samples now.
 
         Raises:
-            ClusterError: no answer, or a refusal.
+            ClusterError: no answer, a refusal, or no page of metrics.
         """
         try:
             session = self._session = self._session or self._connect()
-            answer = session.get(f"https://127.0.0.1:{self._port}/metrics", timeout=30)
+            answer = session.get(f"https://127.0.0.1:{self._port}/metrics", timeout=30, headers=ACCEPT)
         except (OSError, requests.RequestException) as e:
             raise ClusterError(f"Kueue's metrics cannot be had: {e}") from e
-        now = time.time_ns()
-        if answer.status_code != 200:
-            raise ClusterError(f"Kueue's metrics are refused: {answer.status_code} {answer.text.strip()}")
+        found = answered("Kueue", answer)
         self.answered = True
-        return [
-            {"at": now, "name": sample.name, "labels": dict(sample.labels), "value": float(sample.value)}
-            for family in text_string_to_metric_families(answer.text)
-            for sample in family.samples
-        ]
+        return found
 
     def _connect(self) -> requests.Session:
         path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{METRICS_ACCOUNT}/token"
