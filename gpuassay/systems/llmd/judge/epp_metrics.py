@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gpuassay.record.metrics import Samples
+from gpuassay.record.metrics import Samples, delta
 from gpuassay.systems.llmd.judge.metrics import PICKER, name_in
 
 TABLE: Mapping[str, tuple[str, ...]] = {
@@ -19,10 +19,10 @@ def grown_sum(before: Samples, after: Samples, metric: str, labels: Mapping[str,
 
     Raises:
         LookupError: it is not in `after`.
+        ValueError: the picker restarted in between.
     """
     name = f"{name_in(after, metric, TABLE)}_sum"
-    wanted = dict(labels or {})
-    return after.sum(name, **wanted) - before.sum(name, **wanted)
+    return delta(before, after, name, dict(labels or {}))
 
 
 def sum_findings(
@@ -33,7 +33,7 @@ def sum_findings(
     for metric, wanted in expected.items():
         try:
             seen = grown_sum(before, after, metric, labels)
-        except LookupError as error:
+        except (LookupError, ValueError) as error:
             found.append(f"{metric}: expected observations of {wanted:g} in sum; {error}")
             continue
         if seen != wanted:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from scipy import stats
 
-from gpuassay.record.metrics import Samples
+from gpuassay.record.metrics import Samples, delta
 from gpuassay.systems.llmd.judge.metrics import PICKER
 from gpuassay.systems.llmd.judge.routing import Row, answered
 from gpuassay.systems.llmd.objects import headers
@@ -22,9 +22,13 @@ def pools_served(rows: Sequence[Row], pools: Mapping[str, str]) -> Counter[str]:
 
 
 def picker_counted(before: Samples, after: Samples) -> int:
-    """Requests that a picker counted between two scrapes; it exports no counter before its first request."""
+    """Requests that a picker counted between two scrapes; it exports no counter before its first request.
+
+    Raises:
+        ValueError: it restarted in between.
+    """
     name = next((name for name in PICKER["requests"] if after.select(name)), None)
-    return round(after.sum(name) - before.sum(name)) if name else 0
+    return round(delta(before, after, name, {})) if name else 0
 
 
 def asked_of_findings(wave: str, served: Mapping[str, int], counted: Mapping[str, int]) -> list[str]:

@@ -8,26 +8,29 @@ while both). A metric is looked up by one name of ours, and the first generation
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from gpuassay.record.metrics import Samples
+from gpuassay.record.metrics import Samples, grown
+from gpuassay.systems.llmd.judge.engines import ENGINES, NAMES, TOKENS, engines_of, missing, named
 from gpuassay.systems.llmd.judge.routing import Row, answered, shown
 
 SERVER: Mapping[str, tuple[str, ...]] = {
-    "prefix_cache_queries": ("vllm:prefix_cache_queries_total", "vllm:prefix_cache_queries"),
-    "prefix_cache_hits": ("vllm:prefix_cache_hits_total", "vllm:prefix_cache_hits"),
-    "requests_running": ("vllm:num_requests_running",),
-    "requests_waiting": ("vllm:num_requests_waiting",),
-    "kv_cache_usage": ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
-    "cache_config": ("vllm:cache_config_info",),
-    "prompt_tokens": ("vllm:prompt_tokens_total", "vllm:prompt_tokens"),
-    "generation_tokens": ("vllm:generation_tokens_total", "vllm:generation_tokens"),
-    "requests_succeeded": ("vllm:request_success_total", "vllm:request_success"),
-    "ttft": ("vllm:time_to_first_token_seconds",),
-    "e2e": ("vllm:e2e_request_latency_seconds",),
-    "lora": ("vllm:lora_requests_info",),
-}
-"""Metrics of a model server; prefix-cache counters count tokens."""
+    metric: tuple(
+        dict.fromkeys(
+            f"{name}{end}"
+            for engine in ENGINES
+            for counted in engine.metrics.get(metric, ())
+            for name in counted.names
+            for end in ("_total", "")
+        )
+    )
+    for metric in (
+        "prefix_cache_queries", "prefix_cache_hits", "requests_running", "requests_waiting", "kv_cache_usage",
+        "cache_config", "prompt_tokens", "generation_tokens", "requests_succeeded", "ttft", "e2e", "lora",
+    )
+}  # fmt: skip
+"""Metrics of a model server under the names of all engines (`engines`); prefix caches count tokens or blocks."""
 
 PICKER: Mapping[str, tuple[str, ...]] = {
     "ready_endpoints": ("llm_d_epp_ready_endpoints", "inference_pool_ready_pods"),
@@ -54,6 +57,12 @@ PICKER: Mapping[str, tuple[str, ...]] = {
 """Metrics of an endpoint picker."""
 
 
+_OF_PICKERS = ("llm_d_epp_", "inference_pool_", "inference_objective_", "inference_extension_", "inference_model_")
+
+_ALIKE = {"model_name": "model"}
+"""Labels that engines name otherwise."""
+
+
 def name_in(samples: Samples, metric: str, table: Mapping[str, tuple[str, ...]] = SERVER) -> str:
     """The name under which these samples hold a metric of a table; of a histogram the name without its suffix.
 
@@ -63,7 +72,8 @@ def name_in(samples: Samples, metric: str, table: Mapping[str, tuple[str, ...]] 
     for name in table[metric]:
         if any(samples.select(name + suffix) for suffix in ("", "_bucket")):
             return name
-    raise LookupError(f"no series of {metric}: looked for {' and '.join(table[metric])}; was it scraped?")
+    known = f"the names of {NAMES}" if table is SERVER else " and ".join(table[metric])
+    raise LookupError(f"no series of {metric}: looked for {known}; was it scraped?")
 
 
 def delta(
@@ -75,28 +85,115 @@ def delta(
 ) -> float:
     """How much a counter grew, summed over all matching series; of a histogram, how many observations it took.
 
-    A series that did not exist before counts from 0.
+    Each server's counter is looked up under the names of its own engine. A series that did not exist before counts
+    from 0.
 
     Raises:
-        LookupError: it is not in `after`.
-        ValueError: it fell, so that something restarted in between.
+        LookupError: it is not in `after`, or a model server is of an engine that is not known or does not count it.
+        ValueError: it fell, or a server restarted or went away in between; the message names it.
     """
-    name = name_in(after, metric, table)
-    if not after.select(name):
+    return math.fsum(by_server(before, after, metric, table, labels).values())
+
+
+def by_server(
+    before: Samples,
+    after: Samples,
+    metric: str,
+    table: Mapping[str, tuple[str, ...]] = SERVER,
+    labels: Mapping[str, str] | None = None,
+) -> dict[str, float]:
+    """How much a counter grew at each server that has it. Raises as `delta`."""
+    found: dict[str, float] = {}
+    for source in dict.fromkeys([*before.sources, *after.sources]):
+        names = _names_at(before, after, source, metric, table)
+        if names:
+            found[source] = math.fsum(_grown(before, after, source, name, labels) for name in names)
+    if not found:
+        without = [
+            f"{source} is of {missing(after.of(source).names, metric)}"
+            for source in (model_servers(after) if table is SERVER else ())
+        ]
+        if without:
+            raise LookupError(f"no series of {metric}: model server {'; '.join(without)}")
+        name_in(after, metric, table)
+    return found
+
+
+def model_servers(samples: Samples) -> list[str]:
+    """The sources that are no endpoint picker."""
+    return [
+        source for source in samples.sources
+        if source != "picker" and not any(name.startswith(_OF_PICKERS) for name in samples.of(source).names)
+    ]  # fmt: skip
+
+
+def _names_at(
+    before: Samples, after: Samples, source: str, metric: str, table: Mapping[str, tuple[str, ...]]
+) -> tuple[str, ...]:
+    """The names of a metric at one server; none where it is not exported yet, and of a source that is no server."""
+    for samples in (after.of(source), before.of(source)):
+        if table is not SERVER:
+            for name in table[metric]:
+                if any(samples.select(name + suffix) for suffix in ("", "_bucket")):
+                    return (name,)
+            continue
+        there = named(samples.names, metric)
+        if there is not None:
+            return there[0]
+    if table is not SERVER or source not in model_servers(after):
+        return ()
+    names = after.of(source).names
+    if not any(metric in engine.metrics for engine in engines_of(names)):
+        raise LookupError(f"{metric} of model server {source} is not known: {missing(names, metric)}")
+    return ()
+
+
+def _grown(before: Samples, after: Samples, source: str, name: str, labels: Mapping[str, str] | None) -> float:
+    if not any(samples.of(source).select(name) for samples in (before, after)):
         name += "_count"
     wanted = dict(labels or {})
-    grown = after.sum(name, **wanted) - before.sum(name, **wanted)
-    if grown < 0:
-        raise ValueError(f"{name} fell by {-grown:g}: a server restarted between the scrapes")
-    return grown
+    rows = after.of(source).select(name)
+    for label, other in _ALIKE.items():
+        if label in wanted and rows and not any(label in row["labels"] for row in rows):
+            wanted[other] = wanted.pop(label)
+    return grown(before, after, source, name, wanted)
 
 
 def counter_hit_rate(before: Samples, after: Samples, labels: Mapping[str, str] | None = None) -> float:
-    """Prefix-cache hits over queries, in tokens, between two scrapes. Errors as `delta`; ValueError without queries."""
-    queries = delta(before, after, "prefix_cache_queries", labels=labels)
-    if not queries:
+    """Prefix-cache hits over queries between two scrapes, in what the servers count: tokens, or blocks of some engines.
+
+    Raises:
+        LookupError: as `delta`; or a server's page has queries without hits, as a cut one has.
+        ValueError: as `delta`; without queries; if a server's hits grew by more than its queries; if servers count
+            different things.
+    """
+    units = sorted(set(hit_units(after).values()))
+    if len(units) > 1:
+        raise ValueError(f"prefix-cache counters cannot be added up: some servers count {', others '.join(units)}")
+    queries = by_server(before, after, "prefix_cache_queries", labels=labels)
+    if not any(queries.values()):
         raise ValueError("no prompt token was looked up in a prefix cache: it is off, or nothing was asked")
-    return delta(before, after, "prefix_cache_hits", labels=labels) / queries
+    hits = by_server(before, after, "prefix_cache_hits", labels=labels)
+    for server, asked in queries.items():
+        if hits.get(server, 0.0) > asked:
+            raise ValueError(
+                f"{server}: prefix-cache hits grew by {hits[server]:g}, queries by {asked:g}: its counters do not fit "
+                "together, so it restarted between the scrapes or counts something else"
+            )
+        if server not in hits and asked and _at_once(after.of(server)):
+            raise LookupError(f"{server}: its page has prefix-cache queries, but no hits: was it cut?")
+    return math.fsum(hits.values()) / math.fsum(queries.values())
+
+
+def _at_once(samples: Samples) -> bool:
+    """Whether an engine has the counter of hits from the first query on."""
+    return any(engine.name == "vLLM" for engine in engines_of(samples.names))
+
+
+def hit_units(samples: Samples) -> dict[str, str]:
+    """What the prefix-cache counters of each server count."""
+    found = {source: named(samples.of(source).names, "prefix_cache_queries") for source in samples.sources}
+    return {source: one[1] for source, one in found.items() if one is not None}
 
 
 def growth_findings(
@@ -129,6 +226,8 @@ def agreement_findings(
     good = answered(rows)
     if not good:
         return ["no answered requests: nothing to compare the counters with"]
+    if others := {unit for unit in hit_units(after).values() if unit != TOKENS}:
+        return [f"prefix-cache counters count {', '.join(sorted(others))}: answers count tokens"]
     if mute := [row for row in good if row.get("prompt_tokens") is None]:
         return [f"answers that do not say their prompt tokens: {shown(mute)}"]
     return growth_findings(

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from gpuassay.manifest import Manifest, dig
 from gpuassay.record.metrics import Samples
-from gpuassay.systems.llmd.judge.metrics import counter_hit_rate, delta
+from gpuassay.systems.llmd.judge.engines import TOKENS, named
+from gpuassay.systems.llmd.judge.metrics import counter_hit_rate, delta, hit_units
 from gpuassay.systems.llmd.judge.routing import Row, answered, failure_findings, shown
 from gpuassay.verdict import Inconclusive
 
@@ -22,17 +23,25 @@ def counted_hit_rate(rows: Sequence[Row], before: Samples, after: Samples) -> fl
 
     Raises:
         Inconclusive: the counters tell of other tokens than these asks had: somebody else was asking too.
-        LookupError: as `routing_metrics.delta`.
-        ValueError: no answer says how many prompt tokens it had.
+        LookupError: as `counter_hit_rate`.
+        ValueError: as `counter_hit_rate`; no answer says how many prompt tokens it had.
     """
     good = answered(rows)
     asked = sum(int(row.get("prompt_tokens") or 0) for row in good)
     if not asked:
         raise ValueError(f"no answer says how many prompt tokens it had: {shown(rows)}")
-    counted = delta(before, after, "prefix_cache_queries")
+    rate = counter_hit_rate(before, after)
+    counted = delta(before, after, _asked_metric(after))
     if counted > asked:
         raise Inconclusive(f"{counted:g} prompt tokens were looked up, {asked} were ours: somebody else asks as well")
-    return counter_hit_rate(before, after)
+    return rate
+
+
+def _asked_metric(after: Samples) -> str:
+    """The counter that says how many prompt tokens came in: blocks that were looked up do not."""
+    in_tokens = all(unit == TOKENS for unit in hit_units(after).values())
+    told = any(named(after.of(source).names, "prompt_tokens") for source in after.sources)
+    return "prefix_cache_queries" if in_tokens or not told else "prompt_tokens"
 
 
 def stream_findings(rows: Sequence[Row]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpuassay.record.metrics import Samples
+from gpuassay.record.metrics import delta as summed
 from gpuassay.systems.llmd.judge.intervals import Effect
 from gpuassay.systems.llmd.judge.metrics import PICKER, delta, name_in
 
@@ -42,7 +43,7 @@ def share(before: Samples, after: Samples) -> Share:
 def _mean(before: Samples, after: Samples, metric: str) -> float:
     name = name_in(after, metric, PICKER)
     count = delta(before, after, metric, PICKER)
-    return (after.sum(f"{name}_sum") - before.sum(f"{name}_sum")) / count if count else 0.0
+    return summed(before, after, f"{name}_sum", {}) / count if count else 0.0
 
 
 def share_findings(found: Share, asked: int, added: Effect) -> list[str]:
