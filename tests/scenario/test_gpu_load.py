@@ -93,7 +93,9 @@ def test_a_load_is_the_owners_and_is_ended() -> None:
 def test_what_is_noted_is_what_the_judge_needs() -> None:
     """Red when a share is not told in percent, a slice is taken for its GPU, or a moment is missing."""
     load = _loaded().notes["load"]
-    assert load["during"] == [{"gpu": "GPU-1/7", "pod": "load-1", "percent": pytest.approx(93)}]
+    assert load["during"] == [
+        {"gpu": "GPU-1/7", "pod": "load-1", "field": "DCGM_FI_PROF_GR_ENGINE_ACTIVE", "percent": pytest.approx(93)}
+    ]
     assert load_findings(load) == []
 
 

@@ -7,11 +7,15 @@ and does nothing but keep it busy, for some minutes or until it is ended.
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gpuassay.manifest import Manifest, dig
+from gpuassay.record.exposition import PageError, PageSample, parse_page
 from gpuassay.systems.gpu_operator.acts.read import READ, told_by_exporters
-from gpuassay.systems.gpu_operator.judge.load import BUSY, PERCENT
+from gpuassay.systems.gpu_operator.judge.dcgm import PERCENT, gpu_of, pod_of
+from gpuassay.systems.gpu_operator.judge.load import BUSY, valued
 
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.scenarios.lab import Lab
@@ -30,7 +34,8 @@ def keep_busy(lab: Lab) -> None:
 
     asked = _pod(lab, lab.api.list("PodTemplate", label_selector=GPU_LOAD_TEMPLATE)[0]["template"])
     name: str = asked["metadata"]["name"]
-    before, during, after = _told(lab), Rows(), Rows()
+    problems = list[str]()
+    before, during, after = _told(lab, problems), Rows(), Rows()
     lab.api.create(asked)  # not by the lab, whose pods get an image of ours
 
     def running() -> bool:
@@ -39,20 +44,21 @@ def keep_busy(lab: Lab) -> None:
     lab.observe(running, "the load runs", timeout=START_SECONDS)
 
     def busy() -> bool:
-        during.extend(row for row in _told(lab) if row["pod"] == name)
-        return any(row["percent"] >= BUSY for row in during)
+        during.extend(row for row in _told(lab, problems) if row["pod"] == name)
+        return any(row["percent"] >= BUSY for row in valued(during))
 
     lab.observe(busy, "its GPU is busy", timeout=TOLD_SECONDS)
     lab.delete("Pod", name)
     gpus = {row["gpu"] for row in during}
 
     def idle() -> bool:
-        after[:] = [row for row in _told(lab) if row["gpu"] in gpus]
-        return all(row["percent"] < BUSY for row in after)
+        after[:] = [row for row in _told(lab, problems) if row["gpu"] in gpus]
+        told = valued(after)
+        return {row["gpu"] for row in told} == gpus and all(row["percent"] < BUSY for row in told)
 
     lab.observe(idle, "its GPU is idle again", timeout=TOLD_SECONDS)
     before = [row for row in before if row["gpu"] in gpus]
-    lab.note(load={"pod": name, "before": before, "during": during, "after": after})
+    lab.note(load={"pod": name, "before": before, "during": during, "after": after, "problems": problems})
 
 
 def _pod(lab: Lab, template: Manifest) -> Manifest:
@@ -61,23 +67,30 @@ def _pod(lab: Lab, template: Manifest) -> Manifest:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
 
-def _told(lab: Lab) -> Rows:
-    """How busy every GPU or slice is told to be now, and whose pod has it."""
-    from prometheus_client.parser import text_string_to_metric_families
-
+def _told(lab: Lab, problems: list[str]) -> Rows:
+    """How busy every GPU or slice is told to be now, and whose pod has it; `problems` gets who tells nothing, once."""
     pods: list[Manifest] = json.loads(lab.api.raw(READ["Pod"]))["items"]
-    samples = [
-        sample
-        for answer in told_by_exporters(lab, pods)
-        for family in text_string_to_metric_families(answer["text"])
-        for sample in family.samples
-    ]
-    return [
-        {
-            "gpu": "/".join(filter(None, (sample.labels.get("UUID"), sample.labels.get("GPU_I_ID")))),
-            "pod": sample.labels.get("pod", ""),
-            "percent": sample.value * PERCENT[sample.name],
-        }
-        for sample in samples
-        if sample.name in PERCENT
-    ]
+    found = Rows()
+    for answer in told_by_exporters(lab, pods):
+        node = f"DCGM exporter of node {answer['node']}"
+        try:
+            if answer["error"]:
+                raise PageError(answer["error"])
+            found += _rows(parse_page(answer["text"]))
+        except PageError as error:
+            if f"{node}: {error}" not in problems:
+                problems.append(f"{node}: {error}")
+    return found
+
+
+def _rows(samples: Sequence[PageSample]) -> Rows:
+    rows = Rows()
+    for one in samples:
+        if one.name in PERCENT:
+            percent = one.value * PERCENT[one.name]
+            row = {
+                "gpu": gpu_of(one.labels), "pod": pod_of(one.labels), "field": one.name,
+                "percent": percent if math.isfinite(percent) else None,  # notes are JSON
+            }  # fmt: skip
+            rows.append(row if one.time is None else row | {"at": one.time})
+    return rows

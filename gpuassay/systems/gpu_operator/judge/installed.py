@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuassay.manifest import Manifest, dig
+from gpuassay.record.exposition import PageError, parse_page
+from gpuassay.systems.gpu_operator.judge.dcgm import PERCENT, gpu_of, why_blank, why_no_percent
 
 PREFIX = "nvidia.com/"
 PRESENT = "nvidia.com/gpu.present"
@@ -216,13 +218,22 @@ def metric_findings(seen: Mapping[str, Any]) -> list[str]:
 
 
 def _metrics(text: str, *, cut: bool) -> list[str]:
-    samples = [line for line in text.splitlines() if line and not line.startswith("#")]
+    try:
+        samples = parse_page(text)
+    except PageError as error:
+        return [f"what DCGM exporter answers cannot be read: {error}"]
     found: list[str] = []
     for field in (*FIELDS, *(() if cut else WHOLE_GPU_FIELDS)):
-        mine = [line for line in samples if line.startswith((f"{field}{{", f"{field} "))]
+        mine = [one for one in samples if one.name == field]
         if not mine:
             found.append(f"no sample of {field}")
-        missing = sorted({label for line in mine for label in LABELS if f'{label}="' not in line})
+        missing = sorted({label for one in mine for label in LABELS if not one.labels.get(label)})
         if missing:
             found.append(f"samples of {field} without label {', '.join(missing)}")
+        impossible = why_no_percent if field in PERCENT else why_blank
+        found += [
+            f"{field} of GPU {gpu_of(one.labels) or '?'} has no value: {why}"
+            for one in mine
+            if (why := impossible(one.value))
+        ]
     return found
