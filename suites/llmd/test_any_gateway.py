@@ -66,6 +66,8 @@ def test_the_model_servers_count_the_hits(asked_again: RoutingRecording, measure
     rows = asked_again.asks("first") + asked_again.asks("repeat")
     rate = outside.counted_hit_rate(rows, asked_again.metrics("before"), asked_again.metrics("after"))
     measure.value(hit_rate=rate)
+    if untold := outside.restarts_untold(asked_again.notes, asked_again.metrics("after")):
+        measure.value(restarts_untold=", ".join(untold))
     measure.threshold(LEAST_HITS)
     assert rate >= LEAST_HITS, f"hit rate {rate:.3f} by the model servers' counters, expected at least {LEAST_HITS}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 from gpuassay.cluster.errors import NotFromOutside
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.manifest import Manifest
+from gpuassay.record.metrics import Samples
 from gpuassay.systems.llmd.acts.deployment import PATIENCE, Site, fresh_seed
 from gpuassay.systems.llmd.component import profiles
-from gpuassay.systems.llmd.component.metrics import Sample, total
+from gpuassay.systems.llmd.component.metrics import Sample
 from gpuassay.systems.llmd.component.probe import rounds
 from gpuassay.systems.llmd.component.simulator import Replica
 from gpuassay.systems.llmd.component.spec import Arm
-from gpuassay.systems.llmd.existing.gateway import ExistingGateway
+from gpuassay.systems.llmd.existing.gateway import ExistingGateway, ExistingReplica
+from gpuassay.systems.llmd.judge.engines import finished, missing
+from gpuassay.systems.llmd.objects.headers import POD
 from gpuassay.systems.llmd.objects.prompts import Prompt, synthetic
 from gpuassay.waiting import WaitTimeout, wait
 
@@ -93,43 +97,73 @@ class OutsideSite(Site):
         body: Mapping[str, Any],
         headers: Mapping[str, str],
     ) -> Manifest:
-        before = {} if self.named else self._finished()
+        before, untold = ({}, "") if self.named else self._finished()
         row = super()._one(wave, url, timeout, index, label, body, {**self.headers, **headers})
         if row["status"] == 200 and row["served_by"]:
             self.named = True
         elif row["status"] == 200 and not self.named:
-            row["served_by"] = self._counted(before)
+            if not untold:
+                row["served_by"], untold = self._counted(before)
+            if untold:
+                row["untold"] = f"no answer names its model server ({POD}), nor do their metrics tell: {untold}"
         return row
 
-    def _finished(self) -> dict[str, float]:
-        """Requests that each model server has finished. Raises ClusterError if one does not tell."""
-        return {name: _finished_of(samples) for name, samples in self._samples().items()}
+    def _finished(self) -> tuple[dict[str, float], str]:
+        """Requests that each model server has finished, and why that is not known, "" if it is.
 
-    def _counted(self, before: Mapping[str, float]) -> str | None:
-        """The one model server whose count of finished requests has grown by one; None if it cannot be told."""
+        Raises:
+            ClusterError: a model server does not answer, or has no metrics.
+        """
+        found: dict[str, float] = {}
+        for name, rows in self._samples().items():
+            samples = Samples({"source": name, **row} for row in rows)
+            try:
+                count = finished(samples, self.routing.model)
+            except LookupError as error:
+                return {}, str(error)
+            if count is None:
+                return {}, f"model server {name} is of {missing(samples.names, 'requests_succeeded')}"
+            found[name] = count
+        return found, ""
+
+    def _counted(self, before: Mapping[str, float]) -> tuple[str | None, str]:
+        """The one model server whose count of finished requests has grown by one; else None and why."""
 
         def grown() -> dict[str, float]:
-            return {name: now - before[name] for name, now in self._finished().items() if now != before[name]}
+            now, _ = self._finished()
+            return {name: count - before[name] for name, count in now.items() if count != before[name]}
 
         try:
             found = wait(grown, bool, what="a model server to count the request", timeout=2, delay=0.05)
         except WaitTimeout:
-            return None
-        return next(iter(found)) if list(found.values()) == [1.0] else None
+            return None, "none has counted the request as finished"
+        if list(found.values()) == [1.0]:
+            return self._servers()[next(iter(found))].name, ""
+        moved = ", ".join(f"{name} by {by:g}" for name, by in found.items())
+        return (
+            None,
+            f"counters of finished requests moved at {moved}: somebody else asks as well, or a server restarted",
+        )
+
+    def _servers(self) -> dict[str, Replica]:
+        """The model servers by a name of their own: a Pod with several ports holds several, each with its counters."""
+        names = Counter(one.name for one in self.replicas)
+        return {one.name if names[one.name] == 1 else f"{one.name}:{one.port}": one for one in self.replicas}
 
     def _samples(self) -> dict[str, list[Sample]]:
-        names = [one.name for one in self.replicas]
-        return dict(zip(names, side_by_side(lambda one: one.metrics(), self.replicas), strict=True))
+        servers = self._servers()
+        return dict(zip(servers, side_by_side(lambda one: one.metrics(), servers.values()), strict=True))
 
     def scrape(self, label: str) -> None:
-        """Keep the metrics of every model server under `label`; the picker's are not for us to read."""
+        """Keep the metrics of every model server under `label`, with its container's start; not the picker's."""
+        servers = self._servers()
+        started = side_by_side(
+            lambda one: one.started() if isinstance(one, ExistingReplica) else list[Sample](), servers.values()
+        )
+        told = zip(self._samples().items(), started, strict=True)
         self.lab.samples += [
-            {"source": name, "label": label, **row} for name, rows in self._samples().items() for row in rows
+            {"source": name, "label": label, **row} for (name, rows), more in told for row in [*rows, *more]
         ]
-
-
-def _finished_of(samples: list[Sample]) -> float:
-    return total(samples, "vllm:request_success_total")
 
 
 @contextmanager

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Never, cast
 from urllib.parse import quote
@@ -22,12 +24,15 @@ from gpuassay.manifest import Manifest, dig
 from gpuassay.systems.llmd.component import crds
 from gpuassay.systems.llmd.component.deployment import Routing
 from gpuassay.systems.llmd.component.endpoints import members
-from gpuassay.systems.llmd.component.metrics import Sample, parse, scrape
+from gpuassay.systems.llmd.component.metrics import NoMetricsHere, Sample, parse, scrape
 from gpuassay.systems.llmd.component.simulator import Replica, completion
 from gpuassay.systems.llmd.component.spec import Arm
 
 REACH_SECONDS = 1.0
 """How long a Pod's address may take to accept a connection before the Pod proxy is taken instead."""
+
+METRICS_PATHS = ("/metrics", "/prometheus/metrics", "/v1/metrics")
+"""Where engines have their Prometheus page: nearly all; TensorRT-LLM, whose /metrics is JSON; NVIDIA NIM."""
 
 
 class _OutOfReach:
@@ -46,8 +51,9 @@ class ExistingReplica(Replica):
     def __init__(self, api: Api, namespace: str, name: str, address: str, port: int, model: str) -> None:
         """Finds out at once whether the address can be reached from here."""
         super().__init__(name, address, port, model, cast("Any", _OutOfReach(f"the process of {name}")))
-        self._api = api
+        self._api, self._namespace, self._pod = api, namespace, name
         self._proxy = f"/api/v1/namespaces/{namespace}/pods/{name}:{port}/proxy"
+        self._paths = METRICS_PATHS
         self.proxied = not _reachable(address, port)
 
     @property
@@ -66,10 +72,53 @@ class ExistingReplica(Replica):
             return False
 
     def metrics(self) -> list[Sample]:
-        """All its metrics now. Raises ClusterError if it does not answer, or may not be asked."""
+        """All its metrics now, at the first of `METRICS_PATHS` that has some.
+
+        Raises:
+            ClusterError: it does not answer, may not be asked, or has no page of metrics; one line names it.
+        """
+        first: NoMetricsHere | None = None
+        for path in self._paths:
+            try:
+                found = self._page(path)
+            except NoMetricsHere as error:
+                first = first or error
+            else:
+                self._paths = (path,)
+                return found
+        assert first is not None
+        others = f"; nor at {', '.join(self._paths[1:])}" if len(self._paths) > 1 else ""
+        raise NoMetricsHere(f"{first}{others}") from None
+
+    def _page(self, path: str) -> list[Sample]:
+        what = f"model server {self.name} at {self.address}:{self.port}{path}"
         if not self.proxied:
-            return scrape(f"model server {self.name}", f"{self.url}/metrics", self._http)
-        return parse(self._through_proxy("get", "/metrics"))
+            return scrape(what, self.url + path, self._http)
+        return parse(self._through_proxy("get", path), what=what)
+
+    def started(self) -> list[Sample]:
+        """When the containers that serve its port started, named as by kube-state-metrics; none where it is not told.
+
+        A restart changes it, and so tells of counters that began anew even if they have grown beyond their old values.
+        """
+        try:
+            pod = self._api.get("Pod", self._pod, self._namespace) or {}
+        except ClusterError:
+            return []
+        containers = dig(pod, "spec", "containers", default=[])
+        serving = {
+            one["name"] for one in containers
+            if any(port.get("containerPort") == self.port for port in one.get("ports") or ())
+        } or {one["name"] for one in containers}  # fmt: skip
+        now = time.time_ns()
+        return [
+            {
+                "at": now, "name": "kube_pod_container_state_started", "labels": {"container": one["name"]},
+                "value": datetime.fromisoformat(began).timestamp(),
+            }
+            for one in dig(pod, "status", "containerStatuses", default=[])
+            if one["name"] in serving and (began := dig(one, "state", "running", "startedAt"))
+        ]  # fmt: skip
 
     def complete(self, prompt: str, *, max_tokens: int = 1, timeout: float = ANSWER_SECONDS) -> dict[str, Any]:
         """One completion asked of this replica directly, past gateway and picker. Raises ClusterError."""
@@ -82,7 +131,8 @@ class ExistingReplica(Replica):
         try:
             return self._api.request(method, self._proxy + quote(path), body)
         except ApiRefused as refused:
-            raise ClusterError(
+            kind = NoMetricsHere if refused.status == 404 and method == "get" else ClusterError
+            raise kind(
                 f"{self.name}:{self.port} is not reached at {self.address}, and the Pod proxy answers {refused}; "
                 "run where Pods can be reached, or allow pods/proxy"
             ) from None

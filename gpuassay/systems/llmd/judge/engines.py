@@ -15,9 +15,12 @@ from gpuassay.record.metrics import Samples
 TOKENS, BLOCKS, UNSURE = "tokens", "blocks", "tokens or blocks"
 """What prefix-cache counters count; UNSURE: one or the other, by the engine's version."""
 
-_NO_HITS: Mapping[str, str] = dict.fromkeys(
-    ("prefix_cache_queries", "prefix_cache_hits"), "this engine counts no prefix-cache hits"
-)
+
+def _of_hits(why: str) -> dict[str, str]:
+    return {"prefix_cache_queries": why, "prefix_cache_hits": why}
+
+
+_NO_HITS = _of_hits("this engine counts no prefix-cache hits")
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,14 @@ class Engine:
         marks: beginnings of metric names by which its page is known.
         metrics: spellings of each of our names, the newest first; the first that a page has counts.
         instead: what a page has instead of a counter, and why that does not do, by metric.
+        rates: gauges above 0 where anything was found in a prefix cache: without a counter of hits, that is untold.
     """
 
     name: str
     marks: tuple[str, ...]
     metrics: Mapping[str, tuple[Counted, ...]]
     instead: Mapping[str, str] = field(default_factory=dict[str, str])
+    rates: tuple[str, ...] = ()
 
 
 def _each(*spellings: str, unit: str = TOKENS) -> tuple[Counted, ...]:
@@ -72,8 +77,7 @@ def _trtllm(prefix: str) -> dict[str, tuple[Counted, ...]]:
     }  # fmt: skip
 
 
-_TRTLLM_INSTEAD = dict.fromkeys(
-    ("prefix_cache_queries", "prefix_cache_hits"),
+_TRTLLM_INSTEAD = _of_hits(
     "its page has no kv_cache_reused_blocks_total and kv_cache_missed_blocks_total, and kv_cache_hit_rate is a rate "
     "since its start; upgrade the engine",
 )
@@ -98,11 +102,11 @@ ENGINES = (
             ),
             "kv_cache_usage": _each("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
         },
-        dict.fromkeys(
-            ("prefix_cache_queries", "prefix_cache_hits"),
+        _of_hits(
             "its page has no prefix-cache counters: the V0 engine tells a rate since its start only "
             "(vllm:gpu_prefix_cache_hit_rate), and a prefix cache that is off counts nothing",
         ),
+        ("vllm:gpu_prefix_cache_hit_rate", "vllm:cpu_prefix_cache_hit_rate"),
     ),
     Engine(
         "SGLang",
@@ -118,8 +122,9 @@ ENGINES = (
             "prefix_cache_hits": "its page has no sglang:cached_tokens_total: nothing was found in a cache since its "
             "start, or it is older than that counter; sglang:cache_hit_rate is of its last batch only",
         },
+        ("sglang:cache_hit_rate",),
     ),
-    Engine("TensorRT-LLM", ("trtllm_", "trtllm:"), _trtllm("trtllm_"), _TRTLLM_INSTEAD),
+    Engine("TensorRT-LLM", ("trtllm_", "trtllm:"), _trtllm("trtllm_"), _TRTLLM_INSTEAD, ("trtllm_kv_cache_hit_rate",)),
     Engine(
         "LMDeploy",
         ("lmdeploy:",),
@@ -168,6 +173,7 @@ ENGINES = (
          "e2e_request_latency_seconds", "kv_cache_hit_rate", "kv_cache_utilization", "gpu_cache_usage_perc"),
         _trtllm(""),
         _TRTLLM_INSTEAD,
+        ("kv_cache_hit_rate",),
     ),
 )  # fmt: skip
 """Every engine, in the order in which pages of several are read: an engine behind another's server comes first."""
@@ -220,6 +226,12 @@ def _there(name: str, there: set[str]) -> str | None:
             if one in there or f"{one}_bucket" in there:
                 return one
     return None
+
+
+def rate_told(samples: Samples) -> bool:
+    """Whether one server's page tells that something was found in its prefix cache, by a rate."""
+    rates = [spelt for engine in engines_of(samples.names) for rate in engine.rates for spelt in spellings(rate)]
+    return any(value > 0 for rate in rates for value in samples.series(rate).values())
 
 
 def missing(names: Sequence[str], metric: str) -> str:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from gpuassay.record.metrics import Samples, grown
-from gpuassay.systems.llmd.judge.engines import ENGINES, NAMES, TOKENS, engines_of, missing, named
+from gpuassay.systems.llmd.judge.engines import ENGINES, NAMES, TOKENS, engines_of, finished, missing, named, rate_told
 from gpuassay.systems.llmd.judge.routing import Row, answered, shown
 
 SERVER: Mapping[str, tuple[str, ...]] = {
@@ -174,6 +174,7 @@ def counter_hit_rate(before: Samples, after: Samples, labels: Mapping[str, str] 
     if not any(queries.values()):
         raise ValueError("no prompt token was looked up in a prefix cache: it is off, or nothing was asked")
     hits = by_server(before, after, "prefix_cache_hits", labels=labels)
+    _require_all(before, after, queries, hits)
     for server, asked in queries.items():
         if hits.get(server, 0.0) > asked:
             raise ValueError(
@@ -183,6 +184,16 @@ def counter_hit_rate(before: Samples, after: Samples, labels: Mapping[str, str] 
         if server not in hits and asked and _at_once(after.of(server)):
             raise LookupError(f"{server}: its page has prefix-cache queries, but no hits: was it cut?")
     return math.fsum(hits.values()) / math.fsum(queries.values())
+
+
+def _require_all(before: Samples, after: Samples, queries: Mapping[str, float], hits: Mapping[str, float]) -> None:
+    """Refuse to leave out a server that worked and does not count: one of another engine or version than the others."""
+    for server in model_servers(after):
+        mine = after.of(server)
+        worked = (finished(mine) or 0) > (finished(before.of(server)) or 0)
+        for metric, counted in (("prefix_cache_queries", queries), ("prefix_cache_hits", hits)):
+            if server not in counted and (rate_told(mine) or (server not in queries and worked)):
+                raise LookupError(f"{metric} of model server {server} is not known: {missing(mine.names, metric)}")
 
 
 def _at_once(samples: Samples) -> bool:

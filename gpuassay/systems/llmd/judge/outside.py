@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gpuassay.manifest import Manifest, dig
-from gpuassay.record.metrics import Samples
+from gpuassay.record.metrics import Samples, untold_starts
 from gpuassay.systems.llmd.judge.engines import TOKENS, named
 from gpuassay.systems.llmd.judge.metrics import counter_hit_rate, delta, hit_units
 from gpuassay.systems.llmd.judge.routing import Row, answered, failure_findings, shown
@@ -42,6 +43,18 @@ def _asked_metric(after: Samples) -> str:
     in_tokens = all(unit == TOKENS for unit in hit_units(after).values())
     told = any(named(after.of(source).names, "prompt_tokens") for source in after.sources)
     return "prefix_cache_queries" if in_tokens or not told else "prompt_tokens"
+
+
+def restarts_untold(notes: Mapping[str, Any], after: Samples) -> list[str]:
+    """Somebody's model servers of which nothing tells when they started: a restart may have gone unseen there."""
+    if "outside" not in notes:
+        return []
+    return [
+        source
+        for source in after.sources
+        for name in (named(after.of(source).names, "prefix_cache_queries") or ((), ""))[0][:1]
+        if untold_starts(after.of(source), name)
+    ]
 
 
 def stream_findings(rows: Sequence[Row]) -> list[str]:

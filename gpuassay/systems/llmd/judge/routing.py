@@ -112,7 +112,8 @@ def replicas_per_prompt(rows: Iterable[Row]) -> float:
 
 
 def stickiness_findings(rows: Sequence[Row], at_most: int = 1) -> list[str]:
-    """Prompts that were served by more than `at_most` replicas, with all requests concerned."""
+    """Prompts that were served by more than `at_most` replicas, with all requests concerned; as `require_told`."""
+    require_told(rows)
     found = [f"no replica named in {shown(nameless)}"] if (nameless := _nameless(rows)) else []
     by_prompt = replicas_by_prompt(rows)
     if not by_prompt:
@@ -123,6 +124,12 @@ def stickiness_findings(rows: Sequence[Row], at_most: int = 1) -> list[str]:
             mine = [row for row in answered(rows) if row["label"] == label]
             found.append(f"{label}: expected at most {at_most} replica, seen {len(replicas)} ({told}): {shown(mine)}")
     return found
+
+
+def require_told(rows: Iterable[Row]) -> None:
+    """Raises LookupError where nothing tells who served: a row's `untold` says why. It is no fault of the router."""
+    if untold := [row for row in answered(rows) if row.get("untold")]:
+        raise LookupError(f"who served {len(untold)} requests cannot be told from outside: {untold[0]['untold']}")
 
 
 def _nameless(rows: Iterable[Row]) -> list[Row]:
@@ -186,8 +193,10 @@ def direct_warm(rows: Sequence[Row], warmed: Mapping[str, str], replicas: int) -
         replicas: size of the pool.
 
     Raises:
+        LookupError: as `require_told`.
         ValueError: a row's prompt was never warmed, or nothing was asked.
     """
+    require_told(rows)
     if not rows:
         raise ValueError("nothing was asked through the gateway")
     if strange := sorted({str(row["label"]) for row in rows} - set(warmed)):
