@@ -91,6 +91,64 @@ def test_one_that_cannot_is_asked_through_the_pod_proxy() -> None:
         require_answers([replica])
 
 
+@pytest.mark.parametrize("proxied", [False, True])
+def test_the_page_is_where_the_engine_has_it(proxied: bool) -> None:
+    """Red when TensorRT-LLM's or NIM's metrics are not found, or every scrape tries all paths again."""
+    pages = {"/metrics": b"[]", "/prometheus/metrics": METRICS.encode()}
+
+    def talk(sock: Any, _: int) -> None:
+        sock.sendall(fixed(pages[told.requests[-1][0]], kind="text/plain"))
+
+    with serving(talk) as (url, told):
+        port = closed_port() if proxied else int(url.rpartition(":")[2])
+        api = FakeApi([pod("a")], [pool(port)])
+        api.request = lambda method, path, body=None: pages[path.partition("/proxy")[2]].decode()
+        [replica] = gateway(api).replicas
+        assert [replica.metrics()[0]["value"] for _ in range(2)] == [4.0, 4.0]
+        if not proxied:
+            paths = ["/metrics", "/prometheus/metrics", "/prometheus/metrics"]
+            assert [path for path, _, _ in told.requests] == paths
+
+
+@pytest.mark.parametrize(
+    ("proxy", "words"),
+    [
+        ("<html><title>Sign in</title></html>", "cannot be read: an HTML page ('Sign in')"),
+        ("404 page not found", "no Prometheus metrics"),
+        (ApiRefused(404, "NotFound", "no"), "the Pod proxy answers 404"),
+    ],
+)
+def test_a_page_that_is_none_names_its_server(proxy: str | ApiRefused, words: str) -> None:
+    """Red when a login page in front of one of many servers does not say in front of which."""
+    port = closed_port()
+    [replica] = gateway(FakeApi([pod("a")], [pool(port)], proxy)).replicas
+    with pytest.raises(ClusterError) as caught:
+        require_answers([replica])
+    said = str(caught.value)
+    assert "a at 127.0.0.1:" in said or said.startswith(f"a:{port} is not reached")
+    assert words in said and said.endswith("; nor at /prometheus/metrics, /v1/metrics") and "\n" not in said
+
+
+def test_the_container_tells_when_the_server_started() -> None:
+    """Red when a sidecar's start counts for the server's, or a Pod that may not be read stops the scrape."""
+    api = FakeApi([pod("a")], [pool(closed_port())])
+    [replica] = gateway(api).replicas
+    assert isinstance(replica, ExistingReplica)
+    began = {"running": {"startedAt": "2026-08-01T00:00:00Z"}}
+    containers = [{"name": "engine", "ports": [{"containerPort": replica.port}]}, {"name": "proxy"}]
+    states = [{"name": one["name"], "state": began} for one in containers]
+    seen = {"metadata": {"name": "a"}, "spec": {"containers": containers}, "status": {"containerStatuses": states}}
+    api.get = lambda kind, name, namespace: seen if (kind, name, namespace) == ("Pod", "a", "ns") else None
+    [told] = replica.started()
+    assert (told["name"], told["labels"]) == ("kube_pod_container_state_started", {"container": "engine"})
+    assert told["value"] == 1785542400
+    del containers[0]["ports"]
+    assert [one["labels"]["container"] for one in replica.started()] == ["engine", "proxy"]
+    api.pools, api.refuse = [], ApiRefused(403, "Forbidden", "no")
+    del api.get
+    assert replica.started() == []
+
+
 def test_nothing_of_somebodys_can_be_touched() -> None:
     """Red when a scenario could kill, stop or change what is not ours."""
     found = gateway(FakeApi([pod("a")], [pool(closed_port())]))

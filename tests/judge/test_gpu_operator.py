@@ -134,3 +134,45 @@ def test_an_exporter_that_does_not_answer_is_found() -> None:
     seen = operators.healthy()
     seen["Metrics"][0] |= {"text": "", "error": "503"}
     assert judge.metric_findings(seen) == ["DCGM exporter of node gpu-a tells nothing: 503"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            '_GPU_TEMP{gpu="0",UUID="GPU-1",modelName="NVIDIA A100"} 1',
+            "_GPU_TEMP 1",
+            "without label UUID, gpu, modelName",
+        ),
+        ('UUID="GPU-1"', 'UUID=""', "without label UUID"),
+        ('A100"} 1', 'A100"} 2147483632', "DCGM_FI_DEV_FB_FREE of GPU GPU-1 has no value: 2147483632 is DCGM's blank"),
+        ('A100"} 1', 'A100"} 9223372036854775794', "is DCGM's blank"),
+        ('A100"} 1', 'A100"} 140737488355328', "140737488355328 is DCGM's blank"),
+        ('A100"} 1', 'A100"} NaN', "nan is no number"),
+        ('A100"} 1', 'A100"} 101.5', "DCGM_FI_DEV_GPU_UTIL of GPU GPU-1 has no value: 101.5 is no percentage"),
+    ],
+)
+def test_a_sample_without_a_value_is_found(old: str, new: str, words: str) -> None:
+    """Red when DCGM's blank passes for a measured value, or an empty label for one that says whose it is."""
+    seen = operators.healthy()
+    seen["Metrics"][0]["text"] = seen["Metrics"][0]["text"].replace(old, new)
+    found = judge.metric_findings(seen)
+    assert any(words in one for one in found) and all(one.startswith("node gpu-a: ") for one in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("<html><title>Sign in</title></html>", "an HTML page ('Sign in')"),
+        ("404 page not found", "no Prometheus metrics"),
+        ("", "the page is empty"),
+        (operators.METRICS[:-20], "line 5: the labels have no end"),
+        ("go_goroutines 5\n", "no sample of DCGM_FI_DEV_FB_FREE"),
+    ],
+)
+def test_a_page_that_is_none_is_said_to_be_none(text: str, words: str) -> None:
+    """Red when a login page or a cut one reads as five fields that are missing."""
+    seen = operators.healthy()
+    seen["Metrics"][0]["text"] = text
+    found = judge.metric_findings(seen)
+    assert words in found[0] and (len(found) == 1 or "go_" in text)

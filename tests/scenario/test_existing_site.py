@@ -13,6 +13,7 @@ from gpuassay.cluster.errors import NotFromOutside
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.existing import deployment as existing_site
 from gpuassay.systems.llmd.existing.deployment import OutsideSite, borrowed
+from gpuassay.systems.llmd.judge.routing import direct_warm, stickiness_findings
 from gpuassay.systems.llmd.objects.prompts import prompt_set
 from tests.load.servers import fixed, serving
 
@@ -22,11 +23,12 @@ ANSWER = b'{"choices":[{"text":"a"}],"usage":{"prompt_tokens":2,"completion_toke
 class Counting:
     """A model server that counts what it has finished, and remembers what it was warmed with."""
 
-    def __init__(self, name: str) -> None:
-        self.name, self.finished, self.warmed = name, 0.0, set[str]()
+    def __init__(self, name: str, counter: str = "vllm:request_success_total", port: int = 8000) -> None:
+        self.name, self.counter, self.port = name, counter, port
+        self.finished, self.warmed = 0.0, set[str]()
 
     def metrics(self) -> list[dict[str, Any]]:
-        return [{"at": 1, "name": "vllm:request_success_total", "labels": {}, "value": self.finished}]
+        return [{"at": 1, "name": self.counter, "labels": {}, "value": self.finished}]
 
     def complete(self, prompt: str) -> None:
         self.warmed.add(prompt)
@@ -57,6 +59,79 @@ def test_the_one_whose_count_has_grown_by_one_has_served(moves: list[float], ser
         [row] = site_at(url, replicas).ask("wave", prompt_set([2]))
     assert (row["served_by"], row["status"], row["prompt_tokens"]) == (served, 200, 2)
     assert "authorization: bearer x" in told.requests[0][1]
+
+
+@pytest.mark.parametrize(
+    "counter",
+    [
+        "vllm:request_success",
+        "sglang:num_requests_total",
+        "trtllm_request_success_total",
+        "request_success_total",
+        "nv_inference_request_success",
+    ],
+)
+def test_every_engine_tells_who_served(counter: str) -> None:
+    """Red when finished requests are looked up under vLLM's name alone."""
+    replicas = [Counting("a", counter), Counting("b", counter)]
+
+    def talk(sock: Any, _: int) -> None:
+        replicas[1].finished += 1
+        sock.sendall(fixed(ANSWER))
+
+    with serving(talk) as (url, _):
+        rows = site_at(url, replicas).ask("wave", prompt_set([2, 2]))
+    assert [row["served_by"] for row in rows] == ["b", "b"] and not any("untold" in row for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("counter", "moves", "words"),
+    [
+        ("go_goroutines", 0.0, "model server b is of no engine that is known"),
+        (
+            "llamacpp:requests_processing",
+            1.0,
+            "model server b is of llama.cpp: this engine counts no finished requests",
+        ),
+        ("vllm:request_success_total", float("nan"), "of b has no value: its page says NaN"),
+        ("vllm:request_success_total", 2.0, "moved at b by 2: somebody else asks as well, or a server restarted"),
+        ("vllm:request_success_total", -1.0, "moved at b by -1: somebody else asks as well, or a server restarted"),
+    ],
+)
+def test_where_it_cannot_be_told_who_served_the_router_is_not_to_blame(counter: str, moves: float, words: str) -> None:
+    """Red when a router fails a test, or passes it, because nothing tells which model server answered."""
+    replicas = [Counting("a"), Counting("b", counter)]
+    if moves != moves:
+        replicas[1].finished = moves
+
+    def talk(sock: Any, _: int) -> None:
+        replicas[1].finished += moves
+        sock.sendall(fixed(ANSWER))
+
+    with serving(talk) as (url, _):
+        rows = site_at(url, replicas).ask("wave", prompt_set([2]))
+    assert rows[0]["served_by"] is None
+    told = f"who served 1 requests cannot be told from outside: no answer names its model server .*{words}"
+    with pytest.raises(LookupError, match=told):
+        stickiness_findings(rows)
+    with pytest.raises(LookupError, match=told):
+        direct_warm(rows, {rows[0]["label"]: "a"}, 2)
+
+
+def test_every_port_of_a_pod_is_a_server() -> None:
+    """Red when one of several model servers in a Pod overwrites the counters of another."""
+    replicas = [Counting("a"), Counting("b", port=8000), Counting("b", port=8001)]
+
+    def talk(sock: Any, _: int) -> None:
+        replicas[1].finished += 1
+        sock.sendall(fixed(ANSWER))
+
+    with serving(talk) as (url, _):
+        site = site_at(url, replicas)
+        assert [row["served_by"] for row in site.ask("wave", prompt_set([2]))] == ["b"]
+    site.lab.samples = []
+    site.scrape("after")
+    assert [(row["source"], row["value"]) for row in site.lab.samples] == [("a", 0), ("b:8000", 1), ("b:8001", 0)]
 
 
 def test_an_answer_that_says_who_served_is_believed_and_counters_are_left_alone() -> None:

@@ -104,3 +104,26 @@ def test_the_mutant_is_found() -> None:
     assert load_findings(_loaded("utilisation-lost").notes["load"]) == [
         "GPU GPU-1/7 is 0 % busy at most under the load, expected 50 %"
     ]
+
+
+@pytest.mark.parametrize(
+    ("page", "told", "problems"),
+    [
+        ("<html>", [], ["DCGM exporter of node gpu-a: an HTML page, no Prometheus metrics: a login page or another "
+                        "service answers at this address"]),
+        ("A{} \n", [], ["DCGM exporter of node gpu-a: line 1: the sample has no value (a cut page, "
+                       "or a value that the server does not have): 'A{}'"]),
+        ('DCGM_FI_DEV_GPU_UTIL{UUID="GPU-1",pod="p"} NaN 5000\n',
+         [{"gpu": "GPU-1", "pod": "p", "field": "DCGM_FI_DEV_GPU_UTIL", "percent": None, "at": 5.0}], []),
+        ('dcgm_gpu_utilization{gpu="0",uuid="GPU-1",pod_name="p"} 7\n',
+         [{"gpu": "GPU-1", "pod": "p", "field": "dcgm_gpu_utilization", "percent": 7.0}], []),
+    ],
+)  # fmt: skip
+def test_what_an_exporter_tells(page: str, told: list[Manifest], problems: list[str]) -> None:
+    """Red when a page that is none is an error of the scenario, or says nothing of its node."""
+    lab, kept = StubLab(), list[str]()
+    raw = lab.api.raw
+    lab.api.raw = lambda path: raw(path) if path == READ["Pod"] else page
+    for _ in range(2):
+        assert gpu_load.told_of_gpus(cast("Any", lab), kept) == told
+    assert kept == problems
