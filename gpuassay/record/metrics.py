@@ -9,6 +9,8 @@ from gpuassay.manifest import Manifest
 
 STARTED = ("process_start_time_seconds", "kube_pod_container_state_started")
 """Gauges that say when a server, or its container, started (s since the epoch): their change is a restart."""
+AGE = "process_cpu_seconds_total"
+"""What every client library counts from a process's start on: it falls with a restart, whatever else regrows."""
 STARTED_TOLERANCE = 1.0
 """Seconds by which a start may move without a restart: it is computed from a clock that is set at times."""
 COUNTED = ("_total", "_count", "_sum", "_bucket")
@@ -170,14 +172,7 @@ def grown(before: Samples, after: Samples, source: str, name: str, labels: Mappi
         return 0.0
     _require_same_server(old, new, source, name, before.last_at)
     total: list[float] = []
-    for key, value in olds.items():
-        lost = value - news.get(key, 0.0)
-        if lost > 0:
-            gone = "" if key in news else " (it is gone)"
-            raise ValueError(
-                f"{name}{_shown(key)} of {source} fell by {lost:g}{gone}: a server restarted between the scrapes; "
-                "what it had counted is lost, so ask again"
-            )
+    require_no_fall(Samples(old.select(name, **wanted)), Samples(new.select(name, **wanted)), source, (name,))
     for key, value in news.items():
         if not 0 <= value < math.inf:
             raise ValueError(f"{name}{_shown(key)} of {source} is {value:g}: no counter has such a value")
@@ -200,8 +195,29 @@ def _require_same_server(old: Samples, new: Samples, source: str, name: str, bef
                 f"{name} of {source}: it ran when the others were scraped first, but was not: what it had counted then "
                 "is not known"
             )
+    require_no_fall(old, new, source, (AGE,))
     if len(old) and not len(new):
         raise ValueError(f"{name} of {source}: the server is gone; what it counted since the first scrape is not known")
+
+
+def require_no_fall(before: Samples, after: Samples, source: str, names: Iterable[str]) -> None:
+    """Refuse a source of which any of these counters fell: then all of them began anew, those that rose as well.
+
+    Raises:
+        LookupError: a value is not a number.
+        ValueError: one fell, or is gone after it had counted.
+    """
+    old, new = before.of(source), after.of(source)
+    for name in names:
+        news = new.series(name)
+        for key, value in old.series(name).items():
+            lost = value - news.get(key, 0.0)
+            if lost > 0:
+                gone = "" if key in news else " (it is gone)"
+                raise ValueError(
+                    f"{name}{_shown(key)} of {source} fell by {lost:g}{gone}: a server restarted between the scrapes; "
+                    "what it had counted is lost, so ask again"
+                )
 
 
 def untold_starts(samples: Samples, name: str) -> list[str]:

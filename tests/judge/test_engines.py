@@ -148,6 +148,17 @@ def test_a_page_cut_between_queries_and_hits_is_found() -> None:
         counter_hit_rate(scraped(), scraped(a=good, b=cut))
 
 
+def test_a_restart_shows_in_any_counter_of_the_server() -> None:
+    """Red when prefix-cache counters that have regrown pass, although the server's other counters fell."""
+    names = (*HITS["vLLM"], "vllm:request_success_total")
+    before, after = page(*names, values=(100, 50, 40)), page(*names, values=(120, 70, 3))
+    with pytest.raises(ValueError, match=r"vllm:request_success_total\{.*\} of a fell by 37: a server restarted"):
+        counter_hit_rate(scraped(a=before), scraped(a=after))
+    hits = page(*names, values=(110, 90, 41))
+    with pytest.raises(ValueError, match="a: prefix-cache hits grew by 40, queries by 10"):
+        counter_hit_rate(scraped(a=before), scraped(a=hits))
+
+
 FINISHED: dict[str, tuple[str, float | None]] = {
     "vLLM": (page("vllm:request_success_total", values=(5,)), 5),
     "vLLM by reason": (

@@ -72,6 +72,10 @@ RESTARTED: dict[str, tuple[list[Manifest], list[Manifest], str]] = {
         rows("a", 1, kube_pod_container_state_started=50), rows("a", 2, kube_pod_container_state_started=150),
         "a server restarted between the scrapes .kube_pod_container_state_started",
     ),
+    "regrown, its CPU time fell": (
+        rows("a", 1, process_cpu_seconds_total=50), rows("a", 2, process_cpu_seconds_total=3),
+        "process_cpu_seconds_total of a fell by 47: a server restarted",
+    ),
     "it ran before and was not scraped": (
         rows("a", 1), [*rows("a", 1), *rows("b", 900, started=50)], "of b: it ran when the others were scraped first",
     ),

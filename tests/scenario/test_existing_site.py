@@ -93,7 +93,7 @@ def test_every_engine_tells_who_served(counter: str) -> None:
             1.0,
             "model server b is of llama.cpp: this engine counts no finished requests",
         ),
-        ("vllm:request_success_total", float("nan"), "of b has no value: its page says NaN"),
+        ("vllm:request_success_total", float("nan"), "of model server b has no value: its page says NaN"),
         ("vllm:request_success_total", 2.0, "moved at b by 2: somebody else asks as well, or a server restarted"),
         ("vllm:request_success_total", -1.0, "moved at b by -1: somebody else asks as well, or a server restarted"),
     ],

@@ -121,9 +121,9 @@ def test_the_mutant_is_found() -> None:
 )  # fmt: skip
 def test_what_an_exporter_tells(page: str, told: list[Manifest], problems: list[str]) -> None:
     """Red when a page that is none is an error of the scenario, or says nothing of its node."""
-    lab, kept = StubLab(), list[str]()
+    lab, kept, told_now = StubLab(), list[str](), cast("Any", gpu_load)._told
     raw = lab.api.raw
     lab.api.raw = lambda path: raw(path) if path == READ["Pod"] else page
     for _ in range(2):
-        assert gpu_load.told_of_gpus(cast("Any", lab), kept) == told
+        assert told_now(lab, kept) == told
     assert kept == problems

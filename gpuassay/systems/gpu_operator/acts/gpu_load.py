@@ -35,7 +35,7 @@ def keep_busy(lab: Lab) -> None:
     asked = _pod(lab, lab.api.list("PodTemplate", label_selector=GPU_LOAD_TEMPLATE)[0]["template"])
     name: str = asked["metadata"]["name"]
     problems = list[str]()
-    before, during, after = told_of_gpus(lab, problems), Rows(), Rows()
+    before, during, after = _told(lab, problems), Rows(), Rows()
     lab.api.create(asked)  # not by the lab, whose pods get an image of ours
 
     def running() -> bool:
@@ -44,7 +44,7 @@ def keep_busy(lab: Lab) -> None:
     lab.observe(running, "the load runs", timeout=START_SECONDS)
 
     def busy() -> bool:
-        during.extend(row for row in told_of_gpus(lab, problems) if row["pod"] == name)
+        during.extend(row for row in _told(lab, problems) if row["pod"] == name)
         return any(row["percent"] >= BUSY for row in valued(during))
 
     lab.observe(busy, "its GPU is busy", timeout=TOLD_SECONDS)
@@ -52,7 +52,7 @@ def keep_busy(lab: Lab) -> None:
     gpus = {row["gpu"] for row in during}
 
     def idle() -> bool:
-        after[:] = [row for row in told_of_gpus(lab, problems) if row["gpu"] in gpus]
+        after[:] = [row for row in _told(lab, problems) if row["gpu"] in gpus]
         told = valued(after)
         return {row["gpu"] for row in told} == gpus and all(row["percent"] < BUSY for row in told)
 
@@ -67,7 +67,7 @@ def _pod(lab: Lab, template: Manifest) -> Manifest:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
 
-def told_of_gpus(lab: Lab, problems: list[str]) -> Rows:
+def _told(lab: Lab, problems: list[str]) -> Rows:
     """How busy every GPU or slice is told to be now, and whose pod has it; `problems` gets who tells nothing, once."""
     pods: list[Manifest] = json.loads(lab.api.raw(READ["Pod"]))["items"]
     found = Rows()

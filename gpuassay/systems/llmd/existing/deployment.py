@@ -114,17 +114,13 @@ class OutsideSite(Site):
         Raises:
             ClusterError: a model server does not answer, or has no metrics.
         """
-        found: dict[str, float] = {}
-        for name, rows in self._samples().items():
-            samples = Samples({"source": name, **row} for row in rows)
-            try:
-                count = finished(samples, self.routing.model)
-            except LookupError as error:
-                return {}, str(error)
-            if count is None:
-                return {}, f"model server {name} is of {missing(samples.names, 'requests_succeeded')}"
-            found[name] = count
-        return found, ""
+        try:
+            return {
+                name: _finished_of(samples, self.routing.model, f"model server {name}")
+                for name, samples in self._samples().items()
+            }, ""
+        except LookupError as error:
+            return {}, str(error)
 
     def _counted(self, before: Mapping[str, float]) -> tuple[str | None, str]:
         """The one model server whose count of finished requests has grown by one; else None and why."""
@@ -164,6 +160,15 @@ class OutsideSite(Site):
         self.lab.samples += [
             {"source": name, "label": label, **row} for (name, rows), more in told for row in [*rows, *more]
         ]
+
+
+def _finished_of(samples: list[Sample], model: str = "", server: str = "the model server") -> float:
+    """Requests that a server has finished, as `finished`. Raises LookupError if its page does not tell."""
+    page = Samples({"source": server, **row} for row in samples)
+    count = finished(page, model)
+    if count is None:
+        raise LookupError(f"{server} is of {missing(page.names, 'requests_succeeded')}")
+    return count
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from gpuassay.record.metrics import Samples, grown
+from gpuassay.record.metrics import Samples, grown, require_no_fall
 from gpuassay.systems.llmd.judge.engines import ENGINES, NAMES, TOKENS, engines_of, finished, missing, named, rate_told
 from gpuassay.systems.llmd.judge.routing import Row, answered, shown
 
@@ -107,6 +107,8 @@ def by_server(
     for source in dict.fromkeys([*before.sources, *after.sources]):
         names = _names_at(before, after, source, metric, table)
         if names:
+            if table is SERVER and after.of(source).names:
+                require_no_fall(before, after, source, _counters_at(before, source))
             found[source] = math.fsum(_grown(before, after, source, name, labels) for name in names)
     if not found:
         without = [
@@ -117,6 +119,15 @@ def by_server(
             raise LookupError(f"no series of {metric}: model server {'; '.join(without)}")
         name_in(after, metric, table)
     return found
+
+
+_COUNTERS = ("requests_succeeded", "prompt_tokens", "generation_tokens", "prefix_cache_queries", "prefix_cache_hits")
+"""What any engine counts: if one of them fell, its server restarted."""
+
+
+def _counters_at(samples: Samples, source: str) -> list[str]:
+    there = samples.of(source).names
+    return [name for metric in _COUNTERS for name in (named(there, metric) or ((), ""))[0]]
 
 
 def model_servers(samples: Samples) -> list[str]:
