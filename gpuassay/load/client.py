@@ -7,35 +7,53 @@ import ssl
 import time
 from urllib.parse import urlsplit
 
+import gpuassay
 from gpuassay.load.answer import Reading, note_failure
-from gpuassay.load.credentials import credentials
+from gpuassay.load.credentials import credentials, hidden, secrets
 from gpuassay.load.http1 import Connection
 from gpuassay.load.plan import Plan
+from gpuassay.load.proxies import Proxy, authority, proxy_for, tunnel
 from gpuassay.load.rows import Row
+from gpuassay.load.tls import client_context
+
+AGENT = f"gpuassay/{gpuassay.__version__}"
+"""What requests say of who sends them; some firewalls refuse those that say nothing."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Client:
     """The connections of one run: as many as there are requests at a time, the last used first."""
 
     def __init__(self, plan: Plan, loop: asyncio.AbstractEventLoop) -> None:
-        """For the plan's server."""
+        """For the plan's server. Raises LoadError if credentials, proxy or authorities cannot be used."""
         parts = urlsplit(plan.url)
         self._plan, self._loop = plan, loop
-        self._host, self._tls = str(parts.hostname), _tls(plan) if parts.scheme == "https" else None
-        self._port = parts.port or (443 if self._tls else 80)
-        self._credentials = credentials()
+        self._host = str(parts.hostname).encode("idna").decode()
+        self._tls: ssl.SSLContext | None = client_context(verify=plan.verify_tls) if parts.scheme == "https" else None
+        self._port = parts.port or DEFAULT_PORTS[parts.scheme]
+        self._proxy = proxy_for(plan.url)
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
-        name = f"[{self._host}]" if ":" in self._host else self._host
-        self._begin = (
-            f"POST {parts.path.rstrip('/')}{plan.path} HTTP/1.1\r\nhost: {name}:{self._port}\r\n"
-            "content-type: application/json\r\naccept: */*\r\n"
-        )
+        target, host = f"{parts.path.rstrip('/')}{plan.path}", host_field(self._host, self._port, parts.scheme)
+        self._fields = {
+            "content-type": "application/json",
+            "accept": "*/*",
+            # a server that packs events holds them back; without this header it may
+            "accept-encoding": "identity",
+            "user-agent": AGENT,
+            **credentials(),
+        }
+        if self._proxy is not None and self._tls is None:
+            target = f"http://{host}{target}"  # RFC 9112, section 3.2.2
+            if self._proxy.authorization:
+                self._fields["proxy-authorization"] = self._proxy.authorization
+        self._begin = f"POST {target} HTTP/1.1\r\nhost: {host}\r\n"
 
     async def ask(self, body: bytes, headers: dict[str, str], row: Row, *, streamed: bool) -> None:
         """Post `body` and fill in the row, whatever happens. Only a cancellation is passed on (`interrupted`)."""
-        # a request's own credentials count for more
-        named = headers if any(name.lower() == "authorization" for name in headers) else self._credentials | headers
+        # a request's own headers count for more
+        named = self._fields | {name.lower(): value for name, value in headers.items()}
         fields = "".join(f"{name}: {value}\r\n" for name, value in named.items())
         request = f"{self._begin}content-length: {len(body)}\r\n{fields}\r\n".encode("latin-1") + body
         reading = Reading(row, streamed=streamed, keep=self._plan.keep_headers)
@@ -52,6 +70,9 @@ class Client:
         except Exception as error:
             # whatever a broken server leads to is this request's failure and nobody else's
             note_failure(row, error)
+            if isinstance(error, TimeoutError):
+                row.detail = f"no complete answer within {self._plan.timeout:g} s"
+            row.detail = hidden(row.detail, secrets(named))
             row.end_ns = row.end_ns or time.monotonic_ns()
         if connection is not None and connection.usable:
             self._idle.append(connection)
@@ -68,16 +89,25 @@ class Client:
             if (connection := self._idle.pop()).usable:
                 return connection
             self._open.discard(connection)
-        _, connection = await self._loop.create_connection(
-            lambda: Connection(self._loop), self._host, self._port, ssl=self._tls
-        )
+        if self._proxy is not None and self._tls is not None:
+            connection = Connection(self._loop)
+            await tunnel(self._proxy, self._host, self._port, self._tls, connection, AGENT)
+        else:
+            host, port = _place(self._proxy) or (self._host, self._port)
+            _, connection = await self._loop.create_connection(
+                lambda: Connection(self._loop), host, port, ssl=self._tls
+            )
         self._open.add(connection)
         return connection
 
 
-def _tls(plan: Plan) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if not plan.verify_tls:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+def host_field(host: str, port: int, scheme: str) -> str:
+    """The value of `host`: without the scheme's own port, as every client sends it."""
+    if port != DEFAULT_PORTS[scheme]:
+        return authority(host.partition("%")[0], port)
+    bare = host.partition("%")[0]  # the zone of a link-local address is nobody else's business: RFC 6874
+    return f"[{bare}]" if ":" in bare else bare
+
+
+def _place(proxy: Proxy | None) -> tuple[str, int] | None:
+    return None if proxy is None else (proxy.host, proxy.port)

@@ -12,6 +12,9 @@ from gpuassay.stats.quantiles import quantile
 
 MILLISECOND_NS = 1_000_000
 
+_ROUNDING_NS = 1_000
+"""What a gap may be off where another generator wrote its times in microseconds."""
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -49,11 +52,15 @@ def e2e_ms(row: Row) -> float | None:
 def itl_mean_ms(row: Row) -> float | None:
     """Inter-token latency of one request, ms: (last - first) / (tokens - 1), also called TPOT.
 
-    The definition of GuideLLM and of most papers. It averages a stall away; see `itl_gaps_ms`.
+    The definition of GuideLLM and of most papers. It averages a stall away; see `itl_gaps_ms`. None also of a request
+    for several choices (`n`, several prompts): tokens are counted together, while gaps are those of each choice.
     """
     if not row.ok or row.first_ns is None or row.last_ns is None or not row.tokens or row.tokens < 2:
         return None
-    return (row.last_ns - row.first_ns) / (row.tokens - 1) / MILLISECOND_NS
+    took = row.last_ns - row.first_ns
+    if row.gaps_ns and abs(sum(row.gaps_ns) - took) > len(row.gaps_ns) * _ROUNDING_NS:
+        return None
+    return took / (row.tokens - 1) / MILLISECOND_NS
 
 
 def itl_gaps_ms(rows: Iterable[Row]) -> list[float]:

@@ -17,6 +17,10 @@ _ALIVE = b"HTTP/1.1"
 _VERSION = re.compile(rb"HTTP/1\.[0-9]")
 _STATUS = re.compile(rb"[1-5][0-9]{2}")
 _HEX = re.compile(rb"[0-9A-Fa-f]{1,16}")
+_HEAD_END = re.compile(rb"\n\r?\n")
+"""Lines may end with a bare LF, as those of tiny servers do: RFC 9112, section 2.2."""
+_TLS_RECORD = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]")
+_LISTS = ("connection", "transfer-encoding", "content-encoding")
 
 
 class BadHttp(ValueError):  # noqa: N818 - reads as what it is
@@ -87,47 +91,46 @@ class ResponseParser:
         self._answer.on_end(now)
 
     def _head(self, text: bytes, now: int) -> int:
-        end = text.find(b"\r\n\r\n")
         if not b"HTTP/".startswith(text[:5]) and not text.startswith(b"HTTP/"):
-            raise BadHttp(f"not an HTTP answer: {text[:80]!r}")
-        if end < 0:
+            speaks = "; it speaks TLS: name an https:// address" if _TLS_RECORD.match(text) else ""
+            raise BadHttp(f"not an HTTP answer: {text[:80]!r}{speaks}")
+        found = _HEAD_END.search(text)
+        if found is None:
             if len(text) > MAX_HEAD:
                 raise BadHttp(f"a head of more than {MAX_HEAD} bytes")
             return -1
-        first, *lines = text[:end].split(b"\r\n")
+        end = found.end()
+        first, *lines = text[: found.start()].replace(b"\r\n", b"\n").removesuffix(b"\r").split(b"\n")
         parts = first.split(b" ", 2)
         if len(parts) < 2 or not _VERSION.fullmatch(parts[0]) or not _STATUS.fullmatch(parts[1]):
             raise BadHttp(f"not a status line: {first[:80]!r}")
         status = int(parts[1])
+        if status == 101:
+            raise BadHttp("status 101: the server changes to another protocol, which nobody asked for")
         if status // 100 == 1:
-            return end + 4  # an interim answer: the real one follows
-        headers: dict[str, str] = {}
-        for line in lines:
-            name, colon, value = line.partition(b":")
-            if not colon or not name or name != name.strip():
-                raise BadHttp(f"not a header field: {line[:80]!r}")
-            key, told = name.decode("latin-1").lower(), value.strip().decode("latin-1")
-            if key == "content-length" and headers.get(key, told) != told:
-                raise BadHttp(f"two lengths: content-length {headers[key]} and {told}")
-            headers[key] = told
+            return end  # an interim answer: the real one follows
+        headers = _fields(lines)
         self._body_of(status, headers, parts[0])
         self.begun = True
         self._answer.on_head(status, headers, now)
         if self._left == 0 and self._step == self._counted:
             self._end(now)
-        return end + 4
+        return end
 
     def _body_of(self, status: int, headers: dict[str, str], version: bytes) -> None:
         """How the body is delimited: RFC 9112, section 6.3."""
         connection = headers.get("connection", "").lower()
         self.reusable = "close" not in connection and (version == _ALIVE or "keep-alive" in connection)
         length = headers.get("content-length")
+        codings = {one.strip().lower() for one in headers.get("transfer-encoding", "").split(",")} - {"", "identity"}
         if status in (204, 304):
             self._step, self._left = self._counted, 0
-        elif "chunked" in headers.get("transfer-encoding", "").lower():
+        elif codings == {"chunked"}:
             self._step = self._chunk_size
+        elif codings:
+            raise BadHttp(f"transfer-encoding {', '.join(sorted(codings))[:80]}: only chunked is read")
         elif length is not None:
-            if not (length.isascii() and length.isdigit()):
+            if not (length.isascii() and length.isdigit() and len(length) < 19):
                 raise BadHttp(f"content-length: {length[:80]!r}")
             self._step, self._left = self._counted, int(length)
         else:
@@ -146,17 +149,18 @@ class ResponseParser:
         return len(text)
 
     def _chunk_size(self, text: bytes, now: int) -> int:
-        end = text.find(b"\r\n")
+        end = text.find(b"\n")
         if end < 0:
             if len(text) > MAX_HEAD:
                 raise BadHttp("a chunk size without end")
             return -1
-        size = text[:end].partition(b";")[0].rstrip(b" \t")  # blanks before an extension are tolerated
+        line = text[:end].removesuffix(b"\r")
+        size = line.partition(b";")[0].rstrip(b" \t")  # blanks before an extension are tolerated
         if not _HEX.fullmatch(size):
-            raise BadHttp(f"not a chunk size: {text[:end][:80]!r}")
+            raise BadHttp(f"not a chunk size: {line[:80]!r}")
         self._left = int(size, 16)
         self._step = self._chunk if self._left else self._trailer
-        return end + 2
+        return end + 1
 
     def _one_chunk(self, data: bytes, now: int) -> bool:
         """Whether it was just one chunk, as almost every read of a stream is; it has been taken then."""
@@ -178,20 +182,53 @@ class ResponseParser:
         return len(piece)
 
     def _chunk_end(self, text: bytes, now: int) -> int:
-        if len(text) < 2:
+        if text == b"\r":
             return -1
-        if text[:2] != b"\r\n":
+        if not text.startswith((b"\r\n", b"\n")):
             raise BadHttp(f"a chunk is longer than its size: {text[:80]!r}")
         self._step = self._chunk_size
-        return 2
+        return 1 if text.startswith(b"\n") else 2
 
     def _trailer(self, text: bytes, now: int) -> int:
-        end = text.find(b"\r\n")
+        end = text.find(b"\n")
         if end < 0:
+            if len(text) > MAX_HEAD:
+                raise BadHttp(f"trailers of more than {MAX_HEAD} bytes")
             return -1
-        if end == 0:
+        if text[:end] in (b"", b"\r"):
             self._end(now)
-        return end + 2
+        return end + 1
+
+
+def _fields(lines: list[bytes]) -> dict[str, str]:
+    """Header fields, names in lower case; one that goes on in the next line is joined (RFC 9112, section 5.2)."""
+    headers: dict[str, str] = {}
+    key = ""
+    for line in lines:
+        if key and line[:1] in (b" ", b"\t"):
+            headers[key] = f"{headers[key]} {line.strip().decode('latin-1')}".strip()
+            continue
+        name, colon, value = line.partition(b":")
+        name = name.rstrip(b" \t")  # whoever passes an answer on takes these blanks away (section 5.1)
+        if not colon or not name or name != name.strip():
+            raise BadHttp(f"not a header field: {line[:80]!r}")
+        key, told = name.decode("latin-1").lower(), value.strip().decode("latin-1")
+        if key == "content-length":
+            told = _one_length(told, headers.get(key))
+        elif key in _LISTS and key in headers:
+            told = f"{headers[key]}, {told}"
+        headers[key] = told
+    return headers
+
+
+def _one_length(told: str, before: str | None) -> str:
+    """A length; the same one may be said several times (RFC 9112, section 6.3)."""
+    said = {one.strip() for one in told.split(",")}
+    if before is not None:
+        said.add(before)
+    if len(said) > 1:
+        raise BadHttp(f"two lengths: content-length {' and '.join(sorted(said))[:80]}")
+    return said.pop()
 
 
 class Connection(asyncio.Protocol):

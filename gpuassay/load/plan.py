@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from gpuassay.load.addresses import without_secrets
+from gpuassay.load.credentials import TOKEN
 from gpuassay.load.errors import LoadError
 
 COMPLETIONS = "/v1/completions"
@@ -68,6 +70,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
                 raise ValueError(f"shape: times of the schedule fall at entry {place} ({before:g} s, then {after:g} s)")
 
 
+_TARGET = re.compile(r"[!\"$-~]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t -~\x80-\xff]*")
 _OURS = ("host", "content-length", "transfer-encoding", "x-request-id")
@@ -84,8 +87,10 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         """ValueError if a header would change the request around it."""
         for name, value in self.headers.items():
-            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-                raise ValueError(f"asks: no HTTP header: {name!r}: {value!r}")
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError(f"asks: no name of an HTTP header: {name!r}")
+            if not _HEADER_VALUE.fullmatch(value):  # it may be a secret
+                raise ValueError(f"asks: header {name}: its value has a line break or another character that none has")
             if name.lower() in _OURS:
                 raise ValueError(f"asks: the header {name} is set by the load generator")
 
@@ -128,11 +133,11 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     def __post_init__(self) -> None:
         """ValueError with one line if it cannot be carried out."""
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"url: {self.url!r} is no http:// or https:// address with a host")
+        _check_url(self.url)
         if not self.path.startswith("/"):
             raise ValueError(f"path: {self.path!r} does not begin with a slash")
+        if not _TARGET.fullmatch(self.path):
+            raise ValueError(f"path: {self.path!r} has characters that no address has, or a fragment; percent-encode")
         if not self.asks:
             raise ValueError("asks: there are none")
         missing = sorted({ask.label for ask in self.asks} - self.bodies.keys())
@@ -148,8 +153,13 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             raise ValueError(f"shape: {len(self.shape.at)} times for {len(self.asks)} asks")
 
     def to_json(self) -> bytes:
-        """The plan as a file holds it."""
-        return msgspec.json.encode(self)
+        """The plan as a file holds it. Raises LoadError if a text in it is no Unicode."""
+        try:
+            return msgspec.json.encode(self)
+        except UnicodeEncodeError as error:
+            raise LoadError(
+                f"bodies: a text has half of a surrogate pair ({error.object[error.start]!a}), which is no character"
+            ) from None
 
     def digest(self) -> str:
         """Tells plans apart: the shards of one run carry the same."""
@@ -158,6 +168,28 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def endpoint(self) -> str:
         """Where requests are posted."""
         return self.url.rstrip("/") + self.path
+
+
+def _check_url(url: str) -> None:
+    """Raise ValueError with one line, without any secret, if no request can be sent to paths below `url`."""
+    shown = without_secrets(url)
+    if url != url.strip() or not url.isprintable() or " " in url:
+        raise ValueError(f"url: {shown!r} has a blank or a control character")
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        if good:
+            str(parts.hostname).encode("idna")
+    except ValueError as error:  # a port that is none, a host that is no name
+        raise ValueError(f"url: {shown!r}: {error}") from None
+    if not good:
+        raise ValueError(f"url: {shown!r} is no http:// or https:// address with a host")
+    if "@" in parts.netloc:
+        raise ValueError(f"url: no credentials in the address {shown!r}; put a bearer token into {TOKEN}")
+    if parts.query or parts.fragment:
+        raise ValueError(f"url: {shown!r} is a base that paths are added to; a query belongs to path")
+    if not _TARGET.fullmatch(parts.path):
+        raise ValueError(f"url: {shown!r} has characters that no path has; percent-encode them")
 
 
 def read_plan(path: Path) -> Plan:

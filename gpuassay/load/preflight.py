@@ -5,9 +5,13 @@ from __future__ import annotations
 import aiohttp
 import msgspec
 
-from gpuassay.load.credentials import TOKEN, credentials
+from gpuassay.load.addresses import without_secrets
+from gpuassay.load.client import AGENT
+from gpuassay.load.credentials import KEYS, TOKEN, credentials
 from gpuassay.load.errors import LoadError
 from gpuassay.load.plan import Plan
+from gpuassay.load.proxies import Proxy, proxy_for
+from gpuassay.load.tls import client_context
 
 TIMEOUT = 10.0
 _SKIP = "set preflight to false if it serves no model list"
@@ -18,34 +22,66 @@ class _Model(msgspec.Struct):
 
 
 class _Models(msgspec.Struct):
-    data: list[_Model]
+    data: list[_Model] | None
 
 
 async def preflight(plan: Plan) -> None:
     """Raises LoadError if nothing answers, the server has no OpenAI-like model list, or the model is not in it."""
     url = f"{plan.url.rstrip('/')}/v1/models"
     timeout = min(TIMEOUT, plan.timeout)
+    proxy = proxy_for(url)
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout)) as session,
-            session.get(url, allow_redirects=False, ssl=plan.verify_tls, headers=credentials()) as response,
-        ):
+            # its own notions of proxies and of ~/.netrc stay out of it
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout), trust_env=False) as session,
+            session.get(
+                url, allow_redirects=False, ssl=client_context(verify=plan.verify_tls), headers=_headers(plan),
+                proxy=None if proxy is None else str(proxy), proxy_headers=_proxy_headers(proxy),
+            ) as response,
+        ):  # fmt: skip
             status, body = response.status, await response.read()
+            location = response.headers.get("location", "")
     except TimeoutError:
         raise LoadError(f"{url}: no answer within {timeout:g} s; check the URL and that the server is ready") from None
-    except aiohttp.ClientSSLError as error:
+    except aiohttp.ClientConnectorCertificateError as error:
         raise LoadError(
             f"{url}: TLS is not trusted: {error}; name the authority in SSL_CERT_FILE, or set verify_tls to false"
         ) from None
+    except aiohttp.ClientSSLError as error:
+        raise LoadError(f"{url}: no TLS: {error}; check that the address is right and not one of http://") from None
     except (aiohttp.ClientError, OSError) as error:
-        raise LoadError(f"{url}: {error}; check the URL and that the server runs") from None
-    if status in (401, 403):
-        raise LoadError(f"{url} answers {status}: put a bearer token that it accepts into {TOKEN}")
-    if status != 200:
-        raise LoadError(f"{url} answers {status}: not an OpenAI-like server, or not ready; {_SKIP}")
+        raise LoadError(f"{url}: {_one_line(error)}; check the URL and that the server runs") from None
+    _check_status(plan, url, status, location)
     try:
-        served = [model.id for model in msgspec.json.decode(body, type=_Models).data]
+        served = [model.id for model in msgspec.json.decode(body, type=_Models).data or []]
     except (msgspec.DecodeError, ValueError):
         raise LoadError(f"{url} answers no OpenAI-like model list; {_SKIP}") from None
     if plan.model not in served:
         raise LoadError(f"{url}: model {plan.model!r} is unknown; the server has {', '.join(served) or 'none'}")
+
+
+def _check_status(plan: Plan, url: str, status: int, location: str) -> None:
+    if status in (401, 403):
+        raise LoadError(f"{url} answers {status}: put a bearer token that it accepts into {TOKEN}")
+    if status // 100 == 3 and location:
+        raise LoadError(f"{url} answers {status}, a redirect to {without_secrets(location)}; name that server instead")
+    if status == 404 and plan.url.rstrip("/").endswith("/v1"):
+        raise LoadError(f"{url} answers 404: name the server without /v1, which is added")
+    if status in (429, 502, 503, 504):
+        raise LoadError(f"{url} answers {status}: it sheds load or has no server behind it that is ready")
+    if status != 200:
+        raise LoadError(f"{url} answers {status}: not an OpenAI-like server, or not ready; {_SKIP}")
+
+
+def _headers(plan: Plan) -> dict[str, str]:
+    """Who asks: as the load's first request says, which counts for more, or the environment."""
+    own = {name.lower(): value for name, value in plan.asks[0].headers.items() if name.lower() in KEYS}
+    return {"user-agent": AGENT, **credentials(), **own}
+
+
+def _proxy_headers(proxy: Proxy | None) -> dict[str, str] | None:
+    return {"proxy-authorization": proxy.authorization} if proxy is not None and proxy.authorization else None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
