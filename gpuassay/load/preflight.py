@@ -30,13 +30,14 @@ async def preflight(plan: Plan) -> None:
     url = f"{plan.url.rstrip('/')}/v1/models"
     timeout = min(TIMEOUT, plan.timeout)
     proxy = proxy_for(url)
+    known = _proxy_headers(proxy)
     try:
         async with (
             # its own notions of proxies and of ~/.netrc stay out of it
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout), trust_env=False) as session,
             session.get(
-                url, allow_redirects=False, ssl=client_context(verify=plan.verify_tls), headers=_headers(plan),
-                proxy=None if proxy is None else str(proxy), proxy_headers=_proxy_headers(proxy),
+                url, allow_redirects=False, ssl=client_context(verify=plan.verify_tls), headers=_headers(plan, known),
+                proxy=None if proxy is None else str(proxy), proxy_headers=known or None,
             ) as response,
         ):  # fmt: skip
             status, body = response.status, await response.read()
@@ -45,10 +46,11 @@ async def preflight(plan: Plan) -> None:
         raise LoadError(f"{url}: no answer within {timeout:g} s; check the URL and that the server is ready") from None
     except aiohttp.ClientConnectorCertificateError as error:
         raise LoadError(
-            f"{url}: TLS is not trusted: {error}; name the authority in SSL_CERT_FILE, or set verify_tls to false"
+            f"{url}: TLS is not trusted: {_one_line(error.certificate_error)}; "
+            "name the authority in SSL_CERT_FILE, or set verify_tls to false"
         ) from None
     except aiohttp.ClientSSLError as error:
-        raise LoadError(f"{url}: no TLS: {error}; check that the address is right and not one of http://") from None
+        raise LoadError(f"{url}: no TLS: {_one_line(error)}; check that the address is not one of http://") from None
     except (aiohttp.ClientError, OSError) as error:
         raise LoadError(f"{url}: {_one_line(error)}; check the URL and that the server runs") from None
     _check_status(plan, url, status, location)
@@ -73,15 +75,18 @@ def _check_status(plan: Plan, url: str, status: int, location: str) -> None:
         raise LoadError(f"{url} answers {status}: not an OpenAI-like server, or not ready; {_SKIP}")
 
 
-def _headers(plan: Plan) -> dict[str, str]:
+def _headers(plan: Plan, known: dict[str, str]) -> dict[str, str]:
     """Who asks: as the load's first request says, which counts for more, or the environment."""
     own = {name.lower(): value for name, value in plan.asks[0].headers.items() if name.lower() in KEYS}
-    return {"user-agent": AGENT, **credentials(), **own}
+    # in a tunnel the proxy does not see them
+    return {"user-agent": AGENT, **credentials(), **own, **({} if plan.url.lower().startswith("https:") else known)}
 
 
-def _proxy_headers(proxy: Proxy | None) -> dict[str, str] | None:
-    return {"proxy-authorization": proxy.authorization} if proxy is not None and proxy.authorization else None
+def _proxy_headers(proxy: Proxy | None) -> dict[str, str]:
+    return {"proxy-authorization": proxy.authorization} if proxy is not None and proxy.authorization else {}
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    # aiohttp's own words hold addresses of objects
+    reason = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return " ".join(str(reason).split()) or type(reason).__name__

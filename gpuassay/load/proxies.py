@@ -24,10 +24,18 @@ _MAX_HEAD = 64 * 1024
 
 @dataclass(frozen=True)
 class Proxy:
-    """An HTTP proxy; `authorization` is the value of Proxy-Authorization, "" for none, and never printed."""
+    """An HTTP proxy.
+
+    Attributes:
+        host: its name or number.
+        port: where it listens.
+        url: as the environment names it, with user and password; never printed.
+        authorization: the value of Proxy-Authorization, "" for none; never printed.
+    """
 
     host: str
     port: int
+    url: str = field(repr=False)
     authorization: str = field(default="", repr=False)
 
     def __str__(self) -> str:
@@ -79,7 +87,7 @@ def proxy_for(url: str) -> Proxy | None:
             f"the environment names the proxy {without_secrets(text)}: only http:// proxies can be used;"
             " name another in HTTPS_PROXY or HTTP_PROXY, or except the server by NO_PROXY"
         )
-    return Proxy(parts.hostname, port, _basic(parts.username, parts.password))
+    return Proxy(parts.hostname, port, text, _basic(parts.username, parts.password))
 
 
 def _basic(user: str | None, password: str | None) -> str:

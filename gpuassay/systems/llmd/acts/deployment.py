@@ -22,6 +22,7 @@ import requests
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.load.plan import KEPT_HEADERS, Ask, ClosedLoop, Plan, Shape
 from gpuassay.load.runner import run
+from gpuassay.load.session import GatewaySession
 from gpuassay.manifest import Manifest, dig
 from gpuassay.systems.llmd.component.deployment import Routing, routing
 from gpuassay.systems.llmd.component.picker import Picker
@@ -54,7 +55,7 @@ class Site:
     routing: Routing
     verify_tls: bool = True
     _asked: int = 0
-    _session: requests.Session = field(default_factory=requests.Session)
+    _session: requests.Session = field(default_factory=GatewaySession)
 
     @property
     def replicas(self) -> list[Replica]:
@@ -159,8 +160,9 @@ class Site:
         row |= {"status": None, "error": "", "served_by": None, "headers": {}, "prompt_tokens": None}
         try:
             answer = self._session.post(
-                url, data=json.dumps(body), timeout=timeout, headers={**JSON, **headers}, verify=self.verify_tls
-            )
+                url, data=json.dumps(body), timeout=timeout, headers={**JSON, **headers}, verify=self.verify_tls,
+                allow_redirects=False,
+            )  # fmt: skip
             row["status"] = answer.status_code
             row["headers"] = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
             row["served_by"] = answer.headers.get(POD)

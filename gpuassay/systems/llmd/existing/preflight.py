@@ -5,17 +5,31 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import requests
 
 from gpuassay.cluster.errors import ClusterError
+from gpuassay.load.addresses import without_secrets
+from gpuassay.load.answer import BadAnswer, Reading
+from gpuassay.load.errors import LoadError
+from gpuassay.load.rows import Row
+from gpuassay.load.session import GatewaySession
 from gpuassay.systems.llmd.existing.gateway import Place
 from gpuassay.systems.llmd.existing.options import TOKEN
 
 SECONDS = 10.0
 LONGEST = 65_536
 """Bytes of an answer of two tokens that are read at most."""
+
+_WORDS = {
+    "error-event": "the stream holds an error:",
+    "malformed-event": "the stream has no OpenAI-like event:",
+    "empty": "the stream has no OpenAI-like event:",
+    "truncated": "the stream ends without [DONE], something cuts it:",
+    "unfinished": "the server breaks the answer off:",
+}
+"""What the classes of failures (docs/load.md) mean here."""
 
 _NO_LIST = (404, 405, 501)
 """A gateway need not serve the model list: then the first completion tells whether it knows the model."""
@@ -44,22 +58,32 @@ def check_gateway(place: Place) -> None:
     _refused(url, status, body)
     if not kind.startswith("text/event-stream"):
         raise ClusterError(f"{url}: a stream was asked for, {kind or 'something without content-type'} came: not SSE")
-    _require_stream(url, body)
+    _require_stream(url, kind, body)
 
 
 def _asked(place: Place, method: str, url: str, body: Mapping[str, Any] | None = None) -> tuple[int, str, str]:
     """Status, content type and the beginning of the answer."""
     try:
-        with requests.request(
-            method, url, json=body, headers=dict(place.headers), timeout=SECONDS, verify=place.verify_tls,
-            stream=True, allow_redirects=False,
-        ) as answer:  # fmt: skip
+        with (
+            GatewaySession() as session,
+            session.request(
+                method, url, json=body, headers=dict(place.headers), timeout=SECONDS, verify=place.verify_tls,
+                stream=True, allow_redirects=False,
+            ) as answer,
+        ):  # fmt: skip
+            if answer.is_redirect:
+                there = without_secrets(answer.headers["location"])
+                raise ClusterError(
+                    f"{url} answers {answer.status_code}, a redirect to {there}; name that one (--gateway-url)"
+                )
             text = b""
             for chunk in answer.iter_content(4096):
                 text += chunk
                 if len(text) > LONGEST:
                     break
             return answer.status_code, answer.headers.get("content-type", "").lower(), text.decode(errors="replace")
+    except LoadError as error:  # of the proxy that the environment names
+        raise ClusterError(str(error)) from None
     except requests.exceptions.SSLError as error:
         raise ClusterError(
             f"{url}: TLS is not trusted: {_root(error)}; name the authority in REQUESTS_CA_BUNDLE, "
@@ -89,19 +113,19 @@ def _models(url: str, body: str) -> list[str]:
         raise ClusterError(f"{url} answers no OpenAI-like model list: {_short(body)}") from None
 
 
-def _require_stream(url: str, body: str) -> None:
-    events = [line[5:].strip() for line in body.splitlines() if line.startswith("data:")]
+def _require_stream(url: str, kind: str, body: str) -> None:
+    """As the load generator will read it."""
+    reading = Reading(Row(index=0, label="", warm_up=False, request_id=""), streamed=True, keep=())
     try:
-        told = [cast("object", json.loads(event)) for event in events if event != "[DONE]"]
-    except ValueError:
-        raise ClusterError(f"{url}: an event of the stream is not JSON: {_short(body)}") from None
-    objects = [cast("dict[str, Any]", one) for one in told if isinstance(one, dict)]
-    if failed := next((one for one in objects if "error" in one), None):
-        raise ClusterError(f"{url}: the stream holds an error: {_short(json.dumps(failed))}")
-    if not any(one.get("choices") for one in objects):
-        raise ClusterError(f"{url}: the stream has no OpenAI-like event: {_short(body)}")
-    if "[DONE]" not in events:
-        raise ClusterError(f"{url}: the stream ends without [DONE]: something cuts it")
+        reading.on_head(200, {"content-type": kind}, 0)
+        reading.on_body(body.encode(), 0)
+        reading.on_end(0)
+    except BadAnswer as bad:
+        # two tokens may be ones without text
+        if bad.error != "empty" or '"choices"' not in body:
+            no_json = bad.detail.startswith("not JSON")
+            said = "an event of the stream is" if no_json else _WORDS.get(bad.error, "the stream will not do:")
+            raise ClusterError(f"{url}: {said} {bad.detail}") from None
 
 
 def _short(text: str) -> str:
