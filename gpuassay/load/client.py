@@ -35,7 +35,8 @@ class Client:
         self._proxy = proxy_for(plan.url)
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
-        target, host = f"{parts.path.rstrip('/')}{plan.path}", host_field(self._host, self._port, parts.scheme)
+        host = host_field(self._host, self._port, parts.scheme)
+        self._base, self._host_line = parts.path.rstrip("/"), f" HTTP/1.1\r\nhost: {host}\r\n"
         self._fields = {
             "content-type": "application/json",
             "accept": "*/*",
@@ -45,17 +46,17 @@ class Client:
             **credentials(),
         }
         if self._proxy is not None and self._tls is None:
-            target = f"http://{host}{target}"  # RFC 9112, section 3.2.2
+            self._base = f"http://{host}{self._base}"  # RFC 9112, section 3.2.2
             if self._proxy.authorization:
                 self._fields["proxy-authorization"] = self._proxy.authorization
-        self._begin = f"POST {target} HTTP/1.1\r\nhost: {host}\r\n"
 
     async def ask(self, body: bytes, headers: dict[str, str], row: Row, *, streamed: bool) -> None:
         """Post `body` and fill in the row, whatever happens. Only a cancellation is passed on (`interrupted`)."""
         # a request's own headers count for more
         named = self._fields | {name.lower(): value for name, value in headers.items()}
         fields = "".join(f"{name}: {value}\r\n" for name, value in named.items())
-        request = f"{self._begin}content-length: {len(body)}\r\n{fields}\r\n".encode("latin-1") + body
+        head = f"POST {self._base}{self._plan.path}{self._host_line}content-length: {len(body)}\r\n{fields}\r\n"
+        request = head.encode("latin-1") + body
         reading = Reading(row, streamed=streamed, keep=self._plan.keep_headers)
         connection: Connection | None = None
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
 import resource
 import signal
@@ -11,7 +12,7 @@ import socket
 import time
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import uvloop
@@ -216,9 +217,21 @@ class _Engine:
 def _serialised(plan: Plan, label: str) -> tuple[bytes, bool]:
     """The body as it is sent, and whether its answer is to be streamed."""
     body = plan.bodies[label]
-    if isinstance(body, str):
-        return body.encode(), '"stream":true' in body.replace(" ", "")
-    return msgspec.json.encode({"model": plan.model, **body}), body.get("stream") is True
+    try:
+        if isinstance(body, str):
+            return body.encode(), _asks_for_stream(body)
+        return msgspec.json.encode({"model": plan.model, **body}), body.get("stream") is True
+    except UnicodeEncodeError:
+        raise LoadError(f"body {label!a} has half of a surrogate pair, which is no character") from None
+
+
+def _asks_for_stream(body: str) -> bool:
+    """Whether a text asks for a stream; one that is no JSON does so if it says so."""
+    try:
+        told: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return '"stream":true' in "".join(body.split())
+    return isinstance(told, dict) and cast("dict[str, object]", told).get("stream") is True
 
 
 def boot() -> str:

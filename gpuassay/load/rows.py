@@ -32,9 +32,9 @@ class Row(msgspec.Struct, kw_only=True):
         first_ns: first event with text in it; an empty role chunk is none. None for an answer that is not streamed.
         last_ns: last event with text in it.
         end_ns: last byte of the answer, or failure.
-        gaps_ns: times between events with text. Events that arrive in one read have 0 between them.
+        gaps_ns: times between events with text of one choice. Events that arrive in one read have 0 between them.
         tokens: output tokens.
-        tokens_from: what counted them: the server's usage, or, for want of it, the events with text.
+        tokens_from: what counted them: the server's usage, or, for want of one that can be right, events with text.
         prompt_tokens, cached_tokens: the server's usage.
         status: HTTP status.
         error: class of the failure, "" for an answer that is complete; the classes are listed in docs/load.md.

@@ -48,6 +48,10 @@ def row_of(talk: Talk, **more: object) -> Row:
         (stream(b"data: [1]\n\n", DONE), "malformed-event", "Expected `object`"),
         (stream(b'data: {"error":{"message":"engine died"}}\n\n', DONE), "error-event", "engine died"),
         (stream(DONE), "empty", "no text"),
+        (stream(token(), b'data: {"choices":[{"finish_reason":"abort"}]}\n\n', DONE), "unfinished", "'abort'"),
+        (stream(token(), b'error: {"message":"engine died"}\n\n', DONE), "error-event", "engine died"),
+        (stream(token(), b"event: error\ndata: engine died\n\n", DONE), "error-event", "engine died"),
+        (stream(token(), DONE, more="content-encoding: br\r\n"), "bad-encoding", "content-encoding br"),
     ],
 )
 def test_an_answer_that_is_wrong_has_its_class(answer: bytes, error: str, words: str) -> None:
@@ -87,7 +91,7 @@ def test_a_server_that_says_nothing_times_out() -> None:
     with serving(talk) as (url, _):
         row = carry_out(plan_for(url, 1, timeout=0.2)).rows[0]
         enough.set()
-    assert row.error == "timeout"
+    assert (row.error, row.detail) == ("timeout", "no complete answer within 0.2 s")
     assert 0.19e9 <= row.end_ns - row.start_ns < 2e9  # timers round to milliseconds
 
 
@@ -170,6 +174,21 @@ def test_a_text_body_is_sent_as_it_is() -> None:
     path, head, body = told.requests[0]
     assert (path, body, row.error) == ("/v1/completions", b"{not json", "http-400")
     assert "x-own: yes" in head and "x-request-id: load-0" in head
+
+
+@pytest.mark.parametrize(
+    "body", ['{"stream": true}', '{"stream":\n\ttrue , "prompt": "x"}', '{"stream":true, not json']
+)
+def test_a_text_body_that_asks_for_a_stream_is_answered_by_one(body: str) -> None:
+    # red when: a stream is read as a whole answer because of the blanks in the request
+    row = row_of(saying(GOOD), bodies={"p0": body})
+    assert row.ok and row.first_ns is not None
+
+
+def test_a_text_body_that_only_speaks_of_a_stream_is_not() -> None:
+    # red when: a prompt about streaming makes its answer not-sse
+    body = r'{"prompt": "\"stream\":true", "stream": false}'
+    assert row_of(saying(fixed(b'{"choices":[{"text":"a"}]}')), bodies={"p0": body}).ok
 
 
 def test_an_answer_that_is_not_streamed_has_its_end_only() -> None:

@@ -73,6 +73,21 @@ def test_comments_other_fields_and_an_unfinished_event_are_no_events() -> None:
     assert events(b": ping\n\nevent: x\nid: 1\nretry: 5\n\ndata: 1\n: in it\ndata: 2\n\ndata: cut") == [b"1\n2"]
 
 
+def test_an_error_in_a_stream_is_kept_apart() -> None:
+    # red when: an error that stands in another field than data, or in an event of its own type, is read over
+    for text in (b"error: x\n", b"event: error\ndata: x\n\n", b"data: x\nevent:  Error \n\n"):
+        parser = EventParser()
+        assert [data for one in text for data in parser.feed(bytes([one]))] == [] and parser.failed == b"x"
+        assert parser.feed(b"data: y\n\n") == [b"y"]  # its type is not the next one's
+
+
+def test_what_a_stream_ends_within_can_be_had() -> None:
+    # red when: a server that leaves out the last blank line loses its last event
+    for text in (b"data: x", b"data: x\n", b"data: x\r", b"data: x\r\n", b": ping\ndata: x"):
+        parser = EventParser()
+        assert parser.feed(text) == [] and parser.end() == [b"x"]
+
+
 def test_an_event_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     # red when: a server that never ends a line fills the generator's memory
     monkeypatch.setattr(sse, "LIMIT", 1000)

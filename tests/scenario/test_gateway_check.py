@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import trustme
@@ -74,6 +75,38 @@ def test_an_answer_that_will_not_do_is_one_line(answer: bytes, words: str) -> No
 def test_a_stream_that_is_half_closed_is_one_line(answer: bytes) -> None:
     """Red when a connection that ends within the answer counts as its end."""
     assert "the answer broke off" in said_of(answer, hang_up=True)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        stream(token(), b'data: {"choices": null, "usage": {"completion_tokens": 1.0}}\n\n', DONE),
+        stream(b'data: ""\n\n', token(), b"data: [DONE]"),
+        stream(b'data: {"choices":[{"text":"a","finish_reason":"length"}]}\n\n'),
+        stream(b'data: {"choices":[{"text":""}]}\n\n', DONE),  # two tokens may be ones without text
+        chunked(token(), DONE) + b"0\r\n\r\n",
+    ],
+)
+def test_a_stream_that_the_load_generator_reads_will_do(answer: bytes) -> None:
+    """Red when the check refuses what is measured later."""
+    with serving(lambda sock, _: sock.sendall(answer)) as (url, _):
+        check_gateway(place_at(url))
+
+
+def test_a_redirect_is_one_line_that_says_where() -> None:
+    """Red when a gateway behind a redirect reads as one that is not ready, or a password in it is shown."""
+    more = "location: https://me:s3cret@gate.test/v1?key=s3cret\r\n"
+    said = said_of(fixed(b"", status="308 Permanent Redirect", more=more))
+    assert "answers 308, a redirect to https://gate.test/v1; name that one (--gateway-url)" in said
+
+
+def test_an_entry_of_netrc_replaces_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when the password that ~/.netrc has for the gateway's host is sent in place of the token that was given."""
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password wrong\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with serving(lambda sock, _: sock.sendall(GOOD)) as (url, told):
+        check_gateway(place_at(url, headers={"authorization": "Bearer x"}))
+    assert "authorization: bearer x" in told.requests[0][1] and "basic" not in told.requests[0][1]
 
 
 def test_a_model_list_that_will_not_do_is_one_line() -> None:

@@ -53,6 +53,10 @@ def test_the_environment_names_what_the_command_line_does_not() -> None:
         (GOOD | {"gateway_url": "http://gate:99999"}, "not of the form http://HOST"),
         (GOOD | {"gateway_url": "http://gate/v1"}, "without /v1, which is added"),
         (GOOD | {"gateway_url": "http://me:pw@gate"}, "no credentials in the URL"),
+        (GOOD | {"gateway_url": "htp://me:pw@gate"}, "no credentials in the URL"),
+        (GOOD | {"gateway_url": "me:pw@gate:80"}, "--gateway-url 'gate:80': not of the form http://HOST"),
+        (GOOD | {"gateway_url": "http://gate?key=pw"}, "--gateway-url 'http://gate': not of the form http://HOST"),
+        (GOOD | {"gateway_url": "http://[::1"}, "not of the form http://HOST"),
         (GOOD | {"inference_pool": "pool"}, "--inference-pool 'pool': not of the form NAMESPACE/NAME"),
         (GOOD | {"endpoint_selector": "app"}, "'app' is not of the form KEY=VALUE"),
         (GOOD | {"endpoint_selector": "app=a b"}, "is not of the form KEY=VALUE"),
@@ -72,6 +76,12 @@ def test_a_token_that_is_none_is_refused_without_being_shown() -> None:
     with pytest.raises(BadGatewayOption, match="no spaces") as caught:
         gateway_options(given(**GOOD), {"GPUASSAY_GATEWAY_TOKEN": "two words"})
     assert "two" not in str(caught.value)
+
+
+def test_the_line_end_of_a_tokens_file_is_no_part_of_it() -> None:
+    """Red when a token that was read from a file is refused, or sent with the line end."""
+    named = gateway_options(given(**GOOD), {"GPUASSAY_GATEWAY_TOKEN": "s3cret\n"})
+    assert named is not None and named.headers == {"authorization": "Bearer s3cret"}
 
 
 def test_the_plan_says_what_would_be_asked_and_which_rights_it_takes() -> None:

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from gpuassay.load.addresses import without_secrets
+
 TOKEN = "GPUASSAY_GATEWAY_TOKEN"
 """Environment variable with a bearer token for the gateway, which the load generator reads as well: a secret has no
 place on a command line."""
@@ -130,7 +132,7 @@ def gateway_options(option: argparse.Namespace, environ: Mapping[str, str] = os.
         pool=pool,
         selector=_selector(found["endpoint_selector"]),
         verify_tls=not insecure,
-        token=_token(environ.get(TOKEN, "")),
+        token=_token(environ.get(TOKEN, "").strip()),
     )
 
 
@@ -139,15 +141,17 @@ def _flag(name: str) -> str:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text)
     try:
+        parts = urlsplit(text)
         good = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        good = good and not parts.query and not parts.fragment
     except ValueError:
         good = False
-    if not good or parts.query or parts.fragment:
-        raise BadGatewayOption(f"--gateway-url {text!r}: not of the form http://HOST[:PORT][/PATH] or https://...")
-    if parts.username or parts.password:
+    if "@" in text.partition("://")[2].partition("/")[0]:
         raise BadGatewayOption(f"--gateway-url: no credentials in the URL; put a bearer token into {TOKEN}")
+    if not good:
+        shown = without_secrets(text)
+        raise BadGatewayOption(f"--gateway-url {shown!r}: not of the form http://HOST[:PORT][/PATH] or https://...")
     url = text.rstrip("/")
     if url.endswith("/v1"):
         raise BadGatewayOption(f"--gateway-url {text!r}: without /v1, which is added")
