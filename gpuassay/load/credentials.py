@@ -39,7 +39,7 @@ def secrets(headers: Mapping[str, str]) -> list[str]:
     for name, value in headers.items():
         if name.lower() in _SECRET:
             found |= {value, value.rpartition(" ")[2]}
-    return sorted(filter(None, found), key=len, reverse=True)
+    return sorted((one for one in found if len(one) > 2), key=len, reverse=True)
 
 
 def hidden(text: str, of: Iterable[str]) -> str:

@@ -242,7 +242,7 @@ def _choice(told: object, place: int) -> Choice:
         index=_whole(one.get("index")) or 0,
         text=_words(one.get("text")),
         delta=_text(one.get("delta")),
-        finish_reason=None if reason is None else str(reason),
+        finish_reason=str(reason) if reason else None,
         message=_text(one.get("message")),
         token_ids=one.get("token_ids"),
         usage=_usage(one.get("usage")),
@@ -266,8 +266,11 @@ def _text(told: object) -> _Text | None:
 
 
 def _words(told: object) -> str | None:
-    """Text, also where it comes as a list of parts; only whether there is any counts."""
-    return told if isinstance(told, str) else ("..." if _holds_text(told) else None)
+    """Text, also where it comes as a list of parts or as a number; only whether there is any counts."""
+    if isinstance(told, str):
+        return told
+    number = isinstance(told, int | float) and not isinstance(told, bool)
+    return "..." if number or _holds_text(told) else None
 
 
 def _holds_text(told: object) -> bool:

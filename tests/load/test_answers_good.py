@@ -257,6 +257,8 @@ CASES = [
         sse(delta(content=[]), delta(content=[{"type": "text", "text": ""}]), THREE, DONE),
         ALL,
     ),
+    Case("text a number", sse(*[event(choices=[{"index": 0, "text": 0}])] * 3, DONE), ALL),
+    Case("reason false until the end", sse(*[text(finish_reason=False)] * 3, DONE), ALL),
     Case("delta a text", sse(*[event(choices=[{"delta": "a"}])] * 3, DONE), ALL),
     Case(
         "the message as a whole",
