@@ -9,8 +9,9 @@ nothing else is shared.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gpuassay.systems.llmd.objects.tokens import Message, chat_text, count
 
@@ -33,7 +34,9 @@ class Prompt:
         shared_tokens: how many tokens at its beginning it has in common with its group.
         messages: what a chat request asks, for a prompt that is a chat; `text` then is the chat as the simulator sees
             it, and `tokens` its length.
-        max_tokens: answer length that its source asks for; None where the load decides.
+        max_tokens: length of the answer in tokens that its source tells; None where the load decides.
+        chat: the messages as they are posted to /v1/chat/completions, tool calls included; empty for a prompt whose
+            `text` is posted to /v1/completions.
     """
 
     label: str
@@ -43,6 +46,7 @@ class Prompt:
     shared_tokens: int = 0
     messages: tuple[Message, ...] = ()
     max_tokens: int | None = None
+    chat: tuple[Mapping[str, Any], ...] = ()
 
 
 def words(seed: int | str, name: str, tokens: int) -> str:

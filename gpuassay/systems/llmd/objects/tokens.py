@@ -9,6 +9,7 @@ break is two tokens. `word ` is one token, which is how prompts of an exact leng
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -20,6 +21,13 @@ _TOKEN = re.compile(r"""(?:[{}:,\-.?!;@#$%^&*()+_~/\\><\[\]="']|[0-9A-Za-z_]+)[\
 
 _OFFSET_BASIS, _PRIME, _MASK = 0x811C9DC5, 0x01000193, 0xFFFFFFFF
 """Constants of FNV-1a for 32 bits (draft-eastlake-fnv)."""
+
+
+_SKIPPED = re.compile(r"[^\x00-\x7f]|[`|]")
+"""Characters that are more than white space to a reader, and nothing to the simulator."""
+
+_WITHOUT_BLANKS = ((0x0E00, 0x0FFF), (0x1000, 0x109F), (0x1780, 0x17FF))
+"""Thai, Lao, Tibetan, Myanmar, Khmer: scripts that write words without a blank between them (Unicode 16.0, UAX #14)."""
 
 
 @lru_cache(maxsize=1 << 18)
@@ -54,3 +62,26 @@ def chat_text(messages: Iterable[Message]) -> str:
 def chat_token_ids(messages: Iterable[Message]) -> list[int]:
     """The token ids of a chat, as the simulator's `/v1/chat/completions/render` answers them."""
     return token_ids(chat_text(messages))
+
+
+def readable(text: str) -> str:
+    """The text with what the simulator would skip written as words of it, so that it has tokens there as elsewhere.
+
+    An approximation of ours, for the simulator's tokenizer knows ASCII only: one token for a character of a script
+    without blanks (Chinese, Japanese, Thai, ...), for a sign and for an emoji; letters of other scripts stay part of
+    their word. Equal beginnings stay equal. ASCII text stays as it is, but for the signs ` and |.
+    """
+    return _SKIPPED.sub(lambda found: _spelled(found.group()), text)
+
+
+@lru_cache(maxsize=1 << 16)
+def _spelled(character: str) -> str:
+    if character.isspace():
+        return " "
+    code, kind = ord(character), unicodedata.category(character)
+    alone = (
+        kind[0] not in "LMN"
+        or unicodedata.east_asian_width(character) in "WF"
+        or any(first <= code <= last for first, last in _WITHOUT_BLANKS)
+    )
+    return f" x{code:04x} " if alone else f"x{code:04x}"

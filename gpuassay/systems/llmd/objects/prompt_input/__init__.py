@@ -1,0 +1,1 @@
+"""How a user's file becomes prompts: bytes to text, text to entries, entries to prompts. Pure, but for reading."""
