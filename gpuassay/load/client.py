@@ -50,12 +50,15 @@ class Client:
             if self._proxy.authorization:
                 self._fields["proxy-authorization"] = self._proxy.authorization
 
-    async def ask(self, body: bytes, headers: dict[str, str], row: Row, *, streamed: bool) -> None:
-        """Post `body` and fill in the row, whatever happens. Only a cancellation is passed on (`interrupted`)."""
+    async def ask(self, body: bytes, headers: dict[str, str], row: Row, *, streamed: bool, path: str = "") -> None:
+        """Post `body` and fill in the row, whatever happens. Only a cancellation is passed on (`interrupted`).
+
+        `path` counts instead of the plan's, where there is one.
+        """
         # a request's own headers count for more
         named = self._fields | {name.lower(): value for name, value in headers.items()}
         fields = "".join(f"{name}: {value}\r\n" for name, value in named.items())
-        head = f"POST {self._base}{self._plan.path}{self._host_line}content-length: {len(body)}\r\n{fields}\r\n"
+        head = f"POST {self._base}{path or self._plan.path}{self._host_line}content-length: {len(body)}\r\n{fields}\r\n"
         request = head.encode("latin-1") + body
         reading = Reading(row, streamed=streamed, keep=self._plan.keep_headers)
         connection: Connection | None = None

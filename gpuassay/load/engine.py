@@ -178,7 +178,7 @@ class _Engine:
     async def _send(self, client: Client, one: Ask, row: Row) -> None:
         self.rows.append(row)
         body, streamed = self.bodies[one.label]
-        await client.ask(body, {"x-request-id": row.request_id, **one.headers}, row, streamed=streamed)
+        await client.ask(body, {"x-request-id": row.request_id, **one.headers}, row, streamed=streamed, path=one.path)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         if self.interrupted:

@@ -72,6 +72,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
 
 _TARGET = re.compile(r"[!\"$-~]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PATH = re.compile(r"/[!-~]*")
 _HEADER_VALUE = re.compile(r"[\t -~\x80-\xff]*")
 _OURS = ("host", "content-length", "transfer-encoding", "x-request-id")
 
@@ -79,13 +80,16 @@ Shape = ClosedLoop | Poisson | Schedule
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One request: the label of its body in `Plan.bodies`, and headers of its own."""
+    """One request: the label of its body in `Plan.bodies`, headers of its own, a path where it is not the plan's."""
 
     label: str
     headers: dict[str, str] = {}
+    path: str = ""
 
     def __post_init__(self) -> None:
-        """ValueError if a header would change the request around it."""
+        """ValueError if a header would change the request around it, or the path is none."""
+        if self.path and not _PATH.fullmatch(self.path):
+            raise ValueError(f"asks: path: {self.path!r} does not begin with a slash, or holds what no path does")
         for name, value in self.headers.items():
             if not _HEADER_NAME.fullmatch(name):
                 raise ValueError(f"asks: no name of an HTTP header: {name!r}")

@@ -27,6 +27,8 @@ def test_a_plan_survives_its_file(tmp_path: Path) -> None:
         ({"path": "v1"}, "path: 'v1' does not begin with a slash"),
         ({"asks": []}, "asks: there are none"),
         ({"asks": [{"label": "nobody"}]}, "no body is labelled 'nobody'"),
+        ({"asks": [{"label": "a", "path": "v1"}]}, "asks: path: 'v1' does not begin with a slash"),
+        ({"asks": [{"label": "a", "path": "/v1 HTTP/1.1"}]}, "asks: path"),
         ({"asks": [{"label": 3}]}, r"\$.asks\[0\].label"),
         ({"shape": {"kind": "closed", "concurrency": 0}}, "concurrency must be at least 1, not 0"),
         ({"shape": {"kind": "poisson", "rate": -1.0}}, "positive number of requests per second"),
