@@ -188,7 +188,13 @@ GOOD: dict[str, Shape] = {
         {"dialog": ["hi", "yes", "ho"]}, ([("user", "hi"), ("assistant", "yes"), ("user", "ho")], None)
     ),
     "mt-bench": entry({"question_id": 81, "category": "writing", "turns": ["hi", "ho"]}, HI),
-    "aiperf-turns": entry({"session_id": "s", "turns": [{"text": "hi", "output_length": 3}]}, HI),
+    "aiperf-turns": entry({"session_id": "s", "turns": [{"text": "hi", "output_length": 3}]}, ("hi", 3)),
+    "system-before-several-texts": entry(
+        {"system_prompt": "s", "prompt": ["hi", "ho"]},
+        (CHAT, None),
+        ([("system", "s"), ("user", "ho")], None),
+        name="p.jsonl",
+    ),
     "trl-prompt": entry({"prompt": USER, "completion": [{"role": "assistant", "content": "a b c"}]}, (ASKED, 3)),
     "ultrachat": entry({"prompt": "hi", "prompt_id": "x", "messages": SAID}, (CHAT, 2)),
     "messages-null": entry({"messages": None, "prompt": "hi"}, HI),

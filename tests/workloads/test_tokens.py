@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import string
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuassay.systems.llmd.objects.tokens import chat_text, chat_token_ids, count, pieces, token_id, token_ids
+from gpuassay.systems.llmd.objects.tokens import (
+    chat_text,
+    chat_token_ids,
+    count,
+    pieces,
+    readable,
+    token_id,
+    token_ids,
+)
 
 QUIET = settings(derandomize=True, deadline=None, max_examples=100)
 
@@ -59,3 +68,34 @@ def test_a_chat_is_its_messages_under_headings() -> None:
     system, user = ["#", "#", "# ", "system", ": ", "be ", "brief\n"], ["#", "#", "# ", "user", ": ", "hi\n"]
     assert pieces(chat_text(messages)) == system + user
     assert chat_token_ids(messages) == token_ids(chat_text(messages))
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("plain text, as it is.", 7),
+        ("\u4f60\u597d\uff0c\u4e16\u754c\u3002", 6),  # Chinese: a character is a token, and so are its marks
+        ("\u3053\u3093\u306b\u3061\u306f", 5),
+        ("\uc548\ub155", 2),
+        ("\u0e2a\u0e27\u0e31", 3),  # Thai
+        ("\U0001f600\U0001f600", 2),
+        ("d\u00e9j\u00e0 vu", 2),  # letters with accents stay in their word
+        ("\u0434\u043e\u0431\u0440\u044b\u0439 \u0434\u0435\u043d\u044c", 2),
+        ("a\u4f60b", 3),
+        ("one\u3000two\u00a0three", 3),
+        ("`a` | b", 5),
+        (" \n", 0),
+    ],
+)
+def test_text_without_blanks_has_tokens(text: str, tokens: int) -> None:
+    """Red when what the simulator would skip has no tokens, or text that it knows is changed."""
+    assert count(readable(text)) == tokens
+    assert readable(text).isascii()
+    assert not text.isascii() or "`" in text or readable(text) == text
+
+
+@QUIET
+@given(st.text(), st.text())
+def test_equal_beginnings_stay_equal(one: str, more: str) -> None:
+    """Red when a text that extends another does not begin as it does."""
+    assert readable(one + more).startswith(readable(one))

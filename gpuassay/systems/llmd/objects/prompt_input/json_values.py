@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import Any, TypeVar, cast
 
-from gpuassay.systems.llmd.objects.prompt_input.entries import CHAT, TEXT, Entry, is_message
+from gpuassay.systems.llmd.objects.prompt_input.chats import is_message
+from gpuassay.systems.llmd.objects.prompt_input.entries import Entry
 from gpuassay.systems.llmd.objects.prompt_input.errors import BadEntry
+from gpuassay.systems.llmd.objects.prompt_input.fields import CHAT, TEXT
 from gpuassay.systems.llmd.objects.prompt_input.text import PIECE, Text
 
 T = TypeVar("T")

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 
-from gpuassay.systems.llmd.objects.prompt_input.entries import CHAT, KNOWN, TEXT, Entry, nothing_asked
+from gpuassay.systems.llmd.objects.prompt_input.entries import Entry
 from gpuassay.systems.llmd.objects.prompt_input.errors import BadEntry, Remarks
+from gpuassay.systems.llmd.objects.prompt_input.fields import CHAT, KNOWN, TEXT, nothing_asked
 from gpuassay.systems.llmd.objects.prompt_input.text import LONGEST, Text
 
 SEPARATORS = (",", ";", "\t", "|")
