@@ -112,7 +112,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     run = config.stash.get(RUN, None)
     if run is None:
         return []
-    return [*run.header(), *(f"gpuassay: system {name} is left out: {why}" for name, why in broken().items())]
+    said = [f"gpuassay: {line}" for one in systems().values() if one.says for line in one.says()]
+    return [*run.header(), *said, *(f"gpuassay: system {name} is left out: {why}" for name, why in broken().items())]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -143,6 +143,7 @@ class System:
         elsewhere: opens what takes the place of a whole cluster, such as somebody's gateway, where options name one.
         add_options: declares options of its own.
         take_options: checks them once, before anything is written; raises an exception with an `exit_code`.
+        says: lines for the header of a run, of what its options named.
         plan: further lines of `--plan`, in place of the permissions on a cluster; None where options ask for none.
     """
 
@@ -166,6 +167,7 @@ class System:
     elsewhere: Callable[[Namespace], Open | None] | None = None
     add_options: Callable[[pytest.OptionGroup], None] | None = None
     take_options: Callable[[Namespace], None] | None = None
+    says: Callable[[], Sequence[str]] | None = None
     plan: Callable[[Namespace, Sequence[Scenario]], list[str] | None] | None = None
 
 

@@ -14,7 +14,7 @@ from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import outside, routing
 from gpuassay.systems.llmd.objects.prompt_files import given_prompts
-from gpuassay.systems.llmd.objects.prompts import prompt_set
+from gpuassay.systems.llmd.objects.prompts import Prompt, prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
 
 SPEC = "https://github.com/llm-d/llm-d-kv-cache"
@@ -22,10 +22,12 @@ POOL = "https://gateway-api-inference-extension.sigs.k8s.io/api-types/inferencep
 
 PROMPTS, REPEATS = 8, 3
 TOKENS = 400
-MOST = 64
-"""Prompts of the user's file (`--prompts`) that are streamed."""
-STREAMED = 24
-"""Output tokens of a stream."""
+MOST, MOST_TOKENS = 64, 32_768
+"""Prompts of the user's file (`--prompts`) that are streamed, and tokens of their answers together."""
+STREAMED, LEAST_STREAMED = 24, 8
+"""Output tokens of a stream whose prompt does not tell its own, and of the shortest that shows whether it flows."""
+SECONDS_PER_TOKEN = 0.2
+"""That a stream may take beside the 30 s of every request."""
 LEAST_HITS = 0.6
 """Of all prompt tokens that were asked. Precise routing hits all full blocks in 3 of 4 asks: 0.72 with blocks of 16,
 0.65 with blocks of 64. A router that guesses is expected at 0.53 on two replicas, at 0.32 on four."""
@@ -41,9 +43,30 @@ def asked_again(lab: RoutingLab) -> None:
         for number in range(1 + REPEATS):
             site.ask("first" if number == 0 else "repeat", prompts)
         site.scrape("after")
-        own = given_prompts()[:MOST] or prompt_set([TOKENS] * PROMPTS, seed=seed, prefix="stream")
-        streams = {one.label: one for one in own}
-        site.load("streams", streams, list(streams), ClosedLoop(concurrency=4), max_tokens=STREAMED)
+        own = given_prompts()
+        chosen = streamed(own)
+        if own:
+            lab.note(own_prompts={"given": len(own), "streamed": [one.label for one in chosen]})
+            lab.progress(f"{len(chosen)} of the {len(own)} prompts of --prompts are streamed")
+        streams = {one.label: one for one in chosen or prompt_set([TOKENS] * PROMPTS, seed=seed, prefix="stream")}
+        longest = max(one.max_tokens or STREAMED for one in streams.values())
+        timeout = 30 + SECONDS_PER_TOKEN * longest
+        site.load("streams", streams, list(streams), ClosedLoop(4), max_tokens=STREAMED, timeout=timeout)
+
+
+def streamed(own: list[Prompt]) -> list[Prompt]:
+    """Those of the user's prompts that are streamed: not too many, and with answers long enough to tell anything."""
+    found: list[Prompt] = []
+    tokens = 0
+    for one in own:
+        length = one.max_tokens or STREAMED
+        if length < LEAST_STREAMED or tokens + length > MOST_TOKENS:
+            continue
+        found.append(one)
+        tokens += length
+        if len(found) == MOST:
+            break
+    return found
 
 
 @behaviour(

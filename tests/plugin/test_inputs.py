@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gpuassay.systems.llmd.existing.options import said
 from gpuassay.systems.llmd.objects.prompt_files import give, given_prompts
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +32,34 @@ def test_a_prompts_file_that_cannot_be_used_is_named_with_its_line(tmp_path: Pat
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"prompt": "good"}\n{"prompt": ""}\n')
     assert "bad.jsonl, line 2: prompt is empty" in said_of("--prompts", str(bad))
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("", "--prompts: no file is named"),
+        ("https://example.test/p.jsonl", "nothing is downloaded; fetch it and name the file"),
+    ],
+)
+def test_prompts_that_name_no_file_are_refused(named: str, told: str) -> None:
+    """Red when an empty variable makes the working folder a set of prompts, or an address a missing file."""
+    assert told in said_of("--prompts", named)
+
+
+def test_what_was_read_is_told_at_the_beginning(tmp_path: Path) -> None:
+    """Red when entries are left out, or a file is cut, without a word."""
+    file = tmp_path / "talks.json"
+    file.write_text('[{"conversations": [{"from": "human", "value": "hi"}]}, {"conversations": []}]')
+    try:
+        give(file)
+        assert said() == [
+            f"prompts file {file}: 1 prompts, 1 of them chats, 6 tokens by the simulator's tokenizer; 0 tell how long "
+            "the answer is",
+            f"prompts file {file}: 1 entry: left out: a conversation without a turn of a user",
+        ]
+    finally:
+        give(None)
+    assert not said()
 
 
 def test_options_about_a_gateway_without_one_are_refused() -> None:

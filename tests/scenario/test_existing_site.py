@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from gpuassay.cluster.errors import NotFromOutside
+from gpuassay.systems.llmd.acts.deployment import Site
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.existing import deployment as existing_site
 from gpuassay.systems.llmd.existing.deployment import OutsideSite, borrowed
 from gpuassay.systems.llmd.judge.routing import direct_warm, stickiness_findings
-from gpuassay.systems.llmd.objects.prompts import prompt_set
-from tests.load.servers import fixed, serving
+from gpuassay.systems.llmd.objects.prompt_files import read_prompts
+from gpuassay.systems.llmd.objects.prompts import Prompt, prompt_set
+from gpuassay.systems.llmd.objects.tokens import chat_text, count
+from tests.load.servers import DONE, fixed, serving, stream, token
 
 ANSWER = b'{"choices":[{"text":"a"}],"usage":{"prompt_tokens":2,"completion_tokens":1}}'
 
@@ -184,3 +188,47 @@ def test_an_arm_that_the_gateway_is_not_is_a_typed_skip(arm: Arm, words: str) ->
     lab: Any = SimpleNamespace()
     with pytest.raises(NotFromOutside, match=words), borrowed(lab, gateway, arm):
         pass
+
+
+CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+MESSAGES = [
+    {"role": "user", "content": "你好"},
+    {"role": "assistant", "content": None, "tool_calls": [CALL]},
+    {"role": "tool", "content": "42", "tool_call_id": "1"},
+]
+
+
+def given_rows(folder: Path) -> list[Prompt]:
+    path = folder / "p.jsonl"
+    rows = [{"messages": MESSAGES, "max_tokens": 9}, {"prompt": "你好"}]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return read_prompts(path)
+
+
+def test_a_users_chats_are_asked_as_chats_with_their_own_lengths(tmp_path: Path) -> None:
+    """Red when a chat goes out as a completion, loses the calls of its tools, or is answered at another length."""
+    prompts = {one.label: one for one in given_rows(tmp_path)}
+    events = stream(token(), token(), DONE)
+    with serving(lambda sock, _: sock.sendall(events)) as (url, told):
+        site = site_at(url, [])
+        site.routing.folder = tmp_path
+        site.lab.notes.clear()
+        rows = site.load("own", prompts, list(prompts), max_tokens=24)
+    assert [row["error"] for row in rows] == ["", ""]
+    (path, _, chat), (other, _, plain) = told.requests
+    assert (path, other) == ("/v1/chat/completions", "/v1/completions")
+    seen, text = json.loads(chat), json.loads(plain)
+    assert (seen["messages"], seen["max_tokens"], "prompt" in seen) == (MESSAGES, 9, False)
+    assert (text["prompt"], text["max_tokens"], "messages" in text) == ("你好", 24, False)
+
+
+def test_our_own_arms_are_asked_what_their_simulator_can_read(tmp_path: Path) -> None:
+    """Red when the simulator gets other tokens than the model of hit rates counts, or a message without a text."""
+    outside = site_at("http://127.0.0.1:1", [])
+    site = Site(outside.lab, outside.routing)
+    chat, plain = given_rows(tmp_path)
+    bodies = [site.body(chat), site.body(plain)]
+    messages = [(one["role"], one["content"]) for one in bodies[0]["messages"]]
+    assert count(chat_text(messages)) == chat.tokens
+    assert messages[0] == ("user", " x4f60  x597d ") and messages[2] == ("tool", "42")
+    assert (bodies[1]["prompt"], plain.tokens) == (" x4f60  x597d ", 2)

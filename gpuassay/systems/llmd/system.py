@@ -47,6 +47,10 @@ def _take_options(option: Namespace) -> None:
     options.take(option)
 
 
+def _says() -> list[str]:
+    return options.said()
+
+
 def _plan(option: Namespace, scenarios: Sequence[Scenario]) -> list[str] | None:
     named = options.gateway_options(option)
     return None if named is None else plan_lines(named, scenarios)
@@ -72,6 +76,7 @@ SYSTEM = System(
     elsewhere=_elsewhere,
     add_options=options.add_options,
     take_options=_take_options,
+    says=_says,
     plan=_plan,
     mutants="gpuassay.systems.llmd.mutants",
 )

@@ -36,9 +36,10 @@ def show(recording: RoutingRecording, measure: Measure) -> None:
     concurrencies: list[int] = recording.notes["concurrencies"]
     concurrency = max(concurrencies)
     error = _error(recording, concurrency)
+    requests = load67.load_of(recording).requests
     measure.exhibit(
         "figure-6-table",
-        title=f"TTFT and time to the last token, {concurrency} streams, 256 requests a pass",
+        title=f"TTFT and time to the last token, {concurrency} streams, {requests} requests a pass",
         kind="table",
         columns=["routing", "pass", "hit rate", "model", "TTFT mean ms", "p50", "p99", "E2E mean ms", "p99 "],
         rows=[_row(recording, arm, concurrency, phase) for arm in arms for phase in ("cold", "warm")],

@@ -7,10 +7,13 @@ caches: its first pass is cold, its second one warm.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from statistics import fmean
+from typing import Any
 
 import msgspec
 
@@ -25,9 +28,17 @@ from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.model.montecarlo import Expected, expected
 from gpuassay.systems.llmd.model.policies import APPROXIMATE, LEAST_LOADED, PRECISE, RANDOM, ROUND_ROBIN, Policy
 from gpuassay.systems.llmd.model.prefix_cache import simulator_cache
-from gpuassay.systems.llmd.model.simulation import LatencyLaw, Platform, distinct_traffic
-from gpuassay.systems.llmd.objects.prompt_files import given_prompts
-from gpuassay.systems.llmd.objects.prompts import PAPER_REPEATS, Prompt, paper_prompts, shuffled_order
+from gpuassay.systems.llmd.model.simulation import LatencyLaw, Platform, distinct_traffic, token_traffic
+from gpuassay.systems.llmd.objects.prompt_files import BadPromptFile, Given, given
+from gpuassay.systems.llmd.objects.prompts import (
+    PAPER_PROMPTS,
+    PAPER_REPEATS,
+    PAPER_TOKENS,
+    Prompt,
+    paper_prompts,
+    shuffled_order,
+)
+from gpuassay.systems.llmd.objects.tokens import readable, token_ids
 from gpuassay.systems.llmd.readings import RoutingRecording
 
 SCALE = 0.1
@@ -38,6 +49,12 @@ OUTPUT_TOKENS = 16
 REPLICAS = 8
 SIMULATIONS = 40
 """Of the model, for the intervals of hit rates."""
+HELD = CACHE.blocks * CACHE.block_size / (SCALE * PAPER_TOKENS / PAPER_PROMPTS)
+"""Prompts of mean length that a replica's cache holds: the paper's proportion, for prompts of the user's as well."""
+MOST = 64
+"""Prompts of the user's file (`--prompts`) that a pass asks, 8 times each."""
+LONGEST = 131_072
+"""Tokens of prompt and answer that the arm's model servers take."""
 
 POLICIES: dict[str, Policy] = {
     "random": RANDOM,
@@ -74,12 +91,22 @@ class Load:
     Attributes:
         prompts: label and tokens of each.
         own: whether they came from the user's file instead of the paper's description.
-        distinct: whether no two begin alike, which the model takes for granted.
+        answers: tokens of each answer that the file tells; empty where none is told.
+        chains: blocks of each prompt by number, equal where prompts begin alike; empty where no two do.
+        blocks: that a replica's cache holds.
     """
 
     prompts: tuple[tuple[str, int], ...]
     own: bool = False
-    distinct: bool = True
+    answers: tuple[int | None, ...] = ()
+    chains: tuple[tuple[int, ...], ...] = ()
+    blocks: int = CACHE.blocks
+
+    @property
+    def alike(self) -> bool:
+        """Whether two prompts share their first block."""
+        first = [chain[0] for chain in self.chains if chain]
+        return len(set(first)) < len(first)
 
     @property
     def requests(self) -> int:
@@ -87,9 +114,66 @@ class Load:
         return len(self.prompts) * PAPER_REPEATS
 
 
-def prompts_in_use() -> list[Prompt]:
-    """The user's prompts (`--prompts`), or else those of the paper."""
-    return given_prompts() or paper_prompts(scale=SCALE)
+@dataclass(frozen=True)
+class Asked:
+    """What passes ask.
+
+    Attributes:
+        prompts: the user's (`--prompts`), or else those of the paper.
+        cache: of every replica.
+        timeout: seconds for a request.
+        body_bytes: of a prompt, on average.
+        own: what a recording notes of the user's prompts, so that it can be judged without their file.
+    """
+
+    prompts: list[Prompt]
+    cache: Cache = CACHE
+    timeout: float = 30.0
+    body_bytes: int = 6 * 850
+    own: dict[str, Any] | None = None
+
+
+def asked() -> Asked:
+    """What passes ask: the user's prompts, on caches in the paper's proportion to them, or the paper's own.
+
+    Raises:
+        BadPromptFile: none of the user's prompts is short enough for the arm.
+    """
+    told = given()
+    return Asked(paper_prompts(scale=SCALE)) if told is None else _of_user(told)
+
+
+def _of_user(told: Given) -> Asked:
+    fit = [one for one in told.prompts if one.tokens + (one.max_tokens or OUTPUT_TOKENS) <= LONGEST]
+    prompts = fit[:MOST]
+    if not prompts:
+        raise BadPromptFile(f"prompts file {told.file}: all are longer than the {LONGEST} tokens that an arm takes")
+    said = list(told.lines())
+    if len(fit) < len(told.prompts):
+        said.append(f"{len(told.prompts) - len(fit)} are longer than the {LONGEST} tokens that an arm takes")
+    if len(prompts) < len(fit):
+        said.append(f"Figures 6 and 7 ask the first {len(prompts)} of {len(fit)}")
+    size = CACHE.block_size
+    lengths = sorted((math.ceil(one.tokens / size) for one in prompts), reverse=True)
+    # as many as run at a time find room on one replica, else a sound one refuses some
+    blocks = max(math.ceil(HELD * fmean(one.tokens for one in prompts) / size), sum(lengths[: max(FULL[1])]))
+    law = _law()
+    slowest = max(
+        law.ttft(one.tokens, law.max_num_seqs) + law.decode(law.max_num_seqs, one.max_tokens) for one in prompts
+    )
+    traffic = token_traffic([token_ids(readable(one.text)) for one in prompts], [range(len(prompts))], size)
+    return Asked(
+        prompts,
+        replace(CACHE, blocks=blocks),
+        timeout=max(30.0, 2 * slowest),
+        body_bytes=round(fmean(len(one.text.encode()) for one in prompts)),
+        own={
+            "prompts": [[one.label, one.tokens, one.max_tokens] for one in prompts],
+            "chains": [list(chain) for chain in traffic.chains],
+            "blocks": blocks,
+            "said": said,
+        },
+    )
 
 
 def load_of(recording: RoutingRecording) -> Load:
@@ -97,13 +181,18 @@ def load_of(recording: RoutingRecording) -> Load:
     told = recording.notes.get("own_prompts")
     if told is None:
         return Load(tuple((prompt.label, prompt.tokens) for prompt in paper_prompts(scale=SCALE)))
-    return Load(tuple((str(label), int(tokens)) for label, tokens in told["prompts"]), True, bool(told["distinct"]))
+    return load_of_note(told)
 
 
-def _begin_alike(prompts: Sequence[Prompt]) -> bool:
-    """Whether two prompts share their first block: then one brings part of the other into a cache."""
-    beginnings = [tuple(prompt.text.split()[: CACHE.block_size]) for prompt in prompts]
-    return len(set(beginnings)) < len(beginnings)
+def load_of_note(told: dict[str, Any]) -> Load:
+    """The user's prompts as a recording notes them."""
+    return Load(
+        tuple((str(label), int(tokens)) for label, tokens, _ in told["prompts"]),
+        own=True,
+        answers=tuple(answer for _, _, answer in told["prompts"]),
+        chains=tuple(tuple(chain) for chain in told["chains"]),
+        blocks=int(told["blocks"]),
+    )
 
 
 def order(number: int, phase: str, labels: Sequence[str]) -> list[str]:
@@ -114,13 +203,17 @@ def order(number: int, phase: str, labels: Sequence[str]) -> list[str]:
 def act(lab: RoutingLab) -> None:
     """Every arm at every concurrency, in rounds; in another order each time."""
     arms, concurrencies, rounds = FULL if lab.full else QUICK
+    load = asked()
+    if load.own:
+        lab.note(own_prompts=load.own)
+        lab.progress("; ".join(load.own["said"]))
     for concurrency in concurrencies:
         together = _together(len(arms), concurrency, rounds)
         lab.notes.setdefault("together", {})[str(concurrency)] = together
         timing = EchoTiming(ttft_ms=80, ttft_jitter=0.5, itl_ms=10, tokens=OUTPUT_TOKENS)
         folder = lab.cluster.directory / "arms" / lab.token
         measured = control(
-            ClosedLoop(concurrency=together * concurrency), 6 * 850, folder,
+            ClosedLoop(concurrency=together * concurrency), load.body_bytes, folder,
             timing=timing, seconds=2.0, processes=together,
         )  # fmt: skip
         lab.notes.setdefault("control", {})[str(concurrency)] = msgspec.to_builtins(measured)
@@ -128,11 +221,8 @@ def act(lab: RoutingLab) -> None:
             turn = number % len(arms)
             ordered = arms[turn:] + arms[:turn]
             for first in range(0, len(ordered), together):
-                _round(lab, ordered[first : first + together], concurrency, number)
+                _round(lab, load, ordered[first : first + together], concurrency, number)
     lab.note(arms=list(arms), concurrencies=list(concurrencies), rounds=rounds)
-    if own := given_prompts():
-        told = [[prompt.label, prompt.tokens] for prompt in own]
-        lab.note(own_prompts={"prompts": told, "distinct": not _begin_alike(own)})
 
 
 def _together(arms: int, concurrency: int, rounds: int) -> int:
@@ -144,10 +234,10 @@ def _together(arms: int, concurrency: int, rounds: int) -> int:
     return most if rounds > 1 else max(number for number in range(1, most + 1) if arms % number == 0)
 
 
-def _round(lab: RoutingLab, profiles: tuple[str, ...], concurrency: int, number: int) -> None:
+def _round(lab: RoutingLab, load: Asked, profiles: tuple[str, ...], concurrency: int, number: int) -> None:
     """A cold and a warm pass of each of these arms, which run side by side."""
     lab.progress(f"{', '.join(profiles)}: {concurrency} streams each, round {number}")
-    prompts = {prompt.label: prompt for prompt in prompts_in_use()}
+    prompts = {prompt.label: prompt for prompt in load.prompts}
     shape = ClosedLoop(concurrency=concurrency)
 
     def play(item: tuple[str, Site]) -> None:
@@ -155,13 +245,14 @@ def _round(lab: RoutingLab, profiles: tuple[str, ...], concurrency: int, number:
         site.scrape(wave(profile, concurrency, number, "begin"))
         for phase in ("cold", "warm"):
             named = wave(profile, concurrency, number, phase)
-            site.load(named, prompts, order(number, phase, list(prompts)), shape, max_tokens=OUTPUT_TOKENS)
+            asks = order(number, phase, list(prompts))
+            site.load(named, prompts, asks, shape, max_tokens=OUTPUT_TOKENS, timeout=load.timeout)
             site.scrape(named)
 
     with ExitStack() as stack:
         sites: list[tuple[str, Site]] = []
         for profile in profiles:
-            arm = Arm(profile=profile, replicas=REPLICAS, cache=CACHE, latency=LATENCY)
+            arm = Arm(profile=profile, replicas=REPLICAS, cache=load.cache, latency=LATENCY)
             site = stack.enter_context(opened(lab, arm, name=f"{profile}-{concurrency}-{number}"))
             sites.append((profile, site))
         side_by_side(play, sites)
@@ -174,11 +265,15 @@ def modelled(arm: str, concurrency: int, number: int, load: Load) -> tuple[Expec
     labels = [label for label, _ in load.prompts]
     place = {label: i for i, label in enumerate(labels)}
     passes = [[place[label] for label in order(number, phase, labels)] for phase in ("cold", "warm")]
-    law = LatencyLaw(
+    platform = Platform(REPLICAS, simulator_cache(load.blocks, CACHE.block_size), _law())
+    traffic = distinct_traffic(lengths, passes, CACHE.block_size)
+    traffic = replace(traffic, chains=load.chains or traffic.chains, answers=load.answers)
+    cold, warm = expected(traffic, platform, POLICIES[arm], concurrency=concurrency, runs=SIMULATIONS)
+    return cold, warm
+
+
+def _law() -> LatencyLaw:
+    return LatencyLaw(
         LATENCY.prefill_overhead, LATENCY.prefill_per_token, LATENCY.inter_token, OUTPUT_TOKENS,
         LATENCY.max_running, LATENCY.factor_under_load,
     )  # fmt: skip
-    platform = Platform(REPLICAS, simulator_cache(CACHE.blocks, CACHE.block_size), law)
-    traffic = distinct_traffic(lengths, passes, CACHE.block_size)
-    cold, warm = expected(traffic, platform, POLICIES[arm], concurrency=concurrency, runs=SIMULATIONS)
-    return cold, warm

@@ -20,7 +20,7 @@ import msgspec
 import requests
 
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.load.plan import KEPT_HEADERS, Ask, ClosedLoop, Plan, Shape
+from gpuassay.load.plan import CHAT_COMPLETIONS, COMPLETIONS, KEPT_HEADERS, Ask, ClosedLoop, Plan, Shape
 from gpuassay.load.runner import run
 from gpuassay.load.session import GatewaySession
 from gpuassay.manifest import Manifest, dig
@@ -30,6 +30,7 @@ from gpuassay.systems.llmd.component.simulator import Replica
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.objects.headers import POD
 from gpuassay.systems.llmd.objects.prompts import Prompt
+from gpuassay.systems.llmd.objects.tokens import readable
 from gpuassay.systems.llmd.readings import KV_EVENTS, REQUESTS
 
 if TYPE_CHECKING:
@@ -74,14 +75,17 @@ class Site:
         return self.routing.picker
 
     def body(self, prompt: Prompt, max_tokens: int = 1, **more: Any) -> dict[str, Any]:
-        """A completion request for a prompt; fixed length, so that only the prompt decides what it costs."""
-        return {
-            "model": self.routing.model,
-            "prompt": prompt.text,
-            "max_tokens": max_tokens,
-            "ignore_eos": True,
-            **more,
-        }
+        """A request for a prompt, a chat's for a chat; fixed length, so that only the prompt decides what it costs."""
+        asked = {"messages": self.messages(prompt)} if prompt.chat else {"prompt": self.text(prompt)}
+        return {"model": self.routing.model, **asked, "max_tokens": max_tokens, "ignore_eos": True, **more}
+
+    def text(self, prompt: Prompt) -> str:
+        """What is asked of a model server: the simulator is told in ASCII what it would skip."""
+        return readable(prompt.text)
+
+    def messages(self, prompt: Prompt) -> list[dict[str, Any]]:
+        """What is asked of a model server by a chat; the simulator takes no message without a text."""
+        return [{"role": role, "content": readable(content)} for role, content in prompt.messages]
 
     def warm(self, chosen: Mapping[str, Replica], prompts: Mapping[str, Prompt]) -> None:
         """Ask replicas directly, behind gateway and picker, and wait until their KV-cache events have passed the tap.
@@ -127,13 +131,13 @@ class Site:
         url = to or self.routing.url
         if to is None and self.lab.mutant is not None:
             self.lab.mutant.disturb(self.routing)
-        path = str(more.pop("path", "/v1/completions"))
+        path: str | None = more.pop("path", None)
         first = self._asked
         self._asked += len(prompts)
 
         def one(number: int, prompt: Prompt) -> Manifest:
             body = self.body(prompt) | more
-            return self._one(wave, url + path, timeout, number, prompt.label, body, headers or {})
+            return self._one(wave, url + (path or path_of(prompt)), timeout, number, prompt.label, body, headers or {})
 
         with ThreadPoolExecutor(at_once) as pool:
             rows = list(pool.map(one, range(first, first + len(prompts)), prompts))
@@ -199,7 +203,7 @@ class Site:
             prompts: by label.
             order: labels in the order in which they are asked.
             shape: when they are asked; one after the other by default.
-            max_tokens: length of every answer.
+            max_tokens: length of every answer whose prompt does not tell one.
             warm_up: so many of the first asks do not count.
             timeout: seconds for each request.
             to: base URL; the gateway by default.
@@ -210,8 +214,11 @@ class Site:
         plan = Plan(
             url=to or self.routing.url,
             model=self.routing.model,
-            bodies={label: self.body(prompts[label], max_tokens, **stream) for label in dict.fromkeys(order)},
-            asks=tuple(Ask(label=label) for label in order),
+            bodies={
+                label: self.body(prompts[label], prompts[label].max_tokens or max_tokens, **stream)
+                for label in dict.fromkeys(order)
+            },
+            asks=tuple(Ask(label=label, path=path_of(prompts[label])) for label in order),
             shape=shape or ClosedLoop(concurrency=1),
             warm_up=warm_up,
             timeout=timeout,
@@ -232,6 +239,11 @@ class Site:
         self.lab.samples += [
             {"source": source, "label": label, **row} for source, rows in samples.items() for row in rows
         ]
+
+
+def path_of(prompt: Prompt) -> str:
+    """Where a prompt is posted."""
+    return CHAT_COMPLETIONS if prompt.chat else COMPLETIONS
 
 
 def fresh_seed(lab: RoutingLab, number: int = 0) -> int:

@@ -53,6 +53,14 @@ class OutsideSite(Site):
     lag: float = 0.0
     named: bool = False
 
+    def text(self, prompt: Prompt) -> str:
+        """The prompt as it is: a real model reads all of it."""
+        return prompt.text
+
+    def messages(self, prompt: Prompt) -> list[dict[str, Any]]:
+        """The messages as they are, with their calls of tools."""
+        return [dict(one) for one in prompt.chat]
+
     def warm(self, chosen: Mapping[str, Replica], prompts: Mapping[str, Prompt]) -> None:
         """Ask replicas directly, then give their KV-cache events the time that they were found to take."""
         super().warm(chosen, prompts)

@@ -79,7 +79,9 @@ def add_options(group: pytest.OptionGroup) -> None:
         help="existing gateway: labels of the model servers' Pods (default: the pool's)",
     )
     group.addoption("--gateway-insecure", action="store_true", help="existing gateway: accept any TLS certificate")
-    group.addoption("--prompts", metavar="FILE", help="your own prompts (.csv, .jsonl) for Figures 6, 7 and gateways")
+    group.addoption(
+        "--prompts", metavar="FILE", help="your own prompts (JSON, CSV, Parquet, text) for Figures 6, 7 and gateways"
+    )
 
 
 def take(option: argparse.Namespace) -> None:
@@ -90,11 +92,25 @@ def take(option: argparse.Namespace) -> None:
         gpuassay.systems.llmd.objects.prompt_files.BadPromptFile: neither can the prompts.
     """
     gateway_options(option)
+    if option.prompts is not None and not option.prompts.strip():
+        raise BadGatewayOption("--prompts: no file is named; an empty variable?")
+    if option.prompts is not None and re.match(r"[a-z0-9+]+://", option.prompts):
+        raise BadGatewayOption(f"--prompts {option.prompts!r}: nothing is downloaded; fetch it and name the file")
     file, known = option.prompts, "gpuassay.systems.llmd.objects.prompt_files" in sys.modules
     if file is not None or known:  # those of an earlier run in this process are taken back
         from gpuassay.systems.llmd.objects import prompt_files
 
         prompt_files.give(None if file is None else Path(file))
+
+
+def said() -> list[str]:
+    """What a run says of the user's own prompts at its beginning; nothing where there are none."""
+    if "gpuassay.systems.llmd.objects.prompt_files" not in sys.modules:
+        return []
+    from gpuassay.systems.llmd.objects import prompt_files
+
+    found = prompt_files.given()
+    return [] if found is None else found.lines()
 
 
 def gateway_options(option: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> GatewayOptions | None:

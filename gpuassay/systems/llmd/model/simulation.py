@@ -48,9 +48,12 @@ class LatencyLaw:
         """Seconds from a request's start to its first token."""
         return (self.prefill_overhead + uncached * self.prefill_per_token) * self.load(running)
 
-    def decode(self, running: int) -> float:
-        """Seconds from the first token to the last one, were the number of running requests to stay."""
-        return (self.output_tokens - 1) * self.inter_token * self.load(running)
+    def decode(self, running: int, tokens: int | None = None) -> float:
+        """Seconds from the first token to the last one, were the number of running requests to stay.
+
+        `tokens` is the length of the answer where it is not `output_tokens`.
+        """
+        return ((tokens or self.output_tokens) - 1) * self.inter_token * self.load(running)
 
 
 @dataclass(frozen=True)
@@ -82,17 +85,21 @@ class Traffic:
         lengths: tokens of each prompt.
         chains: blocks of each prompt.
         passes: the order of each pass.
+        answers: tokens of each prompt's answer; None where the platform's law tells them (empty: everywhere).
     """
 
     lengths: tuple[int, ...]
     chains: tuple[Chain, ...]
     passes: tuple[tuple[int, ...], ...]
+    answers: tuple[int | None, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raises ValueError if a pass asks for a prompt that there is not, or nothing is asked."""
+        """ValueError if a pass asks for a prompt that there is not, or nothing, or answers are not told of each."""
         asked = {prompt for one in self.passes for prompt in one}
         if len(self.lengths) != len(self.chains) or not asked or not all(0 <= p < len(self.lengths) for p in asked):
             raise ValueError(f"passes must ask for some of the {len(self.lengths)} prompts, by number from 0")
+        if self.answers and len(self.answers) != len(self.lengths):
+            raise ValueError(f"{len(self.answers)} lengths of answers for {len(self.lengths)} prompts")
 
     @cached_property
     def segments(self) -> tuple[list[Chain], list[int]]:
@@ -248,7 +255,8 @@ class Run:
             if kind == "ask":
                 self._ask(deque((one.prompt,)))
             elif kind == "first":
-                self._at(self.platform.latency.decode(self.running[one.replica]), "finish", one)
+                answer = self.traffic.answers[one.prompt] if self.traffic.answers else None
+                self._at(self.platform.latency.decode(self.running[one.replica], answer), "finish", one)
             else:
                 self._finish(one)
                 self._ask(asks)
