@@ -98,6 +98,7 @@ GOOD: dict[str, Shape] = {
     "one-object": entry({"prompt": "hi"}, HI, name="p.json", labels=("line1",)),
     "one-object-indented": shape("p.json", json.dumps({"prompt": "hi"}, indent=1), HI),
     "wrapped-data": entry({"data": [{"prompt": "hi"}, {"prompt": "ho"}]}, *BOTH, name="p.json"),
+    "wrapped-splits": entry({"train": [{"text": "hi"}], "test": [{"text": "ho"}]}, *BOTH, name="p.json"),
     "wrapped-prompts": entry({"version": 1, "prompts": ["hi", "ho"]}, *BOTH, name="p.json"),
     "wrapped-rows": entry({"features": [], "rows": [{"row_idx": 0, "row": {"prompt": "hi"}}]}, HI, name="rows.json"),
     "genai-perf-payload": entry({"data": [{"payload": [{"model": "m", "messages": MESSAGES}]}]}, (CHAT, None)),
@@ -187,6 +188,13 @@ GOOD: dict[str, Shape] = {
     "alternating-texts": entry(
         {"dialog": ["hi", "yes", "ho"]}, ([("user", "hi"), ("assistant", "yes"), ("user", "ho")], None)
     ),
+    "pairs-of-role-and-text": entry({"messages": [["user", "hi"], ["assistant", "a b"]]}, (ASKED, 2)),
+    "conversation-without-a-question": shape(
+        "p.jsonl",
+        '{"conversations": [{"from": "human", "value": ""}, {"from": "gpt", "value": "x"}]}\n{"prompt": "hi"}',
+        HI,
+    ),
+    "answers-listed": entry({"question": "hi", "answer": ["a b", "c"]}, ("hi", 2)),
     "mt-bench": entry({"question_id": 81, "category": "writing", "turns": ["hi", "ho"]}, HI),
     "aiperf-turns": entry({"session_id": "s", "turns": [{"text": "hi", "output_length": 3}]}, ("hi", 3)),
     "system-before-several-texts": entry(
@@ -261,6 +269,9 @@ GOOD: dict[str, Shape] = {
     # --- lengths ---
     "length-as-text": entry({"prompt": "hi", "max_tokens": "7"}, ("hi", 7)),
     "length-as-float": entry({"prompt": "hi", "max_tokens": 1e3}, ("hi", 1000)),
+    "length-spaced": shape("p.csv", "Prompt ,Max Tokens\nhi,5\n", ("hi", 5)),
+    "length-hyphens": entry({"prompt": "hi", "max-tokens": 5}, ("hi", 5)),
+    "length-in-camel-case": entry({"prompt": "hi", "maxTokens": 5}, ("hi", 5)),
     "length-null": entry({"prompt": "hi", "max_tokens": None}, HI),
     # --- CSV ---
     "pandas-floats": shape("f.csv", "prompt,max_tokens\nhi,128.0\nho,\n", ("hi", 128), ("ho", None)),
@@ -319,6 +330,12 @@ BAD: dict[str, Shape] = {
     "answers-only": bad(
         "p.jsonl", '{"messages": [{"role": "assistant", "content": "x"}]}', "messages hold answers only"
     ),
+    "blank-question": bad(
+        "p.jsonl",
+        json.dumps({"messages": [{"role": "user", "content": ""}, {"role": "assistant", "content": "x"}]}),
+        "messages hold no text but that of the answer",
+    ),
+    "only-zeros": bad("p.jsonl", bytes(64), "neither text nor a known kind of file"),
     "blank-chat": bad("p.jsonl", '{"messages": [{"role": "user", "content": " "}]}', "messages hold no text"),
     "embeddings": bad(
         "p.jsonl",

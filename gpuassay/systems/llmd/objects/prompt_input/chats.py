@@ -130,7 +130,9 @@ def _turns(name: str, number: int, given: object, *, first: bool) -> list[Turn]:
     if isinstance(given, list):
         pair = cast("list[object]", given)
         if len(pair) == 2 and all(isinstance(one, str) for one in pair):
-            return [Turn("user", str(pair[0])), Turn("assistant", str(pair[1]))]
+            said, text = map(str, pair)
+            role = ROLES.get(said.lower())
+            return [Turn(role, text)] if role else [Turn("user", said), Turn("assistant", text)]
     place = f"message {number} of {name}"
     if not isinstance(given, dict):
         raise BadEntry("", f"{place} needs role and content as text, it is {shown(cast('object', given))}")

@@ -87,9 +87,12 @@ def _drafts(entry: Entry, remarks: Remarks) -> Iterator[Draft]:
     _refuse_pictures(fields, key if chat is None else chat)
     if turns is not None:
         turns, answer = ended_by_its_owner(chat or str(key), turns)
-        if not any(one.role in ("user", "tool", "function") for one in turns) and chat not in (None, "messages"):
+        asks = [one for one in turns if one.role in ("user", "tool", "function") and one.shown.strip()]
+        if not asks and chat not in (None, "messages"):
             remarks.add("left out: a conversation without a turn of a user")
             return
+        if not any(one.shown.strip() for one in turns):
+            raise BadEntry(entry.where, f"{chat or key} hold no text but that of the answer")
     system = next((_system(name, fields[name]) for name in SYSTEM if there(fields.get(name))), None)
     wanted = asked or answer or _reply(fields, entry)
     before = _history(fields) if turns is None else []
@@ -210,9 +213,8 @@ def _reply(fields: Mapping[str, Any], entry: Entry) -> int | None:
     for name in REPLY:
         given = fields.get(name)
         if isinstance(given, list):
-            said = [
-                cast("dict[str, Any]", one).get("content") for one in cast("list[object]", given) if is_message(one)
-            ]
+            items = cast("list[object]", given)
+            said = [cast("dict[str, Any]", one).get("content") for one in items if is_message(one)] or items[:1]
             given = "\n".join(one for one in said if isinstance(one, str))
         if isinstance(given, str) and given.strip():
             return count(readable(given)) or None

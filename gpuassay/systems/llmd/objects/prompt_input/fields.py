@@ -37,13 +37,19 @@ KNOWN = frozenset({*TEXT, *CHAT, *SYSTEM, *REPLY, *LABEL, *LENGTHS, "prefix", "c
 """Names that decide what is asked: none may stand twice."""
 
 _LENGTHS_ONLY = (
-    "input_length", "hash_ids", "contexttokens", "context_tokens", "request tokens", "num_prefill_tokens",
+    "input_length", "hash_ids", "contexttokens", "context_tokens", "request_tokens", "num_prefill_tokens",
     "prompt_tokens", "input_tokens", "input_len", "prompt_len", "prompt_tokens_count", "input_tokens_count",
 )  # fmt: skip
 """Keys of a recorded trace without text: Mooncake, Azure, BurstGPT, Vidur."""
 
+_OF_REQUESTS = (
+    "tools", "functions", "tool_choice", "response_format", "stop", "suffix", "temperature", "top_p", "n", "best_of",
+    "logit_bias", "guided_json",
+)  # fmt: skip
+"""Fields of a request that change what a server does, told of where they stand in an entry that is one."""
+
 _SENT = frozenset({
-    "model", "messages", "prompt", "stream", "stream_options", "store", "metadata", "user", "n", "max_tokens",
+    "model", "messages", "prompt", "stream", "stream_options", "store", "metadata", "user", "max_tokens",
     "max_completion_tokens", "system", "ignore_eos",
 })  # fmt: skip
 
@@ -65,13 +71,18 @@ def fields_of(value: object, remarks: Remarks) -> dict[str, Any]:
     fields = _lowered(cast("dict[str, Any]", value))
     inner = next((name for name in ("row", "body", "params", "payload", "request") if _inside(fields, name)), None)
     if inner is None:
-        _note_unsent(fields, remarks, only=("tools", "functions"))
+        _note_unsent(fields, remarks, only=_OF_REQUESTS)
         return fields
     _check_batch(fields)
     body = _lowered(cast("dict[str, Any]", _inside(fields, inner)))
     if inner != "row":
         _note_unsent(body, remarks)
     return body | {name: fields[name] for name in LABEL if name in fields}
+
+
+def plain(name: object) -> str:
+    """A column or key as it is looked up: `Max Tokens` and `max-tokens` are `max_tokens`."""
+    return str(name).strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def _inside(fields: Mapping[str, Any], name: str) -> dict[str, Any] | None:
@@ -85,7 +96,7 @@ def _inside(fields: Mapping[str, Any], name: str) -> dict[str, Any] | None:
 def _lowered(fields: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in fields.items():
-        key = str(name).strip().lower()
+        key = plain(name)
         if key in found and key in KNOWN:
             raise BadEntry("", f"key {key!r} stands twice, in capitals and not: which one counts cannot be told")
         found[key] = value

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from gpuassay.systems.llmd.objects.prompt_input.chats import is_message
 from gpuassay.systems.llmd.objects.prompt_input.entries import Entry
 from gpuassay.systems.llmd.objects.prompt_input.errors import BadEntry
-from gpuassay.systems.llmd.objects.prompt_input.fields import CHAT, TEXT
+from gpuassay.systems.llmd.objects.prompt_input.fields import CHAT, TEXT, plain
 from gpuassay.systems.llmd.objects.prompt_input.text import PIECE, Text
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ _NEAR_THE_END = 64
 """Characters: an error so near to the end of what has been read may be one of what has not."""
 
 _ROWS = ("data", "prompts", "requests", "examples", "rows", "items", "entries", "samples", "instances", "records",
-         "train", "dataset", "payload")  # fmt: skip
+         "train", "validation", "test", "dataset", "payload")  # fmt: skip
 """Keys under which programs put the list of entries of a file that is one object."""
 
 
@@ -159,25 +159,24 @@ def unfolded(value: object) -> list[object]:
     found = cast("dict[str, Any]", value)
     if _is_split(found):
         return [dict(zip(map(str, found["columns"]), row, strict=True)) for row in found["data"]]
-    named = [name for name in found if name.strip().lower() in {*TEXT, *CHAT}]
+    named = [name for name in found if plain(name) in {*TEXT, *CHAT}]
     for name in named:
         given: Any = found[name]
         if isinstance(given, dict) and _is_table(found):  # pandas, orient="columns"
             columns = cast("dict[str, dict[str, Any]]", found)
             return [{key: column.get(row) for key, column in columns.items()} for row in columns[name]]
-        if isinstance(given, list) and _is_columns(found, cast("list[object]", given), texts=name.lower() in TEXT):
+        if isinstance(given, list) and _is_columns(found, cast("list[object]", given), texts=plain(name) in TEXT):
             lists = cast("dict[str, list[Any]]", found)
             return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
         if isinstance(given, list) and _is_rows(cast("list[object]", given), within={"prompt", *CHAT}):
             return cast("list[object]", given)
     if named:
         return [value]
-    for name in _ROWS:
-        given = found.get(name)
-        if isinstance(given, list):
-            return cast("list[object]", given)
-        if isinstance(given, dict):
-            return unfolded(cast("object", given))
+    parts = [cast("list[object]", found[name]) for name in _ROWS if isinstance(found.get(name), list)]
+    if parts:
+        return list(chain.from_iterable(parts))
+    if (inner := next((found[name] for name in _ROWS if isinstance(found.get(name), dict)), None)) is not None:
+        return unfolded(cast("object", inner))
     lists_only = [cast("list[object]", one) for one in found.values() if isinstance(one, list)]
     if len(lists_only) == 1 and _is_rows(lists_only[0], within={*TEXT, *CHAT}):
         return lists_only[0]
@@ -217,4 +216,4 @@ def _is_rows(given: list[object], within: set[str]) -> bool:
 
 
 def _keys(value: object) -> set[str]:
-    return {str(name).strip().lower() for name in cast("dict[Any, Any]", value)}
+    return {plain(name) for name in cast("dict[Any, Any]", value)}

@@ -12,7 +12,7 @@ LENGTHS = (
     "max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "output_tokens_count",
     "output_token_count", "completion_tokens_count", "output_tokens", "output_len", "output_length",
     "expected_output_len", "expected_output_tokens", "num_output_tokens", "completion_tokens", "generated_tokens",
-    "generatedtokens", "response_tokens", "n_predict",
+    "response_tokens", "n_predict",
 )  # fmt: skip
 """Columns or keys that hold the wanted length of the answer in tokens; the first that says something counts. Sources:
 OpenAI (both APIs), TGI, GuideLLM, vLLM's and SGLang's benchmarks, inference-perf, AIPerf, llama.cpp."""
@@ -33,14 +33,14 @@ def length_of(fields: Mapping[str, Any]) -> int | None:
     Raises:
         BadEntry: it is something else, or not between 1 and `LONGEST`.
     """
+    joined = {str(name).replace("_", ""): value for name, value in fields.items()}  # maxTokens, in lower case
     for name in LENGTHS:
-        if (found := _number(name, fields.get(name))) is not None:
+        if (found := _number(name, fields.get(name, joined.get(name.replace("_", ""))))) is not None:
             return found
     for outer in _NESTED:
         inner = fields.get(outer)
         if isinstance(inner, dict):
             named = {str(name).lower(): value for name, value in cast("dict[Any, Any]", inner).items()}
-            named["max_output_tokens"] = named.get("max_output_tokens", named.get("maxoutputtokens"))
             if (found := length_of(named)) is not None:
                 return found
     return None

@@ -9,7 +9,7 @@ from itertools import chain
 
 from gpuassay.systems.llmd.objects.prompt_input.entries import Entry
 from gpuassay.systems.llmd.objects.prompt_input.errors import BadEntry, Remarks
-from gpuassay.systems.llmd.objects.prompt_input.fields import CHAT, KNOWN, TEXT, nothing_asked
+from gpuassay.systems.llmd.objects.prompt_input.fields import CHAT, KNOWN, TEXT, nothing_asked, plain
 from gpuassay.systems.llmd.objects.prompt_input.text import LONGEST, Text
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -51,7 +51,7 @@ def csv_entries(text: Text) -> Iterator[Entry]:
         found = header_of(top)
         separator = separator or (found[0] if found else max(SEPARATORS, key=lambda one: len(_columns(top, one))))
         reader = csv.reader(chain([top], rows), delimiter=separator, strict=True)
-        header = [name.strip().lower() for name in next(reader)]
+        header = [plain(name) for name in next(reader)]
         _check(header, skipped + 1)
         first = reader.line_num + skipped + 1
         for row in reader:
@@ -76,7 +76,7 @@ def _row(row: Sequence[str], header: Sequence[str], number: int) -> dict[str, ob
 
 def _columns(line: str, separator: str) -> list[str]:
     try:
-        return [name.strip().lower() for name in next(csv.reader([line], delimiter=separator), list[str]())]
+        return [plain(name) for name in next(csv.reader([line], delimiter=separator), list[str]())]
     except csv.Error:
         return []
 

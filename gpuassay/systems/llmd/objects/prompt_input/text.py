@@ -96,7 +96,7 @@ class Text:
         head = file.peek(PIECE)
         # the standard library's own test for UTF-8, -16 and -32, with and without a byte-order mark
         encoding = json.detect_encoding(head)
-        if encoding == "utf-8" and b"\x00" in head[:1024]:
+        if head.startswith(bytes(4)) or (encoding == "utf-8" and b"\x00" in head[:1024]):
             raise BadEntry("", "neither text nor a known kind of file; give JSON, CSV, Parquet or plain text")
         self._decoder = codecs.getincrementaldecoder(encoding)("strict")
         self._encoding = encoding
