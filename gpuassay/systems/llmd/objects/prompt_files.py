@@ -24,7 +24,7 @@ from gpuassay.systems.llmd.objects.prompts import Prompt
 
 __all__ = ["MOST", "BadPromptFile", "Given", "give", "given", "given_prompts", "read_prompts"]
 
-MOST = 10_000
+MOST = 1_000
 """Prompts of a file that a run reads: scenarios ask fewer, and a data set may have a million."""
 
 
@@ -161,7 +161,7 @@ def _of_text(text: Text, path: Path, remarks: Remarks, *, whole: bool) -> Iterat
     line = text.first_line()
     if not line:
         return
-    following = text.held.lstrip().partition("\n")[2].partition("\n")[0]
+    following = text.rest.partition("\n")[2].partition("\n")[0]
     if line.lower().startswith(("<!doctype", "<html")):
         raise BadEntry("", "an HTML page, such as a login page or a preview; download the file itself")
     if begins_as_json(text) or (kind == "json" and header_of(line) is None):

@@ -71,6 +71,8 @@ def readable(text: str) -> str:
     without blanks (Chinese, Japanese, Thai, ...), for a sign and for an emoji; letters of other scripts stay part of
     their word. Equal beginnings stay equal. ASCII text stays as it is, but for the signs ` and |.
     """
+    if text.isascii() and "`" not in text and "|" not in text:
+        return text
     return _SKIPPED.sub(lambda found: _spelled(found.group()), text)
 
 

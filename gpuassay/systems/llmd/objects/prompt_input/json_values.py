@@ -49,7 +49,7 @@ def _guarded(decode: Callable[[], T]) -> T:
 def begins_as_json(text: Text) -> bool:
     """Whether a text begins as an object or an array of JSON does."""
     text.first_line()
-    return _BEGINNING.match(text.held) is not None
+    return _BEGINNING.match(text.held, text.at) is not None
 
 
 def json_entries(text: Text) -> Iterator[Entry]:
@@ -79,8 +79,8 @@ def json_entries(text: Text) -> Iterator[Entry]:
 def _goes_on(text: Text) -> bool:
     """Whether more than white space follows the first line."""
     while True:
-        _, _, rest = text.held.lstrip().partition("\n")
-        if rest.strip():
+        end = text.held.find("\n", text.at)
+        if end >= 0 and not text.held[end:].isspace():
             return True
         if not text.more():
             return False
@@ -130,26 +130,31 @@ def _value(text: Text) -> object:
     wanted = PIECE
     while True:
         try:
-            value, end = _guarded(lambda: _DECODER.raw_decode(text.held))
+            value, end = _guarded(lambda: _DECODER.raw_decode(text.held, text.at))
         except ValueError as error:
             inside = not isinstance(error, json.JSONDecodeError) or (
                 error.pos < len(text.held) - _NEAR_THE_END and not error.msg.startswith("Unterminated")
             )
             if inside or text.ended:
-                raise _not_json(text.line, error) from error
+                raise _not_json(_line_of(text, error), error) from error
             # twice as much each time: a long value is not begun again for every piece of it
-            while len(text.held) < wanted and text.more():
+            wanted = max(wanted, len(text.held) - text.at + 1)
+            while len(text.held) - text.at < wanted and text.more():
                 pass
             wanted *= 2
-            if len(text.held) >= wanted // 2 or text.ended:
-                text.more()
         else:
-            text.use(end)
+            text.use(end - text.at)
             return cast("object", value)
 
 
+def _line_of(text: Text, error: ValueError) -> int:
+    position = error.pos if isinstance(error, json.JSONDecodeError) else text.at
+    return text.line + text.held.count("\n", text.at, position)
+
+
 def _not_json(line: int, error: ValueError) -> BadEntry:
-    return BadEntry(f"line {line}", f"not JSON: {error}")
+    # the decoder's own line and column are those of what it was given, not of the file
+    return BadEntry(f"line {line}", f"not JSON: {error.msg if isinstance(error, json.JSONDecodeError) else error}")
 
 
 def unfolded(value: object) -> list[object]:

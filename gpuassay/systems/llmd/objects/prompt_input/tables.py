@@ -105,5 +105,5 @@ def whole_text(text: Text, label: str) -> Iterator[Entry]:
     """All of a file as one prompt; none if it is blank."""
     while text.more():
         pass
-    if text.held.strip():
-        yield Entry("", label, {"prompt": text.held})
+    if text.rest.strip():
+        yield Entry("", label, {"prompt": text.rest})

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -38,6 +39,8 @@ _MAGIC = (
 )
 DAMAGED = (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
 """What is raised for a packed file that is cut off or damaged."""
+
+_NOT_BLANK = re.compile(r"\S")
 
 PARQUET, ARROW, ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 """How files begin that pyarrow reads; the last is the stream that Hugging Face's `save_to_disk` writes."""
@@ -87,7 +90,11 @@ def _only_member(file: IO[bytes]) -> IO[bytes]:
 class Text:
     """The text of a file, from its beginning, in pieces.
 
-    `held` is what has been read and not been used; `line` the number of the line at its beginning.
+    Attributes:
+        held: what has been read; what comes before `at` has been used.
+        at: how much of it; moving on copies nothing.
+        line: number of the line at `at`.
+        ended: whether the file has been read to its end.
     """
 
     def __init__(self, file: io.BufferedReader) -> None:
@@ -101,17 +108,17 @@ class Text:
         self._decoder = codecs.getincrementaldecoder(encoding)("strict")
         self._encoding = encoding
         self._breaks = 0
-        self.held, self.line, self.ended = "", 1, False
+        self.held, self.at, self.line, self.ended = "", 0, 1, False
 
     def more(self) -> bool:
-        """Read another piece behind what is held; False at the end.
+        """Read another piece behind what is held, and forget what has been used; False at the end.
 
         Raises:
             BadEntry: it is not what its first bytes promise, is cut off, or would fill the memory.
         """
         if self.ended:
             return False
-        if len(self.held) > LONGEST:
+        if len(self.held) - self.at > LONGEST:
             raise BadEntry(f"line {self.line}", f"more than {LONGEST >> 20} MiB in one piece: no prompt is that long")
         try:
             # Not read(): of a packed file that is cut off, the part before the cut is wanted first.
@@ -126,34 +133,42 @@ class Text:
             raise BadEntry(f"line {self._breaks + before + 1}", said) from error
         self._breaks += text.count("\n")
         self.ended = not piece
-        self.held += text
+        self.held, self.at = self.held[self.at :] + text, 0
         return True
 
+    @property
+    def rest(self) -> str:
+        """What is held and has not been used."""
+        return self.held[self.at :]
+
     def use(self, characters: int) -> None:
-        """Drop so much from the beginning of what is held."""
-        self.line += self.held.count("\n", 0, characters)
-        self.held = self.held[characters:]
+        """Move on by so much of what is held."""
+        self.line += self.held.count("\n", self.at, self.at + characters)
+        self.at += characters
 
     def skip_blank(self) -> str:
-        """Drop white space; the next character, "" at the end."""
+        """Move on to what is not white space; its first character, "" at the end."""
         while True:
-            self.use(len(self.held) - len(self.held.lstrip()))
-            if self.held or not self.more():
-                return self.held[:1]
+            if found := _NOT_BLANK.search(self.held, self.at):
+                self.use(found.start() - self.at)
+                return found.group()
+            self.use(len(self.held) - self.at)
+            if not self.more():
+                return ""
 
     def first_line(self) -> str:
         """The first line that is not blank, without using it up; no more of it than one piece."""
         self.skip_blank()
-        while "\n" not in self.held and len(self.held) < PIECE and self.more():
+        while self.held.find("\n", self.at) < 0 and len(self.held) - self.at < PIECE and self.more():
             pass
-        return self.held[:PIECE].partition("\n")[0]
+        return self.held[self.at : self.at + PIECE].partition("\n")[0]
 
     def lines(self) -> Iterator[tuple[int, str]]:
         r"""All lines with their numbers and without `\n`, which alone ends one: U+2028 may stand in a JSON string."""
         while True:
-            whole = self.held.split("\n")
+            whole = self.rest.split("\n")
             number = self.line
-            self.held = whole.pop()
+            self.held, self.at = whole.pop(), 0
             self.line += len(whole)
             for place, line in enumerate(whole):
                 yield number + place, line
@@ -166,17 +181,9 @@ class Text:
     def rows(self) -> Iterator[str]:
         r"""All lines with their ends, of whichever kind: `\n`, `\r\n` or the old `\r`."""
         while True:
-            whole = self.held.splitlines(keepends=True) if not _ODD_ENDS & set(self.held) else _split(self.held)
+            whole = list(io.StringIO(self.rest, newline=""))
             # a last line may go on, and a last \r may be half of \r\n
-            self.held = "" if self.ended or not whole else whole.pop()
+            self.held, self.at = "" if self.ended or not whole else whole.pop(), 0
             yield from whole
             if not self.more() and not self.held:
                 return
-
-
-_ODD_ENDS = frozenset("\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
-"""What `str.splitlines` takes for line ends and no table does."""
-
-
-def _split(text: str) -> list[str]:
-    return list(io.StringIO(text, newline=""))
