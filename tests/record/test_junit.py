@@ -49,26 +49,3 @@ def test_tests_that_a_suite_has_and_does_not_tell_of_are_an_error(tmp_path: Path
     """Red when a report that was cut off between two cases reads as if all had been told."""
     found = junit.read(_file(tmp_path, '<testsuite name="e2e" tests="3"><testcase name="x"/></testsuite>'))
     assert found[1:] == [Case("e2e: the rest", Outcome.ERROR, "it says that it has 3 tests and tells of 1")]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "is no XML, or was cut off"),
-        ("<testsuite><testcase", "is no XML, or was cut off"),
-        ("<html/>", "it begins with <html>, not with <testsuites>"),
-        ("<testsuites/>", "has no test case: whatever wrote it has run nothing"),
-        ('<testsuite><testcase name="x"/><testcase name="x"/></testsuite>', "has '.x' more than once"),
-    ],
-)
-def test_a_file_that_tells_nothing_is_one_line(tmp_path: Path, text: str, said: str) -> None:
-    """Red when an empty, cut or foreign file is taken for results."""
-    with pytest.raises(junit.JUnitError) as refused:
-        junit.read(_file(tmp_path, text))
-    assert said in str(refused.value) and "\n" not in str(refused.value)
-
-
-def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
-    """Red when a wrong path ends in a traceback."""
-    with pytest.raises(junit.JUnitError, match="cannot be read: No such file"):
-        junit.read(tmp_path / "absent.xml")
