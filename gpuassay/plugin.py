@@ -19,7 +19,7 @@ from gpuassay.record import rundir
 from gpuassay.record.recording import Recording
 from gpuassay.scenarios import declare, mutants
 from gpuassay.scenarios.declare import Scenario
-from gpuassay.session import collection, contention, invariants, names, options, suites, upstream
+from gpuassay.session import collection, contention, imported, invariants, names, options, suites, upstream
 from gpuassay.session.collection import behaviour_of
 from gpuassay.session.measure import Measure
 from gpuassay.session.outcome import LONGEST, MEASURE, RECORDINGS, enter, reason_of, recordings_of
@@ -72,6 +72,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", line)
     # whoever accepts any certificate has said so, once is enough
     config.addinivalue_line("filterwarnings", "ignore:Unverified HTTPS request:Warning")
+    try:
+        imported.reach(config)
+        if config.option.collectonly:
+            upstream.declare(config, upstream.given(config.option.upstream_junit))
+    except Exception as error:
+        _stop(" ".join(str(error).split()))
     if not suites.reached(config) or config.option.collectonly:
         return
     if _is_worker(config):
@@ -81,7 +87,7 @@ def pytest_configure(config: pytest.Config) -> None:
         handed = vars(config).get("workerinput", {}).get("gpuassay_run_dir")
         if handed:
             run = config.stash[RUN] = Run.of_worker(Path(str(handed)))
-            config.stash[upstream.RESULTS] = upstream.kept(run.directory) or upstream.kept(run.replay)
+            upstream.declare_in_worker(config, run.directory)
         return
     try:
         if config.option.mutant:
@@ -90,10 +96,11 @@ def pytest_configure(config: pytest.Config) -> None:
             if one.take_options:
                 one.take_options(config.option)
         results = upstream.given(config.option.upstream_junit)
+        upstream.distinct(results, config.option.replay)
         run = open_run_of(config)
-        config.stash[upstream.RESULTS] = results or upstream.kept(run.replay)
+        upstream.declare(config, results, upstream.kept(run.replay))
         if not config.option.plan:
-            upstream.keep(results, run.directory)
+            upstream.keep(config, run.directory)
     except Exception as error:
         _stop(" ".join(str(error).split()) or type(error).__name__)
         return
@@ -124,22 +131,25 @@ def pytest_configure_node(node: Any) -> None:
         node.workerinput["gpuassay_run_dir"] = str(run.directory)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Nothing is declared of other suites' files where none was given."""
-    return True if upstream.nothing_imported(collection_path, config) else None
+    """Nothing is declared of other suites' files where none was given; one that is given always counts."""
+    return imported.ignored(collection_path, config)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Check declarations, label tests for Allure, and bring tests of one profile together, measurements last."""
-    upstream.leave_out(items, config)
+    imported.leave_out(items, config)
     collection.arrange(items, suites.folders(config))
     names.check(items)
+    imported.set_aside(items, config)
 
 
 @pytest.hookimpl(tryfirst=True)  # in a worker: before xdist tells the controller that the collection is there
 def pytest_collection_finish(session: pytest.Session) -> None:
     """The selected behaviours are known: declare them and set the engine to work."""
+    imported.put_back(session)
     run = session.config.stash.get(RUN, None)
     if run is None and not session.config.option.collectonly:
         suites.refuse_strays(session)
@@ -291,6 +301,7 @@ class Controller:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Give the run the terminal to speak on."""
+    imported.look_everywhere(session.config)
     run = session.config.stash.get(RUN, None)
     if run is None or _is_worker(session.config):
         return

@@ -35,7 +35,8 @@ def declaration(item: pytest.Item, behaviour: Behaviour) -> dict[str, Any]:
     """The behaviour of a test, as a line of `verdicts.jsonl` begins."""
     doc = (getattr(getattr(item, "obj", None), "__doc__", None) or "").strip()
     callspec = getattr(item, "callspec", None)
-    suffix = f"[{callspec.id}]" if callspec is not None else ""
+    # pytest escapes and numbers ids: a behaviour that names its case itself keeps that name
+    suffix = f"[{callspec.id}]" if callspec is not None and not behaviour.id.endswith("]") else ""
     return {
         "behaviour": behaviour.id + suffix,
         "test": item.nodeid,

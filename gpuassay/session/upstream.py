@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -11,17 +10,15 @@ from pathlib import Path
 import pytest
 
 from gpuassay.record import junit
+from gpuassay.record.pack import open_run
 from gpuassay.record.recording import Recording, RecordingMeta, write_recording
 from gpuassay.record.upstream import Results
 
 OPTION = "--upstream-junit"
 RESULTS = pytest.StashKey[list[Results]]()
-"""What was imported into this run."""
-
-MARKER = "upstream"
-"""Of tests that another project judges."""
-IMPORTED = Path("suites", "upstream", "test_imported.py")
-"""The module whose tests are the imported cases, from the project's folder."""
+"""What was imported into this run, or into the one that it judges again."""
+GIVEN = pytest.StashKey[frozenset[str]]()
+"""The suites among these whose files are given to this run."""
 
 _FORM = re.compile(r"([a-z0-9][a-z0-9-]*)@([^=\s]+)=(.+)")
 _RECORDING = "upstream.junit."
@@ -44,10 +41,10 @@ def read(given: str) -> Results:
     if form is None:
         example = "NAME@VERSION=FILE, such as gateway-api@v1.6.1=junit.xml"
         raise BadImport(f"{OPTION} {given}: it must be {example} (NAME of lower-case letters, digits and dashes)")
-    suite, version, file = form[1], form[2], Path(form[3])
-    cases = junit.read(file)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return Results(suite, version, f"imported from {file.name}, SHA-256 {digest[:12]}", tuple(cases))
+    suite, version = form[1], form[2]
+    found = junit.read_source(Path(form[3]))
+    left = f"; left out as no JUnit XML: {', '.join(found.left)}" if found.left else ""
+    return Results(suite, version, f"imported from {found.name}, SHA-256 {found.digest[:12]}{left}", found.cases)
 
 
 def given(options: Sequence[str]) -> list[Results]:
@@ -64,9 +61,26 @@ def given(options: Sequence[str]) -> list[Results]:
     return found
 
 
-def keep(results: Sequence[Results], run_dir: Path) -> None:
-    """Write them into a run directory."""
-    for one in results:
+def declare(config: pytest.Config, given: Sequence[Results], before: Sequence[Results] = ()) -> None:
+    """Have a process collect what was given to this run, and what the run that it judges again has had `before`."""
+    config.stash[GIVEN] = frozenset(one.suite for one in given)
+    config.stash[RESULTS] = [*before, *given]
+
+
+def declare_in_worker(config: pytest.Config, run_dir: Path) -> None:
+    """Have an xdist worker collect what the controller has kept: no file is read twice.
+
+    Raises:
+        RecordingError: the run is damaged.
+    """
+    forms = [_FORM.fullmatch(one) for one in config.option.upstream_junit]
+    config.stash[GIVEN] = frozenset(form[1] for form in forms if form)
+    config.stash[RESULTS] = kept(run_dir)
+
+
+def keep(config: pytest.Config, run_dir: Path) -> None:
+    """Write all that is imported into a run directory."""
+    for one in config.stash[RESULTS]:
         name = f"{_RECORDING}{one.suite}"
         write_recording(run_dir / "recordings" / name, RecordingMeta(name, notes={"upstream": one.note()}))
 
@@ -81,17 +95,15 @@ def kept(run_dir: Path | None) -> list[Results]:
     return [Results.of_note(Recording.load(folder).notes["upstream"]) for folder in folders]
 
 
-def nothing_imported(path: Path, config: pytest.Config) -> bool:
-    """Whether `path` is the module of imported cases, and there are none: then it declares nothing."""
-    return path == config.rootpath / IMPORTED and not config.stash.get(RESULTS, None)
+def distinct(results: Sequence[Results], replay: str | None) -> None:
+    """Check that no file hides what the run that is judged again, `replay`, has imported.
 
-
-def leave_out(items: list[pytest.Item], config: pytest.Config) -> None:
-    """Deselect upstream's own suites, which take a minute and programs of their own, unless `-m` names them."""
-    if MARKER in config.option.markexpr:
-        return
-    imported = config.rootpath / IMPORTED
-    left = [item for item in items if item.get_closest_marker(MARKER) is not None and item.path != imported]
-    if left:
-        config.hook.pytest_deselected(items=left)
-        items[:] = [item for item in items if item not in left]
+    Raises:
+        BadImport: one has the name of a suite in that run.
+        RunError: that run cannot be used.
+        RecordingError: it is damaged.
+    """
+    names = {one.suite for one in results}
+    for one in kept(open_run(replay)) if names and replay else []:
+        if one.suite in names:
+            raise BadImport(f"{OPTION} names {one.suite}, of which {replay} has results: give the file another NAME")

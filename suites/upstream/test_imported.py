@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from gpuassay import MUST, Measure
-from gpuassay.record.upstream import Results
+from gpuassay.record.upstream import Case, Results
 from gpuassay.session.upstream import RESULTS
 from gpuassay.systems.upstream import judge as upstream
 from gpuassay.verdict import Behaviour
 from suites.upstream.verdicts import take_over
 
 
-def _behaviour(results: Results) -> Behaviour:
+def _behaviour(results: Results, case: Case) -> Behaviour:
     return Behaviour(
-        id=f"upstream.{results.suite}",
+        id=f"upstream.{results.suite}[{case.name}]",
         level=MUST,
         spec=f"{results.suite} {results.version}",
         red_when="the imported suite reports the test as failed (gpuassay did not run it)",
@@ -23,15 +25,21 @@ def _behaviour(results: Results) -> Behaviour:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each case that was imported."""
+    imported = metafunc.config.stash[RESULTS]
+    names = Counter(case.name for results in imported for case in results.cases)
     cases = [
-        pytest.param(results, case.name, id=case.name, marks=[pytest.mark.upstream, pytest.mark.behaviour(declared)])
-        for results in metafunc.config.stash[RESULTS]
-        for declared in [_behaviour(results)]
+        pytest.param(
+            results,
+            case,
+            id=case.name if names[case.name] == 1 else f"{results.suite}: {case.name}",
+            marks=[pytest.mark.upstream, pytest.mark.behaviour(_behaviour(results, case))],
+        )
+        for results in imported
         for case in results.cases
     ]
-    metafunc.parametrize(("results", "name"), cases)
+    metafunc.parametrize(("results", "case"), cases)
 
 
-def test_another_suites_case(results: Results, name: str, measure: Measure) -> None:
+def test_another_suites_case(results: Results, case: Case, measure: Measure) -> None:
     """Another suite's own verdict, imported from its JUnit file."""
-    take_over(results, upstream.case_of(results, name), measure)
+    take_over(results, upstream.told(results, case), measure)

@@ -27,12 +27,25 @@ def case_of(results: Results, name: str, declared: Collection[str] = ()) -> Case
     found = next((one for one in results.cases if one.name == name), None)
     if found is None:
         raise NotToldError(f"{suite} told nothing of {name}: {results.problem or 'it has no such test'}")
-    if found.outcome is Outcome.ERROR:
-        raise NotToldError(f"{suite}: {found.message}{results.problem and f'; {results.problem}'}")
-    unknown = sorted({one.name for one in results.cases} - set(declared)) if declared else []
+    told(results, found)
+    unknown = [one for one in results.cases if declared and one.name not in declared]
     if unknown:
-        raise NotToldError(f"{suite} has tests that nobody judges here: {', '.join(unknown)}")
+        broke = Outcome.ERROR
+        names = ", ".join(sorted(f"{one.name}: {one.message}" if one.outcome is broke else one.name for one in unknown))
+        raise NotToldError(f"{suite} has tests that nobody judges here: {names}")
     return found
+
+
+def told(results: Results, case: Case) -> Case:
+    """A case of the results, which passed, failed or was skipped.
+
+    Raises:
+        NotToldError: it broke.
+    """
+    if case.outcome is Outcome.ERROR:
+        words = "; ".join(filter(None, (case.message or "no word about why", results.problem)))
+        raise NotToldError(f"{results.suite} {results.version}: {words}")
+    return case
 
 
 def table(results: Results) -> Manifest:
