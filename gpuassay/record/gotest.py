@@ -9,8 +9,9 @@ import re
 
 from gpuassay.record.upstream import Case, Outcome
 
-_NOW = re.compile(r"\x16?=== (?:RUN|NAME|CONT|PAUSE)\s+(\S+)$")
-_RESULT = re.compile(r"\x16?\s*--- (PASS|FAIL|SKIP): (\S+) \(([\d.]+)s\)$")
+_MARK = "\x16"
+_NOW = re.compile(r"=== (?:RUN|NAME|CONT|PAUSE)\s+(\S+)$")
+_RESULT = re.compile(r"\s*--- (PASS|FAIL|SKIP): (\S+) \(([\d.]+)s\)$")
 _OUTCOMES = {"PASS": Outcome.PASSED, "FAIL": Outcome.FAILED, "SKIP": Outcome.SKIPPED}
 _TOLD = re.compile(r"\s+(Error|Messages):\s+(.*)")
 _LABEL = re.compile(r"\s+(Error Trace|Test):\s")
@@ -28,17 +29,37 @@ def read(text: str, test: str) -> tuple[list[Case], str]:
     results: dict[str, tuple[str, float]] = {}
     output: dict[str, list[str]] = {}
     case = ""
-    for line in text.splitlines():
-        if now := _NOW.match(line):
+    marked = _MARK in text
+    for line in text.removesuffix("\n").split("\n"):
+        # a test's own output may end without a line end: then the framework's line begins in the middle of one
+        said, mark, told = line.rstrip("\r").rpartition(_MARK)
+        if said:
+            output.setdefault(case, []).append(said)
+        framework = told if mark or not marked else ""  # a program may print such lines itself, without the mark
+        if now := _NOW.match(framework):
             case = _case(now[1], test)
             output.setdefault(case, [])
-        elif result := _RESULT.match(line):
+        elif result := _RESULT.match(framework):
             if result[2].count("/") == 1:
                 results[_case(result[2], test)] = (result[1], float(result[3]))
         else:
-            output.setdefault(case, []).append(line)
+            output.setdefault(case, []).append(told)
     begun = [name for name in output if name]
     return [_read_case(name, results.get(name), output[name]) for name in begun], "\n".join(output.get("", []))
+
+
+def as_a_whole(cases: list[Case], exit_code: int | None, said: str) -> list[Case]:
+    """A case for a program that failed although none of its cases did: in its set-up, its end, or by a panic.
+
+    Args:
+        cases: of `read`.
+        exit_code: of the program, None where it was ended.
+        said: the test's own output, of `read`.
+    """
+    if not exit_code or any(one.outcome in (Outcome.FAILED, Outcome.ERROR) for one in cases):
+        return []
+    words = message(said.splitlines())
+    return [Case(f"the suite itself (exit code {exit_code})", Outcome.ERROR, words)]
 
 
 def _case(name: str, test: str) -> str:

@@ -62,3 +62,30 @@ def test_of_a_long_line_its_end_is_told() -> None:
     """Red when what was wrong is cut off, or a dumped request fills the report."""
     told = gotest.message([f"http.go:1: {'x' * 2000} expected 200, got 429", "http.go:2: gave up"])
     assert "expected 200, got 429\nhttp.go:2: gave up" in told and len(told) < 500
+
+
+def test_a_result_behind_output_without_a_line_end_counts() -> None:
+    """Red when a test that prints no line end is taken for one that did not come to its end."""
+    text = f"{MARK}=== RUN   TestSuite/A\n50 %{MARK}    --- FAIL: TestSuite/A (0.10s)\n"
+    assert gotest.read(text, "TestSuite")[0] == [Case("A", Outcome.FAILED, "50 %", 0.1)]
+
+
+def test_what_a_program_prints_is_no_result() -> None:
+    """Red when output that looks like a result of the framework is taken for one."""
+    printed = "    --- PASS: TestSuite/A (0.00s)\x0b--- PASS: TestSuite/A (0.00s)\n"
+    text = f"{MARK}=== RUN   TestSuite/A\n{printed}{MARK}    --- FAIL: TestSuite/A (0.10s)\n"
+    [case] = gotest.read(text, "TestSuite")[0]
+    assert case.outcome is Outcome.FAILED and "--- PASS" in case.message
+    [cut] = gotest.read(text.partition(f"{MARK}    ---")[0], "TestSuite")[0]
+    assert cut.outcome is Outcome.ERROR
+
+
+def test_a_program_that_fails_beside_its_cases_has_not_passed() -> None:
+    """Red when a test that breaks after its last subtest leaves passes alone."""
+    text = f"{MARK}=== RUN   TestSuite/A\n{MARK}    --- PASS: TestSuite/A (0.10s)\n"
+    cases, said = gotest.read(f"{text}{MARK}=== NAME  TestSuite\npanic: in the end\n", "TestSuite")
+    [whole] = gotest.as_a_whole(cases, 2, said)
+    assert (whole.name, whole.outcome) == ("the suite itself (exit code 2)", Outcome.ERROR)
+    assert "panic: in the end" in whole.message
+    assert not gotest.as_a_whole(cases, 0, said) and not gotest.as_a_whole(cases, None, said)
+    assert not gotest.as_a_whole([Case("A", Outcome.FAILED)], 1, said)

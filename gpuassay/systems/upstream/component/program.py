@@ -69,6 +69,8 @@ def run(cluster: Cluster, parts: Parts) -> Told:
     cases, said = gotest.read(text, TEST)
     if not cases:
         problem = f"no test was begun: {gotest.message(said.splitlines())}"
+    else:
+        cases += gotest.as_a_whole(cases, code, said)
     cases = _with_features(cases, text)
     results = Results(SUITE, parts.tests.version, SOURCE, tuple(cases), problem)
     return Told(results, report.read_text() if report.exists() else "", code)
