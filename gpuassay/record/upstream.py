@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -55,7 +55,7 @@ class Results:
     suite: str
     version: str
     source: str
-    cases: tuple[Case, ...]
+    cases: tuple[Case, ...] = field(repr=False)  # thousands; Allure writes a test's parameters into each of its files
     problem: str = ""
 
     def note(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
@@ -54,7 +55,7 @@ class Table(_Exhibit):
         columns = [column([_plain(row[index]) for row in self.rows]) for index in range(len(self.columns))]
         return [list(row) for row in zip(*columns, strict=True)]
 
-    @property
+    @cached_property  # a page asks for it in each of thousands of rows
     def numeric(self) -> list[bool]:
         """Whether a column holds numbers, and beside them nothing but gaps."""
         columns = [[row[index] for row in self.rows if row[index] is not None] for index in range(len(self.columns))]

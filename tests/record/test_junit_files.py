@@ -65,6 +65,7 @@ def _declared(encoding: str) -> str:
         (LATIN.format("UTF-8").encode("latin-1"), "\ufffd"),
         (LATIN.format("Shift_JIS").replace("é", "通").encode("shift_jis"), "通"),
     ],
+    ids=lambda value: "data" if isinstance(value, bytes) else None,
 )
 def test_a_file_is_read_in_whatever_encoding_it_is(tmp_path: Path, data: bytes, name: str) -> None:
     """Red when an encoding, or a declaration that is wrong about it, costs the file or a name."""
