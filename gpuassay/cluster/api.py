@@ -1,22 +1,21 @@
 """The Kubernetes API with plain dicts in and out.
 
-Requests go through the dynamic client of the `kubernetes` package (authentication, TLS, connection pool); paths come
-from `kinds`, so nothing is discovered. All methods may be used from many threads.
+Requests go through the connection that the recorder uses, too (`gpuassay.access`); paths come from `kinds`, so nothing
+is discovered. All methods may be used from many threads.
 """
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import urllib3
-from kubernetes import client, config
-from kubernetes.client.exceptions import ApiException
-from kubernetes.dynamic import DynamicClient
-
+from gpuassay.access.connection import ONCE, REDIRECTS, RETRIES, Connection, NoAnswer
+from gpuassay.access.errors import AccessError
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.cluster.kinds import kind_of
 from gpuassay.manifest import Manifest
@@ -31,48 +30,51 @@ TIMEOUT: tuple[float, float] = (5, 90)
 """Seconds to connect, and to wait for an answer: a half-open connection must not hang a run."""
 
 
-class _Nothing:
-    """Stands where the dynamic client keeps its discovery."""
+_SAID = 300
+"""Characters of an answer that is no Status."""
 
-    def __init__(self, *_: object) -> None:
-        pass
+
+def _plain(body: str) -> str:
+    """What an answer says that is no Status: of a page its title, else its text."""
+    title = re.search(r"<title[^>]*>(.*?)</title>", body, re.IGNORECASE | re.DOTALL)
+    text = title[1] if title else re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", body, flags=re.IGNORECASE | re.DOTALL)
+    said = " ".join(html.unescape(text).split()) or "no explanation"
+    return said if len(said) <= _SAID else f"{said[:_SAID]}..."
 
 
 def _refusal(status: int, body: str) -> ApiRefused:
     try:
         answer: Any = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        return ApiRefused(status, "Unknown", body.strip() or "no explanation")
+        return ApiRefused(status, "Unknown", _plain(body))
     said = cast("dict[str, Any]", answer)
-    details: dict[str, Any] = said.get("details") or {}
-    return ApiRefused(status, said.get("reason") or "Unknown", said.get("message") or body, details.get("causes") or [])
+    details: Any = said.get("details")
+    causes: Any = cast("dict[str, Any]", details).get("causes") if isinstance(details, dict) else None
+    return ApiRefused(status, said.get("reason") or "Unknown", str(said.get("message") or _plain(body)), causes or [])
 
 
 class Api:
     """One identity's access to one API server."""
 
-    def __init__(self, api_client: client.ApiClient) -> None:
-        """Use `from_kubeconfig`."""
-        self._dynamic: Any = DynamicClient(api_client, discoverer=_Nothing)  # without types: the package has none here
+    def __init__(self, connection: Connection) -> None:
+        """Use `from_kubeconfig`, or a connection that is open."""
+        self.connection = connection
         self._version: dict[str, str] | None = None
         self._lock = threading.Lock()
 
     @classmethod
     def from_kubeconfig(cls, path: Path | str, context: str | None = None, *, direct: bool = False) -> Api:
-        """Build from a kubeconfig file; `direct` ignores proxy settings of the environment (for loopback servers).
+        """Build from a kubeconfig; `direct` ignores proxy settings of the environment (for loopback servers).
 
         Raises:
-            kubernetes.config.ConfigException: the file or the context is no good.
+            ClusterError: the file or the context is no good.
         """
-        settings = client.Configuration()
-        settings.connection_pool_maxsize = _CONNECTIONS
-        load: Any = config.load_kube_config  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        load(config_file=str(path), context=context, client_configuration=settings)
-        if direct:
-            settings.proxy = None
-        return cls(client.ApiClient(settings))
+        try:
+            return cls(Connection.open(path, context, direct=direct, size=_CONNECTIONS))
+        except AccessError as e:
+            raise ClusterError(str(e)) from None
 
     def request(
         self,
@@ -83,6 +85,7 @@ class Api:
         content_type: str | None = None,
         query: Mapping[str, object] | None = None,
         timeout: tuple[float, float] = TIMEOUT,
+        again: bool = True,
     ) -> str:
         """One request; returns the body of the answer.
 
@@ -93,28 +96,37 @@ class Api:
             content_type: of the body.
             query: query parameters.
             timeout: seconds to connect, and to wait for an answer.
+            again: whether one that fails on its way is sent again, where that does no harm.
 
         Raises:
             ApiRefused: the server answered with an error.
             ClusterError: there was no answer.
         """
-        parameters = [(key, str(value)) for key, value in (query or {}).items() if value is not None]
+        parameters = {key: str(value) for key, value in (query or {}).items() if value is not None}
+        sent = body if body is None or isinstance(body, str) else json.dumps(body)
+        headers = {"Content-Type": content_type or "application/json"} if sent is not None else {}
+        asked = f"{method.upper()} {path}"
         try:
-            answer: Any = self._dynamic.request(
+            answer = self.connection.request(
                 method,
                 path,
-                body=body,
-                serialize=False,
-                content_type=content_type,
-                query_params=parameters,
-                _request_timeout=timeout,
+                query=parameters,
+                headers=headers,
+                body=sent,
+                timeout=timeout,
+                retries=RETRIES if again else ONCE,
             )
-            return cast("bytes", answer.data).decode()
-        except ApiException as e:  # the dynamic client's errors are its subclasses
-            refused: Any = e
-            raise _refusal(int(refused.status or 0), _text(refused.body)) from e
-        except urllib3.exceptions.HTTPError as e:
-            raise ClusterError(f"no answer from the API server to {method.upper()} {path}: {e}") from e
+        except NoAnswer as e:
+            raise ClusterError(f"no answer from the API server to {asked}: {e}") from None
+        except AccessError as e:
+            raise ClusterError(str(e)) from None
+        text = answer.data.decode(errors="replace")
+        if answer.status in REDIRECTS:
+            where = self.connection.hide(answer.headers.get("Location", "").partition("?")[0])
+            raise ApiRefused(answer.status, "Redirect", f"sends on to {where or 'somewhere else'} instead of answering")
+        if answer.status >= 400:
+            raise _refusal(answer.status, self.connection.hide(text) if answer.status in (401, 403) else text)
+        return text
 
     def _object(
         self,
@@ -124,8 +136,7 @@ class Api:
         content_type: str | None = None,
         **query: object,
     ) -> Manifest:
-        answer = self.request(method, path, body, content_type=content_type, query=query)
-        return cast("Manifest", json.loads(answer))
+        return parsed(path, self.request(method, path, body, content_type=content_type, query=query))
 
     def apply(self, manifest: Manifest, *, force: bool = True) -> Manifest:
         """Server-side apply as field manager `gpuassay`; `force` takes fields over from other managers."""
@@ -218,22 +229,36 @@ class Api:
             if not (missing_ok and e.status == 404):
                 raise
 
-    def raw(self, path: str, timeout: tuple[float, float] = TIMEOUT) -> str:
+    def raw(self, path: str, timeout: tuple[float, float] = TIMEOUT, *, again: bool = True) -> str:
         """GET any path, such as `/metrics`."""
-        return self.request("get", path, timeout=timeout)
+        return self.request("get", path, timeout=timeout, again=again)
 
     @property
     def version(self) -> dict[str, str]:
         """The server's `/version`."""
         with self._lock:
             if self._version is None:
-                self._version = cast("dict[str, str]", json.loads(self.raw("/version")))
+                self._version = cast("dict[str, str]", parsed("/version", self.raw("/version")))
             return self._version
 
     def close(self) -> None:
         """Close the connections."""
-        self._dynamic.client.close()
+        self.connection.close()
 
 
-def _text(body: object) -> str:
-    return body.decode(errors="replace") if isinstance(body, bytes) else str(body or "")
+def parsed(path: str, answer: str) -> Manifest:
+    """The object in an answer.
+
+    Raises:
+        ClusterError: it is none, as where a login page stands in front of the API server.
+    """
+    try:
+        found: Any = json.loads(answer)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ClusterError(
+            f"GET {path} is not answered by an API server: a login page or a proxy stands in front of it, or server is "
+            f"another's address; it says: {_plain(answer)}"
+        )
+    return cast("Manifest", found)

@@ -10,77 +10,75 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
-from kubernetes.config import ConfigException
 
 from gpuassay import labels
+from gpuassay.access.kubeconfig import absolute
 from gpuassay.cluster import base
-from gpuassay.cluster.api import Api
+from gpuassay.cluster.api import Api, parsed
 from gpuassay.cluster.base import Cluster, Component
 from gpuassay.cluster.embedded import EMULATED
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.cluster.nodes import STAGES_LABEL
 from gpuassay.manifest import Manifest, dig
 
-
-def _contexts(path: Path) -> tuple[list[str], str | None]:
-    """Names of the contexts in a kubeconfig, and the current one.
-
-    Raises:
-        ClusterError: it is missing or is no kubeconfig.
-    """
-    try:
-        parsed: Any = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise ClusterError(f"kubeconfig {path} does not exist") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
-        raise ClusterError(f"kubeconfig {path} cannot be read: {' '.join(str(e).split())}") from None
-    if not isinstance(parsed, dict) or not dig(parsed, "contexts"):
-        raise ClusterError(f"kubeconfig {path} has no contexts: is it a kubeconfig?")
-    current = dig(parsed, "current-context")
-    return [str(entry["name"]) for entry in dig(parsed, "contexts")], str(current) if current else None
+TRIED: tuple[float, float] = (5, 20)
+"""Seconds to connect, and to wait for an answer, while the connection is tried."""
 
 
-def connect(kubeconfig: Path, context: str | None = None) -> tuple[Api, str]:
+def connect(kubeconfig: Path | str, context: str | None = None) -> tuple[Api, str]:
     """Access to the cluster of a context, tried out once; also the context's name.
+
+    Args:
+        kubeconfig: a file, or several as in $KUBECONFIG.
+        context: its context; None: the current one.
 
     Raises:
         ClusterError: one line: no such file or context, no answer, no trust, or credentials that are not accepted.
     """
-    known, current = _contexts(kubeconfig)
-    chosen = context or current
-    if chosen is None:
-        raise ClusterError(f"kubeconfig {kubeconfig} has no current context: choose one of {', '.join(known)}")
-    if chosen not in known:
-        raise ClusterError(f"kubeconfig {kubeconfig} has no context {chosen!r}; it has {', '.join(known)}")
+    api = Api.from_kubeconfig(kubeconfig, context)
+    chosen = api.connection.chosen.context
     try:
-        api = Api.from_kubeconfig(kubeconfig, chosen)
-    except ConfigException as e:
-        raise ClusterError(f"context {chosen!r} of {kubeconfig} cannot be used: {' '.join(str(e).split())}") from None
-    try:
-        _ = api.version
-        api.raw("/api/v1/namespaces?limit=1")
+        _try(api)
     except ApiRefused as e:
         api.close()
-        if e.status == 401:
-            raise ClusterError(
-                f"the API server of context {chosen!r} does not accept its credentials (401): "
-                "they are expired, or of another cluster"
-            ) from None
-        raise ClusterError(f"the API server of context {chosen!r} refuses what every suite needs: {e}") from None
+        raise ClusterError(_refused(api, chosen, e)) from None
     except ClusterError as e:
         api.close()
-        raise ClusterError(f"the API server of context {chosen!r} cannot be reached: {_root(e)}") from None
+        raise ClusterError(f"the API server of context {chosen!r} cannot be reached: {e}") from None
     return api, chosen
 
 
-def _root(error: BaseException) -> str:
-    """The innermost reason of an error, as one line."""
-    while (inner := getattr(error, "reason", None) or error.__cause__) and isinstance(inner, BaseException):
-        error = inner
-    return " ".join(str(error).split())
+def _try(api: Api) -> None:
+    """Ask for the version and for what every suite needs."""
+    version = parsed("/version", api.raw("/version", TRIED, again=False))
+    if "gitVersion" not in version:
+        raise ClusterError("GET /version is not answered by an API server, but by something else: correct server")
+    listed = parsed("/api/v1/namespaces", api.raw("/api/v1/namespaces?limit=1", TRIED, again=False))
+    if listed.get("kind") != "NamespaceList":
+        raise ClusterError("GET /api/v1/namespaces is not answered with a list of namespaces: correct server")
+
+
+def _refused(api: Api, context: str, answer: ApiRefused) -> str:
+    """What the server's answer means, and what may be wrong on our side."""
+    server, doubt = f"the API server of context {context!r}", api.connection.doubt
+    said = api.connection.hide(str(answer))
+    if answer.status == 401:
+        return (
+            f"{server} does not accept its credentials (401): {doubt or 'they are'} expired, or of another cluster"
+            if not doubt
+            else f"{server} does not accept its credentials (401): {doubt}"
+        )
+    if answer.status == 403:
+        return f"{server} refuses what every suite needs: {said}{f'; {doubt}' if doubt else ''}"
+    if answer.status == 429 or answer.status >= 500:
+        return f"{server} cannot answer now ({said}): try again when it is ready"
+    if answer.status == 404:
+        return f"{server} knows neither its version nor namespaces ({said}): is the path of server complete?"
+    if answer.status == 400 and "HTTP request to an HTTPS server" in answer.message:
+        return f"{server} cannot be reached: it speaks TLS, its server must begin with https://"
+    if answer.status < 400:
+        return f"{server} cannot be reached: it {answer.message}; a login page stands in front of it ({answer.status})"
+    return f"{server} refuses what every suite needs: {said}"
 
 
 def _node_capabilities(nodes: list[Manifest]) -> set[str]:
@@ -116,7 +114,7 @@ Detector = Callable[[Site], Detected]
 def existing(
     *,
     directory: Path,
-    kubeconfig: Path,
+    kubeconfig: Path | str,
     context: str | None = None,
     allow_mutation: bool = False,
     detectors: Iterable[Detector] = (),
@@ -125,7 +123,7 @@ def existing(
 
     Args:
         directory: a folder for our files.
-        kubeconfig: the kubeconfig file.
+        kubeconfig: the kubeconfig file, or several as in $KUBECONFIG.
         context: its context; None: the current one.
         allow_mutation: whether cluster-wide configuration may be changed (nodes, CRDs, webhooks).
         detectors: look for systems under test.
@@ -133,7 +131,7 @@ def existing(
     Raises:
         ClusterError: it cannot be used; one line says why.
     """
-    path = kubeconfig.expanduser().absolute()
+    path = absolute(kubeconfig)
     api, chosen = connect(path, context)
     try:
         try:

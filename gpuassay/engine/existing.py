@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from gpuassay.access.kubeconfig import absolute
 from gpuassay.cluster import base, leaks
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.existing import existing
@@ -34,7 +35,7 @@ def existing_stage(option: argparse.Namespace) -> Open:
     if not option.gpuassay_kubeconfig:
         raise ClusterError("--cluster existing needs --gpuassay-kubeconfig FILE")
     detectors = [one.detect() for one in systems().values() if one.detect]
-    kubeconfig = Path(option.gpuassay_kubeconfig).expanduser()
+    kubeconfig = absolute(option.gpuassay_kubeconfig)
     with existing(
         directory=Path(),
         kubeconfig=kubeconfig,
@@ -42,6 +43,7 @@ def existing_stage(option: argparse.Namespace) -> Open:
         allow_mutation=option.allow_cluster_mutation,
         detectors=detectors,
     ) as tried:
+        context = tried.context  # the current one may be another before the run is over
         wanted = [found for one in systems().values() if one.install and (found := one.install(option, tried))]
         if not wanted and not tried.components:
             raise ClusterError(f"Kueue is not installed on {tried.name}: install it, or add --install-kueue IMAGE")
@@ -57,16 +59,14 @@ def existing_stage(option: argparse.Namespace) -> Open:
                 existing(
                     directory=folder,
                     kubeconfig=kubeconfig,
-                    context=option.gpuassay_context,
+                    context=context,
                     allow_mutation=option.allow_cluster_mutation,
                     detectors=detectors,
                 )
             )
             for install in wanted:
                 stack.enter_context(install(cluster, run.say))
-            view = stack.enter_context(
-                live_recorder(cluster.kubeconfig, folder / "spool", context=option.gpuassay_context)
-            )
+            view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", context=context))
             stack.enter_context(described(run, cluster, "existing", cluster.description, cluster.capabilities))
             stack.callback(_clean, cluster, run)
             yield Stage(

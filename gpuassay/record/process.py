@@ -9,11 +9,15 @@ import threading
 from collections.abc import Generator, Iterable
 from pathlib import Path
 
+from gpuassay.access.kubeconfig import absolute
 from gpuassay.record.live import LiveView
-from gpuassay.record.resources import DEFAULT_RESOURCES, RecorderConfig, Resource, check_unique
+from gpuassay.record.resources import DEFAULT_RESOURCES, RecorderConfig, RecorderError, Resource, check_unique
+from gpuassay.waiting import WaitTimeout
 
 STOP_SECONDS = 5.0
 LOG_NAME = "recorder.log"
+SYNC_SECONDS = 60.0
+"""How long the first lists may take, s: one of a large cluster is read in pages."""
 
 
 class RecorderProcess:
@@ -58,7 +62,7 @@ def start_recorder(
     check_unique(chosen)
     config = spool / "recorder.json"
     RecorderConfig(
-        kubeconfig=str(Path(kubeconfig).absolute()),
+        kubeconfig=str(absolute(kubeconfig)),
         spool=str(spool.absolute()),
         resources=chosen,
         context=context,
@@ -92,13 +96,36 @@ def live_recorder(
     resources: Iterable[Resource] = DEFAULT_RESOURCES,
     context: str | None = None,
     label_selector: str = "",
+    sync_seconds: float = SYNC_SECONDS,
 ) -> Generator[LiveView]:
-    """A live view on a cluster, backed by its own recorder process; both end with the block."""
-    recorder = start_recorder(kubeconfig, spool, resources=resources, context=context, label_selector=label_selector)
+    """A live view on a cluster, backed by its own recorder process; both end with the block.
+
+    It begins when everything that must be there has been listed once.
+
+    Raises:
+        RecorderError: the recorder cannot list it, within `sync_seconds`; one line says why.
+    """
+    chosen = tuple(resources)
+    recorder = start_recorder(kubeconfig, spool, resources=chosen, context=context, label_selector=label_selector)
     assert recorder.process.stdout is not None
     view = LiveView(recorder.spool, recorder.process.stdout, lambda: _exit_code(recorder.process))
     try:
+        _first_sync(view, spool, chosen, sync_seconds)
         yield view
     finally:
         recorder.stop()
         view.close()
+
+
+def _first_sync(view: LiveView, spool: Path, resources: Iterable[Resource], seconds: float) -> None:
+    """Wait for the first list of everything that must be there: a view without it would call every object absent."""
+    needed = [one.kind for one in resources if not one.optional]
+    try:
+        view.wait(lambda seen: seen.synced(needed), what="the recorder's first lists", timeout=seconds)
+    except WaitTimeout:
+        late = ", ".join(kind for kind in needed if not view.synced([kind]))
+        log = spool / LOG_NAME
+        words = log.read_text(errors="replace").splitlines() if log.exists() else []
+        raise RecorderError(
+            f"the recorder could not list {late} within {seconds:g} s: {words[-1] if words else 'no answer yet'}"
+        ) from None

@@ -66,14 +66,17 @@ def record(config: RecorderConfig, stop: Event, wake: Wakeups) -> None:
     connection = KubeConnection(config.kubeconfig, config.context, folder, len(config.resources) + 1)
     broken: list[RecorderError] = []
 
+    def note(line: str) -> None:
+        _note(connection.hide(line))
+
     def follow(resource: Resource, spool: Spool) -> None:
         try:
-            Watcher(connection, resource, spool, stop, label_selector=config.label_selector, note=_note).run()
+            Watcher(connection, resource, spool, stop, label_selector=config.label_selector, note=note).run()
         except RecorderError as e:
-            broken.append(e)
+            broken.append(RecorderError(connection.hide(str(e))))
             stop.set()
         except Exception as e:  # a thread that dies silently would be a gap that nobody sees
-            broken.append(RecorderError(f"{resource.kind}: {type(e).__name__}: {e}"))
+            broken.append(RecorderError(connection.hide(f"{resource.kind}: {type(e).__name__}: {e}")))
             stop.set()
 
     for resource in config.resources:

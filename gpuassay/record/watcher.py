@@ -111,14 +111,30 @@ class Watcher:
             raise RecorderError(f"{self._resource.path}: {sentence}")
         raise HTTPError(sentence)
 
+    def _page(self, response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+        """A page of a list.
+
+        Raises:
+            HTTPError: it is none, as where a login page stands in front of the API server; it is asked for again.
+        """
+        body = response.read()
+        response.release_conn()
+        try:
+            page: Any = json.loads(body)
+            int(page["metadata"]["resourceVersion"])
+            _ = (page["apiVersion"], page["items"])
+        except (ValueError, LookupError, TypeError):
+            text = " ".join(body[:200].decode(errors="replace").split())
+            raise HTTPError(f"{self._resource.path} is answered with no list: {text}") from None
+        return page
+
     def _list(self) -> None:
         """List all pages; write what changed since the last version as synthetic events."""
         items: dict[str, Mapping[str, Any]] = {}
         version, token = 0, ""
         while not version or token:
             response = self._get({"limit": PAGE, **({"continue": token} if token else {})})
-            page = json.loads(response.read())
-            response.release_conn()
+            page = self._page(response)
             version = version or int(page["metadata"]["resourceVersion"])
             token = page["metadata"].get("continue", "")
             # Items of a list carry no type of their own.

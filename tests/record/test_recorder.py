@@ -236,7 +236,7 @@ def test_a_kubeconfig_that_is_none_is_one_line(tmp_path: Path, spool: Path) -> N
     recorder = start_recorder(tmp_path / "absent", spool, resources=PODS)
     assert recorder.process.stdout is not None
     view = LiveView(spool, recorder.process.stdout)
-    with pytest.raises(RecorderError, match=r"kubeconfig .*absent cannot be used"):
+    with pytest.raises(RecorderError, match=r"kubeconfig .*absent does not exist"):
         view.wait(lambda _: False, what="nothing")
     recorder.stop()
     view.close()

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gpuassay.access.kubeconfig import absolute
 from gpuassay.cluster.base import Cluster, Component
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.existing import connect
@@ -61,7 +62,7 @@ def gateway_stage(option: argparse.Namespace, named: GatewayOptions) -> Open:
         raise ClusterError("--gateway-url needs --gpuassay-kubeconfig FILE: model servers are found by the API")
     if option.install_kueue:
         raise ClusterError("--install-kueue changes the cluster, a run at --gateway-url changes nothing: choose one")
-    kubeconfig = Path(option.gpuassay_kubeconfig).expanduser().absolute()
+    kubeconfig = absolute(option.gpuassay_kubeconfig)
     place = Place(
         named.url, named.model, named.namespace, named.pool, named.selector, named.verify_tls, named.headers
     )  # fmt: skip
