@@ -64,14 +64,14 @@ def _secrets(told: shapes.Exec) -> list[str | None]:
 class Plugin:
     """The plugin of one user."""
 
-    def __init__(self, chosen: Chosen, server: str, hiding: Hiding, *, seconds: float = SECONDS) -> None:
+    def __init__(self, chosen: Chosen, server: str, hiding: Hiding) -> None:
         """Check what the kubeconfig says of it; nothing runs yet.
 
         Raises:
             AccessError: that cannot be used.
         """
         told = chosen.user.exec or shapes.Exec()
-        self._told, self._chosen, self._server, self._hiding, self._seconds = told, chosen, server, hiding, seconds
+        self._told, self._chosen, self._server, self._hiding = told, chosen, server, hiding
         hiding.add(_secrets(told))
         if not told.command:
             raise AccessError(f"exec of {chosen.of_user} names no command")
@@ -102,7 +102,7 @@ class Plugin:
         Raises:
             AccessError: it is not there, fails, takes too long, or prints something else; its own words are told.
         """
-        if self._asks and not sys.stdin.isatty():
+        if self._asks and not (sys.stdin and sys.stdin.isatty()):
             raise AccessError(
                 f"{self._who} needs a terminal (interactiveMode: Always), and there is none: use a kubeconfig with a "
                 "token or a certificate"
@@ -136,7 +136,7 @@ class Plugin:
             reason = getattr(e, "strerror", None) or "its arguments or environment hold a null byte"
             raise AccessError(f"{self._who} cannot be started: {reason}") from None
         try:
-            said, complaint = process.communicate(timeout=self._seconds)
+            said, complaint = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
             with suppress(OSError):
                 if self._asks:
@@ -145,7 +145,7 @@ class Plugin:
                     os.killpg(process.pid, signal.SIGKILL)
             _, complaint = process.communicate()
             raise AccessError(
-                f"{self._who} gave nothing within {self._seconds:g} s; if it waits for a login, run `kubectl get ns` "
+                f"{self._who} gave nothing within {SECONDS:g} s; if it waits for a login, run `kubectl get ns` "
                 f"with this context once: {self._short(complaint) or 'it said nothing'}"
             ) from None
         return said, complaint, process.returncode

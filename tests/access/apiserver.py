@@ -33,6 +33,7 @@ class Asked:
 
     path: str
     headers: dict[str, list[str]]
+    body: str = ""
 
     def one(self, name: str) -> str:
         return ", ".join(self.headers.get(name.lower(), []))
@@ -78,11 +79,17 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
         def log_message(self, format: str, *args: object) -> None:
             del format, args
 
+        def do_POST(self) -> None:
+            self._answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode())
+
         def do_GET(self) -> None:
+            self._answer("")
+
+        def _answer(self, sent: str) -> None:
             headers: dict[str, list[str]] = {}
             for name, value in self.headers.items():
                 headers.setdefault(name.lower(), []).append(value)
-            asked = Asked(self.path, headers)
+            asked = Asked(self.path, headers, sent)
             server.asked.append(asked)
             status, kind, body = server.answer(asked) or self._api(asked)
             data = body.encode()
