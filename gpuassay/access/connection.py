@@ -62,6 +62,8 @@ class Connection:
         self.proxy = proxy_for(chosen, self.address, {} if direct else None)
         if self.proxy:
             self.hide.add([self.proxy.password])
+        if self._insecure:  # whoever accepts any certificate has said so; a warning per request says nothing more
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._size = size
         self._credentials = credentials_of(chosen, self.address, self.hide)
         self._impersonation = _impersonation(chosen)

@@ -202,8 +202,10 @@ def _bearer(token: str, pair: Pair | None = None, expires: datetime | None = Non
     return Grant(f"Bearer {token}" if token else "", pair, expires)
 
 
-def _basic(name: str, password: str, pair: Pair | None = None) -> Grant:
-    return Grant("Basic " + base64.b64encode(f"{name}:{password}".encode()).decode(), pair)
+def _basic(name: str, password: str, hiding: Hiding, pair: Pair | None = None) -> Grant:
+    told = base64.b64encode(f"{name}:{password}".encode()).decode()
+    hiding.add([password, told])
+    return Grant(f"Basic {told}", pair)
 
 
 def credentials_of(chosen: Chosen, address: Address, hiding: Hiding) -> Credentials:
@@ -216,7 +218,7 @@ def credentials_of(chosen: Chosen, address: Address, hiding: Hiding) -> Credenti
         AccessError: they cannot be used.
     """
     user, whose = chosen.user, chosen.of_user
-    hiding.add([user.token, user.password, user.client_key_data])
+    hiding.add([user.token, user.client_key_data])
     pair = client_pair(chosen)
     if (user.token or user.token_file) and (user.username or user.password):
         raise AccessError(f"{whose} has a token and a password; only one may be given")
@@ -233,7 +235,8 @@ def credentials_of(chosen: Chosen, address: Address, hiding: Hiding) -> Credenti
             raise AccessError(f"{whose} has a {given} without {lacking}")
         if ":" in user.username:
             raise AccessError(f"username of {whose} holds a colon, which HTTP does not allow")
-        return Fixed(_basic(user.username, not_redacted(user.password, f"password of {whose}"), pair))
+        not_redacted(user.password, f"password of {whose}")
+        return Fixed(_basic(user.username, user.password, hiding, pair))
     if user.exec is not None:
         return _by_plugin(chosen, address, hiding, pair)
     if user.auth_provider is not None:
@@ -241,8 +244,7 @@ def credentials_of(chosen: Chosen, address: Address, hiding: Hiding) -> Credenti
     if pair is not None:
         return Fixed(Grant(pair=pair))
     if address.userinfo is not None:
-        hiding.add([address.userinfo[1]])
-        return Fixed(_basic(*address.userinfo))
+        return Fixed(_basic(*address.userinfo, hiding))
     return Fixed(Grant(), _nothing(chosen))
 
 

@@ -12,7 +12,8 @@ SHORTEST = 4
 _NAMED = re.compile(r"token|secret|passw|pwd|credential|api.?key|access.?key|private.?key|client.?key", re.IGNORECASE)
 _JWT = re.compile(r"\beyJ[\w-]{5,}(?:\.[\w-]*){1,4}")
 _USERINFO = re.compile(r"(?<=://)[^/\s'\"]+@")
-_BEARER = re.compile(r"\b(bearer|basic) [\w.~+/=-]{8,}", re.IGNORECASE)
+_BEARER = re.compile(r"\b(bearer|basic) (?=\S*\d)[\w.~+/=-]{8,}", re.IGNORECASE)
+_HEADER = re.compile(r"(authorization['\"]?\s*[:=]\s*['\"\[]*(?:(?:bearer|basic)\s+)?)[^\s'\"]+", re.IGNORECASE)
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL)
 
 
@@ -39,7 +40,13 @@ class Hiding:
 
     def __call__(self, text: str) -> str:
         """The text as one line, without secrets: those known, and whatever has the shape of one."""
-        for pattern, instead in ((_PRIVATE_KEY, HIDDEN), (_JWT, HIDDEN), (_USERINFO, ""), (_BEARER, rf"\1 {HIDDEN}")):
+        for pattern, instead in (
+            (_PRIVATE_KEY, HIDDEN),
+            (_JWT, HIDDEN),
+            (_USERINFO, ""),
+            (_HEADER, rf"\1{HIDDEN}"),
+            (_BEARER, rf"\1 {HIDDEN}"),
+        ):
             text = pattern.sub(instead, text)
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, HIDDEN)

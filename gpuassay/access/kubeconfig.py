@@ -25,11 +25,27 @@ T = TypeVar("T")
 _LISTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
 
 
+IN_CLUSTER = "in-cluster"
+"""Instead of a file: the ServiceAccount of the pod that we run in."""
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+def given(option: Path | str | None) -> Path | None:
+    """The kubeconfig of an option, else of $KUBECONFIG, else of the pod that we run in; None: there is none of them."""
+    if option:
+        return absolute(option)
+    if told := os.environ.get("KUBECONFIG"):
+        return absolute(told)
+    return Path(IN_CLUSTER) if os.environ.get("KUBERNETES_SERVICE_HOST") and SERVICE_ACCOUNT.exists() else None
+
+
 def members(kubeconfig: Path | str) -> list[Path]:
-    """The files that a kubeconfig option names: one file, or several as in $KUBECONFIG.
+    """The files that a kubeconfig option names: one file, or several as in $KUBECONFIG; none in a pod.
 
     A file whose name holds the separator, as an ARN does, is one file where it exists.
     """
+    if str(kubeconfig) == IN_CLUSTER:
+        return []
     whole = Path(kubeconfig).expanduser()
     text = str(kubeconfig)
     if os.pathsep not in text or whole.exists():
@@ -39,6 +55,8 @@ def members(kubeconfig: Path | str) -> list[Path]:
 
 def absolute(kubeconfig: Path | str) -> Path:
     """The same files by absolute names, so that another process finds them."""
+    if str(kubeconfig) == IN_CLUSTER:
+        return Path(IN_CLUSTER)
     return Path(os.pathsep.join(map(str, members(kubeconfig))))
 
 
@@ -72,7 +90,7 @@ class Chosen:
     context: str
     files: str
     cluster_name: str
-    cluster: shapes.Cluster
+    cluster: shapes.Cluster = field(repr=False)
     cluster_entry: Entry
     user_name: str
     user: shapes.User = field(repr=False)
@@ -168,8 +186,8 @@ def choose(kubeconfig: Path | str, context: str | None = None) -> Chosen:
     Raises:
         AccessError: a file cannot be read or is no kubeconfig, or the context leads nowhere.
     """
-    merged = _read(kubeconfig)
-    label = os.pathsep.join(map(str, members(kubeconfig)))
+    merged = _pod() if str(kubeconfig) == IN_CLUSTER else _read(kubeconfig)
+    label = os.pathsep.join(map(str, members(kubeconfig))) or IN_CLUSTER
     contexts = merged.parts["contexts"]
     if not contexts:
         raise AccessError(f"kubeconfig {label} has no contexts: is it a kubeconfig?")
@@ -192,6 +210,25 @@ def choose(kubeconfig: Path | str, context: str | None = None) -> Chosen:
         told.cluster, _part(shapes.Cluster, cluster, f"cluster {told.cluster!r} of kubeconfig {cluster.path}"), cluster,
         told.user or "", _part(shapes.User, user, f"user {told.user!r} of kubeconfig {user.path}"), user,
     )  # fmt: skip
+
+
+def _pod() -> _Merged:
+    """What a pod is given, as a kubeconfig."""
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT") or "443"
+    if not host:
+        raise AccessError(
+            f"kubeconfig {IN_CLUSTER}: KUBERNETES_SERVICE_HOST is not set, so this is no pod; name a file"
+        )
+    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    merged = _Merged()
+    document = {
+        "current-context": IN_CLUSTER,
+        "clusters": [{"name": IN_CLUSTER, "cluster": {"server": server, "certificate-authority": "ca.crt"}}],
+        "users": [{"name": IN_CLUSTER, "user": {"tokenFile": "token"}}],
+        "contexts": [{"name": IN_CLUSTER, "context": {"cluster": IN_CLUSTER, "user": IN_CLUSTER}}],
+    }
+    merged.add(SERVICE_ACCOUNT / IN_CLUSTER, document)
+    return merged
 
 
 def _read(kubeconfig: Path | str) -> _Merged:

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from gpuassay.access.connection import ONCE, REDIRECTS, RETRIES, Connection, NoAnswer
 from gpuassay.access.errors import AccessError
+from gpuassay.access.hiding import Hiding
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.cluster.kinds import kind_of
 from gpuassay.manifest import Manifest
@@ -42,17 +43,18 @@ def _plain(body: str) -> str:
     return said if len(said) <= _SAID else f"{said[:_SAID]}..."
 
 
-def _refusal(status: int, body: str) -> ApiRefused:
+def _refusal(status: int, body: str, hide: Hiding) -> ApiRefused:
     try:
         answer: Any = json.loads(body)
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        return ApiRefused(status, "Unknown", _plain(body))
+        return ApiRefused(status, "Unknown", _plain(hide(body)))
     said = cast("dict[str, Any]", answer)
     details: Any = said.get("details")
     causes: Any = cast("dict[str, Any]", details).get("causes") if isinstance(details, dict) else None
-    return ApiRefused(status, said.get("reason") or "Unknown", str(said.get("message") or _plain(body)), causes or [])
+    message = hide(str(said.get("message") or _plain(body)))
+    return ApiRefused(status, said.get("reason") or "Unknown", message, causes or [])
 
 
 class Api:
@@ -125,7 +127,7 @@ class Api:
             where = self.connection.hide(answer.headers.get("Location", "").partition("?")[0])
             raise ApiRefused(answer.status, "Redirect", f"sends on to {where or 'somewhere else'} instead of answering")
         if answer.status >= 400:
-            raise _refusal(answer.status, self.connection.hide(text) if answer.status in (401, 403) else text)
+            raise _refusal(answer.status, text, self.connection.hide)
         return text
 
     def _object(
@@ -136,7 +138,7 @@ class Api:
         content_type: str | None = None,
         **query: object,
     ) -> Manifest:
-        return parsed(path, self.request(method, path, body, content_type=content_type, query=query))
+        return self._parsed(path, self.request(method, path, body, content_type=content_type, query=query))
 
     def apply(self, manifest: Manifest, *, force: bool = True) -> Manifest:
         """Server-side apply as field manager `gpuassay`; `force` takes fields over from other managers."""
@@ -233,32 +235,34 @@ class Api:
         """GET any path, such as `/metrics`."""
         return self.request("get", path, timeout=timeout, again=again)
 
+    def read(self, path: str, timeout: tuple[float, float] = TIMEOUT, *, again: bool = True) -> Manifest:
+        """GET any path that answers with an object, such as `/version`.
+
+        Raises:
+            ClusterError: it does not, as where a login page stands in front of the API server.
+        """
+        return self._parsed(path, self.raw(path, timeout, again=again))
+
+    def _parsed(self, path: str, answer: str) -> Manifest:
+        try:
+            found: Any = json.loads(answer)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise ClusterError(
+                f"GET {path} is not answered by an API server: a login page or a proxy stands in front of it, or "
+                f"server is another's address; it says: {_plain(self.connection.hide(answer))}"
+            )
+        return cast("Manifest", found)
+
     @property
     def version(self) -> dict[str, str]:
         """The server's `/version`."""
         with self._lock:
             if self._version is None:
-                self._version = cast("dict[str, str]", parsed("/version", self.raw("/version")))
+                self._version = cast("dict[str, str]", self.read("/version"))
             return self._version
 
     def close(self) -> None:
         """Close the connections."""
         self.connection.close()
-
-
-def parsed(path: str, answer: str) -> Manifest:
-    """The object in an answer.
-
-    Raises:
-        ClusterError: it is none, as where a login page stands in front of the API server.
-    """
-    try:
-        found: Any = json.loads(answer)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise ClusterError(
-            f"GET {path} is not answered by an API server: a login page or a proxy stands in front of it, or server is "
-            f"another's address; it says: {_plain(answer)}"
-        )
-    return cast("Manifest", found)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpuassay import labels
-from gpuassay.access.kubeconfig import absolute
+from gpuassay.access.kubeconfig import absolute, given
 from gpuassay.cluster import base
-from gpuassay.cluster.api import Api, parsed
+from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import Cluster, Component
 from gpuassay.cluster.embedded import EMULATED
 from gpuassay.cluster.errors import ApiRefused, ClusterError
@@ -23,6 +23,18 @@ from gpuassay.manifest import Manifest, dig
 
 TRIED: tuple[float, float] = (5, 20)
 """Seconds to connect, and to wait for an answer, while the connection is tried."""
+
+
+def require(option: str | None) -> Path:
+    """The kubeconfig of a command's option, or of the environment.
+
+    Raises:
+        ClusterError: neither names one.
+    """
+    found = given(option)
+    if found is None:
+        raise ClusterError("which cluster? Give --kubeconfig FILE, or set KUBECONFIG")
+    return found
 
 
 def connect(kubeconfig: Path | str, context: str | None = None) -> tuple[Api, str]:
@@ -50,10 +62,10 @@ def connect(kubeconfig: Path | str, context: str | None = None) -> tuple[Api, st
 
 def _try(api: Api) -> None:
     """Ask for the version and for what every suite needs."""
-    version = parsed("/version", api.raw("/version", TRIED, again=False))
+    version = api.read("/version", TRIED, again=False)
     if "gitVersion" not in version:
         raise ClusterError("GET /version is not answered by an API server, but by something else: correct server")
-    listed = parsed("/api/v1/namespaces", api.raw("/api/v1/namespaces?limit=1", TRIED, again=False))
+    listed = api.read("/api/v1/namespaces?limit=1", TRIED, again=False)
     if listed.get("kind") != "NamespaceList":
         raise ClusterError("GET /api/v1/namespaces is not answered with a list of namespaces: correct server")
 
@@ -63,11 +75,8 @@ def _refused(api: Api, context: str, answer: ApiRefused) -> str:
     server, doubt = f"the API server of context {context!r}", api.connection.doubt
     said = api.connection.hide(str(answer))
     if answer.status == 401:
-        return (
-            f"{server} does not accept its credentials (401): {doubt or 'they are'} expired, or of another cluster"
-            if not doubt
-            else f"{server} does not accept its credentials (401): {doubt}"
-        )
+        reason = doubt or "they are expired, or of another cluster"
+        return f"{server} does not accept its credentials (401): {reason}"
     if answer.status == 403:
         return f"{server} refuses what every suite needs: {said}{f'; {doubt}' if doubt else ''}"
     if answer.status == 429 or answer.status >= 500:

@@ -18,7 +18,7 @@ def add(subparsers: SubParsers) -> None:
     )
     parser.add_argument("plan", type=Path, help="the plan, JSON (docs/load.md)")
     parser.add_argument("out", type=Path, help="where the merged rows are written")
-    parser.add_argument("--kubeconfig", type=Path, required=True, help="the cluster")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="the cluster; several as FILE:FILE (default: $KUBECONFIG)")
     parser.add_argument("--context", help="context of the kubeconfig (default: its current one)")
     parser.add_argument("--namespace", default="default", help="namespace of the pods (default: %(default)s)")
     parser.add_argument("--image", required=True, help="image with Python and gpuassay")
@@ -32,7 +32,7 @@ def add(subparsers: SubParsers) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Spread, merge, write; 0 when all rows are there, and every pod's generator can tell the effect."""
-    from gpuassay.cluster.existing import connect
+    from gpuassay.cluster.existing import connect, require
     from gpuassay.load.errors import LoadError
     from gpuassay.load.plan import read_plan
     from gpuassay.load.rows import write_result
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     from gpuassay.waiting import WaitTimeout
 
     plan = read_plan(options.plan)
-    api, _ = connect(options.kubeconfig, options.context)
+    api, _ = connect(require(options.kubeconfig), options.context)
     try:
         found = spread(api, plan, Pods(options.namespace, options.image, options.pods, options.start_in))
     except WaitTimeout as late:

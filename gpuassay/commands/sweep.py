@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ def add(subparsers: SubParsers) -> None:
         description="Without a run's id: lists the runs that left something on the cluster. With one: removes it.",
     )
     parser.add_argument("run_id", nargs="?", help="name of the run's folder, such as 20260101-120000-ab12")
-    parser.add_argument("--kubeconfig", type=Path, required=True, help="the cluster")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="the cluster; several as FILE:FILE (default: $KUBECONFIG)")
     parser.add_argument("--context", help="context of the kubeconfig (default: its current one)")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds for each kind (default: %(default)g)")
     parser.set_defaults(run=run)
@@ -27,9 +26,9 @@ def add(subparsers: SubParsers) -> None:
 def run(options: argparse.Namespace) -> int:
     """List or remove; 0 when nothing is left, 1 when something is, 2 when the cluster cannot be used."""
     from gpuassay.cluster import leaks
-    from gpuassay.cluster.existing import connect
+    from gpuassay.cluster.existing import connect, require
 
-    api, name = connect(options.kubeconfig, options.context)
+    api, name = connect(require(options.kubeconfig), options.context)
     if options.run_id is None:
         runs = leaks.runs(api)
         print("\n".join(f"{run_id}: {count} objects" for run_id, count in runs.items()) or f"nothing on {name}")

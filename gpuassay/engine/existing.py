@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from gpuassay.access.kubeconfig import absolute
+from gpuassay.access.kubeconfig import given
 from gpuassay.cluster import base, leaks
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.existing import existing
@@ -32,10 +32,10 @@ def existing_stage(option: argparse.Namespace) -> Open:
     Raises:
         ClusterError: no kubeconfig given, the cluster cannot be used, or has no system to test; one line says why.
     """
-    if not option.gpuassay_kubeconfig:
-        raise ClusterError("--cluster existing needs --gpuassay-kubeconfig FILE")
+    kubeconfig = given(option.gpuassay_kubeconfig)
+    if kubeconfig is None:
+        raise ClusterError("--cluster existing needs --gpuassay-kubeconfig FILE, or KUBECONFIG in the environment")
     detectors = [one.detect() for one in systems().values() if one.detect]
-    kubeconfig = absolute(option.gpuassay_kubeconfig)
     with existing(
         directory=Path(),
         kubeconfig=kubeconfig,

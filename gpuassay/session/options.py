@@ -10,7 +10,11 @@ from gpuassay.system import systems
 def add_options(group: pytest.OptionGroup) -> None:
     """Our options; all but `--cluster`, `--replay`, `--mutant`, `--full`, `--plan` and `--asset` carry our prefix."""
     group.addoption("--cluster", choices=("embedded", "existing"), default="embedded", help="what to test against")
-    group.addoption("--gpuassay-kubeconfig", metavar="FILE", help="kubeconfig of the existing cluster")
+    group.addoption(
+        "--gpuassay-kubeconfig",
+        metavar="FILE",
+        help="kubeconfig of the existing cluster; several as FILE:FILE, in-cluster in a pod (default: $KUBECONFIG)",
+    )
     group.addoption("--gpuassay-context", metavar="NAME", help="context in it (default: its current context)")
     group.addoption(
         "--install-kueue",

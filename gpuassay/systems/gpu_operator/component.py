@@ -6,6 +6,7 @@ Source: https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/ (In
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Generator, Mapping
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import yaml
 
+from gpuassay.access.kubeconfig import members
 from gpuassay.cluster import base
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import Cluster
@@ -95,11 +97,15 @@ def deployed(
 
 def _helm(cluster: Cluster, *words: str) -> str:
     """What helm prints; ClusterError with its last line where it fails."""
-    where = ["--kubeconfig", str(cluster.kubeconfig), *(["--kube-context", cluster.context] if cluster.context else [])]
+    files = members(cluster.kubeconfig)
+    context = ["--kube-context", cluster.context] if cluster.context and files else []
+    where = ["--kubeconfig", str(files[0])] if len(files) == 1 else []  # helm knows a list from its environment only
+    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)} if len(files) > 1 else None
     try:
         done = subprocess.run(
-            ["helm", *words, *where], capture_output=True, text=True, timeout=HELM_SECONDS, check=False
-        )
+            ["helm", *words, *where, *context],
+            env=environment, capture_output=True, text=True, timeout=HELM_SECONDS, check=False,
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise ClusterError(f"helm {words[0]} took more than {HELM_SECONDS:g} s") from None
     if done.returncode:

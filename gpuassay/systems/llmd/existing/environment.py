@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gpuassay.access.kubeconfig import absolute
+from gpuassay.access.kubeconfig import given
 from gpuassay.cluster.base import Cluster, Component
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.existing import connect
@@ -58,11 +58,14 @@ def gateway_stage(option: argparse.Namespace, named: GatewayOptions) -> Open:
     Raises:
         ClusterError: no kubeconfig given, or gateway, pool or model servers cannot be used; one line says why.
     """
-    if not option.gpuassay_kubeconfig:
-        raise ClusterError("--gateway-url needs --gpuassay-kubeconfig FILE: model servers are found by the API")
+    kubeconfig = given(option.gpuassay_kubeconfig)
+    if kubeconfig is None:
+        raise ClusterError(
+            "--gateway-url needs --gpuassay-kubeconfig FILE, or KUBECONFIG in the environment: model servers are found "
+            "by the API"
+        )
     if option.install_kueue:
         raise ClusterError("--install-kueue changes the cluster, a run at --gateway-url changes nothing: choose one")
-    kubeconfig = absolute(option.gpuassay_kubeconfig)
     place = Place(
         named.url, named.model, named.namespace, named.pool, named.selector, named.verify_tls, named.headers
     )  # fmt: skip
