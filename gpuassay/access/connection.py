@@ -165,7 +165,8 @@ class Connection:
                 )
             except (HTTPError, OSError, ValueError) as e:
                 # what urllib3 says may quote headers and addresses
-                raise NoAnswer(self.hide(why(e, self.address, self.proxy, timeout[1]))) from None
+                reason = why(e, self.address, self.proxy, timeout[1], certificate=grant.pair is not None)
+                raise NoAnswer(self.hide(reason)) from None
             if response.status != 401 or last or not self._credentials.renew(grant):
                 return response
             response.drain_conn()

@@ -97,7 +97,7 @@ class TokenFile:
         try:
             status = self._path.stat()
             stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
-        except OSError:
+        except (OSError, ValueError):
             stamp = ()
         if stamp and stamp == self._stamp:
             return

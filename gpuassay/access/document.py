@@ -92,7 +92,7 @@ def read_document(path: Path) -> object:
     try:
         if text.lstrip().startswith("{"):  # JSON may be indented with tabs, which YAML does not allow
             try:
-                return json.loads(text, object_pairs_hook=_pairs, parse_int=str, parse_float=str)
+                return _sound(path, json.loads(text, object_pairs_hook=_pairs, parse_int=str, parse_float=str))
             except ValueError:
                 pass  # YAML in flow style
         found = [one for one in yaml.load_all(text, _TextLoader) if one is not None]
@@ -112,7 +112,18 @@ def read_document(path: Path) -> object:
             f"kubeconfig {path} cannot be read: it holds {len(found)} YAML documents, a kubeconfig is one; put each "
             "into a file of its own"
         )
-    return found[0] if found else None
+    return _sound(path, found[0]) if found else None
+
+
+def _sound(path: Path, document: object) -> object:
+    """The document, when all of it can be sent and written: an escape may be half a character."""
+    try:
+        json.dumps(document, ensure_ascii=False, default=str, skipkeys=True).encode()
+    except UnicodeEncodeError:
+        raise AccessError(f"kubeconfig {path} cannot be read: an escape (\\u..) in it is half a character") from None
+    except (ValueError, RecursionError):
+        raise AccessError(f"kubeconfig {path} cannot be read: a part of it holds itself") from None
+    return document
 
 
 def _plain(problem: str | None) -> str:

@@ -59,7 +59,9 @@ def read_file(path: Path, what: str) -> str:
     except OSError as e:
         raise AccessError(f"{what}: {path} cannot be read: {e.strerror or type(e).__name__}") from None
     except UnicodeDecodeError:
-        raise AccessError(f"{what}: {path} is no text; PEM is needed") from None
+        raise AccessError(f"{what}: {path} is no text") from None
+    except ValueError:
+        raise AccessError(f"{what} is no file name, it holds a null byte") from None
 
 
 def _decoded(data: str, what: str) -> str:

@@ -57,7 +57,7 @@ def _present(made: ssl.SSLContext, pair: Pair, whose: str) -> None:
 @contextmanager
 def _readable(text: str) -> Generator[str]:
     """A file name for a moment: Python takes a key from a file only. In memory where the system can do that."""
-    if hasattr(os, "memfd_create"):
+    if hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"):
         with os.fdopen(os.memfd_create("gpuassay-key"), "w") as file:
             file.write(text)
             file.flush()

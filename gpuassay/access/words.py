@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -39,7 +40,14 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         waiting += [part for part in inner if isinstance(part, BaseException)]
 
 
-def why(error: BaseException, address: Address, proxy: Proxy | None, seconds: float | None = None) -> str:
+def why(
+    error: BaseException,
+    address: Address,
+    proxy: Proxy | None,
+    seconds: float | None = None,
+    *,
+    certificate: bool = False,
+) -> str:
     """The reason.
 
     Args:
@@ -47,6 +55,7 @@ def why(error: BaseException, address: Address, proxy: Proxy | None, seconds: fl
         address: the server that was asked.
         proxy: through which.
         seconds: s that an answer was waited for.
+        certificate: whether a client certificate was shown.
     """
     chain = list(_chain(error))
     for one in chain:
@@ -57,7 +66,7 @@ def why(error: BaseException, address: Address, proxy: Proxy | None, seconds: fl
     if proxy is not None and any(isinstance(one, (urllib3.ProxyError, SocksError)) for one in chain):
         return f"{proxy.sentence} does not lead there: {_last(chain)}"
     for one in chain:
-        if isinstance(one, ssl.SSLError) and (said := _tls(one)):
+        if isinstance(one, ssl.SSLError) and not isinstance(one, ssl.SSLEOFError) and (said := _tls(one)):
             return said
         if isinstance(one, socket.gaierror):
             return f"the name {address.host!r} cannot be resolved ({one.strerror})"
@@ -68,6 +77,9 @@ def why(error: BaseException, address: Address, proxy: Proxy | None, seconds: fl
             return "it took the connection and gave no answer" + (f" within {seconds:g} s" if seconds else "")
         if type(one) is urllib3.ConnectTimeoutError:
             return f"nobody took the connection at {address.host}:{address.port} in time"
+    closed = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError, BrokenPipeError)
+    if address.secure and any(isinstance(one, closed) for one in chain):
+        return "it closed the connection" + ("; it may refuse the client certificate" if certificate else "")
     if not address.secure and any(isinstance(one, (ConnectionError, urllib3.ProtocolError)) for one in chain):
         return f"{_last(chain)}; if it speaks TLS, its server must begin with https://"
     return _last(chain)
@@ -87,5 +99,5 @@ def _last(chain: list[BaseException]) -> str:
     for one in reversed(chain):
         said = " ".join((getattr(one, "strerror", None) or str(one)).split())
         if said:
-            return said.rstrip(".")
+            return re.sub(r" \(_ssl\.c:\d+\)$", "", said).rstrip(".")
     return type(chain[0]).__name__

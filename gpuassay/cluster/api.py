@@ -17,7 +17,7 @@ from typing import Any, cast
 from gpuassay.access.connection import ONCE, REDIRECTS, RETRIES, Connection, NoAnswer
 from gpuassay.access.errors import AccessError
 from gpuassay.access.hiding import Hiding
-from gpuassay.cluster.errors import ApiRefused, ClusterError
+from gpuassay.cluster.errors import ApiRefused, ClusterError, NotAnswered
 from gpuassay.cluster.kinds import kind_of
 from gpuassay.manifest import Manifest
 
@@ -119,7 +119,7 @@ class Api:
                 retries=RETRIES if again else ONCE,
             )
         except NoAnswer as e:
-            raise ClusterError(f"no answer from the API server to {asked}: {e}") from None
+            raise NotAnswered(asked, str(e)) from None
         except AccessError as e:
             raise ClusterError(str(e)) from None
         text = answer.data.decode(errors="replace")

@@ -33,6 +33,19 @@ class ComponentDied(ClusterError):  # noqa: N818 - reads as what it is
         self.component, self.exit_code, self.lines = component, exit_code, list(lines)
 
 
+class NotAnswered(ClusterError):  # noqa: N818 - reads as what it is
+    """The API server gave no answer.
+
+    Attributes:
+        reason: why, without what was asked.
+    """
+
+    def __init__(self, asked: str, reason: str) -> None:
+        """Keep the reason; the message says what was asked, too."""
+        super().__init__(f"no answer from the API server to {asked}: {reason}")
+        self.reason = reason
+
+
 class ApiRefused(ClusterError):  # noqa: N818 - reads as what it is
     """The API server answered with an error.
 

@@ -17,7 +17,7 @@ from gpuassay.cluster import base
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import Cluster, Component
 from gpuassay.cluster.embedded import EMULATED
-from gpuassay.cluster.errors import ApiRefused, ClusterError
+from gpuassay.cluster.errors import ApiRefused, ClusterError, NotAnswered
 from gpuassay.cluster.nodes import STAGES_LABEL
 from gpuassay.manifest import Manifest, dig
 
@@ -56,7 +56,8 @@ def connect(kubeconfig: Path | str, context: str | None = None) -> tuple[Api, st
         raise ClusterError(_refused(api, chosen, e)) from None
     except ClusterError as e:
         api.close()
-        raise ClusterError(f"the API server of context {chosen!r} cannot be reached: {e}") from None
+        reason = e.reason if isinstance(e, NotAnswered) else e
+        raise ClusterError(f"the API server of context {chosen!r} cannot be reached: {reason}") from None
     return api, chosen
 
 

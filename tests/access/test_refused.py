@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,10 @@ TEXTS: dict[str, tuple[str | bytes, str]] = {
     "unknown alias": ("contexts: *secret-alias", "line 1: no YAML: found undefined alias"),
     "python tag": ("contexts: !!python/object/apply:os.system [ls]", "cannot be read: line 1: no YAML"),
     "deep": ("[" * 3000, "cannot be read"),
+    "half a character": ('{"users": [{"name": "\\ud83d"}]}', "an escape (\\u..) in it is half a character"),
+    "holds itself": ("x: &x [*x]\ncontexts: []", "no YAML: found unconstructable recursive node"),
+    "a Secret": ("kind: Secret\napiVersion: v1\ndata: {value: S3CRET}", "Its kind is 'Secret', not Config"),
+    "a list as key": ("? [a]\n: b", "no YAML: found unhashable key"),
     "current-context is a list": ("current-context: [a]", "current-context must be a name"),
 }
 
@@ -152,6 +157,7 @@ USERS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "key alone": ({"client-key-data": b64("-----BEGIN PRIVATE KEY-----\nS3CRET\n-----END PRIVATE KEY-----")},
                   "has a client-key without client-certificate"),
+    "binary token": ({"tokenFile": "\0"}, "is no file name, it holds a null byte"),
     "groups alone": ({"token": GOOD, "as-groups": ["g"]}, "without as"),
     "header injection": ({"token": GOOD, "as": "a\r\nX: y"}, "characters that a header cannot carry"),
     "oidc expired": (oidc(id_token=jwt(exp=1)), "ended at 1970-01-01 00:00 UTC, and there is no refresh-token"),
@@ -286,6 +292,32 @@ def test_trust_is_told_in_openssls_words_and_with_advice(tmp_path: Path, server:
     with serving(plain=True) as plain:
         said = refused(written(tmp_path, config(plain, server=plain.url.replace("http", "https"))))
         assert "its server must begin with http://" in said
+
+
+def test_certificates_that_have_ended_or_are_not_known(tmp_path: Path, server: Server, clients: trustme.CA) -> None:
+    """Red when an ended certificate of the server or of ours is a puzzle."""
+    past = datetime(2020, 1, 1, tzinfo=UTC)
+    authority = trustme.CA()
+    with serving(authority=authority, certificate=authority.issue_cert("127.0.0.1", not_after=past)) as ended:
+        said = refused(written(tmp_path, config(ended)))
+        assert "certificate verify failed: certificate has expired; renew the server's certificate" in said
+    for signer in (trustme.CA(), clients):
+        leaf = signer.issue_cert("u.test", not_after=past if signer is clients else None)
+        chain = b64(b"".join(part.bytes() for part in leaf.cert_chain_pems))
+        user = {"client-certificate-data": chain, "client-key-data": b64(leaf.private_key_pem.bytes())}
+        said = refused(written(tmp_path, config(server, user)))
+        # the server's alert may be lost when it closes at once
+        assert "reached: it refuses the client certificate (" in said or "it may refuse the client certificate" in said
+
+
+def test_an_ended_client_certificate_that_the_server_answers_with_401(tmp_path: Path) -> None:
+    leaf = trustme.CA().issue_cert("u.test", not_after=datetime(2020, 1, 1, tzinfo=UTC))
+    chain = b64(b"".join(part.bytes() for part in leaf.cert_chain_pems))
+    user = {"client-certificate-data": chain, "client-key-data": b64(leaf.private_key_pem.bytes())}
+    with serving() as lenient:
+        lenient.answer = lambda _: (401, "application/json", '{"kind": "Status", "message": "Unauthorized"}')
+        said = refused(written(tmp_path, config(lenient, user)))
+    assert "(401): the client certificate ended at 2020-01-01 00:00 UTC" in said
 
 
 def test_a_name_that_nobody_knows_and_a_port_that_nobody_serves(tmp_path: Path, server: Server) -> None:
