@@ -17,6 +17,7 @@ from gpuassay.cluster.errors import ClusterError, ComponentDied, NotFromOutside
 from gpuassay.engine import recordings
 from gpuassay.engine.throttle import Throttle
 from gpuassay.record.recording import RecordingMeta, write_recording
+from gpuassay.secrets import hide
 from gpuassay.system import OWN_ARMS, get
 from gpuassay.toolchain.assets import NEVER_BUILT
 from gpuassay.toolchain.errors import UnobtainableError
@@ -147,7 +148,7 @@ class Runner:
     def _keep_traceback(self, scenario: Scenario) -> None:
         logs = self.run_dir / "logs"
         logs.mkdir(exist_ok=True)
-        (logs / f"{scenario.id}.traceback.txt").write_text(traceback.format_exc())
+        (logs / f"{scenario.id}.traceback.txt").write_text(hide(traceback.format_exc()))
 
 
 def remedy(lacking: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from gpuassay.load.engine import carry_out
 from gpuassay.load.errors import CountsDoNotClose, LoadError
 from gpuassay.load.plan import read_plan
 from gpuassay.load.rows import write_result
+from gpuassay.secrets import hide
 
 BAD_INPUT, OWN_ERROR, INTERRUPTED = 2, 3, 130
 
@@ -39,10 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
         result = carry_out(plan, shard)
         write_result(result, chosen.out)
     except CountsDoNotClose as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {hide(str(error))}", file=sys.stderr)
         return OWN_ERROR
     except LoadError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {hide(str(error))}", file=sys.stderr)
         return BAD_INPUT
     except OSError as error:
         print(f"error: {error.filename or 'load generator'}: {error.strerror}", file=sys.stderr)

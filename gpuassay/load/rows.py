@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from gpuassay.load.errors import CountsDoNotClose, LoadError
+from gpuassay.secrets import hide_known
 
 FORMAT = 1
 
@@ -158,7 +159,8 @@ def write_result(result: LoadResult, path: Path) -> None:
 def encode_result(result: LoadResult) -> bytes:
     """The lines of the file."""
     lines = [{"head": result.head}, *({"row": row} for row in result.rows), {"tail": result.tail}]
-    return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+    # a server may say a token back in a header or in an error
+    return b"".join(hide_known(msgspec.json.encode(line).decode()).encode() + b"\n" for line in lines)
 
 
 def read_result(path: Path) -> LoadResult:

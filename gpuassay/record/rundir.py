@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import platform
+import re
 import secrets
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,21 +18,52 @@ from pathlib import Path
 from typing import Any
 
 from gpuassay.manifest import Manifest
+from gpuassay.secrets import hide_known, hide_words
 
 FORMAT = 1
 """Version of the run directory; readers refuse any other."""
 
 
+RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+"""A run's id, which is the name of its directory: UTC time, and 4 hex digits."""
+
+
 def new_run_dir(base: Path) -> Path:
-    """Create `base/<UTC time>-<4 hex digits>` and point `base/../latest` at it."""
+    """Create `base/<run id>` and point `base/../latest` at it, unless something of the user's has that name.
+
+    Raises:
+        OSError: it cannot be created.
+    """
     run = base / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    (run / "recordings").mkdir(parents=True)
-    (run / "exhibits").mkdir()
+    if base.exists() and not base.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "this is a file; name a folder with --run-dir", str(base))
+    if base.is_symlink() and not base.exists():
+        raise FileNotFoundError(errno.ENOENT, "this link leads nowhere; name a folder with --run-dir", str(base))
+    if (base / "run.json").exists():
+        raise NotADirectoryError(
+            errno.ENOTDIR, "a run is kept here; name the folder above it with --run-dir", str(base)
+        )
+    try:
+        (run / "recordings").mkdir(parents=True)
+        (run / "exhibits").mkdir()
+    except OSError:
+        shutil.rmtree(run, ignore_errors=True)
+        raise
     latest = base.parent / "latest"
+    if os.path.lexists(latest) and not points_at_a_run(latest):
+        return run
     draft = latest.with_name(f".latest-{run.name}")
-    draft.symlink_to(os.path.relpath(run, base.parent))
-    draft.replace(latest)
+    try:
+        draft.symlink_to(os.path.relpath(run, base.parent))
+        draft.replace(latest)
+    except OSError:  # no links on this file system, or the folder above is not ours to write: a convenience less
+        draft.unlink(missing_ok=True)
     return run
+
+
+def points_at_a_run(latest: Path) -> bool:
+    """Whether `latest` is a link of ours, be its run there or not."""
+    return latest.is_symlink() and RUN_ID.fullmatch(Path(os.readlink(latest)).name) is not None
 
 
 def machine() -> Manifest:
@@ -98,7 +132,7 @@ def _change(run_dir: Path, how: Callable[[Manifest], Manifest]) -> None:
     with _writing:  # clusters side by side describe themselves
         known: Manifest = json.loads(target.read_text()) if target.exists() else {}
         draft = target.with_suffix(".new")
-        draft.write_text(json.dumps(how(known), indent=1) + "\n")
+        draft.write_text(hide_known(json.dumps(how(known), indent=1)) + "\n")
         draft.replace(target)
 
 
@@ -112,7 +146,7 @@ def begin(run_dir: Path, *, mode: str, replay_of: str | None, mutant: str | None
         replay_of=replay_of,
         started=now(),
         ended=None,
-        command=list(command) or [sys.executable],
+        command=hide_words(command) or [sys.executable],
         cluster={"provider": "none", "kubernetes": "", "description": "no cluster was opened"},
         components=[],
         machine=machine(),

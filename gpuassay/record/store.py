@@ -16,6 +16,7 @@ from typing import Any, cast
 from gpuassay.manifest import Manifest, dig
 from gpuassay.record.parts import ASKED, AUDIT, CORE, EVENTS, METRICS, Part
 from gpuassay.record.timeline import EventLine
+from gpuassay.secrets import hide_known
 
 FORMAT = 1
 """Version of the recording format; a reader refuses every other."""
@@ -117,7 +118,8 @@ def write_recording(
                 texts[part.file] = lines
         sums = {part: _write_lines(draft / part, lines) for part, lines in texts.items()}
         document = {"format": FORMAT, **asdict(meta), "namespaces": sorted(meta.namespaces), "files": sums}
-        (draft / META).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        told = hide_known(json.dumps(document, indent=1, ensure_ascii=False))
+        (draft / META).write_text(f"{told}\n", encoding="utf-8")
         draft.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
@@ -133,7 +135,7 @@ def _write_lines(path: Path, lines: Iterable[str]) -> str:
     digest = hashlib.sha256()
     with path.open("wb") as out:
         for line in lines:
-            data = line.encode() + b"\n"
+            data = hide_known(line).encode() + b"\n"
             digest.update(data)
             out.write(data)
     return digest.hexdigest()

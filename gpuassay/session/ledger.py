@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from gpuassay.secrets import hide_known
 from gpuassay.verdict import State, Verdict
 
 PROPERTY = "gpuassay"
@@ -72,7 +73,7 @@ class Ledger:
             times = [{"test": test, "seconds": round(took, 3)} for test, took in sorted(self.seconds.items())]
         for name, rows in (("verdicts.jsonl", lines), ("durations.jsonl", times)):
             draft = run_dir / f".{name}.new"
-            draft.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            draft.write_text(hide_known("".join(json.dumps(row) + "\n" for row in rows)))
             draft.replace(run_dir / name)
 
 

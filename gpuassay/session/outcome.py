@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gpuassay.record.recording import Recording
+from gpuassay.secrets import hide
 from gpuassay.session.ledger import PROPERTY
 from gpuassay.session.measure import Measure
 from gpuassay.verdict import Inconclusive, State
@@ -77,4 +78,4 @@ def reason_of(message: str) -> str:
     if marker and given:
         lines = [line.strip() for line in rendered.splitlines() if line.strip() and "Use -v" not in line]
         told = f"expected {'; '.join(lines)}\n{given}" if BARE_TIMELINE.match(given) else given
-    return re.sub(r" at 0x[0-9a-f]+", "", told)[:LONGEST]
+    return re.sub(r" at 0x[0-9a-f]+", "", hide(told))[:LONGEST]

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from gpuassay.secrets import hide
+
 
 @dataclass
 class Speech:
@@ -31,7 +33,7 @@ class Speech:
 
     def tell(self, text: str) -> None:
         """Queue a line as it is."""
-        self._lines.put(text)
+        self._lines.put(hide(text))
         if self.direct:
             self.flush()
 
