@@ -25,8 +25,9 @@ from gpuassay.engine.pools import Lane, MachineLock, Unavailable, lanes
 from gpuassay.engine.runner import Runner, remedy, write_outcome
 from gpuassay.engine.timeline import BUILDS, Timeline
 from gpuassay.record import rundir
+from gpuassay.secrets import hide
 from gpuassay.system import Pool
-from gpuassay.toolchain import Assets, UnobtainableError
+from gpuassay.toolchain import Assets, UnobtainableError, halting
 from gpuassay.toolchain.catalogue import required
 from gpuassay.waiting import count_by, halt, resume
 
@@ -96,6 +97,11 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="gpuassay-engine", daemon=True)
         self._thread.start()
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing acts any more, in order or not."""
+        return self._thread is not None and not self._thread.is_alive()
+
     def _lacks(self, scenario: Scenario) -> bool:
         lacking = sorted(scenario.needs & self.absent)
         if lacking:
@@ -115,6 +121,7 @@ class Engine:
             self._aborted = (abort or bool(self._left)) and under_way
             if self._aborted:
                 halt(BROKEN_OFF)  # also what opens the stage
+                halting.halt(BROKEN_OFF)
         self._machine_lock.close()
         self._builds.stop()
         if self._aborted:
@@ -127,6 +134,7 @@ class Engine:
             _drop_broken_connections()
         count_by(time.monotonic)
         resume()
+        halting.resume()
 
     def _status(self, state: str, reason: str = "") -> None:
         write_status(self.run_dir, state, reason)
@@ -216,11 +224,11 @@ class Engine:
 
     def _fail(self, lane: Lane, error: Exception) -> None:
         """Keep why a lane's stage could not be opened or taken down, and tell the tests that wait for it."""
-        reason = f"{type(error).__name__}: {error}"
+        reason = hide(f"{type(error).__name__}: {error}")
         with self._lock:
             self.problem = self.problem or reason
             with (self.run_dir / "engine-error.txt").open("a") as file:
-                file.write(f"{lane.name}:\n{traceback.format_exc()}")
+                file.write(f"{lane.name}:\n{hide(traceback.format_exc())}")
             waiting = [one for one in lane.scenarios if one.id in self._left]
         for one in waiting:
             write_outcome(self.run_dir, one, "error", reason)

@@ -109,7 +109,7 @@ def variable_of(component: str) -> str:
 
 
 def _directory(value: str, source: str) -> Path:
-    path = Path(value).expanduser().absolute()
+    path = Path(os.path.expanduser(value)).absolute()
     if not path.is_dir():
         raise ToolchainError(f"{source}: {path} is not a directory")
     return path

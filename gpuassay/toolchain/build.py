@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gpuassay.toolchain import cache, golang, native
+from gpuassay.toolchain import cache, golang, halting, native
 from gpuassay.toolchain.catalogue import Component
 from gpuassay.toolchain.errors import ToolchainError, UnobtainableError
 from gpuassay.toolchain.golang import Go
@@ -147,6 +147,7 @@ def _go(
             selector.register(child.stdout, selectors.EVENT_READ, output.feed)
             selector.register(child.stderr, selectors.EVENT_READ, complaints.feed)
             while selector.get_map():
+                halting.check(f"building {component.name}")
                 for key, _ in selector.select(timeout=1.0):
                     chunk = os.read(key.fd, 65536)
                     if not chunk:

@@ -17,25 +17,47 @@ import platform
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from gpuassay.toolchain import halting
 from gpuassay.toolchain.catalogue import Component
 from gpuassay.toolchain.errors import ToolchainError
 from gpuassay.toolchain.progress import Say
 
 MANIFEST = "manifest.json"
 
+LOCK_ASKED_EVERY = 0.2
+"""Seconds between two looks at a lock that another process holds."""
+
 
 def root() -> Path:
-    """Where built programs are kept: $GPUASSAY_CACHE, else $XDG_CACHE_HOME/gpuassay, else ~/.cache/gpuassay."""
+    """Where built programs are kept: $GPUASSAY_CACHE, else $XDG_CACHE_HOME/gpuassay, else ~/.cache/gpuassay.
+
+    Raises:
+        ToolchainError: this user has no home folder, and no variable names another one.
+    """
     if own := os.environ.get("GPUASSAY_CACHE"):
-        return Path(own).absolute()
+        return Path(os.path.expanduser(own)).absolute()
     xdg = os.environ.get("XDG_CACHE_HOME")
-    return (Path(xdg) if xdg else Path.home() / ".cache").absolute() / "gpuassay"
+    try:
+        return (Path(xdg) if xdg else Path.home() / ".cache").absolute() / "gpuassay"
+    except RuntimeError:
+        raise ToolchainError("this user has no home folder to keep programs in: set GPUASSAY_CACHE") from None
+
+
+def unusable() -> str | None:
+    """Why nothing can be kept at `root()`, or None; nothing is made to find out."""
+    at = root()
+    while not os.path.lexists(at):
+        at = at.parent
+    if not at.is_dir():
+        return f"{at} is no folder"
+    return None if os.access(at, os.W_OK | os.X_OK) else f"{at} cannot be written to"
 
 
 def free_bytes(path: Path) -> int:
@@ -49,8 +71,10 @@ def free_bytes(path: Path) -> int:
 def locked(name: str, say: Say) -> Generator[None]:
     """Hold the lock `name` against every other process; the kernel frees it however this one ends.
 
+    It is asked for again and again: whoever waits inside the kernel hears of no signal that another thread gets.
+
     Raises:
-        ToolchainError: the cache directory cannot be written.
+        ToolchainError: the cache directory cannot be written, or the wait was ended by `halting.halt`.
     """
     at = root() / "locks" / f"{name}.lock"
     try:
@@ -59,12 +83,20 @@ def locked(name: str, say: Say) -> Generator[None]:
     except OSError as error:
         raise ToolchainError(f"the cache directory {root()} cannot be used: {error.strerror}") from None
     with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(handle):
             say(f"another process is making {name.rsplit('-', 1)[0]}: waiting for it")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            while not _taken(handle):
+                halting.check(f"waiting for another process that makes {name.rsplit('-', 1)[0]}")
+                time.sleep(LOCK_ASKED_EVERY)
         yield
+
+
+def _taken(handle: IO[str]) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

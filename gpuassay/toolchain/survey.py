@@ -49,9 +49,12 @@ def obtainable(missing: list[str]) -> None:
 
     Raises:
         UnobtainableError: Go or the module registry is missing.
+        ToolchainError: there is no place to keep them.
     """
     if not missing:
         return
+    if problem := cache.unusable():
+        raise ToolchainError(f"the cache directory {cache.root()} cannot be used: {problem}")
     go = golang.find(say_on_stderr)
     if complaint := _registry_complaint(go, catalogue.component(missing[0])):
         raise UnobtainableError(f"Go modules of {missing[0]} cannot be downloaded: {complaint}")
@@ -114,6 +117,8 @@ def _go(building: bool) -> list[Fact]:
 
 
 def _space(building: bool) -> Fact:
+    if problem := cache.unusable():
+        return Fact("cache", BAD, f"{cache.root()}: {problem}", "set GPUASSAY_CACHE to a folder that can be written to")
     free = cache.free_bytes(cache.root())
     seen = f"{free / 2**30:.0f} GiB free at {cache.root()}"
     if building and free < build.NEEDED_BYTES:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 import tenacity
 
-from gpuassay.toolchain import programs
+from gpuassay.toolchain import ToolchainError, halting, programs
 from gpuassay.toolchain.catalogue import Component
 from tests.toolchain.fake import FakeGo
 
@@ -42,6 +46,57 @@ def test_two_processes_build_once(go: FakeGo, toy: Component) -> None:
             assert second.communicate(timeout=60)[0] == "cache\n"
         assert first.communicate(timeout=60)[0] == "built from Go modules\n"
     assert go.builds == 1
+
+
+WAITING = """
+import sys
+from pathlib import Path
+from gpuassay import cli
+from tests.toolchain import fake
+fake.register(Path(sys.argv.pop()))
+sys.exit(cli.main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_who_waits_for_another_build_can_be_ended(go: FakeGo, toy: Component, number: signal.Signals) -> None:
+    """Red when a signal is obeyed only once the other process has built."""
+    go.hold()
+    with _start(toy) as first:
+        go.wait_until_building()
+        command = [sys.executable, "-c", WAITING, "build", "toy", str(toy.directory)]
+        try:
+            # whoever runs the tests may ignore SIGHUP, as `nohup` does, and children would too
+            with subprocess.Popen(
+                command, stderr=subprocess.PIPE, text=True, cwd=_root(),
+                preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+            ) as second:  # fmt: skip
+                assert second.stderr
+                assert second.stderr.readline() == "another process is making toy: waiting for it\n"
+                second.send_signal(number)
+                assert second.communicate(timeout=20)[1] == "gpuassay: interrupted\n"
+                assert second.returncode == 130
+        finally:
+            go.release()
+        assert first.communicate(timeout=60)[0] == "built from Go modules\n"
+
+
+def test_a_thread_that_waits_for_another_build_is_ended_with_its_run(go: FakeGo, toy: Component) -> None:
+    """Red when a run that is broken off waits for the build of another process: no signal reaches its threads."""
+    go.hold()
+    with _start(toy) as first, ThreadPoolExecutor(1) as pool:
+        go.wait_until_building()
+        waiting = threading.Event()
+        wanted = pool.submit(programs, "toy", None, lambda _: waiting.set())
+        try:
+            assert waiting.wait(20)
+            halting.halt("the run was broken off")
+            with pytest.raises(ToolchainError, match="waiting for another process that makes toy: the run was broken"):
+                wanted.result(timeout=20)
+        finally:
+            halting.resume()
+            go.release()
+        assert first.communicate(timeout=60)[0] == "built from Go modules\n"
 
 
 def test_a_killed_build_leaves_no_program_no_lock_and_no_compiler(
