@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuassay.commands import SubParsers, at_least
+from gpuassay.arguments import at_least
+from gpuassay.commands import SubParsers
 
 if TYPE_CHECKING:
     from benchmarks.trials import Summary, Trial

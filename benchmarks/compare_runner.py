@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuassay.commands import SubParsers, at_least
+from gpuassay.arguments import at_least
+from gpuassay.commands import SubParsers
 
 if TYPE_CHECKING:
     from gpuassay.manifest import Manifest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from gpuassay.arguments import text
 from gpuassay.toolchain import Assets, available, catalogue, programs
 from gpuassay.toolchain.background import to_background
 from gpuassay.toolchain.survey import obtainable
@@ -26,7 +27,7 @@ def add(subparsers: SubParsers) -> None:
             + f"; all. Default: {', '.join(catalogue.required())}."
         ),
     )
-    parser.add_argument("component", nargs="*", help="what to build: components or groups")
+    parser.add_argument("component", nargs="*", type=text, help="what to build: components or groups")
     parser.add_argument(
         "--background", action="store_true", help="take only the CPU time and disk that nobody else wants"
     )
@@ -35,7 +36,9 @@ def add(subparsers: SubParsers) -> None:
         action="store_true",
         help="build nothing; exit 0 if all is there or could be built, 3 if Go or the module registry is missing",
     )
-    parser.add_argument("--asset", action="append", default=[], metavar="NAME=DIR", help="programs that you bring")
+    parser.add_argument(
+        "--asset", action="append", default=[], metavar="NAME=DIR", type=text, help="programs that you bring"
+    )
     parser.set_defaults(run=run)
 
 

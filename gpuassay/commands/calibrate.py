@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 from collections import defaultdict
@@ -11,7 +12,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from gpuassay.commands import SubParsers, at_least
+from gpuassay.arguments import at_least, place
+from gpuassay.commands import SubParsers
 
 if TYPE_CHECKING:
     from gpuassay.manifest import Manifest
@@ -40,11 +42,11 @@ def add(subparsers: SubParsers) -> None:
         description="Runs the throughput measurement several times, or takes stored runs, and writes mean, standard"
         " deviation and run ids into the thresholds file. Review the difference and commit it.",
     )
-    parser.add_argument("--repeat", type=at_least(LEAST), default=5, help="runs to make (default: %(default)s)")
-    parser.add_argument("--from", dest="runs", nargs="+", type=Path, metavar="RUN", help="stored run directories")
+    parser.add_argument("--repeat", type=at_least(LEAST, 1000), default=5, help="runs to make (default: %(default)s)")
+    parser.add_argument("--from", dest="runs", nargs="+", type=place, metavar="RUN", help="stored run directories")
     parser.add_argument("--full", action="store_true", help="the long version of the measurement")
-    parser.add_argument("--thresholds", type=Path, default=THRESHOLDS, help="file to write (default: %(default)s)")
-    parser.add_argument("--run-dir", type=Path, default=Path("reports/runs"), help="where new runs are kept")
+    parser.add_argument("--thresholds", type=place, default=THRESHOLDS, help="file to write (default: %(default)s)")
+    parser.add_argument("--run-dir", type=place, default=Path("reports/runs"), help="where new runs are kept")
     parser.set_defaults(run=run)
 
 
@@ -75,6 +77,19 @@ def _measure(repeat: int, full: bool, run_dir: Path) -> list[Path]:
     return sorted(set(run_dir.glob("*")) - before)
 
 
+def _read(folder: Path) -> tuple[Manifest, list[Manifest]]:
+    """`run.json` and the verdicts of a finished run."""
+    try:
+        told = json.loads((folder / "run.json").read_text())
+        lines = [json.loads(line) for line in (folder / "verdicts.jsonl").read_text().splitlines()]
+        _ = told["machine"]["fingerprint"], told["run_id"], [(line["behaviour"], line["measured"]) for line in lines]
+    except OSError as error:
+        raise BadRuns(f"{folder} is no finished run: {error.strerror}: {error.filename}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadRuns(f"{folder} is no finished run: {type(error).__name__}: {error}") from None
+    return told, lines
+
+
 def collect(runs: list[Path], stall_limit: float) -> tuple[Manifest, dict[str, Manifest]]:
     """The machine that all runs share, and the figures of the runs that were calm enough.
 
@@ -89,14 +104,16 @@ def collect(runs: list[Path], stall_limit: float) -> tuple[Manifest, dict[str, M
     values: dict[str, list[tuple[str, float]]] = defaultdict(list)
     units: dict[str, str] = {}
     noisy: list[str] = []
-    for place in runs:
-        try:
-            told = json.loads((place / "run.json").read_text())
-            lines: list[Manifest] = [json.loads(line) for line in (place / "verdicts.jsonl").read_text().splitlines()]
-            machines[told["machine"]["fingerprint"]] = told["machine"]
-            run_id = str(told["run_id"])
-        except (OSError, ValueError, KeyError) as error:
-            raise BadRuns(f"{place} is no finished run: {type(error).__name__}: {error}") from error
+    seen: dict[str, Path] = {}
+    for folder in runs:
+        told, lines = _read(folder)
+        run_id = str(told["run_id"])
+        if run_id in seen:
+            raise BadRuns(f"{folder} is the run of {seen[run_id]}: name each run once")
+        if told.get("mutant"):
+            raise BadRuns(f"{folder} ran with the mutant {told['mutant']}: calibrate from runs of sound systems")
+        seen[run_id] = folder
+        machines[told["machine"]["fingerprint"]] = told["machine"]
         for line in lines:
             if line["behaviour"] not in FIGURES:
                 continue
@@ -105,11 +122,17 @@ def collect(runs: list[Path], stall_limit: float) -> tuple[Manifest, dict[str, M
             if key not in measured:
                 continue
             stall = measured.get("cpu_stall_share")
-            if stall is None or float(stall) > stall_limit:
+            try:
+                calm = stall is not None and 0 <= float(stall) <= stall_limit
+                name, value = pattern.format(**measured), float(measured[key])
+            except (ValueError, KeyError, TypeError) as error:
+                raise BadRuns(f"{folder}: {line['behaviour']} has no usable figures ({error})") from None
+            if not 0 <= value < math.inf:
+                raise BadRuns(f"{folder}: {line['behaviour']} has {key} {value}, which is no figure")
+            if not calm:
                 noisy.append(run_id)
                 continue
-            name = pattern.format(**measured)
-            values[name].append((run_id, float(measured[key])))
+            values[name].append((run_id, value))
             units[name] = unit
     if len(machines) != 1:
         raise BadRuns(f"the runs are of {len(machines)} machines: calibrate from runs of one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections import Counter
 
 import pytest
@@ -45,7 +46,10 @@ def page() -> str:
     """The catalogue as Markdown."""
     collector = _Collector()
     with contextlib.redirect_stdout(io.StringIO()):
-        everything = ["suites", "-m", "upstream or not upstream"]
+        # whatever the user's variable selects, and from whatever folder: the page tells of all
+        everything = [str(resources.ROOT / "suites"), "-m", "upstream or not upstream", f"--rootdir={resources.ROOT}"]
+        everything.append(f"--config-file={resources.ROOT / 'pyproject.toml'}")
+        os.environ.pop("PYTEST_ADDOPTS", None)
         code = pytest.main([*everything, "--collect-only", "-qq", "-p", "no:cacheprovider"], plugins=[collector])
     if code != 0:
         raise RuntimeError("the suites cannot be collected: run `pytest suites --collect-only`")

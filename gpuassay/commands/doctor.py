@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from gpuassay.arguments import text
 from gpuassay.toolchain import Assets
 from gpuassay.toolchain.survey import BAD, BUILD, NOTE, OK, Fact, able, survey
 
@@ -16,7 +17,9 @@ def add(subparsers: SubParsers) -> None:
     """Declare the command."""
     parser = subparsers.add_parser("doctor", help="say what this machine has and lacks; exit 2 if the suite cannot run")
     parser.add_argument("--verify", action="store_true", help="hash every cached program")
-    parser.add_argument("--asset", action="append", default=[], metavar="NAME=DIR", help="programs that you bring")
+    parser.add_argument(
+        "--asset", action="append", default=[], metavar="NAME=DIR", type=text, help="programs that you bring"
+    )
     parser.set_defaults(run=run)
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 
-from gpuassay.commands import SubParsers, at_least, positive
+from gpuassay import writable
+from gpuassay.arguments import at_least, place, positive, text
+from gpuassay.commands import SubParsers
+from gpuassay.secrets import hide_known
 
 
 def add(subparsers: SubParsers) -> None:
@@ -16,13 +20,15 @@ def add(subparsers: SubParsers) -> None:
         help="put a planned load on a server from pods of an existing cluster",
         description="Creates an Indexed Job of load pods, waits for them, merges their rows and removes the Job.",
     )
-    parser.add_argument("plan", type=Path, help="the plan, JSON (docs/load.md)")
-    parser.add_argument("out", type=Path, help="where the merged rows are written")
-    parser.add_argument("--kubeconfig", metavar="FILE", help="the cluster; several as FILE:FILE (default: $KUBECONFIG)")
-    parser.add_argument("--context", help="context of the kubeconfig (default: its current one)")
-    parser.add_argument("--namespace", default="default", help="namespace of the pods (default: %(default)s)")
-    parser.add_argument("--image", required=True, help="image with Python and gpuassay")
-    parser.add_argument("--pods", type=at_least(1), required=True, help="how many load pods")
+    parser.add_argument("plan", type=place, help="the plan, JSON (docs/load.md)")
+    parser.add_argument("out", type=place, help="where the merged rows are written, a new file")
+    parser.add_argument("--kubeconfig", type=text, metavar="FILE", help="the cluster; several as FILE:FILE (default: $KUBECONFIG)")
+    parser.add_argument("--context", type=text, help="context of the kubeconfig (default: its current one)")
+    parser.add_argument(
+        "--namespace", type=text, default="default", help="namespace of the pods (default: %(default)s)"
+    )
+    parser.add_argument("--image", type=text, required=True, help="image with Python and gpuassay")
+    parser.add_argument("--pods", type=at_least(1, 10_000), required=True, help="how many load pods")
     parser.add_argument("--start-in", type=positive, default=60.0, help="s until all pods begin (default: %(default)g)")
     parser.add_argument(
         "--effect", type=positive, metavar="MS", help="TTFT difference to be told, ms: exit code 1 if a pod cannot"
@@ -41,14 +47,21 @@ def run(options: argparse.Namespace) -> int:
     from gpuassay.waiting import WaitTimeout
 
     plan = read_plan(options.plan)
+    out: Path = options.out
+    pods = out.with_name(f"{out.stem}.pods.jsonl")
+    for file in (out, pods):  # before a server is put under load for rows that cannot be kept
+        if os.path.lexists(file):
+            raise LoadError(f"{file} is there already: remove it, or name another file")
+    if problem := writable.why_not(out.parent):
+        raise LoadError(f"{out.parent} cannot be written to ({problem}): name another folder for the rows")
     api, _ = connect(require(options.kubeconfig), options.context)
     try:
         found = spread(api, plan, Pods(options.namespace, options.image, options.pods, options.start_in))
     except WaitTimeout as late:
         raise LoadError(str(late)) from None
-    write_result(found.result, options.out)
-    with options.out.with_suffix(".pods.jsonl").open("w") as file:
-        file.writelines(json.dumps(row) + "\n" for row in found.rows())
+    write_result(found.result, out)
+    with pods.open("w") as file:
+        file.writelines(hide_known(json.dumps(row)) + "\n" for row in found.rows())
     tail = found.result.tail
     print(f"{tail.asked} asked, {tail.ok} ok, {tail.failed} failed by {len(found.notes)} pods")
     print(f"pods began within {start_spread_ms(found.notes):.1f} ms by their own clocks")

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import io
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from gpuassay import writable
+from gpuassay.arguments import place, text
 from gpuassay.commands import SubParsers
 from gpuassay.scenarios import mutants
 from gpuassay.session.collection import behaviour_of
@@ -50,16 +54,24 @@ def add(subparsers: SubParsers) -> None:
         help="break the system under test and see the suite go red",
         epilog="pytest's own variable hands any other option on: PYTEST_ADDOPTS='-k das --asset das=DIR'",
     )
-    parser.add_argument("names", nargs="*", help="mutants to try (default: all that a behaviour names, and identity)")
-    parser.add_argument("--suite", default="suites/kueue", help="where the behaviours are (default: %(default)s)")
+    parser.add_argument(
+        "names", nargs="*", type=text, help="mutants to try (default: all that a behaviour names, and identity)"
+    )
+    parser.add_argument(
+        "--suite", type=text, default="suites/kueue", help="where the behaviours are (default: %(default)s)"
+    )
     parser.add_argument("--list", action="store_true", help="only list the mutants and what they break")
-    parser.add_argument("--out", type=Path, help="write the kill matrix there as JSON")
-    parser.add_argument("-m", dest="markers", default="not perf and not scale", help="pytest marker expression")
+    parser.add_argument("--out", type=place, help="write the kill matrix there as JSON, a new file")
+    parser.add_argument(
+        "-m", dest="markers", type=text, default="not perf and not scale", help="pytest marker expression"
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Try each mutant in a run of its own; 0 if each behaviour is killed by its mutant and identity kills none."""
+    if options.out:
+        _refuse_out(options.out)
     collector = _Collector()
     with contextlib.redirect_stdout(io.StringIO()):
         code = pytest.main([options.suite, "--collect-only", "-qq", "-m", options.markers], plugins=[collector])
@@ -73,15 +85,28 @@ def run(options: argparse.Namespace) -> int:
         return 0
     unknown = [name for name in [*options.names, *collector.by_mutant] if name not in mutants.known()]
     if unknown:
-        print(f"gpuassay: unknown mutant: {', '.join(sorted(set(unknown)))}", file=sys.stderr)
+        told = f"unknown mutant: {', '.join(sorted(set(unknown)))}; {mutants.like(unknown[0])}"
+        print(f"gpuassay: {told}", file=sys.stderr)
         return 2
     names: list[str] = options.names or sorted(collector.by_mutant)
+    idle = [name for name in names if not collector.by_mutant[name]]
+    if idle:
+        print(f"gpuassay: no selected behaviour of {options.suite} names {', '.join(idle)}", file=sys.stderr)
+        return 2
     matrix = {
         name: _try(name, collector.by_mutant[name], options.markers) for name in names if collector.by_mutant[name]
     }
     if options.out:
         options.out.write_text(json.dumps(matrix, indent=1, sort_keys=True) + "\n")
     return _judge(matrix)
+
+
+def _refuse_out(file: Path) -> None:
+    """Before hours of trials: their result is written at the end."""
+    if os.path.lexists(file):
+        raise FileExistsError(errno.EEXIST, "is there already; remove it, or name another file", str(file))
+    if problem := writable.why_not(file.parent):
+        raise NotADirectoryError(errno.ENOTDIR, f"cannot be written to ({problem})", str(file.parent))
 
 
 def _try(name: str, tests: list[str], markers: str) -> dict[str, str]:

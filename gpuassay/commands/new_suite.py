@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuassay import resources
+from gpuassay.arguments import place
 
 if TYPE_CHECKING:
     from gpuassay.commands import SubParsers
@@ -27,7 +28,7 @@ def add(subparsers: SubParsers) -> None:
         help="write a suite of 30 lines to begin with",
         description="Run it with: pytest FOLDER. Judge its recordings again with: pytest FOLDER --replay RUN.",
     )
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="a folder that does not exist yet, or is empty")
+    parser.add_argument("folder", metavar="FOLDER", type=place, help="a folder that does not exist yet, or is empty")
     parser.set_defaults(run=run)
 
 

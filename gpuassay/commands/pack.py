@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuassay.arguments import place
 from gpuassay.record.pack import pack
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ def add(subparsers: SubParsers) -> None:
         help="write a run directory to one .tar.xz file",
         description="The file can be replayed with --replay. Equal run directories give equal files.",
     )
-    parser.add_argument("folder", metavar="RUN", type=Path, help="a run directory")
-    parser.add_argument("out", metavar="OUT", type=Path, help="the archive to write (.tar.xz)")
+    parser.add_argument("folder", metavar="RUN", type=place, help="a run directory")
+    parser.add_argument("out", metavar="OUT", type=place, help="the archive to write, a new file (.tar.xz)")
     parser.set_defaults(run=run)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from gpuassay.arguments import place, positive, text
+from gpuassay.record.rundir import RUN_ID
+
 if TYPE_CHECKING:
     from gpuassay.commands import SubParsers
 
@@ -16,11 +19,19 @@ def add(subparsers: SubParsers) -> None:
         help="remove what a killed run left on an existing cluster",
         description="Without a run's id: lists the runs that left something on the cluster. With one: removes it.",
     )
-    parser.add_argument("run_id", nargs="?", help="name of the run's folder, such as 20260101-120000-ab12")
-    parser.add_argument("--kubeconfig", metavar="FILE", help="the cluster; several as FILE:FILE (default: $KUBECONFIG)")
-    parser.add_argument("--context", help="context of the kubeconfig (default: its current one)")
-    parser.add_argument("--timeout", type=float, default=60.0, help="seconds for each kind (default: %(default)g)")
+    parser.add_argument("run_id", nargs="?", type=run_id, help="name of the run's folder, such as 20260101-120000-ab12")
+    parser.add_argument("--kubeconfig", type=text, metavar="FILE", help="the cluster; several as FILE:FILE (default: $KUBECONFIG)")
+    parser.add_argument("--context", type=text, help="context of the kubeconfig (default: its current one)")
+    parser.add_argument("--timeout", type=positive, default=60.0, help="seconds for each kind (default: %(default)g)")
     parser.set_defaults(run=run)
+
+
+def run_id(word: str) -> str:
+    """A run's id: anything else would select objects of other runs, or of nobody's."""
+    name = text(word).rstrip("/").rpartition("/")[2]
+    if not RUN_ID.fullmatch(name):
+        raise argparse.ArgumentTypeError(f"{word!r} is no run's id, such as 20260101-120000-ab12")
+    return name
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuassay.arguments import place
 from gpuassay.toolchain import ToolchainError, catalogue, golang, module_dir, programs, wheels
 from gpuassay.toolchain.progress import say_on_stderr, silent
 from gpuassay.toolchain.resolve import cached
@@ -25,7 +26,7 @@ def add(subparsers: SubParsers) -> None:
             "checkout there would build the same."
         ),
     )
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder for the wheels")
+    parser.add_argument("out", type=place, metavar="OUT", help="folder for the wheels")
     parser.add_argument(
         "component", nargs="*", help="components or groups, built where they are missing; default: all that are built"
     )

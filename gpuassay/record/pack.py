@@ -6,6 +6,7 @@ import atexit
 import io
 import json
 import lzma
+import os
 import re
 import shutil
 import tarfile
@@ -21,6 +22,7 @@ FORMAT = 1
 RUN = "run.json"
 ROOT = "run"
 """Name of the top folder in the archive, whatever the run's id."""
+SUFFIX = ".tar.xz"
 KEPT = frozenset({RUN, "verdicts.jsonl", "durations.jsonl", "recordings"})
 """What a replay needs. The rest is made again from it, or is a cluster's own files (keys among them)."""
 
@@ -44,10 +46,40 @@ def check_run(folder: Path) -> dict[str, Any]:
 def pack(folder: Path, out: Path) -> None:
     """Write the run directory `folder` to `out` (.tar.xz); equal directories give equal bytes.
 
+    `out` appears complete or not at all, and never in the place of something else.
+
     Raises:
-        RunError: `folder` is no run directory.
+        RunError: `folder` is no run directory, or holds `out`; `out` is there already, or is not called *.tar.xz.
+        OSError: it cannot be written.
     """
+    if folder.is_file():
+        raise RunError(f"{folder}: a file; name the directory of a run")
     check_run(folder)
+    if not out.name.endswith(SUFFIX):
+        raise RunError(f"{out}: --replay takes a file called *{SUFFIX}; name it so")
+    if os.path.lexists(out):
+        raise RunError(f"{out} is there already: remove it, or name another file")
+    if folder.resolve() in out.resolve().parents:
+        raise RunError(f"{out} lies in the run directory itself: name a file elsewhere")
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        try:
+            _write(folder, part)
+        except OSError as error:
+            if error.filename in (None, str(part)):  # not one of the run's files
+                raise OSError(error.errno, error.strerror, str(out)) from None
+            raise
+        try:
+            os.link(part, out)  # unlike a renaming, this replaces nothing that has come meanwhile
+        except FileExistsError:
+            raise RunError(f"{out} is there already: remove it, or name another file") from None
+        except OSError:  # a file system without hard links
+            part.rename(out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write(folder: Path, out: Path) -> None:
     # xz keeps no time and no name; with sorted members and fixed owners nothing is left that could differ.
     with tarfile.open(out, "w:xz", preset=9, format=tarfile.PAX_FORMAT) as archive:
         # files of one kind side by side: they share most of their text, and xz looks back only so far
@@ -83,6 +115,8 @@ def open_run(path: Path | str) -> Path:
         return where.resolve()  # `latest` is about to name the run that judges it
     if not where.exists():
         raise RunError(f"{where}: no such run directory or archive")
+    if not where.is_file():  # a pipe would be waited for, and could be read once only
+        raise RunError(f"{where}: neither a run directory nor a regular file; write what it yields to a {SUFFIX} file")
     folder = Path(tempfile.mkdtemp(prefix="gpuassay-run-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:

@@ -12,6 +12,8 @@ def put(path: Path, text: str) -> Path:
     try:
         part.write_text(text, encoding="utf-8")
         part.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None  # nobody knows of the draft
     finally:
         part.unlink(missing_ok=True)
     return path

@@ -7,6 +7,7 @@ the recording shows what the broken system did, and the behaviours that name the
 from __future__ import annotations
 
 import copy
+import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
@@ -107,10 +108,17 @@ def known() -> Mapping[str, Mutant]:
 
 
 def get(name: str) -> Mutant:
-    """The mutant of that name; raises ValueError with the known names otherwise."""
+    """The mutant of that name; raises ValueError with names like it otherwise."""
     if name not in known():
-        raise ValueError(f"unknown mutant {name!r}; known: {', '.join(sorted(known()))}")
+        raise ValueError(f"unknown mutant {name!r}; {like(name)}")
     return MUTANTS[name]
+
+
+def like(name: str) -> str:
+    """What an unknown name may have meant, as the end of a sentence."""
+    near = difflib.get_close_matches(name, known(), n=3)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    return f"{meant}`python -m gpuassay mutants --list` lists all {len(known())}"
 
 
 def chosen(name: str | None) -> Mutant | None:

@@ -108,7 +108,7 @@ def load(path: Path) -> Thresholds:
             },
         )
     except OSError as error:
-        raise BadThresholds(f"thresholds: {path.name} cannot be read: {error.strerror}") from error
+        raise BadThresholds(f"thresholds: {path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadThresholds(f"thresholds: {path.name} is damaged: {type(error).__name__}: {error}") from error
 

@@ -34,6 +34,7 @@ def test_pods_that_cannot_tell_the_effect_are_named(words: list[str], capsys: py
     """Red when one bad generator hides among good ones, or rows are refused where nothing is to be told of them."""
     assert cli.main(words) == 0
     assert "3 asked, 3 ok, 0 failed by 2 pods" in capsys.readouterr().out
+    words[2] += "-again"
     assert cli.main([*words, "--effect", "5"]) == 1
     assert "load-1 on node-1: it measured no error of its own" in capsys.readouterr().out
 
