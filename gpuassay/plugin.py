@@ -7,7 +7,6 @@ what they share.
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,28 @@ from gpuassay.record import rundir
 from gpuassay.record.recording import Recording
 from gpuassay.scenarios import declare, mutants
 from gpuassay.scenarios.declare import Scenario
-from gpuassay.session import collection, contention, imported, invariants, names, options, suites, upstream
+from gpuassay.secrets import hide
+from gpuassay.session import (
+    collection,
+    contention,
+    imported,
+    invariants,
+    names,
+    options,
+    outlets,
+    signals,
+    suites,
+    switched_off,
+    unseen,
+    upstream,
+)
 from gpuassay.session.collection import behaviour_of
 from gpuassay.session.measure import Measure
 from gpuassay.session.outcome import LONGEST, MEASURE, RECORDINGS, enter, reason_of, recordings_of
 from gpuassay.session.run import Run, open_run_of
 from gpuassay.system import BadSystem, broken, systems
+from gpuassay.told import told
+from gpuassay.toolchain import catalogue
 from gpuassay.verdict import Inconclusive
 
 RUN = pytest.StashKey[Run]()
@@ -41,17 +56,23 @@ class ScenarioBroke(Exception):  # noqa: N818 - reads as a sentence in reports
     """The scenario behind a test could not be acted out: says nothing about the system under test."""
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """The options of `gpuassay.session.options`."""
     try:
         options.add_options(parser.getgroup("gpuassay", "GPU platform conformance and performance"))
     except BadSystem as error:
         raise pytest.UsageError(f"gpuassay: {error}") from None
     suites.add_ini(parser)
+    switched_off.declare_settings(parser, pluginmanager)
 
 
 def _stop(message: str) -> None:
-    pytest.exit(f"gpuassay: {message}", returncode=2)
+    pytest.exit(f"gpuassay: {hide(message)}", returncode=2)
+
+
+def _only_looks(config: pytest.Config) -> bool:
+    """Whether pytest lists tests or fixtures and runs nothing."""
+    return bool(config.option.collectonly or vars(config.option).get("setupplan"))
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -72,13 +93,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", line)
     # whoever accepts any certificate has said so, once is enough
     config.addinivalue_line("filterwarnings", "ignore:Unverified HTTPS request:Warning")
+    switched_off.declare_marks(config)
+    outlets.open_streams()
+    config.pluginmanager.register(unseen.Unseen(), "gpuassay-unseen")
     try:
         imported.reach(config)
         if config.option.collectonly:
             upstream.declare(config, upstream.given(config.option.upstream_junit))
     except Exception as error:
         _stop(" ".join(str(error).split()))
-    if not suites.reached(config) or config.option.collectonly:
+    if not suites.reached(config) or _only_looks(config):
         return
     if _is_worker(config):
         from gpuassay.record.recorder import die_with_parent
@@ -89,9 +113,14 @@ def pytest_configure(config: pytest.Config) -> None:
             run = config.stash[RUN] = Run.of_worker(Path(str(handed)))
             upstream.declare_in_worker(config, run.directory)
         return
+    config.pluginmanager.register(outlets.Full(), "gpuassay-full")
+    switched_off.refuse_blind(config)
+    outlets.check(config)
     try:
+        catalogue.selected(config.option.build)
         if config.option.mutant:
             mutants.get(config.option.mutant)
+        options.refuse_contradictions(config.option)
         for one in systems().values():
             if one.take_options:
                 one.take_options(config.option)
@@ -101,17 +130,17 @@ def pytest_configure(config: pytest.Config) -> None:
         upstream.declare(config, results, upstream.kept(run.replay))
         if not config.option.plan:
             upstream.keep(config, run.directory)
+    except pytest.UsageError:
+        raise
     except Exception as error:
-        _stop(" ".join(str(error).split()) or type(error).__name__)
+        _stop(told(error))
         return
     config.stash[RUN] = run
     if config.option.plan:
         # nothing runs and nothing is kept: no workers, no files
         vars(config.option).update(numprocesses=None, dist="no", tx=[])
         return
-    config.option.xmlpath = config.option.xmlpath or str(run.directory / "junit.xml")
-    if hasattr(config.option, "allure_report_dir") and not config.option.allure_report_dir:
-        config.option.allure_report_dir = str(run.directory / "allure-results")
+    outlets.aim(config, run.directory)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -151,7 +180,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """The selected behaviours are known: declare them and set the engine to work."""
     imported.put_back(session)
     run = session.config.stash.get(RUN, None)
-    if run is None and not session.config.option.collectonly:
+    if run is None and not _only_looks(session.config):
         suites.refuse_strays(session)
     if run is None or (not _is_worker(session.config) and session.config.option.__dict__.get("numprocesses")):
         return
@@ -310,8 +339,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     run.speech.capture = manager.get_plugin("capturemanager")
     run.speech.direct = bool(session.config.option.__dict__.get("numprocesses"))
     if run.provider is not None:
-        # a CI job that is cancelled: as Ctrl-C, so that somebody's cluster is cleaned up and the report is written
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signals.as_interrupt()  # so that somebody's cluster is cleaned up and the report is written
     # refused connections while a server starts are expected and waited out
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     session.config.pluginmanager.register(Controller(run), "gpuassay-controller")

@@ -22,7 +22,9 @@ def add(subparsers: SubParsers) -> None:
     )
     parser.add_argument("plan", type=place, help="the plan, JSON (docs/load.md)")
     parser.add_argument("out", type=place, help="where the merged rows are written, a new file")
-    parser.add_argument("--kubeconfig", type=text, metavar="FILE", help="the cluster; several as FILE:FILE (default: $KUBECONFIG)")
+    parser.add_argument(
+        "--kubeconfig", type=text, metavar="FILE", help="the cluster; several as FILE:FILE (default: $KUBECONFIG)"
+    )
     parser.add_argument("--context", type=text, help="context of the kubeconfig (default: its current one)")
     parser.add_argument(
         "--namespace", type=text, default="default", help="namespace of the pods (default: %(default)s)"

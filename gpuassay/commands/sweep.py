@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from gpuassay.arguments import place, positive, text
+from gpuassay.arguments import positive, text
 from gpuassay.record.rundir import RUN_ID
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ def add(subparsers: SubParsers) -> None:
         description="Without a run's id: lists the runs that left something on the cluster. With one: removes it.",
     )
     parser.add_argument("run_id", nargs="?", type=run_id, help="name of the run's folder, such as 20260101-120000-ab12")
-    parser.add_argument("--kubeconfig", type=text, metavar="FILE", help="the cluster; several as FILE:FILE (default: $KUBECONFIG)")
+    parser.add_argument(
+        "--kubeconfig", type=text, metavar="FILE", help="the cluster; several as FILE:FILE (default: $KUBECONFIG)"
+    )
     parser.add_argument("--context", type=text, help="context of the kubeconfig (default: its current one)")
     parser.add_argument("--timeout", type=positive, default=60.0, help="seconds for each kind (default: %(default)g)")
     parser.set_defaults(run=run)

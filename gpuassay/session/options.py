@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+
 import pytest
 
+from gpuassay.arguments import path, text
 from gpuassay.system import systems
 
 
@@ -13,24 +16,32 @@ def add_options(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--gpuassay-kubeconfig",
         metavar="FILE",
+        type=text,
         help="kubeconfig of the existing cluster; several as FILE:FILE, in-cluster in a pod (default: $KUBECONFIG)",
     )
-    group.addoption("--gpuassay-context", metavar="NAME", help="context in it (default: its current context)")
+    group.addoption(
+        "--gpuassay-context", metavar="NAME", type=text, help="context in it (default: its current context)"
+    )
     group.addoption(
         "--install-kueue",
         metavar="IMAGE",
+        type=text,
         help="existing cluster: install upstream's manifests with this manager image",
     )
     group.addoption(
         "--install-gpu-operator",
         metavar="CHART",
+        type=text,
         help="existing cluster: install NVIDIA's GPU Operator from this chart by your `helm`; removed afterwards",
     )
-    group.addoption("--gpu-operator-values", metavar="FILE", help="values for that chart, as helm takes them")
+    group.addoption(
+        "--gpu-operator-values", metavar="FILE", type=path, help="values for that chart, as helm takes them"
+    )
     group.addoption(
         "--gpuassay-image",
         metavar="IMAGE",
-        default="busybox:1.37",
+        type=text,
+        default=IMAGE,
         help="existing cluster: image with a shell for jobs",
     )
     group.addoption(
@@ -39,23 +50,33 @@ def add_options(group: pytest.OptionGroup) -> None:
     for one in systems().values():
         if one.add_options:
             one.add_options(group)
-    group.addoption("--replay", metavar="RUN", help="judge a stored run (directory or .tar.xz) without any cluster")
+    group.addoption(
+        "--replay", metavar="RUN", type=path, help="judge a stored run (directory or .tar.xz) without any cluster"
+    )
     group.addoption(
         "--no-recorded",
         action="store_true",
         help="skip what cannot be had here, instead of judging recordings of it that come with the library",
     )
-    group.addoption("--mutant", metavar="NAME", help="break the system under test by name; behaviours must go red")
+    group.addoption(
+        "--mutant", metavar="NAME", type=text, help="break the system under test by name; behaviours must go red"
+    )
     group.addoption("--full", action="store_true", help="long versions of measurements")
     group.addoption("--plan", action="store_true", help="say what would run and what it needs; run nothing")
     group.addoption(
-        "--asset", action="append", default=[], metavar="NAME=DIR", help="take a component's programs from a directory"
+        "--asset",
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        type=text,
+        help="take a component's programs from a directory",
     )
     group.addoption(
         "--build",
         action="append",
         default=[],
         metavar="NAME",
+        type=text,
         help="embedded cluster: build this component or group (slices, routing, ..) too, where scenarios need it",
     )
     group.addoption(
@@ -63,6 +84,66 @@ def add_options(group: pytest.OptionGroup) -> None:
         action="append",
         default=[],
         metavar="NAME@VERSION=FILE",
+        type=text,
         help="import another suite's JUnit file: its verdicts stand in the report as that suite's own",
     )
-    group.addoption("--run-dir", metavar="DIR", help="where runs are kept (default: reports/runs)")
+    group.addoption("--run-dir", metavar="DIR", type=path, help="where runs are kept (default: reports/runs)")
+
+
+IMAGE = "busybox:1.37"
+"""With a shell, for jobs on an existing cluster."""
+
+OF_EXISTING = (
+    "gpuassay_kubeconfig",
+    "gpuassay_context",
+    "install_kueue",
+    "install_gpu_operator",
+    "gpu_operator_values",
+    "gpuassay_image",
+    "allow_cluster_mutation",
+)
+"""Options that say something of an existing cluster."""
+
+OF_LIVE = ("mutant", "full", "asset", *OF_EXISTING)
+"""Options that change what is acted out: a replay acts nothing out. `--build` is "where scenarios need it" anyway."""
+
+
+def refuse_contradictions(option: argparse.Namespace) -> None:
+    """An option without effect is told, not dropped: whoever gave it would read the result as another's.
+
+    Raises:
+        pytest.UsageError: two options contradict each other; one line says which, and what to do.
+    """
+    given = [name for name in OF_LIVE if _given(option, name)]
+    if option.replay:
+        idle = [*(["--cluster existing"] if option.cluster == "existing" else []), *map(_flag, given)]
+        if idle:
+            _refuse(f"--replay judges what a run has recorded, nothing is acted out: leave out {', '.join(idle)}")
+    elsewhere = [_flag(name) for name in given if name in OF_EXISTING]
+    if option.cluster == "embedded" and elsewhere:
+        _refuse(f"{', '.join(elsewhere)}: only with --cluster existing; without it the run has a cluster of its own")
+    if option.gpu_operator_values and not option.install_gpu_operator:
+        _refuse("--gpu-operator-values: say also which chart, with --install-gpu-operator CHART")
+    if _value(option, "setuponly") and not _value(option, "setupplan"):
+        _refuse("--setup-only runs no test, so nothing would be judged: --setup-plan or --plan say what would run")
+    workers = _value(option, "numprocesses")
+    if isinstance(workers, int) and workers < 0:
+        _refuse(f"-n {workers}: the number of workers is 0 or more")
+
+
+def _value(option: argparse.Namespace, name: str) -> object:
+    """None where the plugin that has the option is switched off."""
+    return getattr(option, name, None)
+
+
+def _given(option: argparse.Namespace, name: str) -> bool:
+    value = _value(option, name)
+    return bool(value) and not (name == "gpuassay_image" and value == IMAGE)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _refuse(line: str) -> None:
+    raise pytest.UsageError(f"gpuassay: {line}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import time
 from argparse import Namespace
@@ -25,6 +26,7 @@ from gpuassay.session.plan import plan_lines
 from gpuassay.session.so_far import SoFar
 from gpuassay.session.speech import Speech
 from gpuassay.system import get
+from gpuassay.told import told
 from gpuassay.waiting import wait
 
 if TYPE_CHECKING:
@@ -62,6 +64,9 @@ class Run:
     _engine: Engine | None = None
     _so_far: SoFar | None = None
     _begun: bool = False
+    _unreported: str = ""
+    _unwritten: str = ""
+    """Why the run's files could not be written, "" where they could."""
     _recordings: dict[str, Recording] = field(default_factory=dict[str, Recording])
 
     @classmethod
@@ -168,7 +173,12 @@ class Run:
         def broken(_: object) -> str | None:
             state, reason = read_status(self.directory)
             gone = state in {"failed", "done", "absent"} and not (place / "recording.json").exists()
-            return f"the engine {state} before scenario {scenario.id}: {reason}" if gone else None
+            if gone:
+                return f"the engine {state} before scenario {scenario.id}: {reason}"
+            if self._engine is not None and self._engine.ended and not (place / "recording.json").exists():
+                # it could not even say so: a full disk
+                return f"the engine ended before scenario {scenario.id}: {self._engine.problem or 'no word of it'}"
+            return None
 
         wait(
             lambda: (place / "recording.json").exists(),
@@ -203,6 +213,13 @@ class Run:
 
     def finish(self, *, interrupted: bool) -> str | None:
         """Take everything down and write the run's files; the reason why the run is not green, or None."""
+        try:
+            return self._finish(interrupted=interrupted)
+        except OSError as error:
+            self._unwritten = f"the results cannot be kept: {told(error)}"
+            return self._unwritten
+
+    def _finish(self, *, interrupted: bool) -> str | None:
         if self._engine is not None:
             self._engine.stop(abort=interrupted)
         if self._so_far is not None:
@@ -218,7 +235,8 @@ class Run:
         try:
             report.write(self.directory)
         except report.ReportError as error:
-            return str(error)
+            self._unreported = f"no report: {error}"
+            return self._unreported
         accounting = report.accounting(list(self.ledger.verdicts.values()))
         if leaks.exists():
             return "objects were left behind on the cluster"
@@ -232,7 +250,14 @@ class Run:
             return []
         from gpuassay import report
 
-        lines = report.terminal_ending(self.directory)
+        if self._unwritten:
+            return [f"gpuassay: {self._unwritten}", "make room, or name another folder with --run-dir"]
+        try:
+            lines = report.terminal_ending(self.directory)
+        except (OSError, report.ReportError) as error:
+            return [f"gpuassay: the results cannot be read: {told(error)}"]
+        if self._unreported:
+            lines.append(f"gpuassay: {self._unreported}")
         leaks = self.directory / "leaks.txt"
         if leaks.exists():
             left = leaks.read_text().splitlines()
@@ -250,7 +275,8 @@ def open_run_of(config: pytest.Config) -> Run:
         Exception: bad input; its message is one line for the user.
     """
     option = config.option
-    base = Path(option.run_dir) if option.run_dir else config.rootpath / "reports" / "runs"
+    # absolute: a test may change the folder that it works in
+    base = Path(option.run_dir).absolute() if option.run_dir else config.rootpath / "reports" / "runs"
     stored = open_run(Path(option.replay)) if option.replay else None
     if option.plan:
         toolchain.Assets.parse(option.asset)
@@ -261,23 +287,26 @@ def open_run_of(config: pytest.Config) -> Run:
 
         provider = provider_for(option)  # before anything is written: a cluster that cannot be used leaves nothing
     directory = rundir.new_run_dir(base)
-    told = check_run(stored) if stored else {}
+    known = check_run(stored) if stored else {}
     title = [f"gpuassay: live run on cluster {option.cluster}, kept in {directory}"]
     if stored:
         (directory / "replay-of.txt").write_text(str(stored))
-        title = [f"gpuassay: REPLAY of run {told['run_id']}: recordings are judged again, nothing runs"]
+        title = [f"gpuassay: REPLAY of run {known['run_id']}: recordings are judged again, nothing runs"]
+    latest = base.parent / "latest"
+    if os.path.lexists(latest) and not rundir.points_at_a_run(latest):
+        title.append(f"gpuassay: {latest} is no link of ours and stays as it is; the run is in {directory}")
     recorded = not (option.no_recorded or option.mutant)  # what is broken on purpose is broken in no recording
     if not recorded:
         (directory / "no-recorded").touch()
     if option.mutant:
         title.append(f"gpuassay: MUTANT {option.mutant}: {mutants.get(option.mutant).breaks}")
     rundir.begin(
-        directory, mode="replay" if stored else "live", replay_of=told.get("run_id"), mutant=option.mutant,
+        directory, mode="replay" if stored else "live", replay_of=known.get("run_id"), mutant=option.mutant,
         command=["pytest", *sys.argv[1:]],
     )  # fmt: skip
     if stored:
         keep = ("cluster", "components", "machine", "emulated", "capabilities", "mutant")
-        rundir.describe(directory, **{key: told[key] for key in keep})
+        rundir.describe(directory, **{key: known[key] for key in keep})
     return Run(
         directory, replay=stored, provider=provider, mutant=option.mutant, full=option.full, recorded=recorded,
         title=title,

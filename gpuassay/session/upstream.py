@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ def read(given: str) -> Results:
         example = "NAME@VERSION=FILE, such as gateway-api@v1.6.1=junit.xml"
         raise BadImport(f"{OPTION} {given}: it must be {example} (NAME of lower-case letters, digits and dashes)")
     suite, version = form[1], form[2]
-    found = junit.read_source(Path(form[3]))
+    found = junit.read_source(Path(os.path.expanduser(form[3])))
     left = f"; left out as no JUnit XML: {', '.join(found.left)}" if found.left else ""
     return Results(suite, version, f"imported from {found.name}, SHA-256 {found.digest[:12]}{left}", found.cases)
 

@@ -64,8 +64,10 @@ def gateway_stage(option: argparse.Namespace, named: GatewayOptions) -> Open:
             "--gateway-url needs --gpuassay-kubeconfig FILE, or KUBECONFIG in the environment: model servers are found "
             "by the API"
         )
-    if option.install_kueue:
-        raise ClusterError("--install-kueue changes the cluster, a run at --gateway-url changes nothing: choose one")
+    for install in ("install_kueue", "install_gpu_operator"):
+        if getattr(option, install, None):
+            flag = f"--{install.replace('_', '-')}"
+            raise ClusterError(f"{flag} changes the cluster, a run at --gateway-url changes nothing: choose one")
     place = Place(
         named.url, named.model, named.namespace, named.pool, named.selector, named.verify_tls, named.headers
     )  # fmt: skip

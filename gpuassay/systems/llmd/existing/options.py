@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from gpuassay.arguments import path, text
 from gpuassay.load.addresses import without_secrets
 
 TOKEN = "GPUASSAY_GATEWAY_TOKEN"
@@ -22,7 +23,9 @@ place on a command line."""
 PROFILES = ("precise", "approximate", "least-loaded", "random")
 
 _OPTIONS = ("gateway_url", "gateway_model", "gateway_profile", "inference_pool", "endpoint_selector")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+ENDINGS = ("/v1", "/v1/completions", "/v1/chat/completions", "/v1/models")
+"""Of URLs that are copied from documentation: the API's paths are added to the base URL."""
+_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _LABEL_KEY = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?")
 
@@ -65,22 +68,29 @@ class GatewayOptions:
 
 def add_options(group: pytest.OptionGroup) -> None:
     """Declare the options; each but the flag may also come from the environment as GPUASSAY_<OPTION>."""
-    group.addoption("--gateway-url", metavar="URL", help="existing cluster: judge routing at this OpenAI-like gateway")
-    group.addoption("--gateway-model", metavar="NAME", help="existing gateway: the served model")
+    group.addoption(
+        "--gateway-url", metavar="URL", type=text, help="existing cluster: judge routing at this OpenAI-like gateway"
+    )
+    group.addoption("--gateway-model", metavar="NAME", type=text, help="existing gateway: the served model")
     group.addoption(
         "--gateway-profile",
         metavar="RULE",
+        type=text,
         help=f"existing gateway: what its picker is said to do ({', '.join(PROFILES)}; default: precise)",
     )
-    group.addoption("--inference-pool", metavar="NAMESPACE/NAME", help="existing gateway: its InferencePool")
+    group.addoption("--inference-pool", metavar="NAMESPACE/NAME", type=text, help="existing gateway: its InferencePool")
     group.addoption(
         "--endpoint-selector",
         metavar="KEY=VALUE,...",
+        type=text,
         help="existing gateway: labels of the model servers' Pods (default: the pool's)",
     )
     group.addoption("--gateway-insecure", action="store_true", help="existing gateway: accept any TLS certificate")
     group.addoption(
-        "--prompts", metavar="FILE", help="your own prompts (JSON, CSV, Parquet, text) for Figures 6, 7 and gateways"
+        "--prompts",
+        metavar="FILE",
+        type=path,
+        help="your own prompts (JSON, CSV, Parquet, text) for Figures 6, 7 and gateways",
     )
 
 
@@ -92,10 +102,10 @@ def take(option: argparse.Namespace) -> None:
         gpuassay.systems.llmd.objects.prompt_files.BadPromptFile: neither can the prompts.
     """
     gateway_options(option)
-    if option.prompts is not None and not option.prompts.strip():
-        raise BadGatewayOption("--prompts: no file is named; an empty variable?")
     if option.prompts is not None and re.match(r"[a-z0-9+]+://", option.prompts):
         raise BadGatewayOption(f"--prompts {option.prompts!r}: nothing is downloaded; fetch it and name the file")
+    if option.prompts and getattr(option, "replay", None):
+        raise BadGatewayOption("--prompts: a replay asks nothing; leave out one of --prompts and --replay")
     file, known = option.prompts, "gpuassay.systems.llmd.objects.prompt_files" in sys.modules
     if file is not None or known:  # those of an earlier run in this process are taken back
         from gpuassay.systems.llmd.objects import prompt_files
@@ -157,20 +167,28 @@ def _flag(name: str) -> str:
 
 
 def _url(text: str) -> str:
+    text = text.strip()
+    # first, and without a word of it: what stands before @ or behind ? is a secret, or may be one
+    if "@" in text.partition("?")[0]:
+        raise BadGatewayOption(f"--gateway-url: no credentials in the URL; put a bearer token into {TOKEN}")
+    if "?" in text or "#" in text:
+        raise BadGatewayOption(
+            f"--gateway-url: a base URL ends before ? and #, since paths are added to it; an API key goes into {TOKEN}"
+        )
     try:
         parts = urlsplit(text)
         good = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
         good = good and not parts.query and not parts.fragment
     except ValueError:
         good = False
-    if "@" in text.partition("://")[2].partition("/")[0]:
-        raise BadGatewayOption(f"--gateway-url: no credentials in the URL; put a bearer token into {TOKEN}")
-    if not good:
-        shown = without_secrets(text)
-        raise BadGatewayOption(f"--gateway-url {shown!r}: not of the form http://HOST[:PORT][/PATH] or https://...")
+    if not good or not text.isprintable() or " " in text or "\\" in text:
+        raise BadGatewayOption(
+            f"--gateway-url {without_secrets(text)!r}: not of the form http://HOST[:PORT][/PATH] or https://..."
+        )
     url = text.rstrip("/")
-    if url.endswith("/v1"):
-        raise BadGatewayOption(f"--gateway-url {text!r}: without /v1, which is added")
+    for ending in ENDINGS:
+        if url.endswith(ending):
+            raise BadGatewayOption(f"--gateway-url {text!r}: without {ending}, which is added")
     return url
 
 
@@ -193,7 +211,11 @@ def _selector(text: str) -> dict[str, str]:
         key, equals, value = part.partition("=")
         if not equals or not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
             raise BadGatewayOption(f"--endpoint-selector {text!r}: {part!r} is not of the form KEY=VALUE")
+        if key in found:
+            raise BadGatewayOption(f"--endpoint-selector {text!r}: names {key} twice")
         found[key] = value
+    if text and not found:
+        raise BadGatewayOption(f"--endpoint-selector {text!r}: names no label")
     return found
 
 
