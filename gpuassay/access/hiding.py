@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from gpuassay.secrets import learn
+
 HIDDEN = "***"
 SHORTEST = 4
 """Characters; a shorter secret would blacken half of every sentence."""
@@ -36,6 +38,8 @@ class Hiding:
     def add(self, secrets: Iterable[str | None]) -> None:
         """Hide these from now on."""
         stripped = {one.strip() for one in secrets if one}
+        for one in stripped:
+            learn(one)  # whatever else of the run is kept may not hold it either
         self._secrets |= {one for one in stripped if len(one) >= SHORTEST}
 
     def __call__(self, text: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpuassay import labels
-from gpuassay.access.kubeconfig import absolute, given
+from gpuassay.access.kubeconfig import absolute, given, members
 from gpuassay.cluster import base
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import Cluster, Component
@@ -20,6 +20,7 @@ from gpuassay.cluster.embedded import EMULATED
 from gpuassay.cluster.errors import ApiRefused, ClusterError, NotAnswered
 from gpuassay.cluster.nodes import STAGES_LABEL
 from gpuassay.manifest import Manifest, dig
+from gpuassay.secrets import learn_kubeconfig
 
 TRIED: tuple[float, float] = (5, 20)
 """Seconds to connect, and to wait for an answer, while the connection is tried."""
@@ -47,6 +48,8 @@ def connect(kubeconfig: Path | str, context: str | None = None) -> tuple[Api, st
     Raises:
         ClusterError: one line: no such file or context, no answer, no trust, or credentials that are not accepted.
     """
+    for file in members(kubeconfig):
+        learn_kubeconfig(file)
     api = Api.from_kubeconfig(kubeconfig, context)
     chosen = api.connection.chosen.context
     try:

@@ -16,7 +16,7 @@ def add_options(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--gpuassay-kubeconfig",
         metavar="FILE",
-        type=text,
+        type=path,
         help="kubeconfig of the existing cluster; several as FILE:FILE, in-cluster in a pod (default: $KUBECONFIG)",
     )
     group.addoption(

@@ -37,7 +37,7 @@ def test_a_prompts_file_that_cannot_be_used_is_named_with_its_line(tmp_path: Pat
 @pytest.mark.parametrize(
     ("named", "told"),
     [
-        ("", "--prompts: no file is named"),
+        ("", "argument --prompts: the value is empty"),
         ("https://example.test/p.jsonl", "nothing is downloaded; fetch it and name the file"),
     ],
 )
