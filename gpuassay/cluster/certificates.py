@@ -25,7 +25,10 @@ IDENTITIES: dict[str, tuple[str, str | None]] = {
 }
 """Client identities: user name and group. The two kube components get their rights from the built-in roles."""
 
-SERVER_NAMES = ("127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+SERVER_NAMES = (
+    "127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local", "10.0.0.1",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -170,6 +170,7 @@ def embedded(
     emulated_version: str | None = None,
     feature_gates: Mapping[str, bool] | None = None,
     node_lease_seconds: int | None = None,
+    services: bool = False,
 ) -> Generator[Cluster]:
     """Run a cluster for the length of a `with` block.
 
@@ -183,13 +184,14 @@ def embedded(
         emulated_version: Kubernetes minor version whose API is imitated, such as "1.34".
         feature_gates: Kubernetes feature gates.
         node_lease_seconds: lease of fake nodes; by default 40, and 200 from 200 nodes on.
+        services: nodes will have proxies for Services (`gpuassay.cluster.whole`).
 
     Raises:
         ClusterError: it cannot be started; ComponentDied with the log's last lines when a program ended.
         gpuassay.waiting.WaitTimeout: a step took too long.
     """
     lease = node_lease_seconds or (200 if nodes >= 200 else 40)
-    options = Options(audit, performance, emulated_version, tuple((feature_gates or {}).items()), lease)
+    options = Options(audit, performance, emulated_version, tuple((feature_gates or {}).items()), lease, services)
     control, fake = toolchain.programs("controlplane", assets), toolchain.programs("kwok", assets)
     files = Files(directory.absolute())
     if files.etcd.exists():

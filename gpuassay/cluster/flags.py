@@ -21,6 +21,7 @@ class Options:
         emulated_version: Kubernetes minor version whose API the programs imitate, such as "1.34".
         feature_gates: Kubernetes feature gates for all programs.
         node_lease_seconds: lease of fake nodes; long leases keep a thousand idle nodes cheap.
+        services: whether Services have proxies: aggregated APIs and webhooks are then asked at the addresses of pods.
     """
 
     audit: bool = True
@@ -28,6 +29,7 @@ class Options:
     emulated_version: str | None = None
     feature_gates: tuple[tuple[str, bool], ...] = ()
     node_lease_seconds: int = 40
+    services: bool = False
 
     def common(self) -> list[str]:
         """Flags that all three Kubernetes programs share."""
@@ -77,6 +79,7 @@ def apiserver(
         f"--service-account-signing-key-file={pki.service_accounts.key}",
         "--service-cluster-ip-range=10.0.0.0/16", "--authorization-mode=Node,RBAC", "--allow-privileged",
         "--enable-admission-plugins=NodeRestriction", "--event-ttl=3h", "--shutdown-delay-duration=0s",
+        *(["--enable-aggregator-routing=true"] if options.services else []),
         *([f"--audit-policy-file={audit_policy}", f"--audit-log-path={audit_log}"] if options.audit else []),
         *(["--max-requests-inflight=0", "--max-mutating-requests-inflight=0", "--enable-priority-and-fairness=false"]
           if options.performance else []),

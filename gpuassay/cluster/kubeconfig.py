@@ -19,3 +19,8 @@ def write_kubeconfig(path: Path, server: str, authority: Path, user: str, pair: 
         "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": user}}],
     }
     return write_private(path, json.dumps(body, indent=1).encode())
+
+
+def server_of(kubeconfig: Path) -> str:
+    """URL of the API server that a kubeconfig of ours names."""
+    return str(json.loads(kubeconfig.read_text())["clusters"][0]["cluster"]["server"])

@@ -17,7 +17,10 @@ HEALTH_PORT = 10248
 """Ports of the kubelet, in the node's own network namespace: every node has the same."""
 
 
-def containerd(root: Path, plugins: Path, network: Path, runc: Path, *, snapshotter: str, restrict_oom: bool) -> str:
+def containerd(
+    root: Path, plugins: Path, network: Path, runc: Path, *, snapshotter: str, restrict_oom: bool,
+    registries: Path | None = None,
+) -> str:
     """Configuration of containerd (version 3 of its syntax).
 
     Args:
@@ -27,6 +30,7 @@ def containerd(root: Path, plugins: Path, network: Path, runc: Path, *, snapshot
         runc: the program.
         snapshotter: `overlayfs`, or `native` where the folder's file system is an overlay itself.
         restrict_oom: leave the OOM score alone where lowering it takes a right that we lack (CAP_SYS_RESOURCE).
+        registries: folder that says where images are pulled from; without it nothing is pulled.
     """
     return f"""\
 version = 3
@@ -39,6 +43,7 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.tracing.processor
   snapshotter = {_text(snapshotter)}
   [plugins.'io.containerd.cri.v1.images'.pinned_images]
     sandbox = {_text(PAUSE)}
+{f"  [plugins.'io.containerd.cri.v1.images'.registry]{chr(10)}    config_path = {_text(registries)}" if registries else ""}
 [plugins.'io.containerd.cri.v1.runtime']
   restrict_oom_score_adj = {str(restrict_oom).lower()}
   cdi_spec_dirs = [{_text(CDI)}]
@@ -59,14 +64,17 @@ def _text(value: object) -> str:
     return json.dumps(str(value))
 
 
-def cni(bridge: str, subnet: str, gateway: str) -> dict[str, Any]:
-    """The pod network: the node's bridge, which is there already; addresses .10 to .250 of its /24."""
+def cni(bridge: str, subnet: str, gateway: str, *, hairpin: bool = False) -> dict[str, Any]:
+    """The pod network: the node's bridge, which is there already; addresses .10 to .250 of its /24.
+
+    With `hairpin` a pod that asks a Service may be answered by itself.
+    """
     prefix = subnet.rsplit(".", 1)[0]
     ranges = [[{
         "subnet": f"{prefix}.0/24", "rangeStart": f"{prefix}.10", "rangeEnd": f"{prefix}.250", "gateway": gateway,
     }]]  # fmt: skip
     plugin = {
-        "type": "bridge", "bridge": bridge, "isGateway": False, "ipMasq": False,
+        "type": "bridge", "bridge": bridge, "isGateway": False, "ipMasq": False, "hairpinMode": hairpin,
         "ipam": {"type": "host-local", "ranges": ranges, "routes": [{"dst": "0.0.0.0/0"}]},
     }  # fmt: skip
     return {"cniVersion": "1.0.0", "name": "pods", "plugins": [plugin]}

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.certificates import issue_client
-from gpuassay.cluster.kubeconfig import write_kubeconfig
+from gpuassay.cluster.kubeconfig import server_of, write_kubeconfig
 from gpuassay.cluster.node import checks, configuration
 from gpuassay.cluster.node.inside import BRIDGE
 from gpuassay.cluster.node.parts import Parts
 from gpuassay.cluster.node.shell import Addresses
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What makes a node one of a whole cluster (`gpuassay.cluster.whole`).
+
+    Its root is an overlay whose changes go with it, pods reach Services, and images are pulled.
+
+    Attributes:
+        registry: URL from which all images are pulled, whatever registry their name says.
+    """
+
+    registry: str
 
 
 class Files:
@@ -24,8 +38,9 @@ class Files:
         cgroup: name of its cgroup; says whose it is.
     """
 
-    def __init__(self, cluster: Cluster, name: str) -> None:
+    def __init__(self, cluster: Cluster, name: str, whole: Whole | None = None) -> None:
         """Nothing is written yet."""
+        self._whole = whole
         self.folder = folder = cluster.directory / f"node-{name}"
         self._cluster, self._name = cluster, name
         self.cgroup = f"{cluster.name}-{name}"
@@ -47,11 +62,11 @@ class Files:
             "cgroup": self.cgroup,
             "api_port": port,
             "binds": [[str(source), target] for source, target in binds.items()],
+            "sealed": self._whole is not None,
         }
 
     def _server(self) -> str:
-        told = json.loads(self._cluster.kubeconfig.read_text())
-        return str(told["clusters"][0]["cluster"]["server"])
+        return server_of(self._cluster.kubeconfig)
 
     def write(self, addresses: Addresses, parts: Parts, settings: Mapping[str, Any]) -> None:
         """Write credentials and configurations for a start with these addresses; `settings` replace the kubelet's."""
@@ -60,14 +75,32 @@ class Files:
         pair = issue_client(pki, f"node-{name}", f"system:node:{name}", "system:nodes")
         write_kubeconfig(self.kubeconfig, self._server(), authority, f"system:node:{name}", pair, self._cluster.name)
         self._network.mkdir(exist_ok=True)
-        network = configuration.cni(BRIDGE, addresses.node, addresses.gateway)
+        whole = self._whole
+        # packets to Services must pass the node, where their proxy is: on the bridge they would be carried past it
+        gateway = addresses.gateway if whole is None else addresses.node
+        network = configuration.cni(BRIDGE, addresses.node, gateway, hairpin=whole is not None)
         (self._network / "10-pods.conflist").write_text(json.dumps(network))
         self.containerd.write_text(
             configuration.containerd(
                 self.folder / "containerd", parts.plugins, self._network, parts.runc,
                 snapshotter="native" if checks.on_overlay(self.folder) else "overlayfs",
                 restrict_oom=not checks.may_raise_oom_score(),
+                registries=None if whole is None else self._registries(whole.registry),
             )
         )  # fmt: skip
         kubelet = configuration.kubelet(addresses.node, authority, self.cgroup) | dict(settings)
+        if whole is not None:
+            resolver = self.folder / "resolv.conf"
+            resolver.write_text(f"nameserver {addresses.node}\n")  # nobody answers there, and says so at once
+            # Secrets that a program fills itself (Kueue's certificates) are seen by its pods after a sync
+            kubelet |= {"resolvConf": str(resolver), "clusterDomain": "cluster.local", "syncFrequency": "5s"}
         self.kubelet.write_text(json.dumps(kubelet, indent=1))
+
+    def _registries(self, url: str) -> Path:
+        """Have every image pulled from `url`, and from nowhere else."""
+        folder = self.folder / "registries"
+        every = folder / "_default"  # containerd's word for all registries; `server` takes the real one's place
+        every.mkdir(parents=True, exist_ok=True)
+        host = f'server = "{url}"\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
+        (every / "hosts.toml").write_text(host)
+        return folder

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gpuassay.cluster.node import linux
+from gpuassay.cluster.node import linux, sealed
 from gpuassay.cluster.node.enter import EMPTY
 
 BRIDGE = "cni0"
@@ -34,6 +34,8 @@ def run(spec: dict[str, Any], line: socket.socket) -> NoReturn:
         linux.die_with_parent(signal.SIGKILL)
         linux.unshare(linux.NEW_MOUNTS | linux.NEW_NETWORK | linux.NEW_HOSTNAME | linux.NEW_IPC)
         linux.sethostname(spec["name"])
+        if spec["sealed"]:
+            sealed.root(Path(spec["folder"]))
         _mounts(Path(spec["folder"]), spec["binds"])
         line.send(b"unshared")
         addresses = json.loads(line.recv(4096) or "null")

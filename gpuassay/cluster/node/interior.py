@@ -10,7 +10,7 @@ from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.node import image
 from gpuassay.cluster.node.configuration import SOCKET
-from gpuassay.cluster.node.files import Files
+from gpuassay.cluster.node.files import Files, Whole
 from gpuassay.cluster.node.image import Image
 from gpuassay.cluster.node.parts import Parts
 from gpuassay.cluster.node.places import Places
@@ -30,11 +30,11 @@ class Interior:
         cluster: whose node it is.
     """
 
-    def __init__(self, cluster: Cluster, name: str, parts: Parts) -> None:
+    def __init__(self, cluster: Cluster, name: str, parts: Parts, whole: Whole | None = None) -> None:
         """Nothing is started yet."""
         self.name, self.cluster = name, cluster
         self._parts = parts
-        self._files = Files(cluster, name)
+        self._files = Files(cluster, name, whole)
         self._keeping: Keeping | None = None
 
     @property

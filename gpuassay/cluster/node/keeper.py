@@ -127,7 +127,7 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
     """Carry one connection to the API server: it listens on the host's loopback, which is not the node's."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, asyncio.CancelledError):  # cancelled when the node ends
         there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
         ways = [asyncio.create_task(_pass_on(*way)) for way in ((reader, there_writer), (there_reader, writer))]
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)

@@ -21,6 +21,7 @@ from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.cluster.node import checks
 from gpuassay.cluster.node.configuration import HEALTH_PORT, PAUSE, SOCKET, WORKLOAD
+from gpuassay.cluster.node.files import Whole
 from gpuassay.cluster.node.health import healthy
 from gpuassay.cluster.node.image import Image
 from gpuassay.cluster.node.interior import Interior
@@ -60,9 +61,10 @@ class Node(Interior):
         parts: Parts,
         settings: Mapping[str, Any],
         patience: float,
+        whole: Whole | None = None,
     ) -> None:
         """Used by `real_node`: nothing is started yet."""
-        super().__init__(cluster, name, parts)
+        super().__init__(cluster, name, parts, whole)
         self.started: dict[str, float] = {}
         self._labels, self._binds, self._settings = dict(labels), dict(binds), dict(settings)
         self._patience = patience
@@ -194,6 +196,7 @@ def real_node(
     binds: Mapping[Path, str] | None = None,
     settings: Mapping[str, Any] | None = None,
     patience: float = READY_SECONDS,
+    whole: Whole | None = None,
 ) -> Generator[Node]:
     """Run a real node of an embedded cluster for the length of a `with` block.
 
@@ -204,6 +207,7 @@ def real_node(
         binds: host folders that are mounted inside, by their paths there (which exist): `{folder: "/proc/driver"}`.
         settings: fields of the KubeletConfiguration that replace ours, such as `{"featureGates": {...}}`.
         patience: seconds until it must be Ready, once its programs run.
+        whole: what makes it a node of a whole cluster.
 
     Raises:
         ClusterError: rights or programs are missing, or a part does not start; one line says which and what to do.
@@ -221,7 +225,8 @@ def real_node(
     if name in cluster.real_nodes:
         raise ClusterError(f"{cluster.description} has a node {name!r} already")
     node = Node(
-        cluster, name, labels=labels or {}, binds=binds or {}, parts=parts, settings=settings or {}, patience=patience
+        cluster, name, labels=labels or {}, binds=binds or {}, parts=parts, settings=settings or {}, patience=patience,
+        whole=whole,
     )  # fmt: skip
     try:
         node.start()

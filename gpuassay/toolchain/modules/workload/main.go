@@ -6,7 +6,9 @@
 //	env [PREFIX]        the environment, sorted, NAME=VALUE lines
 //	list DIR            names in a directory, sorted; nothing where it does not exist
 //	cat FILE            a file
-//	touch FILE          make an empty file
+//	touch FILE          make an empty file, with the folders above it
+//	get URL             ask by HTTP: status and body
+//	api PATH            ask the API server as programs in pods do: by the name of its Service, with the pod's account
 //	serve PORT          serve HTTP from now on: / and /ready 200, /health 200 until /break, /env, /list?dir=, /exit?code=
 //	sleep DURATION      wait, such as 1.5s
 //	deaf                do not react to SIGTERM from now on
@@ -17,7 +19,10 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/signal"
@@ -79,7 +84,12 @@ func act(verb, argument string) {
 		refuse(err)
 		fmt.Print(string(text))
 	case "touch":
+		refuse(os.MkdirAll(filepath.Dir(argument), 0o755))
 		refuse(os.WriteFile(argument, nil, 0o644))
+	case "get":
+		fmt.Println(ask(http.DefaultClient, argument, ""))
+	case "api":
+		fmt.Println(askAPI(argument))
 	case "serve":
 		go serve(argument)
 	case "sleep":
@@ -104,6 +114,34 @@ func refuse(err error) {
 		fmt.Fprintln(os.Stderr, "workload:", err)
 		os.Exit(64)
 	}
+}
+
+const account = "/var/run/secrets/kubernetes.io/serviceaccount/"
+
+// ask gives the status and the body of an answer.
+func ask(client *http.Client, address, token string) string {
+	request, err := http.NewRequest(http.MethodGet, address, nil)
+	refuse(err)
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	answer, err := client.Do(request)
+	refuse(err)
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	refuse(err)
+	return fmt.Sprint(answer.StatusCode, " ", string(body))
+}
+
+func askAPI(path string) string {
+	authority, err := os.ReadFile(account + "ca.crt")
+	refuse(err)
+	token, err := os.ReadFile(account + "token")
+	refuse(err)
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(authority)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}}
+	return ask(&http.Client{Transport: transport}, "https://kubernetes.default.svc"+path, string(token))
 }
 
 func environment(prefix string) string {
