@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,11 +26,14 @@ from gpuassay.record.recording import Recording
 
 if TYPE_CHECKING:  # cluster clients: not for replays
     from argparse import Namespace
+    from pathlib import Path
 
     import pytest
 
     from gpuassay.cluster.base import Cluster
     from gpuassay.cluster.existing import Detector
+    from gpuassay.cluster.whole.cluster import Kit
+    from gpuassay.cluster.whole.images import Source
     from gpuassay.engine.environment import Host, Stage
     from gpuassay.engine.pools import Lane
     from gpuassay.scenarios.declare import Scenario
@@ -112,6 +115,11 @@ def _nothing_to_check(scenario: Scenario) -> None:
     del scenario
 
 
+def _no_images(assets: Assets) -> Iterable[Source]:
+    del assets
+    return ()
+
+
 def _settled(lab: Any) -> bool:
     del lab
     return True
@@ -138,6 +146,8 @@ class System:
         mutants: module or package whose modules register the ways to break it, "" where there is none.
         rules: permissions that its scenarios use on somebody's cluster.
         detect: gives what looks for it on somebody's cluster (a function, since that needs a cluster client).
+        images: upstream's images of it that pods of a whole cluster of ours may pull, of programs that are there.
+        gpu_kit: makes fake GPUs of given models for a node of such a cluster, their files in a new folder.
         install: what it puts onto somebody's cluster for the run where options ask for that, or None; raises an
             exception with an `exit_code` where they cannot be followed.
         elsewhere: opens what takes the place of a whole cluster, such as somebody's gateway, where options name one.
@@ -163,6 +173,8 @@ class System:
     mutants: str = ""
     rules: Sequence[Rule] = ()
     detect: Callable[[], Detector] | None = None
+    images: Callable[[Assets], Iterable[Source]] = _no_images
+    gpu_kit: Callable[[Path, Sequence[str]], Kit] | None = None
     install: Callable[[Namespace, Cluster], Install | None] | None = None
     elsewhere: Callable[[Namespace], Open | None] | None = None
     add_options: Callable[[pytest.OptionGroup], None] | None = None

@@ -114,7 +114,11 @@ COMPONENTS: dict[str, Component] = {
             stamps={"sigs.k8s.io/kueue/pkg/version.GitVersion": "{version}"},
             cpu_seconds=390,
             files={
-                "sigs.k8s.io/kueue": ("config/**/*", "test/performance/scheduler/configs/baseline/generator.yaml"),
+                "sigs.k8s.io/kueue": (
+                    "config/**/*",
+                    "test/performance/scheduler/configs/baseline/generator.yaml",
+                    "charts/kueue/**/*",
+                ),
                 "sigs.k8s.io/jobset": ("config/components/crd/bases/*.yaml",),
                 "sigs.k8s.io/lws": ("config/crd/bases/*.yaml",),
             },
@@ -246,6 +250,7 @@ COMPONENTS: dict[str, Component] = {
             },
             stamps={f"{_DEVICE_PLUGIN}/internal/info.version": "{version}"},
             cpu_seconds=120,
+            files={_DEVICE_PLUGIN: ("deployments/helm/nvidia-device-plugin/**/*",)},
             optional=True,
             cgo=True,
             link=(_LAZY,),
@@ -378,9 +383,13 @@ COMPONENTS: dict[str, Component] = {
 NODE = ("containerd", "runc", "cni-plugins", "kubelet", "workload")
 """What a real node consists of."""
 
+WHOLE = ("controlplane", "kwok", *NODE, "kube-proxy", "coredns")
+"""What a whole cluster consists of (`gpuassay up --like-yours`)."""
+
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "slices": (*NODE, "nvidia-device-plugin", "nvidia-dra", "kubectl"),
     "upstream": (*NODE, "istio", "gaie-conformance"),
+    "like-yours": (*WHOLE, "helm", "kueue", "kustomize", "nvidia-device-plugin", "llmd-epp", "llmd-sim"),
     "routing": ("gaie-epp", "lwepp", "pd-sidecar", "istio"),
     "all": tuple(COMPONENTS),
 }

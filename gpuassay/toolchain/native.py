@@ -21,7 +21,8 @@ TOOLS = {
     "nft": (
         "nftables", "libnftables1", "libnftnl11", "libmnl0", "libjansson4", "libgmp10", "libedit2", "libxtables12",
         "libbsd0", "libmd0", "libtinfo6",
-    )
+    ),
+    "busybox": ("busybox-static",),
 }  # fmt: skip
 """A tool to the Debian packages that hold it and the libraries that a bare machine lacks."""
 

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.shared_libraries import shared_libraries
 from gpuassay.systems.llmd.gateway.istio_objects import GATEWAY_LABEL
 from gpuassay.systems.upstream.component import images, objects
 
@@ -24,7 +25,7 @@ def test_every_image_that_the_manifests_ask_for_is_found_once(tmp_path: Path) ->
 
 def test_the_libraries_of_a_program_are_files_of_this_machine() -> None:
     """Red when an image would lack the loader or the C library."""
-    found = images.shared_libraries(Path(sys.executable).resolve())
+    found = shared_libraries(Path(sys.executable).resolve())
     assert all(one.is_file() for one in found)
     assert any(one.name.startswith("ld-") for one in found) and any(one.name.startswith("libc.") for one in found)
 
@@ -33,7 +34,7 @@ def test_what_is_no_program_is_named(tmp_path: Path) -> None:
     text = tmp_path / "text"
     text.write_text("no program")
     with pytest.raises(ClusterError, match="text cannot be run here"):
-        images.shared_libraries(text)
+        shared_libraries(text)
 
 
 def test_a_gateways_service_finds_it_without_istios_label() -> None:

@@ -41,12 +41,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def run(
-    cluster: Cluster, node: str, *args: str, image: str = IMAGE, labels: dict[str, str] | None = None, **more: object
+    cluster: Cluster,
+    node: str,
+    *args: str,
+    image: str = IMAGE,
+    labels: dict[str, str] | None = None,
+    container: Manifest | None = None,
+    **more: object,
 ) -> str:
     """Create a pod; its name."""
     name = f"pod-{secrets.token_hex(3)}"
-    container = {"name": "main", "image": image, "imagePullPolicy": "Always", "args": list(args)}
-    made = containers.pod(name, "default", node=node, containers=[container | dict(more.pop("container", {}) or {})])
+    main: Manifest = {"name": "main", "image": image, "imagePullPolicy": "Always", "args": list(args)}
+    made = containers.pod(name, "default", node=node, containers=[main | (container or {})])
     made["metadata"]["labels"] = dict(made["metadata"].get("labels") or {}) | (labels or {})
     made["spec"] |= more
     cluster.api.create(made)

@@ -18,8 +18,15 @@ HEALTH_PORT = 10248
 
 
 def containerd(
-    root: Path, plugins: Path, network: Path, runc: Path, *, snapshotter: str, restrict_oom: bool,
+    root: Path,
+    plugins: Path,
+    network: Path,
+    runc: Path,
+    *,
+    snapshotter: str,
+    restrict_oom: bool,
     registries: Path | None = None,
+    base_spec: Path | None = None,
 ) -> str:
     """Configuration of containerd (version 3 of its syntax).
 
@@ -31,6 +38,7 @@ def containerd(
         snapshotter: `overlayfs`, or `native` where the folder's file system is an overlay itself.
         restrict_oom: leave the OOM score alone where lowering it takes a right that we lack (CAP_SYS_RESOURCE).
         registries: folder that says where images are pulled from; without it nothing is pulled.
+        base_spec: what every container begins with (OCI Runtime Specification); containerd's own by default.
     """
     return f"""\
 version = 3
@@ -54,6 +62,7 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.tracing.processor
     default_runtime_name = "runc"
     [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
       runtime_type = "io.containerd.runc.v2"
+      {f"base_runtime_spec = {_text(base_spec)}" if base_spec else ""}
       [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
         BinaryName = {_text(runc)}
         SystemdCgroup = false

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,12 @@ class Whole:
 
     Attributes:
         registry: URL from which all images are pulled, whatever registry their name says.
+        shown: folders of this machine that every container sees, by their paths there: what a driver in the kernel
+            would show beneath /proc, where nothing but a runtime's hook can mount.
     """
 
     registry: str
+    shown: Mapping[Path, str] = field(default_factory=dict[Path, str])
 
 
 class Files:
@@ -86,6 +90,7 @@ class Files:
                 snapshotter="native" if checks.on_overlay(self.folder) else "overlayfs",
                 restrict_oom=not checks.may_raise_oom_score(),
                 registries=None if whole is None else self._registries(whole.registry),
+                base_spec=self._base_spec(parts, whole.shown) if whole is not None and whole.shown else None,
             )
         )  # fmt: skip
         kubelet = configuration.kubelet(addresses.node, authority, self.cgroup) | dict(settings)
@@ -104,3 +109,20 @@ class Files:
         host = f'server = "{url}"\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
         (every / "hosts.toml").write_text(host)
         return folder
+
+    def _base_spec(self, parts: Parts, shown: Mapping[Path, str]) -> Path:
+        """What every container begins with: containerd's own, and a hook that mounts (OCI Runtime Specification)."""
+        hook = self.folder / "show"
+        mounts = "".join(
+            f'[ -d "$bundle/rootfs{at}" ] && mount --bind {source} "$bundle/rootfs{at}"\n'
+            for source, at in shown.items()
+        )
+        found = 'bundle=$(sed -n \'s/.*"bundle":"\\([^"]*\\)".*/\\1/p\')'
+        hook.write_text(
+            f"#!/bin/sh\n# the runtime tells the container's folder on standard input\n{found}\n{mounts}exit 0\n"
+        )
+        hook.chmod(0o755)
+        told = subprocess.run([parts.ctr, "oci", "spec"], capture_output=True, text=True, timeout=60, check=True).stdout
+        file = self.folder / "container.json"
+        file.write_text(json.dumps(json.loads(told) | {"hooks": {"createContainer": [{"path": str(hook)}]}}))
+        return file

@@ -36,7 +36,7 @@ def run(spec: dict[str, Any], line: socket.socket) -> NoReturn:
         linux.sethostname(spec["name"])
         if spec["sealed"]:
             sealed.root(Path(spec["folder"]))
-        _mounts(Path(spec["folder"]), spec["binds"])
+        _mounts(Path(spec["folder"]), spec["binds"], may_make=spec["sealed"])
         line.send(b"unshared")
         addresses = json.loads(line.recv(4096) or "null")
         if addresses is None:
@@ -53,7 +53,7 @@ def run(spec: dict[str, Any], line: socket.socket) -> NoReturn:
     _reap()
 
 
-def _mounts(folder: Path, binds: list[list[str]]) -> None:
+def _mounts(folder: Path, binds: list[list[str]], *, may_make: bool) -> None:
     """Private /proc, /run, /var/lib and /var/log: paths that are fixed in kubelet, CNI, CDI and shim."""
     linux.mount("none", "/", flags=linux.RECURSIVE | linux.PRIVATE)  # nothing reaches the host from here on
     linux.mount("proc", "/proc", "proc", linux.NOSUID | linux.NODEV | linux.NOEXEC)
@@ -68,6 +68,8 @@ def _mounts(folder: Path, binds: list[list[str]]) -> None:
         linux.mount("/run", "/var/run", flags=linux.BIND)
     linux.mount("none", "/", flags=linux.RECURSIVE | linux.SHARED)  # among our own: containers see the pods' volumes
     for source, target in binds:
+        if may_make and not target.startswith("/proc/"):  # the root is the node's own
+            Path(target).mkdir(parents=True, exist_ok=True)
         linux.mount(source, target, flags=linux.BIND)
 
 

@@ -41,10 +41,14 @@ class Kit:
     Attributes:
         labels: of the Node object.
         binds: folders of this machine that are mounted inside, by their paths there.
+        shown: those that its containers see as well.
+        emulated: what of it is not real, for reports.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     binds: Mapping[Path, str] = field(default_factory=dict[Path, str])
+    shown: Mapping[Path, str] = field(default_factory=dict[Path, str])
+    emulated: tuple[Emulated, ...] = ()
 
 
 @contextmanager
@@ -86,11 +90,11 @@ def whole_cluster(
             blobs.add(source)
         (folder / "registry").mkdir(exist_ok=True)
         images.save(blobs, folder / "registry" / "images.json")
-        whole = Whole(f"http://127.0.0.1:{registry.PORT}")
+        url = f"http://127.0.0.1:{registry.PORT}"
         padded = itertools.chain(kits, itertools.repeat(Kit()))
         started = [
             stack.enter_context(
-                real_node(cluster, f"node-{number}", labels=kit.labels, binds=kit.binds, whole=whole)
+                real_node(cluster, f"node-{number}", labels=kit.labels, binds=kit.binds, whole=Whole(url, kit.shown))
             )
             for number, kit in zip(range(1, nodes + 1), padded, strict=False)
         ]
@@ -102,7 +106,7 @@ def whole_cluster(
         dns.install(cluster.api)
         side_by_side(proxies.await_rules, started)
         dns.await_ready(cluster.api)
-        cluster.tell([proxies.component(), dns.component()], [EMULATED])
+        cluster.tell([proxies.component(), dns.component()], [EMULATED, *(one for kit in kits for one in kit.emulated)])
         yield cluster
 
 

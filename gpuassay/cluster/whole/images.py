@@ -21,7 +21,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NONROOT = 65532
 """User of images that are built from distroless bases."""
 USERS = (("root", 0, "/root"), ("nobody", 65534, "/nonexistent"), ("nonroot", NONROOT, "/home/nonroot"))
-FOLDERS = ("dev", "etc", "home", "proc", "run", "sys", "tmp", "usr", "usr/bin", "usr/lib", "var", "var/run")
+FOLDERS = ("bin", "dev", "etc", "home", "proc", "run", "sys", "tmp", "usr", "usr/bin", "usr/lib", "var", "var/run")
 BLOCK = 512
 """Bytes of a block of a tar archive."""
 
@@ -72,7 +72,7 @@ class Blobs:
         layer = self._put(list(_archive(image.files)))
         machine = platform.machine()
         settings: dict[str, Any] = {
-            "Entrypoint": list(image.entrypoint),
+            **({"Entrypoint": list(image.entrypoint)} if image.entrypoint else {}),
             "Env": [f"PATH={PATH}", *image.env],
             "WorkingDir": "/",
             **({"Cmd": list(image.arguments)} if image.arguments else {}),

@@ -40,7 +40,6 @@ class Registry(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: Registry
 
     def log_message(self, format: str, *args: object) -> None:
         """One line a request, for the node's log."""
@@ -60,6 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, "application/json", [b"{}"], with_body=with_body)
             return
         *repository, kind, reference = unquote(asked.path).removeprefix("/v2/").split("/")
+        assert isinstance(self.server, Registry)
         images = self.server.images
         digest = reference
         if kind == "manifests" and not reference.startswith("sha256:"):

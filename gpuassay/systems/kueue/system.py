@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from gpuassay.systems.kueue.rbac import RULES
 if TYPE_CHECKING:  # cluster clients and judges: not for `--help`
     from gpuassay.cluster.base import Cluster
     from gpuassay.cluster.existing import Detector
+    from gpuassay.cluster.whole.images import Source
     from gpuassay.engine.environment import Host, Stage
     from gpuassay.engine.pools import Lane
     from gpuassay.scenarios.declare import Scenario
@@ -102,6 +103,13 @@ def _install(option: Namespace, cluster: Cluster) -> Install | None:
 
 SWEPT = (("apis/kueue.x-k8s.io/v1beta2", "workloads"),)
 
+
+def _images(assets: Assets) -> Iterable[Source]:
+    from gpuassay.systems.kueue.component.image import images
+
+    return images(assets)
+
+
 SYSTEM = System(
     name="kueue",
     pools=(Pool(MAIN, _open, WIDTH, programs=PROGRAMS), Pool(CHANGING, _open, WIDTH, programs=PROGRAMS)),
@@ -117,5 +125,6 @@ SYSTEM = System(
     rules=RULES,
     detect=_detect,
     install=_install,
+    images=_images,
     mutants="gpuassay.systems.kueue.mutants",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from gpuassay.systems.llmd.existing import options
 from gpuassay.systems.llmd.existing.rbac import plan_lines
 
 if TYPE_CHECKING:  # cluster clients: not for `--help`
+    from gpuassay.cluster.whole.images import Source
     from gpuassay.engine.environment import Host, Stage
     from gpuassay.engine.pools import Lane
     from gpuassay.scenarios.declare import Scenario
@@ -56,6 +57,12 @@ def _plan(option: Namespace, scenarios: Sequence[Scenario]) -> list[str] | None:
     return None if named is None else plan_lines(named, scenarios)
 
 
+def _images(assets: Assets) -> Iterable[Source]:
+    from gpuassay.systems.llmd.component.images import images
+
+    return images(assets)
+
+
 SYSTEM = System(
     name="routing",
     pools=(
@@ -78,5 +85,6 @@ SYSTEM = System(
     take_options=_take_options,
     says=_says,
     plan=_plan,
+    images=_images,
     mutants="gpuassay.systems.llmd.mutants",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ from gpuassay.systems.slices import readings
 from gpuassay.toolchain.catalogue import NODE
 
 if TYPE_CHECKING:  # cluster clients: not for `--help`
+    from pathlib import Path
+
+    from gpuassay.cluster.whole.cluster import Kit
+    from gpuassay.cluster.whole.images import Source
     from gpuassay.engine.environment import Host, Stage
     from gpuassay.engine.pools import Lane
     from gpuassay.toolchain import Assets
@@ -38,6 +43,19 @@ def lacking() -> str | None:
 RECORDED = Bundle(resources.ROOT / "tests" / "data" / "recorded-das.tar.xz", "DAS", "das-daemonset")
 """Recordings of the real DAS, whose programs only users can bring."""
 
+
+def _images(assets: Assets) -> Iterable[Source]:
+    from gpuassay.systems.slices.component.images import images
+
+    return images(assets)
+
+
+def _gpu_kit(folder: Path, models: Sequence[str]) -> Kit:
+    from gpuassay.systems.slices.component.gpu_kit import gpu_kit
+
+    return gpu_kit(folder, models)
+
+
 SYSTEM = System(
     name="slices",
     pools=(
@@ -55,5 +73,7 @@ SYSTEM = System(
     recording=readings.SlicesRecording,
     needs=frozenset({"slices"}),
     recorded=(RECORDED,),
+    images=_images,
+    gpu_kit=_gpu_kit,
     mutants="gpuassay.systems.slices.mutants",
 )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from gpuassay.cluster.base import Cluster, Component, Emulated
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.node.image import Image
 from gpuassay.cluster.node.real import Node
+from gpuassay.cluster.shared_libraries import shared_libraries
 from gpuassay.manifest import Manifest, dig
 from gpuassay.systems.llmd.gateway import envoy
 
@@ -155,18 +154,3 @@ def _kubeconfig(cluster: Cluster, node: Node) -> Manifest:
         "users": [{"name": "pod", "user": {"tokenFile": f"{_ACCOUNT}/token"}}],
         "contexts": [{"name": "pod", "context": {"cluster": "pod", "user": "pod"}}],
     }
-
-
-def shared_libraries(program: Path) -> list[Path]:
-    """Libraries, and their loader, that a dynamically linked program needs, where this machine has them.
-
-    Raises:
-        ClusterError: ldd(1) is missing, or finds that a library is.
-    """
-    try:
-        done = subprocess.run(["ldd", program], capture_output=True, text=True, timeout=30, check=False)
-    except FileNotFoundError:
-        raise ClusterError(f"ldd is missing: without it the libraries of {program.name} are not known") from None
-    if done.returncode or "not found" in done.stdout:
-        raise ClusterError(f"{program} cannot be run here: {' '.join((done.stderr or done.stdout).split())[:300]}")
-    return [Path(one) for one in re.findall(r"(/\S+) \(0x", done.stdout)]

@@ -1,0 +1,51 @@
+"""A cluster as users have one, on this machine: what is judged on it is reached by nothing but its kubeconfig."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from gpuassay.cluster.base import Cluster
+from gpuassay.cluster.whole.busybox import busybox
+from gpuassay.cluster.whole.cluster import whole_cluster
+from gpuassay.system import systems
+from gpuassay.toolchain import Assets
+from gpuassay.toolchain.progress import Say, silent
+
+NODES = 2
+
+
+@contextmanager
+def like_yours(
+    *,
+    directory: Path,
+    nodes: int = NODES,
+    gpus: Sequence[str] = (),
+    assets: Assets | None = None,
+    emulated_version: str | None = None,
+    say: Say = silent,
+) -> Generator[Cluster]:
+    """Run a whole cluster whose pods can pull the images of all systems, for the length of a `with` block. Root only.
+
+    Args:
+        directory: an empty or new folder for its files.
+        nodes: how many.
+        gpus: models of the fake GPUs of each node, such as `("a100-40gb",) * 8`.
+        assets: folders with programs that are taken instead of built ones, by component.
+        emulated_version: Kubernetes minor version whose API is imitated, such as "1.35".
+        say: is told what is fetched or built.
+
+    Raises:
+        ClusterError, ToolchainError, gpuassay.waiting.WaitTimeout: as `whole_cluster`.
+        ValueError: an unknown GPU model.
+    """
+    used = assets or Assets()
+    sources = [busybox(say), *(source for one in systems().values() for source in one.images(used))]
+    makers = [one.gpu_kit for one in systems().values() if one.gpu_kit] if gpus else []
+    folder = directory.absolute()
+    kits = [make(folder / "gpus" / f"node-{number}", gpus) for number in range(1, nodes + 1) for make in makers]
+    with whole_cluster(
+        directory=folder, nodes=nodes, assets=assets, sources=sources, kits=kits, emulated_version=emulated_version
+    ) as cluster:
+        yield cluster

@@ -1,0 +1,47 @@
+"""What makes a node of a whole cluster a GPU node: fake GPUs, and a driver that every container sees."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gpuassay.cluster.whole.cluster import Kit
+from gpuassay.silicon import Silicon, seed
+from gpuassay.systems.slices.component.fake_driver import EMULATED, PROC_DRIVER, fake_driver
+
+DRIVER_ROOT = "/run/nvidia/driver"
+"""Where the GPU Operator's driver containers have their root (`nvidiaDriverRoot` of charts)."""
+STATE, LIBRARIES = f"{PROC_DRIVER}/gpuassay/state", f"{PROC_DRIVER}/gpuassay/lib"
+"""The GPUs' state and the fake library as containers see them."""
+
+PRESENT = {"nvidia.com/gpu.present": "true"}
+"""Node Feature Discovery writes it where it finds a PCI device of NVIDIA's."""
+
+Geometry = Mapping[int, Sequence[tuple[str, int]]]
+
+
+def gpu_kit(folder: Path, models: Sequence[str], geometry: Geometry | None = None) -> Kit:
+    """Fake GPUs of one node.
+
+    Args:
+        folder: a new folder for their files; they go with it.
+        models: one for each GPU, such as `a100-40gb` (`gpuassay.silicon`).
+        geometry: MIG slices that are there from the beginning: profile and first memory slice, by GPU.
+
+    Raises:
+        ValueError: an unknown model.
+        ClusterError: the driver's files cannot be written.
+    """
+    folder.mkdir(parents=True)
+    gpus = Silicon.create(folder / "state", tuple(models), seed=folder.name)
+    driver = fake_driver(folder, gpus)
+    if geometry:
+        seed(gpus, geometry)
+    shown = driver.proc / "gpuassay"
+    (shown / "lib").mkdir(parents=True)
+    os.link(gpus.path, shown / "state")  # one file: what is mapped and locked must be the same for all
+    shutil.copy(driver.library.resolve(), shown / "lib" / driver.library.name)
+    binds = {driver.proc: PROC_DRIVER, driver.root: DRIVER_ROOT}
+    return Kit(labels=PRESENT, binds=binds, shown={driver.proc: PROC_DRIVER}, emulated=(EMULATED,))
