@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.whole.images import Source
     from gpuassay.engine.environment import Host, Stage
     from gpuassay.engine.pools import Lane
+    from gpuassay.provision.component import Provided
     from gpuassay.scenarios.declare import Scenario
     from gpuassay.scenarios.lab import Lab
     from gpuassay.toolchain import Assets
@@ -148,6 +149,8 @@ class System:
         detect: gives what looks for it on somebody's cluster (a function, since that needs a cluster client).
         images: upstream's images of it that pods of a whole cluster of ours may pull, of programs that are there.
         gpu_kit: makes fake GPUs of given models for a node of such a cluster, their files in a new folder.
+        components: names of what can be provisioned of it on somebody's cluster; each is an option.
+        provides: what these are.
         install: what it puts onto somebody's cluster for the run where options ask for that, or None; raises an
             exception with an `exit_code` where they cannot be followed.
         elsewhere: opens what takes the place of a whole cluster, such as somebody's gateway, where options name one.
@@ -175,6 +178,8 @@ class System:
     detect: Callable[[], Detector] | None = None
     images: Callable[[Assets], Iterable[Source]] = _no_images
     gpu_kit: Callable[[Path, Sequence[str]], Kit] | None = None
+    components: Sequence[str] = ()
+    provides: Callable[[], Sequence[Provided]] = tuple
     install: Callable[[Namespace, Cluster], Install | None] | None = None
     elsewhere: Callable[[Namespace], Open | None] | None = None
     add_options: Callable[[pytest.OptionGroup], None] | None = None

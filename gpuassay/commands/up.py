@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from gpuassay.arguments import at_least, place, text
 from gpuassay.commands import SubParsers
+from gpuassay.gpus import MODELS
 from gpuassay.secrets import hide
 from gpuassay.session import signals
 from gpuassay.told import told
-from gpuassay.gpus import MODELS
 from gpuassay.toolchain import Assets
 from gpuassay.toolchain.progress import say_on_stderr
 from gpuassay.waiting import WaitError

@@ -13,6 +13,8 @@ from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.existing import existing
 from gpuassay.engine.environment import Host, Stage, described
 from gpuassay.engine.pools import Lane
+from gpuassay.engine.provisioned import check, provisioned, withheld
+from gpuassay.provision import options
 from gpuassay.record.process import live_recorder
 from gpuassay.scenarios import mutants
 from gpuassay.system import Open, systems
@@ -35,6 +37,7 @@ def existing_stage(option: argparse.Namespace) -> Open:
     kubeconfig = given(option.gpuassay_kubeconfig)
     if kubeconfig is None:
         raise ClusterError("--cluster existing needs --gpuassay-kubeconfig FILE, or KUBECONFIG in the environment")
+    asked, brought = options.asked(option), Assets.parse(option.asset)
     detectors = [one.detect() for one in systems().values() if one.detect]
     with existing(
         directory=Path(),
@@ -45,8 +48,13 @@ def existing_stage(option: argparse.Namespace) -> Open:
     ) as tried:
         context = tried.context  # the current one may be another before the run is over
         wanted = [found for one in systems().values() if one.install and (found := one.install(option, tried))]
-        if not wanted and not tried.components:
-            raise ClusterError(f"Kueue is not installed on {tried.name}: install it, or add --install-kueue IMAGE")
+        check(tried, asked, brought)
+        installs = any(one.mode in (options.INSTALL, options.REINSTALL) for one in asked)
+        if not wanted and not installs and not tried.components:
+            raise ClusterError(
+                f"nothing that can be judged is installed on {tried.name}: install it, or let this run do so with "
+                "--kueue install, --device-plugin install ..."
+            )
 
     @contextmanager
     def stage(run: Host, lane: Lane, assets: Assets) -> Generator[Stage]:
@@ -64,6 +72,8 @@ def existing_stage(option: argparse.Namespace) -> Open:
                     detectors=detectors,
                 )
             )
+            cluster.capabilities -= withheld(asked)
+            stack.enter_context(provisioned(run, cluster, asked, brought))
             for install in wanted:
                 stack.enter_context(install(cluster, run.say))
             view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", context=context))

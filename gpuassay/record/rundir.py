@@ -28,13 +28,18 @@ RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 """A run's id, which is the name of its directory: UTC time, and 4 hex digits."""
 
 
+def new_id() -> str:
+    """A name for a run, unique on any cluster."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
 def new_run_dir(base: Path) -> Path:
     """Create `base/<run id>` and point `base/../latest` at it, unless something of the user's has that name.
 
     Raises:
         OSError: it cannot be created.
     """
-    run = base / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    run = base / new_id()
     if base.exists() and not base.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "this is a file; name a folder with --run-dir", str(base))
     if base.is_symlink() and not base.exists():

@@ -7,6 +7,7 @@ import argparse
 import pytest
 
 from gpuassay.arguments import path, text
+from gpuassay.provision import options as components
 from gpuassay.system import systems
 
 
@@ -22,12 +23,7 @@ def add_options(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--gpuassay-context", metavar="NAME", type=text, help="context in it (default: its current context)"
     )
-    group.addoption(
-        "--install-kueue",
-        metavar="IMAGE",
-        type=text,
-        help="existing cluster: install upstream's manifests with this manager image",
-    )
+    components.add_options(group)
     group.addoption(
         "--install-gpu-operator",
         metavar="CHART",
@@ -96,7 +92,6 @@ IMAGE = "busybox:1.37"
 OF_EXISTING = (
     "gpuassay_kubeconfig",
     "gpuassay_context",
-    "install_kueue",
     "install_gpu_operator",
     "gpu_operator_values",
     "gpuassay_image",
@@ -119,6 +114,7 @@ def refuse_contradictions(option: argparse.Namespace) -> None:
         idle = [*(["--cluster existing"] if option.cluster == "existing" else []), *map(_flag, given)]
         if idle:
             _refuse(f"--replay judges what a run has recorded, nothing is acted out: leave out {', '.join(idle)}")
+    components.asked(option)
     elsewhere = [_flag(name) for name in given if name in OF_EXISTING]
     if option.cluster == "embedded" and elsewhere:
         _refuse(f"{', '.join(elsewhere)}: only with --cluster existing; without it the run has a cluster of its own")

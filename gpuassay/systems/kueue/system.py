@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from gpuassay.system import Install, Invariants, Pool, System
+from gpuassay.system import Invariants, Pool, System
 from gpuassay.systems.kueue import readings
 from gpuassay.systems.kueue.rbac import RULES
 
 if TYPE_CHECKING:  # cluster clients and judges: not for `--help`
-    from gpuassay.cluster.base import Cluster
     from gpuassay.cluster.existing import Detector
     from gpuassay.cluster.whole.images import Source
     from gpuassay.engine.environment import Host, Stage
     from gpuassay.engine.pools import Lane
+    from gpuassay.provision.component import Provided
     from gpuassay.scenarios.declare import Scenario
     from gpuassay.scenarios.lab import Lab
     from gpuassay.toolchain import Assets
@@ -83,25 +82,10 @@ def _detect() -> Detector:
     return detect
 
 
-def _install(option: Namespace, cluster: Cluster) -> Install | None:
-    from gpuassay.cluster.errors import ClusterError
-    from gpuassay.systems.kueue.component.deploy import deployed
+def _provides() -> Sequence[Provided]:
+    from gpuassay.systems.kueue.provision import KUEUE
 
-    del cluster
-    image = option.install_kueue
-    if not image:
-        return None
-    if not option.allow_cluster_mutation:
-        raise ClusterError("--install-kueue changes the whole cluster: add --allow-cluster-mutation")
-
-    def install(onto: Cluster, say: Callable[[str], None]) -> AbstractContextManager[object]:
-        say(f"installing Kueue with image {image}")
-        return deployed(onto, image)
-
-    return install
-
-
-SWEPT = (("apis/kueue.x-k8s.io/v1beta2", "workloads"),)
+    return (KUEUE,)
 
 
 def _images(assets: Assets) -> Iterable[Source]:
@@ -109,6 +93,8 @@ def _images(assets: Assets) -> Iterable[Source]:
 
     return images(assets)
 
+
+SWEPT = (("apis/kueue.x-k8s.io/v1beta2", "workloads"),)
 
 SYSTEM = System(
     name="kueue",
@@ -124,7 +110,8 @@ SYSTEM = System(
     check=check,
     rules=RULES,
     detect=_detect,
-    install=_install,
     images=_images,
+    components=("kueue",),
+    provides=_provides,
     mutants="gpuassay.systems.kueue.mutants",
 )

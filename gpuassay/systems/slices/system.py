@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # cluster clients: not for `--help`
     from gpuassay.cluster.whole.images import Source
     from gpuassay.engine.environment import Host, Stage
     from gpuassay.engine.pools import Lane
+    from gpuassay.provision.component import Provided
     from gpuassay.toolchain import Assets
 
 POOL = "cluster-slices"
@@ -42,6 +43,12 @@ def lacking() -> str | None:
 
 RECORDED = Bundle(resources.ROOT / "tests" / "data" / "recorded-das.tar.xz", "DAS", "das-daemonset")
 """Recordings of the real DAS, whose programs only users can bring."""
+
+
+def _provides() -> Sequence[Provided]:
+    from gpuassay.systems.slices.provision import PLUGIN
+
+    return (PLUGIN,)
 
 
 def _images(assets: Assets) -> Iterable[Source]:
@@ -74,6 +81,8 @@ SYSTEM = System(
     needs=frozenset({"slices"}),
     recorded=(RECORDED,),
     images=_images,
+    components=("device-plugin",),
+    provides=_provides,
     gpu_kit=_gpu_kit,
     mutants="gpuassay.systems.slices.mutants",
 )

@@ -15,6 +15,7 @@ from gpuassay.cluster.existing import connect
 from gpuassay.engine.environment import Host, Stage, described
 from gpuassay.engine.pools import Lane
 from gpuassay.manifest import Manifest, dig
+from gpuassay.provision import options
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import Resource
 from gpuassay.scenarios.declare import Scenario
@@ -64,10 +65,8 @@ def gateway_stage(option: argparse.Namespace, named: GatewayOptions) -> Open:
             "--gateway-url needs --gpuassay-kubeconfig FILE, or KUBECONFIG in the environment: model servers are found "
             "by the API"
         )
-    for install in ("install_kueue", "install_gpu_operator"):
-        if getattr(option, install, None):
-            flag = f"--{install.replace('_', '-')}"
-            raise ClusterError(f"{flag} changes the cluster, a run at --gateway-url changes nothing: choose one")
+    if changed := [one.name for one in options.asked(option) if one.mode not in (options.USE, options.NEVER)]:
+        raise ClusterError(f"--{changed[0]} changes the cluster, a run at --gateway-url changes nothing: choose one")
     place = Place(
         named.url, named.model, named.namespace, named.pool, named.selector, named.verify_tls, named.headers
     )  # fmt: skip

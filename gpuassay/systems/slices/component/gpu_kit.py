@@ -28,14 +28,15 @@ def gpu_kit(folder: Path, models: Sequence[str], geometry: Geometry | None = Non
     Args:
         folder: a new folder for their files; they go with it.
         models: one for each GPU, such as `a100-40gb` (`gpuassay.silicon`).
-        geometry: MIG slices that are there from the beginning: profile and first memory slice, by GPU.
+        geometry: MIG slices that are there from the beginning: profile and first memory slice, by GPU; without any,
+            MIG mode is off, as GPUs come.
 
     Raises:
         ValueError: an unknown model.
         ClusterError: the driver's files cannot be written.
     """
     folder.mkdir(parents=True)
-    gpus = Silicon.create(folder / "state", tuple(models), seed=folder.name)
+    gpus = Silicon.create(folder / "state", tuple(models), mig=bool(geometry), seed=folder.name)
     driver = fake_driver(folder, gpus)
     if geometry:
         seed(gpus, geometry)

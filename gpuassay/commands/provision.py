@@ -1,0 +1,135 @@
+"""`gpuassay provision`: install components on somebody's cluster; they stay until `gpuassay remove`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpuassay.commands import SubParsers
+    from gpuassay.provision.component import Provided, Wish
+    from gpuassay.provision.install import Site
+    from gpuassay.provision.objects import Objects
+
+
+def cluster_options(parser: argparse.ArgumentParser) -> None:
+    """Options that say which cluster is meant."""
+    parser.add_argument("--kubeconfig", type=Path, required=True, help="the cluster")
+    parser.add_argument("--context", help="context of the kubeconfig (default: its current one)")
+
+
+def add(subparsers: SubParsers) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "provision",
+        help="install components on a cluster, until gpuassay remove",
+        description="Installs what is not there yet and waits until it works. What somebody else has installed is used "
+        "as it is. An inventory on the cluster says what was made, so gpuassay remove works from any machine.",
+    )
+    parser.add_argument("components", nargs="+", metavar="COMPONENT", help="such as kueue device-plugin")
+    cluster_options(parser)
+    parser.add_argument("--plan", action="store_true", help="say what would be done, and change nothing")
+    parser.add_argument(
+        "--reinstall", action="store_true", help="what is ours is removed and installed anew; never somebody else's"
+    )
+    parser.add_argument(
+        "--source", action="append", default=[], metavar="NAME=SOURCE",
+        help="a folder of manifests, or a chart (folder, archive, URL, OCI reference), for a component",
+    )  # fmt: skip
+    parser.add_argument("--chart-version", action="append", default=[], metavar="NAME=VERSION", help="of a chart")
+    parser.add_argument("--values", action="append", default=[], metavar="NAME=FILE", help="values for its chart")
+    parser.add_argument("--mirror", default="", metavar="PREFIX", help="takes the place of registries in image names")
+    parser.add_argument("--asset", action="append", default=[], metavar="NAME=DIR", help="programs that you bring")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Install; 0 when everything works, 2 when something cannot be installed (one line says why)."""
+    from gpuassay.provision.install import install
+    from gpuassay.provision.objects import Objects
+    from gpuassay.provision.plan import decide, refuse_doubled
+    from gpuassay.provision.registry import component
+    from gpuassay.provision.remove import remove
+
+    wanted = [component(name) for name in dict.fromkeys(options.components)]
+    wishes = _wishes(options, wanted)
+    with site(options) as at:
+        objects = Objects(at.cluster.api)
+        refuse_doubled(wanted, objects)
+        steps = [(one, decide(one, objects, reinstall=options.reinstall)) for one in wanted]
+        for one, step in steps:
+            print(f"{one.name}: {step.words}", flush=True)
+            if options.plan:
+                continue
+            if step.remove_first:
+                _told(remove(at, one).left_by_upstream, one)
+            if step.install:
+                print(f"{one.name}: {install(at, one, wishes[one.name])}", flush=True)
+    return 0
+
+
+def _told(left: list[str], one: Provided) -> None:
+    for line in left:
+        print(f"{one.name}: its own uninstall left {line}")
+
+
+def _wishes(options: argparse.Namespace, wanted: list[Provided]) -> dict[str, Wish]:
+    """What the options say of each component.
+
+    Raises:
+        ClusterError: an option names a component that is not installed, or a file that there is not.
+    """
+    from gpuassay.cluster.errors import ClusterError
+    from gpuassay.provision.component import Wish
+
+    def of(option: str, given: list[str]) -> list[tuple[str, str]]:
+        pairs = [tuple(one.partition("=")[::2]) for one in given]
+        for name, value in pairs:
+            if name not in {one.name for one in wanted} or not value:
+                raise ClusterError(f"{option} {name}={value}: give NAME=VALUE, NAME one of those to be installed")
+        return [(name, value) for name, value in pairs]
+
+    sources = dict(of("--source", options.source))
+    versions = dict(of("--chart-version", options.chart_version))
+    values = of("--values", options.values)
+    for _, file in values:
+        if not Path(file).expanduser().is_file():
+            raise ClusterError(f"--values: there is no file {file}")
+    return {
+        one.name: Wish(
+            sources.get(one.name, ""), versions.get(one.name, ""),
+            [Path(file).expanduser() for name, file in values if name == one.name], options.mirror,
+        )
+        for one in wanted
+    }  # fmt: skip
+
+
+@contextlib.contextmanager
+def site(options: argparse.Namespace) -> Generator[Site]:
+    """The cluster that the options name, for one call of a command."""
+    from gpuassay.cluster.existing import existing
+    from gpuassay.provision.install import Site
+    from gpuassay.record.rundir import new_id
+    from gpuassay.toolchain import Assets
+
+    assets = Assets.parse(getattr(options, "asset", []))
+    with (
+        tempfile.TemporaryDirectory(prefix="gpuassay-") as folder,
+        existing(
+            directory=Path(folder), kubeconfig=options.kubeconfig, context=options.context, allow_mutation=True
+        ) as cluster,
+    ):
+        yield Site(cluster, new_id(), Path(folder), assets, lambda text: print(text, flush=True))
+
+
+def look(options: argparse.Namespace) -> Objects:
+    """Read access to the cluster that the options name."""
+    from gpuassay.cluster.existing import connect
+    from gpuassay.provision.objects import Objects
+
+    api, _ = connect(options.kubeconfig, options.context)
+    return Objects(api)

@@ -1,0 +1,115 @@
+"""What can be provisioned, declared by the systems; and what is found of it on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpuassay.cluster.api import Api
+from gpuassay.manifest import Manifest
+from gpuassay.provision.helm import Chart
+from gpuassay.provision.objects import Objects, Ref
+from gpuassay.toolchain import Assets
+
+READY_SECONDS = 300.0
+"""How long a component may take until it works: Kueue alone may wait 100 s for a Secret to reach its pod."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A component as it is on a cluster.
+
+    Attributes:
+        version: such as `v0.19.2`, "unknown" where nothing says it.
+        namespace: where its programs run.
+        how: `manifests`, `Helm release NAME` or `OLM subscription NAME`.
+        run: the run that has installed it; "" for somebody else's.
+    """
+
+    version: str
+    namespace: str
+    how: str
+    run: str = ""
+
+    def __str__(self) -> str:
+        """For tables."""
+        whose = f"ours (run {self.run})" if self.run else "somebody else's"
+        return f"{whose}: {self.version} in {self.namespace}, {self.how}"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a user wants of a component.
+
+    Attributes:
+        source: a folder of manifests, a chart (folder, archive, URL, OCI reference); "" for upstream's of this version.
+        version: of a chart from a repository.
+        values: files of values for a chart.
+        mirror: prefix that takes the place of the registries in image names.
+    """
+
+    source: str = ""
+    version: str = ""
+    values: Sequence[Path] = ()
+    mirror: str = ""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is put onto the cluster: a chart, or objects that are applied in order.
+
+    Attributes:
+        chart: installed by helm.
+        objects: applied by us, the first first.
+        version: of it; by default what its first image says.
+        settings: what differs from upstream, in words, for reports.
+    """
+
+    chart: Chart | None = None
+    objects: Sequence[Manifest] = ()
+    version: str = ""
+    settings: str = ""
+
+
+def _nothing(objects: Objects) -> Sequence[Ref]:
+    del objects
+    return ()
+
+
+@dataclass(frozen=True)
+class Provided:
+    """A component that can be provisioned.
+
+    Attributes:
+        name: what options and commands call it.
+        title: what people call it.
+        namespace: where it goes.
+        detect: what there is of it, by looking at what it serves and runs.
+        content: what an installation consists of.
+        problem: why it does not work yet, "" once it does; asked until then.
+        in_use: objects of its own kinds that somebody has made: it is not removed before them.
+        lacking: prerequisites that the cluster lacks, a line each.
+        group: API group of its definitions, "" where it has none.
+        excludes: components that would offer the same devices a second time.
+        seconds: how long it may take.
+        capability: what scenarios need where they need it.
+    """
+
+    name: str
+    title: str
+    namespace: str
+    detect: Callable[[Objects], Installation | None]
+    content: Callable[[Assets, Wish], Content]
+    problem: Callable[[Api], str]
+    in_use: Callable[[Objects], Sequence[Ref]] = _nothing
+    lacking: Callable[[Objects], Sequence[str]] = lambda _: ()
+    group: str = ""
+    excludes: frozenset[str] = frozenset()
+    seconds: float = READY_SECONDS
+    capability: str = ""
+
+    def runs(self, objects: Objects) -> bool:
+        """Whether any pod of it is there, ready or not: then it is somebody's to mend."""
+        pods = objects.list(objects.kinds[("v1", "Pod")])
+        return any(one["metadata"]["namespace"] == self.namespace for one in pods)

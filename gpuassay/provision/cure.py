@@ -1,0 +1,93 @@
+"""Mends a cluster on which a component's programs are gone while its webhooks, APIs and finalizers still stand.
+
+Each of these stops others: a webhook without a server refuses every Job, an aggregated API without one keeps every
+namespace from being deleted, a finalizer without a controller keeps its object for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gpuassay.cluster.errors import ClusterError
+from gpuassay.manifest import Manifest, dig
+from gpuassay.provision.component import Provided
+from gpuassay.provision.install import LATE
+from gpuassay.provision.objects import Objects, Ref
+from gpuassay.provision.remove import DEFINITION, Removal, custom_objects, delete_all
+
+Say = Callable[[str], None]
+
+
+def dead_ends(objects: Objects, group: str, namespace: str) -> list[Ref]:
+    """Webhook configurations and aggregated APIs of a component whose Services have no ready pod."""
+    found: list[Ref] = []
+    for (version, kind), served in objects.kinds.items():
+        if kind not in LATE or version not in objects.preferred:
+            continue
+        for one in objects.list(served):
+            services = _services(one)
+            mine = any(place == namespace for place, _ in services) or group in one["metadata"]["name"]
+            if mine and services and not any(_answers(objects, *service) for service in services):
+                found.append(Ref.of(one))
+    return found
+
+
+def _services(one: Manifest) -> set[tuple[str, str]]:
+    """(namespace, name) of the Services that a webhook configuration or an aggregated API asks."""
+    hooks: list[Manifest] = dig(one, "webhooks", default=[])
+    asked = [dig(hook, "clientConfig", "service", default={}) for hook in hooks]
+    asked.append(dig(one, "spec", "service", default={}))
+    return {(str(service["namespace"]), str(service["name"])) for service in asked if service}
+
+
+def _answers(objects: Objects, namespace: str, name: str) -> bool:
+    """Whether a Service has an endpoint that is ready."""
+    slices = objects.list(objects.kinds[("discovery.k8s.io/v1", "EndpointSlice")], f"kubernetes.io/service-name={name}")
+    mine = [one for one in slices if one["metadata"]["namespace"] == namespace]
+    return any(_ready(one) for one in mine)
+
+
+def _ready(slice_: Manifest) -> bool:
+    ends: list[Manifest] = dig(slice_, "endpoints", default=[])
+    return any(dig(end, "conditions", "ready", default=False) for end in ends)
+
+
+def cure(provided: Provided, objects: Objects, say: Say) -> Removal:
+    """Clear away what is left of a component that nobody runs any more.
+
+    Raises:
+        ClusterError: it runs, so it is not ours to touch; or there is nothing of it.
+    """
+    there = provided.detect(objects)
+    dead = dead_ends(objects, provided.group, provided.namespace)
+    if there is None and not dead:
+        raise ClusterError(f"there is nothing of {provided.title} on this cluster")
+    if there is not None and provided.runs(objects):
+        raise ClusterError(f"{provided.title} was not installed by gpuassay, and it runs ({there}): it is left alone")
+    done = Removal()
+    say(f"clearing away what is left of {provided.title}")
+    delete_all(objects, dead, done)
+    definitions = _definitions(objects, provided.group)
+    now = Objects(objects.api)  # without the APIs that nobody served
+    for ref in custom_objects(now, definitions):
+        _free(now, ref, done)
+    delete_all(now, definitions, done)
+    namespace = Ref("v1", "Namespace", "", provided.namespace)
+    if now.get(namespace):
+        delete_all(now, [namespace], done)
+    done.helped += [f"{ref} was deleted: nothing stood behind it" for ref in (*dead, *definitions)]
+    return done
+
+
+def _definitions(objects: Objects, group: str) -> Sequence[Ref]:
+    kind = objects.kinds[("apiextensions.k8s.io/v1", DEFINITION)]
+    return [Ref.of(one) for one in objects.list(kind) if one["spec"]["group"] == group]
+
+
+def _free(objects: Objects, ref: Ref, done: Removal) -> None:
+    """Take off finalizers whose controller is gone, and delete."""
+    finalizers = dig(objects.get(ref) or {}, "metadata", "finalizers", default=[])
+    if finalizers:
+        done.helped.append(f"{ref}: finalizers taken off: {', '.join(finalizers)}")
+        objects.patch(ref, {"metadata": {"finalizers": None}})
+    objects.delete(ref)

@@ -1,0 +1,113 @@
+"""Helm as a program: the user's own where there is one, else built from its Go module. Versions 3 and 4."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gpuassay import toolchain
+from gpuassay.cluster.base import Cluster
+from gpuassay.cluster.errors import ClusterError
+from gpuassay.environment import inherited
+from gpuassay.manifest import Manifest
+from gpuassay.toolchain import Assets
+from gpuassay.toolchain.errors import ToolchainError
+
+SECONDS = 600.0
+"""For one call."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What is installed.
+
+    Attributes:
+        source: a folder, an archive, a URL or an OCI reference, as `helm install` takes it.
+        release: its name.
+        namespace: where it goes.
+        values: laid over the chart's own, the last file first in weight after them.
+        files: files of values that the user gives.
+        version: of a chart from a repository.
+    """
+
+    source: str
+    release: str
+    namespace: str
+    values: Mapping[str, Any]
+    files: Sequence[Path] = ()
+    version: str = ""
+
+
+class Helm:
+    """Calls helm for one cluster."""
+
+    def __init__(self, cluster: Cluster, assets: Assets | None, folder: Path) -> None:
+        """`folder` holds files of values while helm reads them, and what helm keeps for itself."""
+        found = shutil.which("helm")
+        if found is None:
+            try:
+                found = str(toolchain.programs("helm", assets).path("helm"))
+            except ToolchainError as error:
+                raise ClusterError(f"charts are installed by helm, and there is none: install helm ({error})") from None
+        self.program = found
+        self._cluster, self._folder = cluster, folder
+
+    def render(self, chart: Chart) -> list[Manifest]:
+        """The objects that an installation would create, CRDs and hooks included.
+
+        Raises:
+            ClusterError: the chart or its values are no good; helm's own last line says why.
+        """
+        told = self._run("template", chart.release, chart.source, "--include-crds", *self._arguments(chart))
+        try:
+            return [one for one in yaml.safe_load_all(told) if one]
+        except yaml.YAMLError as error:
+            raise ClusterError(f"chart {chart.source} renders to no YAML: {' '.join(str(error).split())}") from None
+
+    def install(self, chart: Chart) -> None:
+        """Create its objects and run its hooks; that it works is for the caller to see."""
+        self._run("install", chart.release, chart.source, "--create-namespace", *self._arguments(chart))
+
+    def uninstall(self, release: str, namespace: str) -> None:
+        """Remove a release; one that is gone is fine."""
+        self._run("uninstall", release, "--namespace", namespace, "--ignore-not-found")
+
+    def releases(self) -> list[Mapping[str, Any]]:
+        """Every release of the cluster: name, namespace, chart, app_version, status."""
+        return json.loads(self._run("list", "--all-namespaces", "--output", "json") or "[]")
+
+    def _arguments(self, chart: Chart) -> list[str]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        own = self._folder / f"values-{chart.release}.json"
+        own.write_text(json.dumps(chart.values))  # JSON is YAML
+        files = [argument for one in (own, *chart.files) for argument in ("--values", str(one))]
+        return ["--namespace", chart.namespace, *files, *(["--version", chart.version] if chart.version else [])]
+
+    def _run(self, *words: str) -> str:
+        cluster = self._cluster
+        where = ["--kubeconfig", str(cluster.kubeconfig)]
+        where += ["--kube-context", cluster.context] if cluster.context else []
+        own = {f"HELM_{name}_HOME": str(self._folder / "helm" / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
+        user = {name: os.environ[name] for name in own if name in os.environ}  # a user's repositories count
+        environment = inherited() | ({} if shutil.which("helm") else own) | user
+        try:
+            done = subprocess.run(
+                [self.program, *words, *where], capture_output=True, text=True, timeout=SECONDS, check=False,
+                env=environment,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise ClusterError(f"helm {words[0]} took more than {SECONDS:g} s") from None
+        if done.returncode:
+            said = [line for line in (done.stderr or done.stdout).strip().splitlines() if line.strip()]
+            raise ClusterError(
+                f"helm {words[0]} failed ({done.returncode}): {said[-1] if said else '(it printed nothing)'}"
+            )
+        return done.stdout

@@ -1,0 +1,242 @@
+"""Puts one component onto a cluster, and waits until it works."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpuassay import labels
+from gpuassay.cluster.base import Cluster, Component
+from gpuassay.cluster.errors import ApiRefused, ClusterError
+from gpuassay.cluster.parallel import side_by_side
+from gpuassay.manifest import Manifest, dig
+from gpuassay.provision import inventory, pods
+from gpuassay.provision.component import Content, Installation, Provided, Wish
+from gpuassay.provision.helm import Helm
+from gpuassay.provision.inventory import Inventory
+from gpuassay.provision.objects import Objects, Ref
+from gpuassay.toolchain import Assets
+from gpuassay.waiting import WaitTimeout, wait
+
+TELL_AFTER = 20.0
+"""Seconds after which a person is told what a component still lacks."""
+LATE = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "APIService")
+"""Applied last: until their servers answer they stand in everybody's way."""
+FIRST = ("Namespace", "CustomResourceDefinition")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where components are installed.
+
+    Attributes:
+        cluster: the cluster.
+        run: whose label everything carries.
+        folder: for files of this machine.
+        assets: folders with programs that users bring.
+        say: tells a person how far things are.
+    """
+
+    cluster: Cluster
+    run: str
+    folder: Path
+    assets: Assets
+    say: Say
+
+
+def found(provided: Provided, objects: Objects) -> Installation | None:
+    """What there is of a component, and whose it is."""
+    ours = inventory.read(objects.api, provided.name)
+    if ours is not None:
+        return Installation(ours.version, ours.namespace, ours.how, ours.run)
+    return provided.detect(objects)
+
+
+def install(site: Site, provided: Provided, wish: Wish) -> Installation:
+    """Install a component that is not there; what was begun is for `gpuassay.provision.remove`, whatever happens.
+
+    Raises:
+        ClusterError: it cannot be installed, or does not work in time; one line says why.
+    """
+    objects = Objects(site.cluster.api)
+    refuse(provided, objects)
+    content = provided.content(site.assets, wish)
+    helm = Helm(site.cluster, site.assets, site.folder) if content.chart else None
+    wanted = _in_order(helm.render(content.chart) if helm and content.chart else content.objects)
+    refs = [_ref(one, provided, wanted, objects) for one in wanted]
+    _refuse_there(provided, objects, refs)
+    noted = _inventory(site, provided, content, refs, wanted, objects)
+    site.say(f"installing {provided.title} {noted.version} ({noted.how})")
+    inventory.write(site.cluster.api, noted)
+    if noted.namespace_is_ours:
+        _make_namespace(site, provided.namespace)
+    if helm and content.chart:
+        helm.install(content.chart)
+    else:
+        _apply(site, wanted, refs)
+    _mark(site, refs, wish.mirror)
+    await_working(site, provided)
+    _tell(site, provided, noted, content)
+    return Installation(noted.version, noted.namespace, noted.how, noted.run)
+
+
+def refuse(provided: Provided, objects: Objects) -> None:
+    """Raise ClusterError with what stands against an installation: its prerequisites, others, a namespace that ends."""
+    if lacking := list(provided.lacking(objects)):
+        raise ClusterError(f"{provided.title} cannot be installed: {'; '.join(lacking)}")
+    namespace = objects.get(Ref("v1", "Namespace", "", provided.namespace))
+    if namespace and dig(namespace, "metadata", "deletionTimestamp"):
+        raise ClusterError(
+            f"{provided.title} cannot be installed: namespace {provided.namespace} is being deleted; where that does "
+            "not end, gpuassay doctor --cluster existing says why"
+        )
+
+
+def _refuse_there(provided: Provided, objects: Objects, refs: Sequence[Ref]) -> None:
+    there = objects.there([ref for ref in refs if ref.kind != "Namespace"])
+    if there:
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise ClusterError(
+            f"{provided.title} cannot be installed: its {there[0]}{more} is there already; what a broken installation "
+            f"has left is cleared away by gpuassay remove --force {provided.name}"
+        )
+
+
+def _ref(one: Manifest, provided: Provided, wanted: Sequence[Manifest], objects: Objects) -> Ref:
+    """The object that a manifest stands for: what is namespaced and says no namespace goes into the component's."""
+    key = (one["apiVersion"], one["kind"])
+    served = objects.kinds.get(key)
+    namespaced = served.namespaced if served else _scope(key, wanted) == "Namespaced"
+    return Ref.of(one, provided.namespace if namespaced else "")
+
+
+def _scope(key: tuple[str, str], wanted: Sequence[Manifest]) -> str:
+    """Scope of a kind whose definition is installed along."""
+    for one in wanted:
+        if one["kind"] == "CustomResourceDefinition":
+            spec = one["spec"]
+            if (spec["group"], spec["names"]["kind"]) == (key[0].rpartition("/")[0], key[1]):
+                return str(spec["scope"])
+    return "Cluster"
+
+
+def _in_order(wanted: Sequence[Manifest]) -> list[Manifest]:
+    """Namespaces and definitions first, webhooks and aggregated APIs last."""
+    flat = [part for one in wanted for part in (one["items"] if one["kind"] == "List" else (one,))]
+
+    def rank(one: Manifest) -> int:
+        return FIRST.index(one["kind"]) if one["kind"] in FIRST else 3 if one["kind"] in LATE else 2
+
+    return sorted(flat, key=rank)
+
+
+def _inventory(
+    site: Site, provided: Provided, content: Content, refs: Sequence[Ref], wanted: Sequence[Manifest], objects: Objects
+) -> Inventory:
+    snapshot = objects.snapshot()
+    chart = content.chart
+    return Inventory(
+        component=provided.name,
+        run=site.run,
+        version=content.version or _version(wanted),
+        namespace=provided.namespace,
+        namespace_is_ours=objects.get(Ref("v1", "Namespace", "", provided.namespace)) is None,
+        how=f"Helm release {chart.release}" if chart else "manifests",
+        release=chart.release if chart else "",
+        refs=refs,
+        before=frozenset(snapshot),
+        nodes={key[3]: one["labels"] for key, one in snapshot.items() if key[:2] == ("", "Node")},
+    )
+
+
+def _version(wanted: Sequence[Manifest]) -> str:
+    """What the objects say of their version: the tag of the first container's image."""
+    for one in wanted:
+        for container in dig(one, "spec", "template", "spec", "containers", default=[]):
+            return str(container["image"]).partition("@")[0].rpartition(":")[2]
+    return "unknown"
+
+
+def _make_namespace(site: Site, name: str) -> None:
+    """In it pods may be privileged, as components of nodes must be."""
+    marks = {labels.RUN: site.run, "pod-security.kubernetes.io/enforce": "privileged"}
+    body: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": marks}}
+    try:
+        site.cluster.api.create(body)
+    except ApiRefused as refused:
+        if refused.status != 409:
+            raise
+
+
+def _apply(site: Site, wanted: Sequence[Manifest], refs: Sequence[Ref]) -> None:
+    objects = Objects(site.cluster.api)
+    for one, ref in zip(wanted, refs, strict=True):
+        if objects.kind(ref) is None:  # its definition has just been made
+            objects = wait(
+                lambda: Objects(site.cluster.api), lambda new, ref=ref: new.kind(ref) is not None,
+                what=f"kind {ref.kind} to be served", timeout=60, delay=0.2,
+            )  # fmt: skip
+        objects.apply(ref, one)
+
+
+def _mark(site: Site, refs: Sequence[Ref], mirror: str) -> None:
+    """Put the run's label on everything, and the mirror into the names of images."""
+    objects = Objects(site.cluster.api)
+    side_by_side(lambda ref: objects.patch(ref, {"metadata": {"labels": {labels.RUN: site.run}}}), refs)
+    if mirror:
+        for ref in refs:
+            _mirror(objects, ref, mirror)
+
+
+def _mirror(objects: Objects, ref: Ref, mirror: str) -> None:
+    found = objects.get(ref) or {}
+    for field in ("initContainers", "containers"):
+        containers: list[Manifest] = dig(found, "spec", "template", "spec", field, default=[])
+        changes = [{"op": "replace", "path": f"/spec/template/spec/{field}/{number}/image",
+                    "value": mirrored(str(one["image"]), mirror)} for number, one in enumerate(containers)]  # fmt: skip
+        if changes:
+            objects.patch_json(ref, changes)
+
+
+def mirrored(image: str, mirror: str) -> str:
+    """The name of an image in a mirror: the registry is replaced, the repository stays."""
+    first, slash, rest = image.partition("/")
+    named = slash and ("." in first or ":" in first or first == "localhost")
+    return f"{mirror.rstrip('/')}/{rest if named else image}"
+
+
+def await_working(site: Site, provided: Provided) -> None:
+    """Wait until a component works, and tell early what keeps it from that.
+
+    Raises:
+        ClusterError: it does not in time; each of its pods that is not ready says why.
+    """
+    api = site.cluster.api
+    began, told = time.monotonic(), set[str]()
+
+    def look() -> str:
+        problem = provided.problem(api)
+        if problem and time.monotonic() - began > TELL_AFTER:
+            for line in pods.troubles(api, provided.namespace) or pods.refusals(api, provided.namespace):
+                if line not in told:
+                    told.add(line)
+                    site.say(f"{provided.title}: {line}")
+        return problem
+
+    try:
+        wait(look, lambda problem: not problem, what=provided.title, timeout=provided.seconds, delay=0.5)
+    except WaitTimeout as late:
+        why = pods.troubles(api, provided.namespace) or pods.refusals(api, provided.namespace)
+        raise ClusterError(
+            f"{provided.title} does not work {provided.seconds:g} s after its installation: {late.last}"
+            + "".join(f"; {line}" for line in why[:5])
+        ) from None
+
+
+def _tell(site: Site, provided: Provided, noted: Inventory, content: Content) -> None:
+    settings = f"; {content.settings}" if content.settings else ""
+    site.cluster.tell([Component(provided.name, noted.version, f"installed by us, {noted.how}{settings}")])
