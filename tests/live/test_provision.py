@@ -140,8 +140,10 @@ def test_what_somebody_else_has_installed_is_used_and_never_changed(yours: Clust
 def uninstall(cluster: Cluster) -> None:
     """Remove Kueue as its owner would, in the wrong order: its namespace first. Then have that mended."""
     cluster.api.delete("Namespace", "kueue-system")
-    wait(
-        lambda: "definitions without a manager" in call(cluster, "status", code=1), bool, what="it to end", timeout=120
-    )
+
+    def managers() -> list[Manifest]:
+        return cluster.api.list("Pod", "kueue-system")
+
+    wait(managers, lambda pods: not pods, what="the manager to end", timeout=120, delay=1)
     said = call(cluster, "remove", "--force", "kueue")
     assert "APIService" in said and "MutatingWebhookConfiguration" in said

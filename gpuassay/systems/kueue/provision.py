@@ -42,7 +42,7 @@ def detect(objects: Objects) -> Installation | None:
             continue
         notes: dict[str, str] = meta.get("annotations") or {}
         image = str(dig(deployment, "spec", "template", "spec", "containers")[0]["image"])
-        version = image.partition("@")[0].rpartition(":")[2]
+        version = marks.get("app.kubernetes.io/version") or image.partition("@")[0].rpartition(":")[2]
         return Installation(version, meta["namespace"], _how(marks, notes))
     return Installation("unknown", NAMESPACE, "definitions without a manager that we may see")
 
