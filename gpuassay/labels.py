@@ -6,6 +6,8 @@ Example:
 
 RUN = "gpuassay.io/run"
 """Label on everything a run creates; the sweep at the end removes by it."""
+COMPONENT = "gpuassay.io/component"
+"""Label on everything of a provisioned component, beside the run's: its removal has an order, the sweep has none."""
 SCENARIO = "gpuassay.io/scenario"
 """Label on everything a scenario creates; recordings are cut by it."""
 RUN_FOR = "gpuassay.io/run-for"

@@ -7,7 +7,7 @@ from functools import partial
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused
 from gpuassay.cluster.parallel import side_by_side
-from gpuassay.labels import RUN
+from gpuassay.labels import COMPONENT, RUN
 from gpuassay.manifest import Manifest
 from gpuassay.waiting import WaitTimeout, wait
 
@@ -41,14 +41,18 @@ def _listed(api: Api, selector: str, kind: str) -> list[Manifest]:
 
 
 def _find(api: Api, run_id: str, kind: str) -> list[Found]:
-    objects = _listed(api, f"{RUN}={run_id}", kind)
+    objects = _listed(api, f"{RUN}={run_id},!{COMPONENT}", kind)
     return [(kind, o["metadata"].get("namespace"), o["metadata"]["name"]) for o in objects]
 
 
 def runs(api: Api) -> dict[str, int]:
     """How many objects each run has on the cluster, by run id."""
     kinds = [kind for step in _STEPS for kind in step]
-    found = [o["metadata"]["labels"][RUN] for some in side_by_side(partial(_listed, api, RUN), kinds) for o in some]
+    found = [
+        o["metadata"]["labels"][RUN]
+        for some in side_by_side(partial(_listed, api, f"{RUN},!{COMPONENT}"), kinds)
+        for o in some
+    ]
     return {run_id: found.count(run_id) for run_id in sorted(set(found))}
 
 

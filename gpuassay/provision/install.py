@@ -73,12 +73,12 @@ def install(site: Site, provided: Provided, wish: Wish) -> Installation:
     site.say(f"installing {provided.title} {noted.version} ({noted.how})")
     inventory.write(site.cluster.api, noted)
     if noted.namespace_is_ours:
-        _make_namespace(site, provided.namespace)
+        _make_namespace(site, provided)
     if helm and content.chart:
         helm.install(content.chart)
     else:
         _apply(site, wanted, refs)
-    _mark(site, refs, wish.mirror)
+    _mark(site, provided, refs, wish.mirror)
     await_working(site, provided)
     _tell(site, provided, noted, content)
     return Installation(noted.version, noted.namespace, noted.how, noted.run)
@@ -161,10 +161,14 @@ def _version(wanted: Sequence[Manifest]) -> str:
     return "unknown"
 
 
-def _make_namespace(site: Site, name: str) -> None:
+def _make_namespace(site: Site, provided: Provided) -> None:
     """In it pods may be privileged, as components of nodes must be."""
-    marks = {labels.RUN: site.run, "pod-security.kubernetes.io/enforce": "privileged"}
-    body: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": marks}}
+    marks = _marks(site, provided) | {"pod-security.kubernetes.io/enforce": "privileged"}
+    body: Manifest = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": provided.namespace, "labels": marks},
+    }
     try:
         site.cluster.api.create(body)
     except ApiRefused as refused:
@@ -183,10 +187,14 @@ def _apply(site: Site, wanted: Sequence[Manifest], refs: Sequence[Ref]) -> None:
         objects.apply(ref, one)
 
 
-def _mark(site: Site, refs: Sequence[Ref], mirror: str) -> None:
+def _marks(site: Site, provided: Provided) -> dict[str, str]:
+    return {labels.RUN: site.run, labels.COMPONENT: provided.name}
+
+
+def _mark(site: Site, provided: Provided, refs: Sequence[Ref], mirror: str) -> None:
     """Put the run's label on everything, and the mirror into the names of images."""
     objects = Objects(site.cluster.api)
-    side_by_side(lambda ref: objects.patch(ref, {"metadata": {"labels": {labels.RUN: site.run}}}), refs)
+    side_by_side(lambda ref: objects.patch(ref, {"metadata": {"labels": _marks(site, provided)}}), refs)
     if mirror:
         for ref in refs:
             _mirror(objects, ref, mirror)

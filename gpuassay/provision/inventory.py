@@ -20,8 +20,6 @@ from gpuassay.waiting import wait
 
 NAMESPACE = "gpuassay"
 """Holds one ConfigMap for each component that is ours; goes with the last of them."""
-COMPONENT = "gpuassay.io/component"
-"""Label of an inventory."""
 FORMAT = "1"
 
 Key = tuple[str, str, str, str]
@@ -62,13 +60,13 @@ def write(api: Api, one: Inventory) -> None:
     Raises:
         ClusterError: another run has it, or is about to.
     """
-    meta: Manifest = {"name": NAMESPACE, "labels": {labels.RUN: one.run}}
+    meta: Manifest = {"name": NAMESPACE, "labels": {labels.RUN: one.run, labels.COMPONENT: "inventory"}}
     try:
         api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
     except ApiRefused as refused:
         if refused.status != 409:
             raise
-    marks = {labels.RUN: one.run, COMPONENT: one.component}
+    marks = {labels.RUN: one.run, labels.COMPONENT: one.component}
     try:
         api.create({
             "apiVersion": "v1", "kind": "ConfigMap",
@@ -104,7 +102,7 @@ def read(api: Api, component: str) -> Inventory | None:
 def read_all(api: Api) -> list[Inventory]:
     """All that is ours on a cluster, in the order of installation."""
     try:
-        found = api.list("ConfigMap", NAMESPACE, COMPONENT)
+        found = api.list("ConfigMap", NAMESPACE, labels.COMPONENT)
     except ApiRefused as refused:
         if refused.status in (403, 404):
             return []
