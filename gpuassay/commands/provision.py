@@ -9,6 +9,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuassay.arguments import text
+
 if TYPE_CHECKING:
     from gpuassay.commands import SubParsers
     from gpuassay.provision.component import Provided, Wish
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
 
 def cluster_options(parser: argparse.ArgumentParser) -> None:
     """Options that say which cluster is meant."""
-    parser.add_argument("--kubeconfig", type=Path, required=True, help="the cluster")
-    parser.add_argument("--context", help="context of the kubeconfig (default: its current one)")
+    parser.add_argument(
+        "--kubeconfig", type=text, metavar="FILE", help="the cluster; several as FILE:FILE (default: $KUBECONFIG)"
+    )
+    parser.add_argument("--context", type=text, help="context of the kubeconfig (default: its current one)")
 
 
 def add(subparsers: SubParsers) -> None:
@@ -111,7 +115,7 @@ def _wishes(options: argparse.Namespace, wanted: list[Provided]) -> dict[str, Wi
 @contextlib.contextmanager
 def site(options: argparse.Namespace) -> Generator[Site]:
     """The cluster that the options name, for one call of a command."""
-    from gpuassay.cluster.existing import existing
+    from gpuassay.cluster.existing import existing, require
     from gpuassay.provision.install import Site
     from gpuassay.record.rundir import new_id
     from gpuassay.toolchain import Assets
@@ -120,7 +124,7 @@ def site(options: argparse.Namespace) -> Generator[Site]:
     with (
         tempfile.TemporaryDirectory(prefix="gpuassay-") as folder,
         existing(
-            directory=Path(folder), kubeconfig=options.kubeconfig, context=options.context, allow_mutation=True
+            directory=Path(folder), kubeconfig=require(options.kubeconfig), context=options.context, allow_mutation=True
         ) as cluster,
     ):
         yield Site(cluster, new_id(), Path(folder), assets, lambda text: print(text, flush=True))
@@ -128,8 +132,8 @@ def site(options: argparse.Namespace) -> Generator[Site]:
 
 def look(options: argparse.Namespace) -> Objects:
     """Read access to the cluster that the options name."""
-    from gpuassay.cluster.existing import connect
+    from gpuassay.cluster.existing import connect, require
     from gpuassay.provision.objects import Objects
 
-    api, _ = connect(options.kubeconfig, options.context)
+    api, _ = connect(require(options.kubeconfig), options.context)
     return Objects(api)
