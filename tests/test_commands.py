@@ -65,7 +65,7 @@ EMPTY = "the value is empty"
         (["up", "--directory", "file"], "File exists: name another folder"),
         (["up", "--directory="], EMPTY),
         (["up", "--nodes", "5001"], "must be at most 5000"),
-        (["up", "--gpus", "-1"], "must be at least 0"),
+        (["up", "--gpus", "-1"], "a number up to 1024, or MODEL*NUMBER"),
         (["up", "--profile="], EMPTY),
         (["sweep", "--kubeconfig="], EMPTY),
         (["sweep", "--kubeconfig", "file", ""], EMPTY),

@@ -34,20 +34,26 @@ def add(subparsers: SubParsers) -> None:
         description="Installs what is not there yet and waits until it works. What somebody else has installed is used "
         "as it is. An inventory on the cluster says what was made, so gpuassay remove works from any machine.",
     )
-    parser.add_argument("components", nargs="+", metavar="COMPONENT", help="such as kueue device-plugin")
+    parser.add_argument("components", nargs="+", type=text, metavar="COMPONENT", help="such as kueue device-plugin")
     cluster_options(parser)
     parser.add_argument("--plan", action="store_true", help="say what would be done, and change nothing")
     parser.add_argument(
         "--reinstall", action="store_true", help="what is ours is removed and installed anew; never somebody else's"
     )
     parser.add_argument(
-        "--source", action="append", default=[], metavar="NAME=SOURCE",
+        "--source", action="append", default=[], metavar="NAME=SOURCE", type=text,
         help="a folder of manifests, or a chart (folder, archive, URL, OCI reference), for a component",
     )  # fmt: skip
-    parser.add_argument("--chart-version", action="append", default=[], metavar="NAME=VERSION", help="of a chart")
-    parser.add_argument("--values", action="append", default=[], metavar="NAME=FILE", help="values for its chart")
-    parser.add_argument("--mirror", default="", metavar="PREFIX", help="takes the place of registries in image names")
-    parser.add_argument("--asset", action="append", default=[], metavar="NAME=DIR", help="programs that you bring")
+    parser.add_argument(
+        "--chart-version", action="append", default=[], metavar="NAME=VERSION", type=text, help="of a chart"
+    )
+    parser.add_argument(
+        "--values", action="append", default=[], metavar="NAME=FILE", type=text, help="values for its chart"
+    )
+    parser.add_argument("--mirror", type=text, metavar="PREFIX", help="takes the place of registries in image names")
+    parser.add_argument(
+        "--asset", action="append", default=[], metavar="NAME=DIR", type=text, help="programs that you bring"
+    )
     parser.set_defaults(run=run)
 
 
@@ -106,7 +112,7 @@ def _wishes(options: argparse.Namespace, wanted: list[Provided]) -> dict[str, Wi
     return {
         one.name: Wish(
             sources.get(one.name, ""), versions.get(one.name, ""),
-            [Path(file).expanduser() for name, file in values if name == one.name], options.mirror,
+            [Path(file).expanduser() for name, file in values if name == one.name], options.mirror or "",
         )
         for one in wanted
     }  # fmt: skip

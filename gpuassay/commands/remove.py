@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from gpuassay.arguments import text
 from gpuassay.commands.provision import cluster_options, site
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ def add(subparsers: SubParsers) -> None:
         description="Removes components that gpuassay has installed, by name or by run, and compares the cluster with "
         "what it was before. Without names: lists what is ours.",
     )
-    parser.add_argument("what", nargs="*", metavar="RUN|COMPONENT", help="such as kueue, or 20260101-120000-ab12")
+    parser.add_argument(
+        "what", nargs="*", type=text, metavar="RUN|COMPONENT", help="such as kueue, or 20260101-120000-ab12"
+    )
     cluster_options(parser)
     parser.add_argument(
         "--force", action="store_true", help="remove what is in use; mend what a broken removal has left behind"

@@ -58,7 +58,8 @@ def add(subparsers: SubParsers) -> None:
 def _gpus(word: str) -> tuple[str, int]:
     """A model, "" where none is named, and a number."""
     model, _, number = word.rpartition("*") if "*" in word or word.isdigit() else (word, "", "1")
-    if not number.isdigit() or int(number) > (MOST_GPUS if model else MOST_COUNTED) or ("*" in word and not model):
+    named = model[:1].isalpha() if model else "*" not in word
+    if not named or not number.isdigit() or int(number) > (MOST_GPUS if model else MOST_COUNTED):
         raise argparse.ArgumentTypeError(
             f"{word!r}: a number up to {MOST_COUNTED}, or MODEL*NUMBER up to {MOST_GPUS}, such as a100-40gb*8"
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpuassay.arguments import path, text
 from gpuassay.system import systems
 
 if TYPE_CHECKING:
@@ -37,14 +38,18 @@ def add_options(group: pytest.OptionGroup) -> None:
             help=f"existing cluster: {name} as it is there, installed for this run, ours installed anew, or left out",
         )  # fmt: skip
         group.addoption(
-            f"--{name}-source", metavar="SOURCE", default="", dest=_dest(name, "source"),
+            f"--{name}-source", metavar="SOURCE", type=path, dest=_dest(name, "source"),
             help=f"folder of manifests or chart (folder, archive, URL, OCI reference) of {name}; default: upstream's",
         )  # fmt: skip
-        group.addoption(f"--{name}-version", metavar="VERSION", default="", dest=_dest(name, "version"),
-                        help=f"version of the chart of {name}")  # fmt: skip
-        group.addoption(f"--{name}-values", metavar="FILE", action="append", default=[], dest=_dest(name, "values"),
-                        help=f"values for the chart of {name}")  # fmt: skip
-    group.addoption("--mirror", metavar="PREFIX", default="", help="takes the place of registries in image names")
+        group.addoption(
+            f"--{name}-version", metavar="VERSION", type=text, dest=_dest(name, "version"),
+            help=f"version of the chart of {name}",
+        )  # fmt: skip
+        group.addoption(
+            f"--{name}-values", metavar="FILE", type=path, action="append", default=[], dest=_dest(name, "values"),
+            help=f"values for the chart of {name}",
+        )  # fmt: skip
+    group.addoption("--mirror", metavar="PREFIX", type=text, help="takes the place of registries in image names")
 
 
 @dataclass(frozen=True)
@@ -79,10 +84,10 @@ def asked(option: Namespace) -> list[Asked]:
     """
     found: list[Asked] = []
     for name in names():
-        values = tuple(Path(one).expanduser() for one in _value(option, name, "values"))
+        values = tuple(Path(one) for one in _value(option, name, "values"))
         one = Asked(
-            name, _value(option, name, "mode"), _value(option, name, "source"), _value(option, name, "version"),
-            values, option.mirror,
+            name, _value(option, name, "mode"), _value(option, name, "source") or "",
+            _value(option, name, "version") or "", values, option.mirror or "",
         )  # fmt: skip
         _check(one, option)
         found.append(one)

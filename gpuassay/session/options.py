@@ -114,7 +114,10 @@ def refuse_contradictions(option: argparse.Namespace) -> None:
         idle = [*(["--cluster existing"] if option.cluster == "existing" else []), *map(_flag, given)]
         if idle:
             _refuse(f"--replay judges what a run has recorded, nothing is acted out: leave out {', '.join(idle)}")
-    components.asked(option)
+    try:
+        components.asked(option)
+    except components.ComponentOptionError as error:
+        _refuse(str(error))
     elsewhere = [_flag(name) for name in given if name in OF_EXISTING]
     if option.cluster == "embedded" and elsewhere:
         _refuse(f"{', '.join(elsewhere)}: only with --cluster existing; without it the run has a cluster of its own")

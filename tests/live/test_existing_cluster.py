@@ -162,7 +162,7 @@ def test_a_cluster_that_cannot_be_used_is_one_line(programs: None, tmp_path: Pat
         good: dict[str, Any] = json.loads(kubeconfig.read_text())
         server = good["clusters"][0]["cluster"]
         cases: dict[str, tuple[dict[str, Any], list[str], str]] = {
-            "no-kueue": (good, [], "Kueue is not installed on"),
+            "no-kueue": (good, [], "nothing that can be judged is installed on"),
             "context": (good, ["--gpuassay-context", "nope"], "has no context 'nope'; it has "),
             "unreachable": (
                 good | {"clusters": [{**good["clusters"][0], "cluster": server | {"server": _nowhere()}}]},
