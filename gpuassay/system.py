@@ -22,6 +22,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from gpuassay.record.bundled import Bundle
+from gpuassay.record.parts import Part
 from gpuassay.record.recording import Recording
 
 if TYPE_CHECKING:  # cluster clients: not for replays
@@ -127,6 +128,21 @@ def _settled(lab: Any) -> bool:
 
 
 @dataclass(frozen=True)
+class PodLog:
+    """Where a system on somebody's cluster says what it decides, as JSON lines.
+
+    Attributes:
+        part: of a recording that holds a scenario's lines.
+        namespace: of its pods.
+        selector: their labels.
+    """
+
+    part: Part
+    namespace: str
+    selector: str
+
+
+@dataclass(frozen=True)
 class System:
     """One system under test.
 
@@ -151,6 +167,7 @@ class System:
         gpu_kit: makes fake GPUs of given models for a node of such a cluster, their files in a new folder.
         components: names of what can be provisioned of it on somebody's cluster; each is an option.
         provides: what these are.
+        pod_logs: read on somebody's cluster, where that is allowed.
         install: what it puts onto somebody's cluster for the run where options ask for that, or None; raises an
             exception with an `exit_code` where they cannot be followed.
         elsewhere: opens what takes the place of a whole cluster, such as somebody's gateway, where options name one.
@@ -180,6 +197,7 @@ class System:
     gpu_kit: Callable[[Path, Sequence[str]], Kit] | None = None
     components: Sequence[str] = ()
     provides: Callable[[], Sequence[Provided]] = tuple
+    pod_logs: Sequence[PodLog] = ()
     install: Callable[[Namespace, Cluster], Install | None] | None = None
     elsewhere: Callable[[Namespace], Open | None] | None = None
     add_options: Callable[[pytest.OptionGroup], None] | None = None

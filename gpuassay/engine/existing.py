@@ -8,13 +8,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gpuassay.access.kubeconfig import given
-from gpuassay.cluster import base, leaks
+from gpuassay.cluster import base, leaks, pod_logs
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.existing import existing
 from gpuassay.engine.environment import Host, Stage, described
 from gpuassay.engine.pools import Lane
 from gpuassay.engine.provisioned import check, provisioned, withheld
 from gpuassay.provision import options
+from gpuassay.record.lines import LineIndex
+from gpuassay.record.parts import Part
 from gpuassay.record.process import live_recorder
 from gpuassay.scenarios import mutants
 from gpuassay.system import Open, systems
@@ -76,6 +78,7 @@ def existing_stage(option: argparse.Namespace) -> Open:
             stack.enter_context(provisioned(run, cluster, asked, brought))
             for install in wanted:
                 stack.enter_context(install(cluster, run.say))
+            logs = _follow_logs(stack, cluster, run, folder)
             view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", context=context))
             stack.enter_context(described(run, cluster, "existing", cluster.description, cluster.capabilities))
             stack.callback(_clean, cluster, run)
@@ -85,11 +88,28 @@ def existing_stage(option: argparse.Namespace) -> Open:
                 view=view,
                 capabilities=cluster.capabilities,
                 mutant=mutants.chosen(run.mutant),
+                logs=logs,
                 ours=False,
                 image=option.gpuassay_image,
             )
 
     return stage
+
+
+def _follow_logs(stack: ExitStack, cluster: base.Cluster, run: Host, folder: Path) -> dict[Part, LineIndex]:
+    """Read along what systems say of their decisions, as far as their pods' logs are ours to read."""
+    found: dict[Part, LineIndex] = {}
+    for system in systems().values():
+        if system.name not in {one.name for one in cluster.components}:
+            continue
+        for log in system.pod_logs:
+            if reason := pod_logs.unreadable(cluster.api, log.namespace, log.selector):
+                run.say(f"the log of {system.name} cannot be read ({reason}): what only it tells is not judged")
+                continue
+            file = folder / f"log-{system.name}.jsonl"
+            stack.enter_context(pod_logs.followed(cluster.api, log.namespace, log.selector, file))
+            found[log.part] = LineIndex(file, run.directory)
+    return found
 
 
 def _clean(cluster: base.Cluster, run: Host) -> None:

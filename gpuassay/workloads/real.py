@@ -5,6 +5,7 @@ On fake nodes a pod's run time and exit code are annotations that KWOK plays. On
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
 from gpuassay import labels
@@ -24,17 +25,39 @@ def _pods(obj: Manifest) -> Iterator[tuple[Manifest, Manifest]]:
         yield template.get("metadata") or {}, template["spec"]
 
 
+FOLDER = "/etc/gpuassay"
+"""Where a container finds its pod's run time, once the annotation says one."""
+
+
 def with_real_containers(obj: Manifest, image: str) -> Manifest:
     """The object, its containers running `image` for the annotated time and exiting as annotated (edited in place).
 
-    `image` needs a POSIX shell with `sleep`. A pod without a run time sleeps until it is deleted.
+    `image` needs a POSIX shell with `sleep`. A pod without a run time runs until it is deleted, or until its annotation
+    says one: the kubelet shows it in a file (downward API), as KWOK reads it on fake nodes.
     """
     if obj.get("kind") == "Workload":
         return obj  # nothing runs
     for metadata, spec in _pods(obj):
         notes: Manifest = metadata.get("annotations") or {}
-        seconds = str(notes.get(labels.RUN_FOR, "infinity")).removesuffix("s")
-        script = f"sleep {seconds}; exit {notes.get(labels.EXIT_CODE, '0')}"
+        seconds = str(notes.get(labels.RUN_FOR, "")).removesuffix("s")
+        code = notes.get(labels.EXIT_CODE, "0")
+        later = (
+            f"until [ -s {FOLDER}/run-for ]; do sleep 1; done; t=$(cat {FOLDER}/run-for); sleep ${{t%s}}; exit {code}"
+        )
+        script = f"sleep {seconds}; exit {code}" if seconds else later
         for container in spec["containers"]:
             container |= {"image": image, "command": ["/bin/sh", "-c", script]}
+            if not seconds:
+                mount = {"name": _VOLUME["name"], "mountPath": FOLDER}
+                container["volumeMounts"] = [*(container.get("volumeMounts") or []), mount]
+        if not seconds:
+            spec["volumes"] = [*(spec.get("volumes") or []), copy.deepcopy(_VOLUME)]
     return obj
+
+
+_VOLUME: Manifest = {
+    "name": "gpuassay",
+    "downwardAPI": {
+        "items": [{"path": "run-for", "fieldRef": {"fieldPath": f"metadata.annotations['{labels.RUN_FOR}']"}}]
+    },
+}

@@ -12,6 +12,7 @@ RULES = (
     Rule(
         "resource.k8s.io", "deviceclasses resourceclaims resourceclaimtemplates", "create get list watch patch delete"
     ),
+    Rule("", "pods/log", "get (of Kueue's pods; without it the order of its decisions is not judged)"),
     Rule("apps", "deployments statefulsets", "create get list watch patch delete"),
     Rule("kueue.x-k8s.io", "workloads workloads/status localqueues", "create get list watch patch update delete"),
     Rule(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from gpuassay.system import Invariants, Pool, System
+from gpuassay.system import Invariants, PodLog, Pool, System
 from gpuassay.systems.kueue import readings
 from gpuassay.systems.kueue.rbac import RULES
 
@@ -113,5 +113,6 @@ SYSTEM = System(
     images=_images,
     components=("kueue",),
     provides=_provides,
+    pod_logs=(PodLog(readings.LOG, "kueue-system", "app.kubernetes.io/name=kueue,control-plane=controller-manager"),),
     mutants="gpuassay.systems.kueue.mutants",
 )

@@ -13,6 +13,7 @@ from gpuassay.manifest import Manifest, dig, name_of
 from gpuassay.systems.kueue.log import Admission
 from gpuassay.systems.kueue.model.order import QueuedWorkload, from_workload, heap_order
 from gpuassay.systems.kueue.readings import KueueRecording
+from gpuassay.verdict import Inconclusive
 
 
 def asked_priority(recording: KueueRecording, asked: Manifest) -> int:
@@ -69,6 +70,9 @@ def order_findings(recording: KueueRecording, names: Iterable[str] | None = None
 
     Every one of them must be decided on exactly once, by priority as asked, then creation second, then UID
     (`gpuassay.systems.kueue.model.order`).
+
+    Raises:
+        Inconclusive: the order differs, and Kueue's log, which alone tells the order of decisions, is not there.
     """
     wanted = None if names is None else list(names)
     entries = queued(recording, wanted)
@@ -86,6 +90,11 @@ def order_findings(recording: KueueRecording, names: Iterable[str] | None = None
     if never:
         found.append(f"never given quota: {', '.join(never[:20])} ({len(never)} of {len(expected)})")
     elif not twice and seen != expected:
+        if not recording.kueue_log:
+            raise Inconclusive(
+                "the order of Kueue's decisions stands in its log alone, which could not be read: statuses, which "
+                "show another order than expected, are written side by side"
+            )
         place = next(index for index, pair in enumerate(zip(seen, expected, strict=True)) if pair[0] != pair[1])
         by_name = {entry.name: entry for entry in entries}
         found.append(
