@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from gpuassay.manifest import Manifest
-from gpuassay.record import metrics, parts, store, timeline
+from gpuassay.record import metrics, parts, rows, store, timeline
 from gpuassay.record.metrics import Samples
 from gpuassay.record.parts import Part
-from gpuassay.record.store import RecordingError, RecordingMeta, without_managed_fields, write_recording
+from gpuassay.record.rows import Line, RecordingError
+from gpuassay.record.store import RecordingMeta, without_managed_fields, write_recording
 from gpuassay.record.text import timeline_text
 from gpuassay.record.timeline import ConditionChange, Event, Timeline
 
@@ -32,7 +33,9 @@ __all__ = [
     "write_recording",
 ]
 
-_Reader = Callable[[Part], Iterable[Manifest]]
+R = TypeVar("R")
+
+_Reader = Callable[[Part[Any]], Iterable[Line]]
 
 
 class Recording:
@@ -43,11 +46,11 @@ class Recording:
             assert act.notes["answer"] == 42, act.timeline_text()
     """
 
-    PARTS: ClassVar[Mapping[str, Part]] = {}
+    PARTS: ClassVar[Mapping[str, Part[Any]]] = {}
     """What a system adds to a recording, by name."""
 
     def __init__(self, meta: RecordingMeta, read: _Reader) -> None:
-        """Wrap metadata and a reader of parts; use `load` or `of_parts`."""
+        """Wrap metadata and a reader of lines; use `load` or `of_parts`."""
         self.meta = meta
         self.folder: Path | None = None
         """Where it was read from; None for one in memory."""
@@ -55,7 +58,8 @@ class Recording:
         """Name of the system whose scenario it is; "" where nobody says so."""
         self.recorded: Recorded | None = None
         """Where it comes from, if it was not made for this run."""
-        self._read = read
+        self._lines = read
+        self._unknown: Sequence[str] = ()
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -68,11 +72,11 @@ class Recording:
         meta, sums = store.read_meta(folder)
         store.verify(folder, sums)
 
-        def read(part: Part) -> Iterable[Manifest]:
+        def read(part: Part[Any]) -> Iterable[Line]:
             return [] if not part.always and part.file not in sums else store.read_lines(folder, part.file)
 
         loaded = cls(meta, read)
-        loaded.folder = folder
+        loaded.folder, loaded._unknown = folder, store.unknown(sums)
         return loaded
 
     @classmethod
@@ -84,24 +88,25 @@ class Recording:
         events: Sequence[Mapping[str, Any]] = (),
         audit: Sequence[Manifest] = (),
         metrics: Sequence[Manifest] = (),
-        **own: Sequence[Manifest],
+        **own: Sequence[Any],
     ) -> Self:
         """A recording in memory, from lines as `write_recording` takes them: for tests of judges.
 
-        `own`: rows of the parts that the system adds, by their names in `PARTS`; KeyError for another name.
+        `own`: rows of the parts that the system adds, by their names in `PARTS` (KeyError for another name); of a part
+        with typed rows these, or mappings that say the same.
         """
         lines: list[Manifest] = [
             {**line, "object": without_managed_fields(line["object"])} if "object" in line else dict(line)
             for line in events
         ]
-        rows: dict[Part, Sequence[Manifest]] = {
+        held: dict[Part[Any], Sequence[Any]] = {
             parts.ASKED: asked,
             parts.EVENTS: lines,
             parts.AUDIT: audit,
             parts.METRICS: metrics,
             **{cls.PARTS[name]: lines_of for name, lines_of in own.items()},
         }
-        return cls(meta or RecordingMeta(scenario="in-memory"), lambda part: rows.get(part, ()))
+        return cls(meta or RecordingMeta(scenario="in-memory"), lambda part: list(enumerate(held.get(part, ()), 1)))
 
     def __repr__(self) -> str:
         """The name, for messages."""
@@ -132,14 +137,14 @@ class Recording:
     @cached_property
     def asked(self) -> list[Manifest]:
         """Every object as the scenario asked for it."""
-        return list(self._read(parts.ASKED))
+        return self.rows(parts.ASKED)
 
     # -- what was seen -----------------------------------------------------------------------------------------------
 
     @cached_property
     def _event_lines(self) -> list[Manifest]:
         # A stable sort: lines of one receipt time keep their order, which is the order of their versions.
-        return sorted(self._read(parts.EVENTS), key=_receipt)
+        return sorted(self.rows(parts.EVENTS), key=_receipt)
 
     @cached_property
     def events(self) -> list[Event]:
@@ -193,15 +198,36 @@ class Recording:
     @cached_property
     def audit(self) -> list[Manifest]:
         """The API server's audit lines about the scenario's objects."""
-        return list(self._read(parts.AUDIT))
+        return self.rows(parts.AUDIT)
 
-    def rows(self, part: Part) -> list[Manifest]:
-        """The rows of a part that a system adds; empty where the scenario left none."""
-        return list(self._read(part))
+    def rows(self, part: Part[R]) -> list[R]:
+        """The rows of a part that a system adds, of the type that it says; empty where the scenario left none.
+
+        Raises:
+            RecordingError: a line does not fit that type.
+        """
+        return self._decoded(part, self._lines(part))
+
+    def _decoded(self, part: Part[R], lines: Iterable[Line]) -> list[R]:
+        return rows.decode(part, lines, self.name if self.folder is None else str(self.folder))
+
+    def require_known(self) -> Self:
+        """The recording itself.
+
+        Raises:
+            RecordingError: it has rows of a part that neither this version nor an imported suite knows: judges would
+                not look at them.
+        """
+        if self._unknown:
+            raise RecordingError(
+                f"{self.folder}: nothing here knows {', '.join(self._unknown)}: judge the recording with the version of"
+                " gpuassay, and the suites, that recorded it"
+            )
+        return self
 
     @cached_property
     def _samples(self) -> list[Manifest]:
-        return list(self._read(parts.METRICS))
+        return self.rows(parts.METRICS)
 
     def metrics(self, label: str, source: str | None = None) -> Samples:
         """The samples taken under `label`, of one source if given.
@@ -209,12 +235,12 @@ class Recording:
         Raises:
             LookupError: nothing was sampled under that label.
         """
-        rows = [row for row in self._samples if row["label"] == label and source in (None, row["source"])]
-        if not rows:
+        found = [row for row in self._samples if row["label"] == label and source in (None, row["source"])]
+        if not found:
             raise LookupError(
                 f"{self.name}: no metrics labelled {label!r}; there are {metrics.labels_of(self._samples)}"
             )
-        return Samples(rows, f"{self.name} metrics {label!r}")
+        return Samples(found, f"{self.name} metrics {label!r}")
 
     def metric_delta(self, name: str, **labels: str) -> float:
         """How much a metric grew between the labels "before" and "after", summed over matching series."""

@@ -8,13 +8,14 @@ import lzma
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
 from gpuassay.manifest import Manifest, dig
-from gpuassay.record.parts import ASKED, AUDIT, CORE, EVENTS, METRICS, Part
+from gpuassay.record.parts import ASKED, AUDIT, CORE, EVENTS, METRICS, Part, declared
+from gpuassay.record.rows import Line, RecordingError, encode
 from gpuassay.record.timeline import EventLine
 from gpuassay.secrets import hide_known
 
@@ -23,13 +24,6 @@ FORMAT = 1
 
 META = "recording.json"
 _BROKEN = (OSError, EOFError, lzma.LZMAError)
-
-
-class RecordingError(Exception):
-    """A recording is missing, truncated, of a foreign version or doctored; the message is one line."""
-
-    exit_code = 2
-    """Of a command that ends with it: the input is the user's to mend."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +69,7 @@ def _event_text(event: EventLine | Mapping[str, Any]) -> str:
     record: Manifest = json.loads(event.text) if isinstance(event, EventLine) else dict(event)
     if isinstance(record.get("object"), dict):
         record["object"] = without_managed_fields(record["object"])
-    return _dump(record)
-
-
-def _dump(record: Mapping[str, Any]) -> str:
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=False)
+    return encode(record)
 
 
 def write_recording(
@@ -90,7 +80,7 @@ def write_recording(
     events: Iterable[EventLine | Mapping[str, Any]] = (),
     audit: Iterable[Mapping[str, Any]] = (),
     metrics: Iterable[Mapping[str, Any]] = (),
-    parts: Mapping[Part, Iterable[Mapping[str, Any]]] | None = None,
+    parts: Mapping[Part[Any], Iterable[Any]] | None = None,
 ) -> None:
     """Write a recording; it appears under `folder` complete or not at all, and replaces an earlier one.
 
@@ -107,13 +97,13 @@ def write_recording(
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         texts: dict[str, Iterable[str]] = {
-            ASKED.file: map(_dump, asked),
+            ASKED.file: map(encode, asked),
             EVENTS.file: map(_event_text, events),
-            AUDIT.file: map(_dump, audit),
-            METRICS.file: map(_dump, metrics),
+            AUDIT.file: map(encode, audit),
+            METRICS.file: map(encode, metrics),
         }
         for part, rows in (parts or {}).items():
-            lines = list(map(_dump, rows))
+            lines = list(map(encode, rows))
             if lines or part.always:
                 texts[part.file] = lines
         sums = {part: _write_lines(draft / part, lines) for part, lines in texts.items()}
@@ -200,17 +190,18 @@ def verify(folder: Path, sums: Mapping[str, str]) -> None:
             raise RecordingError(f"{folder}: {part} does not match its checksum: truncated or doctored")
 
 
-def read_lines(folder: Path, part: str) -> Iterator[Manifest]:
-    """The parsed lines of a part.
+def read_lines(folder: Path, part: str) -> list[Line]:
+    """The lines of a part with their numbers.
 
     Raises:
-        RecordingError: a line is no JSON object.
+        RecordingError: it is missing or truncated.
     """
-    for number, line in enumerate(_read_part(folder, part).splitlines(), 1):
-        try:
-            record = json.loads(line)
-        except ValueError as e:
-            raise RecordingError(f"{folder}: {part} line {number} is no JSON (truncated?): {e}") from e
-        if not isinstance(record, dict):
-            raise RecordingError(f"{folder}: {part} line {number} is no JSON object")
-        yield record
+    return list(enumerate(_read_part(folder, part).splitlines(), 1))
+
+
+_EMPTY = hashlib.sha256().hexdigest()
+
+
+def unknown(sums: Mapping[str, str]) -> list[str]:
+    """Files with rows of which this process knows no part."""
+    return sorted(file for file, digest in sums.items() if digest != _EMPTY and file not in declared())

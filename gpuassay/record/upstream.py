@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from gpuassay.record.store import RecordingError
+from gpuassay.record.rows import RecordingError
 
 
 class Outcome(StrEnum):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpuassay import labels
 from gpuassay.cluster.errors import ApiRefused
@@ -25,6 +25,8 @@ CLUSTER_SCOPED = frozenset({
     "ClusterQueue", "Cohort", "ResourceFlavor", "WorkloadPriorityClass", "AdmissionCheck", "Topology",
     "Namespace", "Node", "DeviceClass", "ResourceSlice", "PriorityClass", "RuntimeClass",
 })  # fmt: skip
+
+R = TypeVar("R")
 
 PATIENCE = 45.0
 """Seconds for what should show, while everything else has shown: a slow machine is not a broken system."""
@@ -74,11 +76,11 @@ class Lab:
         self.notes: dict[str, Any] = {}
         self.asked: list[Manifest] = []
         self.samples: list[Manifest] = []
-        self.parts: dict[Part, list[Manifest]] = {}
+        self.parts: dict[Part[Any], list[Any]] = {}
         self._image = image
 
-    def rows(self, part: Part) -> list[Manifest]:
-        """The rows of a part of the recording; append to it."""
+    def rows(self, part: Part[R]) -> list[R]:
+        """The rows of a part of the recording, of the type that the part says; append to it."""
         return self.parts.setdefault(part, [])
 
     # --- notes -----------------------------------------------------------------------------------------------------

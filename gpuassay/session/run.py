@@ -165,7 +165,7 @@ class Run:
         if self.replay is not None:
             if not place.exists():
                 pytest.skip(f"not in the replayed run: scenario {scenario.id}")
-            return kind.load(place)
+            return kind.load(place).require_known()
 
         while read_status(self.directory)[0] == "building" and not (place / "recording.json").exists():
             self._pause(0.2)  # a build takes what it takes; what is missing then is told by the engine
@@ -195,7 +195,7 @@ class Run:
         found = bundled.find(get(scenario.system).recorded, scenario.id)
         if found is None:
             return live
-        kept = kind.load(found[0])
+        kept = kind.load(found[0]).require_known()
         kept.recorded = found[1]
         return kept
 

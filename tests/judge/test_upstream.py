@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpuassay.record.store import RecordingError
+from gpuassay.record.recording import RecordingError
 from gpuassay.record.upstream import Case, Outcome, Results
 from gpuassay.systems.upstream.judge import NotToldError, case_of, table
 
