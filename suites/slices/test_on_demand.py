@@ -130,6 +130,6 @@ def test_a_slow_creation_mixes_nothing_up(slow_and_reluctant: SlicesRecording) -
 )  # fmt: skip
 def test_a_refused_destruction_is_tried_again(slow_and_reluctant: SlicesRecording) -> None:
     """A slice that could not be destroyed at first is gone in the end, with its claim and its CDI device."""
-    refused = [one for one in slow_and_reluctant.silicon if one["kind"] == "refused"]
+    refused = [one for one in slow_and_reluctant.silicon if one.kind == "refused"]
     assert refused, "no destruction was refused, so nothing was retried"
     assert slices_rest.left_findings(slow_and_reluctant) == [], slow_and_reluctant.timeline_text()

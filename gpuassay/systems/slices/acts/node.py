@@ -24,6 +24,7 @@ from gpuassay.systems.slices.acts.observations import Witnesses
 from gpuassay.systems.slices.acts.pods import SLICERS, SlicerName
 from gpuassay.systems.slices.model.predict import BALANCED
 from gpuassay.systems.slices.readings import SILICON
+from gpuassay.systems.slices.rows import SiliconEvent
 
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.node.real import Node
@@ -199,7 +200,7 @@ def opened(
             lab.note(slicer=slicer, gpus=list(gpus), node=name)
             yield site
     finally:
-        lab.rows(SILICON).extend([{"node": lab.token, **one.row()} for one in silicon.events()])
+        lab.rows(SILICON).extend([SiliconEvent(node=lab.token, **one.row()) for one in silicon.events()])
         silicon.close()
         for place in ("root", "proc-driver"):  # thousands of device nodes and files that nobody needs any more
             shutil.rmtree(folder / place, ignore_errors=True)

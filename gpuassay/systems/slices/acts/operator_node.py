@@ -22,6 +22,7 @@ from gpuassay.silicon import Geometry, Silicon, seed
 from gpuassay.silicon.state import CUDA_VERSION, DRIVER_VERSION
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.readings import SILICON
+from gpuassay.systems.slices.rows import SiliconEvent
 from gpuassay.workloads import containers
 
 if TYPE_CHECKING:  # cluster clients: not for replays
@@ -256,5 +257,5 @@ def operated(
         ):
             yield OperatedNode(lab, node, driver, plugin)
     finally:
-        lab.rows(SILICON).extend([{"node": lab.token, **one.row()} for one in silicon.events()])
+        lab.rows(SILICON).extend([SiliconEvent(node=lab.token, **one.row()) for one in silicon.events()])
         silicon.close()

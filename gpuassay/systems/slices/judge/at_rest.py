@@ -120,7 +120,7 @@ def _room(recording: SlicesRecording, profile: str, at: int) -> bool:
     there = standing(changes(recording), at)
     if static(recording):
         return sum(one.profile == profile for one in there) > _allocated(recording, profile, at)
-    token = recording.silicon[0]["node"] if recording.silicon else ""
+    token = recording.silicon[0].node if recording.silicon else ""
     gpus = [f"{token}/{index}" for index in range(len(recording.notes["gpus"]))]
     return bool(free_starts(there, gpus, profile, shapes(recording)))
 

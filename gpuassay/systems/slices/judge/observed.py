@@ -19,6 +19,7 @@ from gpuassay.systems.slices.judge.geometry import (
     vanished_findings,
 )
 from gpuassay.systems.slices.readings import SlicesRecording
+from gpuassay.systems.slices.rows import SiliconEvent
 
 RESOURCE = "nvidia.com/mig-"
 OF_DAS = "mig.das.com/"
@@ -33,27 +34,27 @@ def changes(recording: SlicesRecording) -> list[Change]:
     rows = recording.silicon
     found: list[Change] = []
     for index, row in enumerate(rows):
-        if row["kind"] in {MADE, DESTROYED}:
-            found.append(Change(row["at"], row["kind"] == MADE, _slice(rows, index)))
-        elif row["name"] == REBOOT:
-            found += [Change(row["at"], made=False, slice=one) for one in standing(found)]
+        if row.kind in {MADE, DESTROYED}:
+            found.append(Change(row.at, row.kind == MADE, _slice(rows, index)))
+        elif row.name == REBOOT:
+            found += [Change(row.at, made=False, slice=one) for one in standing(found)]
     return found
 
 
-def _slice(rows: Sequence[Manifest], index: int) -> Slice:
+def _slice(rows: Sequence[SiliconEvent], index: int) -> Slice:
     row = rows[index]
-    made = row["kind"] == MADE
+    made = row.kind == MADE
     uuid = ""
     # forward from the making, backward from the destruction, never past another slice of that instance
     for other in rows[index + 1 :] if made else reversed(rows[:index]):
-        if (other["node"], other["gpu"], other["gpu_instance"]) != (row["node"], row["gpu"], row["gpu_instance"]):
+        if (other.node, other.gpu, other.gpu_instance) != (row.node, row.gpu, row.gpu_instance):
             continue
-        if other["kind"] == COMPUTE:
-            uuid = other["uuid"]
+        if other.kind == COMPUTE:
+            uuid = other.uuid
             break
-        if other["kind"] in {MADE, DESTROYED}:
+        if other.kind in {MADE, DESTROYED}:
             break
-    return Slice(f"{row['node']}/{row['gpu']}", row["name"], row["start"], row["size"], uuid)
+    return Slice(f"{row.node}/{row.gpu}", row.name, row.start, row.size, uuid)
 
 
 def shapes(recording: SlicesRecording) -> Mapping[str, MigProfile]:
