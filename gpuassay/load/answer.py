@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from gpuassay.load.addresses import without_secrets
 from gpuassay.load.encoding import BadEncoding, unpacker
+from gpuassay.load.headers import POD
 from gpuassay.load.http1 import BadHttp, CutShort
 from gpuassay.load.payload import (
     GOOD_ENDS,
@@ -71,7 +72,7 @@ class Reading:
         row = self._row
         row.headers_ns, row.status = now, status
         row.headers = {name: headers[name] for name in self._keep if name in headers}
-        row.served_by = headers.get("x-inference-pod")
+        row.served_by = headers.get(POD)
         self._kind = headers.get("content-type", "").partition(";")[0].partition(",")[0].strip().lower()
         self._location = headers.get("location", "")
         good = status // 100 == 2

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from gpuassay.load.errors import LoadError
 
 TOKEN = "GPUASSAY_GATEWAY_TOKEN"
+"""Environment variable with the token: a secret has no place on a command line."""
 
 KEYS = ("authorization", "api-key", "x-api-key")
 """Headers that say who asks."""

@@ -22,14 +22,15 @@ from pathlib import Path
 import msgspec
 
 from gpuassay.load.clock import Timer
+from gpuassay.load.headers import POD, REQUEST_ID
 from gpuassay.load.realtime import SERVER, realtime
 from gpuassay.load.timing import EchoTiming, Truth
 
 MODEL = "echo"
 _JSON = "application/json"
 _SSE_HEAD = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\nx-inference-pod: echo\r\n\r\n"
-)
+    f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n{POD}: echo\r\n\r\n"
+).encode()
 _STREAM_MARK = (b'"stream":true', b'"stream": true')
 MAX_HEAD = 64 * 1024
 READ = 1 << 20
@@ -167,7 +168,7 @@ class EchoServer:
         body = bytes(received[end + 4 : end + 4 + size])
         del received[: end + 4 + size]
         method, _, rest = lines[0].partition(" ")
-        self._route(connection, method, rest.split(" ", 1)[0], body, fields.get("x-request-id", ""), parsed_ns)
+        self._route(connection, method, rest.split(" ", 1)[0], body, fields.get(REQUEST_ID, ""), parsed_ns)
 
     def _route(
         self, connection: _Connection, method: str, path: str, body: bytes, request_id: str, parsed_ns: int

@@ -21,6 +21,7 @@ from gpuassay import pressure
 from gpuassay.load.client import Client
 from gpuassay.load.clock import SECOND_NS, Alarm, LagProbe
 from gpuassay.load.errors import LoadError
+from gpuassay.load.headers import REQUEST_ID
 from gpuassay.load.plan import Ask, ClosedLoop, Plan, due_seconds
 from gpuassay.load.realtime import GENERATOR, realtime
 from gpuassay.load.rows import FORMAT, Head, LoadResult, Row, Tail, check_counts
@@ -178,7 +179,7 @@ class _Engine:
     async def _send(self, client: Client, one: Ask, row: Row) -> None:
         self.rows.append(row)
         body, streamed = self.bodies[one.label]
-        await client.ask(body, {"x-request-id": row.request_id, **one.headers}, row, streamed=streamed, path=one.path)
+        await client.ask(body, {REQUEST_ID: row.request_id, **one.headers}, row, streamed=streamed, path=one.path)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         if self.interrupted:

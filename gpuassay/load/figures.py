@@ -40,13 +40,13 @@ def spread(values: Iterable[float]) -> Spread | None:
 
 
 def ttft_ms(row: Row) -> float | None:
-    """Time to first token, ms: from the start of sending to the first event with text."""
-    return None if row.first_ns is None or not row.ok else (row.first_ns - row.start_ns) / MILLISECOND_NS
+    """Time to first token, ms (`Row.ttft_ns`)."""
+    return None if row.ttft_ns is None else row.ttft_ns / MILLISECOND_NS
 
 
 def e2e_ms(row: Row) -> float | None:
-    """End-to-end latency, ms: from the start of sending to the last byte of a complete answer."""
-    return (row.end_ns - row.start_ns) / MILLISECOND_NS if row.ok else None
+    """End-to-end latency, ms (`Row.e2e_ns`)."""
+    return None if row.e2e_ns is None else row.e2e_ns / MILLISECOND_NS
 
 
 def itl_mean_ms(row: Row) -> float | None:
@@ -175,10 +175,16 @@ def goodput(rows: Sequence[Row], slo: Slo) -> Goodput:
 
 
 def hit_rate(rows: Iterable[Row]) -> float | None:
-    """Prefix-cache hit rate: cached prompt tokens / prompt tokens over complete answers that tell both."""
-    told = [(row.cached_tokens, row.prompt_tokens) for row in rows if row.ok and row.cached_tokens is not None]
-    prompt = sum(tokens or 0 for _, tokens in told)
-    return sum(cached or 0 for cached, _ in told) / prompt if prompt else None
+    """Prefix-cache hit rate: cached prompt tokens / prompt tokens over complete answers that tell their prompt tokens.
+
+    One of them that tells no cached tokens had none: vLLM leaves `prompt_tokens_details` out of the usage of a miss
+    (its `serving_completion.py` and `serving_chat.py`). None where no answer tells any: then it is not known.
+    """
+    told = [row for row in rows if row.ok and row.prompt_tokens is not None]
+    prompt = sum(row.prompt_tokens or 0 for row in told)
+    if not prompt or all(row.cached_tokens is None for row in told):
+        return None
+    return sum(row.cached_tokens or 0 for row in told) / prompt
 
 
 def _known(values: Iterable[float | None]) -> list[float]:

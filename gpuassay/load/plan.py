@@ -17,17 +17,12 @@ import msgspec
 from gpuassay.load.addresses import without_secrets
 from gpuassay.load.credentials import TOKEN
 from gpuassay.load.errors import LoadError
+from gpuassay.load.headers import ASKED, DESTINATION, NAMESPACE, POD, PORT, REQUEST_ID
 
 COMPLETIONS = "/v1/completions"
 CHAT_COMPLETIONS = "/v1/chat/completions"
 
-KEPT_HEADERS = (
-    "x-inference-pod",
-    "x-inference-port",
-    "x-inference-namespace",
-    "x-went-into-resp-headers",
-    "x-gateway-destination-endpoint",
-)
+KEPT_HEADERS = (POD, PORT, NAMESPACE, ASKED, DESTINATION)
 """Response headers that tell who answered and what touched the request on its way."""
 
 
@@ -74,7 +69,7 @@ _TARGET = re.compile(r"[!\"$-~]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PATH = re.compile(r"/[!-~]*")
 _HEADER_VALUE = re.compile(r"[\t -~\x80-\xff]*")
-_OURS = ("host", "content-length", "transfer-encoding", "x-request-id")
+_OURS = ("host", "content-length", "transfer-encoding", REQUEST_ID)
 
 Shape = ClosedLoop | Poisson | Schedule
 

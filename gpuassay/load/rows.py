@@ -71,6 +71,19 @@ class Row(msgspec.Struct, kw_only=True):
         """Whether the answer is complete."""
         return not self.error
 
+    @property
+    def ttft_ns(self) -> int | None:
+        """Time to first token, ns: from the start of sending to the first event with text; None of no such answer."""
+        return None if self.first_ns is None or not self.ok else self.first_ns - self.start_ns
+
+    @property
+    def e2e_ns(self) -> int | None:
+        """End-to-end latency, ns: from the start of sending to the last byte; None of an answer that is not complete.
+
+        The last token of a stream comes before, by what the events of usage and end take.
+        """
+        return self.end_ns - self.start_ns if self.ok else None
+
 
 class Head(msgspec.Struct, kw_only=True, frozen=True):
     """What was asked of whom.

@@ -57,7 +57,7 @@ def remembered(lab: RoutingLab) -> None:
         pick(site, "placing", adapted, among=[zero])
         pick(site, "adapter", adapted, model="sql")
 
-        placed = {row["label"]: row["served_by"] for row in first}
+        placed = {row.label: row.served_by for row in first}
         gone = next((name for name in placed.values() if name != DRAWING), None)
         lab.note(gone=gone, placed=placed)
         if gone is not None:
@@ -67,7 +67,7 @@ def remembered(lab: RoutingLab) -> None:
         pick(site, "pod gone, again", prompts)
 
         after = pick(site, "before the restart", prompt_set([TOKENS] * 16, seed=16, prefix="kept"))
-        lab.note(kept={row["label"]: row["served_by"] for row in after}, left=len(site.routing.endpoints.members()))
+        lab.note(kept={row.label: row.served_by for row in after}, left=len(site.routing.endpoints.members()))
         read_again(site)
         pick(site, "after the restart", prompt_set([TOKENS] * 16, seed=16, prefix="kept"))
 
@@ -109,7 +109,7 @@ def test_prompts_of_a_pod_that_is_gone_find_another_home(remembered: RoutingReco
     """After a Pod is deleted, its prompts stick to other replicas, and all other prompts stay where they were."""
     gone, placed = remembered.notes["gone"], remembered.notes["placed"]
     rows, again = remembered.asks("pod gone"), remembered.asks("pod gone, again")
-    stayed = [row for row in rows + again if placed[row["label"]] != gone]
+    stayed = [row for row in rows + again if placed[row.label] != gone]
     assert not (
         only_findings(rows + again, set(NAMES) - {gone})
         + routing.stickiness_findings(rows + again)
@@ -127,7 +127,7 @@ def test_a_restarted_picker_has_forgotten(remembered: RoutingRecording) -> None:
     kept, left = remembered.notes["kept"], remembered.notes["left"]
     rows = remembered.asks("after the restart")
     assert not routing.failure_findings(rows)
-    hits = sum(row["served_by"] == kept[row["label"]] for row in rows)
+    hits = sum(row.served_by == kept[row.label] for row in rows)
     assert hits <= (chance_limit(len(rows), left) if left > 1 else 0), f"{hits} of {len(rows)}: {routing.shown(rows)}"
 
 
@@ -148,7 +148,7 @@ def test_a_salted_prompt_sticks_under_its_own_salt(remembered: RoutingRecording)
 def test_salts_do_not_share(remembered: RoutingRecording) -> None:
     """With another cache_salt, prompts go to the replica of the first salt no more often than by chance."""
     rows = remembered.asks("other salt")
-    assert not drawn_findings(rows, {row["label"]: DRAWING for row in rows}, REPLICAS)
+    assert not drawn_findings(rows, {row.label: DRAWING for row in rows}, REPLICAS)
 
 
 @behaviour(
@@ -159,4 +159,4 @@ def test_salts_do_not_share(remembered: RoutingRecording) -> None:
 def test_adapters_do_not_share(remembered: RoutingRecording) -> None:
     """For a LoRA adapter, prompts go to the replica that got them for the base model no more often than by chance."""
     rows = remembered.asks("adapter")
-    assert not drawn_findings(rows, {row["label"]: DRAWING for row in rows}, REPLICAS)
+    assert not drawn_findings(rows, {row.label: DRAWING for row in rows}, REPLICAS)

@@ -15,6 +15,7 @@ from gpuassay.systems.llmd.acts.epp import Asking, asking, gauge, settled
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.systems.llmd.readings import RoutingRecording
+from gpuassay.systems.llmd.rows import PickerCall
 from suites.llmd.epp_requests import EXT_PROC, OPENAI, REPLICAS, small
 from suites.llmd.epps import PROTOCOL, per_epp
 
@@ -109,10 +110,10 @@ def protocol(lab: RoutingLab, picker: str) -> None:
         epp.ask("ready-again", epp.body("hello"))
 
 
-def _chosen(recording: RoutingRecording) -> list[judge.Row]:
+def _chosen(recording: RoutingRecording) -> list[PickerCall]:
     """Every row of a wave in which an endpoint must have been chosen, except known special cases."""
     waves = ("chunks", "large", "characters", "chat", "at-once", "bodyless", "after-refusals", "ready-again")
-    return [row for wave in waves for row in recording.asks(wave)]
+    return [row for wave in waves for row in recording.calls(wave)]
 
 
 @behaviour(
@@ -148,7 +149,7 @@ def test_the_gateway_is_told_to_choose_its_route_anew(protocol: RoutingRecording
 )  # fmt: skip
 def test_the_choice_does_not_depend_on_how_the_body_is_cut(protocol: RoutingRecording, measure: Measure) -> None:
     """A request gets the same pick in however many chunks its body arrives."""
-    rows = protocol.asks("chunks")
+    rows = protocol.calls("chunks")
     measure.value(requests=len(rows))
     assert not judge.same_pick_findings(rows, least=len(CHUNKINGS))
 
@@ -159,7 +160,7 @@ def test_the_choice_does_not_depend_on_how_the_body_is_cut(protocol: RoutingReco
 )  # fmt: skip
 def test_request_bodies_are_handed_on_with_their_meaning(protocol: RoutingRecording) -> None:
     """A request body is forwarded whole and as equivalent JSON, whatever characters it holds."""
-    assert not judge.body_findings([*protocol.asks("chunks"), *protocol.asks("characters"), *protocol.asks("chat")])
+    assert not judge.body_findings([*protocol.calls("chunks"), *protocol.calls("characters"), *protocol.calls("chat")])
 
 
 @behaviour(
@@ -168,7 +169,7 @@ def test_request_bodies_are_handed_on_with_their_meaning(protocol: RoutingRecord
 )  # fmt: skip
 def test_large_numbers_in_requests_are_kept(protocol: RoutingRecording) -> None:
     """Integers in a request are forwarded exactly, even beyond 2^53, where a double cannot hold them."""
-    assert not judge.body_findings(protocol.asks("numbers"))
+    assert not judge.body_findings(protocol.calls("numbers"))
 
 
 @behaviour(
@@ -177,7 +178,7 @@ def test_large_numbers_in_requests_are_kept(protocol: RoutingRecording) -> None:
 )  # fmt: skip
 def test_a_large_request_comes_through_whole(protocol: RoutingRecording) -> None:
     """A request of 220 kB is routed and forwarded whole."""
-    assert not judge.body_findings(protocol.asks("large"))
+    assert not judge.body_findings(protocol.calls("large"))
 
 
 @behaviour(
@@ -186,7 +187,7 @@ def test_a_large_request_comes_through_whole(protocol: RoutingRecording) -> None
 )  # fmt: skip
 def test_a_large_request_is_handed_on_in_chunks(protocol: RoutingRecording) -> None:
     """A large request body is forwarded to the gateway in chunks of at most 64 KiB."""
-    assert not judge.chunk_findings(protocol.asks("large"), LARGEST_CHUNK)
+    assert not judge.chunk_findings(protocol.calls("large"), LARGEST_CHUNK)
 
 
 @behaviour(
@@ -195,7 +196,7 @@ def test_a_large_request_is_handed_on_in_chunks(protocol: RoutingRecording) -> N
 )  # fmt: skip
 def test_trailers_end_a_body_too(protocol: RoutingRecording) -> None:
     """A request whose body ends with trailers, not with end_of_stream on its last chunk, is routed."""
-    assert not judge.picked_findings(protocol.asks("trailers"))
+    assert not judge.picked_findings(protocol.calls("trailers"))
 
 
 @behaviour(
@@ -204,7 +205,7 @@ def test_trailers_end_a_body_too(protocol: RoutingRecording) -> None:
 )  # fmt: skip
 def test_prompts_may_be_lists(protocol: RoutingRecording) -> None:
     """A completion request whose prompt is a list of strings or of token ids is routed."""
-    assert not judge.picked_findings(protocol.asks("prompt-forms"))
+    assert not judge.picked_findings(protocol.calls("prompt-forms"))
 
 
 @behaviour(
@@ -213,7 +214,7 @@ def test_prompts_may_be_lists(protocol: RoutingRecording) -> None:
 )  # fmt: skip
 def test_requests_without_a_body_are_routed(protocol: RoutingRecording) -> None:
     """A request without a body is routed to an endpoint of the pool."""
-    rows = protocol.asks("bodyless")
+    rows = protocol.calls("bodyless")
     assert not [*judge.agreement_findings(rows), *judge.membership_findings(rows, protocol.notes["members"])]
 
 
@@ -223,7 +224,7 @@ def test_requests_without_a_body_are_routed(protocol: RoutingRecording) -> None:
 )  # fmt: skip
 def test_requests_at_once_are_kept_apart(protocol: RoutingRecording) -> None:
     """Each of 32 requests, 16 at a time, gets a pick and its own body back."""
-    rows = protocol.asks("at-once")
+    rows = protocol.calls("at-once")
     assert len(rows) == 32
     assert not judge.body_findings(rows)
 
@@ -234,7 +235,7 @@ def test_requests_at_once_are_kept_apart(protocol: RoutingRecording) -> None:
 )  # fmt: skip
 def test_a_body_that_is_no_json_object_is_refused(protocol: RoutingRecording) -> None:
     """A request body that is not a JSON object is refused with 400."""
-    assert not judge.refused_findings(protocol.asks("absurd"), 400)
+    assert not judge.refused_findings(protocol.calls("absurd"), 400)
 
 
 @behaviour(
@@ -243,8 +244,8 @@ def test_a_body_that_is_no_json_object_is_refused(protocol: RoutingRecording) ->
 )  # fmt: skip
 def test_a_request_without_a_model_is_refused(protocol: RoutingRecording) -> None:
     """A request without a model name is refused with 400, and the next valid request is routed."""
-    assert not judge.refused_findings(protocol.asks("nameless"), 400)
-    assert not judge.picked_findings(protocol.asks("after-refusals"))
+    assert not judge.refused_findings(protocol.calls("nameless"), 400)
+    assert not judge.picked_findings(protocol.calls("after-refusals"))
 
 
 @behaviour(
@@ -253,7 +254,7 @@ def test_a_request_without_a_model_is_refused(protocol: RoutingRecording) -> Non
 )  # fmt: skip
 def test_only_endpoints_that_the_gateway_allows_are_picked(protocol: RoutingRecording) -> None:
     """With a subset hint the pick is one of the hinted endpoints, even if another one is less loaded."""
-    assert not judge.hint_findings(protocol.asks("hint"))
+    assert not judge.hint_findings(protocol.calls("hint"))
 
 
 @behaviour(
@@ -262,7 +263,7 @@ def test_only_endpoints_that_the_gateway_allows_are_picked(protocol: RoutingReco
 )  # fmt: skip
 def test_an_empty_list_allows_nothing(protocol: RoutingRecording) -> None:
     """With an empty subset hint a request is refused with 503."""
-    assert not judge.refused_findings(protocol.asks("hint-empty"), 503)
+    assert not judge.refused_findings(protocol.calls("hint-empty"), 503)
 
 
 @behaviour(
@@ -271,7 +272,7 @@ def test_an_empty_list_allows_nothing(protocol: RoutingRecording) -> None:
 )  # fmt: skip
 def test_a_list_of_strangers_allows_nothing(protocol: RoutingRecording) -> None:
     """With a subset hint that names no endpoint of the pool, a request is refused with 503."""
-    assert not judge.refused_findings(protocol.asks("hint-strangers"), 503)
+    assert not judge.refused_findings(protocol.calls("hint-strangers"), 503)
 
 
 @behaviour(
@@ -280,7 +281,7 @@ def test_a_list_of_strangers_allows_nothing(protocol: RoutingRecording) -> None:
 )  # fmt: skip
 def test_a_list_names_ports_too(protocol: RoutingRecording) -> None:
     """A subset hint with the address of one endpoint and the port of another is refused with 503."""
-    assert not judge.refused_findings(protocol.asks("hint-port"), 503)
+    assert not judge.refused_findings(protocol.calls("hint-port"), 503)
 
 
 @behaviour(
@@ -289,7 +290,7 @@ def test_a_list_names_ports_too(protocol: RoutingRecording) -> None:
 )  # fmt: skip
 def test_a_list_holds_for_requests_without_a_body(protocol: RoutingRecording) -> None:
     """The subset hint also holds for requests without a body."""
-    assert not judge.hint_findings(protocol.asks("hint-bodyless"))
+    assert not judge.hint_findings(protocol.calls("hint-bodyless"))
 
 
 @behaviour(
@@ -298,9 +299,9 @@ def test_a_list_holds_for_requests_without_a_body(protocol: RoutingRecording) ->
 )  # fmt: skip
 def test_a_client_cannot_choose_by_header(protocol: RoutingRecording) -> None:
     """A destination header that a client sends does not change the pick."""
-    rows = protocol.asks("client-names")
+    rows = protocol.calls("client-names")
     assert not judge.agreement_findings(rows)
-    assert not judge.same_pick_findings([*rows, *protocol.asks("chunks")])
+    assert not judge.same_pick_findings([*rows, *protocol.calls("chunks")])
 
 
 @behaviour(
@@ -309,8 +310,8 @@ def test_a_client_cannot_choose_by_header(protocol: RoutingRecording) -> None:
 )  # fmt: skip
 def test_without_a_ready_endpoint_requests_are_refused(protocol: RoutingRecording) -> None:
     """While no endpoint is ready a request is refused with 503, and routed again afterwards."""
-    assert not judge.refused_findings(protocol.asks("none-ready"), 503)
-    assert not judge.picked_findings(protocol.asks("ready-again"))
+    assert not judge.refused_findings(protocol.calls("none-ready"), 503)
+    assert not judge.picked_findings(protocol.calls("ready-again"))
 
 
 @behaviour(
@@ -319,4 +320,4 @@ def test_without_a_ready_endpoint_requests_are_refused(protocol: RoutingRecordin
 )  # fmt: skip
 def test_without_a_ready_endpoint_requests_without_a_body_are_refused(protocol: RoutingRecording) -> None:
     """While no endpoint is ready a request without a body is refused with 503, too."""
-    assert not judge.refused_findings(protocol.asks("none-ready-bodyless"), 503)
+    assert not judge.refused_findings(protocol.calls("none-ready-bodyless"), 503)

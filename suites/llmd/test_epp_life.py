@@ -63,7 +63,7 @@ def ending(lab: RoutingLab, picker: str) -> None:
                 lab.observe(lambda: health(lab, epp.picker) != "SERVING", "no longer healthy", timeout=1.5)
                 # health and processing end one after the other: what comes in between is still taken
                 lab.observe(
-                    lambda: not judge.picked(epp.ask("while-ending", epp.body("too late"), timeout=1)),
+                    lambda: not epp.ask("while-ending", epp.body("too late"), timeout=1).picked,
                     "new requests no longer taken", timeout=1.5,
                 )  # fmt: skip
                 try:
@@ -197,7 +197,7 @@ def test_an_ending_picker_is_not_healthy(ending: RoutingRecording) -> None:
     """After SIGTERM an EPP stops reporting SERVING and takes no new requests, even with a stream still open."""
     assert ending.notes["observed"]["no longer healthy"]
     assert ending.notes["observed"]["new requests no longer taken"]
-    assert not judge.picked(ending.asks("while-ending")[-1])
+    assert not ending.calls("while-ending")[-1].picked
 
 
 @behaviour(
@@ -224,7 +224,7 @@ def test_one_picker_leads(leading: RoutingRecording) -> None:
     ready = ("readiness", "", EXTERNAL_PROCESSOR)
     assert [leader[service] for service in ready] == ["SERVING"] * 3
     assert [standby[service] for service in ready] == ["NOT_SERVING"] * 3
-    assert not judge.picked_findings(leading.asks("leader"))
+    assert not judge.picked_findings(leading.calls("leader"))
 
 
 @behaviour(
@@ -237,7 +237,7 @@ def test_another_picker_takes_over(leading: RoutingRecording, measure: Measure) 
     measure.threshold(TAKE_OVER)
     assert leading.notes["take_over"] is not None
     assert leading.notes["take_over"] <= TAKE_OVER
-    assert not judge.picked_findings(leading.asks("successor"))
+    assert not judge.picked_findings(leading.calls("successor"))
 
 
 @behaviour(
@@ -250,7 +250,7 @@ def test_another_picker_takes_over_after_a_crash(crashing: RoutingRecording, mea
     measure.threshold(AFTER_CRASH)
     assert crashing.notes["take_over"] is not None
     assert crashing.notes["take_over"] <= AFTER_CRASH
-    assert not judge.picked_findings(crashing.asks("successor"))
+    assert not judge.picked_findings(crashing.calls("successor"))
 
 
 @behaviour(

@@ -17,6 +17,7 @@ from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.systems.llmd.judge import epp_metrics
 from gpuassay.systems.llmd.judge.metrics import SERVER, delta, growth_findings
 from gpuassay.systems.llmd.readings import RoutingRecording
+from gpuassay.systems.llmd.rows import PickerCall
 from suites.llmd.epp_requests import EXT_PROC, OPENAI, events, small, usage, whole
 from suites.llmd.epps import per_epp
 
@@ -115,8 +116,9 @@ def _tokens(recording: RoutingRecording, first: str, last: str, usages: Sequence
     ]
 
 
-def _numbers(row: judge.Row) -> tuple[int, int, int]:
-    return row["usage"]["prompt_tokens"], row["usage"]["completion_tokens"], 0
+def _numbers(call: PickerCall) -> tuple[int, int, int]:
+    assert call.usage is not None, "the model server told no usage"
+    return call.usage["prompt_tokens"], call.usage["completion_tokens"], 0
 
 
 @behaviour(
@@ -218,14 +220,14 @@ def test_requests_that_are_left_are_not_running(counted: RoutingRecording) -> No
 )  # fmt: skip
 def test_picker_and_model_servers_count_the_same(counted: RoutingRecording) -> None:
     """For requests to real model servers, the EPP, the servers and the responses report the same token counts."""
-    rows = counted.asks("real")
+    rows = counted.calls("real")
     assert not judge.picked_findings(rows)
-    told = {key: sum(row["usage"][key] for row in rows) for key in ("prompt_tokens", "completion_tokens")}
-    assert not _tokens(counted, "half-way", "real", [_numbers(row) for row in rows])
+    usages = [_numbers(row) for row in rows]
+    assert not _tokens(counted, "half-way", "real", usages)
     before, after = counted.metrics("half-way"), counted.metrics("real")
     assert delta(before, after, "requests_succeeded", SERVER) == REAL
-    assert delta(before, after, "prompt_tokens", SERVER) == told["prompt_tokens"]
-    assert delta(before, after, "generation_tokens", SERVER) == told["completion_tokens"]
+    assert delta(before, after, "prompt_tokens", SERVER) == sum(prompt for prompt, _, _ in usages)
+    assert delta(before, after, "generation_tokens", SERVER) == sum(completion for _, completion, _ in usages)
 
 
 @behaviour(
@@ -234,7 +236,7 @@ def test_picker_and_model_servers_count_the_same(counted: RoutingRecording) -> N
 )  # fmt: skip
 def test_json_responses_come_back_byte_for_byte(counted: RoutingRecording) -> None:
     """A JSON response comes back byte for byte, white space included, in however many chunks it arrives."""
-    rows = [*counted.asks("json"), *counted.asks("real")]
+    rows = [*counted.calls("json"), *counted.calls("real")]
     assert not judge.response_findings(rows, by_chunk=False)
 
 
@@ -244,7 +246,7 @@ def test_json_responses_come_back_byte_for_byte(counted: RoutingRecording) -> No
 )  # fmt: skip
 def test_streamed_responses_keep_their_chunks(counted: RoutingRecording) -> None:
     """A streamed response comes back in the chunks in which it arrives, in their order, byte for byte."""
-    rows = [*counted.asks("stream"), *counted.asks("split")]
+    rows = [*counted.calls("stream"), *counted.calls("split")]
     assert not judge.response_findings(rows, by_chunk=True)
 
 
@@ -254,4 +256,4 @@ def test_streamed_responses_keep_their_chunks(counted: RoutingRecording) -> None
 )  # fmt: skip
 def test_failed_responses_come_back_byte_for_byte(counted: RoutingRecording) -> None:
     """An error response that is not JSON comes back byte for byte."""
-    assert not judge.response_findings(counted.asks("failed"), by_chunk=False)
+    assert not judge.response_findings(counted.calls("failed"), by_chunk=False)

@@ -83,7 +83,7 @@ def allowed(lab: RoutingLab, picker: str) -> None:
 
             def left() -> bool:
                 answer = epp.ask("after-a-pod-left", epp.body("hello"), subset=[leaver.endpoint], timeout=1)
-                return answer["destination"] != leaver.endpoint
+                return answer.destination != leaver.endpoint
 
             epp.ask("before-a-pod-left", epp.body("hello"), subset=[leaver.endpoint])
             site.routing.endpoints.set_ready(leaver.name, ready=False)
@@ -113,7 +113,7 @@ def test_the_documented_rights_suffice(allowed: RoutingRecording) -> None:
     assert allowed.notes["observed"]["the last one serves"]
     assert allowed.notes["health"][ENOUGH] == "SERVING"
     assert not allowed.notes["refused"][ENOUGH]
-    assert not judge.picked_findings(allowed.asks(ENOUGH))
+    assert not judge.picked_findings(allowed.calls(ENOUGH))
 
 
 @behaviour(
@@ -133,7 +133,7 @@ def test_a_picker_that_cannot_read_is_not_healthy(allowed: RoutingRecording) -> 
     """Without the right to read one of four kinds an EPP keeps running, is NOT_SERVING, and refuses with 503."""
     assert {name: allowed.notes["health"][name] for name in UNREADABLE} == dict.fromkeys(UNREADABLE, "NOT_SERVING")
     assert allowed.notes["ended"] == []
-    assert [row["status"] for name in UNREADABLE for row in allowed.asks(name)] == [503] * len(UNREADABLE)
+    assert [row.status for name in UNREADABLE for row in allowed.calls(name)] == [503] * len(UNREADABLE)
 
 
 @behaviour(
@@ -144,5 +144,5 @@ def test_a_picker_that_cannot_watch_lists_again(allowed: RoutingRecording, measu
     """An EPP that may list but not watch Pods picks, and within 20 s stops picking a Pod that became unready."""
     measure.value(left_after_s=allowed.notes["left_after"])
     measure.threshold(LATE)
-    assert not judge.picked_findings(allowed.asks("before-a-pod-left"))
+    assert not judge.picked_findings(allowed.calls("before-a-pod-left"))
     assert allowed.notes["left_after"] is not None

@@ -119,8 +119,8 @@ def test_a_picker_serves_behind_tls(secured: RoutingRecording, measure: Measure)
 )  # fmt: skip
 def test_requests_in_the_clear_are_refused(secured: RoutingRecording) -> None:
     """A plaintext connection to an EPP that serves TLS fails."""
-    rows = secured.asks("in-the-clear")
-    assert [row["ended"] for row in rows] == ["UNAVAILABLE"], judge.shown(rows)
+    rows = secured.calls("in-the-clear")
+    assert [row.ended for row in rows] == ["UNAVAILABLE"], judge.shown(rows)
 
 
 @behaviour(

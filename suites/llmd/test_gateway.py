@@ -13,6 +13,7 @@ import threading
 import pytest
 
 from gpuassay import MUST, SHOULD, Measure, WaitTimeout, behaviour, known_defect, scenario, wait
+from gpuassay.load.headers import DESTINATION
 from gpuassay.systems.llmd.acts import recording_server as standin
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls, prescribed
@@ -52,7 +53,7 @@ def put_through(lab: RoutingLab) -> None:
             for replica in replicas:
                 calls.many(f"{design}/named", 4, to=[replica], label=replica.name)
             calls.many(f"{design}/get", 4, method="GET")
-            claim = {gateway.DESTINATION_HEADER: replicas[0].endpoint}
+            claim = {DESTINATION: replicas[0].endpoint}
             calls.many(f"{design}/claimed", 6, to=[replicas[1]], label=replicas[1].name, headers=claim)
             with contextlib.ExitStack() as stack:
                 inns = [stack.enter_context(standing_in(replica)) for replica in replicas[2:]]
@@ -140,7 +141,7 @@ def odd_usage(lab: RoutingLab) -> None:
             calls.many(f"{usage}/after", 3, to=[site.replicas[0]], label=site.replicas[0].name)
             if not picker.child.alive:
                 picker.start()
-                calls.until(f"{usage}/again", lambda row: row["status"] == 200, seconds=10, to=[site.replicas[0]])
+                calls.until(f"{usage}/again", lambda row: row.status == 200, seconds=10, to=[site.replicas[0]])
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -195,7 +196,7 @@ def test_a_pick_outside_the_pool_is_not_followed(put_through: RoutingRecording, 
     """An endpoint that the EPP picks although it is not in the gateway's pool gets no request."""
     rows = put_through.asks("override-host/outside")
     measure.value(asked=len(rows), answered_by_members=len(routing.answered(rows)))
-    assert not gateway.strayed_findings(rows, rows[0]["label"])
+    assert not gateway.strayed_findings(rows, rows[0].label)
 
 
 @behaviour(
@@ -225,7 +226,7 @@ def test_the_next_of_a_list_serves_when_the_first_is_dead(put_through: RoutingRe
 )  # fmt: skip
 def test_answers_arrive_byte_for_byte(put_through: RoutingRecording, design: str) -> None:
     """Unusual JSON, 2.5 MB of JSON, non-JSON and empty bodies reach the client as the model server sent them."""
-    rows = [row for row in put_through.asks(f"{design}/bytes") if row["label"] in standin.BODIES]
+    rows = [row for row in put_through.asks(f"{design}/bytes") if row.label in standin.BODIES]
     expected = {name: (200, standin.digest(body)) for name, body in standin.BODIES.items()}
     assert not gateway.bytes_findings(rows, expected)
 
@@ -238,7 +239,7 @@ def test_answers_arrive_byte_for_byte(put_through: RoutingRecording, design: str
 )  # fmt: skip
 def test_a_model_servers_refusal_passes_unchanged(put_through: RoutingRecording, design: str) -> None:
     """A 503 or 404 of a model server reaches the client with its body, and the request is not retried."""
-    rows = [row for row in put_through.asks(f"{design}/bytes") if row["label"] in standin.REFUSALS]
+    rows = [row for row in put_through.asks(f"{design}/bytes") if row.label in standin.REFUSALS]
     expected = {name: (status, standin.digest(body)) for name, (status, body) in standin.REFUSALS.items()}
     assert not gateway.bytes_findings(rows, expected)
     assert not gateway.arrived_findings(f"{design}/bytes", rows, put_through.notes["seen"][design])
@@ -253,7 +254,7 @@ def test_a_model_servers_refusal_passes_unchanged(put_through: RoutingRecording,
 )  # fmt: skip
 def test_long_prompts_arrive_whole(put_through: RoutingRecording, size: str, design: str) -> None:
     """A request of 200 kB or of 1.5 MB arrives at the model server once, with the JSON that was sent."""
-    rows = [row for row in put_through.asks(f"{design}/large") if row["label"] == size]
+    rows = [row for row in put_through.asks(f"{design}/large") if row.label == size]
     assert not gateway.arrived_findings(f"{design}/large", rows, put_through.notes["seen"][design])
     assert not routing.failure_findings(rows)
 
@@ -269,7 +270,7 @@ def test_the_first_chunk_arrives_before_the_second_exists(put_through: RoutingRe
     [seen] = [row for row in put_through.notes["seen"][design] if row["label"].startswith(f"{wave}#")]
     assert seen["went_on"], f"the client had received nothing {standin.GO_SECONDS:g} s after the first chunk was sent"
     sent = standin.digest(b"".join(standin.EVENTS))
-    assert [row["body"] for row in put_through.asks(wave)] == [sent]
+    assert [row.body for row in put_through.asks(wave)] == [sent]
 
 
 @pytest.mark.parametrize("design", DESIGNS)

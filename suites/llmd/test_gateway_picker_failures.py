@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gpuassay import INFO, MUST, SHOULD, Manifest, Measure, behaviour, known_defect, scenario
+from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, known_defect, scenario
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -20,8 +20,8 @@ from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.gateway.configuration import PICKER
 from gpuassay.systems.llmd.judge import gateway, routing
-from gpuassay.systems.llmd.judge.routing import ASKED_HEADER
 from gpuassay.systems.llmd.readings import RoutingRecording
+from gpuassay.systems.llmd.rows import RequestRow
 
 POOL_SPEC = "https://gateway-api-inference-extension.sigs.k8s.io/reference/spec/#endpointpickerfailuremode"
 FULL_DUPLEX = "https://github.com/envoyproxy/envoy/pull/41276"
@@ -82,12 +82,12 @@ CRASH_ARMS = {
 }
 
 
-def _marked(row: Manifest) -> bool:
-    return row["status"] == 200 and row["headers"].get(ASKED_HEADER) == "true"
+def _marked(row: RequestRow) -> bool:
+    return row.status == 200 and row.asked_picker
 
 
-def _unmarked(row: Manifest) -> bool:
-    return row["status"] == 200 and row["headers"].get(ASKED_HEADER) != "true"
+def _unmarked(row: RequestRow) -> bool:
+    return row.status == 200 and not row.asked_picker
 
 
 @scenario(system="routing", timeout=60)
@@ -102,7 +102,7 @@ def picker_crashes(lab: RoutingLab) -> None:
             for method in METHODS:
                 calls.many(f"{name}/{method}", 8, method=method)
             if name == "FailClose":  # for as long as a gateway that opens would take to notice
-                calls.until(f"{name}/POST", lambda row: row["status"] == 200, seconds=NOTICED_SECONDS, delay=0.2)
+                calls.until(f"{name}/POST", lambda row: row.status == 200, seconds=NOTICED_SECONDS, delay=0.2)
             if name == "FailOpen":
                 killed = time.monotonic_ns()
                 calls.until(f"{name}/noticing", _unmarked, seconds=2 * NOTICED_SECONDS, in_a_row=8)

@@ -50,7 +50,7 @@ def replicas_die(lab: RoutingLab) -> None:
         first.child.launch()
         first.await_ready()
         lab.note(healthy_ns=time.monotonic_ns())
-        calls.until("coming back", lambda row: row["served_by"] == first.name, seconds=2 * BACK_SECONDS, to=[first])
+        calls.until("coming back", lambda row: row.served_by == first.name, seconds=2 * BACK_SECONDS, to=[first])
         calls.many("back", 8, to=[first], label=first.name)
         begun = threading.Semaphore(0)
 
@@ -90,7 +90,7 @@ def readiness_changes(lab: RoutingLab) -> None:
         calls.many("out", 24, to=site.replicas)
         site.routing.endpoints.set_ready(first.name, ready=True)
         lab.note(ready_ns=time.monotonic_ns())
-        calls.until("coming in", lambda row: row["served_by"] == first.name, seconds=2 * BACK_SECONDS, to=[first])
+        calls.until("coming in", lambda row: row.served_by == first.name, seconds=2 * BACK_SECONDS, to=[first])
         calls.many("in", 8, to=[first], label=first.name)
         first.suspend()
         with ThreadPoolExecutor(1) as pool:
@@ -118,7 +118,7 @@ def standalone_replica_dies(lab: RoutingLab) -> None:
         calls.many("dead", 8, to=[first], label=first.name)
         calls.many("either", 16, to=site.replicas)
         site.routing.endpoints.set_ready(first.name, ready=False)
-        calls.until("gone", lambda row: row["status"] == 429, seconds=3, to=[first])  # the picker has nobody to pick
+        calls.until("gone", lambda row: row.status == 429, seconds=3, to=[first])  # the picker has nobody to pick
         picker = site.routing.picker
         assert picker is not None
         picker.await_ready_pods(1)
@@ -143,7 +143,7 @@ def test_a_dead_replica_costs_no_request(replicas_die: RoutingRecording) -> None
 def test_a_replica_that_comes_back_serves_again(replicas_die: RoutingRecording, measure: Measure) -> None:
     """Within 5 s of being healthy again, a replica serves the requests for which it is picked."""
     attempts, healthy = replicas_die.asks("coming back"), replicas_die.notes["healthy_ns"]
-    by_it = [row for row in attempts if row["served_by"] == replicas_die.notes["dead"]]
+    by_it = [row for row in attempts if row.served_by == replicas_die.notes["dead"]]
     measure.value(back_s=gateway.recovery_seconds(by_it, healthy))
     assert not gateway.recovery_findings(by_it, healthy, BACK_SECONDS)
     assert not gateway.served_findings(replicas_die.asks("back"))
@@ -157,7 +157,7 @@ def test_a_replica_that_comes_back_serves_again(replicas_die: RoutingRecording, 
 def test_a_stream_that_is_cut_is_told_so(replicas_die: RoutingRecording, measure: Measure) -> None:
     """Streams of a killed replica deliver the text generated so far and end with an error within 3 s."""
     rows, killed = replicas_die.asks("streams/killed"), replicas_die.notes["killed_ns"]
-    measure.value(told_s=max((row["end_ns"] - killed) / 1e9 for row in rows))
+    measure.value(told_s=max((row.end_ns - killed) / 1e9 for row in rows))
     assert not gateway.cut_findings(rows, killed, TOLD_SECONDS)
 
 
@@ -196,7 +196,7 @@ def test_a_pod_that_is_not_ready_gets_no_request(readiness_changes: RoutingRecor
 def test_a_pod_that_becomes_ready_serves(readiness_changes: RoutingRecording, measure: Measure) -> None:
     """Within 5 s of being Ready again, a Pod serves the requests for which it is picked."""
     attempts, ready = readiness_changes.asks("coming in"), readiness_changes.notes["ready_ns"]
-    by_it = [row for row in attempts if row["served_by"] == readiness_changes.notes["out"]]
+    by_it = [row for row in attempts if row.served_by == readiness_changes.notes["out"]]
     measure.value(back_s=gateway.recovery_seconds(by_it, ready))
     assert not gateway.recovery_findings(by_it, ready, BACK_SECONDS)
     assert not gateway.served_findings(readiness_changes.asks("in"))
@@ -210,7 +210,7 @@ def test_a_hung_replica_holds_nobody_else(readiness_changes: RoutingRecording) -
     """While four requests wait for a hung replica, requests to the others are answered within 1 s."""
     rows = readiness_changes.asks("beside")
     assert not gateway.served_findings(rows, readiness_changes.notes["others"])
-    slow = [row for row in rows if gateway.took_seconds(row) > AT_ONCE_SECONDS]
+    slow = [row for row in rows if row.took_s > AT_ONCE_SECONDS]
     assert not slow, routing.shown(slow)
 
 

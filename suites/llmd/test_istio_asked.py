@@ -20,6 +20,7 @@ from gpuassay.systems.llmd.gateway import istio_objects as objects
 from gpuassay.systems.llmd.judge import gateway, gateway_pools, routing
 from gpuassay.systems.llmd.judge.gateway_status import Wanted, status_findings
 from gpuassay.systems.llmd.readings import RoutingRecording
+from gpuassay.systems.llmd.rows import RequestRow
 
 if TYPE_CHECKING:
     from gpuassay.manifest import Manifest
@@ -47,12 +48,12 @@ HEALTHY: Wanted = {
 }
 
 
-def _asked(row: Manifest) -> bool:
-    return row["status"] == 200 and row["headers"].get(routing.ASKED_HEADER) == "true"
+def _asked(row: RequestRow) -> bool:
+    return row.status == 200 and row.asked_picker
 
 
-def _answered(row: Manifest) -> bool:
-    return row["status"] == 200
+def _answered(row: RequestRow) -> bool:
+    return row.status == 200
 
 
 def _without_label(manifests: list[Manifest]) -> None:
@@ -94,7 +95,7 @@ def picker_with_tls(lab: RoutingLab) -> None:
     with opened(lab, replace(ARM, picker_flags=("--secure-serving=true",), probe=False)) as site:
         mesh, calls = Mesh(site), Calls(site)
         mesh.observe("without rule", HEALTHY)
-        calls.until("without rule/first", lambda row: row["status"] is not None, seconds=3)
+        calls.until("without rule/first", lambda row: row.status is not None, seconds=3)
         calls.many("without rule", ASKS)
         mesh.gateway.write([objects.tls_to_picker(mesh.gateway.setup.picker_service, mesh.namespace)])
         calls.until("with rule/first", _asked, seconds=5)

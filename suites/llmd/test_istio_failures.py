@@ -21,9 +21,9 @@ from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import gateway, routing
 from gpuassay.systems.llmd.readings import RoutingRecording
+from gpuassay.systems.llmd.rows import RequestRow
 
 if TYPE_CHECKING:
-    from gpuassay.manifest import Manifest
     from gpuassay.systems.llmd.acts.lab import RoutingLab
 
 POOL_SPEC = "https://gateway-api-inference-extension.sigs.k8s.io/reference/spec/#endpointpickerfailuremode"
@@ -40,16 +40,16 @@ HUNG_PATIENCE = 2.0
 ARM = Arm(profile="random", replicas=2, cache=Cache(blocks=0), latency=NO_LATENCY, gateway="istio")
 
 
-def _marked(row: Manifest) -> bool:
-    return row["status"] == 200 and row["headers"].get(routing.ASKED_HEADER) == "true"
+def _marked(row: RequestRow) -> bool:
+    return row.status == 200 and row.asked_picker
 
 
-def _unmarked(row: Manifest) -> bool:
-    return row["status"] == 200 and row["headers"].get(routing.ASKED_HEADER) != "true"
+def _unmarked(row: RequestRow) -> bool:
+    return row.status == 200 and not row.asked_picker
 
 
-def _refused(row: Manifest) -> bool:
-    return row["status"] is not None and row["status"] >= 500
+def _refused(row: RequestRow) -> bool:
+    return row.status is not None and row.status >= 500
 
 
 @scenario(system="routing", needs=NEEDS, timeout=60)
@@ -221,7 +221,7 @@ def test_a_patched_failure_mode_counts_within_a_second(mode_patched: RoutingReco
     assert not gateway.unasked_findings(mode_patched.asks("closed/before"))
     assert not gateway.refused_findings(mode_patched.asks("closed/after"), AT_ONCE_SECONDS)
     took = {
-        step: (mode_patched.asks(f"{step}/changing")[-1]["end_ns"] - mode_patched.notes["since_ns"][step]) / 1e9
+        step: (mode_patched.asks(f"{step}/changing")[-1].end_ns - mode_patched.notes["since_ns"][step]) / 1e9
         for step in ("opened", "closed")
     }
     measure.value(**{f"{step}_s": round(seconds, 3) for step, seconds in took.items()})

@@ -66,7 +66,7 @@ def references(lab: RoutingLab) -> None:
         ):
             mesh.route("lost", [backend], LOST_HEADER)
             mesh.observe(step, BROKEN[step])
-            calls.until(f"{step}/lost", lambda row: row["status"] == 500, seconds=3, headers=LOST_HEADER)
+            calls.until(f"{step}/lost", lambda row: row.status == 500, seconds=3, headers=LOST_HEADER)
             calls.many(f"{step}/others", 4)
             mesh.delete("HTTPRoute", "lost")
         mesh.delete("Service", mesh.gateway.setup.picker_service)
@@ -91,7 +91,7 @@ def references(lab: RoutingLab) -> None:
         mesh.mend()
         mesh.observe("taken", GOOD)
         mesh.nudge()  # a push that is too early is judged elsewhere
-        calls.until("taken", lambda row: bool(row["headers"].get(routing.ASKED_HEADER)), seconds=5)
+        calls.until("taken", lambda row: row.asked_picker, seconds=5)
         calls.many("taken/all", 6)
         mesh.note_refusals()
 

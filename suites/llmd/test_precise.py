@@ -65,7 +65,7 @@ def test_every_full_block_of_a_warmed_prompt_is_a_hit(warmed_directly: RoutingRe
     """Of 200 prompt tokens, the 12 full blocks of 16 are prefix-cache hits."""
     arms_of_ours(warmed_directly, "how many tokens a prompt has is the model's own matter")
     rows = warmed_directly.asks("precise")
-    assert not routing.cached_findings(rows, {row["label"]: BLOCKS * 16 for row in rows})
+    assert not routing.cached_findings(rows, {row.label: BLOCKS * 16 for row in rows})
 
 
 @pytest.mark.parametrize("profile", ARMS[1:])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import requests
 
-from gpuassay import MUST, SHOULD, Manifest, behaviour, known_defect, scenario
+from gpuassay import MUST, SHOULD, behaviour, known_defect, scenario
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import FAKE, await_averages, pick, report, weigh
@@ -14,6 +14,7 @@ from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.scheduling_picks import only_findings
 from gpuassay.systems.llmd.objects.prompts import Prompt, prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
+from gpuassay.systems.llmd.rows import RequestRow
 from suites.llmd.prefixes import beginning, put
 
 SPEC = "https://github.com/llm-d/llm-d-kv-cache"
@@ -32,7 +33,7 @@ def held(site: Site, name: str) -> list[Prompt]:
     put(site, prompts, HOLDER)
 
     def known() -> bool:
-        return {row["served_by"] for row in pick(site, f"{name} asked", prompts)} == {NAMES[HOLDER]}
+        return {row.served_by for row in pick(site, f"{name} asked", prompts)} == {NAMES[HOLDER]}
 
     # events have passed the tap; a picker that is short of CPU time has them in its index some milliseconds later
     site.lab.observe(known, f"{name} known to the picker", timeout=3)
@@ -178,7 +179,7 @@ def test_overload_outweighs_a_cached_prefix(overloaded: RoutingRecording) -> Non
     assert not only_findings(overloaded.asks("queue and cache"), {NAMES[0], NAMES[2]})
 
 
-def found_findings(rows: list[Manifest], warmed: dict[str, str]) -> list[str]:
+def found_findings(rows: list[RequestRow], warmed: dict[str, str]) -> list[str]:
     """What speaks against finding the replicas that were warmed, three being left."""
     return routing.direct_warm_findings(routing.direct_warm(rows, warmed, 3), allowed=0)
 

@@ -116,8 +116,8 @@ def test_a_repeated_prompt_stays_where_it_is_cached(prefixes: RoutingRecording) 
 def test_cached_tokens_are_exact(prefixes: RoutingRecording) -> None:
     """The first request for a prompt has no cached tokens, and each of four repeats has all 12 full blocks cached."""
     first, more = prefixes.asks("first"), prefixes.asks("repeat")
-    assert not routing.cached_findings(first, {row["label"]: 0 for row in first})
-    assert not routing.cached_findings(more, {row["label"]: FULL for row in more})
+    assert not routing.cached_findings(first, {row.label: 0 for row in first})
+    assert not routing.cached_findings(more, {row.label: FULL for row in more})
 
 
 @behaviour(
@@ -140,7 +140,7 @@ def test_counters_agree_with_answers(prefixes: RoutingRecording) -> None:
 def test_the_replica_with_the_longest_cached_prefix_is_picked(prefixes: RoutingRecording) -> None:
     """Where one replica has 64 tokens of a prompt cached and another 128, the second answers, with 128 cached."""
     rows = prefixes.asks("longest")
-    assert not only_findings(rows, {NAMES[2]}) + routing.cached_findings(rows, {row["label"]: 128 for row in rows})
+    assert not only_findings(rows, {NAMES[2]}) + routing.cached_findings(rows, {row.label: 128 for row in rows})
 
 
 @behaviour(
@@ -194,7 +194,7 @@ def test_an_adapters_prompt_sticks(prefixes: RoutingRecording) -> None:
     """Repeated requests for a LoRA adapter stay on one replica and hit all full blocks."""
     rows = prefixes.asks("adapter repeat")
     assert not routing.stickiness_findings(prefixes.asks("adapter first") + rows)
-    assert not routing.cached_findings(rows, {row["label"]: FULL for row in rows})
+    assert not routing.cached_findings(rows, {row.label: FULL for row in rows})
 
 
 @behaviour(

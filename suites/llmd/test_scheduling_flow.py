@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from statistics import fmean
 from typing import Any
 
-from gpuassay import MUST, SHOULD, Manifest, Measure, behaviour, scenario
+from gpuassay import MUST, SHOULD, Measure, behaviour, scenario
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import FAKE, only, pick, read_again
@@ -24,6 +24,7 @@ from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
+from gpuassay.systems.llmd.rows import RequestRow
 from suites.llmd.test_scheduling_requests import OBJECTIVE_HEADER, load, patient, place, then
 
 FLOW = (
@@ -80,7 +81,7 @@ def _waves(site: Site, waves: Sequence[tuple[str, int, str | None]], words: int 
     read_again(site)
     queued, began = 0, picker.log_offset()
     with ThreadPoolExecutor(len(waves)) as aside:
-        running: list[Future[list[Manifest]]] = []
+        running: list[Future[list[RequestRow]]] = []
         for name, count, objective in waves:
             prompts = prompt_set([words] * count, seed=61, prefix=f"{name}-")
             headers = {FAIRNESS_HEADER: name} | ({OBJECTIVE_HEADER: objective} if objective else {})
@@ -95,7 +96,7 @@ def _waves(site: Site, waves: Sequence[tuple[str, int, str | None]], words: int 
     site.lab.note(let_go=site.lab.notes.get("let_go", {}) | {waves[-1][0]: order})
 
 
-def _settled(site: Site, count: int, running: Sequence[Future[list[Manifest]]]) -> bool:
+def _settled(site: Site, count: int, running: Sequence[Future[list[RequestRow]]]) -> bool:
     picker = site.routing.picker
     assert picker is not None
     waiting = total(picker.metrics(), "inference_extension_flow_control_queue_size")
@@ -137,5 +138,5 @@ def test_tenants_take_turns(flows: RoutingRecording, measure: Measure) -> None:
 )  # fmt: skip
 def test_only_so_many_bytes_may_wait(flows: RoutingRecording) -> None:
     """Of four requests of 12 kB to a queue with room for 30 kB, two are refused with 429 and two are served."""
-    found = Counter(row["status"] for row in flows.asks("bounded"))  # None where no answer came in time
+    found = Counter(row.status for row in flows.asks("bounded"))  # None where no answer came in time
     assert found == {200: 2, 429: 2}, dict(found)

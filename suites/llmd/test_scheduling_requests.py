@@ -13,6 +13,7 @@ import requests
 
 from gpuassay import MUST, SHOULD, Manifest, behaviour, known_defect, scenario
 from gpuassay.cluster.kinds import Kind
+from gpuassay.load.headers import POD
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import FAKE, only, pick, read_again, reconfigure, report
@@ -187,7 +188,7 @@ def in_flight(lab: RoutingLab) -> None:
             for _ in range(3):
                 answer = requests.post(f"{site.routing.url}/v1/completions", json=body, stream=True, timeout=10)
                 streams.enter_context(answer)
-                busy.append(answer.headers.get("x-inference-pod"))
+                busy.append(answer.headers.get(POD))
             lab.note(busy=busy)
             endpoints.set_ready(NAMES[1], True)
             picker.await_ready_pods(2)
@@ -298,7 +299,7 @@ def test_flow_control_holds_requests_until_there_is_room(objectives: RoutingReco
 def test_flow_control_refuses_what_waited_too_long(objectives: RoutingRecording) -> None:
     """Requests that queue for longer than their time to live (2 s) are refused with 429 or 503."""
     rows = objectives.asks("held too long")
-    assert not [row for row in rows if row["status"] not in (429, 503)], routing.shown(rows)
+    assert not [row for row in rows if row.status not in (429, 503)], routing.shown(rows)
 
 
 @behaviour(
@@ -309,7 +310,7 @@ def test_a_model_name_is_rewritten(rewrites: RoutingRecording) -> None:
     """Requests for a public name reach the model server under the target's name."""
     rows = rewrites.asks("rewritten")
     assert not routing.failure_findings(rows)
-    assert {row["model"] for row in rows} == {"tuned-7"}
+    assert {row.model for row in rows} == {"tuned-7"}
 
 
 @behaviour(
@@ -319,8 +320,8 @@ def test_a_model_name_is_rewritten(rewrites: RoutingRecording) -> None:
 def test_a_model_name_is_split_by_weight(rewrites: RoutingRecording) -> None:
     """Of 200 requests, three quarters go to the target of weight 3 (within 4.5 standard deviations)."""
     rows = rewrites.asks("split")
-    old = sum(row["model"] == "old" for row in rows)
-    assert {row["model"] for row in rows} == {"old", "new"}
+    old = sum(row.model == "old" for row in rows)
+    assert {row.model for row in rows} == {"old", "new"}
     assert abs(old - 150) <= 4.5 * math.sqrt(200 * 0.75 * 0.25), f"{old} of 200"
 
 
@@ -330,8 +331,8 @@ def test_a_model_name_is_split_by_weight(rewrites: RoutingRecording) -> None:
 )  # fmt: skip
 def test_other_model_names_are_kept(rewrites: RoutingRecording) -> None:
     """Names that no rule matches stay as they are, and so does every name once the rule is deleted."""
-    assert {row["model"] for row in rewrites.asks("unmatched")} == {"other"}
-    assert {row["model"] for row in rewrites.asks("rule gone")} == {"public"}
+    assert {row.model for row in rewrites.asks("unmatched")} == {"other"}
+    assert {row.model for row in rewrites.asks("rule gone")} == {"public"}
 
 
 @behaviour(

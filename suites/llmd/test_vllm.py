@@ -6,7 +6,7 @@ control: the picker with a random configuration.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 
 import pytest
@@ -22,6 +22,7 @@ from gpuassay.systems.llmd.judge import metrics as routing_metrics
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.objects.prompts import Prompt, prompt_set, shuffled_order
 from gpuassay.systems.llmd.readings import RoutingRecording
+from gpuassay.systems.llmd.rows import RequestRow
 
 pytestmark = pytest.mark.timeout(1800)  # engines take minutes to start where others compute, too
 
@@ -90,14 +91,14 @@ def real_engine(lab: RoutingLab) -> None:
         _measure(lab, site, "random")
 
 
-def _rounds(recording: RoutingRecording, arm: str, kind: str = "long") -> list[list[Mapping[str, object]]]:
+def _rounds(recording: RoutingRecording, arm: str, kind: str = "long") -> list[list[RequestRow]]:
     rounds = ROUNDS if kind == "long" else 1
-    return [list(recording.asks(f"{arm}-{kind}-{number}")) for number in range(rounds)]
+    return [recording.asks(f"{arm}-{kind}-{number}") for number in range(rounds)]
 
 
-def _seconds(rows: Sequence[Mapping[str, object]]) -> float:
+def _seconds(rows: Sequence[RequestRow]) -> float:
     """Mean time of one-token answers: the time to the first token, which is the only one."""
-    return fmean((int(str(row["end_ns"])) - int(str(row["start_ns"]))) / 1e9 for row in rows)
+    return fmean(row.took_s for row in rows)
 
 
 @behaviour(
@@ -131,8 +132,8 @@ def test_every_full_block_is_taken_from_the_cache(real_engine: RoutingRecording)
     """A repeated prompt has exactly its full blocks cached, and as many tokens as it has bytes."""
     sizes = real_engine.notes["bytes"]
     rows = real_engine.asks("precise-short-0")
-    assert not routing.cached_findings(rows, {row["label"]: _whole(sizes[row["label"]]) for row in rows})
-    assert [row["prompt_tokens"] for row in rows] == [sizes[row["label"]] for row in rows]
+    assert not routing.cached_findings(rows, {row.label: _whole(sizes[row.label]) for row in rows})
+    assert [row.prompt_tokens for row in rows] == [sizes[row.label] for row in rows]
 
 
 @behaviour(
@@ -143,7 +144,7 @@ def test_the_engines_counters_are_exact(real_engine: RoutingRecording, measure: 
     """The prefix-cache query and hit counters of vLLM grow by exactly the tokens and full blocks of all prompts."""
     rows = real_engine.asks("precise-short-0")
     before, after = real_engine.metrics("precise-short-before"), real_engine.metrics("precise-short-after")
-    sizes = [real_engine.notes["bytes"][row["label"]] for row in rows]
+    sizes = [real_engine.notes["bytes"][row.label] for row in rows]
     measure.value(hit_rate=round(routing_metrics.counter_hit_rate(before, after), 4))
     expected = {"prefix_cache_queries": sum(sizes), "prefix_cache_hits": sum(map(_whole, sizes))}
     assert not routing_metrics.growth_findings(before, after, expected)

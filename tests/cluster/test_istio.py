@@ -12,6 +12,7 @@ import requests
 from gpuassay import toolchain
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
+from gpuassay.load.headers import ASKED
 from gpuassay.manifest import Manifest
 from gpuassay.systems.llmd.component import gateway_of as front
 from gpuassay.systems.llmd.component.deployment import routing
@@ -19,7 +20,6 @@ from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.gateway import ads, istio, istio_objects
 from gpuassay.systems.llmd.gateway.istio import own_address
-from gpuassay.systems.llmd.objects.headers import ASKED
 from tests.cluster.conftest import need_programs
 from tests.cluster.test_llmd import assert_gone, programs_of
 

@@ -16,6 +16,7 @@ from envoy.service.ext_proc.v3 import external_processor_pb2, external_processor
 
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.program import log_objects
+from gpuassay.load.headers import DESTINATION
 from gpuassay.manifest import Manifest
 from gpuassay.systems.llmd.component import profiles
 from gpuassay.systems.llmd.component.endpoints import ACTIVE_PORTS, members, running
@@ -29,7 +30,6 @@ from gpuassay.systems.llmd.gateway import envoy
 from gpuassay.systems.llmd.gateway.ads import Node
 from gpuassay.systems.llmd.gateway.configuration import NAMESPACE, Plan
 from gpuassay.systems.llmd.gateway.envoy import program
-from gpuassay.systems.llmd.objects.headers import DESTINATION
 
 PLACES = {"MODEL": "m", "EVENTS": "tcp://127.0.0.1:1", "TOKENIZER": "127.0.0.1:2"}
 HANDLERS = {

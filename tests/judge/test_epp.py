@@ -5,30 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from gpuassay.systems.llmd.judge import epp
+from gpuassay.systems.llmd.rows import PickerCall
 
 MEMBERS = ["127.0.0.1:1", "127.0.0.2:2"]
 
 RESPONSE = {"sent": ["1", "2"], "returned": ["1", "2"], "sent_whole": "12", "returned_whole": "12", "ended": ""}
 
 
-def row(index: int = 0, **more: Any) -> dict[str, Any]:
+def row(index: int = 0, **more: Any) -> PickerCall:
     """A request that was picked for and handed on whole."""
-    return {
-        "index": index, "label": "", "status": None, "ended": "", "detail": "", "destination": MEMBERS[0],
-        "metadata_destination": MEMBERS[0], "clear_route_cache": True, "hint": None, "sent": "aa", "returned": "aa",
-        "largest_chunk": 62_000,
-        "response": dict(RESPONSE),
-    } | more  # fmt: skip
+    return msgspec.convert({
+        "wave": "w", "index": index, "destination": MEMBERS[0], "metadata_destination": MEMBERS[0],
+        "clear_route_cache": True, "sent": "aa", "returned": "aa", "largest_chunk": 62_000, "response": dict(RESPONSE),
+    } | more, PickerCall)  # fmt: skip
 
 
 REFUSED = row(status=503, destination=None, metadata_destination=None, returned=None, detail="none")
 HUNG = row(destination=None, metadata_destination=None, returned=None, ended="DEADLINE_EXCEEDED")
 
 
-JUDGES: dict[str, Callable[[list[dict[str, Any]]], list[str]]] = {
+JUDGES: dict[str, Callable[[list[PickerCall]], list[str]]] = {
     "picked": epp.picked_findings,
     "agreement": epp.agreement_findings,
     "membership": lambda rows: epp.membership_findings(rows, MEMBERS),
@@ -49,7 +49,7 @@ def test_a_good_picker_passes_and_nothing_asked_does_not(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(JUDGES)[:6])
 @pytest.mark.parametrize("bad", [REFUSED, HUNG], ids=["refused", "hung"])
-def test_no_answer_is_no_good_answer(name: str, bad: dict[str, Any]) -> None:
+def test_no_answer_is_no_good_answer(name: str, bad: PickerCall) -> None:
     """Red when a refusal or a hanging stream passes as a choice; what the picker said is shown."""
     found = JUDGES[name]([row(), bad])
     assert found

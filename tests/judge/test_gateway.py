@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from gpuassay.load.headers import DESTINATION, SERVED
 from gpuassay.systems.llmd.acts.recording_server import canonical, digest
 from gpuassay.systems.llmd.judge import gateway
+from gpuassay.systems.llmd.rows import RequestRow
 from tests.judge.routes import failed, row
 
 SECOND = 1_000_000_000
 ENDPOINTS = {"sim-0": "127.0.0.11:8000", "sim-1": "127.0.0.12:8001"}
 
 
-def ended(index: int, seconds: float, **more: Any) -> dict[str, Any]:
+def ended(index: int, seconds: float, **more: Any) -> RequestRow:
     """A row that took so long."""
-    return row(index, **more) | {"end_ns": index * SECOND + round(seconds * 1e9)}
+    return replace(row(index, **more), end_ns=index * SECOND + round(seconds * 1e9))
 
 
 # --- who served ------------------------------------------------------------------------------------------------------
@@ -48,16 +51,16 @@ def test_strayed() -> None:
 @pytest.mark.parametrize("reported", [None, "127.0.0.12:8001", "fail: missing envoy lb metadata"])
 def test_reported(reported: str | None) -> None:
     """Red when the picker is told nothing, another endpoint, or that there is nothing to tell."""
-    good = row(0, headers={gateway.SERVED_HEADER: "127.0.0.11:8000"})
+    good = row(0, headers={SERVED: "127.0.0.11:8000"})
     assert gateway.reported_findings([good], ENDPOINTS) == []
-    bad = row(1, headers={} if reported is None else {gateway.SERVED_HEADER: reported})
+    bad = row(1, headers={} if reported is None else {SERVED: reported})
     assert f"reported {reported!r}" in gateway.reported_findings([good, bad], ENDPOINTS)[0]
     assert gateway.reported_findings([failed(0)], ENDPOINTS)
 
 
 def picked(pod: str, *picks: str) -> dict[str, Any]:
     """A request that arrived with a list of picks."""
-    return {"pod": pod, "headers": {gateway.DESTINATION_HEADER: ",".join(ENDPOINTS[one] for one in picks)}}
+    return {"pod": pod, "headers": {DESTINATION: ",".join(ENDPOINTS[one] for one in picks)}}
 
 
 def test_order_of_a_list() -> None:
@@ -111,10 +114,10 @@ def test_buffering() -> None:
 
 def test_refused() -> None:
     """Red when a request is served, hangs, is refused late or by another status."""
-    quick = failed(0) | {"end_ns": 5_000_000}
+    quick = replace(failed(0), end_ns=5_000_000)
     assert gateway.refused_findings([quick], 1) == []
     assert gateway.refused_findings([quick], 1, [500])
-    assert gateway.refused_findings([quick | {"end_ns": 2 * SECOND}], 1)
+    assert gateway.refused_findings([replace(quick, end_ns=2 * SECOND)], 1)
     assert gateway.refused_findings([quick, ended(1, 0.01)], 1)
     assert gateway.refused_findings([ended(0, 4, status=None, error="timeout")], 9)
     assert gateway.refused_findings([], 1)
@@ -138,7 +141,7 @@ def test_hang() -> None:
 def test_recovery() -> None:
     """Red when the first answer is late or never comes; what was before does not count."""
     early, late = ended(0, 0.1), ended(10, 0.5)
-    attempts = [early, failed(5) | {"end_ns": 5 * SECOND}, late]
+    attempts = [early, replace(failed(5), end_ns=5 * SECOND), late]
     assert gateway.recovery_seconds(attempts, 8 * SECOND) == 2.5
     assert gateway.recovery_findings(attempts, 8 * SECOND, 3) == []
     assert "after 2.5 s" in gateway.recovery_findings(attempts, 8 * SECOND, 2)[0]
@@ -149,7 +152,7 @@ def test_recovery() -> None:
 def test_settled() -> None:
     """Red when a late failure goes unnoticed because of an early answer, or the end is a failure."""
     early, late = ended(0, 0.1), ended(10, 0.5)
-    lost = failed(5) | {"end_ns": 5 * SECOND}
+    lost = replace(failed(5), end_ns=5 * SECOND)
     assert gateway.settled_seconds([early, lost, late], 2 * SECOND) == 3.0
     assert gateway.settled_seconds([early], 2 * SECOND) == 0.0
     assert gateway.settled_findings([early, lost, late], 2 * SECOND, 4) == []
@@ -161,24 +164,24 @@ def test_settled() -> None:
 def test_cut() -> None:
     """Red when a cut stream lost its text, looks complete, hangs or is told late."""
     killed = 2 * SECOND
-    good = row(0, error="truncated") | {"end_ns": killed + SECOND // 10}
+    good = replace(row(0, error="truncated"), end_ns=killed + SECOND // 10)
     assert gateway.cut_findings([good], killed, 1) == []
-    assert "got nothing" in gateway.cut_findings([good | {"first_ns": None}], killed, 1)[0]
-    assert "got nothing" in gateway.cut_findings([failed(0) | {"end_ns": killed}], killed, 1)[0]
-    assert "as if it were complete" in gateway.cut_findings([good | {"error": ""}], killed, 1)[0]
-    assert "3.0 s after" in gateway.cut_findings([good | {"end_ns": killed + 3 * SECOND}], killed, 1)[0]
-    assert gateway.cut_findings([good | {"error": "timeout"}], killed, 1)
+    assert "got nothing" in gateway.cut_findings([replace(good, first_ns=None)], killed, 1)[0]
+    assert "got nothing" in gateway.cut_findings([replace(failed(0), end_ns=killed)], killed, 1)[0]
+    assert "as if it were complete" in gateway.cut_findings([replace(good, error="")], killed, 1)[0]
+    assert "3.0 s after" in gateway.cut_findings([replace(good, end_ns=killed + 3 * SECOND)], killed, 1)[0]
+    assert gateway.cut_findings([replace(good, error="timeout")], killed, 1)
     assert gateway.cut_findings([], killed, 1)
 
 
 def test_left() -> None:
     """Red when the model server is never told, told late, or the client did not leave."""
-    gone = row(3, error="left") | {"end_ns": 4 * SECOND}
+    gone = replace(row(3, error="left"), end_ns=4 * SECOND)
     told = {"label": "w#3", "left_ns": 5 * SECOND}
     assert gateway.left_findings([gone], [told], "w", 2) == []
     assert "[1.0]" in gateway.left_findings([gone], [told], "w", 0.5)[0]
     assert "[None]" in gateway.left_findings([gone], [{"label": "w#3"}], "w", 2)[0]
     assert "[1.0, None]" in gateway.left_findings([gone], [told, {"label": "w#3"}], "w", 2)[0]
     assert gateway.left_findings([gone], [], "w", 2)
-    assert gateway.left_findings([row(3) | {"end_ns": 4 * SECOND}], [told], "w", 2)
+    assert gateway.left_findings([replace(row(3), end_ns=4 * SECOND)], [told], "w", 2)
     assert gateway.left_findings([], [told], "w", 2)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from gpuassay.load.headers import NAMESPACE
 from gpuassay.record.metrics import Samples
 from gpuassay.systems.llmd.judge import gateway_pools
+from gpuassay.systems.llmd.rows import RequestRow
 from tests.judge.routes import failed, row
 
 POOLS = {"ns-a": "first", "ns-b": "second"}
 
 
-def served(index: int, namespace: str | None) -> dict[str, Any]:
+def served(index: int, namespace: str | None) -> RequestRow:
     """An answer of a Pod in a namespace."""
-    return row(index, headers={} if namespace is None else {gateway_pools.NAMESPACE_HEADER: namespace})
+    return row(index, headers={} if namespace is None else {NAMESPACE: namespace})
 
 
 def counter(value: float, name: str = "inference_objective_request_total") -> Samples:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from gpuassay.manifest import Manifest
 from gpuassay.record.metrics import Samples
 from gpuassay.systems.llmd.judge.outside import counted_hit_rate, parents, pool_findings, stream_findings
+from gpuassay.systems.llmd.rows import RequestRow
 from gpuassay.verdict import Inconclusive
 
 MS = 1_000_000
@@ -23,10 +25,18 @@ def counters(queries: float, hits: float, suffix: str = "_total") -> Samples:
     )
 
 
-def row(**more: Any) -> Manifest:
-    settled = {"index": 0, "label": "p", "status": 200, "error": "", "served_by": "pod-a", "prompt_tokens": 100}
+def row(**more: Any) -> RequestRow:
+    settled = {
+        "wave": "w",
+        "index": 0,
+        "label": "p",
+        "status": 200,
+        "error": "",
+        "served_by": "pod-a",
+        "prompt_tokens": 100,
+    }
     stream = {"first_ns": 1, "last_ns": 1 + 9 * MS, "gaps_ns": [MS] * 9, "tokens": 10}
-    return settled | stream | more
+    return msgspec.convert(settled | stream | more, RequestRow)
 
 
 @pytest.mark.parametrize("suffix", ["_total", ""])

@@ -9,12 +9,13 @@ import pytest
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.model.chance import at_least_by_chance, chance_limit, uniformity_p
 from gpuassay.systems.llmd.model.montecarlo import Spread
+from gpuassay.systems.llmd.rows import RequestRow
 from tests.judge.routes import failed, row
 
 SIMS = [f"sim-{i}" for i in range(8)]
 
 
-def warm_asks(hits: int, asks: int = 16) -> tuple[list[dict[str, object]], dict[str, str]]:
+def warm_asks(hits: int, asks: int = 16) -> tuple[list[RequestRow], dict[str, str]]:
     """Asks of which the first `hits` went to the replica that was warmed."""
     warmed = {f"p{i:02d}": SIMS[i % 8] for i in range(asks)}
     return [row(i, f"p{i:02d}", SIMS[(i + (i >= hits)) % 8]) for i in range(asks)], warmed
@@ -39,7 +40,7 @@ def test_counts_that_close() -> None:
         ([], "3 left no row: 0, 1, 2"),
     ],
 )
-def test_counts_that_do_not_close(rows: list[dict[str, object]], told: str) -> None:
+def test_counts_that_do_not_close(rows: list[RequestRow], told: str) -> None:
     """Red when a request that was lost, doubled or made up goes unnoticed."""
     assert any(told in finding for finding in routing.count_findings(rows, 3))
 

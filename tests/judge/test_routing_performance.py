@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gpuassay.systems.llmd.judge.intervals import over_prompts, paired_difference, worst
 from gpuassay.systems.llmd.judge.performance import (
@@ -23,23 +23,24 @@ from gpuassay.systems.llmd.model.policies import PRECISE, RANDOM, Policy
 from gpuassay.systems.llmd.model.prefix_cache import CacheShape
 from gpuassay.systems.llmd.model.simulation import LatencyLaw, Platform, distinct_traffic, simulate
 from gpuassay.systems.llmd.objects.prompts import paper_prompts, shuffled_order
+from gpuassay.systems.llmd.rows import RequestRow
 from tests.judge.routes import failed, rows_of, with_ttft
 
 WARM = GainBars(mean_ratio=4.0, p99_ratio=5.0, mean_e2e=0.0)
 COLD = GainBars(mean_ratio=2.5)
 
 
-def rounds(level: float, added: float, seed: int, n: int = 5, drift: float = 0.5) -> list[list[dict[str, Any]]]:
+def rounds(level: float, added: float, seed: int, n: int = 5, drift: float = 0.5) -> list[list[RequestRow]]:
     """Rounds of 40 requests: TTFT of `level` + `added` ms, with a drift over rounds that all arms share."""
     noise = random.Random(seed)
     return [with_ttft([level + added + drift * i + abs(noise.gauss(0, 0.3)) for _ in range(40)]) for i in range(n)]
 
 
-def passes(policy: Policy, seeds: range, concurrency: int = 8) -> dict[str, list[list[dict[str, Any]]]]:
+def passes(policy: Policy, seeds: range, concurrency: int = 8) -> dict[str, list[list[RequestRow]]]:
     """Cold and warm rounds as the model has them at the scaled load."""
     law = LatencyLaw(0.060, 0.00092, 0.010, output_tokens=16, max_num_seqs=32, time_factor_under_load=2.0)
     lengths = [prompt.tokens for prompt in paper_prompts(1, 0.1)]
-    found: dict[str, list[list[dict[str, Any]]]] = {"cold": [], "warm": []}
+    found: dict[str, list[list[RequestRow]]] = {"cold": [], "warm": []}
     for seed in seeds:
         traffic = distinct_traffic(lengths, [shuffled_order(32, 8, 2 * seed + i) for i in range(2)], 16)
         run = simulate(traffic, Platform(8, CacheShape(896, 16), law), policy, concurrency=concurrency, seed=seed)
@@ -54,7 +55,7 @@ def passes(policy: Policy, seeds: range, concurrency: int = 8) -> dict[str, list
 def test_overhead_is_the_difference_of_round_medians() -> None:
     """Red when drift, which all arms share, is taken for overhead, or rows that failed or warmed up count."""
     base, arm = rounds(2, 0, 1, drift=3), rounds(2, 5, 2, drift=3)
-    arm[0] += [failed(99), {**with_ttft([900])[0], "warm_up": True}]
+    arm[0] += [failed(99), replace(with_ttft([900])[0], warm_up=True)]
     found = overhead(8, arm, base)
     assert found.added.value == pytest.approx(0.005, abs=0.0002)
     assert found.added.high - found.added.low < 0.001
@@ -142,7 +143,7 @@ def test_growth() -> None:
         ([[failed(0)], [failed(0)]], "without a single answered request"),
     ],
 )
-def test_rounds_that_cannot_be_compared_are_refused(arm: list[list[dict[str, Any]]], told: str) -> None:
+def test_rounds_that_cannot_be_compared_are_refused(arm: list[list[RequestRow]], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         overhead(1, arm, [with_ttft([1])] * 2)
 

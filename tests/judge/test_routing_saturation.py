@@ -24,20 +24,22 @@ from gpuassay.systems.llmd.judge.saturation import (
 from gpuassay.systems.llmd.judge.share import Share, share, share_findings
 from gpuassay.systems.llmd.model.montecarlo import Spread
 from gpuassay.systems.llmd.model.saturation import Carried, Prediction, Staircase
+from gpuassay.systems.llmd.rows import RequestRow
 from gpuassay.verdict import Inconclusive
 from tests.judge.routes import row
 
 STAIRS = Staircase(((10, 20), (20, 20)), seed=1)
 
 
-def climb(ttft: tuple[float, float] = (0.1, 0.1), late: float = 1.0) -> list[dict[str, Any]]:
+def climb(ttft: tuple[float, float] = (0.1, 0.1), late: float = 1.0) -> list[RequestRow]:
     """Rows of a climb with one TTFT a step, s; `late`: how many times longer sending the second step took."""
-    found: list[dict[str, Any]] = []
+    found: list[RequestRow] = []
     for index, due in enumerate(STAIRS.due):
         start = due if index < 20 else STAIRS.due[20] + (due - STAIRS.due[20]) * late
         first = start + ttft[index >= 20]
-        times_ns = {"due_ns": due, "start_ns": start, "first_ns": first, "last_ns": first + 0.01}
-        found.append(row(index) | {name: 1 + round(value * 1e9) for name, value in times_ns.items()})
+        times_s = {"due_ns": due, "start_ns": start, "first_ns": first, "end_ns": first + 0.01}
+        times_ns: dict[str, Any] = {name: 1 + round(value * 1e9) for name, value in times_s.items()}
+        found.append(row(index, **times_ns))
     return found
 
 
@@ -56,7 +58,7 @@ def test_requests_that_were_lost_are_late_for_ever() -> None:
     """Red when dropping requests is a way to carry a rate."""
     rows = climb()
     for index in (25, 27):
-        rows[index] |= {"status": 503, "error": "http-503"}
+        rows[index].status, rows[index].error = 503, "http-503"
     assert carried_by(steps(rows, STAIRS), 0.2).within == 10
     assert "2 have none" in answered_findings(rows)[0]
     assert not answered_findings(climb())

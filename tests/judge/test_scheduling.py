@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import RecordingMeta
@@ -21,6 +22,7 @@ from gpuassay.systems.llmd.judge.scheduling_picks import (
     refused_findings,
 )
 from gpuassay.systems.llmd.readings import RoutingRecording
+from gpuassay.systems.llmd.rows import KvEvent, RequestRow
 
 MODEL = "m/8b"
 CONFIGURATION: dict[str, Any] = {
@@ -48,11 +50,10 @@ class Case:
     def __init__(self) -> None:
         self.replicas = [{"name": f"s{i}", "topic": f"kv@127.0.0.{i}:800{i}@{MODEL}"} for i in range(4)]
         self.warmed = {f"p{i}": f"s{i % 4}" for i in range(12)}
-        self.found: list[Manifest] = [self.row("e/found", i, f"p{i}", f"s{i % 4}") for i in range(12)]
-        self.twins: list[Manifest] = [self.row("e/twins", 12 + i, "t", "s1") for i in range(6)]
-        self.events: list[Manifest] = [
-            {"arm": "arm", "at": 150, "topic": self.replicas[i % 4]["topic"], "sequence": i // 4, "kinds": {}}
-            for i in range(12)
+        self.found: list[RequestRow] = [self.row("e/found", i, f"p{i}", f"s{i % 4}") for i in range(12)]
+        self.twins: list[RequestRow] = [self.row("e/twins", 12 + i, "t", "s1") for i in range(6)]
+        self.events = [
+            KvEvent(arm="arm", at=150, topic=self.replicas[i % 4]["topic"], sequence=i // 4) for i in range(12)
         ]
         self.facts: Manifest = {
             "arm": "arm", "began_ns": 100, "ended_ns": 200, "replicas": self.replicas,
@@ -61,19 +62,19 @@ class Case:
         }  # fmt: skip
 
     @staticmethod
-    def row(wave: str, index: int, label: str, served: str) -> Manifest:
+    def row(wave: str, index: int, label: str, served: str) -> RequestRow:
         """An answer."""
-        return {"wave": wave, "index": index, "label": label, "status": 200, "error": "", "served_by": served}
+        return RequestRow(wave=wave, index=index, label=label, status=200, served_by=served)
 
     def miss(self) -> None:
         """All requests went to one replica: three of four missed."""
         for row in self.found:
-            row["served_by"] = "s0"
+            row.served_by = "s0"
 
     def split(self) -> None:
         """Twins were sent apart."""
         for number, row in enumerate(self.twins):
-            row["served_by"] = f"s{number % 4}"
+            row.served_by = f"s{number % 4}"
 
     def diagnosis(self) -> judge.Diagnosis:
         """Of what it has become."""
@@ -99,13 +100,13 @@ def test_nothing_wrong_is_healthy() -> None:
 def no_port(case: Case) -> None:
     """Events come under the address alone."""
     for number, line in enumerate(case.events):
-        line["topic"] = f"kv@127.0.0.{number % 4}@{MODEL}"
+        line.topic = f"kv@127.0.0.{number % 4}@{MODEL}"
     case.miss()
 
 
 def foreign(case: Case) -> None:
     """One replica publishes under another model's name beside its own."""
-    case.events.append({**case.events[0], "topic": "kv@127.0.0.9:1@other", "sequence": 0})
+    case.events.append(replace(case.events[0], topic="kv@127.0.0.9:1@other", sequence=0))
 
 
 def silent(case: Case) -> None:
@@ -116,24 +117,24 @@ def silent(case: Case) -> None:
 
 def one_silent(case: Case) -> None:
     """One warmed replica was not heard."""
-    case.events = [line for line in case.events if line["topic"] != case.replicas[2]["topic"]]
+    case.events = [line for line in case.events if line.topic != case.replicas[2]["topic"]]
 
 
 def too_early(case: Case) -> None:
     """Events passed, but before replicas were warmed for this episode."""
     for line in case.events:
-        line["at"] = 50
+        line.at = 50
 
 
 def other_arm(case: Case) -> None:
     """The events are those of another arm."""
     for line in case.events:
-        line["arm"] = "elsewhere"
+        line.arm = "elsewhere"
 
 
 def gap(case: Case) -> None:
     """A number is missing between two events of one replica."""
-    case.events[8]["sequence"] = 3
+    case.events[8].sequence = 3
 
 
 def dropped(case: Case) -> None:
@@ -240,11 +241,13 @@ def test_parameters_may_be_written_in_any_case() -> None:
     assert judge.unknown_parameters(configuration) == []
 
 
-def picks(*served: str | None) -> list[Manifest]:
+def picks(*served: str | None) -> list[RequestRow]:
     """Rows of picks; None was refused with 429."""
     return [
-        {"index": i, "label": f"p{i}", "status": 200 if name else 429, "error": "" if name else "http-429",
-         "served_by": name}
+        RequestRow(
+            wave="w", index=i, label=f"p{i}", status=200 if name else 429, error="" if name else "http-429",
+            served_by=name,
+        )
         for i, name in enumerate(served)
     ]  # fmt: skip
 
@@ -287,7 +290,7 @@ def test_refusals_are_of_the_right_kind() -> None:
 
 def test_twins_are_apart_from_most_of_their_kind() -> None:
     """The share of those that left the majority, by prompt; red above the limit, and impossible without rows."""
-    rows = [row | {"label": f"t{row['index'] // 4}"} for row in picks("a", "a", "a", "b", "c", "c", "c", "c")]
+    rows = [replace(row, label=f"t{row.index // 4}") for row in picks("a", "a", "a", "b", "c", "c", "c", "c")]
     assert apart(rows) == 1 / 8
     assert not apart_findings(rows)
     assert apart_findings(rows, 0.1)

@@ -96,3 +96,17 @@ def test_the_hit_rate_is_of_tokens_of_answers_that_tell() -> None:
     rows = [row(0, prompt_tokens=100, cached_tokens=96), row(1, prompt_tokens=300, cached_tokens=0), row(2)]
     assert hit_rate(rows) == pytest.approx(0.24)
     assert hit_rate([row()]) is None
+
+
+def test_an_answer_that_tells_no_cached_tokens_had_none_unless_nobody_tells() -> None:
+    # red when: vLLM's misses, which leave the field out, do not count, or a server that never tells has a hit rate of 0
+    hit, miss = row(0, prompt_tokens=100, cached_tokens=96), row(1, prompt_tokens=300)
+    assert hit_rate([hit, miss]) == pytest.approx(0.24)
+    assert hit_rate([miss]) is None
+
+
+def test_end_to_end_is_to_the_last_byte_and_not_to_the_last_token() -> None:
+    one = row()
+    one.end_ns = one.start_ns + 90 * MS
+    one.last_ns = one.start_ns + 80 * MS
+    assert e2e_ms(one) == 90

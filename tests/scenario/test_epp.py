@@ -18,6 +18,7 @@ from gpuassay.systems.llmd.acts.epp import Asking
 from gpuassay.systems.llmd.acts.epp_connection import Connection
 from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.systems.llmd.mutants.epp import BROKEN, Broken
+from gpuassay.systems.llmd.rows import PickerCall
 
 pb: Any = external_processor_pb2
 wire: Any = external_processor_pb2_grpc
@@ -113,7 +114,7 @@ def asked(broken: type[Broken] | None) -> Generator[tuple[Asking, Picker]]:
 Findings = Callable[[Asking, Picker], list[str]]
 
 
-def plain(epp: Asking, **more: Any) -> list[dict[str, Any]]:
+def plain(epp: Asking, **more: Any) -> list[PickerCall]:
     return [epp.ask("x", epp.body(f"hello {n}"), count=n, **more) for n in (1, 2, 5)]
 
 

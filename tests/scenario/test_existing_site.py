@@ -61,7 +61,7 @@ def test_the_one_whose_count_has_grown_by_one_has_served(moves: list[float], ser
 
     with serving(talk) as (url, told):
         [row] = site_at(url, replicas).ask("wave", prompt_set([2]))
-    assert (row["served_by"], row["status"], row["prompt_tokens"]) == (served, 200, 2)
+    assert (row.served_by, row.status, row.prompt_tokens) == (served, 200, 2)
     assert "authorization: bearer x" in told.requests[0][1]
 
 
@@ -85,7 +85,7 @@ def test_every_engine_tells_who_served(counter: str) -> None:
 
     with serving(talk) as (url, _):
         rows = site_at(url, replicas).ask("wave", prompt_set([2, 2]))
-    assert [row["served_by"] for row in rows] == ["b", "b"] and not any("untold" in row for row in rows)
+    assert [row.served_by for row in rows] == ["b", "b"] and not any(row.untold for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -114,12 +114,12 @@ def test_where_it_cannot_be_told_who_served_the_router_is_not_to_blame(counter: 
 
     with serving(talk) as (url, _):
         rows = site_at(url, replicas).ask("wave", prompt_set([2]))
-    assert rows[0]["served_by"] is None
+    assert rows[0].served_by is None
     told = f"who served 1 requests cannot be told from outside: no answer names its model server .*{words}"
     with pytest.raises(LookupError, match=told):
         stickiness_findings(rows)
     with pytest.raises(LookupError, match=told):
-        direct_warm(rows, {rows[0]["label"]: "a"}, 2)
+        direct_warm(rows, {rows[0].label: "a"}, 2)
 
 
 def test_every_port_of_a_pod_is_a_server() -> None:
@@ -132,7 +132,7 @@ def test_every_port_of_a_pod_is_a_server() -> None:
 
     with serving(talk) as (url, _):
         site = site_at(url, replicas)
-        assert [row["served_by"] for row in site.ask("wave", prompt_set([2]))] == ["b"]
+        assert [row.served_by for row in site.ask("wave", prompt_set([2]))] == ["b"]
     site.lab.samples = []
     site.scrape("after")
     assert [(row["source"], row["value"]) for row in site.lab.samples] == [("a", 0), ("b:8000", 1), ("b:8001", 0)]
@@ -143,7 +143,7 @@ def test_an_answer_that_says_who_served_is_believed_and_counters_are_left_alone(
     replicas = [Counting("a")]
     with serving(lambda sock, _: sock.sendall(fixed(ANSWER, more="x-inference-pod: zed\r\n"))) as (url, _):
         site = site_at(url, replicas)
-        assert [row["served_by"] for row in site.ask("wave", prompt_set([2, 2]))] == ["zed", "zed"]
+        assert [row.served_by for row in site.ask("wave", prompt_set([2, 2]))] == ["zed", "zed"]
     assert site.named
 
 
@@ -214,7 +214,7 @@ def test_a_users_chats_are_asked_as_chats_with_their_own_lengths(tmp_path: Path)
         site.routing.folder = tmp_path
         site.lab.notes.clear()
         rows = site.load("own", prompts, list(prompts), max_tokens=24)
-    assert [row["error"] for row in rows] == ["", ""]
+    assert [row.error for row in rows] == ["", ""]
     (path, _, chat), (other, _, plain) = told.requests
     assert (path, other) == ("/v1/chat/completions", "/v1/completions")
     seen, text = json.loads(chat), json.loads(plain)

@@ -6,13 +6,14 @@ from statistics import fmean, median
 
 import msgspec
 
-from gpuassay import Manifest, Measure
+from gpuassay import Measure
 from gpuassay.load.gate import Control
 from gpuassay.stats.quantiles import quantile
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.performance import e2e, gain, timed, ttft
 from gpuassay.systems.llmd.model.paper import FIGURE_6
 from gpuassay.systems.llmd.readings import RoutingRecording
+from gpuassay.systems.llmd.rows import RequestRow
 from suites.llmd.performance import load67
 from suites.llmd.performance.load67 import wave
 from suites.llmd.performance.traffic_exhibits import SIMULATED, side_by_side_note
@@ -25,7 +26,7 @@ def _error(recording: RoutingRecording, concurrency: int) -> str:
     return f"Measured in the same run: {control.sentence()}."
 
 
-def _rows(recording: RoutingRecording, arm: str, concurrency: int, phase: str) -> list[Manifest]:
+def _rows(recording: RoutingRecording, arm: str, concurrency: int, phase: str) -> list[RequestRow]:
     rounds = range(1, int(recording.notes["rounds"]) + 1)
     return [row for number in rounds for row in recording.asks(wave(arm, concurrency, number, phase))]
 
@@ -119,20 +120,20 @@ def _placement(recording: RoutingRecording, measure: Measure, arm: str, concurre
         notes=["Requests of 8. One box a row is perfect stickiness."],
         section=SECTION,
     )
-    begin = min(int(row["start_ns"]) for row in rows)
+    begin = min(row.start_ns for row in rows)
     answered = routing.answered(rows)
     lanes = [
         {
             "label": name,
             "bars": [
                 {
-                    "start": round((int(row["start_ns"]) - begin) / 1e9, 4),
-                    "end": round((int(row["last_ns"]) - begin) / 1e9, 4),
-                    "label": str(row["label"]),
-                    "class": "hit" if row.get("cached_tokens") else "miss",
+                    "start": round((row.start_ns - begin) / 1e9, 4),
+                    "end": round((row.end_ns - begin) / 1e9, 4),
+                    "label": row.label,
+                    "class": "hit" if row.cached_tokens else "miss",
                 }
                 for row in answered
-                if row["served_by"] == name
+                if row.served_by == name
             ],
         }
         for name in replicas
@@ -154,7 +155,7 @@ def _placement(recording: RoutingRecording, measure: Measure, arm: str, concurre
 def _growth(recording: RoutingRecording, measure: Measure, concurrencies: list[int]) -> None:
     rounds = int(recording.notes["rounds"])
 
-    def of(arm: str, streams: int, phase: str) -> list[list[Manifest]]:
+    def of(arm: str, streams: int, phase: str) -> list[list[RequestRow]]:
         return [recording.asks(wave(arm, streams, number, phase)) for number in range(1, rounds + 1)]
 
     series: list[dict[str, object]] = []

@@ -21,7 +21,7 @@ def rounds_of(recording: RoutingRecording, arm: str, tokens: int, concurrency: i
     """The measured rows of every round of an arm."""
     numbers = range(1, rounds_at(recording, tokens) + 1)
     found = [recording.asks(wave(arm, tokens, concurrency, number)) for number in numbers]
-    return [[row for row in rows if not row["warm_up"]] for rows in found]
+    return [[row for row in rows if not row.warm_up] for rows in found]
 
 
 def concurrencies(recording: RoutingRecording, tokens: int) -> list[int]:

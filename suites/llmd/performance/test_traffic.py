@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
 
@@ -26,6 +24,7 @@ from gpuassay.systems.llmd.judge.saturation import (
 )
 from gpuassay.systems.llmd.model.closed import longest_prefix_hits
 from gpuassay.systems.llmd.readings import RoutingRecording
+from gpuassay.systems.llmd.rows import RequestRow
 from suites.llmd.performance import traffic, traffic_exhibits
 from suites.llmd.performance.limits import LIMITS, settle
 from suites.llmd.performance.traffic import BURST, SHAPES, SHARED, TURNS, wave
@@ -141,10 +140,10 @@ def test_sharing_a_prefix_is_enough_to_gain(climb: RoutingRecording, measure: Me
 _PAIR = ("random", "precise")
 
 
-def _grouped(recording: RoutingRecording, arm: str, shape: str) -> list[Any]:
+def _grouped(recording: RoutingRecording, arm: str, shape: str) -> list[RequestRow]:
     """Rows labelled by tenant or conversation: they hit or miss together, so intervals are over these."""
     rows = recording.asks(wave(arm, shape))
-    return [{**row, "label": str(row["label"]).split(".")[0]} for row in rows]
+    return [msgspec.structs.replace(row, label=row.label.split(".")[0]) for row in rows]
 
 
 @behaviour(

@@ -126,7 +126,7 @@ def _modelled(model: Prediction) -> str:
 def _shape(recording: RoutingRecording, arm: str, shape: str) -> list[object]:
     rows = timed(recording.asks(wave(arm, shape)))
     model, times = traffic.modelled(arm)[shape], [ttft(row) * 1e3 for row in rows]
-    busiest = Counter(str(row["served_by"]) for row in rows).most_common(1)[0][1] / len(rows)
+    busiest = Counter(str(row.served_by) for row in rows).most_common(1)[0][1] / len(rows)
     ms = model.mean_ttft
     return [
         shape, arm, round(routing.cached_hit_rate(rows), 3), str(model.hit_rate).replace(" ", "\u00a0"),

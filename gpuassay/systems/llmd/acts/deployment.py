@@ -16,22 +16,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import requests
 
 from gpuassay.cluster.errors import ClusterError
+from gpuassay.load.headers import POD
 from gpuassay.load.plan import CHAT_COMPLETIONS, COMPLETIONS, KEPT_HEADERS, Ask, ClosedLoop, Plan, Shape
 from gpuassay.load.runner import run
 from gpuassay.load.session import GatewaySession
-from gpuassay.manifest import Manifest, dig
+from gpuassay.manifest import dig
 from gpuassay.systems.llmd.component.deployment import Routing, routing
 from gpuassay.systems.llmd.component.picker import Picker
 from gpuassay.systems.llmd.component.simulator import Replica
 from gpuassay.systems.llmd.component.spec import Arm
-from gpuassay.systems.llmd.objects.headers import POD
 from gpuassay.systems.llmd.objects.prompts import Prompt
 from gpuassay.systems.llmd.objects.tokens import readable
 from gpuassay.systems.llmd.readings import KV_EVENTS, REQUESTS
+from gpuassay.systems.llmd.rows import KvEvent, RequestRow, of_wave
 
 if TYPE_CHECKING:
     from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -114,7 +114,7 @@ class Site:
         timeout: float = PATIENCE,
         headers: Mapping[str, str] | None = None,
         **more: Any,
-    ) -> list[Manifest]:
+    ) -> list[RequestRow]:
         """Ask each prompt once, in order, `at_once` at a time, without streaming; rows go to the recording.
 
         For placement and cached tokens. Times come from `load`, whose process measures its own error.
@@ -135,7 +135,7 @@ class Site:
         first = self._asked
         self._asked += len(prompts)
 
-        def one(number: int, prompt: Prompt) -> Manifest:
+        def one(number: int, prompt: Prompt) -> RequestRow:
             body = self.body(prompt) | more
             return self._one(wave, url + (path or path_of(prompt)), timeout, number, prompt.label, body, headers or {})
 
@@ -153,35 +153,28 @@ class Site:
         label: str,
         body: Mapping[str, Any],
         headers: Mapping[str, str],
-    ) -> Manifest:
-        row: Manifest = {
-            "wave": wave,
-            "index": index,
-            "label": label,
-            "start_ns": time.monotonic_ns(),
-            "first_ns": None,
-        }
-        row |= {"status": None, "error": "", "served_by": None, "headers": {}, "prompt_tokens": None}
+    ) -> RequestRow:
+        row = RequestRow(wave=wave, index=index, label=label, start_ns=time.monotonic_ns())
         try:
             answer = self._session.post(
                 url, data=json.dumps(body), timeout=timeout, headers={**JSON, **headers}, verify=self.verify_tls,
                 allow_redirects=False,
             )  # fmt: skip
-            row["status"] = answer.status_code
-            row["headers"] = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
-            row["served_by"] = answer.headers.get(POD)
+            row.status = answer.status_code
+            row.headers = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
+            row.served_by = answer.headers.get(POD)
             if answer.status_code != 200:
-                row |= {"error": f"http-{answer.status_code}", "detail": answer.text[:300]}
+                row.error, row.detail = f"http-{answer.status_code}", answer.text[:300]
             else:
-                usage: Manifest = answer.json().get("usage") or {}
-                row["prompt_tokens"] = usage.get("prompt_tokens")
-                row["cached_tokens"] = dig(usage, "prompt_tokens_details", "cached_tokens", default=0)
-                row["tokens"] = usage.get("completion_tokens")
+                usage = dig(answer.json(), "usage", default={})
+                row.prompt_tokens = _count(usage, "prompt_tokens")
+                row.cached_tokens = _count(usage, "prompt_tokens_details", "cached_tokens") or 0
+                row.tokens = _count(usage, "completion_tokens")
         except requests.Timeout:
-            row["error"] = "timeout"
+            row.error = "timeout"
         except (requests.RequestException, ValueError) as error:
-            row |= {"error": "connection", "detail": str(error)[:300]}
-        row["last_ns"] = row["end_ns"] = time.monotonic_ns()
+            row.error, row.detail = "connection", str(error)[:300]
+        row.last_ns = row.end_ns = time.monotonic_ns()
         return row
 
     def load(
@@ -195,7 +188,7 @@ class Site:
         warm_up: int = 0,
         timeout: float = 30.0,
         to: str | None = None,
-    ) -> list[Manifest]:
+    ) -> list[RequestRow]:
         """Stream answers to prompts from a process of its own that measures time; rows go to the recording.
 
         Args:
@@ -226,7 +219,7 @@ class Site:
             verify_tls=self.verify_tls,
         )
         result = run(plan, self.routing.folder / "load", name=wave.replace("/", "-").replace(" ", "-"))
-        rows: list[Manifest] = [{"wave": wave, **msgspec.to_builtins(row)} for row in result.rows]
+        rows = [of_wave(row, wave) for row in result.rows]
         self.lab.rows(REQUESTS).extend(rows)
         self.lab.notes.setdefault("cpu_busy", {})[wave] = result.tail.busy_share
         return rows
@@ -244,6 +237,12 @@ class Site:
 def path_of(prompt: Prompt) -> str:
     """Where a prompt is posted."""
     return CHAT_COMPLETIONS if prompt.chat else COMPLETIONS
+
+
+def _count(usage: Any, *path: str) -> int | None:
+    """A number of tokens in an answer's usage; None where a server tells something else, or nothing."""
+    found = dig(usage, *path)
+    return found if isinstance(found, int) else None
 
 
 def fresh_seed(lab: RoutingLab, number: int = 0) -> int:
@@ -284,5 +283,5 @@ def opened(lab: RoutingLab, arm: Arm | None = None, *, name: str = "arm") -> Gen
             yield site
         finally:
             if up.forwarder is not None:
-                lab.rows(KV_EVENTS).extend([{"arm": name, **event} for event in up.forwarder.events()])
+                lab.rows(KV_EVENTS).extend([KvEvent(arm=name, **event) for event in up.forwarder.events()])
             lab.note(start_seconds=lab.notes.get("start_seconds", {}) | {name: up.steps})

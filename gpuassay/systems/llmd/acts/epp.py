@@ -25,7 +25,8 @@ from gpuassay.systems.llmd.component.extproc import Answer, chunks
 from gpuassay.systems.llmd.component.picker import HEALTH_SERVICE, Picker
 from gpuassay.systems.llmd.judge.metrics import PICKER, name_in
 from gpuassay.systems.llmd.mutants.epp import BROKEN, Broken
-from gpuassay.systems.llmd.readings import REQUESTS
+from gpuassay.systems.llmd.readings import PICKER_CALLS
+from gpuassay.systems.llmd.rows import PickerCall, Returned
 from gpuassay.waiting import WaitTimeout, wait
 
 FOLLOWED = 3.0
@@ -56,45 +57,46 @@ class Asking:
         """A completion request."""
         return json.dumps({"model": self.site.routing.model, "prompt": prompt, "max_tokens": 4, **more}).encode()
 
-    def row(self, wave: str, answer: Answer, sent: bytes | None, began: int, **more: Any) -> Manifest:
+    def row(self, wave: str, answer: Answer, sent: bytes | None, began: int, label: str) -> PickerCall:
         """Keep what the picker answered to a request as a row of the recording; `began` in ns (monotonic)."""
-        found: Manifest = {
-            "wave": wave,
-            "index": self._index,
-            "start_ns": began,
-            "end_ns": time.monotonic_ns(),
-            "status": answer.immediate,
-            "destination": answer.destination,
-            "metadata_destination": answer.metadata_destination,
-            "clear_route_cache": answer.clear_route_cache,
-            "ended": answer.ended,
-            "detail": (answer.detail or answer.immediate_body.decode(errors="replace"))[:300],
-            "sent": None if sent is None else meaning(sent),
-            "returned": meaning(answer.body) if answer.body_chunks else None,
-            "largest_chunk": max(map(len, answer.body_chunks), default=0),
-            **more,
-        }
+        found = PickerCall(
+            wave=wave,
+            index=self._index,
+            label=label,
+            start_ns=began,
+            end_ns=time.monotonic_ns(),
+            status=answer.immediate,
+            destination=answer.destination,
+            metadata_destination=answer.metadata_destination,
+            clear_route_cache=answer.clear_route_cache,
+            ended=answer.ended,
+            detail=(answer.detail or answer.immediate_body.decode(errors="replace"))[:300],
+            sent=None if sent is None else meaning(sent),
+            returned=meaning(answer.body) if answer.body_chunks else None,
+            largest_chunk=max(map(len, answer.body_chunks), default=0),
+        )
         self._index += 1
-        self.site.lab.rows(REQUESTS).append(found)
+        self.site.lab.rows(PICKER_CALLS).append(found)
         return found
 
     def ask(
         self, wave: str, body: bytes | None, *, label: str = "", count: int = 1, path: str = "/v1/completions",
         headers: Mapping[str, str] | None = None, subset: Sequence[str] | None = None, trailers: bool = False,
         timeout: float = PATIENCE,
-    ) -> Manifest:  # fmt: skip
+    ) -> PickerCall:  # fmt: skip
         """One request, in `count` chunks; without body where it is None. Its row tells the hint and the `label`."""
         began = time.monotonic_ns()
         parts = None if body is None else chunks(body, count)
         with self.connection.stream(timeout) as stream:
             answer = stream.request(parts, path=path, headers=headers, subset=subset, trailers=trailers)
-        hint = None if subset is None else list(subset)
-        return self.row(wave, answer, body, began, label=label, count=count, hint=hint)
+        row = self.row(wave, answer, body, began, label)
+        row.count, row.hint = count, None if subset is None else list(subset)
+        return row
 
     def exchange(
         self, wave: str, body: bytes, response: Sequence[bytes] | Callable[[str], bytes], *, label: str = "",
         status: int = 200, content_type: str = "application/json",
-    ) -> Manifest:  # fmt: skip
+    ) -> PickerCall:  # fmt: skip
         """One request and, where something was picked, a response to it; the row holds what came back of its chunks.
 
         Args:
@@ -108,20 +110,20 @@ class Asking:
         began = time.monotonic_ns()
         with self.connection.stream() as stream:
             answer = stream.request(body)
-            row = self.row(wave, answer, body, began, label=label)
+            row = self.row(wave, answer, body, began, label)
             if answer.destination is None:
                 return row
             parts = [response(answer.destination)] if callable(response) else list(response)
             back = stream.response(parts, status=status, headers={"content-type": content_type})
-        row["response"] = {
-            "sent": list(map(digest, parts)),
-            "returned": list(map(digest, back.body_chunks)),
-            "sent_whole": digest(b"".join(parts)),
-            "returned_whole": digest(back.body),
-            "ended": back.ended,
-        }
+        row.response = Returned(
+            sent=list(map(digest, parts)),
+            returned=list(map(digest, back.body_chunks)),
+            sent_whole=digest(b"".join(parts)),
+            returned_whole=digest(back.body),
+            ended=back.ended,
+        )
         if callable(response):
-            row["usage"] = json.loads(parts[0]).get("usage")
+            row.usage = json.loads(parts[0]).get("usage")
         return row
 
 
@@ -204,7 +206,7 @@ def follow(
     act()
     for expected, endpoint in [*(("in", one) for one in into), *(("out", one) for one in out)]:
         seen = _seconds_until(
-            lambda endpoint=endpoint: epp.ask("probe", body, subset=[endpoint], timeout=1)["destination"] == endpoint,
+            lambda endpoint=endpoint: epp.ask("probe", body, subset=[endpoint], timeout=1).destination == endpoint,
             expected == "in", f"{endpoint} to be {expected} after {what}", began,
         )  # fmt: skip
         change = {"what": what, "endpoint": endpoint, "expected": expected, "seconds": seen}

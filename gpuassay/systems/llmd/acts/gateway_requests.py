@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from gpuassay.manifest import Manifest
+from gpuassay.load.headers import ASKED, DESTINATION, NAMESPACE, POD, SERVED
 from gpuassay.systems.llmd.acts.recording_server import canonical, digest
 from gpuassay.systems.llmd.component.spec import Arm
-from gpuassay.systems.llmd.objects.headers import ASKED, DESTINATION, NAMESPACE, POD, SERVED
 from gpuassay.systems.llmd.readings import REQUESTS
+from gpuassay.systems.llmd.rows import RequestRow, Sent
 from gpuassay.waiting import WaitTimeout, wait
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ def naming(replicas: Sequence[Replica]) -> dict[str, str]:
 class Calls:
     """Requests through the gateway of a site, each on a connection of its own; rows go to the recording.
 
-    A row has what `Site.ask` gives it, and `method`, `body` (digest of the answer), `sent` (digest and canonical JSON
-    of the request), `chunk_ns` (receipt of each chunk).
+    A row has what `Site.ask` gives it, and `method`, `body`, `sent` and `chunk_ns`.
     """
 
     def __init__(self, site: Site) -> None:
@@ -87,7 +86,7 @@ class Calls:
         timeout: float = PATIENCE,
         on_chunk: Callable[[int], bool] = lambda _: True,
         url: str | None = None,
-    ) -> Manifest:
+    ) -> RequestRow:
         """One request.
 
         Args:
@@ -125,7 +124,7 @@ class Calls:
         timeout: float = PATIENCE,
         on_chunk: Callable[[int], bool] = lambda _: True,
         url: str | None = None,
-    ) -> list[Manifest]:
+    ) -> list[RequestRow]:
         """`count` equal requests, `at_once` at a time; arguments as `one`."""
         site = self.site
         if url is None and site.lab.mutant is not None:
@@ -137,8 +136,8 @@ class Calls:
             asked = {"model": site.routing.model, "prompt": "a few words of no import ", "max_tokens": max_tokens}
             payload = json.dumps(asked | {"ignore_eos": True, "stream": stream}).encode()
 
-        def ask(index: int) -> Manifest:
-            row: Manifest = {"wave": wave, "index": index, "label": label, "method": method}
+        def ask(index: int) -> RequestRow:
+            row = RequestRow(wave=wave, index=index, label=label, method=method)
             mine = {**sent, "x-label": f"{wave}#{index}"}
             _exchange(row, url or site.routing.url, method, payload, mine, timeout, on_chunk)
             return row
@@ -151,7 +150,7 @@ class Calls:
     def until(
         self,
         wave: str,
-        good: Callable[[Manifest], bool],
+        good: Callable[[RequestRow], bool],
         *,
         seconds: float,
         in_a_row: int = 1,
@@ -168,7 +167,7 @@ class Calls:
 
 
 def _exchange(
-    row: Manifest,
+    row: RequestRow,
     url: str,
     method: str,
     body: bytes | None,
@@ -177,9 +176,8 @@ def _exchange(
     on_chunk: Callable[[int], bool],
 ) -> None:
     """Carry one request out and write into the row what came of it, whatever that is."""
-    row |= {"start_ns": time.monotonic_ns(), "first_ns": None, "status": None, "error": "", "served_by": None}
-    row |= {"headers": {}, "prompt_tokens": None, "chunk_ns": [], "body": ""}
-    row["sent"] = None if body is None else {"body": digest(body), "value": canonical(body)}
+    row.start_ns = time.monotonic_ns()
+    row.sent = None if body is None else Sent(digest(body), canonical(body))
     host = urlsplit(url)
     connection = http.client.HTTPConnection(str(host.hostname), host.port, timeout=timeout)
     text = bytearray()
@@ -187,16 +185,16 @@ def _exchange(
         path = "/v1/completions" if method == "POST" else "/v1/models"
         connection.request(method, path, body, dict(headers))
         answer = connection.getresponse()
-        row["status"] = answer.status
-        row["headers"] = {name.lower(): value for name, value in answer.getheaders() if name.lower() in KEPT}
-        row["served_by"] = answer.headers.get(POD)
+        row.status = answer.status
+        row.headers = {name.lower(): value for name, value in answer.getheaders() if name.lower() in KEPT}
+        row.served_by = answer.headers.get(POD)
         until = time.monotonic() + 3 * timeout
         while chunk := answer.read1(1 << 20):
-            row["chunk_ns"].append(time.monotonic_ns())
-            row["first_ns"] = row["chunk_ns"][0]
+            row.chunk_ns.append(time.monotonic_ns())
+            row.first_ns = row.chunk_ns[0]
             text += chunk
-            if not on_chunk(len(row["chunk_ns"])):
-                row["error"] = "left"
+            if not on_chunk(len(row.chunk_ns)):
+                row.error = "left"
                 break
             if time.monotonic() > until:
                 raise TimeoutError
@@ -205,17 +203,17 @@ def _exchange(
             if wanted is not None and len(text) != int(wanted):
                 raise http.client.IncompleteRead(bytes(text))
         if answer.status != 200:
-            row |= {"error": f"http-{answer.status}", "detail": bytes(text[:300]).decode(errors="replace")}
+            row.error, row.detail = f"http-{answer.status}", bytes(text[:300]).decode(errors="replace")
     except TimeoutError:
-        row["error"] = "timeout"
+        row.error = "timeout"
     except http.client.IncompleteRead as error:
-        row |= {"error": "truncated", "detail": str(error)[:300]}
+        row.error, row.detail = "truncated", str(error)[:300]
     except (OSError, http.client.HTTPException) as error:
-        broken = "truncated" if row["status"] is not None else "connection"
-        row |= {"error": broken, "detail": f"{type(error).__name__}: {error}"[:300]}
+        row.error = "truncated" if row.status is not None else "connection"
+        row.detail = f"{type(error).__name__}: {error}"[:300]
     finally:
         connection.close()
-    row["body"] = digest(bytes(text))
-    row["last_ns"] = row["chunk_ns"][-1] if row["chunk_ns"] else time.monotonic_ns()
-    row["end_ns"] = time.monotonic_ns()
-    row["chunk_ns"] = row["chunk_ns"][:200]
+    row.body = digest(bytes(text))
+    row.last_ns = row.chunk_ns[-1] if row.chunk_ns else time.monotonic_ns()
+    row.end_ns = time.monotonic_ns()
+    row.chunk_ns = row.chunk_ns[:200]

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from gpuassay.systems.llmd.objects.headers import POD
+from gpuassay.load.headers import POD
 
 if TYPE_CHECKING:
     from gpuassay.systems.llmd.component.simulator import Replica

@@ -11,11 +11,11 @@ import json
 import time
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from gpuassay.load.plan import CHAT_COMPLETIONS, COMPLETIONS
-from gpuassay.manifest import Manifest
+from gpuassay.manifest import Manifest, dig
 from gpuassay.systems.llmd.acts.deployment import PATIENCE, Site
 from gpuassay.systems.llmd.component import profiles
 from gpuassay.systems.llmd.component.extproc import Answer, ExternalProcessing
@@ -23,6 +23,7 @@ from gpuassay.systems.llmd.component.metrics import total
 from gpuassay.systems.llmd.component.simulator import Replica
 from gpuassay.systems.llmd.objects.prompts import Prompt
 from gpuassay.systems.llmd.readings import REQUESTS
+from gpuassay.systems.llmd.rows import RequestRow
 from gpuassay.waiting import wait
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def pick(
     headers: Mapping[str, str] | None = None,
     chat: bool = False,
     **more: Any,
-) -> list[Manifest]:
+) -> list[RequestRow]:
     """Ask the picker alone where each prompt goes; rows go to the recording.
 
     A row's `served_by` is the replica that was picked, its `status` 200 or that of the picker's refusal, its `model`
@@ -139,13 +140,14 @@ def pick(
     first = len(site.lab.rows(REQUESTS))
     with ExternalProcessing(picker.target) as asked, ThreadPoolExecutor(at_once) as pool:
 
-        def one(number: int, prompt: Prompt) -> Manifest:
+        def one(number: int, prompt: Prompt) -> RequestRow:
             began = time.monotonic_ns()
             body = json.dumps((chat_request(site, prompt) if chat else site.body(prompt)) | more).encode()
             path = CHAT_COMPLETIONS if chat else COMPLETIONS
             answer = asked.ask(body, subset=subset, headers=headers, path=path, timeout=PATIENCE)
-            row = {"wave": wave, "index": number, "label": prompt.label, "start_ns": began, "first_ns": None}
-            return row | _picked(site, answer) | {"last_ns": time.monotonic_ns()}
+            row = RequestRow(wave=wave, index=number, label=prompt.label, start_ns=began)
+            row.last_ns = row.end_ns = time.monotonic_ns()
+            return _picked(site, answer, row)
 
         rows = list(pool.map(one, range(first, first + len(prompts)), prompts))
     site.lab.rows(REQUESTS).extend(rows)
@@ -158,19 +160,19 @@ def chat_request(site: Site, prompt: Prompt) -> Manifest:
     return {"model": site.routing.model, "messages": messages, "max_tokens": 1}
 
 
-def _picked(site: Site, answer: Answer) -> Manifest:
+def _picked(site: Site, answer: Answer, row: RequestRow) -> RequestRow:
+    """The row with what the picker answered."""
     if answer.destination is None:
         said = answer.immediate_body.decode(errors="replace") or answer.detail
-        status = answer.immediate
-        return {"status": status, "error": f"http-{status}" if status else answer.ended or "nothing picked",
-                "served_by": None, "headers": {}, "detail": said[:300]}  # fmt: skip
+        row.status, row.detail = answer.immediate, said[:300]
+        row.error = f"http-{row.status}" if row.status else answer.ended or "nothing picked"
+        return row
     names = {replica.endpoint: replica.name for replica in site.replicas}
-    try:
-        model = json.loads(answer.body).get("model")
-    except ValueError:
-        model = None
-    return {"status": 200, "error": "", "served_by": names.get(answer.destination, answer.destination),
-            "headers": {}, "model": model}  # fmt: skip
+    row.status, row.served_by = 200, names.get(answer.destination, answer.destination)
+    with suppress(ValueError):
+        model = dig(json.loads(answer.body), "model")
+        row.model = None if model is None else str(model)
+    return row
 
 
 @contextmanager

@@ -17,11 +17,8 @@ from envoy.config.core.v3 import base_pb2
 from envoy.service.ext_proc.v3 import external_processor_pb2, external_processor_pb2_grpc
 
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.systems.llmd.gateway.configuration import NAMESPACE, SERVED, SUBSET_NAMESPACE
-from gpuassay.systems.llmd.objects.headers import DESTINATION
-
-SUBSET = "x-gateway-destination-endpoint-subset"
-"""Metadata key of the endpoints among which a gateway allows the picker to choose."""
+from gpuassay.load.headers import DESTINATION, DESTINATION_SERVED, SUBSET
+from gpuassay.systems.llmd.gateway.configuration import NAMESPACE, SUBSET_NAMESPACE
 
 _messages: Any = external_processor_pb2
 _core: Any = base_pb2
@@ -153,7 +150,7 @@ class Stream:
         """
         parts = [body] if isinstance(body, bytes) else list(body)
         sent = {":status": str(status), "content-type": "application/json", **(headers or {})}
-        told = {NAMESPACE: {SERVED: served}} if served is not None else {}
+        told = {NAMESPACE: {DESTINATION_SERVED: served}} if served is not None else {}
         self._put("response_headers", _headers(sent, end=False), told)
         self._put_body("response_body", parts, told, False)
         return self._collect("response", sum(map(len, parts)))

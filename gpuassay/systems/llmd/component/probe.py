@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.cluster.program import ANSWER_SECONDS, http
+from gpuassay.load.headers import POD
 from gpuassay.systems.llmd.component.extproc import ExternalProcessing
 from gpuassay.systems.llmd.component.simulator import Replica, completion
 from gpuassay.waiting import wait
@@ -40,7 +41,7 @@ def served_by(url: str, model: str, prompt: str) -> str:
     """
     _, name = completion(http(), url, model, prompt, 1, ANSWER_SECONDS)
     if not name:
-        raise ClusterError(f"an answer of {url} has no header x-inference-pod: who served it cannot be told")
+        raise ClusterError(f"an answer of {url} has no header {POD}: who served it cannot be told")
     return name
 
 

@@ -15,8 +15,8 @@ import requests
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.program import ANSWER_SECONDS, Child, OneProcess, http
+from gpuassay.load.headers import POD
 from gpuassay.systems.llmd.component.metrics import Sample, scrape
-from gpuassay.systems.llmd.objects.headers import POD
 
 ROLE = "llm-d.ai/role"
 """Pod label by which llm-d's endpoint picker tells prefill from decode servers."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuassay.cluster.errors import NotFromOutside
 from gpuassay.cluster.parallel import side_by_side
-from gpuassay.manifest import Manifest
+from gpuassay.load.headers import POD
 from gpuassay.record.metrics import Samples
 from gpuassay.systems.llmd.acts.deployment import PATIENCE, Site, fresh_seed
 from gpuassay.systems.llmd.component import profiles
@@ -23,8 +23,8 @@ from gpuassay.systems.llmd.component.simulator import Replica
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.existing.gateway import ExistingGateway, ExistingReplica
 from gpuassay.systems.llmd.judge.engines import finished, missing
-from gpuassay.systems.llmd.objects.headers import POD
 from gpuassay.systems.llmd.objects.prompts import Prompt, synthetic
+from gpuassay.systems.llmd.rows import RequestRow
 from gpuassay.waiting import WaitTimeout, wait
 
 if TYPE_CHECKING:
@@ -87,11 +87,11 @@ class OutsideSite(Site):
             replica.complete(prompt.text)
         time.sleep(self.lag)
         return all(
-            self._ask(f"probe/{name}", i, prompt)["served_by"] == replica.name
+            self._ask(f"probe/{name}", i, prompt).served_by == replica.name
             for i, (prompt, replica) in enumerate(probes)
         )
 
-    def _ask(self, wave: str, index: int, prompt: Prompt) -> Manifest:
+    def _ask(self, wave: str, index: int, prompt: Prompt) -> RequestRow:
         url = f"{self.routing.url}/v1/completions"
         return self._one(wave, url, PATIENCE, index, prompt.label, self.body(prompt), {})
 
@@ -104,16 +104,16 @@ class OutsideSite(Site):
         label: str,
         body: Mapping[str, Any],
         headers: Mapping[str, str],
-    ) -> Manifest:
+    ) -> RequestRow:
         before, untold = ({}, "") if self.named else self._finished()
         row = super()._one(wave, url, timeout, index, label, body, {**self.headers, **headers})
-        if row["status"] == 200 and row["served_by"]:
+        if row.status == 200 and row.served_by:
             self.named = True
-        elif row["status"] == 200 and not self.named:
+        elif row.status == 200 and not self.named:
             if not untold:
-                row["served_by"], untold = self._counted(before)
+                row.served_by, untold = self._counted(before)
             if untold:
-                row["untold"] = f"no answer names its model server ({POD}), nor do their metrics tell: {untold}"
+                row.untold = f"no answer names its model server ({POD}), nor do their metrics tell: {untold}"
         return row
 
     def _finished(self) -> tuple[dict[str, float], str]:

@@ -15,10 +15,7 @@ import pytest
 
 from gpuassay.arguments import path, text
 from gpuassay.load.addresses import without_secrets
-
-TOKEN = "GPUASSAY_GATEWAY_TOKEN"
-"""Environment variable with a bearer token for the gateway, which the load generator reads as well: a secret has no
-place on a command line."""
+from gpuassay.load.credentials import TOKEN
 
 PROFILES = ("precise", "approximate", "least-loaded", "random")
 

@@ -12,11 +12,11 @@ import requests
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.load.addresses import without_secrets
 from gpuassay.load.answer import BadAnswer, Reading
+from gpuassay.load.credentials import TOKEN
 from gpuassay.load.errors import LoadError
 from gpuassay.load.rows import Row
 from gpuassay.load.session import GatewaySession
 from gpuassay.systems.llmd.existing.gateway import Place
-from gpuassay.systems.llmd.existing.options import TOKEN
 
 SECONDS = 10.0
 LONGEST = 65_536

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gpuassay.load.credentials import TOKEN
 from gpuassay.system import OWN_ARMS, Rule
-from gpuassay.systems.llmd.existing.options import TOKEN, GatewayOptions
+from gpuassay.systems.llmd.existing.options import GatewayOptions
 
 if TYPE_CHECKING:
     from gpuassay.scenarios.declare import Scenario

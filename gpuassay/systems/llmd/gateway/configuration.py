@@ -21,17 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from gpuassay.cluster.errors import ClusterError
+from gpuassay.load.headers import DESTINATION, DESTINATION_SERVED
 from gpuassay.systems.llmd.gateway import ads
 from gpuassay.systems.llmd.gateway.parts import TYPE, address, grpc_cluster
-from gpuassay.systems.llmd.objects.headers import DESTINATION
 
 DESIGNS = ("override-host", "standalone", "no-picker", "istio")
 FAILURE_MODES = ("FailClose", "FailOpen")
 
-SERVED = "x-gateway-destination-endpoint-served"
-"""Metadata key that tells the picker who served."""
 NAMESPACE = "envoy.lb"
-"""Metadata namespace of this and of the picker's choice."""
+"""Metadata namespace of the picker's choice, and of what tells it who served."""
 SUBSET_NAMESPACE = "envoy.lb.subset_hint"
 
 POOL = "pool"
@@ -166,7 +164,7 @@ def _pool_cluster(plan: Plan) -> dict[str, Any]:
         override: dict[str, Any] = {
             "@type": f"{TYPE}.extensions.load_balancing_policies.override_host.v3.OverrideHost",
             "override_host_sources": [{"metadata": _key(DESTINATION)}],
-            "selected_host_key": _key(SERVED),
+            "selected_host_key": _key(DESTINATION_SERVED),
             "fallback_policy": {"policies": [_round_robin()]},
         }
         name = "envoy.load_balancing_policies.override_host"

@@ -19,12 +19,12 @@ import requests
 
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.parallel import side_by_side
+from gpuassay.load.headers import ASKED
 from gpuassay.manifest import Manifest, condition, dig, is_true
 from gpuassay.systems.llmd.gateway import istio_objects as objects
 from gpuassay.systems.llmd.gateway.configuration import Plan
 from gpuassay.systems.llmd.gateway.envoy import Change, Envoy
 from gpuassay.systems.llmd.gateway.istiod import MESH_LABEL, Istiod
-from gpuassay.systems.llmd.objects.headers import ASKED
 from gpuassay.waiting import WaitTimeout, wait
 
 OWN_ADDRESS = "own-address"

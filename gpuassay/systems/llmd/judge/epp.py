@@ -1,11 +1,7 @@
 """The endpoint picker protocol, judged on what a picker answered to requests without a gateway in between.
 
-Judges are functions of rows as `gpuassay.systems.llmd.acts.epp` writes them: `status` (of an immediate response, None
-where something was picked), `destination` (header), `metadata_destination`, `hint` (endpoints that the gateway
-allowed, None without a hint), `sent` and `returned` (digests of the request's body), `response` (digests of the
-chunks of a response as sent and as returned), `ended` (gRPC code of a stream that broke off). They return what is
-wrong, as sentences, or nothing; no rows at all are wrong, too. Source: Gateway API Inference Extension, proposal 004,
-endpoint picker protocol.
+Judges return what is wrong, as sentences, or nothing; no calls at all are wrong, too. Source: Gateway API Inference
+Extension, proposal 004, endpoint picker protocol.
 """
 
 from __future__ import annotations
@@ -14,118 +10,121 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-Row = Mapping[str, Any]
-"""One request, and what the picker made of it."""
+from gpuassay.systems.llmd.rows import PickerCall, Returned
 
 SHOWN = 6
 """Rows that a sentence names; the others are counted."""
 
 
-def told(row: Row) -> str:
+def told(row: PickerCall) -> str:
     """What a picker answered, in words."""
-    name = f"#{row.get('index')} {row.get('label') or ''}".strip()
-    if row.get("ended"):
-        return f"{name}: the stream ended with {row['ended']} ({row.get('detail')})"
-    if row.get("status") is not None:
-        return f"{name}: refused with {row['status']} ({row.get('detail')})"
-    return f"{name}: {row.get('destination')}"
+    name = f"#{row.index} {row.label}".strip()
+    if row.ended:
+        return f"{name}: the stream ended with {row.ended} ({row.detail})"
+    if row.status is not None:
+        return f"{name}: refused with {row.status} ({row.detail})"
+    return f"{name}: {row.destination}"
 
 
-def shown(rows: Sequence[Row]) -> str:
+def shown(rows: Sequence[PickerCall]) -> str:
     """Rows in a sentence."""
     more = f"; and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
     return "; ".join(map(told, rows[:SHOWN])) + more
 
 
-def _wrong(rows: Sequence[Row], bad: Sequence[Row], expected: str) -> list[str]:
+def _wrong(rows: Sequence[PickerCall], bad: Sequence[PickerCall], expected: str) -> list[str]:
     if not rows:
         return [f"no requests: whether {expected} cannot be told"]
     return [f"expected {expected}; {len(bad)} of {len(rows)} were not so: {shown(bad)}"] if bad else []
 
 
-def picked(row: Row) -> bool:
-    """Whether something was picked: named in the header, not refused, and the stream went on."""
-    return row.get("status") is None and not row.get("ended") and bool(row.get("destination"))
-
-
-def picked_findings(rows: Sequence[Row]) -> list[str]:
+def picked_findings(rows: Sequence[PickerCall]) -> list[str]:
     """Requests for which nothing was picked."""
-    return _wrong(rows, [row for row in rows if not picked(row)], "an endpoint to be picked for every request")
+    return _wrong(rows, [row for row in rows if not row.picked], "an endpoint to be picked for every request")
 
 
-def agreement_findings(rows: Sequence[Row]) -> list[str]:
+def agreement_findings(rows: Sequence[PickerCall]) -> list[str]:
     """Choices that header and dynamic metadata do not name alike; gateways read the one or the other."""
-    bad = [row for row in rows if not picked(row) or row["destination"] != row.get("metadata_destination")]
+    bad = [row for row in rows if not row.picked or row.destination != row.metadata_destination]
     found = _wrong(rows, bad, "header and metadata to name one endpoint")
-    return [f"{found[0]}; metadata say {[row.get('metadata_destination') for row in bad[:SHOWN]]}"] if bad else found
+    return [f"{found[0]}; metadata say {[row.metadata_destination for row in bad[:SHOWN]]}"] if bad else found
 
 
-def membership_findings(rows: Sequence[Row], members: Collection[str]) -> list[str]:
+def membership_findings(rows: Sequence[PickerCall], members: Collection[str]) -> list[str]:
     """Choices of endpoints (`address:port`) that are not in the pool."""
-    bad = [row for row in rows if not picked(row) or row["destination"] not in members]
+    bad = [row for row in rows if not row.picked or row.destination not in members]
     return _wrong(rows, bad, f"endpoints of the pool ({', '.join(sorted(members))})")
 
 
-def hint_findings(rows: Sequence[Row]) -> list[str]:
+def hint_findings(rows: Sequence[PickerCall]) -> list[str]:
     """Choices that are not on the list of endpoints that the gateway allowed for the request."""
-    bad = [row for row in rows if not picked(row) or row["destination"] not in (row.get("hint") or ())]
+    bad = [row for row in rows if not row.picked or row.destination not in (row.hint or ())]
     return _wrong(rows, bad, "an endpoint of the gateway's list")
 
 
-def route_cache_findings(rows: Sequence[Row]) -> list[str]:
+def route_cache_findings(rows: Sequence[PickerCall]) -> list[str]:
     """Choices after which the gateway is not told to choose its route anew, so that the header has no effect on it."""
-    bad = [row for row in rows if not picked(row) or not row.get("clear_route_cache")]
+    bad = [row for row in rows if not row.picked or not row.clear_route_cache]
     return _wrong(rows, bad, "clear_route_cache with every choice")
 
 
-def refused_findings(rows: Sequence[Row], status: int) -> list[str]:
+def refused_findings(rows: Sequence[PickerCall], status: int) -> list[str]:
     """Requests that were not refused by an immediate response of HTTP `status`."""
-    return _wrong(rows, [row for row in rows if row.get("status") != status], f"a refusal with {status}")
+    return _wrong(rows, [row for row in rows if row.status != status], f"a refusal with {status}")
 
 
-def same_pick_findings(rows: Sequence[Row], least: int = 2) -> list[str]:
+def same_pick_findings(rows: Sequence[PickerCall], least: int = 2) -> list[str]:
     """Requests that must be treated alike and were not all sent to one endpoint; fewer than `least` rows are red."""
     if len(rows) < least:
         return [f"{len(rows)} requests cannot show that the choice is the same"]
     if found := picked_findings(rows):
         return found
-    places = Counter(str(row["destination"]) for row in rows)
+    places = Counter(str(row.destination) for row in rows)
     if len(places) == 1:
         return []
     usual = places.most_common(1)[0][0]
-    return _wrong(rows, [row for row in rows if row["destination"] != usual], f"the same choice ({usual}) for all")
+    return _wrong(rows, [row for row in rows if row.destination != usual], f"the same choice ({usual}) for all")
 
 
-def body_findings(rows: Sequence[Row]) -> list[str]:
+def body_findings(rows: Sequence[PickerCall]) -> list[str]:
     """Requests whose body was handed on with another meaning (JSON with exact numbers), or not at all."""
-    bad = [row for row in rows if not picked(row) or row.get("returned") != row.get("sent")]
+    bad = [row for row in rows if not row.picked or row.returned != row.sent]
     return _wrong(rows, bad, "the body to be handed on with the same meaning")
 
 
-def chunk_findings(rows: Sequence[Row], limit: int) -> list[str]:
+def chunk_findings(rows: Sequence[PickerCall], limit: int) -> list[str]:
     """Requests of which a chunk of more than `limit` bytes was handed on."""
-    bad = [row for row in rows if not picked(row) or not 0 < int(row.get("largest_chunk") or 0) <= limit]
+    bad = [row for row in rows if not row.picked or not 0 < row.largest_chunk <= limit]
     found = _wrong(rows, bad, f"chunks of at most {limit} bytes")
-    return [f"{found[0]}; largest: {max(int(row.get('largest_chunk') or 0) for row in bad)}"] if bad else found
+    return [f"{found[0]}; largest: {max(row.largest_chunk for row in bad)}"] if bad else found
 
 
-def response_findings(rows: Sequence[Row], *, by_chunk: bool) -> list[str]:
+def response_findings(rows: Sequence[PickerCall], *, by_chunk: bool) -> list[str]:
     """Responses that did not come back byte for byte; with `by_chunk` also in the same chunks, in their order."""
-    sent, back = ("sent", "returned") if by_chunk else ("sent_whole", "returned_whole")
-
-    def changed(row: Row) -> bool:
-        response: Mapping[str, Any] = row.get("response") or {}
-        return not response or bool(response.get("ended")) or response.get(sent) != response.get(back)
-
-    bad = [row for row in rows if changed(row)]
+    bad = [row for row in rows if _changed(row.response, by_chunk=by_chunk)]
     if not bad:
         return _wrong(rows, bad, "responses to come back")
-    response: Mapping[str, Any] = bad[0].get("response") or {}
     what = "the same chunks in their order" if by_chunk else "the same bytes"
+    first = bad[0].response
+    sent, back = _passed(first, by_chunk=by_chunk) if first else (None, None)
     return [
         f"expected responses to come back as {what}; {len(bad)} of {len(rows)} did not: {shown(bad)};"
-        f" first: sent {response.get(sent)}, back {response.get(back)}, stream {response.get('ended') or 'whole'}"
+        f" first: sent {sent}, back {back}, stream {(first and first.ended) or 'whole'}"
     ]
+
+
+def _passed(response: Returned, *, by_chunk: bool) -> tuple[object, object]:
+    """Digests of what was sent and of what came back."""
+    if by_chunk:
+        return response.sent, response.returned
+    return response.sent_whole, response.returned_whole
+
+
+def _changed(response: Returned | None, *, by_chunk: bool) -> bool:
+    if response is None or response.ended:
+        return True
+    sent, back = _passed(response, by_chunk=by_chunk)
+    return sent != back
 
 
 def change_findings(changes: Sequence[Mapping[str, Any]], limit: float) -> list[str]:

@@ -7,18 +7,16 @@ from collections.abc import Mapping, Sequence
 
 from scipy import stats
 
+from gpuassay.load.headers import NAMESPACE
 from gpuassay.record.metrics import Samples, delta
 from gpuassay.systems.llmd.judge.metrics import PICKER
-from gpuassay.systems.llmd.judge.routing import Row, answered
-from gpuassay.systems.llmd.objects import headers
-
-NAMESPACE_HEADER = headers.NAMESPACE
-"""Response header of a model server: the namespace of its Pod, which tells pools apart."""
+from gpuassay.systems.llmd.judge.routing import answered
+from gpuassay.systems.llmd.rows import RequestRow
 
 
-def pools_served(rows: Sequence[Row], pools: Mapping[str, str]) -> Counter[str]:
+def pools_served(rows: Sequence[RequestRow], pools: Mapping[str, str]) -> Counter[str]:
     """Answers by pool (`pools`: name of the pool by namespace of its Pods); those of no pool are "neither"."""
-    return Counter(pools.get(str(row["headers"].get(NAMESPACE_HEADER)), "neither") for row in answered(rows))
+    return Counter(pools.get(str(row.headers.get(NAMESPACE)), "neither") for row in answered(rows))
 
 
 def picker_counted(before: Samples, after: Samples) -> int:

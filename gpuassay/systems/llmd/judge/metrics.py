@@ -9,11 +9,12 @@ while both). A metric is looked up by one name of ours, and the first generation
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from gpuassay.record.metrics import Samples, grown, require_no_fall
 from gpuassay.systems.llmd.judge.engines import ENGINES, NAMES, TOKENS, engines_of, finished, missing, named, rate_told
-from gpuassay.systems.llmd.judge.routing import Row, answered, shown
+from gpuassay.systems.llmd.judge.routing import answered, shown
+from gpuassay.systems.llmd.rows import RequestRow
 
 SERVER: Mapping[str, tuple[str, ...]] = {
     metric: tuple(
@@ -239,7 +240,7 @@ def growth_findings(
 
 
 def agreement_findings(
-    rows: Sequence[Row], before: Samples, after: Samples, labels: Mapping[str, str] | None = None
+    rows: Sequence[RequestRow], before: Samples, after: Samples, labels: Mapping[str, str] | None = None
 ) -> list[str]:
     """Whether the servers' counters and the answers' own usage tell of the same prompt and cached tokens.
 
@@ -250,18 +251,14 @@ def agreement_findings(
         return ["no answered requests: nothing to compare the counters with"]
     if others := {unit for unit in hit_units(after).values() if unit != TOKENS}:
         return [f"prefix-cache counters count {', '.join(sorted(others))}: answers count tokens"]
-    if mute := [row for row in good if row.get("prompt_tokens") is None]:
+    if mute := [row for row in good if row.prompt_tokens is None]:
         return [f"answers that do not say their prompt tokens: {shown(mute)}"]
     return growth_findings(
         before,
         after,
         {
-            "prefix_cache_queries": _sum(good, "prompt_tokens"),
-            "prefix_cache_hits": _sum(good, "cached_tokens"),
+            "prefix_cache_queries": sum(row.prompt_tokens or 0 for row in good),
+            "prefix_cache_hits": sum(row.cached_tokens or 0 for row in good),
         },
         labels=labels,
     )
-
-
-def _sum(rows: Iterable[Row], key: str) -> int:
-    return sum(int(row.get(key) or 0) for row in rows)

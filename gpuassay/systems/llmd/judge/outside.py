@@ -9,7 +9,8 @@ from gpuassay.manifest import Manifest, dig
 from gpuassay.record.metrics import Samples, untold_starts
 from gpuassay.systems.llmd.judge.engines import TOKENS, named
 from gpuassay.systems.llmd.judge.metrics import counter_hit_rate, delta, hit_units
-from gpuassay.systems.llmd.judge.routing import Row, answered, failure_findings, shown
+from gpuassay.systems.llmd.judge.routing import answered, failure_findings, shown
+from gpuassay.systems.llmd.rows import RequestRow
 from gpuassay.verdict import Inconclusive
 
 WANTED = ("Accepted", "ResolvedRefs")
@@ -19,7 +20,7 @@ APART = 0.5
 """Least share of a stream's tokens that must come in events of their own, and of its time between first and last."""
 
 
-def counted_hit_rate(rows: Sequence[Row], before: Samples, after: Samples) -> float:
+def counted_hit_rate(rows: Sequence[RequestRow], before: Samples, after: Samples) -> float:
     """Prefix-cache hits per prompt token over these asks, by the counters of all model servers.
 
     Raises:
@@ -28,7 +29,7 @@ def counted_hit_rate(rows: Sequence[Row], before: Samples, after: Samples) -> fl
         ValueError: as `counter_hit_rate`; no answer says how many prompt tokens it had.
     """
     good = answered(rows)
-    asked = sum(int(row.get("prompt_tokens") or 0) for row in good)
+    asked = sum(row.prompt_tokens or 0 for row in good)
     if not asked:
         raise ValueError(f"no answer says how many prompt tokens it had: {shown(rows)}")
     rate = counter_hit_rate(before, after)
@@ -57,16 +58,15 @@ def restarts_untold(notes: Mapping[str, Any], after: Samples) -> list[str]:
     ]
 
 
-def stream_findings(rows: Sequence[Row]) -> list[str]:
+def stream_findings(rows: Sequence[RequestRow]) -> list[str]:
     """Streams that failed, or that came in one piece: few events, or no time between the first and the last."""
     found = failure_findings(rows)
     for row in answered(rows):
-        first, last = row.get("first_ns"), row.get("last_ns")
-        gaps: list[int] = row.get("gaps_ns") or []
-        tokens = int(row.get("tokens") or 0)
-        apart = sum(gap > 0 for gap in gaps)
+        first, last = row.first_ns, row.last_ns
+        tokens = row.tokens or 0
+        apart = sum(gap > 0 for gap in row.gaps_ns)
         if first is None or last is None or tokens < 2 or last <= first or apart < APART * (tokens - 1):
-            found.append(f"#{row.get('index')} {row.get('label')}: {tokens} tokens in {1 + apart} reads apart in time")
+            found.append(f"#{row.index} {row.label}: {tokens} tokens in {1 + apart} reads apart in time")
     return found
 
 

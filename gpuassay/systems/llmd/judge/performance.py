@@ -1,8 +1,7 @@
 """Figures 5, 6 and 7: what asking an endpoint picker costs, and what asking one that knows the caches gains.
 
-Input are load rows (see `gpuassay.systems.llmd.judge.routing`), one list per round; rounds of two arms with the same
-place in their lists were interleaved. Rows that the load declared as warm-up are left out. Times are seconds, from
-`start_ns` to `first_ns` (TTFT) and to `last_ns` (E2E).
+Input are rows of requests, one list per round; rounds of two arms with the same place in their lists were interleaved.
+Rows that the load declared as warm-up are left out. Times are seconds; TTFT and E2E are defined in docs/load.md.
 """
 
 from __future__ import annotations
@@ -23,43 +22,46 @@ from gpuassay.systems.llmd.judge.intervals import (
     ratio_of_rounds,
     worst,
 )
-from gpuassay.systems.llmd.judge.routing import Row, answered, cached_hit_rate
+from gpuassay.systems.llmd.judge.routing import cached_hit_rate
 from gpuassay.systems.llmd.model.paper import FIGURE_5
+from gpuassay.systems.llmd.rows import RequestRow
 
-Rounds = Sequence[Sequence[Row]]
+Rounds = Sequence[Sequence[RequestRow]]
 """The rounds of one arm at one concurrency."""
 
 
-def ttft(row: Row) -> float:
-    """Seconds from sending to the first token."""
-    return (int(row["first_ns"]) - int(row["start_ns"])) / 1e9
+def ttft(row: RequestRow) -> float:
+    """Time to first token, s (`Row.ttft_ns`). ValueError for a request that has none."""
+    return _seconds(row.ttft_ns)
 
 
-def e2e(row: Row) -> float:
-    """Seconds from sending to the last token."""
-    return (int(row["last_ns"]) - int(row["start_ns"])) / 1e9
+def e2e(row: RequestRow) -> float:
+    """End-to-end latency, s (`Row.e2e_ns`). ValueError for a request without a complete answer."""
+    return _seconds(row.e2e_ns)
 
 
-def timed(rows: Iterable[Row]) -> list[Row]:
-    """The answered rows that have all three times and are no warm-up; a request that failed has no TTFT."""
-    return [
-        row
-        for row in answered(rows)
-        if row.get("first_ns") is not None and row.get("last_ns") is not None and not row.get("warm_up")
-    ]
+def _seconds(time_ns: int | None) -> float:
+    if time_ns is None:
+        raise ValueError("a request without an answer has no latency")
+    return time_ns / 1e9
 
 
-def _values(rows: Iterable[Row], measure: Callable[[Row], float]) -> list[float]:
+def timed(rows: Iterable[RequestRow]) -> list[RequestRow]:
+    """The rows with both times that are no warm-up; a request that failed has none."""
+    return [row for row in rows if row.ttft_ns is not None and not row.warm_up]
+
+
+def _values(rows: Iterable[RequestRow], measure: Callable[[RequestRow], float]) -> list[float]:
     found = [measure(row) for row in timed(rows)]
     if not found:
         raise ValueError("a round without a single answered request: nothing to measure")
     return found
 
 
-def _by_prompt(rows: Iterable[Row], measure: Callable[[Row], float]) -> dict[str, list[float]]:
+def _by_prompt(rows: Iterable[RequestRow], measure: Callable[[RequestRow], float]) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     for row in timed(rows):
-        found.setdefault(str(row["label"]), []).append(measure(row))
+        found.setdefault(row.label, []).append(measure(row))
     return found
 
 
@@ -246,7 +248,7 @@ def gain(phase: str, concurrency: int, arm: Rounds, base: Rounds) -> Gain:
     )
 
 
-def _measured(rounds: Rounds, of: Callable[[Row], float], measure: Measure) -> list[float]:
+def _measured(rounds: Rounds, of: Callable[[RequestRow], float], measure: Measure) -> list[float]:
     return [float(measure(np.array(_values(rows, of)))) for rows in rounds]
 
 

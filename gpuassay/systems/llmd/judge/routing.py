@@ -1,9 +1,8 @@
 """Routing of LLM requests: where each went, whether it was where its prefix is cached, and whether anybody was asked.
 
-Judges are functions of load rows: one mapping per request with `index`, `label` (of the prompt), `status`, `error`,
-`served_by` (the replica), `prompt_tokens`, `cached_tokens`, `headers`, `start_ns`, `first_ns`, `last_ns`. They return
-what is wrong, as sentences, or nothing. A status of 200 proves nothing about routing: every fault of a cache-aware path
-still answers 200, so placement and cached tokens are what is looked at.
+Judges are functions of request rows. They return what is wrong, as sentences, or nothing. A status of 200 proves
+nothing about routing: every fault of a cache-aware path still answers 200, so placement and cached tokens are what is
+looked at.
 """
 
 from __future__ import annotations
@@ -11,43 +10,39 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from gpuassay.load.figures import hit_rate
+from gpuassay.load.headers import ASKED
 from gpuassay.systems.llmd.model.chance import at_least_by_chance, chance_limit, uniformity_p
 from gpuassay.systems.llmd.model.montecarlo import Spread
-from gpuassay.systems.llmd.objects import headers
-
-Row = Mapping[str, Any]
-"""One request of a load."""
-
-ASKED_HEADER = headers.ASKED
+from gpuassay.systems.llmd.rows import RequestRow
 
 SHOWN = 10
 """Rows that a sentence names; the others are counted."""
 
 
-def answered(rows: Iterable[Row]) -> list[Row]:
+def answered(rows: Iterable[RequestRow]) -> list[RequestRow]:
     """The rows with a complete answer: status 200 and no error."""
-    return [row for row in rows if row.get("status") == 200 and not row.get("error")]
+    return [row for row in rows if row.ok]
 
 
-def shown(rows: Iterable[Row]) -> str:
+def shown(rows: Iterable[RequestRow]) -> str:
     """Rows in a sentence: index, label, status, error, replica, cached of prompt tokens."""
     some = list(rows)
     told = [
-        f"#{row.get('index')} {row.get('label')}: {row.get('error') or row.get('status')}"
-        f" by {row.get('served_by') or '?'}, {row.get('cached_tokens')}/{row.get('prompt_tokens')} cached"
+        f"#{row.index} {row.label}: {row.error or row.status}"
+        f" by {row.served_by or '?'}, {row.cached_tokens}/{row.prompt_tokens} cached"
         for row in some[:SHOWN]
     ]
     return "; ".join(told) + (f"; and {len(some) - SHOWN} more" if len(some) > SHOWN else "")
 
 
-def count_findings(rows: Sequence[Row], asked: int, first: int = 0) -> list[str]:
+def count_findings(rows: Sequence[RequestRow], asked: int, first: int = 0) -> list[str]:
     """What does not close: every ask must have left exactly one row, answered or failed.
 
     Asks are numbered by `index` from `first`; a later wave of one scenario does not begin at 0.
     """
-    seen = Counter(int(row["index"]) for row in rows)
+    seen = Counter(row.index for row in rows)
     wanted = set(range(first, first + asked))
     found: list[str] = []
     if missing := sorted(wanted - set(seen)):
@@ -56,13 +51,13 @@ def count_findings(rows: Sequence[Row], asked: int, first: int = 0) -> list[str]
         found.append(f"requests with more than one row: {_numbers(twice)}")
     if extra := sorted(set(seen) - wanted):
         found.append(f"rows of requests that were never asked: {_numbers(extra)}")
-    neither = [row for row in rows if row.get("status") is None and not row.get("error")]
+    neither = [row for row in rows if row.status is None and not row.error]
     if neither:
         found.append(f"neither answered nor failed: {shown(neither)}")
     return found
 
 
-def failure_findings(rows: Sequence[Row], allowed: int = 0) -> list[str]:
+def failure_findings(rows: Sequence[RequestRow], allowed: int = 0) -> list[str]:
     """Requests without a complete answer, if there are more than `allowed`; or that there are no rows at all."""
     if not rows:
         return ["no requests: nothing was asked"]
@@ -73,9 +68,9 @@ def failure_findings(rows: Sequence[Row], allowed: int = 0) -> list[str]:
     return [f"expected at most {allowed} of {len(rows)} requests to fail, seen {len(failed)}: {shown(failed)}"]
 
 
-def asked_findings(rows: Sequence[Row], header: str = ASKED_HEADER) -> list[str]:
+def asked_findings(rows: Sequence[RequestRow], header: str = ASKED) -> list[str]:
     """Answers that never went through the endpoint picker: every 200 must carry its mark."""
-    good = [row for row in rows if row.get("status") == 200]
+    good = [row for row in rows if row.status == 200]
     if not good:
         return ["no answer with status 200: whether the endpoint picker was asked cannot be told"]
     bare = [row for row in good if _header(row, header) != "true"]
@@ -84,26 +79,25 @@ def asked_findings(rows: Sequence[Row], header: str = ASKED_HEADER) -> list[str]
     return [f"expected {header}: true on all {len(good)} answers, missing on {len(bare)}: {shown(bare)}"]
 
 
-def _header(row: Row, name: str) -> str | None:
-    told: Mapping[str, Any] = row.get("headers") or {}
-    for key, value in told.items():
+def _header(row: RequestRow, name: str) -> str | None:
+    for key, value in row.headers.items():
         if key.lower() == name.lower():
-            return str(value).strip().lower()
+            return value.strip().lower()
     return None
 
 
 # --- where prompts went ----------------------------------------------------------------------------------------------
 
 
-def replicas_by_prompt(rows: Iterable[Row]) -> dict[str, Counter[str]]:
+def replicas_by_prompt(rows: Iterable[RequestRow]) -> dict[str, Counter[str]]:
     """How many answers to each prompt (label) each replica gave; for a heat map, and for stickiness."""
     found: dict[str, Counter[str]] = {}
     for row in answered(rows):
-        found.setdefault(str(row["label"]), Counter())[str(row["served_by"])] += 1
+        found.setdefault(row.label, Counter())[str(row.served_by)] += 1
     return found
 
 
-def replicas_per_prompt(rows: Iterable[Row]) -> float:
+def replicas_per_prompt(rows: Iterable[RequestRow]) -> float:
     """On how many replicas a prompt was served, on average; 1 is perfect stickiness. ValueError without answers."""
     found = replicas_by_prompt(rows)
     if not found:
@@ -111,7 +105,7 @@ def replicas_per_prompt(rows: Iterable[Row]) -> float:
     return sum(map(len, found.values())) / len(found)
 
 
-def stickiness_findings(rows: Sequence[Row], at_most: int = 1) -> list[str]:
+def stickiness_findings(rows: Sequence[RequestRow], at_most: int = 1) -> list[str]:
     """Prompts that were served by more than `at_most` replicas, with all requests concerned; as `require_told`."""
     require_told(rows)
     found = [f"no replica named in {shown(nameless)}"] if (nameless := _nameless(rows)) else []
@@ -121,28 +115,30 @@ def stickiness_findings(rows: Sequence[Row], at_most: int = 1) -> list[str]:
     for label, replicas in sorted(by_prompt.items()):
         if len(replicas) > at_most:
             told = ", ".join(f"{name} {times}x" for name, times in replicas.most_common())
-            mine = [row for row in answered(rows) if row["label"] == label]
+            mine = [row for row in answered(rows) if row.label == label]
             found.append(f"{label}: expected at most {at_most} replica, seen {len(replicas)} ({told}): {shown(mine)}")
     return found
 
 
-def require_told(rows: Iterable[Row]) -> None:
+def require_told(rows: Iterable[RequestRow]) -> None:
     """Raises LookupError where nothing tells who served: a row's `untold` says why. It is no fault of the router."""
-    if untold := [row for row in answered(rows) if row.get("untold")]:
-        raise LookupError(f"who served {len(untold)} requests cannot be told from outside: {untold[0]['untold']}")
+    if untold := [row for row in answered(rows) if row.untold]:
+        raise LookupError(f"who served {len(untold)} requests cannot be told from outside: {untold[0].untold}")
 
 
-def _nameless(rows: Iterable[Row]) -> list[Row]:
-    return [row for row in answered(rows) if not row.get("served_by")]
+def _nameless(rows: Iterable[RequestRow]) -> list[RequestRow]:
+    return [row for row in answered(rows) if not row.served_by]
 
 
-def uniformity_findings(rows: Sequence[Row], replicas: Sequence[str], asked: int, least_p: float = 1e-4) -> list[str]:
+def uniformity_findings(
+    rows: Sequence[RequestRow], replicas: Sequence[str], asked: int, least_p: float = 1e-4
+) -> list[str]:
     """Whether requests went elsewhere than evenly by chance: chi-square over `replicas`, p below `least_p` is red.
 
     `asked` is the number of requests fixed beforehand: with any other number of answers p means nothing. The
     probability of a false alarm is `least_p`. Raises ValueError for fewer than 5 requests per replica.
     """
-    counts = Counter(str(row.get("served_by")) for row in answered(rows))
+    counts = Counter(str(row.served_by) for row in answered(rows))
     found: list[str] = []
     if counts.total() != asked:
         found.append(f"expected {asked} answers, the number fixed beforehand, seen {counts.total()}")
@@ -176,7 +172,7 @@ class DirectWarm:
     hits: int
     asks: int
     replicas: int
-    missed: tuple[Row, ...]
+    missed: tuple[RequestRow, ...]
 
     @property
     def by_chance(self) -> float:
@@ -184,7 +180,7 @@ class DirectWarm:
         return at_least_by_chance(self.hits, self.asks, self.replicas)
 
 
-def direct_warm(rows: Sequence[Row], warmed: Mapping[str, str], replicas: int) -> DirectWarm:
+def direct_warm(rows: Sequence[RequestRow], warmed: Mapping[str, str], replicas: int) -> DirectWarm:
     """The score of asks through the gateway.
 
     Args:
@@ -199,9 +195,9 @@ def direct_warm(rows: Sequence[Row], warmed: Mapping[str, str], replicas: int) -
     require_told(rows)
     if not rows:
         raise ValueError("nothing was asked through the gateway")
-    if strange := sorted({str(row["label"]) for row in rows} - set(warmed)):
+    if strange := sorted({row.label for row in rows} - set(warmed)):
         raise ValueError(f"asked for prompts that no replica was warmed with: {', '.join(strange)}")
-    good = [row for row in answered(rows) if row.get("served_by") == warmed[str(row["label"])]]
+    good = [row for row in answered(rows) if row.served_by == warmed[row.label]]
     kept = {id(row) for row in good}
     return DirectWarm(len(good), len(rows), replicas, tuple(row for row in rows if id(row) not in kept))
 
@@ -243,24 +239,26 @@ def control_findings(score: DirectWarm, false_alarm: float = 1e-4) -> list[str]:
 # --- cached tokens ---------------------------------------------------------------------------------------------------
 
 
-def cached_hit_rate(rows: Iterable[Row]) -> float:
-    """Cached prompt tokens over prompt tokens by what the answers say. ValueError if none says its prompt tokens."""
-    good = [row for row in answered(rows) if row.get("prompt_tokens") is not None]
-    total = sum(int(row["prompt_tokens"]) for row in good)
-    if not total:
-        raise ValueError("no answer says how many prompt tokens it had: ask for usage (stream_options.include_usage)")
-    return sum(int(row.get("cached_tokens") or 0) for row in good) / total
+def cached_hit_rate(rows: Iterable[RequestRow]) -> float:
+    """`gpuassay.load.figures.hit_rate`, where it is known. ValueError if no answer tells its tokens."""
+    found = hit_rate(rows)
+    if found is None:
+        raise ValueError(
+            "no answer says how many of its prompt tokens were cached: ask for usage"
+            " (stream_options.include_usage), and have the model server tell (vLLM: --enable-prompt-tokens-details)"
+        )
+    return found
 
 
-def cached_findings(rows: Sequence[Row], expected: Mapping[str, int]) -> list[str]:
+def cached_findings(rows: Sequence[RequestRow], expected: Mapping[str, int]) -> list[str]:
     """Answers whose cached tokens are not exactly those expected of their prompt (by label); or that there are none."""
     good = answered(rows)
     if not good:
         return [f"no answered requests: cached tokens cannot be told; {shown(rows)}"]
-    wrong = [row for row in good if int(row.get("cached_tokens") or 0) != expected.get(str(row["label"]), -1)]
+    wrong = [row for row in good if (row.cached_tokens or 0) != expected.get(row.label, -1)]
     if not wrong:
         return []
-    labels = sorted({str(row["label"]) for row in wrong})[:SHOWN]
+    labels = sorted({row.label for row in wrong})[:SHOWN]
     wanted = ", ".join(f"{label} {expected.get(label, 'none at all')}" for label in labels)
     return [f"expected cached tokens {wanted}; seen {shown(wrong)}"]
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from gpuassay.stats.quantiles import quantile
 from gpuassay.stats.ratios import three_valued
 from gpuassay.systems.llmd.judge.performance import Judged, timed, ttft
-from gpuassay.systems.llmd.judge.routing import Row, shown
+from gpuassay.systems.llmd.judge.routing import shown
 from gpuassay.systems.llmd.model.saturation import Carried, Prediction, Staircase, carried
+from gpuassay.systems.llmd.rows import RequestRow
 from gpuassay.verdict import Inconclusive
 
 
@@ -26,13 +27,13 @@ class Step:
     p95: float
 
 
-def steps(rows: Sequence[Row], stairs: Staircase) -> list[Step]:
+def steps(rows: Sequence[RequestRow], stairs: Staircase) -> list[Step]:
     """The steps of a climb; a request without an answer counts as one that takes for ever.
 
     Raises ValueError unless there is a row for each request.
     """
     found: list[Step] = []
-    split = stairs.split(sorted(rows, key=lambda row: int(row["index"])))
+    split = stairs.split(sorted(rows, key=lambda row: row.index))
     for rate, mine in zip(stairs.rates, split, strict=True):
         good = timed(mine)
         times = [ttft(row) for row in good] + [math.inf] * (len(mine) - len(good))
@@ -40,10 +41,13 @@ def steps(rows: Sequence[Row], stairs: Staircase) -> list[Step]:
     return found
 
 
-def _sent(rows: Sequence[Row], rate: float) -> float:
+def _sent(rows: Sequence[RequestRow], rate: float) -> float:
     """Requests/s as sent: the wanted rate times the time that they were to take over the time that they took."""
-    wanted = int(rows[-1]["due_ns"]) - int(rows[0]["due_ns"])
-    took = int(rows[-1]["start_ns"]) - int(rows[0]["start_ns"])
+    first, last = rows[0].due_ns, rows[-1].due_ns
+    if first is None or last is None:
+        raise ValueError("requests of a closed loop have no rate: none was due at a time")
+    wanted = last - first
+    took = rows[-1].start_ns - rows[0].start_ns
     return rate * wanted / took if took > 0 and wanted > 0 else rate
 
 
@@ -114,7 +118,7 @@ def prediction_findings(found: Sequence[Step], bound: float, model: Prediction) 
     ]
 
 
-def answered_findings(rows: Sequence[Row]) -> list[str]:
+def answered_findings(rows: Sequence[RequestRow]) -> list[str]:
     """Requests of a climb that have no complete answer: late is allowed, lost is not."""
     good = {id(row) for row in timed(rows)}
     lost = [row for row in rows if id(row) not in good]

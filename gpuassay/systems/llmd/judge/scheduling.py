@@ -21,6 +21,7 @@ from gpuassay.manifest import Manifest, dig
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.scheduling_picks import apart_findings
 from gpuassay.systems.llmd.readings import RoutingRecording
+from gpuassay.systems.llmd.rows import KvEvent
 
 TOPIC_WITHOUT_PORT = "topic-without-port"
 TOPIC_UNKNOWN = "topic-unknown"
@@ -94,18 +95,18 @@ def diagnose(recording: RoutingRecording, episode: str) -> Diagnosis:
         raise LookupError(f"{recording.name}: no episode {episode!r}; there are {', '.join(episodes) or 'none'}")
     facts = episodes[episode]
     events = [
-        line
-        for line in recording.kv_events
-        if line.get("arm") == facts["arm"] and facts["began_ns"] <= line["at"] <= facts["ended_ns"]
+        one
+        for one in recording.kv_events
+        if one.arm == facts["arm"] and facts["began_ns"] <= one.at <= facts["ended_ns"]
     ]
     asked = recording.asks(f"{episode}/found")
     warmed: Mapping[str, str] = recording.notes["warmed"]
     lost = routing.direct_warm_findings(routing.direct_warm(asked, warmed, len(facts["replicas"])))
-    twins = [row for row in recording.requests if row.get("wave") == f"{episode}/twins"]
+    twins = [row for row in recording.requests if row.wave == f"{episode}/twins"]
     split = apart_findings(twins) if twins and _speculates(facts["configuration"]) else []
     causes: dict[str, str] = {}
     for look in (_topics, _silence, _tokens, _parameters, _gate, _restarts):
-        causes |= look(facts, events, {str(row["label"]): warmed[str(row["label"])] for row in asked})
+        causes |= look(facts, events, {row.label: warmed[row.label] for row in asked})
     told = [*(f"{name}: {text}" for name, text in causes.items()), *lost, *split]
     if (lost or split) and not causes:
         causes[UNEXPLAINED] = "a symptom without a cause"
@@ -126,11 +127,11 @@ def diagnosis_findings(found: Diagnosis, *expected: str) -> list[str]:
 _Facts = Mapping[str, Any]
 
 
-def _topics(facts: _Facts, events: Sequence[Manifest], warmed: Mapping[str, str]) -> dict[str, str]:
+def _topics(facts: _Facts, events: Sequence[KvEvent], warmed: Mapping[str, str]) -> dict[str, str]:
     """Topics under which events came, against those of the endpoints: the picker knows a pod by address and port."""
     expected = {str(one["topic"]) for one in facts["replicas"]}
     bare = {_without_port(topic) for topic in expected}
-    strange = {str(line["topic"]) for line in events} - expected
+    strange = {one.topic for one in events} - expected
     found: dict[str, str] = {}
     if portless := sorted(strange & bare):
         found[TOPIC_WITHOUT_PORT] = f"events come under {portless[0]}, endpoints have a port: {sorted(expected)[0]}"
@@ -144,13 +145,13 @@ def _without_port(topic: str) -> str:
     return f"{head}@{address.rpartition(':')[0]}@{model}"
 
 
-def _silence(facts: _Facts, events: Sequence[Manifest], warmed: Mapping[str, str]) -> dict[str, str]:
+def _silence(facts: _Facts, events: Sequence[KvEvent], warmed: Mapping[str, str]) -> dict[str, str]:
     """Replicas that were warmed and of which no event passed, and numbers that are missing between two events."""
     if events:
-        gaps = [gap for topic in {str(line["topic"]) for line in events} for gap in _gaps(topic, events)]
+        gaps = [gap for topic in {one.topic for one in events} for gap in _gaps(topic, events)]
         if gaps:
             return {EVENTS_LOST: f"numbers are missing: {'; '.join(gaps[:3])}"}
-    heard = {str(line["topic"]) for line in events}
+    heard = {one.topic for one in events}
     heard |= {_without_port(topic) for topic in heard if ":" in topic}
     silent = sorted(
         str(one["name"])
@@ -160,12 +161,12 @@ def _silence(facts: _Facts, events: Sequence[Manifest], warmed: Mapping[str, str
     return {EVENTS_LOST: f"warmed, and no event of it passed the tap: {', '.join(silent)}"} if silent else {}
 
 
-def _gaps(topic: str, events: Iterable[Manifest]) -> list[str]:
-    numbers = [int(line["sequence"]) for line in events if line["topic"] == topic]
+def _gaps(topic: str, events: Iterable[KvEvent]) -> list[str]:
+    numbers = [one.sequence for one in events if one.topic == topic]
     return [f"{topic} {a} then {b}" for a, b in pairwise(numbers) if b > a + 1]
 
 
-def _tokens(facts: _Facts, events: Sequence[Manifest], warmed: Mapping[str, str]) -> dict[str, str]:
+def _tokens(facts: _Facts, events: Sequence[KvEvent], warmed: Mapping[str, str]) -> dict[str, str]:
     """What the tokenization service says, against what a model server says; and what the picker says of it."""
     service, server = facts["tokens"]["picker"], facts["tokens"]["server"]
     dropped = [line for line in facts["log"] if any(part in str(line.get("msg")) for part in _DROPPED)]
@@ -180,7 +181,7 @@ def _tokens(facts: _Facts, events: Sequence[Manifest], warmed: Mapping[str, str]
     return {}
 
 
-def _parameters(facts: _Facts, events: Sequence[Manifest], warmed: Mapping[str, str]) -> dict[str, str]:
+def _parameters(facts: _Facts, events: Sequence[KvEvent], warmed: Mapping[str, str]) -> dict[str, str]:
     """Parameters that no type declares: they were dropped without a word."""
     found = unknown_parameters(facts["configuration"])
     return {PARAMETER_UNKNOWN: f"the picker knows no {', '.join(found)}"} if found else {}
@@ -207,7 +208,7 @@ def _unknown(given: Mapping[str, Any], known: Mapping[str, Any], path: str) -> l
     return found
 
 
-def _gate(facts: _Facts, events: Sequence[Manifest], warmed: Mapping[str, str]) -> dict[str, str]:
+def _gate(facts: _Facts, events: Sequence[KvEvent], warmed: Mapping[str, str]) -> dict[str, str]:
     """Speculative indexing that is asked for, and the gate that it needs."""
     configuration = facts["configuration"]
     if _speculates(configuration) and GATE not in configuration.get("featureGates", []):
@@ -215,7 +216,7 @@ def _gate(facts: _Facts, events: Sequence[Manifest], warmed: Mapping[str, str]) 
     return {}
 
 
-def _restarts(facts: _Facts, events: Sequence[Manifest], warmed: Mapping[str, str]) -> dict[str, str]:
+def _restarts(facts: _Facts, events: Sequence[KvEvent], warmed: Mapping[str, str]) -> dict[str, str]:
     """Starts of the picker after replicas were warmed: it has forgotten them, and nobody tells it again."""
     starts = [line for line in facts["log"] if str(line.get("msg")) == _STARTED]
     return {PICKER_RESTARTED: f"it started {len(starts)}x after the replicas were warmed"} if starts else {}

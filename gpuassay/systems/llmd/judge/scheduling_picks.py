@@ -1,6 +1,6 @@
 """Where an endpoint picker sent requests, held against where its scorers must send them.
 
-Rows as in `gpuassay.systems.llmd.judge.routing`: `served_by` names the replica that was picked. Ties are broken at
+`served_by` of a row names the replica that was picked. Ties are broken at
 random (picker `max-score-picker`), so what must not matter is judged by an even spread, and what must matter by every
 single pick.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from gpuassay.systems.llmd.judge.routing import (
-    Row,
     answered,
     control_findings,
     direct_warm,
@@ -18,35 +17,36 @@ from gpuassay.systems.llmd.judge.routing import (
     replicas_by_prompt,
     shown,
 )
+from gpuassay.systems.llmd.rows import RequestRow
 
 
-def only_findings(rows: Sequence[Row], allowed: Collection[str]) -> list[str]:
+def only_findings(rows: Sequence[RequestRow], allowed: Collection[str]) -> list[str]:
     """Picks that are none of the `allowed` replicas, and refusals; or that nothing was picked at all."""
     found = failure_findings(rows)
-    strays = [row for row in answered(rows) if row.get("served_by") not in allowed]
+    strays = [row for row in answered(rows) if row.served_by not in allowed]
     if strays:
         wanted = " or ".join(sorted(allowed)) or "nobody"
         found.append(f"expected all {len(rows)} picks to be {wanted}, seen {len(strays)} elsewhere: {shown(strays)}")
     return found
 
 
-def reached_findings(rows: Sequence[Row], wanted: Collection[str]) -> list[str]:
+def reached_findings(rows: Sequence[RequestRow], wanted: Collection[str]) -> list[str]:
     """Replicas among `wanted` that no pick went to."""
-    missed = sorted(set(wanted) - {str(row.get("served_by")) for row in answered(rows)})
+    missed = sorted(set(wanted) - {str(row.served_by) for row in answered(rows)})
     return [f"of {len(rows)} picks none went to {', '.join(missed)}: {shown(rows)}"] if missed else []
 
 
-def placed_findings(rows: Sequence[Row], expected: Mapping[str, str], allowed: int = 0) -> list[str]:
+def placed_findings(rows: Sequence[RequestRow], expected: Mapping[str, str], allowed: int = 0) -> list[str]:
     """Rows that did not go to the replica expected of their prompt (by label), if there are more than `allowed`."""
     found = failure_findings(rows)
-    wrong = [row for row in answered(rows) if row.get("served_by") != expected.get(str(row["label"]))]
+    wrong = [row for row in answered(rows) if row.served_by != expected.get(row.label)]
     if len(wrong) > allowed:
-        told = ", ".join(f"{row['label']} on {expected.get(str(row['label']), 'nobody')}" for row in wrong[:10])
+        told = ", ".join(f"{row.label} on {expected.get(row.label, 'nobody')}" for row in wrong[:10])
         found.append(f"expected {told}; seen {shown(wrong)}")
     return found
 
 
-def drawn_findings(rows: Sequence[Row], warmed: Mapping[str, str], replicas: int) -> list[str]:
+def drawn_findings(rows: Sequence[RequestRow], warmed: Mapping[str, str], replicas: int) -> list[str]:
     """Rows that failed, or that went where their prompt (by label) is `warmed` more often than chance sends them there.
 
     Raises:
@@ -55,11 +55,11 @@ def drawn_findings(rows: Sequence[Row], warmed: Mapping[str, str], replicas: int
     return failure_findings(rows) + control_findings(direct_warm(rows, warmed, replicas))
 
 
-def refused_findings(rows: Sequence[Row], status: int) -> list[str]:
+def refused_findings(rows: Sequence[RequestRow], status: int) -> list[str]:
     """Rows that were not refused with this status; or that there are none."""
     if not rows:
         return ["no requests: nothing was asked"]
-    wrong = [row for row in rows if row.get("status") != status]
+    wrong = [row for row in rows if row.status != status]
     return [f"expected all {len(rows)} requests to be refused with {status}, seen {shown(wrong)}"] if wrong else []
 
 
@@ -69,7 +69,7 @@ within the same millisecond are both looked up before either is entered, so it i
 crowded cores. Chance alone, with four replicas and events held back, leaves about 0.5 apart."""
 
 
-def apart(rows: Sequence[Row]) -> float:
+def apart(rows: Sequence[RequestRow]) -> float:
     """Share of requests that did not go where most requests of their prompt (label) went; failed ones count among them.
 
     Raises:
@@ -81,7 +81,7 @@ def apart(rows: Sequence[Row]) -> float:
     return 1 - together / len(rows)
 
 
-def apart_findings(rows: Sequence[Row], at_most: float = TWINS_APART) -> list[str]:
+def apart_findings(rows: Sequence[RequestRow], at_most: float = TWINS_APART) -> list[str]:
     """Whether more than this share of equal requests was sent apart; with the replicas of every prompt."""
     share = apart(rows)
     if share <= at_most:

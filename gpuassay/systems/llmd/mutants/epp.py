@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from gpuassay.load.headers import DESTINATION
 from gpuassay.manifest import Manifest
 from gpuassay.systems.llmd.mutants.arm import arm_mutant
-from gpuassay.systems.llmd.objects.headers import DESTINATION
 
 if TYPE_CHECKING:
     from gpuassay.systems.llmd.component.deployment import Routing

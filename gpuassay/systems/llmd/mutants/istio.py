@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from gpuassay.load.headers import DESTINATION
 from gpuassay.systems.llmd.mutants.arm import arm_mutant
-from gpuassay.systems.llmd.objects.headers import DESTINATION
 
 if TYPE_CHECKING:
     from gpuassay.manifest import Manifest

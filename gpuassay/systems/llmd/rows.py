@@ -1,0 +1,155 @@
+"""Rows of a routing recording: a request to a model server, a call to an endpoint picker, a KV-cache event.
+
+Times ending in `_ns` are ns of CLOCK_MONOTONIC of the machine that asked. A field with its default is left out of the
+file, and a file with a field that this version does not know is refused: a judge that skips what it cannot read would
+judge something else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gpuassay.load.headers import ASKED
+from gpuassay.load.rows import Row
+
+
+class Sent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a request as it was sent: digest of its bytes, and of its JSON value (None: it is no JSON)."""
+
+    body: str
+    value: str | None
+
+
+class RequestRow(Row, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One request to a model server, through a gateway or directly; or, with the picker alone, what became of it.
+
+    What the load generator knows of a request (`gpuassay.load.rows.Row`), and:
+
+    Attributes:
+        wave: the occasion on which it was sent; judges ask for rows by it.
+        label: of the prompt, or what the scenario calls the request.
+        model: that the picker had asked for in the body that it handed on; None where nobody looked.
+        method: HTTP method.
+        chunk_ns: receipt of each of the first 200 chunks of the answer.
+        body: digest of the answer's bytes; "" where they were not kept.
+        sent: what was sent; None where it was not kept, or there was no body.
+        untold: why nothing tells who served an answer, "" where `served_by` does or nobody looked further.
+    """
+
+    wave: str
+    label: str = ""
+    warm_up: bool = False
+    request_id: str = ""
+    model: str | None = None
+    method: str = "POST"
+    chunk_ns: list[int] = []  # noqa: RUF012 - every row gets its own
+    body: str = ""
+    sent: Sent | None = None
+    untold: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the answer is complete: status 200 and no error."""
+        return self.status == 200 and not self.error
+
+    @property
+    def asked_picker(self) -> bool:
+        """Whether the answer carries the picker's mark (`gpuassay.load.headers.ASKED`)."""
+        return self.headers.get(ASKED) == "true"
+
+    @property
+    def took_s(self) -> float:
+        """From the start to the end of the answer or the failure, s."""
+        return (self.end_ns - self.start_ns) / 1e9
+
+
+def of_wave(row: Row, wave: str) -> RequestRow:
+    """A row of the load generator as one of a recording."""
+    return RequestRow(wave=wave, **msgspec.structs.asdict(row))
+
+
+class Returned(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A response that passed a picker.
+
+    Attributes:
+        sent, returned: digests of its chunks, as sent and as they came back.
+        sent_whole, returned_whole: digests of all bytes.
+        ended: gRPC code of a stream that ended before the response was complete, "" where it was.
+    """
+
+    sent: list[str]
+    returned: list[str]
+    sent_whole: str
+    returned_whole: str
+    ended: str
+
+
+class PickerCall(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One request asked of an endpoint picker as Envoy does (external processing), with no gateway in between.
+
+    Attributes:
+        wave: the occasion on which it was asked; judges ask for calls by it.
+        index: its place among the scenario's calls to that picker, from 0.
+        label: what the scenario calls it.
+        start_ns, end_ns: when it was asked, and when the picker had answered.
+        status: HTTP status of an immediate response, None without one.
+        destination: endpoint (`address:port`) in the header, None without one.
+        metadata_destination: endpoint in the dynamic metadata, None without one.
+        clear_route_cache: whether the gateway was told to choose its route anew.
+        ended: gRPC code of a stream that broke off, "" where it did not.
+        detail: what the picker said with a refusal or an end.
+        sent, returned: digests of the body's meaning, as sent and as handed on; None without a body.
+        largest_chunk: bytes of the largest chunk of the body that was handed on.
+        count: chunks in which the body was sent; None where a response followed.
+        hint: endpoints that the gateway allowed, None without a hint.
+        response: the response that followed, None without one.
+        usage: what a model server's response said of tokens.
+    """
+
+    wave: str
+    index: int
+    label: str = ""
+    start_ns: int = 0
+    end_ns: int = 0
+    status: int | None = None
+    destination: str | None = None
+    metadata_destination: str | None = None
+    clear_route_cache: bool = False
+    ended: str = ""
+    detail: str = ""
+    sent: str | None = None
+    returned: str | None = None
+    largest_chunk: int = 0
+    count: int | None = None
+    hint: list[str] | None = None
+    response: Returned | None = None
+    usage: dict[str, Any] | None = None
+
+    @property
+    def picked(self) -> bool:
+        """Whether an endpoint was picked: named in the header, not refused, and the stream went on."""
+        return self.status is None and not self.ended and bool(self.destination)
+
+
+class KvEvent(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One message of KV-cache events of a model server.
+
+    Attributes:
+        arm: of which deployment of the scenario.
+        at: when the forwarder passed it on, ns since the epoch.
+        topic: under which it came, `kv@address:port@model`.
+        sequence: the server's number of it.
+        bytes: its size.
+        blocks: block hashes in it.
+        kinds: events in it, by kind.
+    """
+
+    arm: str
+    at: int = 0
+    topic: str = ""
+    sequence: int = 0
+    bytes: int = 0
+    blocks: int = 0
+    kinds: dict[str, int] = {}
