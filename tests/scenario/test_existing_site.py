@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec import to_builtins
 
 from gpuassay.cluster.errors import NotFromOutside
 from gpuassay.systems.llmd.acts.deployment import Site
@@ -19,6 +20,7 @@ from gpuassay.systems.llmd.judge.routing import direct_warm, stickiness_findings
 from gpuassay.systems.llmd.objects.prompt_files import read_prompts
 from gpuassay.systems.llmd.objects.prompts import Prompt, prompt_set
 from gpuassay.systems.llmd.objects.tokens import chat_text, count
+from gpuassay.systems.llmd.readings import RoutingRecording
 from tests.load.servers import DONE, fixed, serving, stream, token
 
 ANSWER = b'{"choices":[{"text":"a"}],"usage":{"prompt_tokens":2,"completion_tokens":1}}'
@@ -145,6 +147,16 @@ def test_an_answer_that_says_who_served_is_believed_and_counters_are_left_alone(
         site = site_at(url, replicas)
         assert [row.served_by for row in site.ask("wave", prompt_set([2, 2]))] == ["zed", "zed"]
     assert site.named
+
+
+def test_a_usage_that_is_none_leaves_a_row_that_can_be_read() -> None:
+    """Red when a server's odd usage is recorded as it stands, so that the recording cannot be judged."""
+    odd = b'{"usage":{"prompt_tokens":"2","completion_tokens":[1],"prompt_tokens_details":{"cached_tokens":"1"}}}'
+    for answer in (odd, b'{"usage":[]}', b"[]"):
+        with serving(lambda sock, _, answer=answer: sock.sendall(fixed(answer, more="x-inference-pod: zed\r\n"))) as at:
+            [row] = site_at(at[0], [Counting("a")]).ask("wave", prompt_set([2]))
+        assert (row.ok, row.prompt_tokens, row.cached_tokens, row.tokens) == (True, None, 0, None)
+        assert RoutingRecording.of_parts(requests=[to_builtins(row)]).requests == [row]
 
 
 @pytest.mark.parametrize(("knows_after", "expected"), [(0, 0.0), (1, 0.2), (99, 3.0)])
