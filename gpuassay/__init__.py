@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from gpuassay.behaviours import needs as needs
     from gpuassay.manifest import Manifest as Manifest
     from gpuassay.manifest import dig as dig
-    from gpuassay.manifest import is_true as is_true
+    from gpuassay.record.notes import Note as Note
     from gpuassay.record.parts import Part as Part
     from gpuassay.record.recording import Recording as Recording
     from gpuassay.scenarios.declare import scenario as scenario
@@ -62,7 +62,8 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "behaviours": ("behaviour", "known_defect", "needs"),
-    "manifest": ("Manifest", "dig", "is_true"),
+    "manifest": ("Manifest", "dig"),
+    "record.notes": ("Note",),
     "record.parts": ("Part",),
     "record.recording": ("Recording",),
     "scenarios.declare": ("scenario",),

@@ -20,6 +20,7 @@ from gpuassay.cluster.embedded import embedded
 from gpuassay.engine import recordings
 from gpuassay.engine.environment import Stage
 from gpuassay.manifest import Manifest
+from gpuassay.record import facts
 from gpuassay.record.live import LiveView
 from gpuassay.record.parts import Part
 from gpuassay.record.process import live_recorder
@@ -97,8 +98,8 @@ class Bench(Generic[L]):
             profile=self.profile, lines={**found, **(lines or {})},
         )  # fmt: skip
         self.stage.view.forget(one.lab.token)
-        arms: list[str] = self.host.notes.setdefault("arms", [])
-        arms.append(one.name)
+        before = self.host.noted(facts.ARMS) if facts.ARMS.name in self.host.notes else []
+        self.host.note(facts.ARMS, [*before, one.name])
 
     def close_all(self) -> None:
         """Write the recordings of all open arms."""

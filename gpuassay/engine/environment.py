@@ -14,7 +14,7 @@ from gpuassay import pressure
 from gpuassay.cluster import base
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.manifest import Manifest
-from gpuassay.record import rundir
+from gpuassay.record import facts, rundir
 from gpuassay.record.live import SHARED
 from gpuassay.record.parts import AUDIT
 from gpuassay.record.resources import RecorderError
@@ -186,7 +186,7 @@ class Stage:
             at_rest = True
         except WaitTimeout:
             at_rest = False
-        lab.note(at_rest=at_rest)
+        lab.note(facts.AT_REST, at_rest)
 
     def component_died(self) -> ComponentDied | None:
         """What died on its own, if anything did."""

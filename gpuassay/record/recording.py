@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from gpuassay.manifest import Manifest
-from gpuassay.record import metrics, parts, rows, store, timeline
+from gpuassay.record import facts, metrics, parts, rows, store, timeline
+from gpuassay.record.facts import Attempt, Outside
 from gpuassay.record.metrics import Samples
+from gpuassay.record.notes import Note
 from gpuassay.record.parts import Part
 from gpuassay.record.rows import Line, RecordingError
 from gpuassay.record.store import RecordingMeta, without_managed_fields, write_recording
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from gpuassay.record.bundled import Recorded
 
 __all__ = [
+    "Attempt",
     "ConditionChange",
     "Event",
     "Recording",
@@ -34,6 +37,7 @@ __all__ = [
 ]
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 _Reader = Callable[[Part[Any]], Iterable[Line]]
 
@@ -43,7 +47,7 @@ class Recording:
 
     Example:
         def test_mine(act: Recording) -> None:
-            assert act.notes["answer"] == 42, act.timeline_text()
+            assert act.note(ANSWER) == 42, act.timeline_text()
     """
 
     PARTS: ClassVar[Mapping[str, Part[Any]]] = {}
@@ -60,6 +64,7 @@ class Recording:
         """Where it comes from, if it was not made for this run."""
         self._lines = read
         self._unknown: Sequence[str] = ()
+        self._noted: dict[object, Any] = {}
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -129,15 +134,90 @@ class Recording:
         """The scenario's label value on its objects."""
         return self.meta.token
 
-    @property
-    def notes(self) -> Mapping[str, Any]:
-        """Facts that the scenario handed on."""
-        return self.meta.notes
-
     @cached_property
     def asked(self) -> list[Manifest]:
         """Every object as the scenario asked for it."""
         return self.rows(parts.ASKED)
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """Facts that the scenario handed on, as JSON has them."""
+        return self.meta.notes
+
+    # -- what the scenario handed on ---------------------------------------------------------------------------------
+
+    def note(self, note: Note[T]) -> T:
+        """A fact that the scenario handed on (`lab.note`), or the note's default.
+
+        Raises:
+            RecordingError: it is missing and has no default, or does not fit the note's type.
+        """
+        if note not in self._noted:
+            self._noted[note] = note.read(self.meta.notes, self.name)
+        return self._noted[note]
+
+    @property
+    def marks(self) -> Mapping[str, int]:
+        """When the scenario came to its marked points (`lab.mark`), ns since the epoch."""
+        return self.note(facts.MARKS)
+
+    def mark(self, name: str) -> int:
+        """When the scenario came to the point called `name`, ns since the epoch.
+
+        Raises:
+            RecordingError: it did not come so far.
+        """
+        return self._named(self.marks, name, "mark")
+
+    @property
+    def observations(self) -> Mapping[str, bool]:
+        """Whether the system showed in time what it was given time for (`lab.observe`), by what that is."""
+        return self.note(facts.OBSERVED)
+
+    def observed(self, what: str) -> bool:
+        """Whether the system showed `what` in time.
+
+        Raises:
+            RecordingError: the scenario did not look for it.
+        """
+        return self._named(self.observations, what, "observation")
+
+    @property
+    def attempts(self) -> Mapping[str, Attempt]:
+        """What came of each request that might be refused (`lab.attempt`), by label."""
+        return self.note(facts.ATTEMPTS)
+
+    def attempt(self, label: str) -> Attempt:
+        """What came of the request called `label`.
+
+        Raises:
+            RecordingError: the scenario did not try it.
+        """
+        return self._named(self.attempts, label, "attempt")
+
+    @property
+    def at_rest(self) -> bool | None:
+        """Whether the scenario's objects changed no more at its end; None where nobody looked."""
+        return self.note(facts.AT_REST)
+
+    @property
+    def arms(self) -> list[str]:
+        """Names of the arms whose recordings lie beside this one.
+
+        Raises:
+            RecordingError: it is no measurement with arms.
+        """
+        return self.note(facts.ARMS)
+
+    @property
+    def outside(self) -> Outside | None:
+        """The gateway of somebody else at which it was acted out; None on a cluster of ours."""
+        return self.note(facts.OUTSIDE)
+
+    def _named(self, there: Mapping[str, T], name: str, what: str) -> T:
+        if name not in there:
+            raise RecordingError(f"{self.name}: no {what} {name!r}; there are: {', '.join(sorted(there)) or 'none'}")
+        return there[name]
 
     # -- what was seen -----------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ def gaps(recording: Recording) -> list[str]:
 
 def unrest(recording: Recording) -> list[str]:
     """A system that was given nothing more to do must stop writing: what it still wrote, as a sentence."""
-    if recording.notes.get("at_rest") is not False or recording.notes.get("restless"):
+    if recording.at_rest is not False:
         return []
     late = [event for event in recording.events if event.at > recording.meta.ended_ns - 1_000_000_000]
     kinds = sorted({f"{event.kind} {event.name}" for event in late})

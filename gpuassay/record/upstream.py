@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
-import msgspec
-
-from gpuassay.record.rows import RecordingError
+from gpuassay.record.notes import Note
 
 
 class Outcome(StrEnum):
@@ -58,18 +55,5 @@ class Results:
     cases: tuple[Case, ...] = field(repr=False)  # thousands; Allure writes a test's parameters into each of its files
     problem: str = ""
 
-    def note(self) -> dict[str, Any]:
-        """As notes of a recording."""
-        return msgspec.to_builtins(self)
 
-    @classmethod
-    def of_note(cls, note: Any) -> Results:
-        """From notes of a recording.
-
-        Raises:
-            RecordingError: they tell something else.
-        """
-        try:
-            return msgspec.convert(note, cls)
-        except msgspec.ValidationError as error:
-            raise RecordingError(f"notes hold no results of another suite: {error}") from None
+RESULTS = Note("upstream", Results, "what a run of another suite told")

@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from gpuassay import labels
 from gpuassay.cluster.errors import ApiRefused
 from gpuassay.manifest import Manifest, dig
+from gpuassay.record import facts
+from gpuassay.record.facts import Attempt
+from gpuassay.record.notes import Note
 from gpuassay.waiting import WaitTimeout
 from gpuassay.workloads.real import with_real_containers
 
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from gpuassay.record.live import LiveView
     from gpuassay.record.parts import Part
     from gpuassay.scenarios.mutants import Mutant
+
+T = TypeVar("T")
 
 CLUSTER_SCOPED = frozenset({
     "ClusterQueue", "Cohort", "ResourceFlavor", "WorkloadPriorityClass", "AdmissionCheck", "Topology",
@@ -52,7 +57,7 @@ class Lab:
         full: long versions of measurements are wanted.
         progress: tells the person at the terminal how far it is.
         place: where the engine will write the recording; recordings of arms go beside it.
-        notes: facts for the judges.
+        notes: facts for the judges, as the recording will have them.
         asked: every object as it was asked for, before a mutant could change it.
         samples: metrics, one row per sample.
         parts: rows of what the system adds to the recording.
@@ -85,13 +90,40 @@ class Lab:
 
     # --- notes -----------------------------------------------------------------------------------------------------
 
-    def note(self, **values: Any) -> None:
-        """Hand JSON-able facts to the judges (`recording.notes`)."""
+    @overload
+    def note(self, note: Note[T], value: T) -> None: ...
+    @overload
+    def note(self, **values: Any) -> None: ...
+    def note(self, note: Note[Any] | None = None, value: Any = None, **values: Any) -> None:
+        """Hand a fact to the judges (`recording.note`); it takes the place of an earlier value.
+
+        Raises:
+            TypeError: the value is not of the note's type.
+        """
+        if note is not None:
+            self.notes[note.name] = note.as_json(value)
         self.notes |= json.loads(json.dumps(values))
 
-    def mark(self, name: str) -> None:
-        """Note the time now, in ns since the epoch, as `notes["marks"][name]`."""
-        self.notes.setdefault("marks", {})[name] = time.time_ns()
+    def note_under(self, note: Note[dict[str, T]], key: str, value: T) -> None:
+        """Add one entry to a note that is a mapping.
+
+        Raises:
+            TypeError: the value is not of the note's type.
+        """
+        self.notes.setdefault(note.name, {}).update(note.as_json({key: value}))
+
+    def noted(self, note: Note[T]) -> T:
+        """What was noted so far, or the note's default.
+
+        Raises:
+            gpuassay.record.store.RecordingError: nothing was, and there is no default.
+        """
+        return note.read(self.notes, f"the scenario of {self.namespace}")
+
+    def mark(self, name: str, *, once: bool = False) -> None:
+        """Note the time now (`recording.mark`), in ns since the epoch; with `once` an earlier time stays."""
+        if not (once and name in self.notes.get(facts.MARKS.name, {})):
+            self.note_under(facts.MARKS, name, time.time_ns())
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
@@ -131,7 +163,7 @@ class Lab:
             return list(pool.map(self.create, manifests))
 
     def attempt(self, label: str, manifest: Manifest) -> bool:
-        """Try to create an object; note under `notes["attempts"][label]` and return whether it was accepted."""
+        """Try to create an object; note what came of it (`recording.attempt`) and return whether it was accepted."""
         return self._attempt(label, lambda: self.create(manifest))
 
     def attempt_patch(self, label: str, kind: str, name: str, body: Manifest, *, namespace: str | None = None) -> bool:
@@ -139,14 +171,13 @@ class Lab:
         return self._attempt(label, lambda: self.patch(kind, name, body, namespace=namespace))
 
     def _attempt(self, label: str, request: Callable[[], object]) -> bool:
-        outcome: Manifest = {"accepted": True}
+        outcome = Attempt(accepted=True)
         try:
             request()
         except ApiRefused as refused:
-            why = {"status": refused.status, "reason": refused.reason, "message": refused.message}
-            outcome = {"accepted": False, **why}
-        self.notes.setdefault("attempts", {})[label] = outcome
-        return bool(outcome["accepted"])
+            outcome = Attempt(False, refused.status, refused.reason, refused.message)
+        self.note_under(facts.ATTEMPTS, label, outcome)
+        return outcome.accepted
 
     def _namespace_for(self, kind: str, namespace: str | None) -> str | None:
         return None if kind in CLUSTER_SCOPED else namespace or self.namespace
@@ -189,17 +220,17 @@ class Lab:
         self.view.wait(lambda _: ready(), what=what, timeout=timeout, error=(lambda _: error()) if error else None)
 
     def observe(self, ready: Callable[[], bool], what: str, *, timeout: float | None = None) -> bool:
-        """Give the system time to show what it should; the judge sees whether it did (`notes["observed"][what]`).
+        """Give the system time to show what it should; the judge sees whether it did (`recording.observed(what)`).
 
         Without a `timeout`, as long as a crowded machine needs (`PATIENCE`), yet quick (`IMPATIENCE`) once something
         else has not shown: the first miss refutes a behaviour, what is looked for after it is not worth a long wait.
         """
-        seen: dict[str, bool] = self.notes.setdefault("observed", {})
         if timeout is None:
-            timeout = PATIENCE if all(seen.values()) else IMPATIENCE
+            timeout = PATIENCE if all(self.noted(facts.OBSERVED).values()) else IMPATIENCE
         try:
             self.until(ready, what, timeout=timeout)
-            seen[what] = True
+            seen = True
         except WaitTimeout:
-            seen[what] = False
-        return seen[what]
+            seen = False
+        self.note_under(facts.OBSERVED, what, seen)
+        return seen

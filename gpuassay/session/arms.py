@@ -34,8 +34,7 @@ def finder(item: pytest.Item) -> Arms:
     def find(of: R) -> dict[str, R]:
         found: dict[str, R] = {}
         assert of.folder is not None
-        names: list[str] = list(of.notes["arms"])
-        for name in names:
+        for name in of.arms:
             place = of.folder.with_name(f"{of.folder.name}.{name}")
             if str(place) not in _loaded:
                 _loaded[str(place)] = type(of).load(place).require_known()

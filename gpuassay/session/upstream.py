@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuassay.record import junit
+from gpuassay.record import junit, upstream
 from gpuassay.record.pack import open_run
 from gpuassay.record.recording import Recording, RecordingMeta, write_recording
 from gpuassay.record.upstream import Results
@@ -83,7 +83,10 @@ def keep(config: pytest.Config, run_dir: Path) -> None:
     """Write all that is imported into a run directory."""
     for one in config.stash[RESULTS]:
         name = f"{_RECORDING}{one.suite}"
-        write_recording(run_dir / "recordings" / name, RecordingMeta(name, notes={"upstream": one.note()}))
+        write_recording(
+            run_dir / "recordings" / name,
+            RecordingMeta(name, notes={upstream.RESULTS.name: upstream.RESULTS.as_json(one)}),
+        )
 
 
 def kept(run_dir: Path | None) -> list[Results]:
@@ -93,7 +96,7 @@ def kept(run_dir: Path | None) -> list[Results]:
         RecordingError: the run is damaged.
     """
     folders = sorted((run_dir / "recordings").glob(f"{_RECORDING}*")) if run_dir else []
-    return [Results.of_note(Recording.load(folder).notes["upstream"]) for folder in folders]
+    return [Recording.load(folder).note(upstream.RESULTS) for folder in folders]
 
 
 def distinct(results: Sequence[Results], replay: str | None) -> None:

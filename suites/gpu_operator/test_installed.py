@@ -22,7 +22,7 @@ def found(lab: Lab) -> None:
 )  # fmt: skip
 def test_the_policy_is_ready(found: Recording) -> None:
     """There is one ClusterPolicy, and its state is ready."""
-    assert gpu_operator.policy_findings(found.notes["operator"]) == []
+    assert gpu_operator.policy_findings(found.note(gpu_operator.OPERATOR)) == []
 
 
 @behaviour(
@@ -31,7 +31,7 @@ def test_the_policy_is_ready(found: Recording) -> None:
 )  # fmt: skip
 def test_every_operand_stands_on_every_node(found: Recording) -> None:
     """Every enabled operand has a ready pod on each GPU node labelled for it, and mandatory ones have such a node."""
-    assert gpu_operator.operand_findings(found.notes["operator"]) == []
+    assert gpu_operator.operand_findings(found.note(gpu_operator.OPERATOR)) == []
 
 
 @behaviour(
@@ -40,7 +40,7 @@ def test_every_operand_stands_on_every_node(found: Recording) -> None:
 )  # fmt: skip
 def test_there_are_gpu_nodes(found: Recording) -> None:
     """At least one node has the label `nvidia.com/gpu.present=true`."""
-    assert gpu_operator.gpu_nodes(found.notes["operator"])
+    assert gpu_operator.gpu_nodes(found.note(gpu_operator.OPERATOR))
 
 
 @behaviour(
@@ -49,7 +49,7 @@ def test_there_are_gpu_nodes(found: Recording) -> None:
 )  # fmt: skip
 def test_the_runtime_classes_are_there(found: Recording) -> None:
     """RuntimeClass `nvidia` exists, and NVIDIA's RuntimeClasses name their own handlers."""
-    assert gpu_operator.runtime_class_findings(found.notes["operator"]) == []
+    assert gpu_operator.runtime_class_findings(found.note(gpu_operator.OPERATOR)) == []
 
 
 @behaviour(
@@ -59,7 +59,7 @@ def test_the_runtime_classes_are_there(found: Recording) -> None:
 )  # fmt: skip
 def test_driver_and_runtime_versions_agree(found: Recording) -> None:
     """Every GPU node's version labels agree with each other, and with the driver that ClusterPolicy asks for."""
-    assert gpu_operator.version_findings(found.notes["operator"]) == []
+    assert gpu_operator.version_findings(found.note(gpu_operator.OPERATOR)) == []
 
 
 @behaviour(
@@ -68,7 +68,7 @@ def test_driver_and_runtime_versions_agree(found: Recording) -> None:
 )  # fmt: skip
 def test_the_capacity_is_what_labels_count(found: Recording) -> None:
     """On every GPU node the capacity of each GPU or MIG resource equals its `.count` label times replicas."""
-    assert gpu_operator.capacity_findings(found.notes["operator"]) == []
+    assert gpu_operator.capacity_findings(found.note(gpu_operator.OPERATOR)) == []
 
 
 @behaviour(
@@ -78,4 +78,4 @@ def test_the_capacity_is_what_labels_count(found: Recording) -> None:
 )  # fmt: skip
 def test_the_exporter_tells_of_every_gpu(found: Recording) -> None:
     """DCGM exporter reports memory, temperature, clock and (for whole GPUs) utilisation, labelled with the GPU."""
-    assert gpu_operator.metric_findings(found.notes["operator"]) == []
+    assert gpu_operator.metric_findings(found.note(gpu_operator.OPERATOR)) == []

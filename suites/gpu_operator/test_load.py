@@ -23,4 +23,4 @@ def loaded(lab: Lab) -> None:
 )  # fmt: skip
 def test_utilisation_moves_with_a_load(loaded: Recording) -> None:
     """A GPU is reported idle before a load, busy under the load pod's name, and idle after it."""
-    assert gpu_load.load_findings(loaded.notes["load"]) == []
+    assert gpu_load.load_findings(loaded.note(gpu_load.LOAD)) == []

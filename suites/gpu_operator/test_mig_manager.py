@@ -21,4 +21,4 @@ def marked_node(lab: Lab) -> None:
 )  # fmt: skip
 def test_the_mig_manager_cuts_a_node_and_back(marked_node: Recording) -> None:
     """To a new MIG configuration and back, the state goes from pending to success and operands are deployed again."""
-    assert mig_manager.recut_findings(marked_node.notes["recut"]) == []
+    assert mig_manager.recut_findings(marked_node.note(mig_manager.RECUT)) == []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, behaviour, dig, is_true, scenario
-from gpuassay.manifest import condition
+from gpuassay import MUST, Note, behaviour, dig, scenario
+from gpuassay.manifest import condition, is_true
 from gpuassay.systems.kueue.acts import admission_checks as checks
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
@@ -24,12 +24,16 @@ REJECTED = "DeactivatedDueToAdmissionCheck"
 ZONE = {"gpuassay.io/rack": "r1"}
 
 
+CHECKS = Note("checks", list[str], "names of both AdmissionChecks")
+CHECK = Note("check", str, "name of the AdmissionCheck")
+
+
 @scenario()
 def two_checks(lab: KueueLab) -> None:
     """A job needs two admission checks; they become Ready one after the other, the second with podSetUpdates."""
     one, two = checks.check(lab, "budget"), checks.check(lab, "capacity")
     queue = lab.queue(gpus=1, checks=[one, two])
-    lab.note(checks=[one, two])
+    lab.note(CHECKS, [one, two])
     lab.job("careful", queue)
     checks.observe_asked(lab, "careful", one, two)
     byhand.workload(lab, "behind", queue)
@@ -54,11 +58,11 @@ def two_checks(lab: KueueLab) -> None:
 )  # fmt: skip
 def test_quota_is_reserved_before_the_checks(two_checks: KueueRecording) -> None:
     """A job with admission checks reserves quota, then stays suspended and unadmitted with each check Pending."""
-    workload, at = workload_of(two_checks, "careful"), two_checks.notes["marks"]["first ready"]
+    workload, at = workload_of(two_checks, "careful"), two_checks.mark("first ready")
     seen = seen_at(workload, at) if workload else None
     assert seen and is_true(seen, "QuotaReserved"), two_checks.timeline_text()
     listed = {one["name"]: one["state"] for one in dig(seen, "status", "admissionChecks", default=[])}
-    expected = dict.fromkeys(two_checks.notes["checks"], "Pending")
+    expected = dict.fromkeys(two_checks.note(CHECKS), "Pending")
     assert listed == expected, f"expected {expected}, seen {listed}"
     assert not is_true(seen, "Admitted"), two_checks.timeline_text()
     assert not running(seen_at(two_checks.timelines("Job")["careful"], at)), two_checks.timeline_text()
@@ -82,13 +86,13 @@ def test_reserved_quota_is_taken(two_checks: KueueRecording) -> None:
 )  # fmt: skip
 def test_one_ready_check_is_not_enough(two_checks: KueueRecording) -> None:
     """A job with one of its two checks Ready stays suspended, while a later workload without checks is admitted."""
-    marks, marker = two_checks.notes["marks"], workload_of(two_checks, "marker")
-    passed = seen_at(marker, marks["second ready"]) if marker else None
+    marker = workload_of(two_checks, "marker")
+    passed = seen_at(marker, two_checks.mark("second ready")) if marker else None
     assert passed and is_true(passed, "Admitted"), f"the marker was not admitted\n{two_checks.timeline_text()}"
     workload = workload_of(two_checks, "careful")
-    seen = seen_at(workload, marks["second ready"]) if workload else None
+    seen = seen_at(workload, two_checks.mark("second ready")) if workload else None
     assert seen and not is_true(seen, "Admitted"), two_checks.timeline_text()
-    assert not running(seen_at(two_checks.timelines("Job")["careful"], marks["second ready"]))
+    assert not running(seen_at(two_checks.timelines("Job")["careful"], two_checks.mark("second ready")))
 
 
 @behaviour(
@@ -100,7 +104,7 @@ def test_ready_checks_admit(two_checks: KueueRecording) -> None:
     workload, job = workload_of(two_checks, "careful"), two_checks.timelines("Job")["careful"]
     admitted = flips(workload, "Admitted") if workload else []
     assert len(admitted) == 1 and running(job.final), two_checks.timeline_text()
-    assert admitted[0].at > two_checks.notes["marks"]["second ready"], two_checks.timeline_text()
+    assert admitted[0].at > two_checks.mark("second ready"), two_checks.timeline_text()
 
 
 @behaviour(
@@ -120,7 +124,7 @@ def retried(lab: KueueLab) -> None:
     """A check asks for a retry, twice: before the job runs and while it runs."""
     check = checks.check(lab, "moody")
     queue = lab.queue(gpus=1, checks=[check])
-    lab.note(check=check)
+    lab.note(CHECK, check)
     lab.job("steady", queue)
     checks.observe_asked(lab, "steady", check)
     lab.mark("retry waiting")
@@ -155,8 +159,7 @@ def test_retry_gives_the_quota_back_and_requeues(retried: KueueRecording) -> Non
     """On a check's Retry, the workload is evicted as AdmissionCheck, loses its quota and later reserves it again."""
     workload = workload_of(retried, "steady")
     assert workload and evictions(workload)[:1] == ["AdmissionCheck"], retried.timeline_text()
-    marks = retried.notes["marks"]
-    waiting, running_at = marks["retry waiting"], marks["retry running"]
+    waiting, running_at = retried.mark("retry waiting"), retried.mark("retry running")
     lost = [one.at for one in flips(workload, "QuotaReserved", "False") if waiting < one.at < running_at]
     again = [one.at for one in flips(workload, "QuotaReserved") if waiting < one.at < running_at]
     assert len(lost) == 1 and len(again) == 1 and lost[0] < again[0], retried.timeline_text()
@@ -186,7 +189,7 @@ def test_retry_after_admission_stops_the_job(retried: KueueRecording) -> None:
     """When a check goes from Ready to Retry, the running job is evicted, suspended and waits for the check again."""
     workload, job = workload_of(retried, "steady"), retried.timelines("Job")["steady"]
     assert workload and evictions(workload) == ["AdmissionCheck"] * 2, retried.timeline_text()
-    before = seen_at(job, retried.notes["marks"]["retry running"])
+    before = seen_at(job, retried.mark("retry running"))
     assert running(before) and not running(job.final), retried.timeline_text()
     assert is_true(workload.final, "QuotaReserved") and not is_true(workload.final, "Admitted")
 
@@ -233,6 +236,6 @@ def test_rejection_deactivates(rejected: KueueRecording) -> None:
 def test_rejection_stops_a_running_job(rejected: KueueRecording) -> None:
     """A running job whose check turns to Rejected is evicted, suspended and deactivated."""
     workload, job = workload_of(rejected, "runs"), rejected.timelines("Job")["runs"]
-    assert running(seen_at(job, rejected.notes["marks"]["rejected"])), rejected.timeline_text()
+    assert running(seen_at(job, rejected.mark("rejected"))), rejected.timeline_text()
     assert workload and dig(workload.final, "spec", "active") is False, rejected.timeline_text()
     assert not running(job.final) and evictions(workload) == [REJECTED], rejected.timeline_text()

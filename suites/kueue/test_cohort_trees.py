@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, behaviour, scenario
+from gpuassay import MUST, Note, behaviour, scenario
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.cohorts import (
@@ -21,6 +22,9 @@ COHORT = "https://kueue.sigs.k8s.io/docs/concepts/cohort/"
 CLUSTER_QUEUE = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/#cohort"
 
 
+BORROWERS = {case: Note(case, str, f"the borrower's ClusterQueue of the case {case}") for case in ("moved", "deleted")}
+
+
 @scenario()
 def hierarchy(lab: KueueLab) -> None:
     """A cohort with 2 GPUs of its own; two trees whose left branch borrows from the right, once with a limit of 1."""
@@ -37,7 +41,7 @@ def hierarchy(lab: KueueLab) -> None:
         queues.append(lab.queue(1, base=case, cohort=left, flavor=flavor, active=False))
         queues.append(lab.queue(2, base=f"{case}-other", cohort=right, flavor=flavor, active=False))
     lab.until_active(*(queue.name for queue in queues))
-    lab.note(queues={queue.local: queue.name for queue in queues})
+    lab.note(notes.QUEUES, {queue.local: queue.name for queue in queues})
     everyone: list[str] = []
     for case, count in (("own", 5), ("wide", 4), ("narrow", 4)):
         everyone += byhand.workloads(lab, numbered(case, count), case, distinct=True)
@@ -47,7 +51,7 @@ def hierarchy(lab: KueueLab) -> None:
 def full_use(recording: KueueRecording, base: str) -> int:
     """GPUs that a queue may use while its tree is idle otherwise."""
     tree = next(iter(trees(recording).values()))
-    return int(tree.queue(recording.notes["queues"][base]).potential())
+    return int(tree.queue(recording.note(notes.QUEUES)[base]).potential())
 
 
 @behaviour(
@@ -93,7 +97,7 @@ def test_a_tree_keeps_its_quotas_and_wastes_none(hierarchy: KueueRecording) -> N
 @scenario()
 def cycle(lab: KueueLab) -> None:
     """A queue in a cycle of two cohorts and a queue outside of it each get a workload, then the cycle is removed."""
-    lab.note(expected_errors=["cohort has a cycle"])
+    lab.note(notes.EXPECTED_ERRORS, ["cohort has a cycle"])
     ring, other = lab.unique("ring"), lab.unique("other")
     lab.create(kueue.cohort(ring, parent=other))
     lab.create(kueue.cohort(other, parent=ring))
@@ -119,7 +123,7 @@ def admitted_at(recording: KueueRecording, name: str) -> int | None:
 )  # fmt: skip
 def test_queues_in_a_cycle_admit_nothing(cycle: KueueRecording) -> None:
     """While cohorts form a cycle, their queues admit nothing."""
-    at, mended = admitted_at(cycle, "in-the-ring"), cycle.notes["marks"]["mended"]
+    at, mended = admitted_at(cycle, "in-the-ring"), cycle.mark("mended")
     assert at is None or at > mended, cycle.timeline_text()
 
 
@@ -129,7 +133,7 @@ def test_queues_in_a_cycle_admit_nothing(cycle: KueueRecording) -> None:
 )  # fmt: skip
 def test_a_cycle_does_not_stop_others(cycle: KueueRecording) -> None:
     """While two cohorts form a cycle, a ClusterQueue outside of them still admits."""
-    at, mended = admitted_at(cycle, "elsewhere"), cycle.notes["marks"]["mended"]
+    at, mended = admitted_at(cycle, "elsewhere"), cycle.mark("mended")
     assert at is not None and at < mended, cycle.timeline_text()
 
 
@@ -146,7 +150,7 @@ def test_a_mended_cycle_admits_again(cycle: KueueRecording) -> None:
 def shrinking(lab: KueueLab) -> None:
     """Two borrowers use 2 own and 2 borrowed GPUs; then one's lender leaves the cohort and the other's is deleted."""
     flavor = lab.flavor()
-    for case in ("moved", "deleted"):
+    for case in BORROWERS:
         cohort = lab.unique(case)
         borrower = lab.queue(2, base=case, cohort=cohort, flavor=flavor)
         lender = lab.queue(2, base=f"{case}-lender", cohort=cohort, flavor=flavor)
@@ -163,7 +167,8 @@ def shrinking(lab: KueueLab) -> None:
             lab.delete("ClusterQueue", lender.name)
             lab.observe(lambda gone=lender.name: lab.get("ClusterQueue", gone) is None, "the lender gone")
         lab.mark(case)
-        lab.note(**{case: borrower.name}, quota_changed=[borrower.name, lender.name])
+        lab.note(BORROWERS[case], borrower.name)
+        lab.note(notes.QUOTA_CHANGED, [borrower.name, lender.name])
         lab.delete("Workload", f"{case}-0")
         lab.observe(lambda name=f"{case}-0": lab.workload_of(name) is None, f"{case}-0 gone")
         byhand.workload(lab, f"{case}-latest", borrower, distinct=True)
@@ -176,7 +181,7 @@ def shrinking(lab: KueueLab) -> None:
 )  # fmt: skip
 def test_a_queue_that_leaves_takes_its_quota_along(shrinking: KueueRecording) -> None:
     """When a lender leaves its cohort, no borrower is evicted and nothing is admitted beyond the remaining quota."""
-    since, queue = shrinking.notes["marks"]["moved"], shrinking.notes["moved"]
+    since, queue = shrinking.mark("moved"), shrinking.note(BORROWERS["moved"])
     assert reservations_beyond(shrinking, queue, 2, since) == [], shrinking.timeline_text()
     assert holding(shrinking, "moved") == numbered("moved", 4)[1:], shrinking.timeline_text()
     assert pending(shrinking, "moved") == ["moved-late", "moved-latest"], shrinking.timeline_text()
@@ -190,7 +195,7 @@ def test_a_queue_that_leaves_takes_its_quota_along(shrinking: KueueRecording) ->
 )  # fmt: skip
 def test_a_deleted_queue_takes_its_quota_along(shrinking: KueueRecording) -> None:
     """When a lender is deleted, no borrower is evicted and nothing is admitted beyond the remaining quota."""
-    since, queue = shrinking.notes["marks"]["deleted"], shrinking.notes["deleted"]
+    since, queue = shrinking.mark("deleted"), shrinking.note(BORROWERS["deleted"])
     assert reservations_beyond(shrinking, queue, 2, since) == [], shrinking.timeline_text()
     assert holding(shrinking, "deleted") == numbered("deleted", 4)[1:], shrinking.timeline_text()
     assert pending(shrinking, "deleted") == ["deleted-late", "deleted-latest"], shrinking.timeline_text()

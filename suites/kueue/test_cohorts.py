@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuassay import MUST, behaviour, scenario
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.cohorts import evictions, holding, pending, sharing_findings, trees
@@ -30,7 +31,7 @@ def limits(lab: KueueLab) -> None:
                 2, base=base, cohort=cohort, flavor=flavor, borrowing=mine, lending=theirs, active=False
             )
     lab.until_active(*(queue.name for queue in queues.values()))
-    lab.note(queues={base: queue.name for base, queue in queues.items()})
+    lab.note(notes.QUEUES, {base: queue.name for base, queue in queues.items()})
     everyone: list[str] = []
     for case in ("free", "capped", "shut", "kept"):
         everyone += byhand.workloads(lab, numbered(case, 5), queues[f"{case}-borrower"], distinct=True)
@@ -40,7 +41,7 @@ def limits(lab: KueueLab) -> None:
 
 def full_use(recording: KueueRecording, base: str) -> int:
     """GPUs that a queue may use while its cohort is idle otherwise."""
-    name = recording.notes["queues"][base]
+    name = recording.note(notes.QUEUES)[base]
     tree = next(iter(trees(recording).values()))
     return int(tree.queue(name).potential())
 

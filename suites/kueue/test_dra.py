@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuassay import MUST, Manifest, behaviour, scenario
 from gpuassay.manifest import condition
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.cohorts import holding, pending, usage_at_end
 from gpuassay.systems.kueue.objects import queues as kueue
@@ -40,7 +41,7 @@ def claims(lab: KueueLab, name: str, queue: Queue, template: str, count: int = 1
 @scenario("dra", needs={"gate:KueueDRAIntegration"})
 def devices(lab: KueueLab) -> None:
     """A quota of 5 devices; claims for one, two and all devices, for an unmapped class and for no existing device."""
-    lab.note(expected_errors=["Failed to process DRA resources", "insufficient matching devices"])
+    lab.note(notes.EXPECTED_ERRORS, ["Failed to process DRA resources", "insufficient matching devices"])
     for driver in (MAPPED, UNMAPPED):
         lab.create(resource_slices.device_class(driver, driver))
     lab.create(resource_slice(lab.unique("slice"), MAPPED, 8))

@@ -7,6 +7,7 @@ from typing import Any
 
 from gpuassay import MUST, SHOULD, behaviour, dig, scenario
 from gpuassay.labels import GPU
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.cohorts import evictions, holding, pending
@@ -42,7 +43,7 @@ def crowd(lab: KueueLab, first: Queue, late: Queue, gpus: int, share: int) -> No
     names = numbered(late.local, gpus)
     lab.create_all([byhand.unbound(name, lab, late) for name in names])
     lab.observe(lambda: sum(lab.has("Admitted", name) for name in names) == share, f"{late.local} has {share}")
-    lab.note(queues={queue.local: queue.name for queue in (first, late)})
+    lab.note(notes.QUEUES, {queue.local: queue.name for queue in (first, late)})
 
 
 @scenario("fair-sharing")
@@ -72,7 +73,7 @@ def test_rebalancing_evicts_no_more_than_it_needs(equals: KueueRecording) -> Non
     """A later queue gets its fair share by exactly two evictions, both InCohortFairSharing, and no more follow."""
     causes = sorted(cause for causes in evictions(equals).values() for cause in causes)
     assert causes == ["InCohortFairSharing"] * 2, equals.timeline_text()
-    assert equals.notes["at_rest"], equals.timeline_text()
+    assert equals.at_rest, equals.timeline_text()
 
 
 @scenario("fair-sharing")
@@ -103,7 +104,7 @@ def test_the_weighted_share_is_told_exactly(unequals: KueueRecording) -> None:
     expected = {name: weighted_share(len(holding(unequals, name)), 3, weight) for name, weight in weights.items()}
     lines = unequals.timelines("ClusterQueue")
     told = {
-        name: dig(lines[unequals.notes["queues"][name]].final, "status", "fairSharing", "weightedShare")
+        name: dig(lines[unequals.note(notes.QUEUES)[name]].final, "status", "fairSharing", "weightedShare")
         for name in weights
     }
     assert told == expected, unequals.timeline_text()
@@ -199,7 +200,7 @@ def test_past_use_puts_a_local_queue_behind(past_use: KueueRecording) -> None:
 )  # fmt: skip
 def test_past_use_is_told(past_use: KueueRecording) -> None:
     """A LocalQueue's consumedResources grow while it uses a GPU, never above that usage, and decay afterwards."""
-    freed = past_use.notes["marks"]["freed"]
+    freed = past_use.mark("freed")
     before = [amount for at, amount in consumed_by(past_use, "heavy") if at < freed]
     after = [amount for at, amount in consumed_by(past_use, "heavy") if at > freed]
     assert before and before == sorted(before) and 0 < before[-1] <= 1, f"{before}: {past_use.timeline_text()}"

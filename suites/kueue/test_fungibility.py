@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpuassay import MUST, Manifest, behaviour, scenario
+from gpuassay import MUST, Manifest, Note, behaviour, scenario
 from gpuassay.labels import GPU
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
@@ -17,6 +17,9 @@ FLAVOR = "https://kueue.sigs.k8s.io/docs/concepts/resource_flavor/"
 TAINT: Manifest = {"key": "gpuassay.io/spot", "value": "true", "effect": "NoSchedule"}
 TOLERATION: Manifest = {"key": "gpuassay.io/spot", "operator": "Exists", "effect": "NoSchedule"}
 TIER = "gpuassay.io/tier"
+
+
+FLAVORS = Note("flavors", dict[str, str], "name of each ResourceFlavor, by what the scenario calls it")
 
 
 def two_flavors(first: tuple[str, int], second: tuple[str, int]) -> list[Manifest]:
@@ -44,7 +47,7 @@ def trial(lab: KueueLab) -> None:
     first, second = lab.flavor("first"), lab.flavor("second")
     tainted = lab.flavor("tainted", node_taints=[TAINT])
     gold, silver = (lab.flavor(tier, node_labels={TIER: tier}) for tier in ("gold", "silver"))
-    lab.note(flavors={"first": first, "second": second, "tainted": tainted, "gold": gold, "silver": silver})
+    lab.note(FLAVORS, {"first": first, "second": second, "tainted": tainted, "gold": gold, "silver": silver})
     plain = queue(lab, "plain", (first, 1), (second, 1))
     for name in ("plain-0", "plain-1", "plain-2"):
         byhand.workload(lab, name, plain)
@@ -65,7 +68,7 @@ def trial(lab: KueueLab) -> None:
 )  # fmt: skip
 def test_the_first_flavor_that_fits_is_taken(trial: KueueRecording) -> None:
     """A workload gets the first flavor of its queue's list that has room; when all are full, it waits."""
-    flavors = trial.notes["flavors"]
+    flavors = trial.note(FLAVORS)
     got = [flavor_of(trial, f"plain-{index}") for index in range(3)]
     assert got == [flavors["first"], flavors["second"], None], trial.timeline_text()
     assert pending(trial, "plain") == ["plain-2"], trial.timeline_text()
@@ -77,7 +80,7 @@ def test_the_first_flavor_that_fits_is_taken(trial: KueueRecording) -> None:
 )  # fmt: skip
 def test_an_untolerated_taint_excludes_a_flavor(trial: KueueRecording) -> None:
     """A flavor with a taint is skipped for pods that do not tolerate it."""
-    assert flavor_of(trial, "spot-wary") == trial.notes["flavors"]["second"], trial.timeline_text()
+    assert flavor_of(trial, "spot-wary") == trial.note(FLAVORS)["second"], trial.timeline_text()
 
 
 @behaviour(
@@ -86,7 +89,7 @@ def test_an_untolerated_taint_excludes_a_flavor(trial: KueueRecording) -> None:
 )  # fmt: skip
 def test_a_toleration_opens_a_tainted_flavor(trial: KueueRecording) -> None:
     """Pods that tolerate a flavor's taint get that flavor when it is first in the queue's list."""
-    assert flavor_of(trial, "spot-tolerant") == trial.notes["flavors"]["tainted"], trial.timeline_text()
+    assert flavor_of(trial, "spot-tolerant") == trial.note(FLAVORS)["tainted"], trial.timeline_text()
 
 
 @behaviour(
@@ -95,7 +98,7 @@ def test_a_toleration_opens_a_tainted_flavor(trial: KueueRecording) -> None:
 )  # fmt: skip
 def test_a_node_selector_excludes_a_flavor(trial: KueueRecording) -> None:
     """A flavor is skipped when its node labels contradict the pods' node selector; other pods take it."""
-    flavors = trial.notes["flavors"]
+    flavors = trial.note(FLAVORS)
     assert flavor_of(trial, "tiers-silver") == flavors["silver"], trial.timeline_text()
     assert flavor_of(trial, "tiers-any") == flavors["gold"], trial.timeline_text()
 
@@ -104,7 +107,7 @@ def test_a_node_selector_excludes_a_flavor(trial: KueueRecording) -> None:
 def choices(lab: KueueLab) -> None:
     """Queues of different flavorFungibility choose between borrowing, preempting and the next flavor."""
     first, second = lab.flavor("first"), lab.flavor("second")
-    lab.note(flavors={"first": first, "second": second})
+    lab.note(FLAVORS, {"first": first, "second": second})
     on, stop = "TryNextFlavor", "MayStopSearch"
     for case, policy in (("borrow", None), ("rather-next", {"whenCanBorrow": on})):
         cohort = lab.unique(case)
@@ -149,7 +152,7 @@ def choices(lab: KueueLab) -> None:
 )  # fmt: skip
 def test_by_default_borrowing_comes_before_the_next_flavor(choices: KueueRecording) -> None:
     """By default (whenCanBorrow MayStopSearch) a queue borrows in the first flavor, although the second is free."""
-    assert flavor_of(choices, "borrow-1") == choices.notes["flavors"]["first"], choices.timeline_text()
+    assert flavor_of(choices, "borrow-1") == choices.note(FLAVORS)["first"], choices.timeline_text()
 
 
 @behaviour(
@@ -159,7 +162,7 @@ def test_by_default_borrowing_comes_before_the_next_flavor(choices: KueueRecordi
 )  # fmt: skip
 def test_the_next_flavor_can_come_before_borrowing(choices: KueueRecording) -> None:
     """With whenCanBorrow TryNextFlavor, a queue takes its second flavor rather than borrow in the first."""
-    assert flavor_of(choices, "rather-next-1") == choices.notes["flavors"]["second"], choices.timeline_text()
+    assert flavor_of(choices, "rather-next-1") == choices.note(FLAVORS)["second"], choices.timeline_text()
 
 
 @behaviour(
@@ -168,7 +171,7 @@ def test_the_next_flavor_can_come_before_borrowing(choices: KueueRecording) -> N
 )  # fmt: skip
 def test_by_default_the_next_flavor_comes_before_preemption(choices: KueueRecording) -> None:
     """By default (whenCanPreempt TryNextFlavor) a queue takes its second flavor rather than evict in the first."""
-    assert flavor_of(choices, "spare-high") == choices.notes["flavors"]["second"], choices.timeline_text()
+    assert flavor_of(choices, "spare-high") == choices.note(FLAVORS)["second"], choices.timeline_text()
     assert "spare-low" not in evictions(choices), choices.timeline_text()
 
 
@@ -179,7 +182,7 @@ def test_by_default_the_next_flavor_comes_before_preemption(choices: KueueRecord
 )  # fmt: skip
 def test_preemption_can_come_before_the_next_flavor(choices: KueueRecording) -> None:
     """With whenCanPreempt MayStopSearch, a queue evicts in the first flavor, although the second is free."""
-    flavors = choices.notes["flavors"]
+    flavors = choices.note(FLAVORS)
     assert flavor_of(choices, "evict-high") == flavors["first"], choices.timeline_text()
     assert evictions(choices).get("evict-low") == ["InClusterQueue"], choices.timeline_text()
     assert flavor_of(choices, "evict-low") == flavors["second"], choices.timeline_text()
@@ -192,7 +195,7 @@ def test_preemption_can_come_before_the_next_flavor(choices: KueueRecording) -> 
 )  # fmt: skip
 def test_borrowing_can_be_preferred_to_preemption(choices: KueueRecording) -> None:
     """With preference BorrowingOverPreemption, a queue borrows in its second flavor rather than evict in its first."""
-    assert flavor_of(choices, "prefer-borrowing-high") == choices.notes["flavors"]["second"], choices.timeline_text()
+    assert flavor_of(choices, "prefer-borrowing-high") == choices.note(FLAVORS)["second"], choices.timeline_text()
     assert "prefer-borrowing-low" not in evictions(choices), choices.timeline_text()
 
 
@@ -203,5 +206,5 @@ def test_borrowing_can_be_preferred_to_preemption(choices: KueueRecording) -> No
 )  # fmt: skip
 def test_preemption_can_be_preferred_to_borrowing(choices: KueueRecording) -> None:
     """With preference PreemptionOverBorrowing, a queue evicts in its first flavor rather than borrow in its second."""
-    assert flavor_of(choices, "prefer-preemption-high") == choices.notes["flavors"]["first"], choices.timeline_text()
+    assert flavor_of(choices, "prefer-preemption-high") == choices.note(FLAVORS)["first"], choices.timeline_text()
     assert evictions(choices).get("prefer-preemption-low") == ["InClusterQueue"], choices.timeline_text()

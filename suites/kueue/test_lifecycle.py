@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, behaviour, dig, is_true, labels, scenario
-from gpuassay.manifest import name_of
+from gpuassay import MUST, behaviour, dig, labels, scenario
+from gpuassay.manifest import is_true, name_of
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.lifecycle import (
@@ -82,7 +82,7 @@ def test_a_queued_job_gets_a_workload(life: KueueRecording) -> None:
 def test_a_job_runs_only_once_it_is_admitted(life: KueueRecording) -> None:
     """A job stays suspended while its queue is held, and runs once its Workload is admitted."""
     queue = next(name_of(obj) for obj in life.asked if obj["kind"] == "ClusterQueue")
-    released: int = life.notes["marks"][f"released {queue}"]
+    released: int = life.mark(f"released {queue}")
     for name in ("good", "bad"):
         job, workload = life.timelines("Job")[name], workload_of(life, name)
         before = seen_at(job, released)
@@ -169,7 +169,7 @@ def test_deactivation_evicts(deactivated: KueueRecording) -> None:
     """A running job whose Workload is deactivated is evicted as Deactivated, suspended, and loses its quota."""
     workload, job = workload_of(deactivated, "out"), deactivated.timelines("Job")["out"]
     assert workload and evictions(workload) == ["Deactivated"], deactivated.timeline_text()
-    back: int = deactivated.notes["marks"]["reactivated"]
+    back: int = deactivated.mark("reactivated")
     assert not is_true(seen_at(workload, back) or {}, "QuotaReserved"), f"quota kept\n{deactivated.timeline_text()}"
     assert not running(seen_at(job, back)), f"job runs on\n{deactivated.timeline_text()}"
 
@@ -181,7 +181,7 @@ def test_deactivation_evicts(deactivated: KueueRecording) -> None:
 def test_a_deactivated_workload_stays_out(deactivated: KueueRecording) -> None:
     """A deactivated workload is not admitted again, while a younger one is, although there is quota for both."""
     workload, marker = workload_of(deactivated, "out"), workload_of(deactivated, "marker")
-    back: int = deactivated.notes["marks"]["reactivated"]
+    back: int = deactivated.mark("reactivated")
     assert workload and marker, deactivated.timeline_text()
     passed = seen_at(marker, back)
     assert passed and is_true(passed, "Admitted"), f"the marker was not admitted\n{deactivated.timeline_text()}"
@@ -210,7 +210,7 @@ def test_reactivation_requeues(deactivated: KueueRecording) -> None:
 def test_an_evicted_job_gets_its_template_back(deactivated: KueueRecording) -> None:
     """The node selector that admission added to a job's pod template is removed when the job is evicted."""
     job = deactivated.timelines("Job")["out"]
-    back: int = deactivated.notes["marks"]["reactivated"]
+    back: int = deactivated.mark("reactivated")
     ran = [node_selector(one.object) for one in job.events if running(one.object) and one.at < back]
     restored = seen_at(job, back)
     own = asked(deactivated, "Job", "out")
@@ -265,8 +265,8 @@ def moved(lab: KueueLab) -> None:
 )  # fmt: skip
 def test_a_running_job_keeps_its_queue(moved: KueueRecording) -> None:
     """The queue name of a job that runs cannot be changed, and the refusal names the label."""
-    outcome = moved.notes["attempts"]["running"]
-    assert not outcome["accepted"] and "queue-name" in outcome["message"], outcome
+    outcome = moved.attempt("running")
+    assert not outcome.accepted and "queue-name" in outcome.message, outcome
     assert moved.timelines("Job")["hog"].final["metadata"]["labels"][labels.QUEUE_NAME] == "here"
 
 
@@ -276,7 +276,7 @@ def test_a_running_job_keeps_its_queue(moved: KueueRecording) -> None:
 )  # fmt: skip
 def test_a_waiting_job_may_change_its_queue(moved: KueueRecording) -> None:
     """A job that waits may change its queue, and is admitted by the ClusterQueue behind the new one."""
-    assert moved.notes["attempts"]["waiting"]["accepted"], moved.notes["attempts"]
+    assert moved.attempt("waiting").accepted, moved.attempts
     workload = workload_of(moved, "waiter")
     there = asked(moved, "LocalQueue", "there")["spec"]["clusterQueue"]
     seen = dig(workload.final, "status", "admission", "clusterQueue") if workload else None
@@ -307,7 +307,7 @@ def test_a_deleted_job_gives_its_quota_back(deleted: KueueRecording) -> None:
     first, second = workload_of(deleted, "first"), workload_of(deleted, "second")
     assert first and first.deleted and second, deleted.timeline_text()
     got = flips(second, "QuotaReserved")
-    assert got and got[0].at > deleted.notes["marks"]["deleted"], deleted.timeline_text()
+    assert got and got[0].at > deleted.mark("deleted"), deleted.timeline_text()
 
 
 @scenario()

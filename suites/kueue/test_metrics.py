@@ -9,7 +9,7 @@ from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.attempts import attempts_between
 from gpuassay.systems.kueue.judge.preempting import evictions
-from gpuassay.systems.kueue.judge.queueing import decisions, mark
+from gpuassay.systems.kueue.judge.queueing import decisions
 from gpuassay.systems.kueue.readings import KueueRecording
 
 SPEC = "https://kueue.sigs.k8s.io/docs/reference/metrics/"
@@ -243,7 +243,7 @@ def attempts(lab: KueueLab) -> None:
 )  # fmt: skip
 def test_attempts_equal_cycles(attempts: KueueRecording) -> None:
     """Counter and histogram count each scheduling cycle as one admission attempt, under the result in Kueue's log."""
-    logged = attempts_between(attempts, mark(attempts, "before"), mark(attempts, "after"))
+    logged = attempts_between(attempts, attempts.mark("before"), attempts.mark("after"))
     for name in ("kueue_admission_attempts_total", "kueue_admission_attempt_duration_seconds_count"):
         seen = {result: attempts.metric_delta(name, result=result) for result in ("success", "inadmissible")}
         assert seen == logged, f"{name}: expected as in the log {logged}, seen {seen}"

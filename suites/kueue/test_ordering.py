@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, behaviour, is_true, scenario
-from gpuassay.manifest import name_of
+from gpuassay import MUST, SHOULD, behaviour, scenario
+from gpuassay.manifest import is_true, name_of
 from gpuassay.systems.kueue.acts import admission_checks as checks
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
-from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, mark, order_findings
+from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, order_findings
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
 
@@ -109,7 +109,7 @@ def test_a_held_queue_admits_nothing_until_released(
     """A held ClusterQueue gives no quota, however much is free, until its stop policy is lifted."""
     for recording in (best_effort_burst, job_burst):
         queue = next(name_of(one) for one in recording.asked if one["kind"] == "ClusterQueue")
-        early = decided_before(recording, mark(recording, f"released {queue}"))
+        early = decided_before(recording, recording.mark(f"released {queue}"))
         assert not early, f"expected none before the release, seen {early[:10]} ({len(early)})"
 
 
@@ -261,7 +261,7 @@ def strategy_changed(lab: KueueLab) -> None:
 def test_a_changed_strategy_takes_effect(strategy_changed: KueueRecording) -> None:
     """When a StrictFIFO queue becomes BestEffortFIFO, a workload behind its blocked head is admitted, not before."""
     timeline = strategy_changed.timeline_text()
-    early = [one for one in decided_before(strategy_changed, mark(strategy_changed, "changed")) if one != "marker"]
+    early = [one for one in decided_before(strategy_changed, strategy_changed.mark("changed")) if one != "marker"]
     assert early == ["running"], f"expected running alone before the change, seen {early}\n{timeline}"
     seen = decisions(strategy_changed, ["running", "big", "small"])
     assert seen == ["running", "small"], f"expected running small, seen {seen}\n{timeline}"
@@ -286,7 +286,7 @@ def flavor_comes_late(lab: KueueLab) -> None:
 )  # fmt: skip
 def test_an_inactive_queue_admits_nothing_then_everything_in_order(flavor_comes_late: KueueRecording) -> None:
     """A ClusterQueue whose flavor is missing admits nothing, and all pending workloads in order once it is created."""
-    early = decided_before(flavor_comes_late, mark(flavor_comes_late, "flavor"))
+    early = decided_before(flavor_comes_late, flavor_comes_late.mark("flavor"))
     assert not early, f"expected none before the flavor exists, seen {early}"
     _expect_order(flavor_comes_late)
 

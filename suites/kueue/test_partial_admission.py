@@ -78,7 +78,7 @@ def test_completions_follow_where_asked(shrunk: KueueRecording) -> None:
 def test_an_evicted_job_gets_its_size_back(shrunk: KueueRecording) -> None:
     """When a partially admitted job is evicted, its parallelism is again what its owner asked for."""
     job = shrunk.timelines("Job")["wide"]
-    before = _size(seen_at(job, shrunk.notes["marks"]["evicted"]))
+    before = _size(seen_at(job, shrunk.mark("evicted")))
     assert before == (3, 5), f"before the eviction: {before}"
     assert not running(job.final) and _size(job.final) == (5, 5), f"{_size(job.final)}\n{shrunk.timeline_text()}"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, Manifest, behaviour, dig, is_true, scenario
+from gpuassay import MUST, SHOULD, Manifest, behaviour, dig, scenario
 from gpuassay.labels import GPU
+from gpuassay.manifest import is_true
 from gpuassay.record.recording import Timeline
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.gates import admitted_at, bound, gate_findings, gated, pod_set_shapes
@@ -59,7 +60,7 @@ def test_a_group_is_admitted_only_when_complete(group_completed_late: KueueRecor
     assert team is not None, f"expected one Workload for the group, seen none\n{story}"
     admitted = admitted_at(team)
     assert admitted is not None, f"expected the complete group to be admitted, it was not\n{story}"
-    assert admitted > group_completed_late.notes["marks"]["completed"], f"admitted before it was complete\n{story}"
+    assert admitted > group_completed_late.mark("completed"), f"admitted before it was complete\n{story}"
     assert pod_set_shapes(team.final, GPU) == [(3, "1")], story
 
 
@@ -72,7 +73,7 @@ def test_an_incomplete_group_holds_no_quota(group_completed_late: KueueRecording
     story = group_completed_late.timeline_text()
     whole = _workload(group_completed_late, "whole")
     assert whole is not None and admitted_at(whole) is not None, f"expected `whole` to be admitted\n{story}"
-    completed = group_completed_late.notes["marks"]["completed"]
+    completed = group_completed_late.mark("completed")
     started = [name for name in ("first", "second") if (_opened(group_completed_late, name) or completed) < completed]
     assert started == [], f"expected no pod to start before the group was complete, seen {started}\n{story}"
 

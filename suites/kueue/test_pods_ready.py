@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, behaviour, dig, is_true, labels, scenario
-from gpuassay.manifest import condition, name_of
+from gpuassay import MUST, behaviour, dig, labels, scenario
+from gpuassay.manifest import condition, is_true, name_of
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.cohorts import evictions
 from gpuassay.systems.kueue.judge.readiness import (
@@ -140,7 +140,7 @@ def test_a_job_may_recover(readiness: KueueRecording) -> None:
     ], readiness.timeline_text()  # fmt: skip
     line = readiness.workload_of("shaky")
     evicted = line.when(lambda one: is_true(one, "Evicted"))
-    assert evicted is None or evicted > readiness.notes["marks"]["recovered"], readiness.timeline_text()
+    assert evicted is None or evicted > readiness.mark("recovered"), readiness.timeline_text()
 
 
 @behaviour(

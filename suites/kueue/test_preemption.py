@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, behaviour, is_true, scenario
+from gpuassay import MUST, behaviour, scenario
+from gpuassay.manifest import is_true
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.preempting import evictions, expected_victims, told_evictions, victims_by_name
@@ -271,7 +272,7 @@ def slow_victims(lab: KueueLab) -> None:
 )  # fmt: skip
 def test_a_preemptor_is_not_stolen_from(slow_victims: KueueRecording) -> None:
     """While a preemptor waits for its second victim, the GPU of the first does not go to a workload that would fit."""
-    done = slow_victims.notes["marks"]["preemptor done"]
+    done = slow_victims.mark("preemptor done")
     admitted = [one.workload for one in own_admissions(slow_victims) if one.at_ns is None or one.at_ns <= done]
     admitted.remove("marker")
     expected = ["left", "right", "preemptor"]
@@ -284,7 +285,7 @@ def test_a_preemptor_is_not_stolen_from(slow_victims: KueueRecording) -> None:
 )  # fmt: skip
 def test_each_victim_is_preempted_exactly_once(slow_victims: KueueRecording) -> None:
     """A victim is evicted exactly once, however long its eviction takes, and its schedulingStats say the same."""
-    done = slow_victims.notes["marks"]["preemptor done"]
+    done = slow_victims.mark("preemptor done")
     seen = victims_by_name(slow_victims, until=done)
     assert seen == {"left": 1, "right": 1}, f"expected both once, seen {seen}\n{slow_victims.timeline_text()}"
     told = {name: told_evictions(slow_victims.timelines("Workload")[name].as_of(done) or {}) for name in seen}

@@ -6,9 +6,10 @@ from typing import Any
 
 from gpuassay import MUST, SHOULD, Manifest, behaviour, dig, scenario
 from gpuassay.manifest import condition
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
-from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, mark, order_findings
+from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, order_findings
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
 
@@ -119,7 +120,7 @@ def test_without_a_class_the_pods_decide(classes: KueueRecording) -> None:
 @scenario()
 def class_missing(lab: KueueLab) -> None:
     """A Job names a class that does not exist, another Job follows in the same queue, then the class is created."""
-    lab.note(expected_errors=[r"missing-\S+\\?\" not found", "Reconciler error"])
+    lab.note(notes.EXPECTED_ERRORS, [r"missing-\S+\\?\" not found", "Reconciler error"])
     queue = lab.queue(gpus=2)
     lab.create(byhand.unbound("orphan", lab, queue, priority=lab.unique("missing")))
     lab.create(byhand.unbound("marker", lab, queue))
@@ -138,7 +139,7 @@ def test_a_job_waits_for_its_class(class_missing: KueueRecording) -> None:
     """A Job whose class does not exist gets no Workload until the class is created, and then has its priority."""
     timeline = class_missing.timeline_text()
     made = class_missing.workload_of("orphan").events[0].at
-    created = mark(class_missing, "class made")
+    created = class_missing.mark("class made")
     assert made > created, f"expected no Workload before the class at {created}, seen one at {made}\n{timeline}"
     assert decided_before(class_missing, created) == [class_missing.workload_of("marker").name], timeline
     seen = class_missing.workload_of("orphan").first["spec"].get("priority")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, Manifest, behaviour, dig, is_true, scenario
+from gpuassay import MUST, Manifest, behaviour, dig, scenario
 from gpuassay.labels import GPU, RUN_FOR
-from gpuassay.manifest import name_of
+from gpuassay.manifest import is_true, name_of
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.lifecycle import (
@@ -116,8 +117,8 @@ def test_a_quota_for_pods_counts_pods(counted: KueueRecording) -> None:
 )  # fmt: skip
 def test_nobody_may_ask_for_pods(counted: KueueRecording) -> None:
     """A Workload whose containers ask for the resource called pods is refused."""
-    outcome = counted.notes["attempts"]["pods requested"]
-    assert not outcome["accepted"] and "pods" in outcome["message"], outcome
+    outcome = counted.attempt("pods requested")
+    assert not outcome.accepted and "pods" in outcome.message, outcome
 
 
 @behaviour(
@@ -238,7 +239,7 @@ def test_a_limit_range_keeps_a_workload_out(ranged: KueueRecording) -> None:
 def resized(lab: KueueLab) -> None:
     """A full queue gets one GPU more, then loses it again while both are in use."""
     queue = lab.queue(gpus=1)
-    lab.note(quota_changed=[queue.name])
+    lab.note(notes.QUOTA_CHANGED, [queue.name])
     byhand.workload(lab, "first", queue)
     lab.until_admitted("first")
     byhand.workload(lab, "second", queue)
@@ -263,8 +264,9 @@ def test_a_raised_quota_admits_who_waits(resized: KueueRecording) -> None:
     """A pending workload is admitted when its ClusterQueue's quota is raised, without a change to the workload."""
     second = workload_of(resized, "second")
     got = second.when(lambda obj: is_true(obj, "QuotaReserved")) if second else None
-    marks = resized.notes["marks"]
-    assert got and marks["raised"] < got < marks["first ends"], f"got quota at {got}\n{resized.timeline_text()}"
+    assert got and resized.mark("raised") < got < resized.mark("first ends"), (
+        f"got quota at {got}\n{resized.timeline_text()}"
+    )
 
 
 @behaviour(
@@ -275,7 +277,7 @@ def test_a_raised_quota_admits_who_waits(resized: KueueRecording) -> None:
 def test_a_lowered_quota_evicts_nobody(resized: KueueRecording) -> None:
     """When quota is lowered below current usage, the running workloads are not evicted and nothing more is admitted."""
     both = [workload_of(resized, name) for name in ("first", "second")]
-    overdrawn = [one and seen_at(one, resized.notes["marks"]["first ends"]) for one in both]
+    overdrawn = [one and seen_at(one, resized.mark("first ends")) for one in both]
     assert all(one and is_true(one, "Admitted") for one in overdrawn), f"not both admitted\n{resized.timeline_text()}"
     got = ever_reserved(resized)
     assert got == {"first", "second", "marker"}, f"got quota: {sorted(got)}\n{resized.timeline_text()}"

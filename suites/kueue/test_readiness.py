@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 
-from gpuassay import MUST, Manifest, behaviour, is_true, scenario
-from gpuassay.manifest import condition, name_of
+from gpuassay import MUST, Manifest, Note, behaviour, scenario
+from gpuassay.manifest import condition, is_true, name_of
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts import admission_checks as checks
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
@@ -15,6 +16,9 @@ from gpuassay.systems.kueue.readings import KueueRecording
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/"
 PARTS: tuple[str, ...] = ("ResourceFlavor", "ClusterQueue", "LocalQueue", "Workload")
+
+
+ORDERS = Note("orders", list[tuple[str, ...]], "in which order the kinds of object were created, set by set")
 
 
 def _orders(full: bool) -> list[tuple[str, ...]]:
@@ -54,7 +58,7 @@ def _noticed(lab: KueueLab, kind: str, name: str) -> bool:
 def any_order(lab: KueueLab) -> None:
     """Flavor, ClusterQueue, LocalQueue and Workload are created in many orders, each after Kueue saw the one before."""
     orders = _orders(lab.full)
-    lab.note(orders=orders)
+    lab.note(ORDERS, orders)
     for step in range(4):
         lab.create_all([_part(lab, order[step], _name(order)) for order in orders])
         lab.until(lambda step=step: all(_noticed(lab, order[step], _name(order)) for order in orders), f"step {step}")
@@ -69,8 +73,8 @@ def any_order(lab: KueueLab) -> None:
 )  # fmt: skip
 def test_the_order_of_creation_does_not_matter(any_order: KueueRecording) -> None:
     """A workload is admitted in whatever order it, its queues and its flavor were created."""
-    orders: list[list[str]] = any_order.notes["orders"]
-    seen = {_name(tuple(order)): workload_of(any_order, _name(tuple(order))) for order in orders}
+    orders = any_order.note(ORDERS)
+    seen = {_name(order): workload_of(any_order, _name(order)) for order in orders}
     stuck = [name for name, one in seen.items() if one is None or not is_true(one.final, "Admitted")]
     assert not stuck, f"never admitted: {stuck} of {list(seen)}\n{any_order.timeline_text(stuck)}"
 
@@ -81,10 +85,10 @@ def test_the_order_of_creation_does_not_matter(any_order: KueueRecording) -> Non
 )  # fmt: skip
 def test_a_queue_waits_for_its_flavor(any_order: KueueRecording) -> None:
     """A ClusterQueue is inactive as FlavorNotFound until its flavor exists, then active."""
-    for order in any_order.notes["orders"]:
+    for order in any_order.note(ORDERS):
         if order.index("ResourceFlavor") < order.index("ClusterQueue"):
             continue
-        queue = any_order.timelines("ClusterQueue")[f"{_name(tuple(order))}-{any_order.token}"]
+        queue = any_order.timelines("ClusterQueue")[f"{_name(order)}-{any_order.token}"]
         seen = [(one.status, one.reason) for one in queue.condition_changes() if one.type == "Active"]
         assert seen == [("False", "FlavorNotFound"), ("True", "Ready")], f"{order}: {seen}"
 
@@ -95,9 +99,9 @@ def test_a_queue_waits_for_its_flavor(any_order: KueueRecording) -> None:
 )  # fmt: skip
 def test_a_local_queue_follows_its_cluster_queue(any_order: KueueRecording) -> None:
     """A LocalQueue is inactive while its ClusterQueue is missing or inactive, then active."""
-    for order in any_order.notes["orders"]:
+    for order in any_order.note(ORDERS):
         flavor, cluster, local = (order.index(kind) for kind in PARTS[:3])
-        queue = any_order.timelines("LocalQueue")[_name(tuple(order))]
+        queue = any_order.timelines("LocalQueue")[_name(order)]
         seen = [one.reason for one in queue.condition_changes() if one.type == "Active"]
         expected = ["ClusterQueueDoesNotExist"] if local < cluster else []
         expected += ["ClusterQueueIsInactive"] if max(local, cluster) < flavor else []
@@ -130,7 +134,7 @@ def inactive(lab: KueueLab) -> None:
         return is_true(lab.get("ClusterQueue", queues["dormant"]) or {}, "Active")
 
     lab.observe(lambda: all(told(name) for name in queues.values()), "all say whether they are active")
-    lab.note(queues=queues)
+    lab.note(notes.QUEUES, queues)
     lab.mark("woken")
     checks.report(lab, sleeper, active=True)
     lab.observe(lambda: active() and lab.has("QuotaReserved", "patient"), "patient gets quota")
@@ -146,7 +150,7 @@ def inactive(lab: KueueLab) -> None:
 def test_an_inactive_queue_says_why(inactive: KueueRecording) -> None:
     """A ClusterQueue with a missing check, an inactive check or a stop policy is inactive for that reason."""
     seen: dict[str, str] = {}
-    for base, name in inactive.notes["queues"].items():
+    for base, name in inactive.note(notes.QUEUES).items():
         changes = [one for one in inactive.timelines("ClusterQueue")[name].condition_changes() if one.type == "Active"]
         seen[base] = changes[0].reason if changes and changes[0].status == "False" else "active"
     expected = {
@@ -162,7 +166,7 @@ def test_an_inactive_queue_says_why(inactive: KueueRecording) -> None:
 )  # fmt: skip
 def test_an_inactive_queue_names_every_reason(inactive: KueueRecording) -> None:
     """The message of an inactive ClusterQueue names all that is wrong: stopped, missing flavor, missing check."""
-    found = condition(inactive.timelines("ClusterQueue")[inactive.notes["queues"]["broken"]].final, "Active") or {}
+    found = condition(inactive.timelines("ClusterQueue")[inactive.note(notes.QUEUES)["broken"]].final, "Active") or {}
     message = str(found.get("message", ""))
     wanted = ["stopped", f"no-flavor-{inactive.token}", f"no-check-{inactive.token}"]
     assert all(word in message for word in wanted), f"expected {wanted} in {message!r}"
@@ -175,11 +179,11 @@ def test_an_inactive_queue_names_every_reason(inactive: KueueRecording) -> None:
 )  # fmt: skip
 def test_a_queue_is_active_as_long_as_its_check(inactive: KueueRecording) -> None:
     """A ClusterQueue reserves quota only while its check is active, and is inactive again when the check is."""
-    marks, queue = inactive.notes["marks"], inactive.timelines("ClusterQueue")[inactive.notes["queues"]["dormant"]]
+    queue = inactive.timelines("ClusterQueue")[inactive.note(notes.QUEUES)["dormant"]]
     patient = workload_of(inactive, "patient")
     got = flips(patient, "QuotaReserved") if patient else []
-    assert len(got) == 1 and got[0].at > marks["woken"], f"{got}\n{inactive.timeline_text()}"
+    assert len(got) == 1 and got[0].at > inactive.mark("woken"), f"{got}\n{inactive.timeline_text()}"
     seen = [(one.status, one.reason) for one in queue.condition_changes() if one.type == "Active"]
     expected = [("False", "AdmissionCheckInactive"), ("True", "Ready"), ("False", "AdmissionCheckInactive")]
     assert seen == expected, f"expected {expected}, seen {seen}"
-    assert name_of(queue.final) == inactive.notes["queues"]["dormant"]
+    assert name_of(queue.final) == inactive.note(notes.QUEUES)["dormant"]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, behaviour, dig, is_true, scenario
+from gpuassay import MUST, SHOULD, Manifest, Note, behaviour, dig, scenario
+from gpuassay.manifest import is_true
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.preempting import evictions, victims_by_name
-from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, mark, order_findings
+from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, order_findings
 from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.workloads import core
 
 STATELESS = "https://kueue.sigs.k8s.io/docs/overview/"
 PREEMPTION = "https://kueue.sigs.k8s.io/docs/concepts/preemption/"
 WEBHOOK = "https://kueue.sigs.k8s.io/docs/concepts/workload/"
+
+
+BEFORE = Note("before", Manifest, "what the ClusterQueue counted before Kueue was killed")
+AFTER = Note("after", Manifest, "what it counted once Kueue had started again")
+EVICTED = Note("evicted", list[str], "Workloads that were evicted when Kueue was killed")
 
 
 def _restart(lab: KueueLab) -> None:
@@ -37,7 +43,7 @@ def killed_in_queue(lab: KueueLab) -> None:
     _finish_in_turn(lab, 4)
     byhand.observe_pending(lab, queue, 4)
     lab.observe(lambda: _reserving(lab, queue.name) == 2, "two counted")
-    lab.note(before=_told(lab, queue.name))
+    lab.note(BEFORE, _told(lab, queue.name))
     _restart(lab)
     byhand.observe_pending(lab, queue, 4)
     # marker: the new scheduler has decided on a queue of its own, so it has seen the cluster
@@ -45,8 +51,8 @@ def killed_in_queue(lab: KueueLab) -> None:
     byhand.workload(lab, "marker", marker)
     lab.until_admitted("marker")
     byhand.observe_weighed(lab, *(name for name in NAMES if not lab.has("QuotaReserved", name)))
-    lab.observe(lambda: _told(lab, queue.name) == lab.notes["before"], "usage as before")
-    lab.note(after=_told(lab, queue.name))
+    lab.observe(lambda: _told(lab, queue.name) == lab.noted(BEFORE), "usage as before")
+    lab.note(AFTER, _told(lab, queue.name))
     lab.mark("looked at")
     _finish_in_turn(lab, 6, beside=1)
     _finish_in_turn(lab, 8, beside=1)
@@ -93,8 +99,8 @@ def test_the_order_survives_a_kill(killed_in_queue: KueueRecording) -> None:
 )  # fmt: skip
 def test_nobody_is_admitted_twice(killed_in_queue: KueueRecording) -> None:
     """After a restart, nothing is admitted, for the first time or again, until a workload ends, and none is evicted."""
-    before = decided_before(killed_in_queue, mark(killed_in_queue, "killed"))
-    then = [n for n in decided_before(killed_in_queue, mark(killed_in_queue, "looked at")) if n != "marker"]
+    before = decided_before(killed_in_queue, killed_in_queue.mark("killed"))
+    then = [n for n in decided_before(killed_in_queue, killed_in_queue.mark("looked at")) if n != "marker"]
     timeline = killed_in_queue.timeline_text()
     assert len(before) == 4, f"expected four decisions before the kill, seen {before}\n{timeline}"
     assert then == before, f"expected no decision until something ended, seen {then[len(before) :]}\n{timeline}"
@@ -108,7 +114,7 @@ def test_nobody_is_admitted_twice(killed_in_queue: KueueRecording) -> None:
 )  # fmt: skip
 def test_usage_is_the_same_before_and_after(killed_in_queue: KueueRecording) -> None:
     """A ClusterQueue's status reports the same counts, reservation and usage after the restart as before."""
-    before, after = killed_in_queue.notes["before"], killed_in_queue.notes["after"]
+    before, after = killed_in_queue.note(BEFORE), killed_in_queue.note(AFTER)
     assert after == before, f"expected as before {before}, seen {after}"
     total = dig(before, "flavorsReservation", 0, "resources", 0, "total")
     assert total == "2", f"expected 2 GPUs reserved, seen {total}"
@@ -128,7 +134,7 @@ def killed_in_preemption(lab: KueueLab) -> None:
     marker = lab.queue(gpus=1, base="marker", flavor=queue.flavor)
     byhand.workload(lab, "marker", marker)
     lab.until_admitted("marker")
-    lab.note(evicted=byhand.evicted(lab))
+    lab.note(EVICTED, byhand.evicted(lab))
     byhand.end_eviction(lab, *byhand.evicted(lab))
     lab.observe_admitted("preemptor")
     byhand.observe_weighed(lab, "newer")
@@ -189,13 +195,13 @@ def down(lab: KueueLab) -> None:
 )  # fmt: skip
 def test_while_down_jobs_are_refused_by_name(down: KueueRecording) -> None:
     """While Kueue is down, Jobs with and without a queue are refused, and the error names Kueue's webhook."""
-    attempts = down.notes["attempts"]
+    attempts = down.attempts
     refused = attempts["job while down"]
-    assert not refused["accepted"], f"expected a refusal, seen {refused}"
-    assert refused["status"] == 500 and "failed calling webhook" in refused["message"], f"seen {refused}"
-    assert "job.kb.io" in refused["message"], f"expected Kueue's webhook by name, seen {refused['message']}"
+    assert not refused.accepted, f"expected a refusal, seen {refused}"
+    assert refused.status == 500 and "failed calling webhook" in refused.message, f"seen {refused}"
+    assert "job.kb.io" in refused.message, f"expected Kueue's webhook by name, seen {refused.message}"
     outside = attempts["job outside while down"]
-    assert not outside["accepted"], f"expected Jobs without a queue to be refused too, seen {outside}"
+    assert not outside.accepted, f"expected Jobs without a queue to be refused too, seen {outside}"
 
 
 @behaviour(
@@ -204,10 +210,10 @@ def test_while_down_jobs_are_refused_by_name(down: KueueRecording) -> None:
 )  # fmt: skip
 def test_after_the_restart_jobs_are_served(down: KueueRecording) -> None:
     """Once Kueue is ready again, the refused Job is accepted and admitted, and the running Job is not suspended."""
-    again = down.notes["attempts"]["job again"]
-    assert again["accepted"], f"expected the Job to be accepted, seen {again}"
+    again = down.attempt("job again")
+    assert again.accepted, f"expected the Job to be accepted, seen {again}"
     timeline = down.timeline_text()
-    assert down.notes["observed"]["while-down admitted"], f"expected while-down admitted\n{timeline}"
+    assert down.observed("while-down admitted"), f"expected while-down admitted\n{timeline}"
     before = down.timelines("Job")["before"]
     started = before.when(lambda one: dig(one, "spec", "suspend") is False)
     stopped = [one.at for one in before.events if dig(one.object, "spec", "suspend") and one.at > (started or 0)]

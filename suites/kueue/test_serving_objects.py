@@ -6,9 +6,9 @@ is the Workloads that Kueue makes for them and their suspension.
 
 from __future__ import annotations
 
-from gpuassay import MUST, Manifest, behaviour, dig, is_true, scenario
+from gpuassay import MUST, Manifest, behaviour, dig, scenario
 from gpuassay.labels import GPU
-from gpuassay.manifest import condition
+from gpuassay.manifest import condition, is_true
 from gpuassay.record.recording import Timeline
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.gates import admitted_at, bound, gate_findings, gated, pod_set_shapes
@@ -108,7 +108,7 @@ def test_a_stateful_set_is_one_group(stateful_set: KueueRecording) -> None:
 def test_scaling_to_zero_frees_the_quota(stateful_set: KueueRecording) -> None:
     """A StatefulSet scaled to zero has its Workload OnHold without quota, and the next job in the queue is admitted."""
     story = stateful_set.timeline_text()
-    scaled = stateful_set.notes["marks"]["scaled"]
+    scaled = stateful_set.mark("scaled")
     [workload] = _owned(stateful_set, "StatefulSet")
     entry = condition(workload.final, "QuotaReserved") or {}
     seen = (entry.get("status"), entry.get("reason"))
@@ -165,7 +165,7 @@ def test_a_job_set_is_suspended_until_admitted(job_set: KueueRecording) -> None:
     story = job_set.timeline_text()
     history = job_set.timelines("JobSet")["training"]
     assert _suspended(history.first), f"expected it to be suspended when created\n{story}"
-    released = next(at for name, at in job_set.notes["marks"].items() if name.startswith("released"))
+    released = next(at for name, at in job_set.marks.items() if name.startswith("released"))
     resumed = history.when(lambda one: not _suspended(one))
     assert resumed is not None and resumed > released, f"expected it to be resumed after the release\n{story}"
     workload = _owned(job_set, "JobSet")[0]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, behaviour, is_true, scenario
-from gpuassay.manifest import condition
+from gpuassay import MUST, behaviour, scenario
+from gpuassay.manifest import condition, is_true
 from gpuassay.systems.kueue.acts import admission_checks as checks
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
@@ -63,7 +63,7 @@ def held(lab: KueueLab) -> None:
 )  # fmt: skip
 def test_a_held_queue_admits_nobody(held: KueueRecording) -> None:
     """A workload created in a held ClusterQueue gets no quota, while a later one in another queue is admitted."""
-    resumed: int = held.notes["marks"]["resumed"]
+    resumed: int = held.mark("resumed")
     marker, new = workload_of(held, "marker"), workload_of(held, "new")
     passed, seen = (seen_at(one, resumed) if one else None for one in (marker, new))
     assert passed and is_true(passed, "Admitted"), f"the marker was not admitted\n{held.timeline_text()}"
@@ -88,7 +88,7 @@ def test_hold_lets_running_workloads_run(held: KueueRecording) -> None:
 def test_hold_withdraws_reservations(held: KueueRecording) -> None:
     """A workload that has quota but still waits for a check loses the quota when its ClusterQueue is held."""
     reserving = workload_of(held, "reserving")
-    seen = seen_at(reserving, held.notes["marks"]["resumed"]) if reserving else None
+    seen = seen_at(reserving, held.mark("resumed")) if reserving else None
     assert reserving and seen and flips(reserving, "QuotaReserved"), held.timeline_text()
     assert not is_true(seen, "QuotaReserved") and flips(reserving, "Admitted") == [], held.timeline_text()
 
@@ -134,7 +134,7 @@ def test_drain_evicts(drained: KueueRecording) -> None:
     workload, job, resumed = (
         workload_of(drained, "old"),
         drained.timelines("Job")["old"],
-        drained.notes["marks"]["resumed"],
+        drained.mark("resumed"),
     )
     assert workload and evictions(workload) == ["ClusterQueueStopped"], drained.timeline_text()
     seen = seen_at(workload, resumed)
@@ -183,7 +183,7 @@ def one_of_two(lab: KueueLab) -> None:
 )  # fmt: skip
 def test_a_held_local_queue_holds_only_itself(one_of_two: KueueRecording) -> None:
     """A held LocalQueue admits nothing new, while another LocalQueue of the same ClusterQueue still admits."""
-    at: int = one_of_two.notes["marks"]["drained"]
+    at: int = one_of_two.mark("drained")
     seen = {
         name: one is not None and is_true(seen_at(one, at) or {}, "Admitted")
         for name in ("red-old", "red-new", "blue-old", "blue-new") for one in [workload_of(one_of_two, name)]
@@ -200,7 +200,7 @@ def test_a_held_local_queue_lets_running_jobs_run(one_of_two: KueueRecording) ->
     """A job that runs when its LocalQueue is held is not evicted before the queue is drained."""
     workload = workload_of(one_of_two, "red-old")
     assert workload, one_of_two.timeline_text()
-    early = [one for one in flips(workload, "Evicted") if one.at < one_of_two.notes["marks"]["drained"]]
+    early = [one for one in flips(workload, "Evicted") if one.at < one_of_two.mark("drained")]
     assert not early, f"{early}\n{one_of_two.timeline_text()}"
 
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from gpuassay import MUST, Manifest, behaviour, dig, is_true, scenario
-from gpuassay.manifest import condition
+from gpuassay import MUST, Manifest, Note, behaviour, dig, scenario
+from gpuassay.manifest import condition, is_true
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.gates import bound
 from gpuassay.systems.kueue.judge.topology import overbooked, pods_by_node, spread
@@ -26,6 +26,11 @@ NEEDS = {"fake-nodes", "cluster-wide-configuration", "gate:TopologyAwareScheduli
 ACCELERATOR = "example.com/racked-gpu"
 EACH = 4
 """GPUs of a node."""
+
+
+RACKS = Note("racks", dict[str, str], "rack of each node")
+BLOCKS = Note("blocks", dict[str, str], "block of each node")
+NAMES = Note("names", list[str], "the Workloads of both queues")
 
 
 @dataclass(frozen=True)
@@ -48,10 +53,8 @@ def _floor(lab: KueueLab, racks: Mapping[str, str], per_rack: int = 2) -> Floor:
 
     with ThreadPoolExecutor(len(racks)) as pool:
         filled = dict(zip(racks, pool.map(fill, racks), strict=True))
-    lab.note(
-        racks={node: rack for rack, nodes in filled.items() for node in nodes},
-        blocks={node: racks[rack] for rack, nodes in filled.items() for node in nodes},
-    )
+    lab.note(RACKS, {node: rack for rack, nodes in filled.items() for node in nodes})
+    lab.note(BLOCKS, {node: racks[rack] for rack, nodes in filled.items() for node in nodes})
     floor = lab.unique("floor")
     lab.create(kueue.topology(floor, [BLOCK, RACK, HOST]))
     flavor = lab.flavor("racked", node_labels=mine, topology=floor)
@@ -99,7 +102,7 @@ def floor_of_two_blocks(lab: KueueLab) -> None:
 )  # fmt: skip
 def test_required_topology_holds(floor_of_two_blocks: KueueRecording) -> None:
     """Pods that require a rack are all assigned to nodes of a single rack."""
-    seen = spread(_final(floor_of_two_blocks, "rack"), floor_of_two_blocks.notes["racks"])
+    seen = spread(_final(floor_of_two_blocks, "rack"), floor_of_two_blocks.note(RACKS))
     story = floor_of_two_blocks.timeline_text(["rack"])
     assert sorted(seen.values()) == [4], f"expected 4 pods in one rack, seen {dict(seen)}\n{story}"
 
@@ -110,8 +113,8 @@ def test_required_topology_holds(floor_of_two_blocks: KueueRecording) -> None:
 )  # fmt: skip
 def test_preferred_topology_widens_by_one_level(floor_of_two_blocks: KueueRecording) -> None:
     """Pods that prefer a rack but fit into none are spread over the two racks of a single block."""
-    notes, workload = floor_of_two_blocks.notes, _final(floor_of_two_blocks, "close")
-    blocks, racks = spread(workload, notes["blocks"]), spread(workload, notes["racks"])
+    workload = _final(floor_of_two_blocks, "close")
+    blocks, racks = (spread(workload, floor_of_two_blocks.note(one)) for one in (BLOCKS, RACKS))
     story = floor_of_two_blocks.timeline_text(["close"])
     assert sorted(blocks.values()) == [6], f"expected 6 pods in one block, seen {dict(blocks)}\n{story}"
     assert len(racks) == 2, f"expected both racks of the block, seen {dict(racks)}\n{story}"
@@ -134,7 +137,7 @@ def test_preferred_topology_does_not_block(floor_of_two_blocks: KueueRecording) 
 def test_what_fits_no_rack_waits(floor_of_two_blocks: KueueRecording) -> None:
     """A workload that requires a rack but fits into none gets no quota, and its message says how many pods fit."""
     recording = floor_of_two_blocks
-    notes = recording.notes
+    racks = recording.note(RACKS)
     # the first word on it: it is considered again when the rest of the floor has been taken
     told = [
         entry
@@ -144,10 +147,10 @@ def test_what_fits_no_rack_waits(floor_of_two_blocks: KueueRecording) -> None:
     seen = (told[-1]["status"], str(told[0]["message"])) if told else ("", "")
     taken = Counter[str]()
     for name in ("filler", "rack", "close"):
-        taken += spread(_final(recording, name), notes["racks"])
-    best = max(2 * EACH // 2 - taken[rack] for rack in set(notes["racks"].values()))
+        taken += spread(_final(recording, name), racks)
+    best = max(2 * EACH // 2 - taken[rack] for rack in set(racks.values()))
     story = recording.timeline_text(["too-large"])
-    assert notes["observed"]["too-large was considered"], f"expected it to be considered\n{story}"
+    assert recording.observed("too-large was considered"), f"expected it to be considered\n{story}"
     assert seen[0] == "False", f"expected QuotaReserved to be False, seen {seen}\n{story}"
     expected = f"allows to fit only {best} out of 5 pod(s)"
     assert expected in seen[1], f"expected {expected!r}, seen {seen[1]!r}\n{story}"
@@ -159,7 +162,7 @@ def test_what_fits_no_rack_waits(floor_of_two_blocks: KueueRecording) -> None:
 )  # fmt: skip
 def test_unconstrained_pods_take_what_is_left(floor_of_two_blocks: KueueRecording) -> None:
     """Pods with an unconstrained topology request are spread over the free GPUs of several racks."""
-    seen = spread(_final(floor_of_two_blocks, "anywhere"), floor_of_two_blocks.notes["racks"])
+    seen = spread(_final(floor_of_two_blocks, "anywhere"), floor_of_two_blocks.note(RACKS))
     story = floor_of_two_blocks.timeline_text(["anywhere"])
     assert sum(seen.values()) == 5 and len(seen) > 1, f"expected 5 pods in several racks, seen {dict(seen)}\n{story}"
 
@@ -177,7 +180,7 @@ def test_a_full_floor_takes_nothing_more(floor_of_two_blocks: KueueRecording) ->
     assert admitted == list(asked), f"expected {list(asked)} to be admitted, seen {admitted}\n{story}"
     placed = {name: sum(pods_by_node(_final(recording, name)).values()) for name in [*asked, "none-left"]}
     assert placed == asked | {"none-left": 0}, f"expected {asked} placed, seen {placed}\n{story}"
-    capacity = dict.fromkeys(recording.notes["racks"], EACH)
+    capacity = dict.fromkeys(recording.note(RACKS), EACH)
     found = overbooked(recording, capacity, {**dict.fromkeys([*asked, "too-large"], 2), "none-left": 1})
     assert found == [], "\n".join([*found, story])
 
@@ -193,7 +196,7 @@ def two_queues_one_rack(lab: KueueLab) -> None:
     for base in ("left", "right"):
         queue = _queue(lab, base, floor, gpus=8, stop="Hold")
         names += [_workload(lab, f"{base}-{index}", queue, 1, 2, required=HOST) for index in range(4)]
-    lab.note(names=names)
+    lab.note(NAMES, names)
     lab.observe(lambda: all(lab.get("Workload", name) for name in names), "all are there")
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lab.release, [lab.unique("left"), lab.unique("right")]))
@@ -209,12 +212,12 @@ def two_queues_one_rack(lab: KueueLab) -> None:
 def test_two_queues_do_not_double_book_a_node(two_queues_one_rack: KueueRecording) -> None:
     """ClusterQueues that share nodes never get more GPUs of a node than it has, although their quotas allow it."""
     recording = two_queues_one_rack
-    names: list[str] = recording.notes["names"]
+    names = recording.note(NAMES)
     admitted = [name for name in names if is_true(_final(recording, name), "Admitted")]
     story = recording.timeline_text(names)
     assert len(admitted) == 4, f"expected 4 of 8 workloads of 2 GPUs on 8 GPUs, seen {admitted}\n{story}"
     per_pod = dict.fromkeys(names, 2) | {"left-marker": 1, "right-marker": 1}
-    found = overbooked(recording, dict.fromkeys(recording.notes["racks"], EACH), per_pod)
+    found = overbooked(recording, dict.fromkeys(recording.note(RACKS), EACH), per_pod)
     assert found == [], "\n".join([*found, story])
 
 
@@ -240,5 +243,5 @@ def test_pods_run_where_they_were_assigned(racked_job: KueueRecording) -> None:
     booked = pods_by_node(racked_job.workload_of("training").final)
     seen = [str(dig(pod.final, "spec", "nodeName", default="")) for pod in racked_job.timelines("Pod").values()]
     assert sorted(seen) == sorted(booked.elements()), f"expected {dict(booked)}, seen {seen}\n{story}"
-    racks = {racked_job.notes["racks"].get(node, node) for node in seen}
+    racks = {racked_job.note(RACKS).get(node, node) for node in seen}
     assert len(racks) == 1 and len(seen) == 2, f"expected two pods in one rack, seen {seen}\n{story}"

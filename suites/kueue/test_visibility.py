@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gpuassay import MUST, Manifest, behaviour, dig, scenario
+from gpuassay import MUST, Manifest, Note, behaviour, dig, scenario
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.queueing import queued
@@ -15,6 +15,9 @@ from gpuassay.systems.kueue.readings import KueueRecording
 QUEUE = "https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/"
 LOCAL = "https://kueue.sigs.k8s.io/docs/concepts/local_queue/"
 ON_DEMAND = "https://kueue.sigs.k8s.io/docs/tasks/manage/monitor_pending_workloads/pending_workloads_on_demand/"
+
+
+LISTED = Note("listed", list[tuple[str, int]], "the Workloads of the list, with their position in the ClusterQueue")
 
 
 @scenario()
@@ -100,7 +103,7 @@ def positions(lab: KueueLab) -> None:
     byhand.observe_pending(lab, queue, 5)
     path = f"/apis/visibility.kueue.x-k8s.io/v1beta2/clusterqueues/{queue.name}/pendingworkloads"
     items: list[Manifest] = json.loads(lab.api.raw(path))["items"]
-    lab.note(listed=[[one["metadata"]["name"], one["positionInClusterQueue"]] for one in items])
+    lab.note(LISTED, [(one["metadata"]["name"], one["positionInClusterQueue"]) for one in items])
 
 
 @behaviour(
@@ -110,6 +113,6 @@ def positions(lab: KueueLab) -> None:
 )  # fmt: skip
 def test_the_list_of_those_who_wait_is_in_order(positions: KueueRecording) -> None:
     """The visibility API lists the waiting workloads of a ClusterQueue in the order of the queue, numbered from 0."""
-    expected = [[name, i] for i, name in enumerate(heap_order(queued(positions, [f"w{n}" for n in range(5)])))]
-    seen = positions.notes["listed"]
+    expected = [(name, i) for i, name in enumerate(heap_order(queued(positions, [f"w{n}" for n in range(5)])))]
+    seen = positions.note(LISTED)
     assert seen == expected, f"expected {expected}, seen {seen}"

@@ -51,7 +51,7 @@ def _parameters(feature: str, cases: Sequence[Refusal]) -> list[Any]:
 
 
 def _judge(recording: KueueRecording, case: Refusal) -> None:
-    found = refusal_findings(recording.notes, case.label, case.gate, case.says)
+    found = refusal_findings(recording.attempts, case.label, case.gate, case.says)
     assert not found, "\n".join(found)
 
 
@@ -148,7 +148,7 @@ def forbidden_changes(lab: KueueLab) -> None:
 
 
 def _changes(recording: KueueRecording, label: str, gate: str, says: str) -> None:
-    found = refusal_findings(recording.notes, label, gate, says)
+    found = refusal_findings(recording.attempts, label, gate, says)
     assert not found, "\n".join([*found, recording.timeline_text([label])])
 
 

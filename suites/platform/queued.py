@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
+
+import msgspec
 
 from gpuassay import Manifest, dig, labels
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.component.profiles import GPC, GPU_MEMORY, MIG_CREDITS
 from gpuassay.systems.platform import judge as kueue_slices
+from gpuassay.systems.platform.notes import QUOTAS
 from gpuassay.systems.platform.readings import PlatformRecording
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.node import Site, SlicerName
 from gpuassay.systems.slices.acts.pods import SLICERS
@@ -52,7 +55,7 @@ def credits(gpus: int) -> dict[str, int]:
 
 def expected(recording: PlatformRecording) -> tuple[list[str], list[str]]:
     """Jobs that fit into the credits if none ends, and those of them that the slicer then has a place for."""
-    admitted = kueue_slices.affordable(judged.jobs(recording), CREDITS, recording.notes["quotas"])
+    admitted = kueue_slices.affordable(judged.jobs(recording), CREDITS, recording.note(QUOTAS))
     gpus = judged.models(recording)
     cut = [Place(gpu, start, profile) for gpu in range(len(gpus)) for profile, start in BALANCED]
     slicer = Static(gpus, cut) if slices_rest.static(recording) else Dynamic(gpus)
@@ -75,7 +78,7 @@ class QueuedSite:
 
     def queue(self, base: str, quotas: Mapping[str, int], **options: Any) -> Queue:
         """A queue with these quotas, which judges are told; `options` are those of `Lab.cluster_queue`."""
-        self.lab.note(quotas=dict(quotas))
+        self.lab.note(QUOTAS, dict(quotas))
         return credit_queue(self.lab, base, quotas, **options)
 
     def job(
@@ -105,7 +108,7 @@ class QueuedSite:
         made["metadata"]["labels"] = {labels.QUEUE_NAME: queue.local}
         if priority is not None:
             made["metadata"]["labels"][labels.PRIORITY_CLASS] = priority
-        self.lab.notes["jobs"].append(asdict(asked))
+        self.lab.note(notes.JOBS, [*self.lab.noted(notes.JOBS), asked])
         self.lab.create(made)
         return asked.name
 
@@ -163,7 +166,7 @@ class QueuedSite:
 
     def end_all(self) -> None:
         """Ask every Job to end as soon as it runs, until all have ended or one does not."""
-        names = [one["name"] for one in self.lab.notes["jobs"]]
+        names = [one.name for one in self.lab.noted(notes.JOBS)]
         while left := [name for name in names if not self.lab.has("Finished", name)]:
 
             def running() -> list[str]:
@@ -179,8 +182,8 @@ class QueuedSite:
     def note_rest(self, label: str) -> None:
         """Note what exists on the node now, and the queues' usage as they tell it once that is what is admitted."""
         self.lab.observe(self._counted, f"usage is told at {label}")
-        self.site.note_rest(label)
-        self.lab.notes["rest"][label]["usage"] = self._told()
+        rest = msgspec.structs.replace(self.site.rest(), usage=self._told())
+        self.lab.note_under(notes.REST, label, rest)
         self.lab.mark(label)
 
     def finish(self) -> None:

@@ -9,6 +9,7 @@ from gpuassay.systems.kueue.component.profiles import GPC, GPU_MEMORY
 from gpuassay.systems.kueue.judge import invariants as referee
 from gpuassay.systems.platform import judge as kueue_slices
 from gpuassay.systems.platform.readings import PlatformRecording
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts.node import SlicerName
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
@@ -70,7 +71,7 @@ def test_an_admitted_job_runs_on_its_slice(full_quota: PlatformRecording) -> Non
 )  # fmt: skip
 def test_full_quota_holds_back_what_would_fit(full_quota: PlatformRecording) -> None:
     """With the credits used up, a medium job waits although a slice for it is free, until a large job has ended."""
-    at = full_quota.notes["marks"]["full"]
+    at = full_quota.mark("full")
     assert kueue_slices.admitted_at(full_quota, at) == ["first", "second"], full_quota.timeline_text()
     if slices_rest.static(full_quota):
         taken = set(slices_rest.owners(full_quota, "full"))
@@ -89,7 +90,7 @@ def test_full_quota_holds_back_what_would_fit(full_quota: PlatformRecording) -> 
 )  # fmt: skip
 def test_a_suspended_job_holds_no_slice(full_quota: PlatformRecording) -> None:
     """While a job waits for quota it has no pod; exactly the slices of the two admitted ones are in use."""
-    at = full_quota.notes["marks"]["full"]
+    at = full_quota.mark("full")
     assert dig(full_quota.timelines("Job")["third"].as_of(at), "spec", "suspend") is True, full_quota.timeline_text()
     assert all(one.events[0].at > at for one in kueue_slices.pods_of(full_quota, "third"))
     assert slices_rest.books_findings(full_quota, "full", slices=2) == [], full_quota.timeline_text()
@@ -113,7 +114,7 @@ def test_usage_is_what_the_slices_in_use_cost(full_quota: PlatformRecording) -> 
 )  # fmt: skip
 def test_quota_and_slice_come_back_together(full_quota: PlatformRecording, measure: Measure) -> None:
     """A job's end gives back its quota and its slice; the time between them is measured."""
-    back, released = kueue_slices.release(full_quota, "first"), full_quota.notes["marks"]["released"]
+    back, released = kueue_slices.release(full_quota, "first"), full_quota.mark("released")
     assert back.apart is not None, full_quota.timeline_text()
     assert back.quota is not None and back.quota <= released, "its quota was released by its deletion, not by its end"
     measure.value(slice_after_quota_seconds=back.apart)
@@ -143,7 +144,7 @@ def test_a_pod_is_charged_like_a_job(full_quota: PlatformRecording, measure: Mea
     names = {owner: requested(full_quota, owner) for owner in ("bare", "third")}
     measure.value(**{f"{owner}_asks_kueue_for": name for owner, name in names.items()})
     assert names["third"] == f"nvidia.com/mig-{MEDIUM}"
-    assert names["bare"] == (f"mig.das.com/{MEDIUM}" if full_quota.notes["slicer"] == "das" else names["third"])
+    assert names["bare"] == (f"mig.das.com/{MEDIUM}" if full_quota.note(notes.SLICER) == "das" else names["third"])
     assert in_credits(full_quota, "bare") == in_credits(full_quota, "third") == CREDITS[MEDIUM], (
         full_quota.timeline_text()
     )

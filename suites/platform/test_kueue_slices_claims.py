@@ -7,6 +7,7 @@ from gpuassay.gpus import gpu_model
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component.profiles import CLAIMED_SLICES, MULTIPROCESSORS
 from gpuassay.systems.platform import judge as kueue_slices
+from gpuassay.systems.platform.notes import QUOTAS
 from gpuassay.systems.platform.readings import PlatformRecording
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
@@ -72,7 +73,7 @@ def test_claims_are_charged_by_their_number_of_slices(claimed: PlatformRecording
 )  # fmt: skip
 def test_a_claim_waits_for_quota_beside_a_free_place(claimed: PlatformRecording) -> None:
     """With the quota of claimed devices used up a job waits, although the GPU has room, and runs after a release."""
-    at = claimed.notes["marks"]["full"]
+    at = claimed.mark("full")
     assert kueue_slices.admitted_at(claimed, at) == ["pair"], claimed.timeline_text()
     assert Board(models(claimed), standing_places(claimed, at)).free_places(MIDDLE)
     begun, back = kueue_slices.first_run(claimed, "late"), kueue_slices.release(claimed, "pair").quota
@@ -108,8 +109,8 @@ def test_a_claim_is_charged_what_its_device_takes_from_the_gpu(counters: Platfor
     """A claim by profile is charged its device's multiprocessors, and only jobs within that quota are admitted."""
     for one in jobs(counters):
         assert kueue_slices.charged(counters, one.name) == BY_COUNTER[one.profile], counters.timeline_text()
-    at = counters.notes["marks"]["full"]
-    admitted = kueue_slices.affordable(jobs(counters), BY_COUNTER, counters.notes["quotas"])
+    at = counters.mark("full")
+    admitted = kueue_slices.affordable(jobs(counters), BY_COUNTER, counters.note(QUOTAS))
     assert kueue_slices.admitted_at(counters, at) == [one.name for one in admitted], counters.timeline_text()
 
 
@@ -120,8 +121,8 @@ def test_a_claim_is_charged_what_its_device_takes_from_the_gpu(counters: Platfor
 )  # fmt: skip
 def test_a_counter_admits_what_has_no_place(counters: PlatformRecording, measure: Measure) -> None:
     """Two large jobs and a medium one fit a GPU's multiprocessors, but the last has no placement until a release."""
-    at = counters.notes["marks"]["full"]
-    admitted = kueue_slices.affordable(jobs(counters), BY_COUNTER, counters.notes["quotas"])
+    at = counters.mark("full")
+    admitted = kueue_slices.affordable(jobs(counters), BY_COUNTER, counters.note(QUOTAS))
     placed = kueue_slices.placeable(admitted, Dynamic(models(counters)))
     lost = [one.name for one in admitted if one not in placed]
     seen = kueue_slices.unplaced_at(counters, at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpuassay import INFO, MUST, SHOULD, Measure, behaviour
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.platform import judge as kueue_slices
+from gpuassay.systems.platform.notes import QUOTAS
 from gpuassay.systems.platform.readings import PlatformRecording
 from gpuassay.systems.slices.acts.node import SlicerName
 from gpuassay.systems.slices.judge import at_rest as slices_rest
@@ -46,7 +47,7 @@ def full_gpu(lab: KueueLab, slicer: SlicerName) -> None:
 )  # fmt: skip
 def test_as_many_are_admitted_and_not_placed_as_geometry_says(full_gpu: PlatformRecording, measure: Measure) -> None:
     """Of the jobs admitted under one GPU's credits, exactly those that MIG geometry predicts have no placement."""
-    at = full_gpu.notes["marks"]["full"]
+    at = full_gpu.mark("full")
     admitted, placed = expected(full_gpu)
     lost = [name for name in admitted if name not in placed]
     seen = kueue_slices.unplaced_at(full_gpu, at)
@@ -63,7 +64,7 @@ def test_as_many_are_admitted_and_not_placed_as_geometry_says(full_gpu: Platform
 )  # fmt: skip
 def test_who_has_no_place_is_told(full_gpu: PlatformRecording) -> None:
     """The pod of an admitted job without a placement is Unschedulable."""
-    unplaced = kueue_slices.unplaced_at(full_gpu, full_gpu.notes["marks"]["full"])
+    unplaced = kueue_slices.unplaced_at(full_gpu, full_gpu.mark("full"))
     assert unplaced, full_gpu.timeline_text()
     for job in unplaced:
         told = [
@@ -80,7 +81,7 @@ def test_who_has_no_place_is_told(full_gpu: PlatformRecording) -> None:
 )  # fmt: skip
 def test_who_had_no_place_runs_after_a_release(full_gpu: PlatformRecording, measure: Measure) -> None:
     """After a release an admitted job without a placement runs, and in the end every job completes."""
-    at = full_gpu.notes["marks"]["full"]
+    at = full_gpu.mark("full")
     back = kueue_slices.release(full_gpu, MEDIUMS[0])
     begun = [kueue_slices.first_run(full_gpu, name) for name in kueue_slices.unplaced_at(full_gpu, at)]
     assert back.slice is not None and begun and None not in begun, full_gpu.timeline_text()
@@ -137,9 +138,9 @@ def by_profile(lab: KueueLab, slicer: SlicerName) -> None:
 )  # fmt: skip
 def test_quota_of_one_geometry_admits_only_what_can_be_placed(by_profile: PlatformRecording) -> None:
     """With quota equal to the devices of one geometry, exactly the jobs within it are admitted, and all are placed."""
-    quota = by_profile.notes["quotas"]
+    quota = by_profile.note(QUOTAS)
     for label, gone in (("full", ()), ("released", ("medium-0",))):
-        at = by_profile.notes["marks"][label]
+        at = by_profile.mark(label)
         asked = [one for one in jobs(by_profile) if one.name not in gone]
         fits = [one.name for one in kueue_slices.affordable(asked, BY_NAME, quota)]
         assert kueue_slices.admitted_at(by_profile, at) == fits, by_profile.timeline_text()

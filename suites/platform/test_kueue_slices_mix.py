@@ -12,6 +12,7 @@ from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.queueing import order_findings
 from gpuassay.systems.platform import judge as kueue_slices
 from gpuassay.systems.platform.readings import PlatformRecording
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts.node import SlicerName
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
@@ -56,7 +57,7 @@ def thirty_two(lab: KueueLab, slicer: SlicerName) -> None:
 )  # fmt: skip
 def test_thirty_two_jobs_pass_kueue_and_the_slicer(thirty_two: PlatformRecording, measure: Measure) -> None:
     """Of 32 jobs 28 are admitted, as many run at once as placement allows (25 on demand), and all complete."""
-    at = thirty_two.notes["marks"]["full"]
+    at = thirty_two.mark("full")
     admitted, placed = expected(thirty_two)
     lost = kueue_slices.unplaced_at(thirty_two, at)
     peak = judged.at_once(judged.stays(thirty_two))
@@ -70,12 +71,12 @@ def test_thirty_two_jobs_pass_kueue_and_the_slicer(thirty_two: PlatformRecording
 
 
 def _show(recording: PlatformRecording, measure: Measure) -> None:
-    slicer = recording.notes["slicer"]
+    slicer = recording.note(notes.SLICER)
     exhibits.slice_map(
         recording, measure, f"kueue-slices-map-{slicer}", f"Slice map: 32 jobs through Kueue, slices by {slicer}",
         section=SECTION,
     )  # fmt: skip
-    at = recording.notes["marks"]["full"]
+    at = recording.mark("full")
     seen = (kueue_slices.admitted_at(recording, at), kueue_slices.placed_at(recording, at))
     profiles = {one.name: one.profile for one in judged.jobs(recording)}
     rows: list[list[object]] = []

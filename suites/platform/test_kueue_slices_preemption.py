@@ -70,7 +70,7 @@ def test_the_preemptor_gets_a_slice_of_its_own(preempted: PlatformRecording, mea
     measure.value(slice_to_preemptor_seconds=(begun - back.slice) / 1e9)
     assert begun > back.slice, preempted.timeline_text()
     assert slices_seen.findings(preempted) == [], preempted.timeline_text()
-    assert kueue_slices.unplaced_at(preempted, preempted.notes["marks"]["preempted"]) == []
+    assert kueue_slices.unplaced_at(preempted, preempted.mark("preempted")) == []
     assert kueue_slices.usage_findings(preempted, "preempted", CREDITS) == [], preempted.timeline_text()
 
 

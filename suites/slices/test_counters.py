@@ -50,7 +50,7 @@ def crowd(lab: Lab) -> None:
 def test_what_is_given_out_is_always_a_legal_geometry(crowd: SlicesRecording, measure: Measure) -> None:
     """At every change of a claim, all placements allocated together form a geometry that NVIDIA's tables allow."""
     assert judged.geometry_findings(crowd) == [], crowd.timeline_text()
-    full = judged.held(crowd, crowd.notes["marks"][FULL])
+    full = judged.held(crowd, crowd.mark(FULL))
     assert len(judged.by_profile(full)) >= KINDS, full
     measure.value(asked=CROWD, placed=len(full), profiles=len(judged.by_profile(full)))
 
@@ -61,7 +61,7 @@ def test_what_is_given_out_is_always_a_legal_geometry(crowd: SlicesRecording, me
 )  # fmt: skip
 def test_every_pod_holds_the_profile_that_it_asked_for(crowd: SlicesRecording) -> None:
     """Every bound pod holds one placement, of the profile that its claim selects by a CEL expression."""
-    at = crowd.notes["marks"][FULL]
+    at = crowd.mark(FULL)
     assert judged.wanted_findings(crowd, at) == [], crowd.timeline_text()
     assert judged.ghost_findings(crowd, at) == [], crowd.timeline_text()
 
@@ -72,7 +72,7 @@ def test_every_pod_holds_the_profile_that_it_asked_for(crowd: SlicesRecording) -
 )  # fmt: skip
 def test_who_waits_has_no_legal_place(crowd: SlicesRecording) -> None:
     """No pod that waits on full GPUs has a legal placement: counters refuse only what MIG geometry refuses."""
-    at = crowd.notes["marks"][FULL]
+    at = crowd.mark(FULL)
     assert judged.waiting(crowd, at), "no pod waits: the GPUs are not full"
     assert judged.idle_findings(crowd, at) == [], crowd.timeline_text()
 
@@ -83,7 +83,7 @@ def test_who_waits_has_no_legal_place(crowd: SlicesRecording) -> None:
 )  # fmt: skip
 def test_who_waits_is_told_why(crowd: SlicesRecording) -> None:
     """Every waiting pod is Unschedulable, with the message that its claims cannot be allocated."""
-    waiting = judged.waiting(crowd, crowd.notes["marks"][FULL])
+    waiting = judged.waiting(crowd, crowd.mark(FULL))
     assert waiting, crowd.timeline_text()
     assert judged.refusal_findings(crowd, waiting) == []
 
@@ -95,9 +95,9 @@ def test_who_waits_is_told_why(crowd: SlicesRecording) -> None:
 )  # fmt: skip
 def test_places_of_deleted_pods_are_given_out_again(crowd: SlicesRecording) -> None:
     """After half of the pods are deleted, waiting pods get placements, and none waits for a placement that is free."""
-    before, after = (judged.held(crowd, crowd.notes["marks"][one]) for one in (FULL, REFILLED))
+    before, after = (judged.held(crowd, crowd.mark(one)) for one in (FULL, REFILLED))
     assert after.keys() - before.keys(), crowd.timeline_text()
-    assert judged.idle_findings(crowd, crowd.notes["marks"][REFILLED]) == [], crowd.timeline_text()
+    assert judged.idle_findings(crowd, crowd.mark(REFILLED)) == [], crowd.timeline_text()
 
 
 @behaviour(
@@ -106,7 +106,7 @@ def test_places_of_deleted_pods_are_given_out_again(crowd: SlicesRecording) -> N
 )  # fmt: skip
 def test_deleted_pods_leave_no_allocation(crowd: SlicesRecording, measure: Measure) -> None:
     """When all pods are deleted, no claim of a pod that was bound to a node is still allocated."""
-    left = judged.held(crowd, crowd.notes["marks"][END])
+    left = judged.held(crowd, crowd.mark(END))
     between = left.keys() & judged.never_bound(crowd)
     measure.value(left_between_allocation_and_binding=len(between))
     assert left.keys() == between, crowd.timeline_text()
@@ -137,7 +137,7 @@ def test_a_whole_gpu_excludes_slices(whole_or_slices: SlicesRecording) -> None:
     """While a pod holds the whole GPU none of its slices is allocated, and one is once that pod is deleted."""
     assert judged.together_findings(whole_or_slices, "whole", "slice") == [], whole_or_slices.timeline_text()
     assert judged.refusal_findings(whole_or_slices, ["slice"]) == []
-    assert whole_or_slices.notes["observed"]["the slice is given out"], whole_or_slices.timeline_text()
+    assert whole_or_slices.observed("the slice is given out"), whole_or_slices.timeline_text()
 
 
 @behaviour(
@@ -148,7 +148,7 @@ def test_a_slice_excludes_the_whole_gpu(whole_or_slices: SlicesRecording) -> Non
     """While a pod holds a slice its GPU is not allocated as a whole, and it is once that pod is deleted."""
     assert judged.together_findings(whole_or_slices, "slice", "whole-again") == [], whole_or_slices.timeline_text()
     assert judged.refusal_findings(whole_or_slices, ["whole-again"]) == []
-    assert whole_or_slices.notes["observed"]["the whole GPU is given out again"], whole_or_slices.timeline_text()
+    assert whole_or_slices.observed("the whole GPU is given out again"), whole_or_slices.timeline_text()
 
 
 @scenario(needs=counters.NEEDS, timeout=40)
@@ -168,7 +168,7 @@ def once_on_a_gpu(lab: Lab) -> None:
 )  # fmt: skip
 def test_a_profile_is_given_out_as_often_as_a_gpu_may_hold_it(once_on_a_gpu: SlicesRecording) -> None:
     """Of two pods that ask for 1g.5gb+me only one gets it, while a third pod still gets a plain slice."""
-    held = judged.held(once_on_a_gpu, once_on_a_gpu.notes["marks"][FULL])
+    held = judged.held(once_on_a_gpu, once_on_a_gpu.mark(FULL))
     assert held.keys() == {"media", "plain"}, once_on_a_gpu.timeline_text()
     assert judged.geometry_findings(once_on_a_gpu) == []
 
@@ -196,7 +196,7 @@ def two_or_none(lab: Lab) -> None:
 )  # fmt: skip
 def test_a_claim_for_two_slices_gets_both_or_none(two_or_none: SlicesRecording) -> None:
     """A claim for two slices holds none and blocks no other claim while only one fits, then gets both at once."""
-    full, refilled = (judged.held(two_or_none, two_or_none.notes["marks"][one]) for one in (FULL, REFILLED))
+    full, refilled = (judged.held(two_or_none, two_or_none.mark(one)) for one in (FULL, REFILLED))
     assert full.keys() == {"first", "second"}, two_or_none.timeline_text()
     sizes = {len(state["both"]) for _, _, state in judged.course(two_or_none) if "both" in state}
     assert sizes == {2}, two_or_none.timeline_text()
@@ -221,7 +221,7 @@ def by_attributes(lab: Lab) -> None:
 )  # fmt: skip
 def test_a_claim_gets_what_its_expression_selects(by_attributes: SlicesRecording) -> None:
     """A claim for 15 GiB starting at memory slice 4 gets the upper 3g.20gb, and one at slice 3 gets nothing."""
-    held = judged.held(by_attributes, by_attributes.notes["marks"][FULL])
+    held = judged.held(by_attributes, by_attributes.mark(FULL))
     assert {name: [(one.profile, one.start) for one in places] for name, places in held.items()} == {
         "upper": [(LARGE, 4)]
     }, by_attributes.timeline_text()

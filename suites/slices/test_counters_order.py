@@ -54,7 +54,7 @@ def papers_mix_upper_first(lab: Lab) -> None:
 
 
 def _placed(recording: SlicesRecording) -> dict[str, list[Place]]:
-    return judged.held(recording, recording.notes["marks"][FULL])
+    return judged.held(recording, recording.mark(FULL))
 
 
 def _expected(model: GpuModel) -> dict[str, list[Place]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import cast
 
 from gpuassay import MUST, SHOULD, Lab, Measure, behaviour, dig, scenario
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.das import DasSite
 from gpuassay.systems.slices.judge import at_rest as slices_rest
@@ -110,8 +111,8 @@ def test_das_tells_a_container_its_slices(das_pods: SlicesRecording) -> None:
     """NVIDIA_VISIBLE_DEVICES holds three different UUIDs of slices, CUDA_VISIBLE_DEVICES their indices from 0."""
     given = slices_seen.given(das_pods, "several")["main"]
     assert len(set(given)) == 3, given
-    assert set(given) <= set(das_pods.notes["rest"]["full"]["slices"])
-    assert das_pods.notes["indices"]["several"] == "0,1,2"
+    assert set(given) <= set(das_pods.note(notes.REST)["full"].slices)
+    assert das_pods.note(notes.INDICES)["several"] == "0,1,2"
 
 
 @behaviour(
@@ -121,13 +122,13 @@ def test_das_tells_a_container_its_slices(das_pods: SlicesRecording) -> None:
 def test_das_frees_a_completed_pod(das_pods: SlicesRecording, measure: Measure) -> None:
     """After a pod's success, before its deletion, claim, slice and CDI device are gone; the time is measured."""
     uuids = slices_seen.given(das_pods, "one")["main"]
-    ended, marks = das_pods.notes["rest"]["ended"], das_pods.notes["marks"]
+    ended = das_pods.note(notes.REST)["ended"]
     assert len(uuids) == 1
-    assert "one" in ended["pods"]
-    assert not set(uuids) & {*ended["slices"], *ended["cdi"]}, das_pods.timeline_text()
+    assert "one" in ended.pods
+    assert not set(uuids) & {*ended.slices, *ended.cdi}, das_pods.timeline_text()
     (at,) = slices_das.gone_at(das_pods, "one")
     assert at is not None, das_pods.timeline_text()
-    measure.value(claim_gone_after_seconds=(at - marks["ending"]) / 1e9)
+    measure.value(claim_gone_after_seconds=(at - das_pods.mark("ending")) / 1e9)
 
 
 @behaviour(
@@ -175,9 +176,9 @@ def das_quota(lab: Lab) -> None:
 )  # fmt: skip
 def test_das_counts_quota_by_its_own_name(das_quota: SlicesRecording) -> None:
     """The first pod runs and the second exceeds the quota on DAS's name, as pods are renamed before they count."""
-    attempts = das_quota.notes["attempts"]
-    assert attempts["first"]["accepted"]
-    assert not attempts["second"]["accepted"]
-    assert attempts["second"]["status"] == 403
-    assert "exceeded quota" in attempts["second"]["message"]
+    attempts = das_quota.attempts
+    assert attempts["first"].accepted
+    assert not attempts["second"].accepted
+    assert attempts["second"].status == 403
+    assert "exceeded quota" in attempts["second"].message
     assert "first" in slices_seen.ran(das_quota), das_quota.timeline_text()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import cast
 
 from gpuassay import INFO, MUST, Lab, Measure, behaviour, known_defect, scenario
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.das import DasSite
 from gpuassay.systems.slices.judge import at_rest as slices_rest
@@ -162,7 +163,7 @@ def das_all_deleted(lab: Lab) -> None:
 )  # fmt: skip
 def test_das_leaked_claims_are_counted(das_all_deleted: SlicesRecording, measure: Measure) -> None:
     """Pods that are deleted at once leave no slice or CDI device; claims that a race leaks are only counted."""
-    rest = das_all_deleted.notes["rest"]["end"]
-    measure.value(leaked_claims=len(rest["allocated"]), waiting=len(WAITING))
-    assert {key: rest[key] for key in ("slices", "cdi", "pods")} == {"slices": [], "cdi": [], "pods": []}
+    rest = das_all_deleted.note(notes.REST)["end"]
+    measure.value(leaked_claims=len(rest.allocated), waiting=len(WAITING))
+    assert (rest.slices, rest.cdi, rest.pods) == ([], [], [])
     assert len(das_all_deleted.timelines("Pod")) == 2 + len(WAITING)

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import cast
 
 from gpuassay import INFO, MUST, Lab, Measure, behaviour, scenario
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.das import DasSite
 from gpuassay.systems.slices.judge import at_rest as slices_rest
@@ -50,7 +51,7 @@ def test_das_runs_twenty_five_of_the_papers_jobs_at_once(das_mix: SlicesRecordin
     measure.threshold(TABLE_6[1].peak)
     kinds = Counter(profile for name, profile in zip(NAMES, MIX, strict=True) if name in ran)
     assert kinds == {MEDIUM: 13, LARGE: 12}, das_mix.timeline_text()[:6000]
-    assert len(das_mix.notes["rest"]["full"]["slices"]) == TABLE_6[1].peak
+    assert len(das_mix.note(notes.REST)["full"].slices) == TABLE_6[1].peak
 
 
 @behaviour(
@@ -60,7 +61,7 @@ def test_das_runs_twenty_five_of_the_papers_jobs_at_once(das_mix: SlicesRecordin
 def test_das_places_by_first_fit(das_mix: SlicesRecording) -> None:
     """The slices on the fake GPUs are exactly where first fit predicts them."""
     oracle = [one for one in first_fit(MIX, judged.models(das_mix)) if one is not None]
-    there = judged.standing_places(das_mix, das_mix.notes["marks"]["placed"])
+    there = judged.standing_places(das_mix, das_mix.mark("placed"))
     assert sorted(there) == sorted(oracle), das_mix.timeline_text()[:6000]
 
 
@@ -84,7 +85,6 @@ def test_das_identity_errors_are_counted(das_mix: SlicesRecording, measure: Meas
 )  # fmt: skip
 def test_das_frees_the_whole_mix(das_mix: SlicesRecording, measure: Measure) -> None:
     """When all 32 pods are deleted, no slice or CDI device is left; claims that a race leaks are only counted."""
-    rest = das_mix.notes["rest"]["end"]
-    measure.value(leaked_claims=len(rest["allocated"]))
-    left = {key: rest[key] for key in ("slices", "cdi", "pods")}
-    assert left == {"slices": [], "cdi": [], "pods": []}, das_mix.timeline_text()[:6000]
+    rest = das_mix.note(notes.REST)["end"]
+    measure.value(leaked_claims=len(rest.allocated))
+    assert (rest.slices, rest.cdi, rest.pods) == ([], [], []), das_mix.timeline_text()[:6000]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import cast
 
 from gpuassay import MUST, Lab, behaviour, dig, scenario
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.das import DasSite
 from gpuassay.systems.slices.judge import observed as slices_seen
@@ -41,10 +42,10 @@ def das_refusals(lab: Lab) -> None:
 )  # fmt: skip
 def test_das_pods_are_refused_without_the_runtime_class(das_refusals: SlicesRecording) -> None:
     """Without DAS's RuntimeClass a pod that asks for a slice is refused with 403, and the message names the class."""
-    attempt = das_refusals.notes["attempts"]["without-class"]
-    assert not attempt["accepted"]
-    assert attempt["status"] == 403
-    assert 'RuntimeClass "nvidia-legacy" not found' in attempt["message"]
+    attempt = das_refusals.attempt("without-class")
+    assert not attempt.accepted
+    assert attempt.status == 403
+    assert 'RuntimeClass "nvidia-legacy" not found' in attempt.message
 
 
 @behaviour(
@@ -54,10 +55,10 @@ def test_das_pods_are_refused_without_the_runtime_class(das_refusals: SlicesReco
 def test_das_pods_are_refused_without_the_webhook(das_refusals: SlicesRecording) -> None:
     """While the webhook is dead every creation of a pod is refused with 500 and a message that names the webhook."""
     for label in ("without-webhook", "plain-without-webhook"):
-        attempt = das_refusals.notes["attempts"][label]
-        assert not attempt["accepted"], label
-        assert attempt["status"] == 500
-        assert "failed calling webhook" in attempt["message"]
+        attempt = das_refusals.attempt(label)
+        assert not attempt.accepted, label
+        assert attempt.status == 500
+        assert "failed calling webhook" in attempt.message
 
 
 @behaviour(
@@ -66,7 +67,7 @@ def test_das_pods_are_refused_without_the_webhook(das_refusals: SlicesRecording)
 )  # fmt: skip
 def test_das_pods_run_once_the_webhook_is_back(das_refusals: SlicesRecording) -> None:
     """Once the webhook is back, the next pod is accepted and runs."""
-    assert das_refusals.notes["attempts"]["again"]["accepted"]
+    assert das_refusals.attempt("again").accepted
     assert "again" in slices_seen.ran(das_refusals), das_refusals.timeline_text()
 
 
@@ -96,9 +97,9 @@ def das_policy(lab: Lab) -> None:
 )  # fmt: skip
 def test_das_waits_for_the_gpu_operator(das_policy: SlicesRecording) -> None:
     """The DAS daemonset offers no slices until ClusterPolicy is ready, and all of them after that."""
-    assert das_policy.notes["observed"]["the node offers all slices once the policy is ready"]
-    back, ready = das_policy.notes["marks"]["started"], das_policy.notes["marks"]["policy-ready"]
-    name = das_policy.notes["node"]
+    assert das_policy.observed("the node offers all slices once the policy is ready")
+    back, ready = das_policy.mark("started"), das_policy.mark("policy-ready")
+    name = das_policy.note(notes.NODE)
     offers = [
         event.at
         for event in das_policy.timelines("Node")[name].events

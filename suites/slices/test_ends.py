@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, Lab, behaviour
+from gpuassay import MUST, Lab, Note, behaviour
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
@@ -14,6 +15,9 @@ ENDS = {"deleted": "4g.20gb", "completed": "3g.20gb", "failed": "2g.10gb", "forc
 """A profile for each end. Wherever on two GPUs the first stands, the others fit beside it, in any order."""
 STATIC = {0: [("3g.20gb", 4), ("2g.10gb", 0)], 1: [("4g.20gb", 0), ("1g.5gb", 4)]}
 EXIT = 3
+
+
+AGAIN = Note("again", list[str], "slices that the restarted container says it was given, by UUID")
 
 
 def _run(site: slicing.Site, prefix: str = "") -> None:
@@ -51,7 +55,7 @@ def _freed(recording: SlicesRecording, name: str) -> None:
     held = {one.pod: one.held for one in slices_seen.runs(recording)}
     assert {name, f"after-{name}"} <= slices_seen.ran(recording) & held.keys(), recording.timeline_text()
     assert len(held[name]) == len(held[f"after-{name}"]) == 1
-    left = set(held[name]) & set(recording.notes["rest"]["ended"]["slices"])
+    left = set(held[name]) & set(recording.note(notes.REST)["ended"].slices)
     assert slices_rest.static(recording) or not left, f"the slice of {name} is left\n{recording.timeline_text()}"
 
 
@@ -122,7 +126,7 @@ def restarted_container(lab: Lab, slicer: slicing.SlicerName) -> None:
         site.identify("restarted", "neighbour")
         site.ask("restarted", f"/exit?code={EXIT}")
         lab.observe(lambda: site.restarts("restarted") == 1 and site.answers("restarted"), "it was started again")
-        lab.note(again=site.said("restarted"))
+        lab.note(AGAIN, site.said("restarted"))
         site.note_rest("restarted")
         site.finish()
 
@@ -133,9 +137,9 @@ def restarted_container(lab: Lab, slicer: slicing.SlicerName) -> None:
 )  # fmt: skip
 def test_a_restarted_container_keeps_its_slice(restarted_container: SlicesRecording) -> None:
     """A container that is started again has the slice that it had before, and its neighbour keeps its own."""
-    assert restarted_container.notes["observed"]["it was started again"], restarted_container.timeline_text()
+    assert restarted_container.observed("it was started again"), restarted_container.timeline_text()
     before = slices_seen.given(restarted_container, "restarted")["main"]
-    assert slices_rest.same_slices(before, restarted_container.notes["again"]), restarted_container.timeline_text()
+    assert slices_rest.same_slices(before, restarted_container.note(AGAIN)), restarted_container.timeline_text()
     assert slices_rest.books_findings(restarted_container, "restarted", slices=2) == []
     assert slices_seen.findings(restarted_container) == [], restarted_container.timeline_text()
 

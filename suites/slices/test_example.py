@@ -6,6 +6,7 @@ It has no partitions and no GPU; what it proves is that kubelet, scheduler and r
 from __future__ import annotations
 
 from gpuassay import MUST, SHOULD, Lab, behaviour
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import example_driver as slicing_example
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
@@ -64,7 +65,7 @@ def test_a_container_has_the_device_of_its_pods_claim(full_node: SlicesRecording
         history.final["metadata"]["uid"]: history.final["metadata"]["ownerReferences"][0]["name"]
         for history in full_node.timelines("ResourceClaim").values()
     }
-    told = {name: [owners.get(uid) for uid in claims.values()] for name, claims in full_node.notes["claims"].items()}
+    told = {name: [owners.get(uid) for uid in claims.values()] for name, claims in full_node.note(notes.CLAIMS).items()}
     assert told == {name: [name] for name in (*FIRST, LATER)}
 
 
@@ -90,7 +91,7 @@ def test_a_pod_without_a_device_waits_and_is_told_why(full_node: SlicesRecording
     """With both devices claimed the third pod does not run and is Unschedulable: its claims cannot be allocated."""
     told = slices_seen.unscheduled(full_node, LATER)
     assert any(reason == "Unschedulable" and REFUSED in message for reason, message in told), full_node.timeline_text()
-    released = full_node.notes["marks"]["released"]
+    released = full_node.mark("released")
     assert all(one.begun > released for one in slices_seen.runs(full_node) if one.pod == LATER)
 
 
@@ -119,8 +120,8 @@ def test_deleted_pods_leave_nothing(full_node: SlicesRecording) -> None:
 )  # fmt: skip
 def test_nothing_looks_like_a_gpu_and_the_report_says_so(full_node: SlicesRecording) -> None:
     """Containers see no GPU device nodes or variables, and the recording says that the driver is protocol only."""
-    assert full_node.notes["gpus_seen"] == {name: [] for name in (*FIRST, LATER)}
-    assert any(one.startswith("protocol only") for one in full_node.notes["emulated"])
+    assert full_node.note(notes.GPUS_SEEN) == {name: [] for name in (*FIRST, LATER)}
+    assert any(one.startswith("protocol only") for one in full_node.note(notes.EMULATED))
     assert full_node.silicon == []
 
 
@@ -184,9 +185,9 @@ def one_claim_for_two(lab: Lab, _: str) -> None:
 )  # fmt: skip
 def test_pods_that_use_one_claim_have_one_device(one_claim_for_two: SlicesRecording) -> None:
     """Two pods that name one claim run at the same time with the same device, and the other device stays free."""
-    first, second = (one_claim_for_two.notes["held"][name]["main"] for name in FIRST)
+    first, second = (one_claim_for_two.note(notes.HELD)[name]["main"] for name in FIRST)
     assert first == second, one_claim_for_two.timeline_text()
-    assert one_claim_for_two.notes["rest"]["both"]["slices"] == first
+    assert one_claim_for_two.note(notes.REST)["both"].slices == first
     assert len(first) == 1
 
 
@@ -197,8 +198,8 @@ def test_pods_that_use_one_claim_have_one_device(one_claim_for_two: SlicesRecord
 )  # fmt: skip
 def test_a_shared_device_stays_until_its_last_pod_goes(one_claim_for_two: SlicesRecording) -> None:
     """A shared device stays prepared after its first pod is deleted, and is unprepared after the last one."""
-    device = one_claim_for_two.notes["held"][FIRST[1]]["main"]
-    assert one_claim_for_two.notes["observed"]["the claim is the second pod's alone"], one_claim_for_two.timeline_text()
-    rest = one_claim_for_two.notes["rest"]["one"]
-    assert rest["slices"] == rest["cdi"] == device != [], one_claim_for_two.timeline_text()
+    device = one_claim_for_two.note(notes.HELD)[FIRST[1]]["main"]
+    assert one_claim_for_two.observed("the claim is the second pod's alone"), one_claim_for_two.timeline_text()
+    rest = one_claim_for_two.note(notes.REST)["one"]
+    assert rest.slices == rest.cdi == device != [], one_claim_for_two.timeline_text()
     assert slices_rest.left_findings(one_claim_for_two) == [], one_claim_for_two.timeline_text()

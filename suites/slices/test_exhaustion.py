@@ -45,7 +45,7 @@ def full_gpu(lab: Lab, slicer: slicing.SlicerName) -> None:
 )  # fmt: skip
 def test_a_pod_too_many_waits(full_gpu: SlicesRecording) -> None:
     """While two pods fill the GPU no other pod runs, and exactly two slices are allocated."""
-    released = full_gpu.notes["marks"]["released"]
+    released = full_gpu.mark("released")
     early = [one.pod for one in slices_seen.runs(full_gpu) if one.begun < released]
     assert sorted(early) == list(FIRST), full_gpu.timeline_text()
     assert slices_rest.books_findings(full_gpu, "full", slices=2) == [], full_gpu.timeline_text()
@@ -72,8 +72,8 @@ def test_a_pod_that_waits_is_told_why(full_gpu: SlicesRecording) -> None:
 )  # fmt: skip
 def test_a_deleted_pod_makes_room(full_gpu: SlicesRecording, measure: Measure) -> None:
     """After a deletion one of the pods that wait runs; the time is measured."""
-    assert full_gpu.notes["observed"]["one of the later pods runs"], full_gpu.timeline_text()
-    released = full_gpu.notes["marks"]["released"]
+    assert full_gpu.observed("one of the later pods runs"), full_gpu.timeline_text()
+    released = full_gpu.mark("released")
     first = min(one.begun for one in slices_seen.runs(full_gpu) if one.pod in LATER)
     measure.value(after_release_seconds=(first - released) / 1e9)
 

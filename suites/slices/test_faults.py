@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, Lab, Measure, behaviour
+from gpuassay import MUST, SHOULD, Lab, Measure, Note, behaviour
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
@@ -11,6 +12,9 @@ from suites.slices.slicers import DEVICE_PLUGINS, MIG, per_slicer
 
 PROFILE = "1g.5gb"
 STATIC = {0: [PROFILE] * 4}
+
+
+AGAIN = Note("again", dict[str, list[str]], "slices that each pod says it was given after the reboot, by UUID")
 
 
 def _opened(lab: Lab, slicer: slicing.SlicerName) -> slicing.Opened:
@@ -69,7 +73,7 @@ def test_slices_are_given_after_a_restart_of_the_kubelet(kubelet_restarted: Slic
     How long that pod waits is measured: a kubelet that starts takes back what DRA drivers have published.
     """
     measure.value(waited_seconds=slices_seen.seconds_to_run(kubelet_restarted, "later"))
-    assert all(kubelet_restarted.notes["observed"].values()), kubelet_restarted.notes["observed"]
+    assert all(kubelet_restarted.observations.values()), kubelet_restarted.observations
     _served(kubelet_restarted, "before", "later")
 
 
@@ -122,7 +126,7 @@ def test_slices_outlive_their_slicer(slicer_restarted: SlicesRecording) -> None:
 )  # fmt: skip
 def test_a_pod_waits_for_a_slicer_that_is_away(slicer_restarted: SlicesRecording) -> None:
     """A pod that is created while the MIG provider is down runs only after the provider is back."""
-    back = slicer_restarted.notes["marks"]["first-back"]
+    back = slicer_restarted.mark("first-back")
     begun = {one.pod: one.begun for one in slices_seen.runs(slicer_restarted)}
     assert begun.get("meanwhile", 0) > back, slicer_restarted.timeline_text()
 
@@ -155,7 +159,7 @@ def node_rebooted(lab: Lab, slicer: slicing.SlicerName) -> None:
         site.identify(*names)
         site.reboot()
         site.observe_settled(*names)
-        lab.note(again={name: site.said(name) for name in names if site.runs(name)})
+        lab.note(AGAIN, {name: site.said(name) for name in names if site.runs(name)})
         site.pod("later", PROFILE)
         site.observe_running("later")
         site.identify("later")
@@ -170,14 +174,14 @@ def node_rebooted(lab: Lab, slicer: slicing.SlicerName) -> None:
 )  # fmt: skip
 def test_no_pod_runs_on_a_slice_from_before_a_reboot(node_rebooted: SlicesRecording) -> None:
     """After a reboot every running pod holds a slice that exists now and that no other pod holds."""
-    there = node_rebooted.notes["rest"]["after"]["slices"]
-    held = [uuid for uuids in node_rebooted.notes["again"].values() for uuid in uuids]
+    there = node_rebooted.note(notes.REST)["after"].slices
+    held = [uuid for uuids in node_rebooted.note(AGAIN).values() for uuid in uuids]
     later = slices_seen.given(node_rebooted, "later").get("main", [])
     assert later, node_rebooted.timeline_text()
     every = [*held, *later]
     assert set(every) <= set(there), f"held {every}, there are {there}\n{node_rebooted.timeline_text()}"
     assert len(set(every)) == len(every), node_rebooted.timeline_text()
-    assert all(node_rebooted.notes["again"].values()), node_rebooted.notes["again"]
+    assert all(node_rebooted.note(AGAIN).values()), node_rebooted.note(AGAIN)
 
 
 @behaviour(
@@ -188,7 +192,7 @@ def test_no_pod_runs_on_a_slice_from_before_a_reboot(node_rebooted: SlicesRecord
 )  # fmt: skip
 def test_pods_with_slices_run_again_after_a_reboot(node_rebooted: SlicesRecording) -> None:
     """Pods with restartPolicy Always run again after a reboot, although the kubelet is up before the MIG provider."""
-    assert node_rebooted.notes["again"].keys() == {"one", "two"}, node_rebooted.timeline_text()
+    assert node_rebooted.note(AGAIN).keys() == {"one", "two"}, node_rebooted.timeline_text()
 
 
 @behaviour(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from gpuassay import MUST, Lab, behaviour, scenario
+from gpuassay import MUST, Lab, Note, behaviour, scenario
 from gpuassay.gpus import gpu_model
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import operator_node as gpu_operator
 from gpuassay.systems.slices.judge import gpu_labels
 from gpuassay.systems.slices.readings import SlicesRecording
@@ -44,6 +45,8 @@ CASES = {
     "mixed-h100-80": Case("h100-80gb", "mixed", (("4g.40gb", "1g.10gb", "1g.20gb"), ("2g.20gb", "1g.10gb+me"))),
 }  # fmt: skip
 
+NOTED = Note("cases", dict[str, Case], "the sets of GPUs, for readers of the recording")
+
 
 @scenario(system="slices", needs=NEEDS, timeout=90)
 def labelled(lab: Lab) -> None:
@@ -55,7 +58,7 @@ def labelled(lab: Lab) -> None:
             geometry = dict(enumerate(case.slices or ()))
             mig = case.slices is not None
             node.discover_others(name, [case.model] * case.count, geometry, case.strategy, mig=mig)
-        lab.note(cases={name: asdict(case) for name, case in CASES.items()})
+        lab.note(NOTED, CASES)
 
 
 def _findings(recording: SlicesRecording, *chosen: str, parts: tuple[str, ...] = ("",)) -> list[str]:
@@ -63,9 +66,9 @@ def _findings(recording: SlicesRecording, *chosen: str, parts: tuple[str, ...] =
     found: list[str] = []
     for name, case in CASES.items():
         if name.startswith(chosen):
-            seen: dict[str, str] = recording.notes["features"].get(name, {})
+            seen: dict[str, str] = recording.note(notes.FEATURES).get(name, {})
             expected = gpu_labels.gpu_labels(case.gpus, case.strategy) | gpu_labels.version_labels(
-                recording.notes["driver"], recording.notes["cuda"]
+                recording.note(notes.DRIVER), recording.note(notes.CUDA)
             )
             found += [f"{name}: {one}" for one in gpu_labels.label_findings(seen, expected, parts=parts)]
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuassay import MUST, SHOULD, Lab, Measure, behaviour, known_defect, scenario
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import operator_node as gpu_operator
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.judge import gpu_labels
@@ -55,9 +56,9 @@ def broken_gpus(lab: Lab) -> None:
 
 def _seconds_until(recording: SlicesRecording, mark: str, count: int) -> float | None:
     """Seconds from a mark until the node offered `count` GPUs; None if it never did."""
-    begun: int = recording.notes["marks"][mark]
+    begun: int = recording.mark(mark)
     for event in recording.of("Node"):
-        if event.name == recording.notes["node"] and event.at >= begun:
+        if event.name == recording.note(notes.NODE) and event.at >= begun:
             offered = gpu_labels.offered_of(event.object).get(GPU, 0)
             if offered == count:
                 return (event.at - begun) / 1e9
@@ -70,7 +71,7 @@ def _seconds_until(recording: SlicesRecording, mark: str, count: int) -> float |
 )  # fmt: skip
 def test_a_broken_gpu_is_withdrawn(broken_gpus: SlicesRecording) -> None:
     """After a fatal Xid on one of three GPUs the node's allocatable is two GPUs."""
-    assert broken_gpus.notes["offers"]["broken"] == {GPU: 2}, broken_gpus.timeline_text()
+    assert broken_gpus.note(notes.OFFERS)["broken"] == {GPU: 2}, broken_gpus.timeline_text()
 
 
 @behaviour(
@@ -93,8 +94,8 @@ def test_a_broken_gpu_is_withdrawn_soon(broken_gpus: SlicesRecording, measure: M
 )  # fmt: skip
 def test_no_pod_is_given_a_broken_gpu(broken_gpus: SlicesRecording) -> None:
     """With one of three GPUs broken two of three pods run, each on one of the two healthy GPUs."""
-    first, _, third = broken_gpus.notes["uuids"]
-    given: dict[str, list[str]] = broken_gpus.notes["given"]
+    first, _, third = broken_gpus.note(notes.UUIDS)
+    given = broken_gpus.note(notes.GIVEN)
     assert sorted(one for told in given.values() for one in told) == sorted([first, third]), broken_gpus.timeline_text()
 
 
@@ -105,7 +106,7 @@ def test_no_pod_is_given_a_broken_gpu(broken_gpus: SlicesRecording) -> None:
 )  # fmt: skip
 def test_a_mended_gpu_is_offered_again(broken_gpus: SlicesRecording) -> None:
     """A repaired GPU becomes allocatable again without intervention."""
-    assert broken_gpus.notes["offers"]["mended"] == {GPU: 3}, broken_gpus.timeline_text()
+    assert broken_gpus.note(notes.OFFERS)["mended"] == {GPU: 3}, broken_gpus.timeline_text()
 
 
 @behaviour(
@@ -114,7 +115,7 @@ def test_a_mended_gpu_is_offered_again(broken_gpus: SlicesRecording) -> None:
 )  # fmt: skip
 def test_a_restart_brings_a_mended_gpu_back(broken_gpus: SlicesRecording) -> None:
     """After a restart of the device plugin a repaired GPU is allocatable again, as NVIDIA advises."""
-    assert broken_gpus.notes["offers"]["restarted"] == {GPU: 3}, broken_gpus.timeline_text()
+    assert broken_gpus.note(notes.OFFERS)["restarted"] == {GPU: 3}, broken_gpus.timeline_text()
 
 
 @behaviour(
@@ -123,7 +124,7 @@ def test_a_restart_brings_a_mended_gpu_back(broken_gpus: SlicesRecording) -> Non
 )  # fmt: skip
 def test_a_lost_gpu_is_withdrawn(broken_gpus: SlicesRecording, measure: Measure) -> None:
     """A lost GPU is no longer allocatable; how many other GPUs are withdrawn with it is measured."""
-    left = broken_gpus.notes["offers"]["lost"].get(GPU, 0)
+    left = broken_gpus.note(notes.OFFERS)["lost"].get(GPU, 0)
     measure.value(others_left=left, others_well=2)
     assert left <= 2, broken_gpus.timeline_text()
     assert _seconds_until(broken_gpus, "lost", left) is not None, broken_gpus.timeline_text()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, Lab, behaviour
+from gpuassay import MUST, Lab, Note, behaviour
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.readings import SlicesRecording
 from suites.slices.slicers import PLUGIN, per_slicer
@@ -10,6 +10,12 @@ from suites.slices.slicers import PLUGIN, per_slicer
 PROFILE = "1g.5gb"
 XID = 79
 """The GPU has fallen off the bus: NVIDIA's Xid catalogue counts it as fatal."""
+
+
+AFTER = {
+    case: Note(f"after_{case}", int, f"slices that the node offers once broken {case}")
+    for case in ("alone", "together")
+}
 
 
 @per_slicer(timeout=60, only=("device-plugin",))
@@ -21,7 +27,7 @@ def broken_slices(lab: Lab, slicer: slicing.SlicerName) -> None:
             for each in broken:
                 site.break_slice(each, XID)
             lab.observe(lambda wanted=left: site.offers(PROFILE) == wanted, f"{label} withdrawn", timeout=10)
-            lab.note(**{f"after_{label}": site.offers(PROFILE)})
+            lab.note(AFTER[label], site.offers(PROFILE))
         site.finish()
 
 
@@ -31,7 +37,7 @@ def broken_slices(lab: Lab, slicer: slicing.SlicerName) -> None:
 )  # fmt: skip
 def test_a_broken_slice_is_withdrawn(broken_slices: SlicesRecording) -> None:
     """A critical Xid on the only slice of a GPU takes exactly that slice out of what the node offers."""
-    assert broken_slices.notes["after_alone"] == 2, broken_slices.timeline_text()
+    assert broken_slices.note(AFTER["alone"]) == 2, broken_slices.timeline_text()
 
 
 @behaviour(
@@ -40,4 +46,4 @@ def test_a_broken_slice_is_withdrawn(broken_slices: SlicesRecording) -> None:
 )  # fmt: skip
 def test_every_broken_slice_of_a_gpu_is_withdrawn(broken_slices: SlicesRecording) -> None:
     """Critical Xids on two slices of one GPU withdraw both."""
-    assert broken_slices.notes["after_together"] == 0, broken_slices.timeline_text()
+    assert broken_slices.note(AFTER["together"]) == 0, broken_slices.timeline_text()

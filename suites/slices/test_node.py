@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gpuassay import MUST, Inconclusive, Lab, Measure, WaitTimeout, behaviour, scenario
+from gpuassay import MUST, Inconclusive, Lab, Measure, Note, WaitTimeout, behaviour, scenario
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.judge import nodes
 from gpuassay.systems.slices.readings import SlicesRecording
@@ -27,6 +28,16 @@ CROWDED = 0.2
 """Share of the time in which somebody waited for a CPU, above which a late node says nothing about the node."""
 
 
+LOG = Note("log", notes.Told, "what `kubectl logs` told")
+ANSWER = Note("answer", str, "the server's environment, by HTTP; none where it did not answer", default=None)
+ENTERED = Note("entered", notes.Told, "what a command in the container told")
+BEFORE = Note("before", dict[str, list[str]], "what the pod has on the node")
+AFTER = Note("after", dict[str, list[str]], "what is left of it")
+STARTED = Note("started", dict[str, float], "s that the steps of the second node's start took", default=None)
+LATE = Note("late", str, "what the second node was waited for in vain", default=None)
+ANSWERS = Note("answers", dict[str, str | None], "what the pod on each node answers")
+
+
 @scenario(system="slices", needs=["program:kubectl"], timeout=40)
 def one_pod_ends(lab: Lab) -> None:
     """A pod prints a line, prints its environment and ends with a code of its own; its log is read afterwards."""
@@ -34,7 +45,7 @@ def one_pod_ends(lab: Lab) -> None:
     steps = (("print", f"hello {lab.token}"), ("env", "ASSAY_"), ("exit", EXIT))
     slices.pod(lab, "ends", *steps, env=environment)
     lab.observe(lambda: slices.ended(lab, "ends"), "ends has ended")
-    lab.note(log=slices.kubectl(lab, "logs", "ends"))
+    lab.note(LOG, slices.kubectl(lab, "logs", "ends"))
 
 
 @behaviour(
@@ -55,7 +66,7 @@ def test_the_exit_code_of_a_container_is_told(one_pod_ends: SlicesRecording) -> 
 def test_the_log_of_a_container_can_be_read(one_pod_ends: SlicesRecording) -> None:
     """`kubectl logs` gives what the container printed, in order, also after its end."""
     wanted = f"hello {one_pod_ends.token}\nASSAY_MARK={one_pod_ends.token}\n"
-    assert one_pod_ends.notes["log"] == {"code": 0, "out": wanted, "error": ""}
+    assert one_pod_ends.note(LOG) == notes.Told(0, wanted, "")
 
 
 @scenario(system="slices", needs=["program:kubectl"], timeout=60)
@@ -70,10 +81,8 @@ def a_server(lab: Lab) -> None:
     )  # fmt: skip
     if lab.observe(lambda: slices.ready(lab, "server"), "server is ready"):
         lab.observe(lambda: slices.ask(lab, "server") is not None, "server answers", timeout=10)
-    lab.note(
-        answer=slices.ask(lab, "server", "/env?prefix=ASSAY_"),
-        entered=slices.kubectl(lab, "exec", "server", "--", "/workload", "env", "ASSAY_"),
-    )
+    lab.note(ANSWER, slices.ask(lab, "server", "/env?prefix=ASSAY_"))
+    lab.note(ENTERED, slices.kubectl(lab, "exec", "server", "--", "/workload", "env", "ASSAY_"))
     slices.ask(lab, "server", "/break")
     lab.observe(lambda: slices.restarts(lab, "server") > 0, "server was restarted")
 
@@ -95,7 +104,7 @@ def test_a_pod_is_ready_when_its_probe_says_so(a_server: SlicesRecording) -> Non
 )  # fmt: skip
 def test_an_unhealthy_container_is_restarted(a_server: SlicesRecording) -> None:
     """A container whose liveness probe fails is restarted."""
-    assert a_server.notes["observed"]["server was restarted"], a_server.timeline_text()
+    assert a_server.observed("server was restarted"), a_server.timeline_text()
 
 
 @behaviour(
@@ -104,7 +113,7 @@ def test_an_unhealthy_container_is_restarted(a_server: SlicesRecording) -> None:
 )  # fmt: skip
 def test_a_pod_answers_at_its_address(a_server: SlicesRecording) -> None:
     """The pod answers an HTTP request from outside the node at the podIP of its status."""
-    assert a_server.notes["answer"] == f"ASSAY_MARK={a_server.token}\n"
+    assert a_server.note(ANSWER) == f"ASSAY_MARK={a_server.token}\n"
 
 
 @behaviour(
@@ -113,8 +122,8 @@ def test_a_pod_answers_at_its_address(a_server: SlicesRecording) -> None:
 )  # fmt: skip
 def test_a_command_runs_in_a_container(a_server: SlicesRecording) -> None:
     """`kubectl exec` runs a program in the container, which sees the container's environment."""
-    wanted = {"code": 0, "out": f"ASSAY_MARK={a_server.token}\n", "error": ""}
-    assert a_server.notes["entered"] == wanted
+    wanted = notes.Told(0, f"ASSAY_MARK={a_server.token}\n", "")
+    assert a_server.note(ENTERED) == wanted
 
 
 @scenario(system="slices", timeout=60)
@@ -126,7 +135,7 @@ def a_pod_is_deleted(lab: Lab) -> None:
     uid = (lab.get("Pod", "victim") or {})["metadata"]["uid"]
     where = slices.address(lab, "victim")
 
-    def held() -> dict[str, object]:
+    def held() -> dict[str, list[str]]:
         return {
             "cgroups": slices.cgroups_of(node, uid),
             "addresses": [one for one in slices.addresses_in_use(node) if one == where],
@@ -134,11 +143,11 @@ def a_pod_is_deleted(lab: Lab) -> None:
         }
 
     lab.until(lambda: all(held().values()), "victim has processes, cgroups and an address")
-    lab.note(before=held())
+    lab.note(BEFORE, held())
     lab.delete("Pod", "victim")
     lab.observe(lambda: slices.gone(lab, "victim"), "victim is gone", timeout=15)
     lab.observe(lambda: not any(held().values()), "nothing of victim is left", timeout=5)
-    lab.note(after=held())
+    lab.note(AFTER, held())
 
 
 @behaviour(
@@ -147,10 +156,10 @@ def a_pod_is_deleted(lab: Lab) -> None:
 )  # fmt: skip
 def test_a_deleted_pod_leaves_nothing_on_the_node(a_pod_is_deleted: SlicesRecording) -> None:
     """A deleted pod is gone within its grace period, and so are its processes, its cgroups and its address."""
-    before, after = a_pod_is_deleted.notes["before"], a_pod_is_deleted.notes["after"]
+    before, after = a_pod_is_deleted.note(BEFORE), a_pod_is_deleted.note(AFTER)
     assert all(before.values()), f"looked in the wrong places: {before}"
     assert not any(after.values()), f"left: {after}\n{a_pod_is_deleted.timeline_text()}"
-    assert a_pod_is_deleted.notes["observed"]["victim is gone"], a_pod_is_deleted.timeline_text()
+    assert a_pod_is_deleted.observed("victim is gone"), a_pod_is_deleted.timeline_text()
 
 
 def _restarted(lab: Lab, restart: Callable[..., None]) -> None:
@@ -170,8 +179,7 @@ def _restarted(lab: Lab, restart: Callable[..., None]) -> None:
 
 
 def _replaced(recording: SlicesRecording) -> list[str]:
-    marks = recording.notes["marks"]
-    return nodes.changed_containers(recording, marks["restart"], ["one", "two"], until=marks["seen"])
+    return nodes.changed_containers(recording, recording.mark("restart"), ["one", "two"], until=recording.mark("seen"))
 
 
 @scenario(system="slices", timeout=60)
@@ -187,7 +195,7 @@ def kubelet_restarted(lab: Lab) -> None:
 def test_pods_outlive_a_kubelet_that_is_killed(kubelet_restarted: SlicesRecording) -> None:
     """After kill -9 and restart of the kubelet the same containers run, and a new pod runs to its end."""
     assert _replaced(kubelet_restarted) == [], kubelet_restarted.timeline_text()
-    assert kubelet_restarted.notes["observed"]["later has ended"], kubelet_restarted.timeline_text()
+    assert kubelet_restarted.observed("later has ended"), kubelet_restarted.timeline_text()
 
 
 @scenario(system="slices", timeout=60)
@@ -203,7 +211,7 @@ def containerd_restarted(lab: Lab) -> None:
 def test_pods_outlive_a_containerd_that_is_killed(containerd_restarted: SlicesRecording) -> None:
     """After kill -9 and restart of containerd the same containers run, and a new pod runs to its end."""
     assert _replaced(containerd_restarted) == [], containerd_restarted.timeline_text()
-    assert containerd_restarted.notes["observed"]["later has ended"], containerd_restarted.timeline_text()
+    assert containerd_restarted.observed("later has ended"), containerd_restarted.timeline_text()
 
 
 @scenario(system="slices", alone="cluster", timeout=120)
@@ -211,23 +219,26 @@ def second_node(lab: Lab) -> None:
     """A second node starts and a pod on each node gets a request; then the new node reboots as by a power failure."""
     try:
         with slices.further_node(lab, SECOND, patience=20) as node:
-            lab.note(started=node.started)
+            lab.note(STARTED, node.started)
             for name, where in (("here", slices.NODE), ("there", SECOND)):
                 slices.pod(lab, name, *SERVES, node=where, restart="Always")
             if lab.observe(lambda: slices.ready(lab, "here", "there"), "both ready"):
                 lab.observe(lambda: all(slices.ask(lab, name) for name in ("here", "there")), "both answer", timeout=10)
-            lab.note(answers={name: slices.ask(lab, name) for name in ("here", "there")})
+            lab.note(ANSWERS, {name: slices.ask(lab, name) for name in ("here", "there")})
             lab.mark("reboot")
             node.reboot()
             lab.observe(lambda: slices.restarts(lab, "there") > 0 and slices.ready(lab, "there"), "there is back")
             lab.delete("Pod", "there")
             lab.observe(lambda: slices.gone(lab, "there"), "there is gone", timeout=15)
     except WaitTimeout as late:
-        lab.note(late=str(late))
+        lab.note(LATE, str(late))
 
 
-def _require_second(recording: SlicesRecording) -> None:
-    assert "started" in recording.notes, recording.notes.get("late")
+def _steps(recording: SlicesRecording) -> dict[str, float]:
+    """What the steps of the second node's start took, in s; AssertionError where it did not come up."""
+    started = recording.note(STARTED)
+    assert started is not None, recording.note(LATE)
+    return started
 
 
 @behaviour(
@@ -236,8 +247,7 @@ def _require_second(recording: SlicesRecording) -> None:
 )  # fmt: skip
 def test_a_node_is_ready_within_seconds(second_node: SlicesRecording, measure: Measure) -> None:
     """A new node is Ready within 5 s of its start."""
-    _require_second(second_node)
-    seconds = second_node.notes["started"]["ready"]
+    seconds = _steps(second_node)["ready"]
     measure.value(ready_s=seconds)
     measure.threshold(READY_SECONDS)
     crowding = second_node.meta.pressure.get("cpu_stall_share") or 0.0
@@ -253,13 +263,13 @@ def test_a_node_is_ready_within_seconds(second_node: SlicesRecording, measure: M
 )  # fmt: skip
 def test_two_nodes_of_one_machine_are_two_nodes(second_node: SlicesRecording) -> None:
     """Each pod runs on the node that its spec names, has an address of that node's own subnet, and answers."""
-    _require_second(second_node)
-    assert second_node.notes["observed"]["both ready"], second_node.timeline_text()
+    _steps(second_node)
+    assert second_node.observed("both ready"), second_node.timeline_text()
     pods = {name: nodes.first_ready(second_node, name) for name in ("here", "there")}
     assert {name: pod["spec"]["nodeName"] for name, pod in pods.items()} == {"here": slices.NODE, "there": SECOND}
     subnets = {pod["status"]["podIP"].rsplit(".", 1)[0] for pod in pods.values()}
     assert len(subnets) == 2, subnets
-    assert second_node.notes["answers"] == {"here": "ok\n", "there": "ok\n"}
+    assert second_node.note(ANSWERS) == {"here": "ok\n", "there": "ok\n"}
 
 
 @behaviour(
@@ -269,8 +279,8 @@ def test_two_nodes_of_one_machine_are_two_nodes(second_node: SlicesRecording) ->
 )  # fmt: skip
 def test_pods_come_back_after_a_reboot(second_node: SlicesRecording) -> None:
     """After a reboot a pod with restartPolicy Always runs in a new container; the other node's pod is undisturbed."""
-    _require_second(second_node)
-    assert second_node.notes["observed"]["there is back"], second_node.timeline_text()
-    mark = second_node.notes["marks"]["reboot"]
+    _steps(second_node)
+    assert second_node.observed("there is back"), second_node.timeline_text()
+    mark = second_node.mark("reboot")
     assert nodes.changed_containers(second_node, mark, ["there"]), second_node.timeline_text()
     assert not nodes.changed_containers(second_node, mark, ["here"]), second_node.timeline_text()

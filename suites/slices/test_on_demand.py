@@ -48,7 +48,7 @@ def test_a_failed_creation_is_tried_again(creation_fails_once: SlicesRecording) 
 )  # fmt: skip
 def test_a_pod_without_its_slice_can_be_deleted(creation_fails_once: SlicesRecording) -> None:
     """A pod whose slice could not be created can be deleted, and leaves no slice, claim or CDI device."""
-    assert creation_fails_once.notes["observed"]["gone: unlucky"], creation_fails_once.timeline_text()
+    assert creation_fails_once.observed("gone: unlucky"), creation_fails_once.timeline_text()
     assert slices_rest.left_findings(creation_fails_once) == [], creation_fails_once.timeline_text()
 
 
@@ -86,7 +86,7 @@ def half_a_slice(lab: Lab, slicer: slicing.SlicerName) -> None:
 )  # fmt: skip
 def test_half_a_slice_is_swept_at_the_start(half_a_slice: SlicesRecording) -> None:
     """A GPU instance whose compute instance could not be created is gone after the driver's restart."""
-    assert half_a_slice.notes["observed"]["the half slice is swept"], half_a_slice.timeline_text()
+    assert half_a_slice.observed("the half slice is swept"), half_a_slice.timeline_text()
 
 
 @behaviour(

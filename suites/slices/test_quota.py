@@ -41,9 +41,9 @@ def quotas(lab: Lab, slicer: slicing.SlicerName) -> None:
 )  # fmt: skip
 def test_a_quota_on_the_resource_holds(quotas: SlicesRecording) -> None:
     """Under a quota of one `nvidia.com/mig-1g.5gb` a second pod is refused with code 403, the first one runs."""
-    refused = quotas.notes["attempts"]["second"]
-    assert not refused["accepted"], quotas.timeline_text()
-    assert refused["status"] == 403 and "exceeded quota" in refused["message"], refused
+    refused = quotas.attempt("second")
+    assert not refused.accepted, quotas.timeline_text()
+    assert refused.status == 403 and "exceeded quota" in refused.message, refused
     assert "first" in slices_seen.ran(quotas), quotas.timeline_text()
 
 
@@ -62,9 +62,9 @@ def test_a_quota_leaves_nothing(quotas: SlicesRecording) -> None:
 )  # fmt: skip
 def test_a_missing_runtime_class_is_refused(quotas: SlicesRecording) -> None:
     """A pod with a slice and a RuntimeClass that does not exist is refused at once, and the class is named."""
-    refused = quotas.notes["attempts"]["elsewhere"]
-    assert not refused["accepted"], quotas.timeline_text()
-    assert "nobody-has-it" in refused["message"], refused
+    refused = quotas.attempt("elsewhere")
+    assert not refused.accepted, quotas.timeline_text()
+    assert "nobody-has-it" in refused.message, refused
 
 
 @per_slicer(timeout=60, only=("dra",))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, Lab, behaviour
+from gpuassay import MUST, Lab, Note, behaviour
 from gpuassay.silicon import Geometry, seed
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
@@ -18,6 +18,9 @@ SMALL, MEDIUM, LARGE, MEDIA = "1g.5gb", "2g.10gb", "3g.20gb", "1g.5gb+me"
 UNKNOWN = "9g.99gb"
 INIT = "https://kubernetes.io/docs/concepts/workloads/pods/init-containers/"
 SHAPES = ("several", "containers", "prepared", "mixed")
+
+
+OFFERS = Note("offers", dict[str, int], "how many slices of each profile the node offers")
 
 
 @per_slicer(timeout=70)
@@ -124,7 +127,7 @@ def media(lab: Lab, slicer: slicing.SlicerName) -> None:
             site.observe_withdrawn()
             site.part.start()
             lab.observe(lambda: site.offers(SMALL) + site.offers(MEDIA) == 2, "both slices are offered")
-        lab.note(offers={profile: site.offers(profile) for profile in (SMALL, MEDIA)})
+        lab.note(OFFERS, {profile: site.offers(profile) for profile in (SMALL, MEDIA)})
         site.pod("media", MEDIA)
         # what a device plugin did not offer, it will not; a scheduler of claims may look once more
         final = slicer == "device-plugin"

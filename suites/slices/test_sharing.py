@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuassay import MUST, SHOULD, Lab, behaviour, dig, known_defect, scenario
 from gpuassay.gpus import gpu_model
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import operator_node as gpu_operator
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.acts.operator_node import mig_config, time_slicing
@@ -69,7 +70,9 @@ def unequal_slices(lab: Lab) -> None:
 )  # fmt: skip
 def test_the_strategy_none_offers_gpus(equal_slices: SlicesRecording) -> None:
     """Under MIG strategy `none` a node offers its GPUs, however they are partitioned, and no slices."""
-    assert equal_slices.notes["offers"]["none"] == gpu_labels.offers(_gpus(EQUAL), "none"), equal_slices.timeline_text()
+    assert equal_slices.note(notes.OFFERS)["none"] == gpu_labels.offers(_gpus(EQUAL), "none"), (
+        equal_slices.timeline_text()
+    )
 
 
 @behaviour(
@@ -78,7 +81,7 @@ def test_the_strategy_none_offers_gpus(equal_slices: SlicesRecording) -> None:
 )  # fmt: skip
 def test_the_strategy_single_offers_slices_as_gpus(equal_slices: SlicesRecording) -> None:
     """Under MIG strategy `single` a node offers as many `nvidia.com/gpu` as it has slices."""
-    seen = equal_slices.notes["offers"]["single"]
+    seen = equal_slices.note(notes.OFFERS)["single"]
     assert seen == gpu_labels.offers(_gpus(EQUAL), "single"), equal_slices.timeline_text()
 
 
@@ -89,7 +92,9 @@ def test_the_strategy_single_offers_slices_as_gpus(equal_slices: SlicesRecording
 def test_the_strategy_mixed_offers_each_profile(equal_slices: SlicesRecording, unequal_slices: SlicesRecording) -> None:
     """Under MIG strategy `mixed` a node offers each profile by name, as often as it exists, and no whole GPU."""
     for recording, cut in ((equal_slices, EQUAL), (unequal_slices, UNEQUAL)):
-        assert recording.notes["offers"]["mixed"] == gpu_labels.offers(_gpus(cut), "mixed"), recording.timeline_text()
+        assert recording.note(notes.OFFERS)["mixed"] == gpu_labels.offers(_gpus(cut), "mixed"), (
+            recording.timeline_text()
+        )
 
 
 @behaviour(
@@ -98,8 +103,8 @@ def test_the_strategy_mixed_offers_each_profile(equal_slices: SlicesRecording, u
 )  # fmt: skip
 def test_unequal_slices_are_not_offered_as_gpus(unequal_slices: SlicesRecording) -> None:
     """Under MIG strategy `single` unequal slices are refused with a reason, and nothing is offered."""
-    assert unequal_slices.notes["offers"]["single"] == {}, unequal_slices.timeline_text()
-    assert "more than one MIG device type" in unequal_slices.notes["refusals"]["single"]
+    assert unequal_slices.note(notes.OFFERS)["single"] == {}, unequal_slices.timeline_text()
+    assert "more than one MIG device type" in unequal_slices.note(notes.REFUSALS)["single"]
 
 
 @behaviour(
@@ -110,7 +115,7 @@ def test_unequal_slices_are_not_offered_as_gpus(unequal_slices: SlicesRecording)
 def test_the_node_label_changes_what_is_offered(equal_slices: SlicesRecording) -> None:
     """With each change of the label `nvidia.com/device-plugin.config` the node offers what that configuration says."""
     expected = {name: gpu_labels.offers(_gpus(EQUAL), name) for name in ("single", "mixed", "none")}
-    seen = {name: equal_slices.notes["offers"][name] for name in expected}
+    seen = {name: equal_slices.note(notes.OFFERS)[name] for name in expected}
     assert seen == expected, equal_slices.timeline_text()
 
 
@@ -121,7 +126,7 @@ def test_the_node_label_changes_what_is_offered(equal_slices: SlicesRecording) -
 )  # fmt: skip
 def test_a_configuration_that_fits_helps_after_one_that_does_not(unequal_slices: SlicesRecording) -> None:
     """After MIG strategy `single` was refused, MIG strategy `mixed` offers all slices again."""
-    seen = unequal_slices.notes["offers"]["mixed again"]
+    seen = unequal_slices.note(notes.OFFERS)["mixed again"]
     assert seen == gpu_labels.offers(_gpus(UNEQUAL), "mixed"), unequal_slices.timeline_text()
 
 
@@ -131,9 +136,9 @@ def test_a_configuration_that_fits_helps_after_one_that_does_not(unequal_slices:
 )  # fmt: skip
 def test_slices_can_be_shared(equal_slices: SlicesRecording) -> None:
     """Time-slicing of a MIG profile multiplies what is offered of it, and its product ends with SHARED."""
-    assert equal_slices.notes["offers"]["shared"] == gpu_labels.offers(_gpus(EQUAL), "mixed", SLICE_SHARING)
+    assert equal_slices.note(notes.OFFERS)["shared"] == gpu_labels.offers(_gpus(EQUAL), "mixed", SLICE_SHARING)
     expected = gpu_labels.gpu_labels(_gpus(EQUAL), "mixed", SLICE_SHARING)
-    seen = equal_slices.notes["features"]["shared"]
+    seen = equal_slices.note(notes.FEATURES)["shared"]
     assert gpu_labels.label_findings(seen, expected, parts=("gpu", "mig")) == [], equal_slices.timeline_text()
 
 
@@ -187,7 +192,7 @@ def shared_gpus(lab: Lab) -> None:
 )  # fmt: skip
 def test_a_shared_gpu_is_offered_several_times(shared_gpus: SlicesRecording) -> None:
     """A node offers its GPUs, and with time-slicing its GPUs times replicas."""
-    seen = {name: shared_gpus.notes["offers"][name] for name in ("default", "shared")}
+    seen = {name: shared_gpus.note(notes.OFFERS)[name] for name in ("default", "shared")}
     assert seen == {"default": {GPU: 2}, "shared": {GPU: 2 * REPLICAS}}, shared_gpus.timeline_text()
 
 
@@ -199,7 +204,7 @@ def test_a_shared_gpu_is_labelled_as_shared(shared_gpus: SlicesRecording) -> Non
     """With time-slicing, and only then, the product label ends with SHARED and labels give replicas and strategy."""
     for name, sharing in (("default", None), ("shared", GPU_SHARING)):
         expected = gpu_labels.gpu_labels(_gpus(None), "none", sharing)
-        seen = shared_gpus.notes["features"][name]
+        seen = shared_gpus.note(notes.FEATURES)[name]
         assert gpu_labels.label_findings(seen, expected, parts=("gpu", "mig")) == [], shared_gpus.timeline_text()
 
 
@@ -209,9 +214,9 @@ def test_a_shared_gpu_is_labelled_as_shared(shared_gpus: SlicesRecording) -> Non
 )  # fmt: skip
 def test_pods_share_gpus(shared_gpus: SlicesRecording) -> None:
     """As many pods as replicas run at once, each with one GPU, and each GPU serves exactly three of them."""
-    given: dict[str, list[str]] = shared_gpus.notes["given"]
-    tenants = {uuid: sum(told == [uuid] for told in given.values()) for uuid in shared_gpus.notes["uuids"]}
-    assert tenants == dict.fromkeys(shared_gpus.notes["uuids"], REPLICAS), shared_gpus.timeline_text()
+    given = shared_gpus.note(notes.GIVEN)
+    tenants = {uuid: sum(told == [uuid] for told in given.values()) for uuid in shared_gpus.note(notes.UUIDS)}
+    assert tenants == dict.fromkeys(shared_gpus.note(notes.UUIDS), REPLICAS), shared_gpus.timeline_text()
 
 
 @behaviour(
@@ -234,7 +239,7 @@ def test_a_request_for_two_shares_fails(shared_gpus: SlicesRecording) -> None:
 )  # fmt: skip
 def test_shares_can_have_a_name_of_their_own(shared_gpus: SlicesRecording) -> None:
     """With renameByDefault a node offers `nvidia.com/gpu.shared` instead, and the product has no suffix."""
-    assert shared_gpus.notes["offers"]["renamed"] == {f"{GPU}.shared": 2 * REPLICAS}, shared_gpus.timeline_text()
+    assert shared_gpus.note(notes.OFFERS)["renamed"] == {f"{GPU}.shared": 2 * REPLICAS}, shared_gpus.timeline_text()
     expected = gpu_labels.gpu_labels(_gpus(None), "none", RENAMED)
-    seen = shared_gpus.notes["features"]["renamed"]
+    seen = shared_gpus.note(notes.FEATURES)["renamed"]
     assert gpu_labels.label_findings(seen, expected, parts=("gpu", "mig")) == [], shared_gpus.timeline_text()

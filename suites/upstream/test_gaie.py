@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from gpuassay import MUST, Lab, Measure, Recording, behaviour, known_defect, scenario
-from gpuassay.record.upstream import Results
+from gpuassay.record.upstream import RESULTS
 from gpuassay.systems.upstream import judge as upstream
 from gpuassay.systems.upstream.acts import NEEDS, conform
 from suites.upstream.verdicts import take_over
@@ -38,7 +38,7 @@ def conformance(name: str, holds: str, *, red_when: str, mutant: str = "") -> Ca
 
     @behaviour(f"upstream.gaie.{name}", level=MUST, spec=SPEC, red_when=red_when, mutant=mutant)
     def test(gaie: Recording, measure: Measure) -> None:
-        results = Results.of_note(gaie.notes["upstream"])
+        results = gaie.note(RESULTS)
         take_over(results, upstream.case_of(results, name, DECLARED), measure)
 
     test.__doc__ = holds

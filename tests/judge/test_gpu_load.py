@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import msgspec
 import pytest
 
 from gpuassay.systems.gpu_operator.judge.dcgm import gpu_of, pod_of, why_blank, why_no_percent
-from gpuassay.systems.gpu_operator.judge.load import load_findings
+from gpuassay.systems.gpu_operator.judge.load import Load, Row, load_findings
 
-Rows = list[dict[str, Any]]
+Rows = list[Row]
 
 
 def _rows(*percents: float | None, gpu: str = "GPU-1", pod: str = "") -> Rows:
-    return [{"gpu": gpu, "pod": pod, "percent": percent} for percent in percents]
+    return [Row(gpu, pod, percent) for percent in percents]
 
 
-def _load(**changes: Rows) -> dict[str, Any]:
-    during = _rows(0, 30, 97, pod="load")
-    return {"pod": "load", "before": _rows(0), "during": during, "after": _rows(80, 0), **changes}
+def _load(**changes: Rows) -> Load:
+    healthy = Load("load", before=_rows(0), during=_rows(0, 30, 97, pod="load"), after=_rows(80, 0))
+    return msgspec.structs.replace(healthy, **changes)
 
 
 def test_a_gpu_that_follows_its_load_has_no_findings() -> None:
@@ -86,30 +85,28 @@ def test_a_ratio_that_is_rounded_up_is_busy() -> None:
 
 def test_every_field_of_a_gpu_counts() -> None:
     """Red when the field that stands last on the page hides one that tells a busy GPU."""
-    rows = [{"gpu": "GPU-1", "pod": "", "field": f, "percent": p} for f, p in (("UTIL", 97.0), ("ACTIVE", 0.0))]
+    rows = [Row("GPU-1", "", percent, field) for field, percent in (("UTIL", 97.0), ("ACTIVE", 0.0))]
     assert load_findings(_load(after=rows)) == ["GPU GPU-1 is 97 % busy after the load"]
-    rows[0]["percent"] = 0.0
-    assert load_findings(_load(after=rows)) == []
+    assert load_findings(_load(after=[Row("GPU-1", "", 0.0, "UTIL"), rows[1]])) == []
 
 
 def test_what_is_told_again_is_old() -> None:
     """Red when an exporter whose own times stand still passes for one that saw the load."""
-    old: Rows = [{"gpu": "GPU-1", "pod": "load", "percent": 0.0, "at": 5.0}]
-    busy: Rows = [{"gpu": "GPU-1", "pod": "load", "percent": 97.0, "at": 9.0}]
-    idle: Rows = [{"gpu": "GPU-1", "pod": "", "percent": 0.0, "at": 12.0}]
+    old = [Row("GPU-1", "load", 0.0, at=5.0)]
+    busy = [Row("GPU-1", "load", 97.0, at=9.0)]
+    idle = [Row("GPU-1", "", 0.0, at=12.0)]
     assert load_findings(_load(before=old, during=busy, after=idle)) == []
     [still] = load_findings(_load(before=old, during=old, after=idle))
     assert still.endswith("under the load: its time stands still")
-    [still] = load_findings(_load(before=old, during=busy, after=[idle[0] | {"at": 9.0}]))
+    [still] = load_findings(_load(before=old, during=busy, after=[Row("GPU-1", "", 0.0, at=9.0)]))
     assert still.endswith("after the load: its time stands still")
 
 
 def test_what_kept_an_exporter_from_telling_is_said() -> None:
     """Red when a finding does not say that an exporter did not answer, or a passing moment of that is a finding."""
-    assert load_findings(_load(during=[]) | {"problems": ["DCGM exporter of node a: 503"]})[1:] == [
-        "DCGM exporter of node a: 503"
-    ]
-    assert load_findings(_load() | {"problems": ["DCGM exporter of node a: 503"]}) == []
+    problems = ["DCGM exporter of node a: 503"]
+    assert load_findings(msgspec.structs.replace(_load(during=[]), problems=problems))[1:] == problems
+    assert load_findings(msgspec.structs.replace(_load(), problems=problems)) == []
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,8 @@ def test_usage_that_is_not_what_slices_cost_is_found() -> None:
     made = [row(1, MADE), row(1, COMPUTE, uuid=A)]
 
     def told(usage: int, *uuids: str, slicer: str = "dra") -> list[str]:
-        rest = {"now": {"usage": {"credits": usage}, "allocated": [{"uuid": one} for one in uuids]}}
+        held = [{"pod": "p", "uuid": one} for one in uuids]
+        rest = {"now": {"slices": [], "allocated": held, "cdi": [], "pods": [], "usage": {"credits": usage}}}
         seen = recording(slicer=slicer, silicon=made, rest=rest, marks={"now": 5 * SECOND})
         return kueue_slices.usage_findings(seen, "now", SLOTS)
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from gpuassay.systems.gpu_operator.judge.mig_manager import CONFIG, DEPLOY, STATE, change_findings, recut_findings
+from gpuassay.systems.gpu_operator.judge.mig_manager import (
+    CONFIG,
+    DEPLOY,
+    STATE,
+    Recut,
+    change_findings,
+    recut_findings,
+)
 
 PLUGIN = f"{DEPLOY}device-plugin"
 
@@ -43,7 +51,7 @@ def test_every_other_course_is_a_finding(course: list[dict[str, str]], finding: 
 def test_both_ways_and_the_configuration_count() -> None:
     """Red when the way back, or the configuration itself, is not looked at."""
     right = _course("pending", "success")
-    recut = {"trial": "new", "former": "old", "there": right, "back": right}
+    recut = Recut("gpu-a", trial="new", former="old", there=right, back=right)
     assert recut_findings(recut) == []
-    assert recut_findings(recut | {"back": _course("pending", "failed")}) != []
-    assert recut_findings(recut | {"there": _course("pending", "success", config="old")}) != []
+    assert recut_findings(msgspec.structs.replace(recut, back=_course("pending", "failed"))) != []
+    assert recut_findings(msgspec.structs.replace(recut, there=_course("pending", "success", config="old"))) != []

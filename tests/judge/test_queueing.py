@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuassay.systems.kueue.judge.queueing import asked_priority, decided_before, decisions, mark, order_findings
+from gpuassay.record.recording import RecordingError
+from gpuassay.systems.kueue.judge.queueing import asked_priority, decided_before, decisions, order_findings
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.workloads import core
@@ -67,9 +68,9 @@ def test_decisions_of_other_scenarios_do_not_count() -> None:
 def test_decided_before_a_moment() -> None:
     """Red when a decision before a release goes unnoticed; and when a mark that is missing counts as never."""
     recording = queue(ONES, RIGHT, notes={"marks": {"released q": START + 2_500_000_000}})
-    assert decided_before(recording, mark(recording, "released q")) == ["c", "b"]
-    with pytest.raises(LookupError, match="no mark 'killed'"):
-        mark(recording, "killed")
+    assert decided_before(recording, recording.mark("released q")) == ["c", "b"]
+    with pytest.raises(RecordingError, match="no mark 'killed'; there are: released q"):
+        recording.mark("killed")
 
 
 def test_whose_priority_counts() -> None:

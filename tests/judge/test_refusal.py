@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuassay.manifest import Manifest
+from gpuassay.record.recording import Attempt
 from gpuassay.systems.kueue.judge.refusal import SCHEMA, gate_of, refusal_findings, twin_label
 
 HOOK = "vthing.kb.io"
@@ -14,12 +14,15 @@ BY_HOOK = f'admission webhook "{HOOK}" denied the request: spec.size: Invalid va
 BY_SCHEMA = 'Thing.example.com "x" is invalid: spec.size: Unsupported value: "no"'
 
 
-def refused(message: str, status: int = 403) -> Manifest:
-    return {"accepted": False, "status": status, "reason": "Forbidden", "message": message}
+ACCEPTED = Attempt(accepted=True)
 
 
-def findings(bad: Manifest, twin: Manifest | None = None, gate: str = HOOK, says: str = "negative") -> list[str]:
-    return refusal_findings({"attempts": {"a": bad, twin_label("a"): twin or {"accepted": True}}}, "a", gate, says)
+def refused(message: str, status: int = 403) -> Attempt:
+    return Attempt(accepted=False, status=status, reason="Forbidden", message=message)
+
+
+def findings(bad: Attempt, twin: Attempt = ACCEPTED, gate: str = HOOK, says: str = "negative") -> list[str]:
+    return refusal_findings({"a": bad, twin_label("a"): twin}, "a", gate, says)
 
 
 def test_a_refusal_by_the_right_gate_is_fine() -> None:
@@ -28,7 +31,7 @@ def test_a_refusal_by_the_right_gate_is_fine() -> None:
 
 
 def test_an_accepted_object_is_found() -> None:
-    assert findings({"accepted": True}) == [f"a: expected {HOOK} to refuse it, but it was accepted"]
+    assert findings(ACCEPTED) == [f"a: expected {HOOK} to refuse it, but it was accepted"]
 
 
 def test_a_refused_twin_makes_the_refusal_worthless() -> None:
@@ -46,16 +49,13 @@ def test_a_refused_twin_makes_the_refusal_worthless() -> None:
         (refused(BY_HOOK.replace("negative", "so")), "expected the message to say 'negative'"),
     ],
 )
-def test_a_refusal_for_another_reason_is_found(bad: Manifest, part: str) -> None:
+def test_a_refusal_for_another_reason_is_found(bad: Attempt, part: str) -> None:
     assert any(part in one for one in findings(bad))
 
 
-@pytest.mark.parametrize("attempts", [{}, {"a": {"accepted": True}}, {twin_label("a"): {"accepted": True}}])
-def test_what_was_not_tried_is_not_proved(attempts: Manifest) -> None:
-    assert refusal_findings({"attempts": attempts}, "a", HOOK, "") == [
-        "a: was not attempted together with its healthy twin"
-    ]
-    assert refusal_findings({}, "a", HOOK, "")
+@pytest.mark.parametrize("attempts", [{}, {"a": ACCEPTED}, {twin_label("a"): ACCEPTED}])
+def test_what_was_not_tried_is_not_proved(attempts: dict[str, Attempt]) -> None:
+    assert refusal_findings(attempts, "a", HOOK, "") == ["a: was not attempted together with its healthy twin"]
 
 
 @given(st.text())

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from gpuassay.record.recording import RecordingError
+from gpuassay.record.recording import Recording, RecordingError, RecordingMeta
+from gpuassay.record.upstream import RESULTS as NOTE
 from gpuassay.record.upstream import Case, Outcome, Results
 from gpuassay.systems.upstream.judge import NotToldError, case_of, table
 
@@ -37,12 +38,13 @@ def test_a_case_that_broke_is_no_failure_of_the_system() -> None:
 
 
 def test_results_survive_a_recording() -> None:
-    assert Results.of_note(RESULTS.note()) == RESULTS
+    recording = Recording.of_parts(RecordingMeta("s", notes={"upstream": NOTE.as_json(RESULTS)}))
+    assert recording.note(NOTE) == RESULTS
 
 
 def test_notes_that_hold_something_else_are_refused() -> None:
-    with pytest.raises(RecordingError, match="hold no results of another suite"):
-        Results.of_note({"suite": "gaie"})
+    with pytest.raises(RecordingError, match="note 'upstream' is no Results: Object missing required field `version`"):
+        Recording.of_parts(RecordingMeta("s", notes={"upstream": {"suite": "gaie"}})).note(NOTE)
 
 
 def test_the_table_says_whose_judgement_it_is() -> None:

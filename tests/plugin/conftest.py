@@ -21,8 +21,11 @@ HEAD = '''
 import os, signal, time
 import pytest
 from gpuassay.behaviours import behaviour, known_defect, needs
+from gpuassay.record.notes import Note
 from gpuassay.scenarios.declare import scenario
 from gpuassay.verdict import MUST, SHOULD, Inconclusive
+
+ANSWER = Note("answer", int, "the answer")
 
 def says(id, **more):
     return behaviour(id, level=MUST, spec="none", red_when="never", **more)

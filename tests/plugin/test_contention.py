@@ -14,17 +14,17 @@ TESTS = '''
 @says("demo.clock.late", timed=True)
 def test_late(act):
     """It comes in time."""
-    assert act.notes["answer"] == 43, "it came late"
+    assert act.note(ANSWER) == 43, "it came late"
 
 @says("demo.clock.wrong")
 def test_wrong(act):
     """It is right."""
-    assert act.notes["answer"] == 43, "it is wrong"
+    assert act.note(ANSWER) == 43, "it is wrong"
 
 @says("demo.clock.good", timed=True)
 def test_good(act):
     """It holds, however late."""
-    assert act.notes["answer"] == 42
+    assert act.note(ANSWER) == 42
 '''
 
 

@@ -15,15 +15,15 @@ SIX = '''
 @says("demo.states.pass")
 def test_pass(act):
     """Holds."""
-    assert act.notes["answer"] == 42
+    assert act.note(ANSWER) == 42
 
 @says("demo.states.fail")
 def test_fail(act):
-    assert act.notes["answer"] == 43, "expected 43"
+    assert act.note(ANSWER) == 43, "expected 43"
 
 @says("demo.states.suite-broke")
 def test_suite_broke(act):
-    act.notes["no such note"]
+    act.mark("no such mark")
 
 @says("demo.states.scenario-broke")
 def test_scenario_broke(broken):
@@ -49,7 +49,7 @@ def test_noise(act):
 @says("demo.states.defect")
 @known_defect("https://example.org/1", "wrong upstream")
 def test_defect(act):
-    assert act.notes["answer"] == 43
+    assert act.note(ANSWER) == 43
 
 @says("demo.states.mended-defect")
 @known_defect("https://example.org/2", "mended upstream")

@@ -75,7 +75,7 @@ def folder(tmp_path: Path) -> Path:
 def test_reads_back_what_was_written(folder: Path) -> None:
     recording = Recording.load(folder)
     assert (recording.name, recording.profile, recording.token) == ("kueue.test", "default", "t")
-    assert recording.notes == {"n": 1}
+    assert recording.meta.notes == {"n": 1}
     assert recording.asked == ASKED
     assert recording.audit == [{"a": 1}]
     assert recording.kueue_log == LOG

@@ -12,9 +12,10 @@ from gpuassay.manifest import Manifest
 from gpuassay.scenarios import mutants
 from gpuassay.systems.gpu_operator.acts import gpu_load
 from gpuassay.systems.gpu_operator.acts.read import READ
-from gpuassay.systems.gpu_operator.judge.load import load_findings
+from gpuassay.systems.gpu_operator.judge.load import LOAD, Row, load_findings
 from gpuassay.systems.kueue.acts.lab import Lab
 from tests import operators
+from tests.noting import Noting
 
 CONTAINERS = [{"name": "main", "image": "burn", "resources": {"limits": {"nvidia.com/gpu": "1"}}}]
 
@@ -44,13 +45,13 @@ class StubApi:
         return f'DCGM_FI_PROF_GR_ENGINE_ACTIVE{{UUID="GPU-1",GPU_I_ID="7",pod="{name}"}} {share}\nOTHER 5\n'
 
 
-class StubLab:
+class StubLab(Noting):
     """As much of a lab as a load takes; time does not pass."""
 
     def __init__(self, mutant: str | None = None) -> None:
-        self.api, self.namespace, self.marks = StubApi(), "ours", {"gpuassay.io/run": "r"}
+        super().__init__()
+        self.api, self.marks = StubApi(), {"gpuassay.io/run": "r"}
         self.mutant = mutants.get(mutant) if mutant else None
-        self.notes: dict[str, Any] = {}
         self.asked: list[Manifest] = []
 
     def unique(self, base: str) -> str:
@@ -71,10 +72,6 @@ class StubLab:
         """The load ends."""
         self.asked, self.api.pods = self.api.pods, []
 
-    def note(self, **values: Any) -> None:
-        """Keep them."""
-        self.notes |= json.loads(json.dumps(values))
-
 
 def _loaded(mutant: str | None = None) -> StubLab:
     lab = StubLab(mutant)
@@ -92,16 +89,16 @@ def test_a_load_is_the_owners_and_is_ended() -> None:
 
 def test_what_is_noted_is_what_the_judge_needs() -> None:
     """Red when a share is not told in percent, a slice is taken for its GPU, or a moment is missing."""
-    load = _loaded().notes["load"]
-    assert load["during"] == [
-        {"gpu": "GPU-1/7", "pod": "load-1", "field": "DCGM_FI_PROF_GR_ENGINE_ACTIVE", "percent": pytest.approx(93)}
-    ]
+    load = _loaded().noted(LOAD)
+    [row] = load.during
+    assert (row.gpu, row.pod, row.field) == ("GPU-1/7", "load-1", "DCGM_FI_PROF_GR_ENGINE_ACTIVE")
+    assert row.percent == pytest.approx(93)
     assert load_findings(load) == []
 
 
 def test_the_mutant_is_found() -> None:
     """Red when GPUs that are told to be idle under a load pass."""
-    assert load_findings(_loaded("utilisation-lost").notes["load"]) == [
+    assert load_findings(_loaded("utilisation-lost").noted(LOAD)) == [
         "GPU GPU-1/7 is 0 % busy at most under the load, expected 50 %"
     ]
 
@@ -114,12 +111,12 @@ def test_the_mutant_is_found() -> None:
         ("A{} \n", [], ["DCGM exporter of node gpu-a: line 1: the sample has no value (a cut page, "
                        "or a value that the server does not have): 'A{}'"]),
         ('DCGM_FI_DEV_GPU_UTIL{UUID="GPU-1",pod="p"} NaN 5000\n',
-         [{"gpu": "GPU-1", "pod": "p", "field": "DCGM_FI_DEV_GPU_UTIL", "percent": None, "at": 5.0}], []),
+         [Row("GPU-1", "p", None, "DCGM_FI_DEV_GPU_UTIL", 5.0)], []),
         ('dcgm_gpu_utilization{gpu="0",uuid="GPU-1",pod_name="p"} 7\n',
-         [{"gpu": "GPU-1", "pod": "p", "field": "dcgm_gpu_utilization", "percent": 7.0}], []),
+         [Row("GPU-1", "p", 7.0, "dcgm_gpu_utilization")], []),
     ],
 )  # fmt: skip
-def test_what_an_exporter_tells(page: str, told: list[Manifest], problems: list[str]) -> None:
+def test_what_an_exporter_tells(page: str, told: list[Row], problems: list[str]) -> None:
     """Red when a page that is none is an error of the scenario, or says nothing of its node."""
     lab, kept, told_now = StubLab(), list[str](), cast("Any", gpu_load)._told
     raw = lab.api.raw

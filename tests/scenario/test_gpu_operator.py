@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -23,6 +23,7 @@ from gpuassay.systems.gpu_operator.judge import installed as judge
 from gpuassay.systems.gpu_operator.system import POOL
 from gpuassay.systems.kueue.acts.lab import Lab
 from tests import operators
+from tests.noting import Noting
 
 
 class StubApi:
@@ -47,22 +48,19 @@ class StubApi:
         return [{"metadata": {"name": "gpu-a", "labels": labels}}]
 
 
-class StubLab:
+class StubLab(Noting):
     """As much of a lab as reading takes."""
 
     def __init__(self, api: StubApi, mutant: str | None = None) -> None:
-        self.api, self.notes = api, dict[str, Any]()
+        super().__init__()
+        self.api = api
         self.mutant = mutants.chosen(mutant)
-
-    def note(self, **values: Any) -> None:
-        """Keep them."""
-        self.notes |= json.loads(json.dumps(values))
 
 
 def _read(api: StubApi, mutant: str | None = None) -> dict[str, list[Manifest]]:
     lab = StubLab(api, mutant)
     note_operator(cast("Lab", lab))
-    return lab.notes["operator"]
+    return lab.noted(judge.OPERATOR)
 
 
 def test_what_is_read_is_what_judges_need() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 from gpuassay.manifest import Manifest
 from gpuassay.systems.slices.acts.example_driver import Site
+from tests.noting import Noting
 
 UID = "91ab7d75-6240-4d6b-929c-791245db44df"
 GIVEN = f"""
@@ -23,7 +23,7 @@ class Spoken(Site):
 
     def __init__(self, said: str) -> None:
         self.said = said
-        lab: Any = SimpleNamespace(notes={})
+        lab: Any = Noting()
         self.lab = lab
 
     def words(self, pod: str, container: str = "main") -> str:

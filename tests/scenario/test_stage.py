@@ -7,21 +7,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gpuassay.engine.environment import Stage
+from gpuassay.record import facts
 from gpuassay.record.timeline import EventLine
 from gpuassay.systems.kueue.settle import counted
 from gpuassay.waiting import WaitTimeout
+from tests.noting import Noting
 
 QUIET = 1.0
 
 
-class Watched:
+class Watched(Noting):
     """A scenario's lab and the view of its changes, in which nothing happens any more."""
 
     token = "x"
 
     def __init__(self, changes: Sequence[tuple[str, float]]) -> None:
         self.changed = [EventLine(time.time_ns() - round(ago * 1e9), "MODIFIED", kind, "{}") for kind, ago in changes]
-        self.notes: dict[str, Any] = {}
+        super().__init__()
 
     @property
     def view(self) -> Watched:
@@ -37,9 +39,6 @@ class Watched:
         if not ready():
             raise WaitTimeout(what, timeout, None)
 
-    def note(self, **values: Any) -> None:
-        self.notes |= values
-
 
 def comes_to_rest(*changes: tuple[str, float]) -> bool:
     """Whether a scenario is said to be at rest at once, after changes of a kind so many seconds ago."""
@@ -49,7 +48,7 @@ def comes_to_rest(*changes: tuple[str, float]) -> bool:
         run_id="x", cluster=nothing, view=watched, capabilities=frozenset(), mutant=None,
     )  # fmt: skip
     stage.settle(watched, QUIET, counted)
-    return watched.notes["at_rest"]
+    return watched.noted(facts.AT_REST)
 
 
 def test_a_scenario_whose_pods_change_does_not_rest() -> None:

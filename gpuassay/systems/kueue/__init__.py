@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from gpuassay.systems.kueue.acts.lab import Queue as Queue
     from gpuassay.systems.kueue.judge.queueing import decided_before as decided_before
     from gpuassay.systems.kueue.judge.queueing import decisions as decisions
-    from gpuassay.systems.kueue.judge.queueing import mark as mark
     from gpuassay.systems.kueue.judge.queueing import order_findings as order_findings
     from gpuassay.systems.kueue.objects import queues as queues
     from gpuassay.systems.kueue.readings import KueueRecording as KueueRecording
@@ -22,7 +21,6 @@ _PLACE_OF = {
     "Queue": "acts.lab",
     "decided_before": "judge.queueing",
     "decisions": "judge.queueing",
-    "mark": "judge.queueing",
     "order_findings": "judge.queueing",
     "queues": "objects",
     "workloads": "acts",

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.record.recording import Timeline
+from gpuassay.systems.platform.notes import QUOTAS
 from gpuassay.systems.platform.readings import PlatformRecording
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.judge.at_rest import static
 from gpuassay.systems.slices.judge.geometry import standing
 from gpuassay.systems.slices.judge.observed import changes, runs
@@ -156,13 +158,13 @@ def usage_findings(recording: PlatformRecording, label: str, charges: Charges) -
 
     In use is a slice on demand that exists, and one that was cut beforehand if the node's books give it to a pod.
     """
-    rest = recording.notes["rest"][label]
-    there = {one.uuid: one.profile for one in standing(changes(recording), recording.notes["marks"][label])}
-    in_use = {one["uuid"] for one in rest["allocated"]} if static(recording) else set(there)
+    rest = recording.note(notes.REST)[label]
+    there = {one.uuid: one.profile for one in standing(changes(recording), recording.mark(label))}
+    in_use = {one.uuid for one in rest.allocated} if static(recording) else set(there)
     expected: Counter[str] = Counter({resource: 0 for cost in charges.values() for resource in cost})
     for uuid in in_use & set(there):
         expected.update(charges[there[uuid]])
-    told: Mapping[str, int] = rest["usage"]
+    told = rest.usage or {}
     found = [f"{uuid} is in use and does not exist" for uuid in sorted(in_use - set(there))]
     return found + [
         f"{told.get(resource, 0)} {resource} are told at {label!r}, slices in use cost {amount}"
@@ -173,7 +175,7 @@ def usage_findings(recording: PlatformRecording, label: str, charges: Charges) -
 
 def beyond_quota_findings(recording: PlatformRecording, charges: Charges) -> list[str]:
     """Moments at which the slices of running jobs cost more than the quota, as it was asked for."""
-    quota: Mapping[str, int] = recording.notes["quotas"]
+    quota = recording.note(QUOTAS)
     profiles = {one.name: one.profile for one in jobs(recording)}
     owner = {pod.name: job for job in profiles for pod in pods_of(recording, job)}
     there = [one for one in runs(recording) if one.pod in owner]

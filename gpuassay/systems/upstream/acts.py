@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gpuassay.manifest import Manifest, dig, is_true
+from gpuassay.record.notes import Note
+from gpuassay.record.upstream import RESULTS
 from gpuassay.systems.slices.acts import real_node as slices
 
 if TYPE_CHECKING:  # cluster clients: not for replays
@@ -14,6 +16,9 @@ if TYPE_CHECKING:  # cluster clients: not for replays
 
 NEEDS = frozenset({"program:istio", "program:gaie-conformance"})
 """Capabilities that the scenario needs beyond a real node."""
+
+REPORT = Note("report", Manifest, "the conformance report as upstream's program wrote it", default=None)
+EXIT_CODE = Note("exit_code", int, "of upstream's program; none where it was ended for being too slow", default=None)
 
 STAND_SECONDS = 60.0
 """For a pod of ours to be ready; an idle machine needs two or three."""
@@ -40,7 +45,9 @@ def conform(lab: Lab) -> None:
     lab.mark("tests begin")
     told = program.run(lab.cluster, parts)
     lab.mark("tests end")
-    lab.note(upstream=told.results.note(), report=yaml.safe_load(told.report), exit_code=told.exit_code)
+    lab.note(RESULTS, told.results)
+    lab.note(REPORT, yaml.safe_load(told.report))
+    lab.note(EXIT_CODE, told.exit_code)
 
 
 def _configuration(lab: Lab) -> Manifest:

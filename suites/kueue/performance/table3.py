@@ -6,14 +6,16 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 
 import yaml
 
-from gpuassay import Manifest, is_true, resources
+from gpuassay import Manifest, Note, resources
 from gpuassay.engine.bench import Arm
+from gpuassay.manifest import is_true
 from gpuassay.record.parts import AUDIT
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts.bench import KueueBench, bench
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.model import figures
@@ -46,6 +48,15 @@ QUICK_SEED = 3
 
 PRIORITIES = {"priority": (100, 1000), "preemption": (100, 1000)}
 """(medium, large) where a configuration has priorities, as its manifest has them."""
+
+
+FINISHED = Note("finished", int, "how many jobs of the arm are complete in the end")
+ROUNDS = Note("rounds", int, "how many rounds were played")
+COSTS = Note(
+    "costs",
+    list[dict[str, dict[str, dict[str, float]]]],
+    "of each round `before`, once all was `submitted`, and `after`",
+)
 
 
 @cache
@@ -88,9 +99,12 @@ def open_arm(on: KueueBench, name: str, seed: int, scale: float, number: int) ->
     for manifest in made.queues:
         lab.create(manifest)
     lab.until_active(*(one["metadata"]["name"] for one in made.queues if one["kind"] == "ClusterQueue"))
-    lab.note(
-        configuration=configuration, seed=seed, scale=scale, round=number, gpus=GPUS, jobs=[asdict(job) for job in jobs]
-    )
+    lab.note(notes.CONFIGURATION, configuration)
+    lab.note(notes.SEED, seed)
+    lab.note(notes.SCALE, scale)
+    lab.note(notes.ROUND, number)
+    lab.note(notes.GPUS, GPUS)
+    lab.note(notes.JOBS, jobs)
     predicted = figures.makespan(predict(configuration, seed, scale).runs)
     return Runner(arm, made, jobs, patience=3 * predicted + 60)
 
@@ -120,7 +134,7 @@ def play(runners: Sequence[Runner], progress_of: KueueLab, on: KueueBench) -> di
         for future in futures:
             future.result()
     for one in runners:
-        one.arm.lab.note(finished=one.finished())
+        one.arm.lab.note(FINISHED, one.finished())
     return submitted
 
 
@@ -149,4 +163,6 @@ def act(lab: KueueLab) -> None:
         on.arms.remove(scheduler)
         cycles = [line for line in on.all_lines(scheduler.began.positions) if "schedulingCycle" in line]
         on.close(scheduler, lines={LOG: cycles, AUDIT: ()})
-        lab.note(scale=scale, rounds=rounds, costs=costs)
+        lab.note(notes.SCALE, scale)
+        lab.note(ROUNDS, rounds)
+        lab.note(COSTS, costs)

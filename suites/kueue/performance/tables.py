@@ -7,6 +7,7 @@ from functools import cache
 from statistics import median
 
 from gpuassay import Measure
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.judge.measured_figures import ArmFigures, arm_figures, arm_lanes, twin_error
 from gpuassay.systems.kueue.judge.measured_order import arm_order
 from gpuassay.systems.kueue.judge.runs import job_runs, own_admissions, seconds
@@ -45,7 +46,7 @@ def predicted() -> dict[str, PredictedRow]:
 def rounds(arms: Mapping[str, KueueRecording], name: str) -> list[KueueRecording]:
     """The recordings of one arm, round by round."""
     found = [recording for key, recording in arms.items() if key.rpartition("-")[0] == name and key != SCHEDULER]
-    return sorted(found, key=lambda recording: int(recording.notes["round"]))
+    return sorted(found, key=lambda recording: recording.note(notes.ROUND))
 
 
 def paper_ratio(configuration: str) -> float:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gpuassay import SHOULD, Arms, Measure, behaviour, dig, is_true, scenario
+from gpuassay import SHOULD, Arms, Manifest, Measure, Note, behaviour, dig, scenario
+from gpuassay.manifest import is_true
 from gpuassay.record.parts import AUDIT
 from gpuassay.record.resources import Resource
 from gpuassay.systems.kueue.acts.bench import KueueBench, bench
@@ -29,6 +30,9 @@ WORKLOADS = (500, 1000, 1500)
 
 STEP_SECONDS = 1200.0
 """Longest time for one step."""
+
+
+STEPS = Note("steps", list[Manifest], "what each step added, whether it was reached, and what it cost; times in s")
 
 
 class _Steps:
@@ -65,7 +69,7 @@ def thousand_nodes(lab: KueueLab) -> None:
         _nodes(steps)
         _pods(steps, own)
         _workloads(steps, own)
-        own.note(steps=steps.steps)
+        own.note(STEPS, steps.steps)
         on.arms.remove(arm)
         on.close(arm, lines={LOG: [], AUDIT: ()})
 
@@ -123,7 +127,7 @@ def _workloads(steps: _Steps, own: KueueLab) -> None:
 )  # fmt: skip
 def test_a_thousand_nodes_carry_ten_thousand_pods(thousand_nodes: KueueRecording, arms: Arms, measure: Measure) -> None:
     """A cluster reaches 1,000 fake nodes, 10,000 ready pods and 1,500 admitted Workloads, with measured cost."""
-    steps: list[dict[str, Any]] = arms(thousand_nodes)["steps"].notes["steps"]
+    steps: list[dict[str, Any]] = arms(thousand_nodes)["steps"].note(STEPS)
     measure.exhibit(
         "scale",
         title="What objects cost as they grow in number",

@@ -10,6 +10,7 @@ import pytest
 from gpuassay import INFO, MUST, SHOULD, Arms, Inconclusive, Measure, StoreRuns, behaviour, run_clock, scenario
 from gpuassay.stats import thresholds
 from gpuassay.stats.ratios import equivalent, paired_ratio, three_valued
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.handover import NothingMeasured, handover, preempted_jobs
 from gpuassay.systems.kueue.judge.measured_figures import arm_lanes
@@ -54,9 +55,9 @@ def test_every_job_of_every_configuration_finishes_on_eight_gpus(
 ) -> None:
     """Every configuration completes all of its 32 jobs and never uses more than 8 GPUs."""
     found = arms(configurations)
-    done = {name: arm.notes["finished"] for name, arm in found.items() if name != table3.SCHEDULER}
+    done = {name: arm.note(table3.FINISHED) for name, arm in found.items() if name != table3.SCHEDULER}
     assert set(done.values()) == {32}, done
-    tables.show(found, measure, float(configurations.notes["scale"]))
+    tables.show(found, measure, configurations.note(notes.SCALE))
     measure.value(cpu_stall_share=configurations.meta.pressure.get("cpu_stall_share"))
     held = {name: len(arm_lanes(arm)) for name, arm in found.items() if name != table3.SCHEDULER}
     assert set(held.values()) == {8}, held

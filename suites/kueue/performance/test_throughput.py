@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gpuassay import INFO, MUST, Arms, Inconclusive, Measure, behaviour, scenario
+from gpuassay import INFO, MUST, Arms, Inconclusive, Measure, Note, behaviour, scenario
 from gpuassay.record.parts import AUDIT
 from gpuassay.stats import thresholds
 from gpuassay.stats.quantiles import quantile
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts.bench import bench
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.acts.minimal_manager import WORKLOAD_PATHS, generator_document
@@ -29,6 +30,13 @@ LIMITS = thresholds.load(Path(__file__).with_name("thresholds.json"))
 
 QUICK, FULL = 50, 10
 """By what the counts of Kueue's generator are divided."""
+
+
+DIVISOR = Note("divisor", int, "by what the counts of Kueue's generator are divided")
+SCHEDULE = Note("schedule_s", float, "from the first to the last creation as planned, in s")
+DONE = Note("done", bool, "whether every Workload finished in time")
+PROBLEMS = Note("problems", list[str], "what went wrong on the way, the first twenty")
+COSTS = Note("costs", dict[str, dict[str, dict[str, float]]], "`before` the load and `after` it")
 
 
 @scenario(alone="machine", needs={"control-plane", "kueue-process"}, timeout=1800)
@@ -52,13 +60,17 @@ def baseline(lab: KueueLab) -> None:
         own.until_active(*(f"{queue.name}-{own.token}" for queue in generated.queues))
         before = on.costs()
         driver = Mimic(own.api, on.stage.view, generated, namespaces.__getitem__, own.create)
-        own.note(total=generated.total, divisor=divisor, schedule_s=generated.schedule_seconds)
+        own.note(notes.TOTAL, generated.total)
+        own.note(DIVISOR, divisor)
+        own.note(SCHEDULE, generated.schedule_seconds)
         done = driver.run(
             timeout=120 + 0.5 * generated.total,
             progress=lambda done, of: lab.progress(f"{done} of {of} Workloads finished"),
         )
-        own.note(done=done, lags=[round(lag, 4) for lag in driver.lags], problems=driver.problems[:20])
-        own.note(costs={"before": before, "after": on.costs()})
+        own.note(DONE, done)
+        own.note(notes.LAGS, [round(lag, 4) for lag in driver.lags])
+        own.note(PROBLEMS, driver.problems[:20])
+        own.note(COSTS, {"before": before, "after": on.costs()})
         on.settle()
         log = [line for line in on.all_lines(arm.began.positions) if line.get("msg") in (HEADS, ASSUMED, COMPLETE)]
         on.arms.remove(arm)
@@ -80,7 +92,7 @@ def test_every_workload_is_admitted_and_finishes(baseline: KueueRecording, arms:
     measure.value(asked=found.asked, created=found.created, finished=found.finished, evictions=found.evictions)
     if found.finished < found.asked:
         LIMITS.refuse_noise(arm)  # time was up: on a starved machine that says nothing about Kueue
-    assert not arm.notes["problems"], arm.notes["problems"]
+    assert not arm.note(PROBLEMS), arm.note(PROBLEMS)
     assert found.created == found.asked, f"{found.created} of {found.asked} Workloads were seen"
     assert not any(found.never_admitted.values()), f"never admitted: {found.never_admitted}"
     assert found.finished == found.asked, f"{found.finished} of {found.asked} Workloads finished"
@@ -95,9 +107,9 @@ def test_the_rate_is_that_of_this_machine(baseline: KueueRecording, arms: Arms, 
     """Workloads per second are at least this machine's calibrated mean minus three standard deviations."""
     arm = arms(baseline)["baseline"]
     found = throughput.throughput(arm)
-    divisor = int(arm.notes["divisor"])
+    divisor = arm.note(DIVISOR)
     lag = [round(quantile(found.lags, q), 3) for q in (0.5, 0.95, 1.0)]
-    before, after = arm.notes["costs"]["before"], arm.notes["costs"]["after"]
+    before, after = arm.note(COSTS)["before"], arm.note(COSTS)["after"]
     measure.exhibit(
         "throughput",
         title="Time to admission by class in s",

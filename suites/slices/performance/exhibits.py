@@ -11,6 +11,7 @@ from gpuassay.systems.slices.judge import times as slices_times
 from gpuassay.systems.slices.judge.times import Times
 from gpuassay.systems.slices.model import predict as slices_predict
 from gpuassay.systems.slices.model.paper import TABLE_5, TABLE_6, CompletionTimes
+from gpuassay.systems.slices.notes import SLICER
 from gpuassay.systems.slices.readings import SlicesRecording
 from suites.slices.performance import figures, tables
 
@@ -26,7 +27,8 @@ PAPERS_NAME = {"t5": {"whole": "whole GPUs", "dynamic": "slices"}, "t6": {"whole
 def show(arms: Mapping[str, SlicesRecording], measure: Measure) -> None:
     """Write all exhibits."""
     first = next(iter(arms.values()))
-    scale = float(first.notes["scale"])
+    scale = first.note(tables.SCALE)
+    assert scale is not None, f"{first.name} is no arm of Tables 5 and 6"
     for table, number in (("t6", 6), ("t5", 5)):
         _table(arms, measure, table, number, scale)
     _latencies(arms, measure)
@@ -119,8 +121,8 @@ def _latencies(arms: Mapping[str, SlicesRecording], measure: Measure) -> None:
     for arm in arms.values():
         took = slices_times.latencies(judged.stays(arm), judged.models(arm))
         steps = (took.decide, took.start, took.complete, took.hand_over)
-        title = tables.WAYS[arm.notes["way"]].title
-        played = f"Table {arm.notes['table'].removeprefix('t')}, {title}, round {arm.notes['round']}"
+        title = tables.WAYS[arm.note(tables.WAY)].title
+        played = f"Table {arm.note(tables.TABLE).removeprefix('t')}, {title}, round {arm.note(tables.ROUND)}"
         rows.append([played, *(None if one is None else round(one, 2) for one in steps), round(figures.stall(arm), 2)])
     measure.exhibit(
         "tables-latencies",
@@ -147,10 +149,10 @@ def slice_map(
     gpus, moments = judged.models(arm), slices_course.course(arm)
     seen = [one.ended for one in judged.stays(arm) if one.ended is not None]
     end = max([*seen, *(one.at for one in moments)])
-    boxes = _pods(arm, end) if arm.notes["slicer"] != "dra" else []
+    boxes = _pods(arm, end) if arm.note(SLICER) != "dra" else []
     for place, made, gone, job in slices_course.slice_boxes(arm):
         size = len(judged.slots(place, gpus))
-        beforehand = arm.notes["slicer"] != "dra"
+        beforehand = arm.note(SLICER) != "dra"
         look = "cut" if beforehand else "leak" if gone is None else job.split("-")[0] or "other"
         label = place.profile if beforehand else f"{job or place.profile}"
         boxes.append(
@@ -179,7 +181,7 @@ def slice_map(
 
 
 def _unit(arm: SlicesRecording) -> str:
-    scale: float | None = arm.notes.get("scale")
+    scale = arm.note(tables.SCALE)
     return "s" if scale is None else f"s, run times x {_share(scale)}"
 
 

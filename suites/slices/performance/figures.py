@@ -16,8 +16,8 @@ from suites.slices.performance import tables
 
 def rounds(arms: Mapping[str, SlicesRecording], table: str, way: str) -> list[SlicesRecording]:
     """The recordings of one way of one table, round by round."""
-    found = [one for one in arms.values() if (one.notes["table"], one.notes["way"]) == (table, way)]
-    return sorted(found, key=lambda one: int(one.notes["round"]))
+    found = [one for one in arms.values() if (one.note(tables.TABLE), one.note(tables.WAY)) == (table, way)]
+    return sorted(found, key=lambda one: one.note(tables.ROUND))
 
 
 def complete(arms: Mapping[str, SlicesRecording], table: str, way: str) -> list[SlicesRecording]:
@@ -39,7 +39,7 @@ def lacking_findings(arm: SlicesRecording) -> list[str]:
 
 def slice_findings(arm: SlicesRecording) -> list[str]:
     """What is wrong with the arm's slices at any time; of whole GPUs, which two pods ran on one."""
-    if arm.notes["way"] == "whole":
+    if arm.note(tables.WAY) == "whole":
         return sharing_findings(slices_seen.runs(arm))
     return slices_seen.findings(arm)
 
@@ -59,7 +59,7 @@ def net_of(arm: SlicesRecording) -> Times:
 @cache
 def expected_of(arm: SlicesRecording) -> Expected:
     """The twin's runs of the arm's jobs."""
-    return slices_times.expected(slices.jobs(arm), tables.twin(arm.notes["way"]))
+    return slices_times.expected(slices.jobs(arm), tables.twin(arm.note(tables.WAY)))
 
 
 def ratio_interval(one: SlicesRecording, base: SlicesRecording, of: Callable[[Times], float]) -> tuple[float, float]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
-from gpuassay import Manifest, dig, is_true
+from gpuassay import Manifest, dig
 from gpuassay.labels import GPU
+from gpuassay.manifest import is_true
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.acts.node import Site
 from gpuassay.systems.slices.acts.pods import WITNESS
@@ -32,9 +33,10 @@ def manifest(site: Site, one: SliceJob, *steps: Sequence[object], whole: bool) -
     }
 
 
-def note(site: Site, jobs: Sequence[SliceJob], **more: object) -> None:
+def note(site: Site, jobs: Sequence[SliceJob]) -> None:
     """Hand the jobs as they were asked for to the judges, and the GPUs' UUIDs by index."""
-    site.lab.note(jobs=[asdict(one) for one in jobs], gpu_uuids=site.silicon.gpus, **more)
+    site.lab.note(notes.JOBS, list(jobs))
+    site.lab.note(notes.GPU_UUIDS, site.silicon.gpus)
 
 
 def pods(site: Site) -> dict[str, Manifest]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from gpuassay import Lab
+from gpuassay import Lab, Note
 from gpuassay.engine.bench import Arm, Bench, bench
 from gpuassay.silicon import Geometry
 from gpuassay.systems.slices.acts import node as slicing
@@ -24,6 +24,15 @@ from suites.slices.performance import jobs
 
 SPACING = 0.1
 """Seconds between creations, at every scale: the paper's second, shortened, would outrun the job controller."""
+
+
+TABLE = Note("table", str, "whose jobs they are: `t5` or `t6`")
+WAY = Note("way", str, "how the GPUs are given out")
+SEED = Note("seed", int, "of the mix of jobs")
+SCALE = Note("scale", float, "by what the paper's run times are multiplied; none where it has none", default=None)
+ROUND = Note("round", int, "which round it is, from 1")
+FINISHED = Note("finished", int, "how many jobs are complete in the end")
+ROUNDS = Note("rounds", int, "how many rounds were played")
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,12 @@ def _play(arm: Arm[Lab], table: str, name: str, seed: int, scale: float, number:
     way, made = WAYS[name], mix(table, name, seed, scale)
     patience = 4 * sum(one.run for one in made) / GPUS + 90
     with _open(arm, way) as site:
-        jobs.note(site, made, way=name, table=table, seed=seed, scale=scale, round=number)
+        jobs.note(site, made)
+        arm.lab.note(TABLE, table)
+        arm.lab.note(WAY, name)
+        arm.lab.note(SEED, seed)
+        arm.lab.note(SCALE, scale)
+        arm.lab.note(ROUND, number)
         ready.wait(180)  # both arms begin together
         begin, pause = time.monotonic(), threading.Event()
         for one in made:
@@ -106,7 +120,7 @@ def _play(arm: Arm[Lab], table: str, name: str, seed: int, scale: float, number:
             step = ("sleep", f"{one.run:.3f}s")
             arm.lab.create(jobs.manifest(site, one, step, whole=name == "whole"))
         arm.lab.observe(lambda: jobs.finished(site) == len(made), "all jobs are complete", timeout=patience)
-        arm.lab.note(finished=jobs.finished(site))
+        arm.lab.note(FINISHED, jobs.finished(site))
         if way.slicer == "device-plugin":  # its containers name their devices; claims tell of the others
             site.identify(*(one["metadata"]["name"] for one in jobs.pods(site).values()))
         jobs.clear(site)
@@ -141,4 +155,5 @@ def act(lab: Lab) -> None:
                     lab.progress(f"{2 * each} jobs on {' and '.join(names)}, run times x {scale:.3g}, round {number}")
                     _pair(on, table, names, seed, scale, number)
         lab.cluster.tell(on.stage.cluster.components, on.stage.cluster.emulated)  # for reports
-        lab.note(scale=scale, rounds=rounds)
+        lab.note(SCALE, scale)
+        lab.note(ROUNDS, rounds)

@@ -48,7 +48,7 @@ def thirty_two(lab: Lab) -> None:
 def test_the_papers_order_gives_twenty_five_at_once(thirty_two: SlicesRecording, measure: Measure) -> None:
     """Of the paper's 32 jobs 13 medium and 12 large run at once, as first fit predicts (the optimum is 28)."""
     mix, gpus = judged.jobs(thirty_two), judged.models(thirty_two)
-    there = judged.running_at(thirty_two, thirty_two.notes["marks"]["placed"])
+    there = judged.running_at(thirty_two, thirty_two.mark("placed"))
     running = Counter(one.job.profile for one in there)
     fitting = [one.profile for one in mix]
     oracle = Counter(place.profile for place in first_fit(fitting, gpus) if place is not None)
@@ -70,7 +70,7 @@ def test_every_job_stands_where_first_fit_puts_it(thirty_two: SlicesRecording) -
     mix = judged.jobs(thirty_two)
     oracle = first_fit([one.profile for one in mix], judged.models(thirty_two))
     expected = {one.name: place for one, place in zip(mix, oracle, strict=True) if place is not None}
-    at = thirty_two.notes["marks"]["placed"]
+    at = thirty_two.mark("placed")
     assert {one.job.name: one.place for one in judged.running_at(thirty_two, at)} == expected
     assert sorted(judged.standing_places(thirty_two, at)) == sorted(expected.values())
 
@@ -96,7 +96,7 @@ def test_no_container_has_the_slice_of_another(thirty_two: SlicesRecording, meas
 def test_three_memory_slices_are_lost_to_fragmentation(thirty_two: SlicesRecording, measure: Measure) -> None:
     """At the peak exactly three free memory slices fit no job's profile, as many as first fit leaves."""
     gpus = judged.models(thirty_two)
-    places = judged.standing_places(thirty_two, thirty_two.notes["marks"]["placed"])
+    places = judged.standing_places(thirty_two, thirty_two.mark("placed"))
     oracle = Board(gpus, [one for one in first_fit([job.profile for job in judged.jobs(thirty_two)], gpus) if one])
     seen = Board(gpus, places)
     lost = seen.unplaceable_slots((MEDIUM, LARGE))

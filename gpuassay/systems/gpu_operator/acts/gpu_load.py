@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gpuassay.manifest import Manifest, dig
 from gpuassay.record.exposition import PageError, PageSample, parse_page
 from gpuassay.systems.gpu_operator.acts.read import READ, told_by_exporters
 from gpuassay.systems.gpu_operator.judge.dcgm import PERCENT, gpu_of, pod_of
-from gpuassay.systems.gpu_operator.judge.load import BUSY, valued
+from gpuassay.systems.gpu_operator.judge.load import BUSY, LOAD, Load, Row, valued
 
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.scenarios.lab import Lab
@@ -25,11 +25,11 @@ START_SECONDS = 600.0
 TOLD_SECONDS = 120.0
 """DCGM exporter looks at GPUs every half a minute by default."""
 
-Rows = list[dict[str, Any]]
+Rows = list[Row]
 
 
 def keep_busy(lab: Lab) -> None:
-    """Run the load until its GPU is told to be busy, then end it; `notes["load"]` is what was told."""
+    """Run the load until its GPU is told to be busy, then end it; `LOAD` is what was told."""
     from gpuassay.cluster.base import GPU_LOAD_TEMPLATE
 
     asked = _pod(lab, lab.api.list("PodTemplate", label_selector=GPU_LOAD_TEMPLATE)[0]["template"])
@@ -44,21 +44,21 @@ def keep_busy(lab: Lab) -> None:
     lab.observe(running, "the load runs", timeout=START_SECONDS)
 
     def busy() -> bool:
-        during.extend(row for row in _told(lab, problems) if row["pod"] == name)
-        return any(row["percent"] >= BUSY for row in valued(during))
+        during.extend(row for row in _told(lab, problems) if row.pod == name)
+        return any((row.percent or 0) >= BUSY for row in valued(during))
 
     lab.observe(busy, "its GPU is busy", timeout=TOLD_SECONDS)
     lab.delete("Pod", name)
-    gpus = {row["gpu"] for row in during}
+    gpus = {row.gpu for row in during}
 
     def idle() -> bool:
-        after[:] = [row for row in _told(lab, problems) if row["gpu"] in gpus]
+        after[:] = [row for row in _told(lab, problems) if row.gpu in gpus]
         told = valued(after)
-        return {row["gpu"] for row in told} == gpus and all(row["percent"] < BUSY for row in told)
+        return {row.gpu for row in told} == gpus and all((row.percent or 0) < BUSY for row in told)
 
     lab.observe(idle, "its GPU is idle again", timeout=TOLD_SECONDS)
-    before = [row for row in before if row["gpu"] in gpus]
-    lab.note(load={"pod": name, "before": before, "during": during, "after": after, "problems": problems})
+    before = [row for row in before if row.gpu in gpus]
+    lab.note(LOAD, Load(name, before, during, after, problems))
 
 
 def _pod(lab: Lab, template: Manifest) -> Manifest:
@@ -88,9 +88,6 @@ def _rows(samples: Sequence[PageSample]) -> Rows:
     for one in samples:
         if one.name in PERCENT:
             percent = one.value * PERCENT[one.name]
-            row = {
-                "gpu": gpu_of(one.labels), "pod": pod_of(one.labels), "field": one.name,
-                "percent": percent if math.isfinite(percent) else None,  # notes are JSON
-            }  # fmt: skip
-            rows.append(row if one.time is None else row | {"at": one.time})
+            told = percent if math.isfinite(percent) else None  # notes are JSON
+            rows.append(Row(gpu_of(one.labels), pod_of(one.labels), told, one.name, one.time))
     return rows

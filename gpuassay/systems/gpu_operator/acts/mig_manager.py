@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuassay.manifest import dig
-from gpuassay.systems.gpu_operator.judge.mig_manager import CONFIG, DEPLOY, STATE
+from gpuassay.systems.gpu_operator.judge.mig_manager import CONFIG, DEPLOY, RECUT, STATE, Recut
 
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.scenarios.lab import Lab
@@ -21,7 +21,7 @@ SECONDS = 900.0
 
 
 def recut(lab: Lab) -> None:
-    """Choose the trial's configuration for the first marked node, then its former one; `notes["recut"]` has both ways.
+    """Choose the trial's configuration for the first marked node, then its former one; `RECUT` has both ways.
 
     The former configuration is chosen again whatever happens in between.
 
@@ -43,7 +43,7 @@ def recut(lab: Lab) -> None:
         _choose(lab, node, trial, there)
     finally:
         _choose(lab, node, former, back)
-        lab.note(recut={"node": node, "former": former, "trial": trial, "there": there, "back": back})
+        lab.note(RECUT, Recut(node, former, trial, there, back))
 
 
 def _choose(lab: Lab, node: str, config: str, seen: list[dict[str, str]]) -> None:

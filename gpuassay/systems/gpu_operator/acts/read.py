@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from gpuassay.manifest import Manifest, dig
-from gpuassay.systems.gpu_operator.judge.installed import OPERANDS
+from gpuassay.systems.gpu_operator.judge.installed import OPERANDS, OPERATOR
 
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.scenarios.lab import Lab
@@ -32,7 +32,7 @@ _LEFT_OUT = {"spec": ("template", "volumes", "containers", "initContainers"), "s
 
 
 def note_operator(lab: Lab) -> None:
-    """Note what the judges need, as `notes["operator"]`: lists of objects by kind, and what DCGM exporters answer.
+    """Note what the judges need, as `OPERATOR`: lists of objects by kind, and what DCGM exporters answer.
 
     Raises:
         gpuassay.cluster.errors.ApiRefused: a list may not be read; the message names it.
@@ -42,7 +42,7 @@ def note_operator(lab: Lab) -> None:
         items: list[Manifest] = json.loads(lab.api.raw(path))["items"]
         seen[kind] = [_changed(lab, _kept({**one, "kind": kind})) for one in items]
     seen["Metrics"] = told_by_exporters(lab, seen["Pod"])
-    lab.note(operator=seen)
+    lab.note(OPERATOR, seen)
 
 
 def told_by_exporters(lab: Lab, pods: list[Manifest]) -> list[Manifest]:

@@ -1,4 +1,4 @@
-"""Whether a cluster's GPU Operator has done its work, judged from what the API tells: `notes["operator"]`.
+"""Whether a cluster's GPU Operator has done its work, judged from what the API tells.
 
 Sources: NVIDIA GPU Operator's documentation (ClusterPolicy, operands, node labels) and DCGM exporter's list of fields.
 What must never pass is "all of none": a check that finds nothing to look at is a finding.
@@ -12,6 +12,7 @@ from typing import Any
 
 from gpuassay.manifest import Manifest, dig
 from gpuassay.record.exposition import PageError, parse_page
+from gpuassay.record.notes import Note
 from gpuassay.systems.gpu_operator.judge.dcgm import PERCENT, gpu_of, why_blank, why_no_percent
 
 PREFIX = "nvidia.com/"
@@ -52,6 +53,9 @@ WHOLE_GPU_FIELDS = ("DCGM_FI_DEV_GPU_UTIL",)
 """What it tells besides of GPUs that are not cut: of slices there is no such number."""
 LABELS = ("gpu", "UUID", "modelName")
 """Labels that every sample of a GPU must have: else nobody can tell whose it is."""
+
+
+OPERATOR = Note("operator", dict[str, list[Manifest]], "objects by kind, and as `Metrics` what DCGM exporters answer")
 
 
 def facts(seen: Mapping[str, Any], kind: str) -> list[Manifest]:

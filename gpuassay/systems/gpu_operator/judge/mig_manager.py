@@ -1,4 +1,4 @@
-"""Whether the GPU Operator's MIG manager has cut a node anew, and back: `notes["recut"]`, from the node's labels.
+"""Whether the GPU Operator's MIG manager has cut a node anew, and back, from the node's labels.
 
 Source: NVIDIA GPU Operator's documentation of MIG (`nvidia.com/mig.config`, `nvidia.com/mig.config.state`).
 """
@@ -7,13 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+
+import msgspec
+
+from gpuassay.record.notes import Note
 
 CONFIG = "nvidia.com/mig.config"
 STATE = "nvidia.com/mig.config.state"
 DEPLOY = "nvidia.com/gpu.deploy."
 ALLOWED = {"pending": {"rebooting", "success", "failed"}, "rebooting": {"pending", "success", "failed"}}
 """Which state may follow which, until success or failure."""
+
+
+class Recut(msgspec.Struct, frozen=True):
+    """A node that was cut anew and back.
+
+    Attributes:
+        node: its name.
+        former: the configuration that it had.
+        trial: the configuration that was tried.
+        there: the node's labels in turn, from before the trial was chosen.
+        back: likewise, from before the former one was chosen.
+    """
+
+    node: str
+    former: str
+    trial: str
+    there: list[dict[str, str]]
+    back: list[dict[str, str]]
+
+
+RECUT = Note("recut", Recut, "a node that the MIG manager was asked to cut anew, and back")
 
 
 def change_findings(changes: Sequence[Mapping[str, str]]) -> list[str]:
@@ -44,11 +68,11 @@ def change_findings(changes: Sequence[Mapping[str, str]]) -> list[str]:
     return found
 
 
-def recut_findings(recut: Mapping[str, Any]) -> list[str]:
+def recut_findings(recut: Recut) -> list[str]:
     """The node was cut as the trial says, and then back to what it had."""
-    there, back = recut["there"], recut["back"]
-    found = [f"to {recut['trial']}: {text}" for text in change_findings(there)]
-    found += [f"back to {recut['former']}: {text}" for text in change_findings(back)]
-    if there and there[-1].get(CONFIG) != recut["trial"]:
-        found.append(f"the node's configuration is {there[-1].get(CONFIG)}, expected {recut['trial']}")
+    there, back = recut.there, recut.back
+    found = [f"to {recut.trial}: {text}" for text in change_findings(there)]
+    found += [f"back to {recut.former}: {text}" for text in change_findings(back)]
+    if there and there[-1].get(CONFIG) != recut.trial:
+        found.append(f"the node's configuration is {there[-1].get(CONFIG)}, expected {recut.trial}")
     return found

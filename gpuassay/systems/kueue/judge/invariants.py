@@ -15,6 +15,7 @@ from typing import Any
 from gpuassay import labels
 from gpuassay.manifest import Manifest, dig, is_true, name_of
 from gpuassay.record.recording import Timeline
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.model.quota import parse_quantity
 from gpuassay.systems.kueue.readings import KueueRecording
 
@@ -93,7 +94,7 @@ def _quota(recording: KueueRecording) -> list[str]:
     """No ClusterQueue ever holds more than nominal quota plus borrowing limit; no cohort more than its sum."""
     queues = {name_of(obj): obj for obj in recording.asked if obj["kind"] == "ClusterQueue"}
     cohorts = {name_of(obj) for obj in recording.asked if obj["kind"] == "Cohort"}
-    changed: set[str] = set(recording.notes.get("quota_changed", []))
+    changed = recording.note(notes.QUOTA_CHANGED)
     limits: dict[tuple[str, str, str], Fraction] = {}
     pools: dict[tuple[str, str, str], Fraction] = defaultdict(Fraction)
     cohort_of: dict[str, str] = {}
@@ -159,7 +160,7 @@ def _running_means_admitted(recording: KueueRecording) -> list[str]:
         admitted = workload.when(lambda obj: is_true(obj, "Admitted")) if workload else None
         if started is not None and (admitted is None or admitted > started + UNSUSPEND_LAG_NS):
             found.append(f"Job {name} was unsuspended without its Workload being admitted")
-        if workload and not workload.deleted and not job.deleted and recording.notes.get("at_rest"):
+        if workload and not workload.deleted and not job.deleted and recording.at_rest:
             runs = dig(job.final, "spec", "suspend", default=False) is False
             ended = (
                 is_true(workload.final, "Finished") or is_true(job.final, "Complete") or is_true(job.final, "Failed")
@@ -180,7 +181,7 @@ def _workload_of(recording: KueueRecording, job: str) -> Timeline | None:
 
 def _counters(recording: KueueRecording) -> list[str]:
     """At rest a ClusterQueue's counters equal a recount of the Workloads."""
-    if not recording.notes.get("at_rest"):
+    if not recording.at_rest:
         return []
     living = [line.final for line in recording.timelines("Workload").values() if not line.deleted]
     found: list[str] = []
@@ -203,7 +204,7 @@ def _counters(recording: KueueRecording) -> list[str]:
 
 
 def _errors(recording: KueueRecording) -> list[str]:
-    harmless = re.compile("|".join([*HARMLESS_ERRORS, *recording.notes.get("expected_errors", [])]))
+    harmless = re.compile("|".join([*HARMLESS_ERRORS, *recording.note(notes.EXPECTED_ERRORS)]))
     found = [
         f"Kueue logged an error: {line.get('msg', '')}: {str(line.get('error', ''))[:200]}"
         for line in recording.kueue_log

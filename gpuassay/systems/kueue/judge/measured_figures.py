@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.judge.handover import Handover, handover, workloads_of_jobs
 from gpuassay.systems.kueue.judge.measured_order import arm_order
 from gpuassay.systems.kueue.judge.runs import (
@@ -76,21 +77,21 @@ def by_class(runs: list[JobRun], measure: Callable[[JobRun], float]) -> dict[str
 
 def arm_lanes(recording: KueueRecording) -> list[list[Bar]]:
     """The arm's attempts on its GPUs."""
-    return lanes(job_runs(recording), int(recording.notes["gpus"]))
+    return lanes(job_runs(recording), recording.note(notes.GPUS))
 
 
 def arm_figures(recording: KueueRecording) -> ArmFigures:
     """All figures of an arm. Raises ValueError if a job has not finished or no hand-over was measured."""
     runs = job_runs(recording)
-    gpus = int(recording.notes["gpus"])
+    gpus = recording.note(notes.GPUS)
     bars = lanes(runs, gpus)
-    queued = recording.notes["configuration"] != "pure"
+    queued = recording.note(notes.CONFIGURATION) != "pure"
     waits = [bar.waited for lane in bars for bar in lane[1:] if bar.waited > 0]
     gap = handover(recording).total if queued else (median(waits) if waits else 0.0)
     counts = [figures.evictions(run) for run in runs]
     return ArmFigures(
-        configuration=str(recording.notes["configuration"]),
-        seed=int(recording.notes["seed"]),
+        configuration=recording.note(notes.CONFIGURATION),
+        seed=recording.note(notes.SEED),
         makespan=figures.makespan(runs),
         queue_first=by_class(runs, figures.queue_first),
         queue_last=by_class(runs, figures.queue_last),
@@ -121,9 +122,9 @@ def twin_of(recording: KueueRecording, measured: Handover | None = None, branch:
     Raises:
         gpuassay.systems.kueue.judge.handover.NothingMeasured: a step of the hand-over never happened.
     """
-    name = str(recording.notes["configuration"])
+    name = recording.note(notes.CONFIGURATION)
     if name == "pure":
-        return predict(name, int(recording.notes["seed"]), float(recording.notes["scale"]))
+        return predict(name, recording.note(notes.SEED), recording.note(notes.SCALE))
     found = measured or handover(recording)
     latencies = found.latencies()
     workloads = workloads_of_jobs(recording)

@@ -112,14 +112,6 @@ def _short(names: Sequence[str]) -> str:
     return " ".join(names[:30]) + (f" ... ({len(names)})" if len(names) > 30 else "")
 
 
-def mark(recording: KueueRecording, name: str) -> int:
-    """Time in ns since the epoch of `lab.mark(name)`; LookupError where the scenario did not come so far."""
-    at = dig(dict(recording.notes), "marks", name)
-    if at is None:
-        raise LookupError(f"{recording.name}: no mark {name!r} was noted")
-    return int(at)
-
-
 def decided_before(recording: KueueRecording, at_ns: int) -> list[str]:
     """Names of Workloads that got quota before a moment, by the time of the decision."""
     return [one.workload for one in own_admissions(recording) if one.at_ns is not None and one.at_ns < at_ns]

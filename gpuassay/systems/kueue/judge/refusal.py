@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+
+from gpuassay.record.recording import Attempt
 
 SCHEMA = "schema"
 """The gate of the API server itself: types, limits and rules written in the CustomResourceDefinition."""
@@ -26,27 +27,26 @@ def twin_label(label: str) -> str:
     return f"{label}, healthy twin"
 
 
-def refusal_findings(notes: Mapping[str, Any], label: str, gate: str, says: str) -> list[str]:
+def refusal_findings(attempts: Mapping[str, Attempt], label: str, gate: str, says: str) -> list[str]:
     """What is wrong with a refusal; empty when all is as it should be.
 
     Args:
-        notes: a recording's notes: `attempts` holds {"accepted", "status", "reason", "message"} by label.
+        attempts: those of a recording, by label.
         label: of the attempt with the bad object; its healthy twin is labelled `twin_label(label)`.
         gate: who has to refuse: the name of a webhook, or `SCHEMA`.
         says: part of the server's message that tells the user what is wrong.
     """
-    attempts: Mapping[str, Mapping[str, Any]] = notes.get("attempts", {})
     if label not in attempts or twin_label(label) not in attempts:
         return [f"{label}: was not attempted together with its healthy twin"]
     bad, twin = attempts[label], attempts[twin_label(label)]
     found: list[str] = []
-    if not twin["accepted"]:
-        found.append(f"{label}: its healthy twin is refused too, so a refusal proves nothing: {twin['message']}")
-    if bad["accepted"]:
+    if not twin.accepted:
+        found.append(f"{label}: its healthy twin is refused too, so a refusal proves nothing: {twin.message}")
+    if bad.accepted:
         return [*found, f"{label}: expected {gate} to refuse it, but it was accepted"]
-    message = str(bad["message"])
-    if not 400 <= int(bad["status"]) < 500:
-        found.append(f"{label}: expected status 4xx, seen {bad['status']}: {message}")
+    message = bad.message
+    if not 400 <= bad.status < 500:
+        found.append(f"{label}: expected status 4xx, seen {bad.status}: {message}")
     if gate_of(message) != gate:
         found.append(f"{label}: expected {gate} to refuse it, seen {gate_of(message) or 'somebody else'}: {message}")
     if says not in message:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from gpuassay.manifest import Manifest, dig
 from gpuassay.record.recording import Timeline
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.log import Admission
 from gpuassay.systems.kueue.model.figures import Attempt, JobRun
 from gpuassay.systems.kueue.model.twin import TwinJob
@@ -38,8 +39,7 @@ def own_log(recording: KueueRecording) -> list[Manifest]:
 
 def planned(recording: KueueRecording) -> list[TwinJob]:
     """The jobs as they were asked for, in order of creation."""
-    listed: list[Manifest] = recording.notes["jobs"]
-    return [TwinJob(**entry) for entry in listed]
+    return recording.note(notes.JOBS)
 
 
 def job_runs(recording: KueueRecording) -> list[JobRun]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from gpuassay.manifest import dig, is_true
 from gpuassay.stats.quantiles import quantile
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.readings import KueueRecording
 
 CLASS = "kueue.x-k8s.io/performance-scheduler-class"
@@ -72,14 +73,14 @@ def throughput(recording: KueueRecording) -> Throughput:
             evictions += held and not holds
             held = holds
     return Throughput(
-        asked=int(recording.notes["total"]),
+        asked=recording.note(notes.TOTAL),
         created=len(histories),
         finished=finished,
         wall=max(0.0, last - first),
         admission=admission,
         never_admitted=never,
         evictions=evictions,
-        lags=list(recording.notes.get("lags", [])),
+        lags=recording.note(notes.LAGS),
     )
 
 

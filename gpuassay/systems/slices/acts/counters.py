@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from gpuassay.gpus import GpuModel
 from gpuassay.manifest import Manifest, name_of
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.judge import counters as judged
 from gpuassay.systems.slices.judge.observed import claimed_devices
@@ -53,11 +54,12 @@ class Site:
         """Used by `published`."""
         self.lab, self.node, self.gpus, self.device_class = lab, node, gpus, device_class
         self._devices = judged.devices(resource_slices.published(node, gpus), gpus)
-        lab.note(gpus=[one.name for one in gpus], wanted={})
+        lab.note(notes.GPUS, [one.name for one in gpus])
+        lab.note(notes.WANTED, {})
 
     def ask(self, name: str, profile: str) -> None:
         """Create a claim of one slice, and a pod that uses it."""
-        self.lab.notes["wanted"][name] = profile
+        self.lab.note_under(notes.WANTED, name, profile)
         self.ask_for(name, resource_slices.of_profile(profile))
 
     def ask_for(self, name: str, expression: str, count: int = 1) -> None:
@@ -87,7 +89,7 @@ class Site:
         return (
             all(map(judged.decided, pods))
             and placed <= held.keys()
-            and not judged.idle(waiting, self.lab.notes["wanted"], held, self.gpus)
+            and not judged.idle(waiting, self.lab.noted(notes.WANTED), held, self.gpus)
         )
 
     def _places(self, claim: Manifest) -> list[Place]:

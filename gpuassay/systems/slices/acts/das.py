@@ -7,7 +7,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
+import msgspec
+
 from gpuassay.manifest import Manifest, dig
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.acts.node import Site
 from gpuassay.systems.slices.acts.pods import WITNESS
@@ -29,23 +32,20 @@ class DasSite(Site):
         """The AllocationClaims of the node, as they are now."""
         return self.das.claims()
 
-    def note_rest(self, label: str) -> None:
+    def rest(self) -> notes.Rest:
         """As of any slicer; allocations are AllocationClaims, CDI devices the UUIDs that DAS's CDI files name."""
-        super().note_rest(label)
-        self.lab.notes["rest"][label] |= {
-            "cdi": self._cdi_devices(),
-            "states": sorted(str(dig(one, "status", "state", default="")) for one in self.claims()),
-        }
+        states = sorted(str(dig(one, "status", "state", default="")) for one in self.claims())
+        return msgspec.structs.replace(super().rest(), cdi=self._cdi_devices(), states=states)
 
-    def _booked(self) -> list[dict[str, str]]:
+    def _booked(self) -> list[notes.Allocation]:
         gpus = self.silicon.gpus
         there = {(gpus[one.gpu], one.start): one.uuids for one in self.silicon.slices()}
-        found: list[dict[str, str]] = []
+        found: list[notes.Allocation] = []
         for one in self.claims():
             spec = one["spec"]
             place = (str(spec.get("gpuUUID", "")), int(dig(spec, "migPlacement", "start", default=-1)))
             uuids = there.get(place) or (f"nothing at {place[0]}:{place[1]}",)
-            found.append({"pod": str(dig(spec, "podRef", "name", default="nobody")), "uuid": uuids[0]})
+            found.append(notes.Allocation(str(dig(spec, "podRef", "name", default="nobody")), uuids[0]))
         return found
 
     def _cdi_devices(self) -> list[str]:
@@ -70,7 +70,7 @@ class DasSite(Site):
         )
 
     def observe_offered(self) -> None:
-        """Note whether the node comes to offer every profile (`notes["observed"]`)."""
+        """Note whether the node comes to offer every profile (`Recording.observed`)."""
         from gpuassay.systems.slices.component.das import offered
         from gpuassay.systems.slices.component.program import allocatable
 
@@ -135,14 +135,14 @@ class DasSite(Site):
         return slices.pod(self.lab, name, node=self.node.name, containers=[made])
 
     def note_indices(self, name: str) -> None:
-        """Note what a pod of `pod_of_resource` says of CUDA_VISIBLE_DEVICES, as `notes["indices"][name]`."""
+        """Note what a pod of `pod_of_resource` says of CUDA_VISIBLE_DEVICES, as `notes.INDICES`."""
         self.said(name)  # waits until it has said everything
         log = self.lab.api.raw(f"/api/v1/namespaces/{self.lab.namespace}/pods/{name}/log?container=main")
         found = [line.partition("=")[2] for line in log.splitlines() if line.startswith("CUDA_VISIBLE_DEVICES=")]
-        self.lab.notes.setdefault("indices", {})[name] = found[0] if found else None
+        self.lab.note_under(notes.INDICES, name, found[0] if found else None)
 
     def attempt_any(self, label: str, profile: str | None = None) -> bool:
-        """Try to create a pod, of a slice of `profile` or of none; `notes["attempts"][label]` says what came of it."""
+        """Try to create a pod, of a slice of `profile` or of none; `Recording.attempt` says what came of it."""
         limits = {"nvidia.com/mig-" + profile: "1"} if profile else {}
         made = containers.container("main", ("wait",), resources={"limits": limits})
         pod = containers.pod(label, self.lab.namespace, node=self.node.name, containers=[made])

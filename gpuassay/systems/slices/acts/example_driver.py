@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gpuassay.manifest import Manifest, dig
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.acts.pods import NodePods
 from gpuassay.systems.slices.judge.observed import claimed_devices
@@ -71,28 +72,29 @@ class Site(NodePods):
     def identify(self, *names: str) -> None:
         """Note what the pods say they were given, by pod.
 
-        `notes["held"]`: devices of each container; `notes["claims"]`: UID of the claim of each device;
-        `notes["gpus_seen"]`: what looks like a GPU.
+        `notes.HELD`: devices of each container; `notes.CLAIMS`: UID of the claim of each device;
+        `notes.GPUS_SEEN`: what looks like a GPU.
         """
         for name in names:
             said = self.words(name)
-            self.lab.notes.setdefault("held", {})[name] = {"main": sorted(_GIVEN.findall(said))}
-            self.lab.notes.setdefault("claims", {})[name] = {f"gpu-{one}": uid for one, uid in _CLAIM.findall(said)}
-            self.lab.notes.setdefault("gpus_seen", {})[name] = _GPU.findall(said)
+            self.lab.note_under(notes.HELD, name, {"main": sorted(_GIVEN.findall(said))})
+            self.lab.note_under(notes.CLAIMS, name, {f"gpu-{one}": uid for one, uid in _CLAIM.findall(said)})
+            self.lab.note_under(notes.GPUS_SEEN, name, _GPU.findall(said))
 
     def note_rest(self, label: str) -> None:
-        """Note what exists now, as `notes["rest"][label]`: prepared devices, allocations, CDI devices, pods."""
-        self.lab.notes.setdefault("rest", {})[label] = {
-            "slices": self._prepared(),
-            "allocated": [
-                {"pod": user, "uuid": device}
+        """Note what exists now, as `notes.REST`: prepared devices, allocations, CDI devices, pods."""
+        rest = notes.Rest(
+            slices=self._prepared(),
+            allocated=[
+                notes.Allocation(user, device)
                 for claim in self._claims()
                 for device in claimed_devices(claim)
                 for user in _users(claim) or ["nobody"]
             ],
-            "cdi": self._cdi_devices(),
-            "pods": sorted(one["metadata"]["name"] for one in self.lab.objects("Pod")),
-        }
+            cdi=self._cdi_devices(),
+            pods=sorted(one["metadata"]["name"] for one in self.lab.objects("Pod")),
+        )
+        self.lab.note_under(notes.REST, label, rest)
 
     def users(self, claim: str) -> list[str]:
         """Pods for which a claim is reserved, by name."""
@@ -150,5 +152,7 @@ def opened(lab: Lab, *, devices: int) -> Generator[Site]:
 
     name = f"n-{lab.token}"[:40]
     with real_node(lab.cluster, name, labels=lab.marks) as node, example_driver(node, devices=devices) as part:
-        lab.note(slicer="dra-example", node=name, emulated=[one["means"] for one in lab.cluster.emulated])
+        lab.note(notes.SLICER, "dra-example")
+        lab.note(notes.NODE, name)
+        lab.note(notes.EMULATED, [one["means"] for one in lab.cluster.emulated])
         yield Site(lab, node, part)

@@ -12,7 +12,6 @@ Every scenario has a node and GPUs of its own, so that it can restart, break and
 from __future__ import annotations
 
 import shutil
-import time
 import uuid
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpuassay.silicon import Geometry, Silicon, Slice, seed
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts.observations import Witnesses
 from gpuassay.systems.slices.acts.pods import SLICERS, SlicerName
 from gpuassay.systems.slices.model.predict import BALANCED
@@ -74,7 +74,7 @@ class Site(Witnesses):
         self.lab.mark("slicer-away")
         self._disturb()
         yield
-        self.lab.notes["marks"].setdefault("first-back", time.time_ns())
+        self.lab.mark("first-back", once=True)
         self.lab.mark("slicer-back")
         self.start_slicer()
 
@@ -197,7 +197,9 @@ def opened(
             lab.mark("opened")
             if lab.mutant is not None:
                 lab.mutant.disturb_silicon(silicon)
-            lab.note(slicer=slicer, gpus=list(gpus), node=name)
+            lab.note(notes.SLICER, slicer)
+            lab.note(notes.GPUS, list(gpus))
+            lab.note(notes.NODE, name)
             yield site
     finally:
         lab.rows(SILICON).extend([SiliconEvent(node=lab.token, **one.row()) for one in silicon.events()])

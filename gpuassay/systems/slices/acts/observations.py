@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from gpuassay.manifest import Manifest, dig
 from gpuassay.silicon import Slice, minors
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.acts.pods import Pods
 from gpuassay.systems.slices.judge.observed import claimed_devices
@@ -28,18 +29,16 @@ class Witnesses(Pods):
         self.note_rest("end")
 
     def identify(self, *names: str) -> None:
-        """Note which slices each container of the pods says it was given, as UUIDs: `notes["held"][pod][container]`.
+        """Note which slices each container of the pods says it was given, as UUIDs (`notes.HELD`).
 
         Pods that never ran say nothing.
         """
-        held: dict[str, dict[str, list[str]]] = dict(self.lab.notes.get("held", {}))
         for name in names:
             found = self.lab.get("Pod", name) or {}
             kinds = ("initContainers", "containers")
             every: list[str] = [one["name"] for kind in kinds for one in dig(found, "spec", kind, default=[])]
             if slices.phase(self.lab, name) in {"Running", "Succeeded", "Failed"}:
-                held[name] = {one: self.said(name, one) for one in every}
-        self.lab.note(held=held)
+                self.lab.note_under(notes.HELD, name, {one: self.said(name, one) for one in every})
 
     def said(self, pod: str, container: str = "main") -> list[str]:
         """UUIDs of the slices that a container says it was given; of its latest start. Empty where it says nothing."""
@@ -61,29 +60,31 @@ class Witnesses(Pods):
         return sorted(given)
 
     def note_rest(self, label: str) -> None:
-        """Note what exists now, as `notes["rest"][label]`: slices of the silicon, allocations, CDI devices, pods.
+        """Note what exists now, as `notes.REST`: slices of the silicon, allocations, CDI devices, pods.
 
         All slices are told by UUID. Allocations are those of the API's claims, or of the kubelet's own books.
         """
-        there = self.silicon.slices()
-        self.lab.notes.setdefault("rest", {})[label] = {
-            "slices": [
-                uuid for one in there for uuid in one.uuids or (f"bare {one.profile} at {one.gpu}:{one.start}",)
-            ],
-            "allocated": self._claimed(there) if self.slicer == "dra" else self._booked(),
-            "cdi": [uuid_at(there, device) for device in self._cdi_devices()],
-            "pods": sorted(one["metadata"]["name"] for one in self.lab.objects("Pod")),
-        }
+        self.lab.note_under(notes.REST, label, self.rest())
 
-    def _claimed(self, there: Sequence[Slice]) -> list[dict[str, str]]:
+    def rest(self) -> notes.Rest:
+        """What exists now."""
+        there = self.silicon.slices()
+        return notes.Rest(
+            slices=[uuid for one in there for uuid in one.uuids or (f"bare {one.profile} at {one.gpu}:{one.start}",)],
+            allocated=self._claimed(there) if self.slicer == "dra" else self._booked(),
+            cdi=[uuid_at(there, device) for device in self._cdi_devices()],
+            pods=sorted(one["metadata"]["name"] for one in self.lab.objects("Pod")),
+        )
+
+    def _claimed(self, there: Sequence[Slice]) -> list[notes.Allocation]:
         claims = [(dig(one, "status", "reservedFor", default=[]), claimed_devices(one)) for one in self.claims()]
         return [
-            {"pod": users[0]["name"] if users else "nobody", "uuid": uuid_at(there, device)}
+            notes.Allocation(users[0]["name"] if users else "nobody", uuid_at(there, device))
             for users, devices in claims
             for device in devices
         ]
 
-    def _booked(self) -> list[dict[str, str]]:
+    def _booked(self) -> list[notes.Allocation]:
         """What the kubelet's checkpoint of device plugins says of pods that are there: it forgets others late."""
         file = self.node.paths.device_plugins / "kubelet_internal_checkpoint"
         if not file.exists():
@@ -98,7 +99,7 @@ class Witnesses(Pods):
             for uuids in one["DeviceIDs"].values()
             for uuid in uuids
         }
-        return [{"pod": pod, "uuid": uuid} for pod, uuid in sorted(held)]
+        return [notes.Allocation(pod, uuid) for pod, uuid in sorted(held)]
 
     def _cdi_devices(self) -> list[str]:
         folder = self.node.paths.cdi

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from gpuassay.manifest import dig
 from gpuassay.silicon import Geometry, Silicon, seed
 from gpuassay.silicon.state import CUDA_VERSION, DRIVER_VERSION
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.readings import SILICON
 from gpuassay.systems.slices.rows import SiliconEvent
@@ -98,13 +99,13 @@ class OperatedNode:
         self.publish_features(case, self.driver, self.chosen())
 
     def publish_features(self, case: str, driver: FakeDriver, config: Mapping[str, Any]) -> None:
-        """Run GPU feature discovery on the GPUs of `driver`; `notes["features"][case]` is what the node has then."""
+        """Run GPU feature discovery on the GPUs of `driver`; `notes.FEATURES` is what the node has then."""
         from gpuassay.systems.slices.component.device_plugin import feature_labels
 
         labels = feature_labels(self.node, driver, strategy=None, config=config)
         old = {key: None for key in self.labels() if key != CHOICE}
         self.lab.patch("Node", self.node.name, {"metadata": {"labels": {**old, **labels}}})
-        self.lab.notes.setdefault("features", {})[case] = self.labels()
+        self.lab.note_under(notes.FEATURES, case, self.labels())
 
     def discover_others(self, case: str, gpus: Sequence[str], geometry: Geometry, config: str, *, mig: bool) -> None:
         """As `discover`, with other GPUs in the place of the node's, under the configuration called `config`."""
@@ -135,16 +136,16 @@ class OperatedNode:
         return {name: count for name, count in allocatable(self.node).items() if count}
 
     def observe_offers(self, expected: Mapping[str, int], label: str, *, timeout: float | None = None) -> None:
-        """Give the node time to offer exactly `expected`; `notes["offers"][label]` is what it offers in the end."""
+        """Give the node time to offer exactly `expected`; `notes.OFFERS` is what it offers in the end."""
         self.lab.observe(lambda: self.offers() == dict(expected), f"offers of {label}", timeout=timeout)
-        self.lab.notes.setdefault("offers", {})[label] = self.offers()
+        self.lab.note_under(notes.OFFERS, label, self.offers())
 
     def observe_refusal(self, label: str) -> None:
-        """Give the device plugin time to refuse its configuration; its last error is `notes["refusals"][label]`."""
+        """Give the device plugin time to refuse its configuration; its last error is `notes.REFUSALS`."""
         process = self.node.cluster.processes[f"{self.node.name}-{self.plugin.name}"]
         self.lab.observe(lambda: not process.alive, f"{label} refused", timeout=15)
         errors = [line for line in process.tail(20) if "rror" in line] if not process.alive else []
-        self.lab.notes.setdefault("refusals", {})[label] = errors[-1] if errors else ""
+        self.lab.note_under(notes.REFUSALS, label, errors[-1] if errors else "")
 
     # --- pods
 
@@ -160,7 +161,7 @@ class OperatedNode:
         self.lab.observe(lambda: slices.running(self.lab, *names), f"running: {', '.join(names)}")
 
     def note_given(self, *names: str) -> None:
-        """Note which GPUs the pods say that they were given, as `notes["given"][pod]`."""
+        """Note which GPUs the pods say that they were given, as `notes.GIVEN`."""
         from gpuassay.cluster.errors import ClusterError
 
         def said(name: str) -> str:
@@ -173,7 +174,7 @@ class OperatedNode:
             self.lab.observe(lambda one=name: "\n." in said(one), f"{name} has said what it was given")
             lines = said(name).splitlines()
             told = [one.split("=", 1)[1] for one in lines if one.startswith("NVIDIA_VISIBLE_DEVICES=")]
-            self.lab.notes.setdefault("given", {})[name] = told[0].split(",") if told else []
+            self.lab.note_under(notes.GIVEN, name, told[0].split(",") if told else [])
 
     def delete(self, *names: str) -> None:
         """Delete pods and give them time to go."""
@@ -249,7 +250,11 @@ def operated(
         if lab.mutant is not None:
             lab.mutant.disturb_silicon(silicon)
         name = f"o-{lab.token}"[:40]
-        lab.note(gpus=list(gpus), driver=DRIVER_VERSION, cuda=CUDA_VERSION, node=name, uuids=silicon.gpus)
+        lab.note(notes.GPUS, list(gpus))
+        lab.note(notes.DRIVER, DRIVER_VERSION)
+        lab.note(notes.CUDA, CUDA_VERSION)
+        lab.note(notes.NODE, name)
+        lab.note(notes.UUIDS, silicon.gpus)
         lab.cluster.tell(emulated=[EMULATED])
         with (
             real_node(lab.cluster, name, labels=lab.marks, binds={driver.proc: PROC_DRIVER}) as node,

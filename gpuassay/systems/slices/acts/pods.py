@@ -134,7 +134,7 @@ class Pods(NodePods):
         return slices.pod(self.lab, name, node=self.node.name, containers=made, **options)
 
     def attempt_pod(self, name: str, profile: str, **options: Any) -> bool:
-        """Try to create a pod; `notes["attempts"][name]` says whether and why it was refused."""
+        """Try to create a pod; `Recording.attempt` says whether and why it was refused."""
         made = self.container("main", profile)
         return self.lab.attempt(
             name, containers.pod(name, self.lab.namespace, node=self.node.name, containers=[made], **options)

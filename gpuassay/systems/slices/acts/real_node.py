@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuassay import toolchain
 from gpuassay.manifest import Manifest, condition, dig, is_true
+from gpuassay.systems.slices import notes
 from gpuassay.workloads import containers
 from gpuassay.workloads.containers import NODE
 
@@ -115,15 +116,15 @@ def ask(lab: Lab, name: str, path: str = "/", port: int = 8080) -> str | None:
         return None
 
 
-def kubectl(lab: Lab, *words: str, timeout: float = 30) -> Manifest:
-    """Run kubectl in the scenario's namespace: {"code", "out", "error"}, as a user sees it."""
+def kubectl(lab: Lab, *words: str, timeout: float = 30) -> notes.Told:
+    """Run kubectl in the scenario's namespace, as a user sees it."""
     program = toolchain.programs("kubectl", lab.cluster.assets).path("kubectl")
     command = [program, f"--kubeconfig={lab.cluster.kubeconfig}", f"--namespace={lab.namespace}", *words]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired:
-        return {"code": None, "out": "", "error": f"not within {timeout:g} s"}
-    return {"code": done.returncode, "out": done.stdout, "error": done.stderr}
+        return notes.Told(None, "", f"not within {timeout:g} s")
+    return notes.Told(done.returncode, done.stdout, done.stderr)
 
 
 def cgroups_of(node: Node, uid: str) -> list[str]:
@@ -173,7 +174,7 @@ def restart_kubelet(lab: Lab, *, kill: bool = False, node: str = NODE) -> None:
     if lab.mutant is not None:
         lab.mutant.disturb_node(found)
     found.start_kubelet()
-    lab.note(away=round(time.monotonic() - begun, 3))
+    lab.note(notes.AWAY, round(time.monotonic() - begun, 3))
 
 
 def restart_containerd(lab: Lab, *, kill: bool = False, node: str = NODE) -> None:

@@ -7,12 +7,12 @@ devices of the CDI files. Static slices (device plugin) stay as they are; slices
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 from gpuassay.manifest import Manifest, dig
 from gpuassay.record.timeline import Timeline
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.judge.geometry import (
     Run,
     Slice,
@@ -31,16 +31,16 @@ BEGIN = "begin"
 
 def static(recording: SlicesRecording) -> bool:
     """Whether slices exist all the time, and are only handed out."""
-    return recording.notes["slicer"] == "device-plugin"
+    return recording.note(notes.SLICER) == "device-plugin"
 
 
-def _rest(recording: SlicesRecording, label: str) -> Mapping[str, Any]:
-    return recording.notes["rest"][label]
+def _rest(recording: SlicesRecording, label: str) -> notes.Rest:
+    return recording.note(notes.REST)[label]
 
 
 def owners(recording: SlicesRecording, label: str) -> dict[str, str]:
     """Pod of each allocated slice, as the books said at `label`: claims of the API, or the kubelet's checkpoint."""
-    return {one["uuid"]: one["pod"] for one in _rest(recording, label)["allocated"]}
+    return {one.uuid: one.pod for one in _rest(recording, label).allocated}
 
 
 def books_findings(recording: SlicesRecording, label: str, slices: int) -> list[str]:
@@ -49,14 +49,14 @@ def books_findings(recording: SlicesRecording, label: str, slices: int) -> list[
     Of static slices those that nobody holds stay, so there only that each allocation has one, and that none is lost.
     """
     rest = _rest(recording, label)
-    booked: list[str] = [one["uuid"] for one in rest["allocated"]]
-    there = [Slice("", "", 0, 0, uuid) for uuid in rest["slices"]]
+    booked: list[str] = [one.uuid for one in rest.allocated]
+    there = [Slice("", "", 0, 0, uuid) for uuid in rest.slices]
     found = [] if len(booked) == slices else [f"{len(booked)} slices are allocated at {label!r}, expected {slices}"]
     if static(recording):
         found += _static_findings(recording, label)
-        surplus = Counter(booked) - Counter(rest["slices"])
+        surplus = Counter(booked) - Counter(rest.slices)
         return found + [f"{uuid} is allocated, but not a slice or not once" for uuid in sorted(surplus.elements())]
-    return found + conservation_findings(there, booked, rest["cdi"])
+    return found + conservation_findings(there, booked, rest.cdi)
 
 
 def left_findings(recording: SlicesRecording, label: str = "end", *, fresh: bool = False) -> list[str]:
@@ -65,17 +65,17 @@ def left_findings(recording: SlicesRecording, label: str = "end", *, fresh: bool
     `fresh`: static slices were made anew meanwhile, so that they are others.
     """
     rest = _rest(recording, label)
-    found = [f"pod {name} is still there" for name in rest["pods"]]
+    found = [f"pod {name} is still there" for name in rest.pods]
     if static(recording):
         return found if fresh else found + _static_findings(recording, label)
-    found += [f"slice {uuid} is left" for uuid in rest["slices"]]
-    found += [f"claim of {one['pod']} is left" for one in rest["allocated"]]
-    return found + [f"CDI device {uuid} is left" for uuid in rest["cdi"]]
+    found += [f"slice {uuid} is left" for uuid in rest.slices]
+    found += [f"claim of {one.pod} is left" for one in rest.allocated]
+    return found + [f"CDI device {uuid} is left" for uuid in rest.cdi]
 
 
 def _static_findings(recording: SlicesRecording, label: str) -> list[str]:
-    before: Counter[str] = Counter(_rest(recording, BEGIN)["slices"])
-    after: Counter[str] = Counter(_rest(recording, label)["slices"])
+    before: Counter[str] = Counter(_rest(recording, BEGIN).slices)
+    after: Counter[str] = Counter(_rest(recording, label).slices)
     return [f"slice {uuid} is gone" for uuid in sorted((before - after).elements())] + [
         f"slice {uuid} has appeared" for uuid in sorted((after - before).elements())
     ]
@@ -121,7 +121,7 @@ def _room(recording: SlicesRecording, profile: str, at: int) -> bool:
     if static(recording):
         return sum(one.profile == profile for one in there) > _allocated(recording, profile, at)
     token = recording.silicon[0].node if recording.silicon else ""
-    gpus = [f"{token}/{index}" for index in range(len(recording.notes["gpus"]))]
+    gpus = [f"{token}/{index}" for index in range(len(recording.note(notes.GPUS)))]
     return bool(free_starts(there, gpus, profile, shapes(recording)))
 
 
@@ -142,7 +142,7 @@ def same_slices(before: Sequence[str], after: Sequence[str]) -> bool:
 
 def surviving(recording: SlicesRecording, mark: str) -> list[Run]:
     """Pods that ran from before the moment `mark` until they were deleted, or to the end."""
-    at, pods = recording.notes["marks"][mark], recording.timelines("Pod")
+    at, pods = recording.mark(mark), recording.timelines("Pod")
     there = [one for one in runs(recording) if one.begun < at and (one.ended is None or one.ended > at)]
     return [one for one in there if not _ended_early(pods[one.pod])]
 

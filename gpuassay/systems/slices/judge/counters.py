@@ -1,6 +1,6 @@
 """What the scheduler gave out of GPUs that are published as counters: claims, and the places that they hold.
 
-Which place a device is, and what a pod asked for, is read from what was asked (`Recording.asked`, `notes["wanted"]`),
+Which place a device is, and what a pod asked for, is read from what was asked (`Recording.asked`, `notes.WANTED`),
 never from what a broken system may have stored.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gpuassay.gpus import GpuModel, gpu_model
 from gpuassay.manifest import Manifest, dig
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.judge.geometry import Slice, free_starts
 from gpuassay.systems.slices.judge.observed import claimed_devices, unscheduled
 from gpuassay.systems.slices.model import placement
@@ -28,7 +29,7 @@ Held = Mapping[str, Sequence[Place]]
 
 def models(recording: SlicesRecording) -> list[GpuModel]:
     """The GPUs that were published."""
-    return [gpu_model(name) for name in recording.notes["gpus"]]
+    return [gpu_model(name) for name in recording.note(notes.GPUS)]
 
 
 def devices(asked: Iterable[Manifest], gpus: Sequence[GpuModel]) -> dict[str, Place]:
@@ -96,7 +97,7 @@ def together_findings(recording: SlicesRecording, one: str, other: str) -> list[
 
 def wanted_findings(recording: SlicesRecording, at: int) -> list[str]:
     """Claims that hold at `at` other than the one slice that they were made for."""
-    wanted: Mapping[str, str] = recording.notes["wanted"]
+    wanted = recording.note(notes.WANTED)
     return [
         f"claim {name} asked for {wanted[name]} and holds {', '.join(map(str, places))}"
         for name, places in held(recording, at).items()
@@ -112,7 +113,7 @@ def ghost_findings(recording: SlicesRecording, at: int) -> list[str]:
 
 def idle_findings(recording: SlicesRecording, at: int) -> list[str]:
     """Pods of one slice that wait at `at` although there is a legal place for it."""
-    return idle(waiting(recording, at), recording.notes["wanted"], held(recording, at), models(recording))
+    return idle(waiting(recording, at), recording.note(notes.WANTED), held(recording, at), models(recording))
 
 
 def idle(waiting: Iterable[str], wanted: Mapping[str, str], held: Held, gpus: Sequence[GpuModel]) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gpuassay.gpus import GpuModel
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.judge.observed import changes
 from gpuassay.systems.slices.judge.performance import jobs, models, origin_ns, slots, stays
 from gpuassay.systems.slices.model.placement import Board, Place
@@ -66,7 +67,7 @@ def unplaceable(places: Sequence[Place], profiles: Iterable[str], gpus: Sequence
 
 def course(recording: SlicesRecording) -> list[Moment]:
     """What was taken and what was of no use, at every change, in order."""
-    if recording.notes["slicer"] == "dra":
+    if recording.note(notes.SLICER) == "dra":
         return _on_demand(recording)
     gpus, profiles = models(recording), {one.profile for one in jobs(recording)}
     cut = _cut(recording)
@@ -162,7 +163,7 @@ def slice_boxes(recording: SlicesRecording) -> list[tuple[Place, float, float | 
 
 def _owner(recording: SlicesRecording, place: Place, before: float) -> str:
     """The job that was bound to `place` last before a time (s); "" for none, and for slices cut beforehand."""
-    if recording.notes["slicer"] != "dra":
+    if recording.note(notes.SLICER) != "dra":
         return ""
     bound = [one for one in stays(recording) if one.place == place and (one.scheduled or 0.0) < before]
     return max(bound, key=lambda one: one.scheduled or 0.0).job.name if bound else ""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from gpuassay.gpus import MigProfile, gpu_model
 from gpuassay.manifest import Manifest, dig, epoch_second
 from gpuassay.record.timeline import Timeline
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.judge.geometry import (
     Change,
     Run,
@@ -59,7 +60,7 @@ def _slice(rows: Sequence[SiliconEvent], index: int) -> Slice:
 
 def shapes(recording: SlicesRecording) -> Mapping[str, MigProfile]:
     """The MIG profiles of the recording's GPUs, by name."""
-    return {one.name: one for name in recording.notes["gpus"] for one in gpu_model(name).profiles}
+    return {one.name: one for name in recording.note(notes.GPUS) for one in gpu_model(name).profiles}
 
 
 def asked(pod: Manifest) -> dict[str, int]:
@@ -82,7 +83,7 @@ def wanted(recording: SlicesRecording, name: str) -> Manifest:
 
 def runs(recording: SlicesRecording) -> list[Run]:
     """Every pod that was seen running and said what it was given, while it ran."""
-    held: Mapping[str, Mapping[str, Sequence[str]]] = recording.notes.get("held", {})
+    held = recording.note(notes.HELD)
     found: list[Run] = []
     for name, history in recording.timelines("Pod").items():
         begun = history.when(lambda one: dig(one, "status", "phase") == "Running")
@@ -92,7 +93,7 @@ def runs(recording: SlicesRecording) -> list[Run]:
         if ended is None and history.deleted:
             ended = history.events[-1].at
         deleting = history.when(lambda one: dig(one, "metadata", "deletionTimestamp") is not None)
-        rebooted = recording.notes.get("marks", {}).get(REBOOT)
+        rebooted = recording.marks.get(REBOOT)
         # a container that ends in the second in which it was seen running says the beginning of that second
         marks = [max(at, begun) for at in (ended, deleting, _finished(history.final)) if at is not None]
         marks += [rebooted] if rebooted is not None and rebooted > begun else []
@@ -115,7 +116,7 @@ def claimed_devices(claim: Manifest) -> list[str]:
 
 def given(recording: SlicesRecording, pod: str) -> dict[str, list[str]]:
     """UUIDs that each container of `pod` says it was given, init containers too; empty where it said nothing."""
-    held: Mapping[str, Mapping[str, Sequence[str]]] = recording.notes.get("held", {})
+    held = recording.note(notes.HELD)
     return {name: list(uuids) for name, uuids in held.get(pod, {}).items()}
 
 

@@ -8,7 +8,7 @@ events, in seconds since the first job's creation.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
@@ -16,6 +16,7 @@ from itertools import combinations
 from gpuassay.gpus import GpuModel, gpu_model
 from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.record.recording import Timeline
+from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.judge.geometry import standing
 from gpuassay.systems.slices.judge.observed import changes
 from gpuassay.systems.slices.model.placement import Place
@@ -55,12 +56,12 @@ class Stay:
 
 def models(recording: SlicesRecording) -> list[GpuModel]:
     """The recording's GPUs."""
-    return [gpu_model(name) for name in recording.notes["gpus"]]
+    return [gpu_model(name) for name in recording.note(notes.GPUS)]
 
 
 def jobs(recording: SlicesRecording) -> list[SliceJob]:
     """The jobs as they were asked for, in order."""
-    return [SliceJob(**one) for one in recording.notes["jobs"]]
+    return recording.note(notes.JOBS)
 
 
 def pods(recording: SlicesRecording) -> dict[str, Timeline]:
@@ -132,7 +133,7 @@ def places(recording: SlicesRecording) -> dict[str, Place]:
     """Where each job's pod stood, by job, as the slicer's books say; of jobs that had a device."""
     by_claim = _claimed(recording)
     by_uuid = _by_uuid(recording)
-    held: Mapping[str, Mapping[str, Sequence[str]]] = recording.notes.get("held", {})
+    held = recording.note(notes.HELD)
     found: dict[str, Place] = {}
     for job, history in pods(recording).items():
         name = str(dig(history.final, "metadata", "name", default=""))
@@ -167,7 +168,7 @@ def _plain(profile: str) -> str:
 
 def _by_uuid(recording: SlicesRecording) -> dict[str, Place]:
     """Every slice that was ever made, and every GPU, by UUID."""
-    gpus: list[str] = recording.notes["gpu_uuids"]
+    gpus = recording.note(notes.GPU_UUIDS)
     found = {uuid: Place(index, 0, WHOLE) for index, uuid in enumerate(gpus)}
     for change in changes(recording):
         one = change.slice

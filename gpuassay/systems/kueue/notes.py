@@ -1,0 +1,20 @@
+"""What scenarios of Kueue hand to their judges, where more than one module reads or writes it."""
+
+from __future__ import annotations
+
+from gpuassay.record.notes import Note
+from gpuassay.systems.kueue.model.pending import TwinJob
+
+QUEUES = Note("queues", dict[str, str], "name of each ClusterQueue, by what the scenario calls it")
+QUOTA_CHANGED = Note("quota_changed", list[str], "ClusterQueues whose quota is changed on the way", default=[])
+EXPECTED_ERRORS = Note("expected_errors", list[str], "what Kueue may log as an error here, as expressions", default=[])
+
+CONFIGURATION = Note("configuration", str, "configuration of the arm: one of the paper's, or `pure` for plain Jobs")
+SEED = Note("seed", int, "of the mix of jobs")
+SCALE = Note("scale", float, "by what the paper's run times are multiplied")
+ROUND = Note("round", int, "which round it is, from 1")
+GPUS = Note("gpus", int, "how many GPUs the arm has")
+JOBS = Note("jobs", list[TwinJob], "the jobs as they are asked for, in order of creation; times in s")
+
+TOTAL = Note("total", int, "how many Workloads the driver creates")
+LAGS = Note("lags", list[float], "how far each creation was behind its schedule, in s", default=[])

@@ -1,0 +1,78 @@
+"""What scenarios of slices hand to their judges, where more than one module reads or writes it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gpuassay.record.notes import Note
+from gpuassay.systems.slices.model.slices import SliceJob
+
+
+class Allocation(msgspec.Struct, frozen=True):
+    """A slice that the books give to a pod: claims of the API, or the kubelet's checkpoint.
+
+    Attributes:
+        pod: its name, or `nobody`.
+        uuid: of the slice, or words about one that does not exist.
+    """
+
+    pod: str
+    uuid: str
+
+
+class Rest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What exists on a node at one moment.
+
+    Attributes:
+        slices: of the silicon, by UUID; devices that the example driver has prepared, by name.
+        allocated: what the books say.
+        cdi: slices or devices that CDI files name.
+        pods: names of the scenario's pods.
+        states: of DAS's claims, sorted; None of other slicers.
+        usage: what Kueue's queues tell as used, by resource; None without Kueue.
+    """
+
+    slices: list[str]
+    allocated: list[Allocation]
+    cdi: list[str]
+    pods: list[str]
+    states: list[str] | None = None
+    usage: dict[str, int] | None = None
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What kubectl told: its exit code (None where it took too long), its output and its error."""
+
+    code: int | None
+    out: str
+    error: str
+
+
+SLICER = Note("slicer", str, "who makes the slices: `device-plugin`, `dra`, `das` or `dra-example`")
+NODE = Note("node", str, "name of the sliced node")
+GPUS = Note("gpus", list[str], "models of the node's GPUs, by index")
+GPU_UUIDS = Note("gpu_uuids", list[str], "UUIDs of the node's GPUs, by index")
+REST = Note("rest", dict[str, Rest], "what exists at a named moment")
+HELD = Note(
+    "held", dict[str, dict[str, list[str]]], "UUIDs of the slices that containers say they were given, by pod and name",
+    default={},
+)  # fmt: skip
+JOBS = Note("jobs", list[SliceJob], "the jobs as they were asked for, in order; times in s")
+
+WANTED = Note("wanted", dict[str, str], "profile of the slice that each claim was made for; of GPUs as counters")
+
+UUIDS = Note("uuids", list[str], "UUIDs of the GPUs of a node as the GPU Operator has it, by index")
+DRIVER = Note("driver", str, "version of the NVIDIA driver")
+CUDA = Note("cuda", int, "CUDA version of the driver, as NVML tells it: 1000 times the major plus 10 times the minor")
+FEATURES = Note("features", dict[str, dict[str, str]], "NVIDIA's labels of the node, by case")
+OFFERS = Note("offers", dict[str, dict[str, int]], "what the node offers in the end, without zeros, by case")
+REFUSALS = Note("refusals", dict[str, str], "the device plugin's last error, by the configuration it refused")
+GIVEN = Note("given", dict[str, list[str]], "UUIDs of the GPUs that pods say they were given")
+
+INDICES = Note("indices", dict[str, str | None], "what pods say of CUDA_VISIBLE_DEVICES; null where they do not")
+
+CLAIMS = Note("claims", dict[str, dict[str, str]], "UID of the claim of each device that a pod was given, by pod")
+GPUS_SEEN = Note("gpus_seen", dict[str, list[str]], "what looks like a GPU in a pod that was given none")
+EMULATED = Note("emulated", list[str], "what the cluster says that it emulates")
+
+AWAY = Note("away", float, "how long the kubelet was away, in s")
