@@ -13,6 +13,7 @@ class Noting:
     namespace = "ours"
     note = Lab.note
     note_under = Lab.note_under
+    note_next = Lab.note_next
     noted = Lab.noted
     mark = Lab.mark
 

@@ -98,8 +98,7 @@ class Bench(Generic[L]):
             profile=self.profile, lines={**found, **(lines or {})},
         )  # fmt: skip
         self.stage.view.forget(one.lab.token)
-        before = self.host.noted(facts.ARMS) if facts.ARMS.name in self.host.notes else []
-        self.host.note(facts.ARMS, [*before, one.name])
+        self.host.note_next(facts.ARMS, one.name)
 
     def close_all(self) -> None:
         """Write the recordings of all open arms."""

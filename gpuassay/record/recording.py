@@ -139,11 +139,6 @@ class Recording:
         """Every object as the scenario asked for it."""
         return self.rows(parts.ASKED)
 
-    @property
-    def notes(self) -> Mapping[str, Any]:
-        """Facts that the scenario handed on, as JSON has them."""
-        return self.meta.notes
-
     # -- what the scenario handed on ---------------------------------------------------------------------------------
 
     def note(self, note: Note[T]) -> T:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpuassay import labels
 from gpuassay.cluster.errors import ApiRefused
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from gpuassay.record.parts import Part
     from gpuassay.scenarios.mutants import Mutant
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 CLUSTER_SCOPED = frozenset({
@@ -90,27 +90,29 @@ class Lab:
 
     # --- notes -----------------------------------------------------------------------------------------------------
 
-    @overload
-    def note(self, note: Note[T], value: T) -> None: ...
-    @overload
-    def note(self, **values: Any) -> None: ...
-    def note(self, note: Note[Any] | None = None, value: Any = None, **values: Any) -> None:
+    def note(self, note: Note[T], value: T) -> None:
         """Hand a fact to the judges (`recording.note`); it takes the place of an earlier value.
 
         Raises:
             TypeError: the value is not of the note's type.
         """
-        if note is not None:
-            self.notes[note.name] = note.as_json(value)
-        self.notes |= json.loads(json.dumps(values))
+        self.notes[note.name] = note.as_json(value)
 
-    def note_under(self, note: Note[dict[str, T]], key: str, value: T) -> None:
+    def note_under(self, note: Note[dict[K, T]], key: K, value: T) -> None:
         """Add one entry to a note that is a mapping.
 
         Raises:
             TypeError: the value is not of the note's type.
         """
         self.notes.setdefault(note.name, {}).update(note.as_json({key: value}))
+
+    def note_next(self, note: Note[list[T]], value: T) -> None:
+        """Add one entry to a note that is a list.
+
+        Raises:
+            TypeError: the value is not of the note's type.
+        """
+        self.notes.setdefault(note.name, []).extend(note.as_json([value]))
 
     def noted(self, note: Note[T]) -> T:
         """What was noted so far, or the note's default.

@@ -5,9 +5,10 @@ Acted out on an arm of ours, and with `--gateway-url` at somebody's, by requests
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from gpuassay import MUST, Measure, behaviour, scenario
+from gpuassay import MUST, Measure, Note, behaviour, scenario
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.systems.llmd.acts.deployment import fresh_seed, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -33,6 +34,21 @@ LEAST_HITS = 0.6
 0.65 with blocks of 64. A router that guesses is expected at 0.53 on two replicas, at 0.32 on four."""
 
 
+class OwnPrompts(msgspec.Struct, frozen=True):
+    """What is streamed of the user's prompts.
+
+    Attributes:
+        given: how many there are.
+        streamed: labels of those that are streamed.
+    """
+
+    given: int
+    streamed: list[str]
+
+
+OWN_PROMPTS = Note("own_prompts", OwnPrompts, "the user's prompts, where they were given", default=None)
+
+
 @scenario(system="routing", outside=True, timeout=60)
 def asked_again(lab: RoutingLab) -> None:
     """Eight new prompts are requested four times each; then eight, or the user's, are streamed at concurrency 4."""
@@ -46,7 +62,7 @@ def asked_again(lab: RoutingLab) -> None:
         own = given_prompts()
         chosen = streamed(own)
         if own:
-            lab.note(own_prompts={"given": len(own), "streamed": [one.label for one in chosen]})
+            lab.note(OWN_PROMPTS, OwnPrompts(len(own), [one.label for one in chosen]))
             lab.progress(f"{len(chosen)} of the {len(own)} prompts of --prompts are streamed")
         streams = {one.label: one for one in chosen or prompt_set([TOKENS] * PROMPTS, seed=seed, prefix="stream")}
         longest = max(one.max_tokens or STREAMED for one in streams.values())
@@ -89,7 +105,7 @@ def test_the_model_servers_count_the_hits(asked_again: RoutingRecording, measure
     rows = asked_again.asks("first") + asked_again.asks("repeat")
     rate = outside.counted_hit_rate(rows, asked_again.metrics("before"), asked_again.metrics("after"))
     measure.value(hit_rate=rate)
-    if untold := outside.restarts_untold(asked_again.notes, asked_again.metrics("after")):
+    if untold := outside.restarts_untold(asked_again.outside, asked_again.metrics("after")):
         measure.value(restarts_untold=", ".join(untold))
     measure.threshold(LEAST_HITS)
     assert rate >= LEAST_HITS, f"hit rate {rate:.3f} by the model servers' counters, expected at least {LEAST_HITS}"
@@ -110,7 +126,7 @@ def test_streams_are_passed_on_as_they_come(asked_again: RoutingRecording) -> No
 )  # fmt: skip
 def test_the_pool_is_accepted(asked_again: RoutingRecording) -> None:
     """In the InferencePool's status, the conditions Accepted and ResolvedRefs are True for every parent."""
-    pool = asked_again.notes.get("outside", {}).get("pool", {})
+    pool = asked_again.outside.pool if asked_again.outside else {}
     if not outside.parents(pool):
         pytest.skip("no gateway controller has written a status of the InferencePool")
     assert not outside.pool_findings(pool)

@@ -6,7 +6,7 @@ a gateway does with a subset.
 
 from __future__ import annotations
 
-from gpuassay import INFO, MUST, SHOULD, behaviour, scenario
+from gpuassay import INFO, MUST, SHOULD, Note, behaviour, scenario
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import pick, read_again
@@ -29,6 +29,12 @@ TOKENS = 256
 FEW = 64
 """Tokens of prompts that many are needed of: the picker remembers 896 blocks of 64 bytes for each replica."""
 COLD = 96
+
+
+GONE = Note("gone", str, "the replica whose Pod was deleted; none where all prompts drew to one", default=None)
+PLACED = Note("placed", dict[str, str | None], "the replica that served each prompt before, by label")
+KEPT = Note("kept", dict[str, str | None], "the replica that served each prompt before the restart, by label")
+LEFT = Note("left", int, "how many replicas are in the pool at the restart")
 
 
 @scenario(system="routing", timeout=30)
@@ -59,7 +65,8 @@ def remembered(lab: RoutingLab) -> None:
 
         placed = {row.label: row.served_by for row in first}
         gone = next((name for name in placed.values() if name != DRAWING), None)
-        lab.note(gone=gone, placed=placed)
+        lab.note(GONE, gone)
+        lab.note(PLACED, placed)
         if gone is not None:
             site.routing.endpoints.delete(gone)
             site.routing.picker.await_ready_pods(len(site.routing.endpoints.members()))
@@ -67,7 +74,8 @@ def remembered(lab: RoutingLab) -> None:
         pick(site, "pod gone, again", prompts)
 
         after = pick(site, "before the restart", prompt_set([TOKENS] * 16, seed=16, prefix="kept"))
-        lab.note(kept={row.label: row.served_by for row in after}, left=len(site.routing.endpoints.members()))
+        lab.note(KEPT, {row.label: row.served_by for row in after})
+        lab.note(LEFT, len(site.routing.endpoints.members()))
         read_again(site)
         pick(site, "after the restart", prompt_set([TOKENS] * 16, seed=16, prefix="kept"))
 
@@ -107,7 +115,7 @@ def test_the_replica_with_the_longest_prefix_is_picked(remembered: RoutingRecord
 )  # fmt: skip
 def test_prompts_of_a_pod_that_is_gone_find_another_home(remembered: RoutingRecording) -> None:
     """After a Pod is deleted, its prompts stick to other replicas, and all other prompts stay where they were."""
-    gone, placed = remembered.notes["gone"], remembered.notes["placed"]
+    gone, placed = remembered.note(GONE), remembered.note(PLACED)
     rows, again = remembered.asks("pod gone"), remembered.asks("pod gone, again")
     stayed = [row for row in rows + again if placed[row.label] != gone]
     assert not (
@@ -124,7 +132,7 @@ def test_prompts_of_a_pod_that_is_gone_find_another_home(remembered: RoutingReco
 )  # fmt: skip
 def test_a_restarted_picker_has_forgotten(remembered: RoutingRecording) -> None:
     """After the endpoint picker restarts, prompts go to their former replica no more often than by chance."""
-    kept, left = remembered.notes["kept"], remembered.notes["left"]
+    kept, left = remembered.note(KEPT), remembered.note(LEFT)
     rows = remembered.asks("after the restart")
     assert not routing.failure_findings(rows)
     hits = sum(row.served_by == kept[row.label] for row in rows)

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from gpuassay import MUST, Measure, behaviour, scenario
+from gpuassay import MUST, Measure, Note, behaviour, scenario
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.diagnosis import Mark, episode, mark, until_tokens, warm_blindly
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -30,6 +31,9 @@ WANTED = "https://github.com/llm-d/llm-d/issues/2369"
 REPLICAS = 4
 ASKS = 12
 TWINS, SETS = 8, 3
+
+
+TOKENS_AGAIN = Note("tokens_again_s", float, "from the tokenizer's start until the picker gets tokens, in s")
 
 
 def asks(name: str) -> list[Prompt]:
@@ -67,7 +71,7 @@ def faults_in_turn(lab: RoutingLab) -> None:
         tokenizer.child.kill()
         live_through(site, "tokenizer dead")
         tokenizer.start()
-        lab.note(tokens_again_s=until_tokens(site))
+        lab.note(TOKENS_AGAIN, until_tokens(site))
         live_through(site, "tokenizer back")
 
         tokenizer.restart(shift=1)
@@ -216,7 +220,7 @@ def test_a_missing_feature_gate_is_named(faults_from_the_start: RoutingRecording
 )  # fmt: skip
 def test_no_fault_beside_the_picker_ends_it(faults_in_turn: RoutingRecording) -> None:
     """A dead or wrong tokenizer and lost events neither stop nor restart the EPP, and every request is answered."""
-    episodes = faults_in_turn.notes["episodes"]
+    episodes = faults_in_turn.note(notes.EPISODES)
     dead = [name for name, facts in episodes.items() if not facts["picker_alive"]]
     others = [name for name in episodes if name != "picker restarted"]
     started = [name for name in others if judge.PICKER_RESTARTED in judge.diagnose(faults_in_turn, name).faults]
@@ -232,8 +236,10 @@ def test_no_fault_beside_the_picker_ends_it(faults_in_turn: RoutingRecording) ->
 )  # fmt: skip
 def test_routing_comes_back_with_the_tokenizer(faults_in_turn: RoutingRecording, measure: Measure) -> None:
     """Within 10 s of the tokenization service's restart the EPP gets tokens, and requests hit warm replicas again."""
-    seconds = float(faults_in_turn.notes["tokens_again_s"])
+    seconds = faults_in_turn.note(TOKENS_AGAIN)
     measure.value(tokens_again_s=seconds)
-    score = routing.direct_warm(faults_in_turn.asks("tokenizer back/found"), faults_in_turn.notes["warmed"], REPLICAS)
+    score = routing.direct_warm(
+        faults_in_turn.asks("tokenizer back/found"), faults_in_turn.note(notes.WARMED), REPLICAS
+    )
     assert not routing.direct_warm_findings(score)
     assert seconds <= 10, f"{seconds:.1f} s"

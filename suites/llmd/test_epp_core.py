@@ -10,6 +10,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 from gpuassay import MUST, SHOULD, Measure, behaviour
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.epp import Asking, asking, gauge, settled
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -131,7 +132,7 @@ def test_header_and_metadata_name_the_same_endpoint(protocol: RoutingRecording) 
 )  # fmt: skip
 def test_every_choice_is_an_endpoint_of_the_pool(protocol: RoutingRecording) -> None:
     """Every pick is the address and port of an endpoint of the InferencePool."""
-    assert not judge.membership_findings(_chosen(protocol), protocol.notes["members"])
+    assert not judge.membership_findings(_chosen(protocol), protocol.note(notes.MEMBERS))
 
 
 @behaviour(
@@ -215,7 +216,7 @@ def test_prompts_may_be_lists(protocol: RoutingRecording) -> None:
 def test_requests_without_a_body_are_routed(protocol: RoutingRecording) -> None:
     """A request without a body is routed to an endpoint of the pool."""
     rows = protocol.calls("bodyless")
-    assert not [*judge.agreement_findings(rows), *judge.membership_findings(rows, protocol.notes["members"])]
+    assert not [*judge.agreement_findings(rows), *judge.membership_findings(rows, protocol.note(notes.MEMBERS))]
 
 
 @behaviour(

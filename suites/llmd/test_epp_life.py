@@ -9,8 +9,9 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 
 import grpc
+import msgspec
 
-from gpuassay import MUST, SHOULD, Manifest, Measure, behaviour
+from gpuassay import MUST, SHOULD, Manifest, Measure, Note, behaviour
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.epp import asking, health
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -40,12 +41,40 @@ AFTER_CRASH = 15.0 + 2 * 4.4
 the candidate saw it renewed, which it looks at with each try, and then it tries again."""
 
 
+class OpenStream(msgspec.Struct, frozen=True):
+    """Which chunks came back, of how many, and the error that ended the stream, or ""."""
+
+    back: list[bool]
+    chunks: int
+    error: str
+
+
+class End(msgspec.Struct, frozen=True):
+    """How long a picker took to end, in s, and its exit code; None where it had none yet."""
+
+    seconds: float
+    exit_code: int | None
+
+
+HEALTHY = Note("health", dict[str, str], "what the health service says, by service")
+STEPWISE = Note("stepwise", list[bool], "whether each chunk came back before the next was sent", default=None)
+OPEN_STREAM = Note("open_stream", OpenStream, "a stream that was open at SIGTERM")
+ENDS = Note("ends", dict[str, End], "how a picker ended on SIGTERM, by what it was doing")
+CANDIDATES = Note("candidates", list[dict[str, str]], "what the health services of leader and standby say")
+TAKE_OVER_S = Note(
+    "take_over", float, "from the leader's end until the other is ready, in s; none: never", default=None
+)
+BEFORE = Note("before", str, "readiness of the standby while the leader lives")
+LEFT = Note("left", Manifest, "the Lease when the leader was killed", default=None)
+TAKEN = Note("taken", Manifest, "the Lease once the standby was ready", default=None)
+
+
 @per_epp(timeout=20)
 def ending(lab: RoutingLab, picker: str) -> None:
     """SIGTERM while a response streams through the endpoint picker, and again while it is idle."""
     with opened(lab, small(picker, replicas=2, profile="random")) as site:
         with asking(site) as epp:
-            lab.note(health={service: health(lab, epp.picker, service) for service in SERVICES})
+            lab.note(HEALTHY, {service: health(lab, epp.picker, service) for service in SERVICES})
             chunks = events(site.routing.model, usage(5, 5, 0))
             stream = epp.connection.stream(timeout=BUSY_END)
             stream.request(epp.body("a long answer"))
@@ -54,7 +83,7 @@ def ending(lab: RoutingLab, picker: str) -> None:
             try:
                 stream.begin_response({"content-type": "text/event-stream"})
                 back = [stream.next_chunk(part, last=False) == part for part in chunks[:3]]
-                lab.note(stepwise=back)
+                lab.note(STEPWISE, back)
             except (grpc.RpcError, EOFError) as broke:
                 error = type(broke).__name__
             if lab.mutant is not None:
@@ -72,7 +101,7 @@ def ending(lab: RoutingLab, picker: str) -> None:
                 except (grpc.RpcError, EOFError) as broke:
                     error = error or type(broke).__name__
                 stream.close()
-            lab.note(open_stream={"back": back, "chunks": len(chunks), "error": error})
+            lab.note(OPEN_STREAM, OpenStream(back, len(chunks), error))
         found = site.routing.picker
         assert found is not None
         found.start()
@@ -101,7 +130,7 @@ def _terminated(lab: RoutingLab, picker: Picker, label: str) -> Generator[None]:
         yield
     finally:
         waiting.join()
-        lab.note(ends={**lab.notes.get("ends", {}), label: {"seconds": ended[0], "exit_code": process.exit_code}})
+        lab.note_under(ENDS, label, End(ended[0], process.exit_code))
 
 
 def _elected(lab: RoutingLab, site: Site, flags: tuple[str, ...], stack: ExitStack) -> tuple[Picker, Picker]:
@@ -130,13 +159,13 @@ def leading(lab: RoutingLab, picker: str) -> None:
     with opened(lab, small(picker, replicas=2, profile="random")) as site, ExitStack() as stack:
         first, second = _elected(lab, site, flags, stack)
         names = ("liveness", "readiness", *SERVICES)
-        lab.note(candidates=[{service: health(lab, one, service) for service in names} for one in (first, second)])
+        lab.note(CANDIDATES, [{service: health(lab, one, service) for service in names} for one in (first, second)])
         with asking(site, first) as epp:
             epp.ask("leader", epp.body("hello"))
         began = time.monotonic()
         first.child.terminate(3)
         seen = lab.observe(lambda: health(lab, second, "readiness") == "SERVING", "the second one leads", timeout=8)
-        lab.note(take_over=round(time.monotonic() - began, 3) if seen else None)
+        lab.note(TAKE_OVER_S, round(time.monotonic() - began, 3) if seen else None)
         with asking(site, second) as epp:
             epp.ask("successor", epp.body("hello"))
 
@@ -148,12 +177,13 @@ def crashing(lab: RoutingLab, picker: str) -> None:
     flags = (lab.mutant.change_arm(asked) if lab.mutant is not None else asked).picker_flags
     with opened(lab, small(picker, replicas=2, profile="random")) as site, ExitStack() as stack:
         first, second = _elected(lab, site, flags, stack)
-        lab.note(before=health(lab, second, "readiness"))
+        lab.note(BEFORE, health(lab, second, "readiness"))
         first.kill()
         began = time.monotonic()
-        lab.note(left=_lease(lab, site))
+        lab.note(LEFT, _lease(lab, site))
         seen = lab.observe(lambda: health(lab, second, "readiness") == "SERVING", "the second one leads", timeout=30)
-        lab.note(take_over=round(time.monotonic() - began, 3) if seen else None, taken=_lease(lab, site))
+        lab.note(TAKE_OVER_S, round(time.monotonic() - began, 3) if seen else None)
+        lab.note(TAKEN, _lease(lab, site))
         with asking(site, second) as epp:
             epp.ask("successor", epp.body("hello"))
 
@@ -164,7 +194,7 @@ def crashing(lab: RoutingLab, picker: str) -> None:
 )  # fmt: skip
 def test_a_picker_that_serves_says_so(ending: RoutingRecording) -> None:
     """A working EPP reports SERVING for the empty service name, for ext_proc, and for the name that charts probe."""
-    assert ending.notes["health"] == dict.fromkeys(SERVICES, "SERVING")
+    assert ending.note(HEALTHY) == dict.fromkeys(SERVICES, "SERVING")
 
 
 @behaviour(
@@ -173,7 +203,7 @@ def test_a_picker_that_serves_says_so(ending: RoutingRecording) -> None:
 )  # fmt: skip
 def test_each_chunk_comes_back_before_the_next_arrives(ending: RoutingRecording) -> None:
     """A streamed response is not held back: each chunk comes back before the next one has been sent."""
-    assert ending.notes.get("stepwise") == [True, True, True]
+    assert ending.note(STEPWISE) == [True, True, True]
 
 
 @behaviour(
@@ -182,11 +212,11 @@ def test_each_chunk_comes_back_before_the_next_arrives(ending: RoutingRecording)
 )  # fmt: skip
 def test_an_idle_picker_ends_at_once(ending: RoutingRecording, measure: Measure) -> None:
     """On SIGTERM an idle endpoint picker exits within 2 s with code 0."""
-    end = ending.notes["ends"]["idle"]
-    measure.value(end_s=end["seconds"])
+    end = ending.note(ENDS)["idle"]
+    measure.value(end_s=end.seconds)
     measure.threshold(IDLE_END)
-    assert end["exit_code"] == 0
-    assert end["seconds"] <= IDLE_END
+    assert end.exit_code == 0
+    assert end.seconds <= IDLE_END
 
 
 @behaviour(
@@ -195,8 +225,8 @@ def test_an_idle_picker_ends_at_once(ending: RoutingRecording, measure: Measure)
 )  # fmt: skip
 def test_an_ending_picker_is_not_healthy(ending: RoutingRecording) -> None:
     """After SIGTERM an EPP stops reporting SERVING and takes no new requests, even with a stream still open."""
-    assert ending.notes["observed"]["no longer healthy"]
-    assert ending.notes["observed"]["new requests no longer taken"]
+    assert ending.observed("no longer healthy")
+    assert ending.observed("new requests no longer taken")
     assert not ending.calls("while-ending")[-1].picked
 
 
@@ -206,11 +236,11 @@ def test_an_ending_picker_is_not_healthy(ending: RoutingRecording) -> None:
 )  # fmt: skip
 def test_an_ending_picker_finishes_open_streams(ending: RoutingRecording, measure: Measure) -> None:
     """A response that is streaming when the EPP gets SIGTERM is passed on to its end, and the EPP exits with 0."""
-    stream, end = ending.notes["open_stream"], ending.notes["ends"]["busy"]
-    measure.value(end_s=end["seconds"])
-    assert stream["error"] == ""
-    assert stream["back"] == [True] * stream["chunks"]
-    assert end["exit_code"] == 0
+    stream, end = ending.note(OPEN_STREAM), ending.note(ENDS)["busy"]
+    measure.value(end_s=end.seconds)
+    assert stream.error == ""
+    assert stream.back == [True] * stream.chunks
+    assert end.exit_code == 0
 
 
 @behaviour(
@@ -219,7 +249,7 @@ def test_an_ending_picker_finishes_open_streams(ending: RoutingRecording, measur
 )  # fmt: skip
 def test_one_picker_leads(leading: RoutingRecording) -> None:
     """Of two endpoint pickers with leader election both are live, and only the leader is ready."""
-    leader, standby = leading.notes["candidates"]
+    leader, standby = leading.note(CANDIDATES)
     assert {leader["liveness"], standby["liveness"]} == {"SERVING"}
     ready = ("readiness", "", EXTERNAL_PROCESSOR)
     assert [leader[service] for service in ready] == ["SERVING"] * 3
@@ -233,10 +263,11 @@ def test_one_picker_leads(leading: RoutingRecording) -> None:
 )  # fmt: skip
 def test_another_picker_takes_over(leading: RoutingRecording, measure: Measure) -> None:
     """When the leader shuts down cleanly, the other endpoint picker is ready within 6 s, and picks."""
-    measure.value(take_over_s=leading.notes["take_over"])
+    took = leading.note(TAKE_OVER_S)
+    measure.value(take_over_s=took)
     measure.threshold(TAKE_OVER)
-    assert leading.notes["take_over"] is not None
-    assert leading.notes["take_over"] <= TAKE_OVER
+    assert took is not None
+    assert took <= TAKE_OVER
     assert not judge.picked_findings(leading.calls("successor"))
 
 
@@ -246,10 +277,11 @@ def test_another_picker_takes_over(leading: RoutingRecording, measure: Measure) 
 )  # fmt: skip
 def test_another_picker_takes_over_after_a_crash(crashing: RoutingRecording, measure: Measure) -> None:
     """When the leader is killed, the standby is ready within 23.8 s (15 s lease and two retries), and picks."""
-    measure.value(take_over_s=crashing.notes["take_over"])
+    took = crashing.note(TAKE_OVER_S)
+    measure.value(take_over_s=took)
     measure.threshold(AFTER_CRASH)
-    assert crashing.notes["take_over"] is not None
-    assert crashing.notes["take_over"] <= AFTER_CRASH
+    assert took is not None
+    assert took <= AFTER_CRASH
     assert not judge.picked_findings(crashing.calls("successor"))
 
 
@@ -259,8 +291,8 @@ def test_another_picker_takes_over_after_a_crash(crashing: RoutingRecording, mea
 )  # fmt: skip
 def test_nobody_leads_before_the_lease_has_run_out(crashing: RoutingRecording, measure: Measure) -> None:
     """The standby takes over the lease of a dead leader only after that lease has expired."""
-    left, taken = crashing.notes["left"], crashing.notes["taken"]
-    assert crashing.notes["before"] == "NOT_SERVING"
+    left, taken = crashing.note(LEFT), crashing.note(TAKEN)
+    assert crashing.note(BEFORE) == "NOT_SERVING"
     assert left is not None
     assert taken is not None
     assert left["holderIdentity"] != taken["holderIdentity"]

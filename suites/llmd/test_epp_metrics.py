@@ -209,9 +209,8 @@ def test_errors_of_model_servers_are_counted(counted: RoutingRecording) -> None:
 )  # fmt: skip
 def test_requests_that_are_left_are_not_running(counted: RoutingRecording) -> None:
     """Requests in flight count as running, and no longer do when their client disconnects before a response."""
-    seen = counted.notes["observed"]
-    assert seen["requests under way are counted"]
-    assert seen["requests that were left are no longer counted"]
+    assert counted.observed("requests under way are counted")
+    assert counted.observed("requests that were left are no longer counted")
 
 
 @behaviour(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from gpuassay import MUST, SHOULD, Measure, behaviour
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.epp import Asking, asking, follow, follow_gauge, follow_health
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -103,7 +104,7 @@ def pool_changes(lab: RoutingLab, picker: str) -> None:
 
 
 def _judge(recording: RoutingRecording, measure: Measure, *names: str) -> list[str]:
-    changes = [one for one in recording.notes["changes"] if one["what"] in names]
+    changes = [one for one in recording.note(notes.CHANGES) if one["what"] in names]
     measure.value(slowest_s=max((one["seconds"] for one in changes if one["seconds"] is not None), default=None))
     measure.threshold(LIMIT)
     missing = [name for name in names if name not in {one["what"] for one in changes}]
@@ -176,7 +177,7 @@ def test_a_deleted_pool_has_no_endpoints(pool_changes: RoutingRecording, measure
 )  # fmt: skip
 def test_health_follows_the_pool(pool_changes: RoutingRecording) -> None:
     """The health service reports SERVING while the InferencePool exists, and NOT_SERVING while it does not."""
-    assert not judge.change_findings(pool_changes.notes["healths"], LIMIT)
+    assert not judge.change_findings(pool_changes.note(notes.HEALTHS), LIMIT)
 
 
 @behaviour(
@@ -185,4 +186,4 @@ def test_health_follows_the_pool(pool_changes: RoutingRecording) -> None:
 )  # fmt: skip
 def test_the_count_of_ready_endpoints_follows(pool_changes: RoutingRecording) -> None:
     """The metric of ready endpoints follows Pods that become unready, ready, deleted or re-created within 1 s."""
-    assert not judge.change_findings(pool_changes.notes["gauges"], LIMIT)
+    assert not judge.change_findings(pool_changes.note(notes.GAUGES), LIMIT)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 
-from gpuassay import MUST, SHOULD, Measure, behaviour
+from gpuassay import MUST, SHOULD, Measure, Note, behaviour
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.epp import asking, gauge, health
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -33,6 +33,13 @@ ENOUGH = "documented"
 LATE = 20.0
 """Seconds until a picker that may only list sees a change: client-go lists again after 0.8 s, and then after twice as
 long each time."""
+
+
+HEALTH = Note("health", dict[str, str], "what the picker's health service says, by the right that it lacks")
+ENDED = Note("ended", list[str], "rights without which a picker ended")
+REFUSED = Note("refused", dict[str, bool], "whether a picker's log says that something is forbidden")
+LEFT_AFTER = Note("left_after", float, "until a Pod that is unready has left, in s; none: it has not", default=None)
+SAID = Note("said", dict[str, bool], "whether a picker says which right it lacks")
 
 
 def _candidate(site: Site, name: str, rules: list[rights.Rule]) -> Picker:
@@ -73,11 +80,9 @@ def allowed(lab: RoutingLab, picker: str) -> None:
         for name, one in pickers.items():
             with asking(site, one) as epp:
                 epp.ask(name, epp.body("hello"), timeout=2)
-        lab.note(
-            health={name: health(lab, one) for name, one in pickers.items()},
-            ended=[name for name, one in pickers.items() if not one.child.alive],
-            refused={name: "is forbidden" in one.child.log_text() for name, one in pickers.items()},
-        )
+        lab.note(HEALTH, {name: health(lab, one) for name, one in pickers.items()})
+        lab.note(ENDED, [name for name, one in pickers.items() if not one.child.alive])
+        lab.note(REFUSED, {name: "is forbidden" in one.child.log_text() for name, one in pickers.items()})
         leaver = site.replicas[0]
         with asking(site, pickers[UNWATCHED]) as epp:
 
@@ -89,7 +94,7 @@ def allowed(lab: RoutingLab, picker: str) -> None:
             site.routing.endpoints.set_ready(leaver.name, ready=False)
             began = time.monotonic()
             seen = lab.observe(left, "the Pod has left", timeout=LATE)
-            lab.note(left_after=round(time.monotonic() - began, 3) if seen else None)
+            lab.note(LEFT_AFTER, round(time.monotonic() - began, 3) if seen else None)
 
 
 def _see_refusals(lab: RoutingLab, pickers: dict[str, Picker]) -> None:
@@ -101,7 +106,7 @@ def _see_refusals(lab: RoutingLab, pickers: dict[str, Picker]) -> None:
             lambda one=one, resource=resource, verb=verb: _refused(one, resource, verb),
             f"the picker without {name} says so", timeout=6,
         )  # fmt: skip
-    lab.note(said=said)
+    lab.note(SAID, said)
 
 
 @behaviour(
@@ -110,9 +115,9 @@ def _see_refusals(lab: RoutingLab, pickers: dict[str, Picker]) -> None:
 )  # fmt: skip
 def test_the_documented_rights_suffice(allowed: RoutingRecording) -> None:
     """With upstream's Role an EPP reports SERVING, finds its endpoints, picks, and is forbidden nothing."""
-    assert allowed.notes["observed"]["the last one serves"]
-    assert allowed.notes["health"][ENOUGH] == "SERVING"
-    assert not allowed.notes["refused"][ENOUGH]
+    assert allowed.observed("the last one serves")
+    assert allowed.note(HEALTH)[ENOUGH] == "SERVING"
+    assert not allowed.note(REFUSED)[ENOUGH]
     assert not judge.picked_findings(allowed.calls(ENOUGH))
 
 
@@ -122,7 +127,7 @@ def test_the_documented_rights_suffice(allowed: RoutingRecording) -> None:
 )  # fmt: skip
 def test_a_picker_says_which_right_it_lacks(allowed: RoutingRecording) -> None:
     """An EPP that lacks an RBAC right logs the resource and the verb, for each kind that it reads."""
-    assert allowed.notes["said"] == dict.fromkeys((*UNREADABLE, UNWATCHED), True)
+    assert allowed.note(SAID) == dict.fromkeys((*UNREADABLE, UNWATCHED), True)
 
 
 @behaviour(
@@ -131,8 +136,8 @@ def test_a_picker_says_which_right_it_lacks(allowed: RoutingRecording) -> None:
 )  # fmt: skip
 def test_a_picker_that_cannot_read_is_not_healthy(allowed: RoutingRecording) -> None:
     """Without the right to read one of four kinds an EPP keeps running, is NOT_SERVING, and refuses with 503."""
-    assert {name: allowed.notes["health"][name] for name in UNREADABLE} == dict.fromkeys(UNREADABLE, "NOT_SERVING")
-    assert allowed.notes["ended"] == []
+    assert {name: allowed.note(HEALTH)[name] for name in UNREADABLE} == dict.fromkeys(UNREADABLE, "NOT_SERVING")
+    assert allowed.note(ENDED) == []
     assert [row.status for name in UNREADABLE for row in allowed.calls(name)] == [503] * len(UNREADABLE)
 
 
@@ -142,7 +147,7 @@ def test_a_picker_that_cannot_read_is_not_healthy(allowed: RoutingRecording) -> 
 )  # fmt: skip
 def test_a_picker_that_cannot_watch_lists_again(allowed: RoutingRecording, measure: Measure) -> None:
     """An EPP that may list but not watch Pods picks, and within 20 s stops picking a Pod that became unready."""
-    measure.value(left_after_s=allowed.notes["left_after"])
+    measure.value(left_after_s=allowed.note(LEFT_AFTER))
     measure.threshold(LATE)
     assert not judge.picked_findings(allowed.calls("before-a-pod-left"))
-    assert allowed.notes["left_after"] is not None
+    assert allowed.note(LEFT_AFTER) is not None

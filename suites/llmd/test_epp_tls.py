@@ -13,7 +13,7 @@ from typing import Any
 
 import trustme
 
-from gpuassay import MUST, SHOULD, Measure, behaviour
+from gpuassay import MUST, SHOULD, Measure, Note, behaviour
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.epp import asking
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -28,6 +28,11 @@ from suites.llmd.epps import PROTOCOL, per_epp
 
 SECURE = ("--secure-serving=true",)
 ASKS = 8
+
+
+LISTENS_AFTER = Note("listens_after_serving", float, "from the first SERVING until the picker listens, in s")
+OWN = Note("own", dict[str, str], "the handshake with the picker that makes its own certificate")
+GIVEN = Note("given", dict[str, str], "the handshake with the one that was given a certificate, and that certificate")
 
 
 def _trust_anybody(bootstrap: dict[str, Any]) -> None:
@@ -86,7 +91,7 @@ def secured(lab: RoutingLab, picker: str) -> None:
         # it says SERVING before it listens: first it makes itself a key, which takes RSA with 4,096 bits some time
         began = time.monotonic()
         lab.observe(lambda: _accepts(first.port), "the picker listens", timeout=30)
-        lab.note(listens_after_serving=round(time.monotonic() - began, 3))
+        lab.note(LISTENS_AFTER, round(time.monotonic() - began, 3))
         folder = site.routing.folder / "certificate"
         given = _certificate(folder)
         asked = replace(arm, picker_flags=(*SECURE, "--cert-path", str(folder)))
@@ -95,7 +100,8 @@ def secured(lab: RoutingLab, picker: str) -> None:
         stack.callback(second.kill)
         second.start()
         lab.observe(lambda: _accepts(second.port), "the other picker listens", timeout=30)
-        lab.note(own=_shaken(first.port), given=_shaken(second.port) | {"expected": given})
+        lab.note(OWN, _shaken(first.port))
+        lab.note(GIVEN, _shaken(second.port) | {"expected": given})
         with asking(site) as epp:
             epp.ask("in-the-clear", epp.body("hello"), timeout=2)
         site.ask("through-the-gateway", prompt_set([8] * ASKS))
@@ -107,8 +113,8 @@ def secured(lab: RoutingLab, picker: str) -> None:
 )  # fmt: skip
 def test_a_picker_serves_behind_tls(secured: RoutingRecording, measure: Measure) -> None:
     """With TLS on and no certificate given, an EPP generates one and negotiates TLS 1.3 and HTTP/2."""
-    measure.value(listens_after_serving_s=secured.notes["listens_after_serving"])
-    own = secured.notes["own"]
+    measure.value(listens_after_serving_s=secured.note(LISTENS_AFTER))
+    own = secured.note(OWN)
     assert "error" not in own, own
     assert (own["version"], own["protocol"]) == ("TLSv1.3", "h2")
 
@@ -139,6 +145,6 @@ def test_a_gateway_asks_behind_tls(secured: RoutingRecording) -> None:
 )  # fmt: skip
 def test_a_given_certificate_is_shown(secured: RoutingRecording) -> None:
     """An EPP with `--cert-path` presents that certificate, and one without does not."""
-    own, given = secured.notes["own"], secured.notes["given"]
+    own, given = secured.note(OWN), secured.note(GIVEN)
     assert given.get("certificate") == given["expected"]
     assert own.get("certificate") != given["expected"]

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from gpuassay import MUST, SHOULD, Measure, WaitTimeout, behaviour, known_defect, scenario, wait
+from gpuassay import MUST, SHOULD, Manifest, Measure, Note, WaitTimeout, behaviour, known_defect, scenario, wait
 from gpuassay.load.headers import DESTINATION
 from gpuassay.systems.llmd.acts import recording_server as standin
 from gpuassay.systems.llmd.acts.deployment import opened
@@ -39,6 +39,10 @@ TOLD_SECONDS = 2.0
 SIZES = {"200-kB": 200_000, "1500-kB": 1_500_000}
 
 
+ENDPOINTS = Note("endpoints", dict[str, dict[str, str]], "endpoint of each replica, by design and name")
+SEEN = Note("seen", dict[str, list[Manifest]], "requests that stand-ins of model servers got, by design")
+
+
 @scenario(system="routing", timeout=60)
 def put_through(lab: RoutingLab) -> None:
     """Requests that prescribe their endpoint, through both gateway designs; mock model servers check exact bytes."""
@@ -49,7 +53,7 @@ def put_through(lab: RoutingLab) -> None:
         )
         with opened(lab, arm, name=design) as site:
             calls, replicas = Calls(site), site.replicas
-            lab.note(endpoints=lab.notes.get("endpoints", {}) | {design: {r.name: r.endpoint for r in replicas}})
+            lab.note_under(ENDPOINTS, design, {r.name: r.endpoint for r in replicas})
             for replica in replicas:
                 calls.many(f"{design}/named", 4, to=[replica], label=replica.name)
             calls.many(f"{design}/get", 4, method="GET")
@@ -59,7 +63,7 @@ def put_through(lab: RoutingLab) -> None:
                 inns = [stack.enter_context(standing_in(replica)) for replica in replicas[2:]]
                 _with_stand_ins(calls, design, inns)
                 seen = [{"pod": inn.name, **row} for inn in inns for row in inn.seen]
-                lab.note(seen=lab.notes.get("seen", {}) | {design: seen})
+                lab.note_under(SEEN, design, seen)
 
 
 def _with_stand_ins(calls: Calls, design: str, inns: list[StandIn]) -> None:
@@ -174,7 +178,7 @@ def test_the_picked_endpoint_serves(put_through: RoutingRecording, design: str) 
 def test_the_picker_is_told_who_served(put_through: RoutingRecording) -> None:
     """The gateway reports to the endpoint picker the endpoint that actually served."""
     rows = put_through.asks("override-host/named")
-    assert not gateway.reported_findings(rows, put_through.notes["endpoints"]["override-host"])
+    assert not gateway.reported_findings(rows, put_through.note(ENDPOINTS)["override-host"])
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -205,8 +209,8 @@ def test_a_pick_outside_the_pool_is_not_followed(put_through: RoutingRecording, 
 )  # fmt: skip
 def test_the_first_of_a_list_of_picks_serves(put_through: RoutingRecording) -> None:
     """Of an ordered list of picked endpoints that are alive, the first serves."""
-    seen = [row for row in put_through.notes["seen"]["override-host"] if "/list#" in row["label"]]
-    assert not gateway.order_findings(seen, put_through.notes["endpoints"]["override-host"], 16)
+    seen = [row for row in put_through.note(SEEN)["override-host"] if "/list#" in row["label"]]
+    assert not gateway.order_findings(seen, put_through.note(ENDPOINTS)["override-host"], 16)
 
 
 @behaviour(
@@ -242,7 +246,7 @@ def test_a_model_servers_refusal_passes_unchanged(put_through: RoutingRecording,
     rows = [row for row in put_through.asks(f"{design}/bytes") if row.label in standin.REFUSALS]
     expected = {name: (status, standin.digest(body)) for name, (status, body) in standin.REFUSALS.items()}
     assert not gateway.bytes_findings(rows, expected)
-    assert not gateway.arrived_findings(f"{design}/bytes", rows, put_through.notes["seen"][design])
+    assert not gateway.arrived_findings(f"{design}/bytes", rows, put_through.note(SEEN)[design])
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -255,7 +259,7 @@ def test_a_model_servers_refusal_passes_unchanged(put_through: RoutingRecording,
 def test_long_prompts_arrive_whole(put_through: RoutingRecording, size: str, design: str) -> None:
     """A request of 200 kB or of 1.5 MB arrives at the model server once, with the JSON that was sent."""
     rows = [row for row in put_through.asks(f"{design}/large") if row.label == size]
-    assert not gateway.arrived_findings(f"{design}/large", rows, put_through.notes["seen"][design])
+    assert not gateway.arrived_findings(f"{design}/large", rows, put_through.note(SEEN)[design])
     assert not routing.failure_findings(rows)
 
 
@@ -267,7 +271,7 @@ def test_long_prompts_arrive_whole(put_through: RoutingRecording, size: str, des
 def test_the_first_chunk_arrives_before_the_second_exists(put_through: RoutingRecording, design: str) -> None:
     """The client has the first chunk of a stream before the model server sends the second."""
     wave = f"{design}/stream"
-    [seen] = [row for row in put_through.notes["seen"][design] if row["label"].startswith(f"{wave}#")]
+    [seen] = [row for row in put_through.note(SEEN)[design] if row["label"].startswith(f"{wave}#")]
     assert seen["went_on"], f"the client had received nothing {standin.GO_SECONDS:g} s after the first chunk was sent"
     sent = standin.digest(b"".join(standin.EVENTS))
     assert [row.body for row in put_through.asks(wave)] == [sent]
@@ -282,7 +286,7 @@ def test_many_streams_are_open_at_the_same_time(put_through: RoutingRecording, d
     """24 concurrent streams that continue only once all have started are all completed."""
     rows = put_through.asks(f"{design}/together")
     assert not routing.failure_findings(rows)
-    seen = [row for row in put_through.notes["seen"][design] if "/together#" in row["label"]]
+    seen = [row for row in put_through.note(SEEN)[design] if "/together#" in row["label"]]
     assert [row.get("went_on") for row in seen] == [True] * TOGETHER
 
 
@@ -294,7 +298,7 @@ def test_many_streams_are_open_at_the_same_time(put_through: RoutingRecording, d
 def test_a_client_that_leaves_ends_the_generation(put_through: RoutingRecording, design: str) -> None:
     """When a client disconnects in mid-stream, the model server sees its connection closed within 2 s."""
     wave = f"{design}/left"
-    assert not gateway.left_findings(put_through.asks(wave), put_through.notes["seen"][design], wave, TOLD_SECONDS)
+    assert not gateway.left_findings(put_through.asks(wave), put_through.note(SEEN)[design], wave, TOLD_SECONDS)
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -305,7 +309,7 @@ def test_a_client_that_leaves_ends_the_generation(put_through: RoutingRecording,
 def test_a_request_arrives_once(put_through: RoutingRecording, design: str) -> None:
     """Each of 24 concurrent streams is received by one replica, once, with the JSON that was sent."""
     wave = f"{design}/together"
-    assert not gateway.arrived_findings(wave, put_through.asks(wave), put_through.notes["seen"][design])
+    assert not gateway.arrived_findings(wave, put_through.asks(wave), put_through.note(SEEN)[design])
 
 
 @behaviour(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, known_defect, scenario
+from gpuassay import INFO, MUST, SHOULD, Measure, Note, behaviour, known_defect, scenario
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -43,6 +43,12 @@ NOTICED_SECONDS = 3.0
 BACK_SECONDS = 5.0
 """From the start of a picker to its first answer through the gateway: 0.7 s on a quiet machine."""
 HUNG_PATIENCE = 2.0
+
+
+KILLED = Note("killed_ns", int, "when the picker was killed, monotonic ns")
+STARTED = Note("started_ns", dict[str, int], "when each picker was started again, monotonic ns")
+HUNG = Note("hung", dict[str, dict[str, int]], "when each picker was stopped and resumed, monotonic ns")
+REFILLED = Note("refilled_ns", dict[str, int], "when the pool had ready Pods again, by failure mode, monotonic ns")
 
 
 def _arm(mode: str, **more: Any) -> Arm:
@@ -106,14 +112,14 @@ def picker_crashes(lab: RoutingLab) -> None:
             if name == "FailOpen":
                 killed = time.monotonic_ns()
                 calls.until(f"{name}/noticing", _unmarked, seconds=2 * NOTICED_SECONDS, in_a_row=8)
-                lab.note(killed_ns=killed)
+                lab.note(KILLED, killed)
                 calls.many(f"{name}/noticed", 8)
             if name == "FailOpen-standalone":  # it watches its picker: only one that has noticed can come back late
                 calls.until(f"{name}/noticing", _unmarked, seconds=NOTICED_SECONDS, in_a_row=2)
             picker.launch()
             started = time.monotonic_ns()
             calls.until(f"{name}/coming back", _marked, seconds=2 * BACK_SECONDS)
-            lab.note(started_ns=lab.notes.get("started_ns", {}) | {name: started})
+            lab.note_under(STARTED, name, started)
             calls.many(f"{name}/back", 6)
 
 
@@ -151,8 +157,7 @@ def picker_hangs(lab: RoutingLab) -> None:
                 picker.resume()
             resumed = time.monotonic_ns()
             calls.until(f"{name}/coming back", _marked, seconds=2 * BACK_SECONDS)
-            marks = {name: {"stopped_ns": stopped, "resumed_ns": resumed}}
-            lab.note(hung=lab.notes.get("hung", {}) | marks)
+            lab.note_under(HUNG, name, {"stopped_ns": stopped, "resumed_ns": resumed})
             calls.many(f"{name}/back", 6)
 
 
@@ -174,7 +179,7 @@ def nobody_there(lab: RoutingLab) -> None:
             for replica in site.replicas:
                 site.routing.endpoints.set_ready(replica.name, ready=True)
             refilled = time.monotonic_ns()
-            lab.note(refilled_ns=lab.notes.get("refilled_ns", {}) | {mode: refilled})
+            lab.note_under(REFILLED, mode, refilled)
             calls.until(f"{mode}/refilled", _marked, seconds=2 * BACK_SECONDS)
 
 
@@ -224,7 +229,7 @@ def test_without_picker_a_fail_open_pool_serves_posts(picker_crashes: RoutingRec
 )  # fmt: skip
 def test_a_dead_picker_is_noticed(picker_crashes: RoutingRecording, measure: Measure) -> None:
     """With a health check of the EPP, a FailOpen pool serves every request from 3 s after the EPP died."""
-    attempts, killed = picker_crashes.asks("FailOpen/noticing"), picker_crashes.notes["killed_ns"]
+    attempts, killed = picker_crashes.asks("FailOpen/noticing"), picker_crashes.note(KILLED)
     measure.value(noticed_s=gateway.settled_seconds(attempts, killed))
     assert not gateway.settled_findings(attempts, killed, NOTICED_SECONDS)
     assert not gateway.unasked_findings(picker_crashes.asks("FailOpen/noticed"))
@@ -266,7 +271,7 @@ def test_a_watched_picker_that_comes_back_is_asked_again(
 
 
 def _is_back(recording: RoutingRecording, arm: str, measure: Measure) -> None:
-    attempts, started = recording.asks(f"{arm}/coming back"), recording.notes["started_ns"][arm]
+    attempts, started = recording.asks(f"{arm}/coming back"), recording.note(STARTED)[arm]
     marked = [row for row in attempts if _marked(row)]
     measure.value(back_s=gateway.recovery_seconds(marked, started))
     assert not gateway.recovery_findings(marked, started, BACK_SECONDS)
@@ -299,7 +304,7 @@ def test_a_hung_picker_does_not_hang_requests(picker_hangs: RoutingRecording, me
 )  # fmt: skip
 def test_a_picker_that_goes_on_is_asked_again(picker_hangs: RoutingRecording, mode: str, measure: Measure) -> None:
     """Within 5 s of a hung endpoint picker's resuming, requests go through it again, and then all of them."""
-    resumed = picker_hangs.notes["hung"][mode]["resumed_ns"]
+    resumed = picker_hangs.note(HUNG)[mode]["resumed_ns"]
     marked = [row for row in picker_hangs.asks(f"{mode}/coming back") if _marked(row)]
     measure.value(back_s=gateway.recovery_seconds(marked, resumed))
     assert not gateway.recovery_findings(marked, resumed, BACK_SECONDS)
@@ -315,7 +320,7 @@ def test_a_picker_that_goes_on_is_asked_again(picker_hangs: RoutingRecording, mo
 def test_a_hung_picker_is_noticed_by_its_health(picker_hangs: RoutingRecording, measure: Measure) -> None:
     """With a gRPC health check of the EPP, a FailOpen pool serves requests again within 3 s of the EPP's hang."""
     attempts = picker_hangs.asks("FailOpen-asked/noticing")
-    stopped = picker_hangs.notes["hung"]["FailOpen-asked"]["stopped_ns"]
+    stopped = picker_hangs.note(HUNG)["FailOpen-asked"]["stopped_ns"]
     measure.value(noticed_s=gateway.recovery_seconds(attempts, stopped))
     assert not gateway.recovery_findings(attempts, stopped, NOTICED_SECONDS)
     assert not gateway.unasked_findings(picker_hangs.asks("FailOpen-asked/noticed"))
@@ -376,7 +381,7 @@ def test_a_pool_without_ready_pods_answers_503_to_gets(nobody_there: RoutingReco
 )  # fmt: skip
 def test_a_pool_serves_again_when_pods_are_ready(nobody_there: RoutingRecording, mode: str, measure: Measure) -> None:
     """Within 5 s of its Pods becoming Ready, a pool answers again, through the endpoint picker."""
-    refilled = nobody_there.notes["refilled_ns"][mode]
+    refilled = nobody_there.note(REFILLED)[mode]
     marked = [row for row in nobody_there.asks(f"{mode}/refilled") if _marked(row)]
     measure.value(back_s=gateway.recovery_seconds(marked, refilled))
     assert not gateway.recovery_findings(marked, refilled, BACK_SECONDS)

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from gpuassay import MUST, Measure, behaviour, scenario
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -83,7 +84,8 @@ def two_pools(lab: RoutingLab) -> None:
         arm = replace(_ARM, change_gateway=partial(_second_pool, second))
         with opened(lab, arm, name="first") as first:
             calls = Calls(first)
-            lab.note(first=first.routing.namespace, second=second.routing.namespace)
+            lab.note(notes.POOLS["first"], first.routing.namespace)
+            lab.note(notes.POOLS["second"], second.routing.namespace)
             _scrape(first, second, "start")
             for wave, count, headers in (
                 ("plain", BY_HEADER, {}),
@@ -102,7 +104,7 @@ def _scrape(first: Site, second: Site, label: str) -> None:
 
 
 def _pools(recording: RoutingRecording, wave: str) -> Counter[str]:
-    names = {recording.notes[pool]: pool for pool in ("first", "second")}
+    names = {recording.note(one): pool for pool, one in notes.POOLS.items()}
     return gateway_pools.pools_served(recording.asks(wave), names)
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, scenario, wait
+from gpuassay import INFO, MUST, SHOULD, Measure, Note, behaviour, scenario, wait
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls, prescribed
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -32,6 +32,15 @@ HELD_SECONDS = 1.5
 """How long a replica hangs, and others are asked meanwhile."""
 
 
+DEAD = Note("dead", str, "the replica that is killed first")
+ALIVE = Note("alive", list[str], "the other replicas")
+HEALTHY = Note("healthy_ns", int, "when the first replica was healthy again, monotonic ns")
+KILLED = Note("killed_ns", int, "when the replica of the streams was killed, monotonic ns")
+OUT = Note("out", str, "the replica whose Pod is not Ready for a while")
+OTHERS = Note("others", list[str], "the other replicas")
+READY = Note("ready_ns", int, "when the Pod was Ready again, monotonic ns")
+
+
 def _arm(replicas: int, gateway: str) -> Arm:
     return prescribed(
         Arm(profile="random", replicas=replicas, cache=Cache(blocks=0), latency=STREAMING, gateway=gateway)
@@ -43,13 +52,14 @@ def replicas_die(lab: RoutingLab) -> None:
     """Of three replicas one dies idle and restarts, one dies in mid-stream, then all die; their Pods stay Ready."""
     with opened(lab, _arm(3, "override-host")) as site:
         calls, (first, second, third) = Calls(site), site.replicas
-        lab.note(dead=first.name, alive=[second.name, third.name])
+        lab.note(DEAD, first.name)
+        lab.note(ALIVE, [second.name, third.name])
         calls.many("healthy", 6, to=site.replicas)
         first.kill()
         calls.many("idle", 24, to=site.replicas)
         first.child.launch()
         first.await_ready()
-        lab.note(healthy_ns=time.monotonic_ns())
+        lab.note(HEALTHY, time.monotonic_ns())
         calls.until("coming back", lambda row: row.served_by == first.name, seconds=2 * BACK_SECONDS, to=[first])
         calls.many("back", 8, to=[first], label=first.name)
         begun = threading.Semaphore(0)
@@ -70,7 +80,7 @@ def replicas_die(lab: RoutingLab) -> None:
             for _ in range(6):
                 begun.acquire(timeout=3)  # where answers are held back, nothing begins: the judge sees that
             second.kill()
-            lab.note(killed_ns=time.monotonic_ns())
+            lab.note(KILLED, time.monotonic_ns())
             for one in streams:
                 one.result()
         for replica in (first, third):
@@ -84,12 +94,13 @@ def readiness_changes(lab: RoutingLab) -> None:
     """A Pod becomes unready and Ready again; then its replica hangs while others get requests."""
     with opened(lab, _arm(3, "override-host")) as site:
         calls, (first, second, third) = Calls(site), site.replicas
-        lab.note(out=first.name, others=[second.name, third.name])
+        lab.note(OUT, first.name)
+        lab.note(OTHERS, [second.name, third.name])
         calls.many("healthy", 6, to=site.replicas)
         site.routing.endpoints.set_ready(first.name, ready=False)
         calls.many("out", 24, to=site.replicas)
         site.routing.endpoints.set_ready(first.name, ready=True)
-        lab.note(ready_ns=time.monotonic_ns())
+        lab.note(READY, time.monotonic_ns())
         calls.until("coming in", lambda row: row.served_by == first.name, seconds=2 * BACK_SECONDS, to=[first])
         calls.many("in", 8, to=[first], label=first.name)
         first.suspend()
@@ -112,7 +123,8 @@ def standalone_replica_dies(lab: RoutingLab) -> None:
     """Standalone gateway without a pool: one of two replicas dies, first with its Pod Ready, then not Ready."""
     with opened(lab, _arm(2, "standalone")) as site:
         calls, (first, second) = Calls(site), site.replicas
-        lab.note(dead=first.name, alive=[second.name])
+        lab.note(DEAD, first.name)
+        lab.note(ALIVE, [second.name])
         calls.many("healthy", 6, to=site.replicas)
         first.kill()
         calls.many("dead", 8, to=[first], label=first.name)
@@ -133,7 +145,7 @@ def standalone_replica_dies(lab: RoutingLab) -> None:
 def test_a_dead_replica_costs_no_request(replicas_die: RoutingRecording) -> None:
     """After a replica died while idle, its Pod still Ready, every request is answered by another replica."""
     assert not routing.failure_findings(replicas_die.asks("healthy"))
-    assert not gateway.served_findings(replicas_die.asks("idle"), replicas_die.notes["alive"])
+    assert not gateway.served_findings(replicas_die.asks("idle"), replicas_die.note(ALIVE))
 
 
 @behaviour(
@@ -142,8 +154,8 @@ def test_a_dead_replica_costs_no_request(replicas_die: RoutingRecording) -> None
 )  # fmt: skip
 def test_a_replica_that_comes_back_serves_again(replicas_die: RoutingRecording, measure: Measure) -> None:
     """Within 5 s of being healthy again, a replica serves the requests for which it is picked."""
-    attempts, healthy = replicas_die.asks("coming back"), replicas_die.notes["healthy_ns"]
-    by_it = [row for row in attempts if row.served_by == replicas_die.notes["dead"]]
+    attempts, healthy = replicas_die.asks("coming back"), replicas_die.note(HEALTHY)
+    by_it = [row for row in attempts if row.served_by == replicas_die.note(DEAD)]
     measure.value(back_s=gateway.recovery_seconds(by_it, healthy))
     assert not gateway.recovery_findings(by_it, healthy, BACK_SECONDS)
     assert not gateway.served_findings(replicas_die.asks("back"))
@@ -156,7 +168,7 @@ def test_a_replica_that_comes_back_serves_again(replicas_die: RoutingRecording, 
 )  # fmt: skip
 def test_a_stream_that_is_cut_is_told_so(replicas_die: RoutingRecording, measure: Measure) -> None:
     """Streams of a killed replica deliver the text generated so far and end with an error within 3 s."""
-    rows, killed = replicas_die.asks("streams/killed"), replicas_die.notes["killed_ns"]
+    rows, killed = replicas_die.asks("streams/killed"), replicas_die.note(KILLED)
     measure.value(told_s=max((row.end_ns - killed) / 1e9 for row in rows))
     assert not gateway.cut_findings(rows, killed, TOLD_SECONDS)
 
@@ -186,7 +198,7 @@ def test_without_a_living_replica_requests_are_refused(replicas_die: RoutingReco
 )  # fmt: skip
 def test_a_pod_that_is_not_ready_gets_no_request(readiness_changes: RoutingRecording) -> None:
     """As soon as a Pod is not Ready in the gateway's pool, every request is answered by another one."""
-    assert not gateway.served_findings(readiness_changes.asks("out"), readiness_changes.notes["others"])
+    assert not gateway.served_findings(readiness_changes.asks("out"), readiness_changes.note(OTHERS))
 
 
 @behaviour(
@@ -195,8 +207,8 @@ def test_a_pod_that_is_not_ready_gets_no_request(readiness_changes: RoutingRecor
 )  # fmt: skip
 def test_a_pod_that_becomes_ready_serves(readiness_changes: RoutingRecording, measure: Measure) -> None:
     """Within 5 s of being Ready again, a Pod serves the requests for which it is picked."""
-    attempts, ready = readiness_changes.asks("coming in"), readiness_changes.notes["ready_ns"]
-    by_it = [row for row in attempts if row.served_by == readiness_changes.notes["out"]]
+    attempts, ready = readiness_changes.asks("coming in"), readiness_changes.note(READY)
+    by_it = [row for row in attempts if row.served_by == readiness_changes.note(OUT)]
     measure.value(back_s=gateway.recovery_seconds(by_it, ready))
     assert not gateway.recovery_findings(by_it, ready, BACK_SECONDS)
     assert not gateway.served_findings(readiness_changes.asks("in"))
@@ -209,7 +221,7 @@ def test_a_pod_that_becomes_ready_serves(readiness_changes: RoutingRecording, me
 def test_a_hung_replica_holds_nobody_else(readiness_changes: RoutingRecording) -> None:
     """While four requests wait for a hung replica, requests to the others are answered within 1 s."""
     rows = readiness_changes.asks("beside")
-    assert not gateway.served_findings(rows, readiness_changes.notes["others"])
+    assert not gateway.served_findings(rows, readiness_changes.note(OTHERS))
     slow = [row for row in rows if row.took_s > AT_ONCE_SECONDS]
     assert not slow, routing.shown(slow)
 
@@ -246,4 +258,4 @@ def test_the_standalone_design_refuses_for_a_dead_pick(
 def test_the_standalone_design_leaves_out_a_pod_that_is_not_ready(standalone_replica_dies: RoutingRecording) -> None:
     """Once the EPP has seen that a dead replica's Pod is not Ready, every request is answered by the other one."""
     rows = standalone_replica_dies.asks("not ready")
-    assert not gateway.served_findings(rows, standalone_replica_dies.notes["alive"])
+    assert not gateway.served_findings(rows, standalone_replica_dies.note(ALIVE))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 
-from gpuassay import MUST, SHOULD, Measure, WaitTimeout, behaviour, known_defect, scenario, wait
+from gpuassay import MUST, SHOULD, Measure, Note, WaitTimeout, behaviour, known_defect, scenario, wait
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
@@ -29,6 +29,10 @@ LONG = 300
 FREED_SECONDS = 2.0
 
 
+DIRECT = Note("direct", dict[str, float], "streams that ran, that still ran after their clients left, and s until then")
+GATEWAY = Note("gateway", dict[str, float], "the same, through the gateway")
+
+
 def _running(site: Site) -> float:
     return sum(total(replica.metrics(), "vllm:num_requests_running") for replica in site.replicas)
 
@@ -45,7 +49,8 @@ def streamed(lab: RoutingLab) -> None:
         site.scrape("after")
         direct = _left(site, "left directly", 2, tokens=60, url=site.replicas[0].url, patience=0.5)
         wait(lambda: _running(site), lambda seen: seen == 0, what="all streams to have ended", timeout=10)
-        lab.note(direct=direct, gateway=_left(site, "left", 4, tokens=LONG, url=None, patience=1.5 * FREED_SECONDS))
+        lab.note(DIRECT, direct)
+        lab.note(GATEWAY, _left(site, "left", 4, tokens=LONG, url=None, patience=1.5 * FREED_SECONDS))
 
 
 def _left(site: Site, wave: str, count: int, *, tokens: int, url: str | None, patience: float) -> dict[str, float]:
@@ -91,7 +96,7 @@ def test_every_stream_is_generated_once(streamed: RoutingRecording) -> None:
 )  # fmt: skip
 def test_streams_that_are_left_free_their_slots(streamed: RoutingRecording, measure: Measure) -> None:
     """Within 2 s of clients' disconnecting in mid-stream, vllm:num_requests_running is 0."""
-    direct, through = streamed.notes["direct"], streamed.notes["gateway"]
+    direct, through = streamed.note(DIRECT), streamed.note(GATEWAY)
     measure.value(running=through["running"], still=through["still"], still_without_gateway=direct["still"])
     assert through["running"] >= 2, "the streams ended before their clients disconnected: nothing is proved"
     assert through["still"] == 0, (

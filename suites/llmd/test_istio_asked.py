@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, known_defect, scenario
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
 from gpuassay.systems.llmd.acts.istio import NEEDS, Mesh
@@ -111,7 +112,8 @@ def two_pools(lab: RoutingLab) -> None:
     ):
         mesh, calls = Mesh(first), Calls(first)
         other = objects.pool_backend("second", second.routing.namespace)
-        lab.note(first=first.routing.namespace, second=second.routing.namespace)
+        lab.note(notes.POOLS["first"], first.routing.namespace)
+        lab.note(notes.POOLS["second"], second.routing.namespace)
         _join(mesh, second)
         mesh.route("by-header", [other], {"x-way": "by-header"})
         own = objects.pool_backend(first.routing.pool)
@@ -163,7 +165,9 @@ def test_conditions_tell_when_the_picker_is_passed_by(unlabelled_pod: RoutingRec
     rows = unlabelled_pod.asks("requests")
     measure.value(answered=len(routing.answered(rows)), asked_picker=sum(map(_asked, rows)), requests=len(rows))
     assert routing.answered(rows), "no request was answered, so none bypassed the endpoint picker"
-    told = [status_findings(unlabelled_pod.notes["pictures"][step], HEALTHY) for step in ("healthy", "still healthy")]
+    told = [
+        status_findings(unlabelled_pod.note(notes.PICTURES)[step], HEALTHY) for step in ("healthy", "still healthy")
+    ]
     assert any(told) or not routing.asked_findings(rows)
 
 
@@ -218,7 +222,7 @@ def test_a_picker_that_cannot_be_talked_to_is_not_passed_by(
     picker_with_tls: RoutingRecording, measure: Measure
 ) -> None:
     """Without a DestinationRule for an EPP that serves TLS, a FailClose pool refuses every request with 500."""
-    measure.value(conditions_good=not status_findings(picker_with_tls.notes["pictures"]["without rule"], HEALTHY))
+    measure.value(conditions_good=not status_findings(picker_with_tls.note(notes.PICTURES)["without rule"], HEALTHY))
     assert not gateway.refused_findings(picker_with_tls.asks("without rule"), 1.0, [500])
 
 
@@ -253,7 +257,7 @@ def test_each_weighted_pool_has_its_own_picker_asked(two_pools: RoutingRecording
 
 
 def _pools(recording: RoutingRecording, wave: str) -> Counter[str]:
-    names = {recording.notes[pool]: pool for pool in ("first", "second")}
+    names = {recording.note(one): pool for pool, one in notes.POOLS.items()}
     return gateway_pools.pools_served(recording.asks(wave), names)
 
 

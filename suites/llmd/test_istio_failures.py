@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gpuassay import MUST, SHOULD, Measure, behaviour, known_defect, scenario
+from gpuassay import MUST, SHOULD, Measure, Note, behaviour, known_defect, scenario
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
 from gpuassay.systems.llmd.acts.istio import NEEDS, Mesh
@@ -38,6 +38,10 @@ PATCHED_SECONDS = 1.0
 BACK_SECONDS = 5.0
 HUNG_PATIENCE = 2.0
 ARM = Arm(profile="random", replicas=2, cache=Cache(blocks=0), latency=NO_LATENCY, gateway="istio")
+
+
+SINCE = Note("since_ns", dict[str, int], "when a change began, by arm or step, monotonic ns")
+ALIVE = Note("alive", list[str], "the replicas that are not killed")
 
 
 def _marked(row: RequestRow) -> bool:
@@ -83,7 +87,7 @@ def _back(calls: Calls, name: str) -> None:
     since = time.monotonic_ns()
     calls.until(f"{name}/coming back", _marked, seconds=2 * BACK_SECONDS)
     lab = calls.site.lab
-    lab.note(since_ns=lab.notes.get("since_ns", {}) | {name: since})
+    lab.note_under(SINCE, name, since)
     calls.many(f"{name}/back", 4)
 
 
@@ -109,7 +113,7 @@ def mode_patched(lab: RoutingLab) -> None:
             mesh.set_failure_mode(mode)
             since = time.monotonic_ns()
             calls.until(f"{step}/changing", good, seconds=3 * PATCHED_SECONDS, delay=0.03)
-            lab.note(since_ns=lab.notes.get("since_ns", {}) | {step: since})
+            lab.note_under(SINCE, step, since)
             calls.many(f"{step}/after", 4)
 
 
@@ -118,7 +122,7 @@ def replica_gone(lab: RoutingLab) -> None:
     """Of three replicas one is killed while its Pod stays Ready; then its Pod is not Ready."""
     with opened(lab, replace(ARM, replicas=3)) as site:
         calls, (first, *others) = Calls(site), site.replicas
-        lab.note(alive=[one.name for one in others])
+        lab.note(ALIVE, [one.name for one in others])
         calls.many("healthy", 12)
         first.kill()
         calls.many("dead", 40)
@@ -202,7 +206,7 @@ def test_a_picker_that_comes_back_is_asked_again(
 ) -> None:  # fmt: skip
     """Within 5 s of its recovery the endpoint picker is consulted again, and from then on for every request."""
     name = f"{mode}/{event}"
-    since = picker_gone.notes["since_ns"][name]
+    since = picker_gone.note(SINCE)[name]
     marked = [row for row in picker_gone.asks(f"{name}/coming back") if _marked(row)]
     measure.value(back_s=gateway.recovery_seconds(marked, since))
     assert not gateway.recovery_findings(marked, since, BACK_SECONDS)
@@ -221,7 +225,7 @@ def test_a_patched_failure_mode_counts_within_a_second(mode_patched: RoutingReco
     assert not gateway.unasked_findings(mode_patched.asks("closed/before"))
     assert not gateway.refused_findings(mode_patched.asks("closed/after"), AT_ONCE_SECONDS)
     took = {
-        step: (mode_patched.asks(f"{step}/changing")[-1].end_ns - mode_patched.notes["since_ns"][step]) / 1e9
+        step: (mode_patched.asks(f"{step}/changing")[-1].end_ns - mode_patched.note(SINCE)[step]) / 1e9
         for step in ("opened", "closed")
     }
     measure.value(**{f"{step}_s": round(seconds, 3) for step, seconds in took.items()})
@@ -236,7 +240,7 @@ def test_a_patched_failure_mode_counts_within_a_second(mode_patched: RoutingReco
 def test_a_dead_replica_costs_no_request(replica_gone: RoutingRecording) -> None:
     """After a replica was killed, its Pod still Ready, every request is answered by another replica."""
     assert not routing.failure_findings(replica_gone.asks("healthy"))
-    assert not gateway.served_findings(replica_gone.asks("dead"), replica_gone.notes["alive"])
+    assert not gateway.served_findings(replica_gone.asks("dead"), replica_gone.note(ALIVE))
 
 
 @pytest.mark.parametrize("wave", ["healthy", "dead", "not ready"])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpuassay import MUST, Measure, behaviour, scenario
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.istio import NEEDS
 from gpuassay.systems.llmd.component.spec import Arm
@@ -43,7 +44,7 @@ def test_behind_istio_a_request_goes_where_its_prefix_is(
     warmed_behind_istio: RoutingRecording, measure: Measure
 ) -> None:
     """At least 15 of 16 requests through Istio reach the replica whose prefix cache was warmed directly."""
-    score = routing.direct_warm(warmed_behind_istio.asks("precise"), warmed_behind_istio.notes["warmed"], REPLICAS)
+    score = routing.direct_warm(warmed_behind_istio.asks("precise"), warmed_behind_istio.note(notes.WARMED), REPLICAS)
     measure.value(found=score.hits, asked=score.asks)
     assert not routing.direct_warm_findings(score)
 
@@ -55,7 +56,7 @@ def test_behind_istio_a_request_goes_where_its_prefix_is(
 )  # fmt: skip
 def test_behind_istio_a_random_picker_does_not_find_it(warmed_behind_istio: RoutingRecording, measure: Measure) -> None:
     """Behind Istio a random endpoint picker finds the warm replica no more often than by chance."""
-    score = routing.direct_warm(warmed_behind_istio.asks("random"), warmed_behind_istio.notes["warmed"], REPLICAS)
+    score = routing.direct_warm(warmed_behind_istio.asks("random"), warmed_behind_istio.note(notes.WARMED), REPLICAS)
     measure.value(found=score.hits, asked=score.asks)
     assert not routing.control_findings(score)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gpuassay import MUST, SHOULD, WaitTimeout, behaviour, scenario, wait
+from gpuassay import MUST, SHOULD, Manifest, Note, WaitTimeout, behaviour, scenario, wait
 from gpuassay.systems.llmd.acts import recording_server as standin
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls, prescribed
@@ -38,13 +38,17 @@ LARGE = 200_000
 TOLD_SECONDS = 2.0
 
 
+ENDPOINTS = Note("endpoints", dict[str, str], "endpoint of each replica")
+SEEN = Note("seen", list[Manifest], "requests that the mock server got")
+
+
 @scenario(system="routing", needs=NEEDS, timeout=40)
 def through_istio(lab: RoutingLab) -> None:
     """Requests that prescribe their endpoint, large ones, streams, and client disconnects, partly to a mock server."""
     arm = prescribed(Arm(profile="random", replicas=3, cache=Cache(blocks=0), latency=QUICK, gateway="istio"))
     with opened(lab, arm) as site:
         calls, replicas = Calls(site), site.replicas
-        lab.note(endpoints={replica.name: replica.endpoint for replica in replicas})
+        lab.note(ENDPOINTS, {replica.name: replica.endpoint for replica in replicas})
         for replica in replicas:
             calls.many("named", 4, to=[replica], label=replica.name)
         with standing_in(replicas[2]) as inn:
@@ -55,7 +59,7 @@ def through_istio(lab: RoutingLab) -> None:
                 on_chunk=lambda _: inn.go_on() or True,
             )  # fmt: skip
             _left(calls, inn)
-            lab.note(seen=[{"pod": inn.name, **row} for row in inn.seen])
+            lab.note(SEEN, [{"pod": inn.name, **row} for row in inn.seen])
 
 
 def _left(calls: Calls, inn: StandIn) -> None:
@@ -89,7 +93,7 @@ def test_istio_sends_requests_where_the_picker_says(through_istio: RoutingRecord
 )  # fmt: skip
 def test_istio_tells_the_picker_who_served(through_istio: RoutingRecording) -> None:
     """Istio reports to the endpoint picker the endpoint that actually served."""
-    assert not gateway.reported_findings(through_istio.asks("named"), through_istio.notes["endpoints"])
+    assert not gateway.reported_findings(through_istio.asks("named"), through_istio.note(ENDPOINTS))
 
 
 @pytest.mark.parametrize("wave", ["named", "large", "stream"])
@@ -111,7 +115,7 @@ def test_a_large_prompt_arrives_once_and_whole(through_istio: RoutingRecording) 
     """A prompt of 200 kB arrives at the picked model server once, with the JSON that was sent."""
     rows = through_istio.asks("large")
     assert not gateway.served_findings(rows)
-    assert not gateway.arrived_findings("large", rows, through_istio.notes["seen"])
+    assert not gateway.arrived_findings("large", rows, through_istio.note(SEEN))
 
 
 @behaviour(
@@ -121,7 +125,7 @@ def test_a_large_prompt_arrives_once_and_whole(through_istio: RoutingRecording) 
 def test_the_first_chunk_comes_before_the_second_is_sent(through_istio: RoutingRecording) -> None:
     """The client has the first chunk of a stream before the model server sends the second."""
     [row] = through_istio.asks("stream")
-    [there] = [one for one in through_istio.notes["seen"] if one["label"].startswith("stream#")]
+    [there] = [one for one in through_istio.note(SEEN) if one["label"].startswith("stream#")]
     assert not routing.failure_findings([row])
     assert there["went_on"], f"the client did not get the first chunk while the model server waited for it: {there}"
 
@@ -132,5 +136,5 @@ def test_the_first_chunk_comes_before_the_second_is_sent(through_istio: RoutingR
 )  # fmt: skip
 def test_a_client_that_leaves_is_told_to_the_model_server(through_istio: RoutingRecording) -> None:
     """Within 2 s of a client's disconnecting in mid-stream, the model server sees its connection closed."""
-    rows, seen = through_istio.asks("left"), through_istio.notes["seen"]
+    rows, seen = through_istio.asks("left"), through_istio.note(SEEN)
     assert not gateway.left_findings(rows, seen, "left", TOLD_SECONDS)

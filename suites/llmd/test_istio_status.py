@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpuassay import MUST, Measure, behaviour, known_defect, scenario
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
 from gpuassay.systems.llmd.acts.istio import NEEDS, Mesh
@@ -97,9 +98,9 @@ def references(lab: RoutingLab) -> None:
 
 
 def _expected(recording: RoutingRecording, step: str, wanted: Wanted, measure: Measure) -> None:
-    measure.value(took_s=recording.notes["took_s"][step])
-    assert not status_findings(recording.notes["pictures"][step], wanted)
-    assert recording.notes["took_s"][step] <= SAID_SECONDS
+    measure.value(took_s=recording.note(notes.TOOK)[step])
+    assert not status_findings(recording.note(notes.PICTURES)[step], wanted)
+    assert recording.note(notes.TOOK)[step] <= SAID_SECONDS
 
 
 @pytest.mark.parametrize("step", ["good", "picker-service-back", "mended", "taken"])
@@ -158,7 +159,7 @@ def test_the_gateway_follows_its_endpoints(references: RoutingRecording, measure
 )  # fmt: skip
 def test_a_pool_without_route_names_no_parent(references: RoutingRecording, measure: Measure) -> None:
     """Within 2 s of the deletion of the last route to a pool, its status no longer names a parent."""
-    assert not status_findings(references.notes["pictures"]["mended"], {POOL: ROUTED})
+    assert not status_findings(references.note(notes.PICTURES)["mended"], {POOL: ROUTED})
     _expected(references, "released", {POOL: NO_PARENT}, measure)
 
 
@@ -192,4 +193,4 @@ def test_good_conditions_go_with_the_picker(references: RoutingRecording, wave: 
 )  # fmt: skip
 def test_envoy_takes_all_that_istiod_sends(references: RoutingRecording) -> None:
     """Istiod logs no xDS rejection, although Envoy is upstream's build and not Istio's own."""
-    assert references.notes["xds_refusals"] == []
+    assert references.note(notes.XDS_REFUSALS) == []

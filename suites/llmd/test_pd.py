@@ -11,7 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from gpuassay import MUST, behaviour, scenario, toolchain
+from gpuassay import MUST, Note, behaviour, scenario, toolchain
 from gpuassay.cluster.ports import free_ports
 from gpuassay.cluster.program import Child
 from gpuassay.systems.llmd.acts.deployment import Site, opened
@@ -30,6 +30,9 @@ ROLE = "llm-d.ai/role"
 ASKS = 6
 THRESHOLD = 64
 """Tokens that are not cached from which on a prompt is prefilled elsewhere."""
+
+
+GROWN = Note("grown", dict[str, dict[str, float]], "requests that each replica processed, by wave")
 
 
 def disaggregated(configuration: dict[str, Any]) -> None:
@@ -98,7 +101,7 @@ def disaggregation(lab: RoutingLab) -> None:
             before = served(site)
             site.ask(wave, prompts)
             grown[wave] = {name: count - before[name] for name, count in served(site).items()}
-        lab.note(grown=grown)
+        lab.note(GROWN, grown)
         site.replicas[0].kill()
         site.ask("prefill dead", prompt_set([256] * ASKS, seed=73, prefix="dead"))
 
@@ -113,7 +116,7 @@ PREFILL, DECODE = "model-server-0", "model-server-1"
 def test_long_cold_prompts_are_prefilled_elsewhere(disaggregation: RoutingRecording) -> None:
     """Each of 6 long uncached prompts is processed by the prefill and by the decode replica."""
     assert not routing.failure_findings(disaggregation.asks("long"))
-    assert disaggregation.notes["grown"]["long"] == {PREFILL: ASKS, DECODE: ASKS}
+    assert disaggregation.note(GROWN)["long"] == {PREFILL: ASKS, DECODE: ASKS}
 
 
 @behaviour(
@@ -123,7 +126,7 @@ def test_long_cold_prompts_are_prefilled_elsewhere(disaggregation: RoutingRecord
 def test_cached_prompts_are_decoded_only(disaggregation: RoutingRecording) -> None:
     """Long prompts that are repeated, and so cached, are processed by the decode replica alone."""
     assert not routing.failure_findings(disaggregation.asks("cached"))
-    assert disaggregation.notes["grown"]["cached"] == {PREFILL: 0, DECODE: ASKS}
+    assert disaggregation.note(GROWN)["cached"] == {PREFILL: 0, DECODE: ASKS}
 
 
 @behaviour(
@@ -133,7 +136,7 @@ def test_cached_prompts_are_decoded_only(disaggregation: RoutingRecording) -> No
 def test_short_prompts_are_decoded_only(disaggregation: RoutingRecording) -> None:
     """Prompts of 16 tokens, below the threshold of 64, are processed by the decode replica alone."""
     assert not routing.failure_findings(disaggregation.asks("short"))
-    assert disaggregation.notes["grown"]["short"] == {PREFILL: 0, DECODE: ASKS}
+    assert disaggregation.note(GROWN)["short"] == {PREFILL: 0, DECODE: ASKS}
 
 
 @behaviour(

@@ -10,8 +10,9 @@ import random
 
 import pytest
 
-from gpuassay import MUST, Measure, behaviour, scenario
+from gpuassay import MUST, Measure, Note, behaviour, scenario
 from gpuassay.behaviours import arms_of_ours
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import fresh_seed, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.spec import Arm
@@ -27,6 +28,9 @@ BLOCKS = TOKENS // 16
 ARMS = ("precise", "random", "approximate")
 
 
+ASKED_OF = Note("replicas", int, "how many replicas the pool has", default=8)
+
+
 @scenario(system="routing", outside=True, timeout=90)
 def warmed_directly(lab: RoutingLab) -> None:
     """Each of 16 prompts is sent to one replica directly, then to the gateway: precise routing and two controls."""
@@ -38,7 +42,7 @@ def warmed_directly(lab: RoutingLab) -> None:
             prompts = {prompt.label: prompt for prompt in prompt_set([TOKENS] * asks, seed=seed, prefix=profile)}
             chosen = [replicas[i % len(replicas)] for i in range(asks)]
             random.Random(seed).shuffle(chosen)  # in turn, round robin would answer in the same turn
-            lab.note(replicas=len(replicas))
+            lab.note(ASKED_OF, len(replicas))
             site.warm(dict(zip(prompts, chosen, strict=True)), prompts)
             site.ask(profile, list(prompts.values()))
 
@@ -51,8 +55,8 @@ def test_a_request_goes_to_the_replica_that_was_warmed_directly(
     warmed_directly: RoutingRecording, measure: Measure
 ) -> None:
     """At least 15 of 16 requests to the gateway reach the replica whose prefix cache was warmed directly."""
-    replicas = warmed_directly.notes.get("replicas", 8)
-    score = routing.direct_warm(warmed_directly.asks("precise"), warmed_directly.notes["warmed"], replicas)
+    replicas = warmed_directly.note(ASKED_OF)
+    score = routing.direct_warm(warmed_directly.asks("precise"), warmed_directly.note(notes.WARMED), replicas)
     measure.value(found=score.hits, asked=score.asks)
     assert not routing.direct_warm_findings(score)
 
@@ -79,7 +83,7 @@ def test_a_picker_that_cannot_know_the_caches_does_not_find_it(warmed_directly: 
     arms_of_ours(
         warmed_directly, f"no gateway with a picker of profile {profile} stands beside it; chance is the bound"
     )
-    score = routing.direct_warm(warmed_directly.asks(profile), warmed_directly.notes["warmed"], 8)
+    score = routing.direct_warm(warmed_directly.asks(profile), warmed_directly.note(notes.WARMED), 8)
     assert not routing.control_findings(score)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import requests
 
 from gpuassay import MUST, SHOULD, behaviour, known_defect, scenario
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import FAKE, await_averages, pick, report, weigh
@@ -192,7 +193,7 @@ def found_findings(rows: list[RequestRow], warmed: dict[str, str]) -> list[str]:
 def test_others_are_heard_when_a_replica_dies(replica_dies: RoutingRecording) -> None:
     """Via a forwarder, KV-cache events sent right after another replica died still count, and no request fails."""
     assert not routing.failure_findings(replica_dies.asks("direct"))
-    assert not found_findings(replica_dies.asks("forwarder"), dict(replica_dies.notes["warmed"]))
+    assert not found_findings(replica_dies.asks("forwarder"), replica_dies.note(notes.WARMED))
 
 
 @known_defect(
@@ -205,4 +206,4 @@ def test_others_are_heard_when_a_replica_dies(replica_dies: RoutingRecording) ->
 )  # fmt: skip
 def test_others_are_heard_directly_when_a_replica_dies(replica_dies: RoutingRecording) -> None:
     """Sent directly to the EPP, KV-cache events right after another replica died still count."""
-    assert not found_findings(replica_dies.asks("direct"), dict(replica_dies.notes["warmed"]))
+    assert not found_findings(replica_dies.asks("direct"), replica_dies.note(notes.WARMED))

@@ -6,7 +6,8 @@ import json
 
 import requests
 
-from gpuassay import MUST, SHOULD, Measure, behaviour, known_defect, scenario
+from gpuassay import MUST, SHOULD, Measure, Note, behaviour, known_defect, scenario
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import chat_request, events_held, pick
@@ -40,6 +41,9 @@ TWINS = 8
 ADAPTERS = ("--lora-modules", json.dumps({"name": "sql", "path": "sql"}), "--max-loras", "2")
 
 
+CHATS = Note("chats", dict[str, str], "the replica that was warmed with each chat, by label")
+
+
 @scenario(system="routing", timeout=40)
 def prefixes(lab: RoutingLab) -> None:
     """Repeats, prefixes of several lengths, short prompts, chats, salts and adapters, on one precise deployment."""
@@ -65,7 +69,7 @@ def prefixes(lab: RoutingLab) -> None:
             seen, replica = len(forwarder.events()), site.replicas[number % REPLICAS]
             chat_directly(site, number % REPLICAS, chat)
             forwarder.await_events(replica.topic, since=seen)
-        lab.note(chats={chat.label: NAMES[number % REPLICAS] for number, chat in enumerate(chats)})
+        lab.note(CHATS, {chat.label: NAMES[number % REPLICAS] for number, chat in enumerate(chats)})
         pick(site, "chat", chats, chat=True)
 
         shared = prompt_set([TOKENS] * 12, seed=35, prefix="shared")
@@ -158,7 +162,7 @@ def test_prompts_without_a_full_block_are_spread(prefixes: RoutingRecording) -> 
 )  # fmt: skip
 def test_a_chat_goes_to_the_replica_that_was_warmed_directly(prefixes: RoutingRecording) -> None:
     """Chat completions, rendered by the chat template, find the replica that was warmed directly."""
-    assert not placed_findings(prefixes.asks("chat"), prefixes.notes["chats"])
+    assert not placed_findings(prefixes.asks("chat"), prefixes.note(CHATS))
 
 
 @known_defect(
@@ -171,7 +175,7 @@ def test_a_chat_goes_to_the_replica_that_was_warmed_directly(prefixes: RoutingRe
 )  # fmt: skip
 def test_salted_requests_do_not_share(prefixes: RoutingRecording) -> None:
     """Prompts with a cache_salt are not drawn to the replica that has them cached without it."""
-    assert not drawn_findings(prefixes.asks("salted"), prefixes.notes["warmed"], REPLICAS)
+    assert not drawn_findings(prefixes.asks("salted"), prefixes.note(notes.WARMED), REPLICAS)
 
 
 @behaviour(
@@ -182,8 +186,8 @@ def test_salted_requests_do_not_share(prefixes: RoutingRecording) -> None:
 def test_adapters_do_not_share_with_the_base_model(prefixes: RoutingRecording) -> None:
     """Prompts for a LoRA adapter are not drawn to the replica that has them cached for the base model."""
     assert not routing.failure_findings(prefixes.asks("salted"))
-    assert not placed_findings(prefixes.asks("base model"), prefixes.notes["warmed"])
-    assert not drawn_findings(prefixes.asks("adapter"), prefixes.notes["warmed"], REPLICAS)
+    assert not placed_findings(prefixes.asks("base model"), prefixes.note(notes.WARMED))
+    assert not drawn_findings(prefixes.asks("adapter"), prefixes.note(notes.WARMED), REPLICAS)
 
 
 @behaviour(

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from statistics import fmean
 from typing import Any
 
-from gpuassay import MUST, SHOULD, Measure, behaviour, scenario
+from gpuassay import MUST, SHOULD, Measure, Note, behaviour, scenario
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import FAKE, only, pick, read_again
@@ -41,6 +41,9 @@ DISPATCHED = "Item dispatched."
 """Line of the picker's log at verbosity 5 (Inference Extension v1.4.0), with the flow: `<fairness id>:<priority>`."""
 LARGE, ROOM = 2000, 30_000
 """Words of a prompt of about 12 kB, and bytes that may wait at normal priority: two of them."""
+
+
+LET_GO = Note("let_go", dict[str, list[str]], "whose requests the picker let go, in order, by wave")
 
 
 def _flowing(configuration: dict[str, Any]) -> None:
@@ -93,7 +96,7 @@ def _waves(site: Site, waves: Sequence[tuple[str, int, str | None]], words: int 
             one.result()
     lines, _ = picker.log_lines(began)
     order = [str(line["flowKey"]).rpartition(":")[0] for line in lines if line.get("msg") == DISPATCHED]
-    site.lab.note(let_go=site.lab.notes.get("let_go", {}) | {waves[-1][0]: order})
+    site.lab.note_under(LET_GO, waves[-1][0], order)
 
 
 def _settled(site: Site, count: int, running: Sequence[Future[list[RequestRow]]]) -> bool:
@@ -110,7 +113,7 @@ def _settled(site: Site, count: int, running: Sequence[Future[list[RequestRow]]]
 def test_high_priority_is_let_go_first(flows: RoutingRecording, measure: Measure) -> None:
     """Eight requests of priority 10 are dispatched before eight earlier ones of priority 0, with one swap at most."""
     assert not routing.failure_findings([*flows.asks("low"), *flows.asks("high")])
-    order = flows.notes["let_go"]["high"]
+    order = flows.note(LET_GO)["high"]
     first = order[:GROUP].count("high")
     measure.value(high_among_first=first)
     assert len(order) == 2 * GROUP, order
@@ -124,7 +127,7 @@ def test_high_priority_is_let_go_first(flows: RoutingRecording, measure: Measure
 def test_tenants_take_turns(flows: RoutingRecording, measure: Measure) -> None:
     """With round-robin fairness 4 requests are dispatched in turn with 12 earlier ones of another tenant."""
     assert not routing.failure_findings([*flows.asks("many"), *flows.asks("few")])
-    order = flows.notes["let_go"]["few"]
+    order = flows.note(LET_GO)["few"]
     assert len(order) == MANY + FEW, order
     places = [place for place, tenant in enumerate(order) if tenant == "few"]
     measure.value(mean_place_of_few=fmean(places))

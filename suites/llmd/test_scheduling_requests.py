@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-from gpuassay import MUST, SHOULD, Manifest, behaviour, known_defect, scenario
+from gpuassay import MUST, SHOULD, Manifest, Note, behaviour, known_defect, scenario
 from gpuassay.cluster.kinds import Kind
 from gpuassay.load.headers import POD
 from gpuassay.systems.llmd.acts.deployment import Site, opened
@@ -39,6 +39,11 @@ NAMES = [f"model-server-{i}" for i in range(3)]
 PICKS = 12
 SPREAD = 60
 NO_CACHE = Cache(blocks=0)
+
+
+ANSWER_HEADERS = Note("answer_headers", dict[str, str], "headers that the picker sets on an answer")
+QUEUED = Note("queued", float, "requests that the picker holds")
+BUSY = Note("busy", list[str | None], "who streams the long answers; null where no header says so")
 
 
 def then(*changes: Change) -> Change:
@@ -94,7 +99,7 @@ def sessions(lab: RoutingLab) -> None:
         with ExternalProcessing(site.routing.picker.target) as asked, asked.stream() as stream:
             stream.request(json.dumps(site.body(prompts[0])).encode())
             answer = stream.response(json.dumps({"object": "text_completion", "choices": [], "usage": {}}).encode())
-        lab.note(answer_headers=answer.set_headers)
+        lab.note(ANSWER_HEADERS, answer.set_headers)
 
 
 @scenario(system="routing", timeout=30)
@@ -142,7 +147,7 @@ def flow(lab: RoutingLab, site: Site) -> None:
     with ThreadPoolExecutor(1) as aside:
         waiting = aside.submit(pick, site, "held", few, at_once=4)
         lab.observe(lambda: queued() >= 4 or waiting.done(), "four requests held", timeout=1.5)
-        lab.note(queued=queued())
+        lab.note(QUEUED, queued())
         load(site, 0)
         waiting.result()
 
@@ -189,7 +194,7 @@ def in_flight(lab: RoutingLab) -> None:
                 answer = requests.post(f"{site.routing.url}/v1/completions", json=body, stream=True, timeout=10)
                 streams.enter_context(answer)
                 busy.append(answer.headers.get(POD))
-            lab.note(busy=busy)
+            lab.note(BUSY, busy)
             endpoints.set_ready(NAMES[1], True)
             picker.await_ready_pods(2)
             site.ask("busy", prompt_set([40] * PICKS, seed=59))
@@ -249,7 +254,7 @@ def test_requests_without_a_session_are_spread(sessions: RoutingRecording) -> No
 )  # fmt: skip
 def test_the_client_is_told_its_session(sessions: RoutingRecording) -> None:
     """The response to the first request of a session carries the token for the next one."""
-    assert SESSION_HEADER in sessions.notes["answer_headers"], sessions.notes["answer_headers"]
+    assert SESSION_HEADER in sessions.note(ANSWER_HEADERS), sessions.note(ANSWER_HEADERS)
 
 
 @behaviour(
@@ -287,7 +292,7 @@ def test_sheddable_requests_are_admitted_when_idle(objectives: RoutingRecording)
 )  # fmt: skip
 def test_flow_control_holds_requests_until_there_is_room(objectives: RoutingRecording) -> None:
     """With flow control, four requests queue in the EPP while the pool is saturated, then all are served."""
-    assert objectives.notes["queued"] >= 4
+    assert objectives.note(QUEUED) >= 4
     assert not routing.failure_findings(objectives.asks("held"))
 
 
@@ -341,7 +346,7 @@ def test_other_model_names_are_kept(rewrites: RoutingRecording) -> None:
 )  # fmt: skip
 def test_requests_avoid_the_busy_replica(in_flight: RoutingRecording) -> None:
     """While one of two replicas streams three long responses, all other requests go to the second one."""
-    assert in_flight.notes["busy"] == [NAMES[0]] * 3
+    assert in_flight.note(BUSY) == [NAMES[0]] * 3
     assert not only_findings(in_flight.asks("busy"), {NAMES[1]})
 
 
@@ -363,7 +368,7 @@ def test_a_silent_replica_is_not_counted_as_ready(gone_silent: RoutingRecording)
     """A replica that was picked for its short queue no longer counts as a ready endpoint once it hangs."""
     assert not only_findings(gone_silent.asks("all speak"), {NAMES[0]})
     assert not routing.failure_findings(gone_silent.asks("one is silent"))
-    assert gone_silent.notes["observed"] == {"one endpoint no longer counts as ready": True}
+    assert gone_silent.observations == {"one endpoint no longer counts as ready": True}
 
 
 @known_defect(

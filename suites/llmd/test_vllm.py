@@ -11,8 +11,9 @@ from statistics import fmean
 
 import pytest
 
-from gpuassay import MUST, SHOULD, Inconclusive, Measure, behaviour, scenario
+from gpuassay import MUST, SHOULD, Inconclusive, Measure, Note, behaviour, scenario
 from gpuassay.stats.ratios import three_valued, welch_ratio
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component import profiles
@@ -44,6 +45,9 @@ SLOW = 30.0
 ARMS = ("precise", "random")
 
 
+SIZES = Note("bytes", dict[str, int], "bytes of each prompt, by label")
+
+
 def _size(prompt: Prompt) -> int:
     return len(prompt.text.encode())
 
@@ -62,7 +66,8 @@ def _measure(lab: RoutingLab, site: Site, arm: str) -> None:
         # in a shuffled order, so that who picks in turn does not pick the right one
         order = [labels[number] for number in shuffled_order(count, 1, seed=seed)]
         site.warm({label: site.replicas[place % REPLICAS] for place, label in enumerate(order)}, prompts)
-        lab.note(bytes=lab.notes.get("bytes", {}) | {label: _size(one) for label, one in prompts.items()})
+        for label, one in prompts.items():
+            lab.note_under(SIZES, label, _size(one))
         site.scrape(f"{arm}-{kind}-before")
         asked = shuffled_order(count, rounds, seed=seed + 10)
         for number in range(rounds):
@@ -107,7 +112,7 @@ def _seconds(rows: Sequence[RequestRow]) -> float:
 )  # fmt: skip
 def test_a_request_finds_the_engine_that_was_warmed(real_engine: RoutingRecording, measure: Measure) -> None:
     """At least 15 of 16 requests reach the one of two vLLM replicas whose prefix cache was warmed directly."""
-    score = routing.direct_warm(real_engine.asks("precise-short-0"), real_engine.notes["warmed"], REPLICAS)
+    score = routing.direct_warm(real_engine.asks("precise-short-0"), real_engine.note(notes.WARMED), REPLICAS)
     measure.value(found=score.hits, asked=score.asks)
     assert not routing.direct_warm_findings(score, false_alarm=1e-3)
 
@@ -119,7 +124,7 @@ def test_a_request_finds_the_engine_that_was_warmed(real_engine: RoutingRecordin
 def test_a_random_picker_does_not_find_it(real_engine: RoutingRecording, measure: Measure) -> None:
     """On the same vLLM replicas, random routing finds the warm one for 24 prompts no more often than by chance."""
     rows = [row for kind in ("short", "long") for row in real_engine.asks(f"random-{kind}-0")]
-    score = routing.direct_warm(rows, real_engine.notes["warmed"], REPLICAS)
+    score = routing.direct_warm(rows, real_engine.note(notes.WARMED), REPLICAS)
     measure.value(found=score.hits, asked=score.asks)
     assert not routing.control_findings(score, false_alarm=1e-3)
 
@@ -130,7 +135,7 @@ def test_a_random_picker_does_not_find_it(real_engine: RoutingRecording, measure
 )  # fmt: skip
 def test_every_full_block_is_taken_from_the_cache(real_engine: RoutingRecording) -> None:
     """A repeated prompt has exactly its full blocks cached, and as many tokens as it has bytes."""
-    sizes = real_engine.notes["bytes"]
+    sizes = real_engine.note(SIZES)
     rows = real_engine.asks("precise-short-0")
     assert not routing.cached_findings(rows, {row.label: _whole(sizes[row.label]) for row in rows})
     assert [row.prompt_tokens for row in rows] == [sizes[row.label] for row in rows]
@@ -144,7 +149,7 @@ def test_the_engines_counters_are_exact(real_engine: RoutingRecording, measure: 
     """The prefix-cache query and hit counters of vLLM grow by exactly the tokens and full blocks of all prompts."""
     rows = real_engine.asks("precise-short-0")
     before, after = real_engine.metrics("precise-short-before"), real_engine.metrics("precise-short-after")
-    sizes = [real_engine.notes["bytes"][row.label] for row in rows]
+    sizes = [real_engine.note(SIZES)[row.label] for row in rows]
     measure.value(hit_rate=round(routing_metrics.counter_hit_rate(before, after), 4))
     expected = {"prefix_cache_queries": sum(sizes), "prefix_cache_hits": sum(map(_whole, sizes))}
     assert not routing_metrics.growth_findings(before, after, expected)

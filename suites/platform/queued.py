@@ -108,7 +108,7 @@ class QueuedSite:
         made["metadata"]["labels"] = {labels.QUEUE_NAME: queue.local}
         if priority is not None:
             made["metadata"]["labels"][labels.PRIORITY_CLASS] = priority
-        self.lab.note(notes.JOBS, [*self.lab.noted(notes.JOBS), asked])
+        self.lab.note_next(notes.JOBS, asked)
         self.lab.create(made)
         return asked.name
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from gpuassay.record.exposition import parse_page
+from gpuassay.record.facts import Outside
 from gpuassay.record.metrics import Samples
 from gpuassay.systems.llmd.judge.engines import ENGINES, engines_of, finished, missing, named
 from gpuassay.systems.llmd.judge.metrics import SERVER, agreement_findings, counter_hit_rate, delta
@@ -216,5 +215,5 @@ def test_servers_whose_restarts_stay_unseen_are_named() -> None:
     """Red when nobody hears that a restart could not have been seen; on servers of ours none goes unseen."""
     text = page(*HITS["vLLM"], values=(100, 60))
     told = text + page("process_start_time_seconds", labels="", values=(5,))
-    after, notes = scraped(a=text, b=told), dict[str, Any](outside={})
-    assert restarts_untold(notes, after) == ["a"] and restarts_untold({}, after) == []
+    after = scraped(a=text, b=told)
+    assert restarts_untold(Outside({}, []), after) == ["a"] and restarts_untold(None, after) == []

@@ -230,7 +230,7 @@ def test_twins_may_split_where_nobody_speculates() -> None:
 def test_an_episode_that_is_not_there() -> None:
     """The names of those that are there are told."""
     with pytest.raises(LookupError, match="no episode 'x'; there are none"):
-        judge.diagnose(RoutingRecording.of_parts(), "x")
+        judge.diagnose(RoutingRecording.of_parts(RecordingMeta("s", notes={"episodes": {}})), "x")
 
 
 def test_parameters_may_be_written_in_any_case() -> None:

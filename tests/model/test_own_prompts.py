@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gpuassay.systems.llmd.model.policies import PRECISE
@@ -46,12 +47,14 @@ def test_chats_with_one_system_prompt_share_its_blocks(tmp_path: Path) -> None:
     """Red when beginnings are compared in words: `### system:` and so on are more tokens than words."""
     load = asked(tmp_path, chats(words(1, "system", 200)))
     assert load.own is not None
-    chains = load.own["chains"]
+    chains = load.own.chains
     shared = sum(len({chain[place] for chain in chains}) == 1 for place in range(min(map(len, chains))))
     assert shared == (200 + count("### system: ### user: ")) // 16
     assert load67.load_of_note(load.own).alike
-    cold, _ = load67.modelled("random", 16, 1, load67.load_of_note(json.loads(json.dumps(load.own))))
-    alone = load67.load_of_note({**load.own, "chains": []})
+    noted = load67.OWN_PROMPTS.read({"own_prompts": load67.OWN_PROMPTS.as_json(load.own)}, "recorded")
+    assert noted is not None
+    cold, _ = load67.modelled("random", 16, 1, load67.load_of_note(noted))
+    alone = load67.load_of_note(msgspec.structs.replace(load.own, chains=[]))
     apart, _ = load67.modelled("random", 16, 1, alone)
     assert cold.hit_rate.low > apart.hit_rate.high + 0.05
 
@@ -78,8 +81,8 @@ def test_caches_hold_the_papers_share_of_prompts_of_any_length(tmp_path: Path, t
 def test_a_file_that_is_too_long_is_cut_with_a_word(tmp_path: Path) -> None:
     load = asked(tmp_path, [{"prompt": f"number {i}"} for i in range(100)])
     assert load.own is not None
-    assert len(load.prompts) == load67.MOST == len(load.own["prompts"])
-    assert load.own["said"][-1] == "Figures 6 and 7 ask the first 64 of 100"
+    assert len(load.prompts) == load67.MOST == len(load.own.prompts)
+    assert load.own.said[-1] == "Figures 6 and 7 ask the first 64 of 100"
 
 
 def test_prompts_beyond_the_arms_model_servers_are_left_out(tmp_path: Path) -> None:
@@ -87,7 +90,7 @@ def test_prompts_beyond_the_arms_model_servers_are_left_out(tmp_path: Path) -> N
     long = {"prompt": "word " * load67.LONGEST}
     load = asked(tmp_path, [long, {"prompt": "hi"}])
     assert [one.text for one in load.prompts] == ["hi"]
-    assert load.own is not None and "1 are longer than the 131072 tokens that an arm takes" in load.own["said"]
+    assert load.own is not None and "1 are longer than the 131072 tokens that an arm takes" in load.own.said
     with pytest.raises(BadPromptFile, match="all are longer than the 131072 tokens that an arm takes"):
         asked(tmp_path, [long])
 

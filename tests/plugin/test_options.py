@@ -14,7 +14,7 @@ from gpuassay.session import options, upstream
 from tests.outcome import Outcome
 from tests.plugin.conftest import SmallSuite
 
-GOOD = '@says("demo.a.good")\ndef test_good(act):\n    """It holds."""\n    assert act.notes["answer"] == 42\n'
+GOOD = '@says("demo.a.good")\ndef test_good(act):\n    """It holds."""\n    assert act.note(ANSWER) == 42\n'
 
 
 class Parser(argparse.ArgumentParser):

@@ -17,11 +17,13 @@ from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.existing import deployment as existing_site
 from gpuassay.systems.llmd.existing.deployment import OutsideSite, borrowed
 from gpuassay.systems.llmd.judge.routing import direct_warm, stickiness_findings
+from gpuassay.systems.llmd.notes import EVENT_LAG
 from gpuassay.systems.llmd.objects.prompt_files import read_prompts
 from gpuassay.systems.llmd.objects.prompts import Prompt, prompt_set
 from gpuassay.systems.llmd.objects.tokens import chat_text, count
 from gpuassay.systems.llmd.readings import RoutingRecording
 from tests.load.servers import DONE, fixed, serving, stream, token
+from tests.noting import Noting
 
 ANSWER = b'{"choices":[{"text":"a"}],"usage":{"prompt_tokens":2,"completion_tokens":1}}'
 
@@ -41,10 +43,9 @@ class Counting:
 
 
 def site_at(url: str, replicas: list[Counting]) -> OutsideSite:
-    lab: Any = SimpleNamespace(
-        rows=defaultdict[Any, Any](list).__getitem__, mutant=None, token="t", notes={}, gateway=object()
-    )
-    lab.note = lab.notes.update
+    lab: Any = Noting()
+    lab.rows = defaultdict[Any, Any](list).__getitem__
+    lab.mutant, lab.token, lab.gateway = None, "t", object()
     routing: Any = SimpleNamespace(url=url, model="m", replicas=replicas, forwarder=None)
     return OutsideSite(lab, routing, headers={"authorization": "Bearer x"})
 
@@ -182,7 +183,7 @@ def test_the_shortest_time_that_suffices_is_waited(
     with serving(talk) as (url, told):
         site = site_at(url, replicas)
         site.learn_lag()
-    assert site.lag == expected == waited[-1] and site.lab.notes["event_lag_seconds"] == expected
+    assert site.lag == expected == waited[-1] and site.lab.noted(EVENT_LAG) == expected
     assert len(asked) == len(set(asked)), "a probe was asked twice: its answer says nothing"
 
 

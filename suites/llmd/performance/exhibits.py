@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from statistics import fmean, median
 
-import msgspec
-
 from gpuassay import Measure
-from gpuassay.load.gate import Control
 from gpuassay.stats.quantiles import quantile
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.performance import e2e, gain, timed, ttft
 from gpuassay.systems.llmd.model.paper import FIGURE_6
@@ -22,19 +20,19 @@ SECTION = "Figures 6 and 7: routing where the prefix is cached"
 
 
 def _error(recording: RoutingRecording, concurrency: int) -> str:
-    control = msgspec.convert(recording.notes["control"][str(concurrency)], Control)
+    control = recording.note(load67.CONTROL)[concurrency]
     return f"Measured in the same run: {control.sentence()}."
 
 
 def _rows(recording: RoutingRecording, arm: str, concurrency: int, phase: str) -> list[RequestRow]:
-    rounds = range(1, int(recording.notes["rounds"]) + 1)
+    rounds = range(1, recording.note(notes.ROUNDS) + 1)
     return [row for number in rounds for row in recording.asks(wave(arm, concurrency, number, phase))]
 
 
 def show(recording: RoutingRecording, measure: Measure) -> None:
     """Table, distributions, heat-maps and decisions at the highest concurrency; a curve where there are several."""
-    arms: list[str] = recording.notes["arms"]
-    concurrencies: list[int] = recording.notes["concurrencies"]
+    arms = recording.note(notes.WAYS)
+    concurrencies = recording.note(load67.CONCURRENCIES)
     concurrency = max(concurrencies)
     error = _error(recording, concurrency)
     requests = load67.load_of(recording).requests
@@ -49,7 +47,7 @@ def show(recording: RoutingRecording, measure: Measure) -> None:
             f"Paper, Figure 6: {FIGURE_6.random_ms:g} ms under random, {FIGURE_6.precise_ms:g} ms under precise routing"
             f" ({FIGURE_6.mean_ratio:g} times), p99 up to {FIGURE_6.p99_ratio_up_to:g} times: numbers of warm caches.",
             "A cold pass cannot improve p99: one request in eight is the first of its prompt.",
-            side_by_side_note(recording.notes.get("together", {}).get(str(concurrency), 1)),
+            side_by_side_note(recording.note(load67.TOGETHER).get(concurrency, 1)),
             error,
         ],
         section=SECTION,
@@ -153,7 +151,7 @@ def _placement(recording: RoutingRecording, measure: Measure, arm: str, concurre
 
 
 def _growth(recording: RoutingRecording, measure: Measure, concurrencies: list[int]) -> None:
-    rounds = int(recording.notes["rounds"])
+    rounds = recording.note(notes.ROUNDS)
 
     def of(arm: str, streams: int, phase: str) -> list[list[RequestRow]]:
         return [recording.asks(wave(arm, streams, number, phase)) for number in range(1, rounds + 1)]

@@ -5,14 +5,24 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-import msgspec
-
 from gpuassay import Inconclusive, Measure
 from gpuassay.load.gate import Control
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.judge.performance import Overhead, overhead
 from gpuassay.systems.llmd.judge.share import Share, share
 from gpuassay.systems.llmd.readings import RoutingRecording
-from suites.llmd.performance.load5 import ARMS, DIRECT, GATEWAY, LONG, PICKERS, TITLES, scrape_label, wave
+from suites.llmd.performance.load5 import (
+    CONTROL,
+    DIRECT,
+    GATEWAY,
+    LOADS,
+    LONG,
+    PICKERS,
+    TITLES,
+    WAYS,
+    scrape_label,
+    wave,
+)
 
 SECTION = "Figure 5: what gateway and endpoint picker cost"
 
@@ -26,18 +36,18 @@ def rounds_of(recording: RoutingRecording, arm: str, tokens: int, concurrency: i
 
 def concurrencies(recording: RoutingRecording, tokens: int) -> list[int]:
     """The concurrencies at which prompts of so many tokens were asked."""
-    return next(load[1] for load in recording.notes["loads"] if load[0] == tokens)
+    return next(load.streams for load in recording.note(LOADS) if load.tokens == tokens)
 
 
 def rounds_at(recording: RoutingRecording, tokens: int) -> int:
     """How many rounds prompts of so many tokens were asked in."""
-    load = next(load for load in recording.notes["loads"] if load[0] == tokens)
-    return int(load[2] if len(load) > 2 else recording.notes["rounds"])
+    load = next(load for load in recording.note(LOADS) if load.tokens == tokens)
+    return recording.note(notes.ROUNDS) if load.rounds is None else load.rounds
 
 
 def arms_of(recording: RoutingRecording) -> list[str]:
     """The ways that were measured."""
-    return list(recording.notes.get("arms", ARMS))
+    return recording.note(WAYS)
 
 
 def added(recording: RoutingRecording, arm: str, base: str, tokens: int, concurrency: int) -> Overhead:
@@ -47,12 +57,12 @@ def added(recording: RoutingRecording, arm: str, base: str, tokens: int, concurr
 
 def control_of(recording: RoutingRecording, tokens: int, concurrency: int) -> Control:
     """The generator's own error at that load."""
-    return msgspec.convert(recording.notes["control"][f"{tokens}/{concurrency}"], Control)
+    return recording.note(CONTROL)[f"{tokens}/{concurrency}"]
 
 
 def busy_of(recording: RoutingRecording, arm: str, tokens: int, concurrency: int) -> float | None:
     """Share of all CPUs' time that was used while an arm was asked, median of its rounds; None if it was not noted."""
-    noted: dict[str, float | None] = recording.notes.get("cpu_busy", {})
+    noted = recording.note(notes.CPU_BUSY)
     numbers = range(1, rounds_at(recording, tokens) + 1)
     found = [noted.get(wave(arm, tokens, concurrency, number)) for number in numbers]
     known = [one for one in found if one is not None]
@@ -78,13 +88,13 @@ def _told(found: Overhead) -> str:
 def show(recording: RoutingRecording, measure: Measure) -> None:
     """A table of what every picker adds, by its clients and by itself, and TTFT over the number of streams."""
     rows = [
-        _row(recording, arm, tokens, concurrency)
-        for tokens, streams, *_ in recording.notes["loads"]
-        for concurrency in streams
+        _row(recording, arm, load.tokens, concurrency)
+        for load in recording.note(LOADS)
+        for concurrency in load.streams
         for arm in arms_of(recording)
         if arm in PICKERS
     ]
-    least = recording.notes["loads"][0]
+    least = recording.note(LOADS)[0]
     measure.exhibit(
         "figure-5-table",
         title="What a picker adds to the median TTFT of Envoy alone, and what it says of itself, ms",
@@ -107,17 +117,17 @@ def show(recording: RoutingRecording, measure: Measure) -> None:
     )  # fmt: skip
     measure.exhibit(
         "figure-5-curve",
-        title=f"Figure 5: median TTFT over concurrent streams, prompts of {least[0]} tokens",
+        title=f"Figure 5: median TTFT over concurrent streams, prompts of {least.tokens} tokens",
         kind="curve",
-        series=[_series(recording, arm, least[0], least[1]) for arm in arms_of(recording)],
+        series=[_series(recording, arm, least.tokens, least.streams) for arm in arms_of(recording)],
         x="streams",
         y="ms",
         log="xy",
         notes=[
             "Points: median of rounds; bars: least and greatest round.",
             *(
-                f"{streams} stream{'s' * (streams != 1)}: {control_of(recording, least[0], streams).sentence()}"
-                for streams in least[1]
+                f"{streams} stream{'s' * (streams != 1)}: {control_of(recording, least.tokens, streams).sentence()}"
+                for streams in least.streams
             ),
         ],
         section=SECTION,

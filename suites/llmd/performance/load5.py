@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from gpuassay import toolchain
+from gpuassay import Note, toolchain
 from gpuassay.load.control import control
+from gpuassay.load.gate import Control
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.load.timing import EchoTiming
 from gpuassay.systems.llmd.acts.deployment import Site, opened
@@ -40,6 +41,19 @@ TITLES = {
 
 LONG = 34_000
 """Tokens of a body of about 220 kB."""
+
+
+class Asked(msgspec.Struct, frozen=True, array_like=True):
+    """Prompts of so many tokens were asked at these concurrencies, in so many rounds (None: as `notes.ROUNDS` says)."""
+
+    tokens: int
+    streams: list[int]
+    rounds: int | None = None
+
+
+WAYS = Note("arms", list[str], "the ways that were measured", default=list(ARMS))
+LOADS = Note("loads", list[Asked], "what was asked")
+CONTROL = Note("control", dict[str, Control], "the generator's own error, by tokens and concurrency")
 
 
 @dataclass(frozen=True)
@@ -102,7 +116,8 @@ def act(lab: RoutingLab) -> None:
             fill_caches(arms, prompts)
             for concurrency in load.streams:
                 rounds(lab, arms, load, concurrency, prompts)
-    lab.note(arms=list(arms), loads=[[load.tokens, list(load.streams), load.rounds] for load in loads])
+    lab.note(WAYS, list(arms))
+    lab.note(LOADS, [Asked(load.tokens, list(load.streams), load.rounds) for load in loads])
 
 
 def rounds(
@@ -113,7 +128,7 @@ def rounds(
     folder = lab.cluster.directory / "arms" / lab.token
     timing = EchoTiming(ttft_ms=20, ttft_jitter=0.5, tokens=1)
     measured = control(shape, 6 * tokens, folder, timing=timing, seconds=1.5, name=f"control-{tokens}-{concurrency}")
-    lab.notes.setdefault("control", {})[f"{tokens}/{concurrency}"] = msgspec.to_builtins(measured)
+    lab.note_under(CONTROL, f"{tokens}/{concurrency}", measured)
     order = (list(prompts) * ((load.requests + 1) * concurrency))[: (max(load.requests, 4) + 1) * concurrency]
     names = list(arms)
     asking = [name for name in names if name in PICKERS]

@@ -13,14 +13,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
 from statistics import fmean
-from typing import Any
 
 import msgspec
 
+from gpuassay import Note
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.load.control import control
+from gpuassay.load.gate import Control
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.load.timing import EchoTiming
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.simulator import Cache, Latency
@@ -74,6 +76,28 @@ STREAMS_TOGETHER = 32
 less time, and what disturbs one disturbs all. With 48, work waited for a CPU two thirds of the time on two cores."""
 
 
+class OwnPrompts(msgspec.Struct, frozen=True):
+    """The user's prompts that passes asked, so that a recording can be judged without their file.
+
+    Attributes:
+        prompts: label of each, its tokens, and those of its answer where the file tells.
+        chains: blocks of each prompt by number, equal where prompts begin alike.
+        blocks: that a replica's cache holds.
+        said: for people, what of the file is asked.
+    """
+
+    prompts: list[tuple[str, int, int | None]]
+    chains: list[list[int]]
+    blocks: int
+    said: list[str]
+
+
+CONCURRENCIES = Note("concurrencies", list[int], "concurrencies that were asked at")
+TOGETHER = Note("together", dict[int, int], "how many arms were asked side by side, by concurrency", default={})
+CONTROL = Note("control", dict[int, Control], "the generator's own error, by concurrency")
+OWN_PROMPTS = Note("own_prompts", OwnPrompts, "the user's prompts, where they were given", default=None)
+
+
 def wave(arm: str, concurrency: int, number: int, phase: str) -> str:
     """Name of the requests of one pass: phase is "cold" or "warm"."""
     return f"{arm}/{concurrency}/{number}/{phase}"
@@ -123,14 +147,14 @@ class Asked:
         cache: of every replica.
         timeout: seconds for a request.
         body_bytes: of a prompt, on average.
-        own: what a recording notes of the user's prompts, so that it can be judged without their file.
+        own: what a recording notes of the user's prompts; None where the paper's are asked.
     """
 
     prompts: list[Prompt]
     cache: Cache = CACHE
     timeout: float = 30.0
     body_bytes: int = 6 * 850
-    own: dict[str, Any] | None = None
+    own: OwnPrompts | None = None
 
 
 def asked() -> Asked:
@@ -167,31 +191,31 @@ def _of_user(told: Given) -> Asked:
         replace(CACHE, blocks=blocks),
         timeout=max(30.0, 2 * slowest),
         body_bytes=round(fmean(len(one.text.encode()) for one in prompts)),
-        own={
-            "prompts": [[one.label, one.tokens, one.max_tokens] for one in prompts],
-            "chains": [list(chain) for chain in traffic.chains],
-            "blocks": blocks,
-            "said": said,
-        },
+        own=OwnPrompts(
+            prompts=[(one.label, one.tokens, one.max_tokens) for one in prompts],
+            chains=[list(chain) for chain in traffic.chains],
+            blocks=blocks,
+            said=said,
+        ),
     )
 
 
 def load_of(recording: RoutingRecording) -> Load:
     """What the passes of a recording asked."""
-    told = recording.notes.get("own_prompts")
+    told = recording.note(OWN_PROMPTS)
     if told is None:
         return Load(tuple((prompt.label, prompt.tokens) for prompt in paper_prompts(scale=SCALE)))
     return load_of_note(told)
 
 
-def load_of_note(told: dict[str, Any]) -> Load:
+def load_of_note(told: OwnPrompts) -> Load:
     """The user's prompts as a recording notes them."""
     return Load(
-        tuple((str(label), int(tokens)) for label, tokens, _ in told["prompts"]),
+        tuple((label, tokens) for label, tokens, _ in told.prompts),
         own=True,
-        answers=tuple(answer for _, _, answer in told["prompts"]),
-        chains=tuple(tuple(chain) for chain in told["chains"]),
-        blocks=int(told["blocks"]),
+        answers=tuple(answer for _, _, answer in told.prompts),
+        chains=tuple(map(tuple, told.chains)),
+        blocks=told.blocks,
     )
 
 
@@ -205,24 +229,26 @@ def act(lab: RoutingLab) -> None:
     arms, concurrencies, rounds = FULL if lab.full else QUICK
     load = asked()
     if load.own:
-        lab.note(own_prompts=load.own)
-        lab.progress("; ".join(load.own["said"]))
+        lab.note(OWN_PROMPTS, load.own)
+        lab.progress("; ".join(load.own.said))
     for concurrency in concurrencies:
         together = _together(len(arms), concurrency, rounds)
-        lab.notes.setdefault("together", {})[str(concurrency)] = together
+        lab.note_under(TOGETHER, concurrency, together)
         timing = EchoTiming(ttft_ms=80, ttft_jitter=0.5, itl_ms=10, tokens=OUTPUT_TOKENS)
         folder = lab.cluster.directory / "arms" / lab.token
         measured = control(
             ClosedLoop(concurrency=together * concurrency), load.body_bytes, folder,
             timing=timing, seconds=2.0, processes=together,
         )  # fmt: skip
-        lab.notes.setdefault("control", {})[str(concurrency)] = msgspec.to_builtins(measured)
+        lab.note_under(CONTROL, concurrency, measured)
         for number in range(1, rounds + 1):
             turn = number % len(arms)
             ordered = arms[turn:] + arms[:turn]
             for first in range(0, len(ordered), together):
                 _round(lab, load, ordered[first : first + together], concurrency, number)
-    lab.note(arms=list(arms), concurrencies=list(concurrencies), rounds=rounds)
+    lab.note(notes.WAYS, list(arms))
+    lab.note(CONCURRENCIES, list(concurrencies))
+    lab.note(notes.ROUNDS, rounds)
 
 
 def _together(arms: int, concurrency: int, rounds: int) -> int:

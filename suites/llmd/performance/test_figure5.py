@@ -24,7 +24,7 @@ from suites.llmd.performance.exhibits5 import (
     share_of,
 )
 from suites.llmd.performance.limits import LIMITS, settle
-from suites.llmd.performance.load5 import GATEWAY, PICKERS, PRECISE, RANDOM, wave
+from suites.llmd.performance.load5 import GATEWAY, LOADS, PICKERS, PRECISE, RANDOM, wave
 
 pytestmark = [pytest.mark.perf, pytest.mark.timeout(7200)]
 
@@ -48,10 +48,10 @@ def ways(lab: RoutingLab) -> None:
 )  # fmt: skip
 def test_every_way_answers_every_request(ways: RoutingRecording, measure: Measure) -> None:
     """Every request on every path is answered, and where the path has an endpoint picker, it was consulted."""
-    for tokens, streams, *_ in ways.notes["loads"]:
-        for concurrency in streams:
+    for load in ways.note(LOADS):
+        for concurrency in load.streams:
             for arm in arms_of(ways):
-                for rows in rounds_of(ways, arm, tokens, concurrency):
+                for rows in rounds_of(ways, arm, load.tokens, concurrency):
                     assert not routing.failure_findings(rows)
                     if arm in PICKERS:
                         assert not routing.asked_findings(rows)

@@ -20,7 +20,7 @@ from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
 from suites.llmd.performance.exhibits5 import SECTION, added, busy_of, concurrencies, control_of, rounds_of
 from suites.llmd.performance.limits import settle
-from suites.llmd.performance.load5 import DIRECT, Load, fill_caches, rounds
+from suites.llmd.performance.load5 import DIRECT, LOADS, WAYS, Asked, Load, fill_caches, rounds
 
 if TYPE_CHECKING:
     from gpuassay.systems.llmd.acts.deployment import Site
@@ -66,7 +66,8 @@ def ways_through_istio(lab: RoutingLab) -> None:
             fill_caches(arms, prompts)
             for concurrency in load.streams:
                 rounds(lab, arms, load, concurrency, prompts)
-    lab.note(arms=list(arms), loads=[[load.tokens, list(load.streams), load.rounds] for load in loads])
+    lab.note(WAYS, list(arms))
+    lab.note(LOADS, [Asked(load.tokens, list(load.streams), load.rounds) for load in loads])
 
 
 @behaviour(
@@ -76,10 +77,10 @@ def ways_through_istio(lab: RoutingLab) -> None:
 )  # fmt: skip
 def test_every_way_through_istio_answers(ways_through_istio: RoutingRecording, measure: Measure) -> None:
     """Every request on every path is answered, and on the InferencePool path the endpoint picker was consulted."""
-    for tokens, streams, *_ in ways_through_istio.notes["loads"]:
-        for concurrency in streams:
+    for load in ways_through_istio.note(LOADS):
+        for concurrency in load.streams:
             for arm in TITLES:
-                for rows in rounds_of(ways_through_istio, arm, tokens, concurrency):
+                for rows in rounds_of(ways_through_istio, arm, load.tokens, concurrency):
                     assert not routing.failure_findings(rows)
                     if arm == POOL:
                         assert not routing.asked_findings(rows)
@@ -132,7 +133,7 @@ def _told(found: Overhead) -> str:
 def _show(recording: RoutingRecording, measure: Measure) -> None:
     """A table beside Figure 5's: direct, Service, InferencePool."""
     rows: list[list[object]] = []
-    for tokens, streams, *_ in recording.notes["loads"]:
+    for tokens, streams in ((load.tokens, load.streams) for load in recording.note(LOADS)):
         for concurrency in streams:
             asked = added(recording, POOL, SERVICE, tokens, concurrency)
             through = added(recording, SERVICE, DIRECT, tokens, concurrency)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, scenario
-from gpuassay.load.gate import Control, require_valid
+from gpuassay.load.gate import require_valid
 from gpuassay.record.metrics import Samples
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.metrics import counter_hit_rate
@@ -37,18 +37,18 @@ def passes(lab: RoutingLab) -> None:
 
 def rows_of(recording: RoutingRecording, arm: str, concurrency: int, phase: str) -> list[list[Any]]:
     """The rounds of one arm at one concurrency."""
-    rounds = int(recording.notes["rounds"])
+    rounds = recording.note(notes.ROUNDS)
     return [recording.asks(wave(arm, concurrency, number, phase)) for number in range(1, rounds + 1)]
 
 
 def most(recording: RoutingRecording) -> int:
     """The highest concurrency, at which figures are drawn and claims judged."""
-    return int(max(recording.notes["concurrencies"]))
+    return int(max(recording.note(load67.CONCURRENCIES)))
 
 
 def require_generator(recording: RoutingRecording, concurrency: int, effect_s: float, at: float) -> None:
     """Raise Inconclusive if the load generator's own error is too large for an effect of so many seconds."""
-    control = msgspec.convert(recording.notes["control"][str(concurrency)], Control)
+    control = recording.note(load67.CONTROL)[concurrency]
     require_valid(control, effect_s * 1e3, at=at)
 
 
@@ -59,8 +59,8 @@ def require_generator(recording: RoutingRecording, concurrency: int, effect_s: f
 def test_every_request_is_answered_through_the_picker(passes: RoutingRecording, measure: Measure) -> None:
     """All 256 requests of every pass are answered, and where there is an endpoint picker, it was consulted for each."""
     requests = load67.load_of(passes).requests
-    for arm in passes.notes["arms"]:
-        for concurrency in passes.notes["concurrencies"]:
+    for arm in passes.note(notes.WAYS):
+        for concurrency in passes.note(load67.CONCURRENCIES):
             for phase in ("cold", "warm"):
                 for rows in rows_of(passes, arm, concurrency, phase):
                     assert not routing.count_findings(rows, requests)
@@ -79,8 +79,8 @@ def test_every_request_is_answered_through_the_picker(passes: RoutingRecording, 
 def test_the_hit_rate_is_what_the_model_expects(passes: RoutingRecording, measure: Measure, arm: str) -> None:
     """By the model servers' counters, the hit rate of cold and warm passes is what a model of the policy predicts."""
     load = load67.load_of(passes)
-    for concurrency in passes.notes["concurrencies"]:
-        for number in range(1, int(passes.notes["rounds"]) + 1):
+    for concurrency in passes.note(load67.CONCURRENCIES):
+        for number in range(1, passes.note(notes.ROUNDS) + 1):
             before = "begin"
             for phase, model in zip(("cold", "warm"), load67.modelled(arm, concurrency, number, load), strict=True):
                 samples = [passes.metrics(wave(arm, concurrency, number, one)) for one in (before, phase)]
@@ -118,7 +118,7 @@ def _judge(recording: RoutingRecording, measure: Measure, phase: str, name: str,
     found = gain(phase, concurrency, precise, random)
     judged = gain_verdicts(found, bars)[name]
     effect = getattr(found, name)
-    measure.value(value=effect.value, rounds=int(recording.notes["rounds"]))
+    measure.value(value=effect.value, rounds=recording.note(notes.ROUNDS))
     measure.interval(effect.low, effect.high)
     measure.threshold(getattr(bars, name))
     # the generator's error must be small against the shorter of the two times

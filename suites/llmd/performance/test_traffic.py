@@ -7,6 +7,7 @@ import pytest
 
 from gpuassay import MUST, SHOULD, Measure, behaviour, scenario
 from gpuassay.load.gate import MIN_RATE_SHARE, Control, require_valid
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.metrics import counter_hit_rate, delta
@@ -48,12 +49,12 @@ def climb(lab: RoutingLab) -> None:
 
 def control_of(recording: RoutingRecording, name: str) -> Control:
     """The generator's own error: `shapes` or `staircase`."""
-    return msgspec.convert(recording.notes["control"][name], Control)
+    return recording.note(traffic.CONTROL)[name]
 
 
 def climbed(recording: RoutingRecording, arm: str) -> list[Step]:
     """The steps of an arm."""
-    return steps(recording.asks(wave(arm, "staircase")), traffic.stairs_of(recording.notes, arm))
+    return steps(recording.asks(wave(arm, "staircase")), recording.note(traffic.STAIRS)[arm])
 
 
 @behaviour(
@@ -62,12 +63,12 @@ def climbed(recording: RoutingRecording, arm: str) -> list[Step]:
 )  # fmt: skip
 def test_every_request_is_answered_whatever_the_traffic(climb: RoutingRecording, measure: Measure) -> None:
     """Every request is answered through the endpoint picker, in every traffic shape and at rates beyond saturation."""
-    for arm in climb.notes["arms"]:
+    for arm in climb.note(notes.WAYS):
         for what in (*SHAPES, BURST, "staircase"):
             rows = climb.asks(wave(arm, what))
             assert not answered_findings(rows)
             assert not routing.asked_findings(rows)
-    found = {arm: climbed(climb, arm) for arm in climb.notes["arms"]}
+    found = {arm: climbed(climb, arm) for arm in climb.note(notes.WAYS)}
     traffic_exhibits.show(climb, measure, found, BOUND, {n: control_of(climb, n) for n in ("shapes", "staircase")})
 
 
@@ -170,14 +171,14 @@ def test_precise_routing_carries_a_multiple_of_the_rate(climb: RoutingRecording,
 )  # fmt: skip
 def test_a_policy_saturates_where_the_model_says(climb: RoutingRecording, measure: Measure, arm: str) -> None:
     """The highest rate with p95 TTFT within 2 s lies in the model's interval, or one rate step below it."""
-    stairs, found = traffic.stairs_of(climb.notes, arm), climbed(climb, arm)
+    stairs, found = climb.note(traffic.STAIRS)[arm], climbed(climb, arm)
     model = traffic.predicted(arm, stairs, BOUND)
     measure.value(carried=carried_by(found, BOUND).within, model=model.within.mean)
     measure.interval(model.within.low, model.within.high)
     _require_generator(climb, {arm: found})
     if findings := prediction_findings(found, BOUND, model):
-        others = [climbed(climb, other) for other in climb.notes["arms"] if other != arm]
-        if not not_the_machine(found, BOUND, model, others if climb.notes["together"] > 1 else ()):
+        others = [climbed(climb, other) for other in climb.note(notes.WAYS) if other != arm]
+        if not not_the_machine(found, BOUND, model, others if climb.note(traffic.TOGETHER) > 1 else ()):
             LIMITS.refuse_noise(climb)
         pytest.fail("; ".join(findings), pytrace=False)
 

@@ -12,18 +12,17 @@ staircase n of them take n times as long, as if prefill were done one request af
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
-import msgspec
-
+from gpuassay import Note
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.load.control import control
+from gpuassay.load.gate import Control
 from gpuassay.load.plan import ClosedLoop, Poisson, Schedule
 from gpuassay.load.timing import EchoTiming
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import Site, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.simulator import Cache, Latency
@@ -67,6 +66,11 @@ STEADY = prompt_set([850] * 32, seed=3, prefix="s")
 FILL_SEED = 901
 
 
+TOGETHER = Note("together", int, "how many arms were asked side by side", default=1)
+CONTROL = Note("control", dict[str, Control], "the generator's own error, by what was asked")
+STAIRS = Note("stairs", dict[str, Staircase], "the staircase that each arm climbed")
+
+
 @dataclass(frozen=True)
 class Mode:
     """Which policies climb which stairs: (requests/s, requests) of every step."""
@@ -91,12 +95,6 @@ FULL = Mode(
         "precise": _KNOWING_FULL,
     }
 )
-
-
-def stairs_of(notes: Mapping[str, Any], arm: str) -> Staircase:
-    """The staircase that an arm of a recording climbed."""
-    noted = notes["stairs"][arm]
-    return Staircase(tuple((float(rate), int(count)) for rate, count in noted["steps"]), int(noted["seed"]))
 
 
 def wave(arm: str, what: str) -> str:
@@ -126,12 +124,13 @@ def act(lab: RoutingLab) -> None:
         measured = control(
             shape, 6 * 850, folder, timing=timing, seconds=1.5, processes=together, name=f"control-{name}"
         )
-        lab.notes.setdefault("control", {})[name] = msgspec.to_builtins(measured)
+        lab.note_under(CONTROL, name, measured)
     profiles = list(mode.stairs)
     for first in range(0, len(profiles), together):
         _play(lab, mode, profiles[first : first + together])
-    climbs = {profile: {"steps": stairs.steps, "seed": stairs.seed} for profile, stairs in mode.stairs.items()}
-    lab.note(arms=profiles, together=together, stairs=climbs)
+    lab.note(notes.WAYS, profiles)
+    lab.note(TOGETHER, together)
+    lab.note(STAIRS, dict(mode.stairs))
 
 
 def _play(lab: RoutingLab, mode: Mode, profiles: list[str]) -> None:

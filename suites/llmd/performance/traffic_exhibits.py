@@ -9,6 +9,7 @@ from statistics import fmean, median
 from gpuassay import Measure
 from gpuassay.load.gate import Control
 from gpuassay.stats.quantiles import quantile
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.performance import timed, ttft
 from gpuassay.systems.llmd.judge.saturation import Step, carried_by
@@ -33,9 +34,9 @@ def show(
     controls: Mapping[str, Control],
 ) -> None:
     """A table of the shapes, and of the staircase a table and p95 of TTFT over the rate beside the model's."""
-    arms: list[str] = recording.notes["arms"]
+    arms = recording.note(notes.WAYS)
     errors = {name: f"Measured in the same run: {one.sentence()}." for name, one in controls.items()}
-    aside = side_by_side_note(int(recording.notes.get("together", 1)))
+    aside = side_by_side_note(recording.note(traffic.TOGETHER))
     measure.exhibit(
         "traffic-shapes",
         title=f"Shared prefixes and conversations: no prompt is asked twice, {traffic.STREAMS} streams",
@@ -53,7 +54,7 @@ def show(
         ],
         section=SECTION,
     )
-    models = {arm: traffic.predicted(arm, traffic.stairs_of(recording.notes, arm), bound) for arm in arms}
+    models = {arm: traffic.predicted(arm, recording.note(traffic.STAIRS)[arm], bound) for arm in arms}
     measure.exhibit(
         "saturation-table",
         title=f"Rate carried with p95 of TTFT within {bound:g} s, requests/s on 8 replicas",

@@ -24,6 +24,7 @@ from gpuassay.load.plan import CHAT_COMPLETIONS, COMPLETIONS, KEPT_HEADERS, Ask,
 from gpuassay.load.runner import run
 from gpuassay.load.session import GatewaySession
 from gpuassay.manifest import dig
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.component.deployment import Routing, routing
 from gpuassay.systems.llmd.component.picker import Picker
 from gpuassay.systems.llmd.component.simulator import Replica
@@ -102,7 +103,8 @@ class Site:
             for replica in {one.name: one for one in chosen.values()}.values():
                 count = sum(one is replica for one in chosen.values())
                 forwarder.await_events(replica.topic, count, since=before)
-        self.lab.note(warmed=self.lab.notes.get("warmed", {}) | {label: one.name for label, one in chosen.items()})
+        for label, one in chosen.items():
+            self.lab.note_under(notes.WARMED, label, one.name)
 
     def ask(
         self,
@@ -221,7 +223,7 @@ class Site:
         result = run(plan, self.routing.folder / "load", name=wave.replace("/", "-").replace(" ", "-"))
         rows = [of_wave(row, wave) for row in result.rows]
         self.lab.rows(REQUESTS).extend(rows)
-        self.lab.notes.setdefault("cpu_busy", {})[wave] = result.tail.busy_share
+        self.lab.note_under(notes.CPU_BUSY, wave, result.tail.busy_share)
         return rows
 
     def scrape(self, label: str) -> None:
@@ -284,4 +286,4 @@ def opened(lab: RoutingLab, arm: Arm | None = None, *, name: str = "arm") -> Gen
         finally:
             if up.forwarder is not None:
                 lab.rows(KV_EVENTS).extend([KvEvent(arm=name, **event) for event in up.forwarder.events()])
-            lab.note(start_seconds=lab.notes.get("start_seconds", {}) | {name: up.steps})
+            lab.note_under(notes.START_SECONDS, name, up.steps)

@@ -20,6 +20,7 @@ import requests
 
 from gpuassay import toolchain
 from gpuassay.manifest import Manifest
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import PATIENCE, Site
 from gpuassay.systems.llmd.component.extproc import ExternalProcessing
 from gpuassay.systems.llmd.component.helpers import PROTO_FOLDER, PROTO_MODULE
@@ -77,7 +78,7 @@ def episode(site: Site, name: str, began: Mark, *, arm: str = "arm") -> None:
         "picker_alive": picker.child.alive,
         "tokens": {"picker": _tokens_of_service(site), "server": _tokens_of_server(site)},
     }
-    site.lab.note(episodes=site.lab.notes.get("episodes", {}) | {name: facts})
+    site.lab.note_under(notes.EPISODES, name, facts)
 
 
 def warm_blindly(site: Site, prompts: Sequence[Prompt]) -> None:
@@ -91,7 +92,8 @@ def warm_blindly(site: Site, prompts: Sequence[Prompt]) -> None:
         wanted = before + len(prompts)
         with suppress(WaitTimeout):
             wait(lambda: len(forwarder.events()), lambda seen: seen >= wanted, what="events", timeout=1, delay=0.01)
-    site.lab.note(warmed=site.lab.notes.get("warmed", {}) | {label: one.name for label, one in chosen.items()})
+    for label, one in chosen.items():
+        site.lab.note_under(notes.WARMED, label, one.name)
 
 
 def until_tokens(site: Site, timeout: float = 15) -> float:

@@ -17,6 +17,7 @@ from typing import Any
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.manifest import Manifest
 from gpuassay.record.metrics import Samples
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import Site
 from gpuassay.systems.llmd.acts.epp_connection import PATIENCE, Connection
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -136,7 +137,7 @@ def broken(lab: RoutingLab) -> type[Broken] | None:
 def asking(site: Site, picker: Picker | None = None) -> Generator[Asking]:
     """Connect to a picker, by default the arm's, for the length of a `with` block; notes who is in the pool."""
     chosen = picker or site.picker
-    site.lab.note(members=[replica.endpoint for replica in site.replicas])
+    site.lab.note(notes.MEMBERS, [replica.endpoint for replica in site.replicas])
     with Connection(chosen.target, broken(site.lab)) as connection:
         yield Asking(site, connection, chosen)
 
@@ -210,7 +211,7 @@ def follow(
             expected == "in", f"{endpoint} to be {expected} after {what}", began,
         )  # fmt: skip
         change = {"what": what, "endpoint": endpoint, "expected": expected, "seconds": seen}
-        lab.note(changes=[*lab.notes.get("changes", []), change])
+        lab.note_next(notes.CHANGES, change)
 
 
 def follow_gauge(epp: Asking, what: str, expected: int) -> None:
@@ -221,7 +222,7 @@ def follow_gauge(epp: Asking, what: str, expected: int) -> None:
         lambda: gauge(lab, epp.picker) == expected, True, f"{expected} ready endpoints after {what}", began
     )
     change = {"what": what, "endpoint": f"a count of {expected}", "expected": "in", "seconds": seen}
-    lab.note(gauges=[*lab.notes.get("gauges", []), change])
+    lab.note_next(notes.GAUGES, change)
 
 
 def follow_health(epp: Asking, what: str, expected: str) -> None:
@@ -231,7 +232,7 @@ def follow_health(epp: Asking, what: str, expected: str) -> None:
         lambda: health(lab, epp.picker) == expected, True, f"{expected} after {what}", time.monotonic()
     )
     change = {"what": what, "endpoint": expected, "expected": "in", "seconds": seen}
-    lab.note(healths=[*lab.notes.get("healths", []), change])
+    lab.note_next(notes.HEALTHS, change)
 
 
 def _seconds_until(look: Callable[[], bool], expected: bool, what: str, began: float) -> float | None:

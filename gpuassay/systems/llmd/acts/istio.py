@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.gateway import istio_objects as objects
 from gpuassay.systems.llmd.gateway.istio import OWN_ADDRESS, IstioGateway
 from gpuassay.systems.llmd.judge import gateway_status
@@ -67,10 +68,8 @@ class Mesh:
         with contextlib.suppress(WaitTimeout):  # the judge sees it
             wait(look, lambda findings: not findings, what=f"conditions of {step}", timeout=timeout, delay=0.03)
         lab = self.site.lab
-        lab.note(
-            pictures=lab.notes.get("pictures", {}) | {step: seen},
-            took_s=lab.notes.get("took_s", {}) | {step: round(time.monotonic() - began, 3)},
-        )
+        lab.note_under(notes.PICTURES, step, seen)
+        lab.note_under(notes.TOOK, step, round(time.monotonic() - began, 3))
 
     def observe_picker(self, *, there: bool, timeout: float = 5.0) -> None:
         """Give the gateway time to have the picker's endpoint, or to have it no longer."""
@@ -107,4 +106,4 @@ class Mesh:
 
     def note_refusals(self) -> None:
         """Note as `xds_refusals` what Envoy refused of istiod's configuration; there must be none."""
-        self.site.lab.note(xds_refusals=self.gateway.istiod.refusals())
+        self.site.lab.note(notes.XDS_REFUSALS, self.gateway.istiod.refusals())

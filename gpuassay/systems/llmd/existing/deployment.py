@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from gpuassay.cluster.errors import NotFromOutside
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.load.headers import POD
+from gpuassay.record import facts
 from gpuassay.record.metrics import Samples
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import PATIENCE, Site, fresh_seed
 from gpuassay.systems.llmd.component import profiles
 from gpuassay.systems.llmd.component.metrics import Sample
@@ -75,7 +77,7 @@ class OutsideSite(Site):
             self.lag = lag
             if self._round_is_right(f"lag{lag:g}"):
                 break
-        self.lab.note(event_lag_seconds=self.lag)
+        self.lab.note(notes.EVENT_LAG, self.lag)
 
     def _round_is_right(self, name: str) -> bool:
         dice = random.Random(self.lab.token + name)
@@ -194,7 +196,7 @@ def borrowed(lab: RoutingLab, gateway: ExistingGateway, wanted: Arm) -> Generato
         raise NotFromOutside("the scenario changes picker or gateway, or goes past the gateway")
     with _turn:
         site = OutsideSite(lab, gateway, verify_tls=gateway.verify_tls, headers=gateway.headers)
-        lab.note(outside={"pool": gateway.manifest, "endpoints": [one.endpoint for one in gateway.replicas]})
+        lab.note(facts.OUTSIDE, facts.Outside(gateway.manifest, [one.endpoint for one in gateway.replicas]))
         if gateway.arm.profile in profiles.PRECISE:
             site.learn_lag()
         yield site

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from gpuassay.manifest import Manifest, dig
+from gpuassay.record.facts import Outside
 from gpuassay.record.metrics import Samples, untold_starts
 from gpuassay.systems.llmd.judge.engines import TOKENS, named
 from gpuassay.systems.llmd.judge.metrics import counter_hit_rate, delta, hit_units
@@ -46,9 +46,9 @@ def _asked_metric(after: Samples) -> str:
     return "prefix_cache_queries" if in_tokens or not told else "prompt_tokens"
 
 
-def restarts_untold(notes: Mapping[str, Any], after: Samples) -> list[str]:
+def restarts_untold(outside: Outside | None, after: Samples) -> list[str]:
     """Somebody's model servers of which nothing tells when they started: a restart may have gone unseen there."""
-    if "outside" not in notes:
+    if outside is None:
         return []
     return [
         source

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, cast
 
-from gpuassay.manifest import Manifest, dig
+from gpuassay.manifest import dig
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.scheduling_picks import apart_findings
 from gpuassay.systems.llmd.readings import RoutingRecording
@@ -90,7 +91,7 @@ def diagnose(recording: RoutingRecording, episode: str) -> Diagnosis:
     Raises:
         LookupError: there is no such episode, or nothing was asked in it.
     """
-    episodes: Mapping[str, Manifest] = recording.notes.get("episodes", {})
+    episodes = recording.note(notes.EPISODES)
     if episode not in episodes:
         raise LookupError(f"{recording.name}: no episode {episode!r}; there are {', '.join(episodes) or 'none'}")
     facts = episodes[episode]
@@ -100,7 +101,7 @@ def diagnose(recording: RoutingRecording, episode: str) -> Diagnosis:
         if one.arm == facts["arm"] and facts["began_ns"] <= one.at <= facts["ended_ns"]
     ]
     asked = recording.asks(f"{episode}/found")
-    warmed: Mapping[str, str] = recording.notes["warmed"]
+    warmed = recording.note(notes.WARMED)
     lost = routing.direct_warm_findings(routing.direct_warm(asked, warmed, len(facts["replicas"])))
     twins = [row for row in recording.requests if row.wave == f"{episode}/twins"]
     split = apart_findings(twins) if twins and _speculates(facts["configuration"]) else []

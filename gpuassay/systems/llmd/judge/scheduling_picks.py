@@ -36,12 +36,12 @@ def reached_findings(rows: Sequence[RequestRow], wanted: Collection[str]) -> lis
     return [f"of {len(rows)} picks none went to {', '.join(missed)}: {shown(rows)}"] if missed else []
 
 
-def placed_findings(rows: Sequence[RequestRow], expected: Mapping[str, str], allowed: int = 0) -> list[str]:
+def placed_findings(rows: Sequence[RequestRow], expected: Mapping[str, str | None], allowed: int = 0) -> list[str]:
     """Rows that did not go to the replica expected of their prompt (by label), if there are more than `allowed`."""
     found = failure_findings(rows)
     wrong = [row for row in answered(rows) if row.served_by != expected.get(row.label)]
     if len(wrong) > allowed:
-        told = ", ".join(f"{row.label} on {expected.get(row.label, 'nobody')}" for row in wrong[:10])
+        told = ", ".join(f"{row.label} on {expected.get(row.label) or 'nobody'}" for row in wrong[:10])
         found.append(f"expected {told}; seen {shown(wrong)}")
     return found
 
