@@ -5,7 +5,7 @@ answers it reads the symptom; the cause it reads from what every station of the 
 events, the picker's log and configuration, and what tokenization service and model server make of one sample. A symptom
 without a cause is a finding of its own (`UNEXPLAINED`); a cause is named whether or not luck hid its symptom.
 
-An episode is `notes["episodes"][name]`: `arm` (whose events count), `began_ns` and `ended_ns` (ns since the epoch),
+An episode (`notes.EPISODES`): `arm` (whose events count), `began_ns` and `ended_ns` (ns since the epoch),
 `replicas` (each with `name`, `topic`), `configuration` of the picker and the lines of its `log` since replicas were
 warmed (`msg`, `error`), `tokens` (`picker`, `server`: the ids that both make of one text, None where nobody answers).
 """
