@@ -14,7 +14,6 @@ from gpuassay.capabilities import PROGRAM
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.engine.environment import Host, Stage
 from gpuassay.engine.pools import ONE_CLUSTER, Lane, programs_of
-from gpuassay.provision import options
 from gpuassay.system import Pool, systems
 from gpuassay.toolchain import catalogue, das
 from gpuassay.toolchain.assets import NEVER_BUILT
@@ -59,8 +58,7 @@ def provider_for(option: argparse.Namespace) -> Provider:
         return Provider(lambda run, lane: only.open(run, lane, assets), only, absent=_absent(assets))
     if not sys.platform.startswith("linux"):
         raise ClusterError("a cluster of ours needs Linux; here: --cluster existing, or --replay RUN")
-    options.asked(option)
-    if option.install_gpu_operator:
+    if getattr(option, "install_gpu_operator", None):
         raise ClusterError("--install-gpu-operator: only with --cluster existing")
     asked = catalogue.selected(option.build) if option.build else []
     return Provider(
