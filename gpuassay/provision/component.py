@@ -89,6 +89,7 @@ class Provided:
         content: what an installation consists of.
         problem: why it does not work yet, "" once it does; asked until then.
         in_use: objects of its own kinds that somebody has made: it is not removed before them.
+        made: objects that its programs make outside of its namespace and of its definitions, and leave behind.
         lacking: prerequisites that the cluster lacks, a line each.
         group: API group of its definitions, "" where it has none.
         excludes: components that would offer the same devices a second time.
@@ -103,6 +104,7 @@ class Provided:
     content: Callable[[Assets, Wish], Content]
     problem: Callable[[Api], str]
     in_use: Callable[[Objects], Sequence[Ref]] = _nothing
+    made: Callable[[Objects], Sequence[Ref]] = _nothing
     lacking: Callable[[Objects], Sequence[str]] = lambda _: ()
     group: str = ""
     excludes: frozenset[str] = frozenset()

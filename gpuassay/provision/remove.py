@@ -64,7 +64,7 @@ def remove(site: Site, provided: Provided, *, force: bool = False) -> Removal:
         rest = [ref for ref in reversed(noted.refs) if ref.kind not in (*LATE, DEFINITION, "Namespace")]
         delete_all(objects, rest, done)
     _await_pods(site, noted)
-    _clear(objects, noted, done)
+    _clear(objects, provided, noted, done)
     _restore_nodes(objects, noted)
     inventory.forget(site.cluster.api, provided.name)
     done.differences = differences(Objects(site.cluster.api), noted)
@@ -131,11 +131,12 @@ def _await_pods(site: Site, noted: Inventory) -> None:
     wait(running, lambda names: not names, what=f"pods in {noted.namespace} to end", timeout=SECONDS, delay=0.2)
 
 
-def _clear(objects: Objects, noted: Inventory, done: Removal) -> None:
+def _clear(objects: Objects, provided: Provided, noted: Inventory, done: Removal) -> None:
     """Note what is left of the component, then delete that too."""
     now = Objects(objects.api)
     left = now.there([ref for ref in noted.refs if ref.kind != "Namespace"])
-    strangers = [ref for ref in _new(now, noted) if ref not in left]
+    made = [ref for ref in provided.made(now) if ref.key not in noted.before]
+    strangers = [ref for ref in dict.fromkeys((*_new(now, noted), *made)) if ref not in left]
     done.left_by_upstream = [str(ref) for ref in (*left, *strangers)]
     definitions = [ref for ref in left if ref.kind == DEFINITION]
     delete_all(now, [ref for ref in (*strangers, *reversed(left)) if ref not in definitions], done)

@@ -262,6 +262,7 @@ COMPONENTS: dict[str, Component] = {
             packages={"gpu-kubelet-plugin": f"{_NVIDIA_DRA}/cmd/gpu-kubelet-plugin"},
             stamps={f"{_NVIDIA_DRA}/internal/info.version": "{version}"},
             cpu_seconds=120,
+            files={_NVIDIA_DRA: ("deployments/helm/dra-driver-nvidia-gpu/**/*", "hack/kubelet-plugin-prestart.sh")},
             optional=True,
             cgo=True,
             link=(_LAZY,),

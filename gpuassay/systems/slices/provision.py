@@ -12,30 +12,18 @@ from gpuassay.provision.helm import Chart
 from gpuassay.provision.objects import Objects
 from gpuassay.provision.source import objects_of
 from gpuassay.systems.slices.component.gpu_kit import DRIVER_ROOT
+from gpuassay.systems.slices.programs_on_nodes import PRESENT, daemonset_of
 from gpuassay.toolchain import Assets, catalogue
 
 MODULE = "github.com/NVIDIA/k8s-device-plugin"
 DEVICE_PLUGIN = "nvidia-device-plugin"
-PRESENT = "nvidia.com/gpu.present"
 FAKE_DRIVER = "gpuassay.io/fake-driver"
 """Label of nodes whose driver is ours: it lies where the GPU Operator's driver containers have theirs."""
 
 
 def detect(objects: Objects) -> Installation | None:
     """A DaemonSet that runs the plugin, whoever made it; the GPU Operator's is the operator's."""
-    for one in objects.list(objects.kinds[("apps/v1", "DaemonSet")]):
-        meta = one["metadata"]
-        for container in dig(one, "spec", "template", "spec", "containers", default=[]):
-            repository, _, tag = str(container["image"]).partition("@")[0].rpartition(":")
-            if repository.endswith("k8s-device-plugin") and "plugin" in meta["name"]:
-                notes: dict[str, str] = meta.get("annotations") or {}
-                release = notes.get("meta.helm.sh/release-name")
-                owners: list[Manifest] = meta.get("ownerReferences") or []
-                how = f"Helm release {release}" if release else "manifests"
-                if any(owner["kind"] == "ClusterPolicy" for owner in owners):
-                    how = "GPU Operator"
-                return Installation(tag, meta["namespace"], how)
-    return None
+    return daemonset_of(objects, "k8s-device-plugin", "plugin")
 
 
 def content(assets: Assets, wish: Wish) -> Content:

@@ -47,8 +47,9 @@ RECORDED = Bundle(resources.ROOT / "tests" / "data" / "recorded-das.tar.xz", "DA
 
 def _provides() -> Sequence[Provided]:
     from gpuassay.systems.slices.provision import PLUGIN
+    from gpuassay.systems.slices.provision_dra import DRA
 
-    return (PLUGIN,)
+    return (PLUGIN, DRA)
 
 
 def _images(assets: Assets) -> Iterable[Source]:
@@ -81,7 +82,7 @@ SYSTEM = System(
     needs=frozenset({"slices"}),
     recorded=(RECORDED,),
     images=_images,
-    components=("device-plugin",),
+    components=("device-plugin", "dra-driver"),
     provides=_provides,
     gpu_kit=_gpu_kit,
     mutants="gpuassay.systems.slices.mutants",
