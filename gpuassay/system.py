@@ -31,7 +31,6 @@ if TYPE_CHECKING:  # cluster clients: not for replays
 
     import pytest
 
-    from gpuassay.cluster.base import Cluster
     from gpuassay.cluster.existing import Detector
     from gpuassay.cluster.whole.cluster import Kit
     from gpuassay.cluster.whole.images import Source
@@ -58,9 +57,6 @@ class BadSystem(Exception):  # noqa: N818 - reads as what it is
 
 Open = Callable[["Host", "Lane", "Assets"], AbstractContextManager["Stage"]]
 """Opens what scenarios act on, on behalf of a run."""
-
-Install = Callable[["Cluster", Callable[[str], None]], AbstractContextManager[object]]
-"""Installs a system on a cluster for the length of a `with` block, and says so."""
 
 
 @dataclass(frozen=True)
@@ -168,8 +164,6 @@ class System:
         components: names of what can be provisioned of it on somebody's cluster; each is an option.
         provides: what these are.
         pod_logs: read on somebody's cluster, where that is allowed.
-        install: what it puts onto somebody's cluster for the run where options ask for that, or None; raises an
-            exception with an `exit_code` where they cannot be followed.
         elsewhere: opens what takes the place of a whole cluster, such as somebody's gateway, where options name one.
         add_options: declares options of its own.
         take_options: checks them once, before anything is written; raises an exception with an `exit_code`.
@@ -198,7 +192,6 @@ class System:
     components: Sequence[str] = ()
     provides: Callable[[], Sequence[Provided]] = tuple
     pod_logs: Sequence[PodLog] = ()
-    install: Callable[[Namespace, Cluster], Install | None] | None = None
     elsewhere: Callable[[Namespace], Open | None] | None = None
     add_options: Callable[[pytest.OptionGroup], None] | None = None
     take_options: Callable[[Namespace], None] | None = None

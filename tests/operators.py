@@ -68,6 +68,20 @@ def node_labels() -> dict[str, str]:
     return {f"nvidia.com/{key}": value for key, value in labels.items()}
 
 
+def deployment() -> Manifest:
+    """The operator's own Deployment."""
+    labels = {"app": "gpu-operator"}
+    spec = {
+        "tolerations": [{"operator": "Exists"}],
+        "containers": [{"name": "main", "image": "nvcr.io/nvidia/gpu-operator:v25.10.0"}],
+    }
+    return {
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "gpu-operator", "namespace": NAMESPACE, "labels": labels},
+        "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},
+    }  # fmt: skip
+
+
 def daemonset(app: str, count: int = len(NODES)) -> Manifest:
     """An operand's DaemonSet with all its pods ready."""
     labels = {"app": app}

@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     """Install; 0 when everything works, 2 when something cannot be installed (one line says why)."""
     from gpuassay.provision.install import install
     from gpuassay.provision.objects import Objects
-    from gpuassay.provision.plan import decide, refuse_doubled
+    from gpuassay.provision.plan import decide, informed, refuse_doubled
     from gpuassay.provision.registry import component
     from gpuassay.provision.remove import remove
 
@@ -70,7 +70,11 @@ def run(options: argparse.Namespace) -> int:
     with site(options) as at:
         objects = Objects(at.cluster.api)
         refuse_doubled(wanted, objects)
-        steps = [(one, decide(one, objects, reinstall=options.reinstall)) for one in wanted]
+        wishes = {name: informed(wish, wanted, objects) for name, wish in wishes.items()}
+        steps = [(one, decide(one, objects, reinstall=options.reinstall, wanted=wanted)) for one in wanted]
+        for one, step in steps:
+            if step.install:
+                one.content(at.assets, wishes[one.name])  # what cannot be had is told before anything is begun
         for one, step in steps:
             print(f"{one.name}: {step.words}", flush=True)
             if options.plan:

@@ -49,10 +49,9 @@ def existing_stage(option: argparse.Namespace) -> Open:
         detectors=detectors,
     ) as tried:
         context = tried.context  # the current one may be another before the run is over
-        wanted = [found for one in systems().values() if one.install and (found := one.install(option, tried))]
         check(tried, asked, brought)
         installs = any(one.mode in (options.INSTALL, options.REINSTALL) for one in asked)
-        if not wanted and not installs and not tried.components:
+        if not installs and not tried.components:
             raise ClusterError(
                 f"nothing that can be judged is installed on {tried.name}: install it, or let this run do so with "
                 "--kueue install, --device-plugin install ..."
@@ -76,8 +75,6 @@ def existing_stage(option: argparse.Namespace) -> Open:
             )
             cluster.capabilities -= withheld(asked)
             stack.enter_context(provisioned(run, cluster, asked, brought))
-            for install in wanted:
-                stack.enter_context(install(cluster, run.say))
             logs = _follow_logs(stack, cluster, run, folder)
             view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", context=context))
             stack.enter_context(described(run, cluster, "existing", cluster.description, cluster.capabilities))

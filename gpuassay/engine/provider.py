@@ -58,8 +58,6 @@ def provider_for(option: argparse.Namespace) -> Provider:
         return Provider(lambda run, lane: only.open(run, lane, assets), only, absent=_absent(assets))
     if not sys.platform.startswith("linux"):
         raise ClusterError("a cluster of ours needs Linux; here: --cluster existing, or --replay RUN")
-    if getattr(option, "install_gpu_operator", None):
-        raise ClusterError("--install-gpu-operator: only with --cluster existing")
     asked = catalogue.selected(option.build) if option.build else []
     return Provider(
         lambda run, lane: lane.pool.open(run, lane, assets),

@@ -13,7 +13,7 @@ from gpuassay.engine.environment import Host
 from gpuassay.provision.install import Site, found, install
 from gpuassay.provision.objects import Objects
 from gpuassay.provision.options import INSTALL, NEVER, REINSTALL, Asked
-from gpuassay.provision.plan import decide, refuse_doubled
+from gpuassay.provision.plan import decide, informed, refuse_doubled
 from gpuassay.provision.registry import component
 from gpuassay.provision.remove import Removal, remove
 from gpuassay.toolchain import Assets
@@ -30,11 +30,14 @@ def check(cluster: Cluster, asked: Sequence[Asked], assets: Assets) -> None:
         ClusterError: one line says why.
     """
     objects = Objects(cluster.api)
-    wanted = [one for one in asked if one.mode in (INSTALL, REINSTALL)]
-    refuse_doubled([component(one.name) for one in wanted], objects)
-    for one in wanted:
-        if decide(component(one.name), objects, reinstall=one.mode == REINSTALL).install:
-            component(one.name).content(assets, one.wish)
+    wanted = {one.name: component(one.name) for one in asked if one.mode in (INSTALL, REINSTALL)}
+    beside = list(wanted.values())
+    refuse_doubled(beside, objects)
+    for one in asked:
+        if provided := wanted.get(one.name):
+            step = decide(provided, objects, reinstall=one.mode == REINSTALL, wanted=beside)
+            if step.install:
+                provided.content(assets, informed(one.wish, beside, objects))
 
 
 def withheld(asked: Sequence[Asked]) -> frozenset[str]:
@@ -53,6 +56,7 @@ def provisioned(run: Host, cluster: Cluster, asked: Sequence[Asked], assets: Ass
     """
     site = Site(cluster, run.directory.name, run.directory / "provision", assets, run.say)
     begun: list[str] = []
+    wanted = [component(one.name) for one in asked if one.mode in (INSTALL, REINSTALL)]
     try:
         for one in asked:
             if one.mode not in (INSTALL, REINSTALL):
@@ -63,7 +67,7 @@ def provisioned(run: Host, cluster: Cluster, asked: Sequence[Asked], assets: Ass
                 remove(site, provided)
             if step.install:
                 begun.append(one.name)
-                install(site, provided, one.wish)
+                install(site, provided, informed(one.wish, wanted, Objects(cluster.api)))
             else:
                 run.say(f"{one.name}: {step.words}")
             cluster.capabilities |= {provided.capability} - {""}

@@ -47,12 +47,16 @@ class Wish:
         version: of a chart from a repository.
         values: files of values for a chart.
         mirror: prefix that takes the place of the registries in image names.
+        beside: components that are there, or are installed in the same go.
+        groups: API groups that the cluster serves.
     """
 
     source: str = ""
     version: str = ""
     values: Sequence[Path] = ()
     mirror: str = ""
+    beside: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ class Provided:
         made: objects that its programs make outside of its namespace and of its definitions, and leave behind.
         lacking: prerequisites that the cluster lacks, a line each.
         group: API group of its definitions, "" where it has none.
+        after: components that bring what it may lack: where they are installed in the same go, it is looked at later.
         excludes: components that would offer the same devices a second time.
         seconds: how long it may take.
         capability: what scenarios need where they need it.
@@ -107,6 +112,7 @@ class Provided:
     made: Callable[[Objects], Sequence[Ref]] = _nothing
     lacking: Callable[[Objects], Sequence[str]] = lambda _: ()
     group: str = ""
+    after: frozenset[str] = frozenset()
     excludes: frozenset[str] = frozenset()
     seconds: float = READY_SECONDS
     capability: str = ""

@@ -26,7 +26,7 @@ def dead_ends(objects: Objects, group: str, namespace: str) -> list[Ref]:
             continue
         for one in objects.list(served):
             services = _services(one)
-            mine = any(place == namespace for place, _ in services) or group in one["metadata"]["name"]
+            mine = any(place == namespace for place, _ in services) or bool(group and group in one["metadata"]["name"])
             if mine and services and not any(_answers(objects, *service) for service in services):
                 found.append(Ref.of(one))
     return found

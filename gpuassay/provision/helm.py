@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from gpuassay import toolchain
+from gpuassay.access.kubeconfig import members
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.environment import inherited
@@ -93,11 +94,14 @@ class Helm:
 
     def _run(self, *words: str) -> str:
         cluster = self._cluster
-        where = ["--kubeconfig", str(cluster.kubeconfig)]
-        where += ["--kube-context", cluster.context] if cluster.context else []
+        files = members(cluster.kubeconfig)
+        where = ["--kubeconfig", str(files[0])] if len(files) == 1 else []
+        where += ["--kube-context", cluster.context] if cluster.context and files else []
         own = {f"HELM_{name}_HOME": str(self._folder / "helm" / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
         user = {name: os.environ[name] for name in own if name in os.environ}  # a user's repositories count
         environment = inherited() | ({} if shutil.which("helm") else own) | user
+        if len(files) > 1:  # helm knows a list from its environment only
+            environment["KUBECONFIG"] = str(cluster.kubeconfig)
         try:
             done = subprocess.run(
                 [self.program, *words, *where], capture_output=True, text=True, timeout=SECONDS, check=False,

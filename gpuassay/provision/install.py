@@ -16,6 +16,7 @@ from gpuassay.provision import inventory, pods
 from gpuassay.provision.component import Content, Installation, Provided, Wish
 from gpuassay.provision.helm import Helm
 from gpuassay.provision.inventory import Inventory
+from gpuassay.provision.marks import image
 from gpuassay.provision.objects import Objects, Ref
 from gpuassay.toolchain import Assets
 from gpuassay.waiting import WaitTimeout, wait
@@ -142,7 +143,7 @@ def _inventory(
     return Inventory(
         component=provided.name,
         run=site.run,
-        version=content.version or _version(wanted),
+        version=content.version or _version(wanted, provided.name),
         namespace=provided.namespace,
         namespace_is_ours=objects.get(Ref("v1", "Namespace", "", provided.namespace)) is None,
         how=f"Helm release {chart.release}" if chart else "manifests",
@@ -153,12 +154,11 @@ def _inventory(
     )
 
 
-def _version(wanted: Sequence[Manifest]) -> str:
-    """What the objects say of their version: the tag of the first container's image."""
-    for one in wanted:
-        for container in dig(one, "spec", "template", "spec", "containers", default=[]):
-            return str(container["image"]).partition("@")[0].rpartition(":")[2]
-    return "unknown"
+def _version(wanted: Sequence[Manifest], name: str) -> str:
+    """What the objects say of their version: the tag of the first image called after the component, or of the first."""
+    found = [image(one) for each in wanted for one in dig(each, "spec", "template", "spec", "containers", default=[])]
+    own = [(at, tag) for at, tag in found if name in at.rpartition("/")[2]]
+    return next((tag for _, tag in (*own, *found) if tag), "unknown")
 
 
 def _make_namespace(site: Site, provided: Provided) -> None:

@@ -124,11 +124,14 @@ def _await_pods(site: Site, noted: Inventory) -> None:
         except ApiRefused:
             return []
         keys = {ref.name for ref in noted.refs if ref.kind in ("Deployment", "DaemonSet", "StatefulSet", "Job")}
-        return [
-            one["metadata"]["name"] for one in found if any(one["metadata"]["name"].startswith(key) for key in keys)
-        ]
+        return [name for one in found if not keys.isdisjoint(_owners(name := str(one["metadata"]["name"])))]
 
     wait(running, lambda names: not names, what=f"pods in {noted.namespace} to end", timeout=SECONDS, delay=0.2)
+
+
+def _owners(pod: str) -> set[str]:
+    """Names that the controller of a pod may have: one part is generated, or two."""
+    return {pod.rsplit("-", parts)[0] for parts in (1, 2)}
 
 
 def _clear(objects: Objects, provided: Provided, noted: Inventory, done: Removal) -> None:

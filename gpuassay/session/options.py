@@ -25,15 +25,6 @@ def add_options(group: pytest.OptionGroup) -> None:
     )
     components.add_options(group)
     group.addoption(
-        "--install-gpu-operator",
-        metavar="CHART",
-        type=text,
-        help="existing cluster: install NVIDIA's GPU Operator from this chart by your `helm`; removed afterwards",
-    )
-    group.addoption(
-        "--gpu-operator-values", metavar="FILE", type=path, help="values for that chart, as helm takes them"
-    )
-    group.addoption(
         "--gpuassay-image",
         metavar="IMAGE",
         type=text,
@@ -92,8 +83,6 @@ IMAGE = "busybox:1.37"
 OF_EXISTING = (
     "gpuassay_kubeconfig",
     "gpuassay_context",
-    "install_gpu_operator",
-    "gpu_operator_values",
     "gpuassay_image",
     "allow_cluster_mutation",
 )
@@ -121,8 +110,6 @@ def refuse_contradictions(option: argparse.Namespace) -> None:
     elsewhere = [_flag(name) for name in given if name in OF_EXISTING]
     if option.cluster == "embedded" and elsewhere:
         _refuse(f"{', '.join(elsewhere)}: only with --cluster existing; without it the run has a cluster of its own")
-    if option.gpu_operator_values and not option.install_gpu_operator:
-        _refuse("--gpu-operator-values: say also which chart, with --install-gpu-operator CHART")
     if _value(option, "setuponly") and not _value(option, "setupplan"):
         _refuse("--setup-only runs no test, so nothing would be judged: --setup-plan or --plan say what would run")
     workers = _value(option, "numprocesses")

@@ -8,6 +8,7 @@ What helm does with NVIDIA's chart, as far as our side of it goes: objects come,
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -26,6 +27,7 @@ def install(api: Api) -> None:
     """What a healthy GPU Operator would leave, in a namespace that is there."""
     for node in api.list("Node"):
         api.patch("Node", node["metadata"]["name"], {"metadata": {"labels": operators.node_labels()}})
+    api.create(operators.deployment())
     for name in CLASSES:
         api.create(operators.runtime_class(name))
     for operand in OPERANDS:
@@ -49,7 +51,9 @@ def _accepted(api: Api) -> bool:
 
 def uninstall(api: Api) -> None:
     """Take away what helm and the operator take away: not CRDs, labels of nodes and the namespace."""
-    api.request("delete", "/apis/nvidia.com/v1/clusterpolicies/cluster-policy")
+    with suppress(ApiRefused):  # custom objects may have gone before
+        api.request("delete", "/apis/nvidia.com/v1/clusterpolicies/cluster-policy")
+    api.delete("Deployment", "gpu-operator", operators.NAMESPACE)
     for operand in OPERANDS:
         api.delete("DaemonSet", operand.app, operators.NAMESPACE)
     for name in CLASSES:
@@ -61,8 +65,8 @@ def main(words: list[str]) -> None:
     chart = Path(words[2])
     if words[0] != "uninstall" and not chart.is_dir():
         sys.exit(f"Error: INSTALLATION FAILED: path {words[2]!r} not found")
-    if words[0] == "show":
-        print(yaml.safe_dump(operators.policy_definition()))
+    if words[0] == "template":
+        print(yaml.safe_dump_all([operators.policy_definition(), operators.policy(), operators.deployment()]))
         return
     api = Api.from_kubeconfig(words[words.index("--kubeconfig") + 1])
     install(api) if words[0] == "install" else uninstall(api)

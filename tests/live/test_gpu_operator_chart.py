@@ -51,14 +51,16 @@ def test_a_chart_is_installed_judged_and_removed(suite: LiveSuite, theirs: Clust
     before = _seen(theirs)
     chart = helm / "the-chart"
     chart.mkdir()
-    where = ("--cluster", "existing", "--gpuassay-kubeconfig", str(theirs.kubeconfig), "--allow-cluster-mutation")
-    outcome = suite.run(*where, "--install-gpu-operator", str(chart))
+    (chart / "Chart.yaml").write_text("name: gpu-operator\n")
+    where = ("--cluster", "existing", "--gpuassay-kubeconfig", str(theirs.kubeconfig), "--gpu-operator", "install")
+    outcome = suite.run(*where, "--gpu-operator-source", str(chart))
     assert outcome.states["gpu-operator.operands-ready"] == "PASS", outcome.output
     assert outcome.states["gpu-operator.policy-ready"] == "PASS", outcome.output
     told = (outcome.run / "run.json").read_text()
-    assert "installed by us, chart the-chart" in told
+    assert "installed by us, Helm release gpu-operator; mig.strategy mixed" in told
     assert _seen(theirs) == before
-    outcome = suite.run(*where, "--install-gpu-operator", str(helm / "nowhere"))
+    assert not (outcome.run / "leaks.txt").exists()
+    outcome = suite.run(*where, "--gpu-operator-source", str(helm / "nowhere"))
     assert set(outcome.states.values()) == {"ERROR"}, outcome.output
-    assert "helm show failed (1): Error: INSTALLATION FAILED: path" in outcome.output
+    assert "helm template failed (1): Error: INSTALLATION FAILED: path" in outcome.output
     assert _seen(theirs) == before

@@ -44,13 +44,14 @@ def test_no_option_takes_an_empty_value(option: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["--run-dir", "--replay", "--gpuassay-kubeconfig", "--gpu-operator-values", "--prompts"]
+    "option", ["--run-dir", "--replay", "--gpuassay-kubeconfig", "--gpu-operator-source", "--prompts"]
 )
 def test_paths_may_begin_at_the_home_folder(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Red when an option that names a file knows no `~`."""
     monkeypatch.setenv("HOME", "/home/me")
-    found = vars(Parser().parse_args([f"{option}=~/x"]))
-    assert found[option.lstrip("-").replace("-", "_")] == "/home/me/x"
+    parser = Parser()
+    (action,) = (one for one in parser._actions if option in one.option_strings)
+    assert getattr(parser.parse_args([f"{option}=~/x"]), action.dest) == "/home/me/x"
 
 
 REPLAY = "--replay judges what a run has recorded, nothing is acted out: leave out "
@@ -71,8 +72,8 @@ EXISTING = "only with --cluster existing"
         ("--allow-cluster-mutation", f"--allow-cluster-mutation: {EXISTING}"),
         ("--gpuassay-image I", f"--gpuassay-image: {EXISTING}"),
         ("--kueue install --mutant identity", "--kueue install: only with --cluster existing"),
-        ("--install-gpu-operator C", f"--install-gpu-operator: {EXISTING}"),
-        ("--cluster existing --gpu-operator-values V", "say also which chart"),
+        ("--gpu-operator install", f"--gpu-operator install: {EXISTING}"),
+        ("--cluster existing --gpu-operator-values V", "--gpu-operator-values needs also --gpu-operator install"),
         ("--setup-only", "--setup-only runs no test"),
         ("-n -1", "-n -1: the number of workers is 0 or more"),
         ("--replay R --no-recorded --run-dir D --build slices -n 4", ""),

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from gpuassay.system import Install, Pool, Rule, System
+from gpuassay.system import Pool, Rule, System
 
 if TYPE_CHECKING:  # cluster clients: not for `--help`
-    from gpuassay.cluster.base import Cluster
     from gpuassay.cluster.existing import Detector
     from gpuassay.engine.environment import Host, Stage
     from gpuassay.engine.pools import Lane
+    from gpuassay.provision.component import Provided
     from gpuassay.toolchain import Assets
 
 POOL = "gpu-operator"
@@ -43,22 +42,10 @@ def _detect() -> Detector:
     return detect
 
 
-def _install(option: Namespace, cluster: Cluster) -> Install | None:
-    from gpuassay.cluster.errors import ClusterError
-    from gpuassay.systems.gpu_operator import component
+def _provides() -> Sequence[Provided]:
+    from gpuassay.systems.gpu_operator.provision import OPERATOR
 
-    chart, values = option.install_gpu_operator, option.gpu_operator_values
-    if values and not chart:
-        raise ClusterError("--gpu-operator-values needs also --install-gpu-operator CHART")
-    if not chart:
-        return None
-    component.check(cluster)
-
-    def install(onto: Cluster, say: Callable[[str], None]) -> AbstractContextManager[object]:
-        say(f"installing the GPU Operator from {chart}")
-        return component.deployed(onto, chart, values)
-
-    return install
+    return (OPERATOR,)
 
 
 SYSTEM = System(
@@ -68,6 +55,7 @@ SYSTEM = System(
     needs=frozenset({"gpu-operator"}),
     rules=RULES,
     detect=_detect,
-    install=_install,
+    components=("gpu-operator",),
+    provides=_provides,
     mutants="gpuassay.systems.gpu_operator.mutants",
 )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gpuassay.cluster.api import Api
 from gpuassay.manifest import Manifest, dig
 from gpuassay.provision.component import Installation
+from gpuassay.provision.marks import how, image
 from gpuassay.provision.objects import Objects
 
 PRESENT = "nvidia.com/gpu.present"
@@ -24,19 +25,10 @@ def daemonset_of(objects: Objects, repository: str, name: str) -> Installation |
     for one in objects.list(objects.kinds[("apps/v1", "DaemonSet")]):
         meta = one["metadata"]
         for container in dig(one, "spec", "template", "spec", "containers", default=[]):
-            image, _, tag = str(container["image"]).partition("@")[0].rpartition(":")
-            if image.endswith(repository) and name in meta["name"]:
-                return Installation(tag, meta["namespace"], _how(meta))
+            at, tag = image(container)
+            if at.endswith(repository) and name in meta["name"]:
+                return Installation(tag or "unknown", meta["namespace"], how(one))
     return None
-
-
-def _how(meta: Manifest) -> str:
-    owners: list[Manifest] = meta.get("ownerReferences") or []
-    if any(owner["kind"] == "ClusterPolicy" for owner in owners):
-        return "GPU Operator"
-    notes: dict[str, str] = meta.get("annotations") or {}
-    release = notes.get("meta.helm.sh/release-name")
-    return f"Helm release {release}" if release else "manifests"
 
 
 def gpu_nodes(api: Api) -> Sequence[Manifest]:

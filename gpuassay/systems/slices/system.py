@@ -47,9 +47,10 @@ RECORDED = Bundle(resources.ROOT / "tests" / "data" / "recorded-das.tar.xz", "DA
 
 def _provides() -> Sequence[Provided]:
     from gpuassay.systems.slices.provision import PLUGIN
+    from gpuassay.systems.slices.provision_das import DAS
     from gpuassay.systems.slices.provision_dra import DRA
 
-    return (PLUGIN, DRA)
+    return (PLUGIN, DRA, DAS)
 
 
 def _images(assets: Assets) -> Iterable[Source]:
@@ -82,7 +83,7 @@ SYSTEM = System(
     needs=frozenset({"slices"}),
     recorded=(RECORDED,),
     images=_images,
-    components=("device-plugin", "dra-driver"),
+    components=("device-plugin", "dra-driver", "das"),
     provides=_provides,
     gpu_kit=_gpu_kit,
     mutants="gpuassay.systems.slices.mutants",
