@@ -61,17 +61,19 @@ class Wish:
 
 @dataclass(frozen=True)
 class Content:
-    """What is put onto the cluster: a chart, or objects that are applied in order.
+    """What is put onto the cluster: definitions, then objects, then a chart, each where there is any.
 
     Attributes:
         chart: installed by helm.
         objects: applied by us, the first first.
+        definitions: CustomResourceDefinitions that others bring too: one that is there already is used, and stays.
         version: of it; by default what its first image says.
         settings: what differs from upstream, in words, for reports.
     """
 
     chart: Chart | None = None
     objects: Sequence[Manifest] = ()
+    definitions: Sequence[Manifest] = ()
     version: str = ""
     settings: str = ""
 
@@ -117,7 +119,7 @@ class Provided:
     seconds: float = READY_SECONDS
     capability: str = ""
 
-    def runs(self, objects: Objects) -> bool:
+    def runs(self, objects: Objects, there: Installation) -> bool:
         """Whether any pod of it is there, ready or not: then it is somebody's to mend."""
         pods = objects.list(objects.kinds[("v1", "Pod")])
-        return any(one["metadata"]["namespace"] == self.namespace for one in pods)
+        return any(one["metadata"]["namespace"] in (self.namespace, there.namespace) for one in pods)

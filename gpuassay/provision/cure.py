@@ -62,7 +62,7 @@ def cure(provided: Provided, objects: Objects, say: Say) -> Removal:
     dead = dead_ends(objects, provided.group, provided.namespace)
     if there is None and not dead:
         raise ClusterError(f"there is nothing of {provided.title} on this cluster")
-    if there is not None and provided.runs(objects):
+    if there is not None and provided.runs(objects, there):
         raise ClusterError(f"{provided.title} was not installed by gpuassay, and it runs ({there}): it is left alone")
     done = Removal()
     say(f"clearing away what is left of {provided.title}")

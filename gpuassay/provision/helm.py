@@ -37,6 +37,7 @@ class Chart:
         values: laid over the chart's own, the last file first in weight after them.
         files: files of values that the user gives.
         version: of a chart from a repository.
+        beside: whether its dependencies are folders beside it (`file://../NAME`), which helm takes only when packed.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Chart:
     values: Mapping[str, Any]
     files: Sequence[Path] = ()
     version: str = ""
+    beside: bool = False
 
 
 class Helm:
@@ -67,7 +69,7 @@ class Helm:
         Raises:
             ClusterError: the chart or its values are no good; helm's own last line says why.
         """
-        told = self._run("template", chart.release, chart.source, "--include-crds", *self._arguments(chart))
+        told = self._run("template", chart.release, self._source(chart), "--include-crds", *self._arguments(chart))
         try:
             return [one for one in yaml.safe_load_all(told) if one]
         except yaml.YAMLError as error:
@@ -75,7 +77,7 @@ class Helm:
 
     def install(self, chart: Chart) -> None:
         """Create its objects and run its hooks; that it works is for the caller to see."""
-        self._run("install", chart.release, chart.source, "--create-namespace", *self._arguments(chart))
+        self._run("install", chart.release, self._source(chart), "--create-namespace", *self._arguments(chart))
 
     def uninstall(self, release: str, namespace: str) -> None:
         """Remove a release; one that is gone is fine."""
@@ -84,6 +86,21 @@ class Helm:
     def releases(self) -> list[Mapping[str, Any]]:
         """Every release of the cluster: name, namespace, chart, app_version, status."""
         return json.loads(self._run("list", "--all-namespaces", "--output", "json") or "[]")
+
+    def _source(self, chart: Chart) -> str:
+        """What helm takes as the chart: a copy with its dependencies packed, where these lie beside it."""
+        if not chart.beside:
+            return chart.source
+        origin = Path(chart.source)
+        copy = self._folder / "charts" / chart.release
+        if not copy.exists():
+            for file in origin.parent.rglob("*"):  # modes are left behind: Go's module cache is read-only
+                if file.is_file():
+                    to = copy / file.relative_to(origin.parent)
+                    to.parent.mkdir(parents=True, exist_ok=True)
+                    to.write_bytes(file.read_bytes())
+            self._run("dependency", "build", str(copy / origin.name))
+        return str(copy / origin.name)
 
     def _arguments(self, chart: Chart) -> list[str]:
         self._folder.mkdir(parents=True, exist_ok=True)

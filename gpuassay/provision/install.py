@@ -14,7 +14,7 @@ from gpuassay.cluster.parallel import side_by_side
 from gpuassay.manifest import Manifest, dig
 from gpuassay.provision import inventory, pods
 from gpuassay.provision.component import Content, Installation, Provided, Wish
-from gpuassay.provision.helm import Helm
+from gpuassay.provision.helm import Chart, Helm
 from gpuassay.provision.inventory import Inventory
 from gpuassay.provision.marks import image
 from gpuassay.provision.objects import Objects, Ref
@@ -67,18 +67,19 @@ def install(site: Site, provided: Provided, wish: Wish) -> Installation:
     refuse(provided, objects)
     content = provided.content(site.assets, wish)
     helm = Helm(site.cluster, site.assets, site.folder) if content.chart else None
-    wanted = _in_order(helm.render(content.chart) if helm and content.chart else content.objects)
+    definitions = [one for one in content.definitions if objects.get(Ref.of(one)) is None]
+    ours = _in_order([*definitions, *content.objects])
+    wanted = [*ours, *_in_order(helm.render(content.chart) if helm and content.chart else ())]
     refs = [_ref(one, provided, wanted, objects) for one in wanted]
     _refuse_there(provided, objects, refs)
-    noted = _inventory(site, provided, content, refs, wanted, objects)
+    noted = _inventory(site, provided, content, refs, len(ours), wanted, objects)
     site.say(f"installing {provided.title} {noted.version} ({noted.how})")
     inventory.write(site.cluster.api, noted)
     if noted.namespace_is_ours:
         _make_namespace(site, provided)
+    _apply(site, ours, noted.applied)
     if helm and content.chart:
         helm.install(content.chart)
-    else:
-        _apply(site, wanted, refs)
     _mark(site, provided, refs, wish.mirror)
     await_working(site, provided)
     _tell(site, provided, noted, content)
@@ -136,7 +137,13 @@ def _in_order(wanted: Sequence[Manifest]) -> list[Manifest]:
 
 
 def _inventory(
-    site: Site, provided: Provided, content: Content, refs: Sequence[Ref], wanted: Sequence[Manifest], objects: Objects
+    site: Site,
+    provided: Provided,
+    content: Content,
+    refs: Sequence[Ref],
+    applied: int,
+    wanted: Sequence[Manifest],
+    objects: Objects,
 ) -> Inventory:
     snapshot = objects.snapshot()
     chart = content.chart
@@ -146,12 +153,18 @@ def _inventory(
         version=content.version or _version(wanted, provided.name),
         namespace=provided.namespace,
         namespace_is_ours=objects.get(Ref("v1", "Namespace", "", provided.namespace)) is None,
-        how=f"Helm release {chart.release}" if chart else "manifests",
+        how=_how(chart, refs[:applied]),
         release=chart.release if chart else "",
         refs=refs,
+        applied=refs[:applied],
         before=frozenset(snapshot),
         nodes={key[3]: one["labels"] for key, one in snapshot.items() if key[:2] == ("", "Node")},
     )
+
+
+def _how(chart: Chart | None, applied: Sequence[Ref]) -> str:
+    words = ([f"Helm release {chart.release}"] if chart else []) + (["manifests"] if applied or not chart else [])
+    return " and ".join(words)
 
 
 def _version(wanted: Sequence[Manifest], name: str) -> str:
@@ -180,11 +193,21 @@ def _apply(site: Site, wanted: Sequence[Manifest], refs: Sequence[Ref]) -> None:
     objects = Objects(site.cluster.api)
     for one, ref in zip(wanted, refs, strict=True):
         if objects.kind(ref) is None:  # its definition has just been made
-            objects = wait(
-                lambda: Objects(site.cluster.api), lambda new, ref=ref: new.kind(ref) is not None,
-                what=f"kind {ref.kind} to be served", timeout=60, delay=0.2,
-            )  # fmt: skip
+            objects = _served(site, (ref.version, ref.kind))
         objects.apply(ref, one)
+    for one in wanted:
+        if one["kind"] == "CustomResourceDefinition":  # helm looks up kinds once, and does not wait for them
+            spec = one["spec"]
+            version = next(str(version["name"]) for version in spec["versions"] if version["served"])
+            _served(site, (f"{spec['group']}/{version}", str(spec["names"]["kind"])))
+
+
+def _served(site: Site, kind: tuple[str, str]) -> Objects:
+    """Wait until the cluster serves a kind."""
+    return wait(
+        lambda: Objects(site.cluster.api), lambda new: kind in new.kinds,
+        what=f"kind {kind[1]} to be served", timeout=60, delay=0.2,
+    )  # fmt: skip
 
 
 def _marks(site: Site, provided: Provided) -> dict[str, str]:

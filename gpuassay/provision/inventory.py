@@ -20,7 +20,7 @@ from gpuassay.waiting import wait
 
 NAMESPACE = "gpuassay"
 """Holds one ConfigMap for each component that is ours; goes with the last of them."""
-FORMAT = "1"
+FORMAT = "2"
 
 Key = tuple[str, str, str, str]
 
@@ -35,9 +35,10 @@ class Inventory:
         version: of it.
         namespace: where it was put.
         namespace_is_ours: whether that namespace was made for it.
-        how: `manifests` or `Helm release NAME`.
+        how: `manifests`, `Helm release NAME`, or both.
         release: Helm's release, "" for manifests.
         refs: what was to be made, in the order of making.
+        applied: those of them that we make ourselves; helm makes the rest.
         before: keys of all that the cluster had before (`Ref.key`).
         nodes: labels of the nodes before, by node.
     """
@@ -50,6 +51,7 @@ class Inventory:
     how: str
     release: str
     refs: Sequence[Ref]
+    applied: Sequence[Ref]
     before: frozenset[Key]
     nodes: Mapping[str, Mapping[str, str]]
 
@@ -74,6 +76,7 @@ def write(api: Api, one: Inventory) -> None:
             "data": {"format": FORMAT, **{name: str(getattr(one, name)) for name in _TEXTS},
                      "namespace_is_ours": str(one.namespace_is_ours).lower(), "nodes": json.dumps(one.nodes)},
             "binaryData": {"refs": _packed([msgspec.to_builtins(ref) for ref in one.refs]),
+                           "applied": _packed([msgspec.to_builtins(ref) for ref in one.applied]),
                            "before": _packed(sorted(one.before))},
         })  # fmt: skip
     except ApiRefused as refused:
@@ -125,11 +128,11 @@ def _of(found: Manifest) -> Inventory:
         raise ClusterError(
             f"{found['metadata']['name']} was provisioned by another version of gpuassay: remove it with that one"
         )
-    refs = msgspec.convert(_unpacked(found["binaryData"]["refs"]), list[Ref])
+    refs, applied = (msgspec.convert(_unpacked(found["binaryData"][name]), list[Ref]) for name in ("refs", "applied"))
     before: frozenset[Key] = frozenset(tuple(one) for one in _unpacked(found["binaryData"]["before"]))
     return Inventory(
         **{name: data[name] for name in _TEXTS}, namespace_is_ours=data["namespace_is_ours"] == "true",
-        refs=refs, before=before, nodes=json.loads(data["nodes"]),
+        refs=refs, applied=applied, before=before, nodes=json.loads(data["nodes"]),
     )  # fmt: skip
 
 

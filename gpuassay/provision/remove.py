@@ -60,9 +60,8 @@ def remove(site: Site, provided: Provided, *, force: bool = False) -> Removal:
     delete_all(objects, [ref for ref in noted.refs if ref.kind in LATE], done)  # before the servers that they ask
     if noted.release:
         Helm(site.cluster, site.assets, site.folder).uninstall(noted.release, noted.namespace)
-    else:
-        rest = [ref for ref in reversed(noted.refs) if ref.kind not in (*LATE, DEFINITION, "Namespace")]
-        delete_all(objects, rest, done)
+    rest = [ref for ref in reversed(noted.applied) if ref.kind not in (*LATE, DEFINITION, "Namespace")]
+    delete_all(objects, rest, done)
     _await_pods(site, noted)
     _clear(objects, provided, noted, done)
     _restore_nodes(objects, noted)
@@ -140,7 +139,7 @@ def _clear(objects: Objects, provided: Provided, noted: Inventory, done: Removal
     left = now.there([ref for ref in noted.refs if ref.kind != "Namespace"])
     made = [ref for ref in provided.made(now) if ref.key not in noted.before]
     strangers = [ref for ref in dict.fromkeys((*_new(now, noted), *made)) if ref not in left]
-    done.left_by_upstream = [str(ref) for ref in (*left, *strangers)]
+    done.left_by_upstream = [str(ref) for ref in (*left, *strangers) if ref not in noted.applied]
     definitions = [ref for ref in left if ref.kind == DEFINITION]
     delete_all(now, [ref for ref in (*strangers, *reversed(left)) if ref not in definitions], done)
     delete_all(now, custom_objects(now, definitions), done)

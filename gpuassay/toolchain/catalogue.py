@@ -102,6 +102,7 @@ _GAIE = "sigs.k8s.io/gateway-api-inference-extension"
 
 _GATEWAY_API = "sigs.k8s.io/gateway-api"
 _CRDS = ("config/crd/bases/*.yaml",)
+_CHARTS = ("config/charts/epplib/**/*", "config/charts/standalone/**/*")
 
 COMPONENTS: dict[str, Component] = {
     component.name: component
@@ -174,7 +175,7 @@ COMPONENTS: dict[str, Component] = {
             files={
                 _LLMD_EPP: ("deploy/components/inference-gateway/rbac.yaml",),
                 "github.com/llm-d/llm-d-kv-cache": ("api/tokenizerpb/*.proto",),
-                _GAIE: _CRDS,
+                _GAIE: (*_CRDS, *_CHARTS),
             },
         ),
         Component(

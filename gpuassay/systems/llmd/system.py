@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # cluster clients: not for `--help`
     from gpuassay.cluster.whole.images import Source
     from gpuassay.engine.environment import Host, Stage
     from gpuassay.engine.pools import Lane
+    from gpuassay.provision.component import Provided
     from gpuassay.scenarios.declare import Scenario
     from gpuassay.scenarios.lab import Lab
     from gpuassay.toolchain import Assets
@@ -57,6 +58,12 @@ def _plan(option: Namespace, scenarios: Sequence[Scenario]) -> list[str] | None:
     return None if named is None else plan_lines(named, scenarios)
 
 
+def _provides() -> Sequence[Provided]:
+    from gpuassay.systems.llmd.provision import LLMD
+
+    return (LLMD,)
+
+
 def _images(assets: Assets) -> Iterable[Source]:
     from gpuassay.systems.llmd.component.images import images
 
@@ -86,5 +93,7 @@ SYSTEM = System(
     says=_says,
     plan=_plan,
     images=_images,
+    components=("llmd",),
+    provides=_provides,
     mutants="gpuassay.systems.llmd.mutants",
 )

@@ -45,12 +45,19 @@ def install(cluster: Cluster) -> None:
     with _installing:
         if cluster.api in _installed:
             return
-        at = toolchain.module_dir("llmd-epp", MODULE, cluster.assets) / "config" / "crd" / "bases"
-        definitions = [_read(at / name) for name in FILES]
-        side_by_side(cluster.api.apply, definitions)
+        side_by_side(cluster.api.apply, definitions(toolchain.module_dir("llmd-epp", MODULE, cluster.assets)))
         for kind in (INFERENCE_POOL, INFERENCE_OBJECTIVE, INFERENCE_MODEL_REWRITE):
             wait_served(cluster, kind)
         _installed[cluster.api] = True
+
+
+def definitions(module: Path) -> list[Manifest]:
+    """The definitions, from the module's directory.
+
+    Raises:
+        ClusterError: the module lacks a file.
+    """
+    return [_read(module / "config" / "crd" / "bases" / name) for name in FILES]
 
 
 def _read(file: Path) -> Manifest:

@@ -1,0 +1,143 @@
+"""llm-d routing on somebody's cluster: an endpoint picker behind an Envoy, and simulated model servers in its pool.
+
+Picker, Envoy and InferencePool come by upstream's chart `standalone`, unmodified, with llm-d's picker as its image.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gpuassay import toolchain
+from gpuassay.cluster.api import Api
+from gpuassay.cluster.errors import ApiRefused, ClusterError
+from gpuassay.manifest import Manifest, dig
+from gpuassay.provision.component import Content, Installation, Provided, Wish
+from gpuassay.provision.helm import Chart
+from gpuassay.provision.objects import Objects, Ref
+from gpuassay.provision.source import objects_of
+from gpuassay.systems.llmd.component import crds
+from gpuassay.systems.llmd.component.images import PICKER
+from gpuassay.systems.llmd.component.served import APP, NAME, PORT, deployment, model_of, read
+from gpuassay.toolchain import Assets, catalogue
+
+NAMESPACE = "llm-d-routing"
+RELEASE = "llmd"
+SERVICE = f"{RELEASE}-epp"
+"""The chart's name for the picker's Deployment and Service; the gateway is a port of that Service."""
+GATEWAY_PORT = 8081
+POOL_GROUPS = ("inference.networking.k8s.io", "inference.networking.x-k8s.io")
+REQUESTS = {"cpu": "100m", "memory": "512Mi"}
+"""Of the picker: upstream's 4 CPUs and 8 GiB have no place on small nodes."""
+
+
+def detect(objects: Objects) -> Installation | None:
+    """An InferencePool and an endpoint picker, by the name of its image; definitions alone are no installation."""
+    if not _pools(objects):
+        return None
+    for one in _pickers(objects):
+        meta = one["metadata"]
+        marks: dict[str, str] = meta.get("labels") or {}
+        notes: dict[str, str] = meta.get("annotations") or {}
+        tag = next(tag for repository, tag in _images(one) if _is_picker(repository))
+        release = notes.get("meta.helm.sh/release-name")
+        version = tag or marks.get("app.kubernetes.io/version", "unknown")
+        return Installation(version, meta["namespace"], f"Helm release {release}" if release else "manifests")
+    return None
+
+
+def _pools(objects: Objects) -> list[Manifest]:
+    kinds = [
+        one for one in objects.kinds.values()
+        if one.name == "InferencePool" and one.version.partition("/")[0] in POOL_GROUPS
+        and one.version in objects.preferred
+    ]  # fmt: skip
+    return [one for kind in kinds for one in objects.list(kind)]
+
+
+def _pickers(objects: Objects) -> list[Manifest]:
+    found = objects.list(objects.kinds[("apps/v1", "Deployment")])
+    return [one for one in found if any(_is_picker(repository) for repository, _ in _images(one))]
+
+
+def _images(one: Manifest) -> Iterator[tuple[str, str]]:
+    """(repository, tag) of its containers' images."""
+    for container in dig(one, "spec", "template", "spec", "containers", default=[]):
+        path, slash, last = str(container["image"]).partition("@")[0].rpartition("/")
+        name, _, tag = last.partition(":")
+        yield f"{path}{slash}{name}", tag
+
+
+def _is_picker(repository: str) -> bool:
+    name = repository.rpartition("/")[2]
+    return "inference-scheduler" in name or "epp" in name.split("-")
+
+
+def content(assets: Assets, wish: Wish) -> Content:
+    """Upstream's chart and definitions, and model servers of ours; or what the user names instead of the chart."""
+    if objects := objects_of(wish.source):
+        return Content(objects=objects)
+    servers = read(wish.values)
+    version = catalogue.component("llmd-epp").version
+    module = toolchain.module_dir("llmd-epp", crds.MODULE, assets)
+    source = wish.source or str(module / "config" / "charts" / "standalone")
+    chart = Chart(
+        source, RELEASE, NAMESPACE, _values(version), tuple(wish.values), wish.version, beside=not wish.source
+    )
+    return Content(
+        chart=chart, objects=(deployment(servers, NAMESPACE),),
+        definitions=crds.definitions(module), version=version,
+        settings=f"{servers.replicas} model servers {servers.image}, model {servers.model}",
+    )  # fmt: skip
+
+
+def _values(version: str) -> dict[str, Any]:
+    hub, _, name = PICKER.rpartition("/")
+    return {
+        "inferenceExtension": {
+            "image": {"hub": hub, "name": name, "tag": version},
+            "resources": {"requests": REQUESTS},
+        },
+        "inferencePool": {"modelServers": {"matchLabels": APP}, "targetPorts": [{"number": PORT}]},
+    }
+
+
+def problem(api: Api) -> str:
+    """Why no completion comes through the gateway.
+
+    The gateway's Envoy forwards to nothing but the address that the picker has put into the request, so that an answer
+    means that an endpoint was picked. Of what somebody else has installed the gateway is not known: its picker has to
+    be ready.
+    """
+    servers = api.get("Deployment", NAME, NAMESPACE)
+    if servers is None:
+        pickers = _pickers(Objects(api))
+        ready = any(dig(one, "status", "readyReplicas", default=0) for one in pickers)
+        return "" if ready else "no endpoint picker is ready"
+    body: Manifest = {"model": model_of(servers), "prompt": "Are you there?", "max_tokens": 1}
+    path = f"/api/v1/namespaces/{NAMESPACE}/services/{SERVICE}:{GATEWAY_PORT}/proxy/v1/completions"
+    asked = f"a completion through Service {NAMESPACE}/{SERVICE}:{GATEWAY_PORT}"
+    try:
+        answer = api.request("post", path, body)
+    except ApiRefused as refused:
+        return f"{asked} ends with HTTP status {refused.status}: {' '.join(refused.message.split())}"
+    except ClusterError as error:
+        return f"{asked}: {error}"
+    try:
+        choices = json.loads(answer)["choices"]
+    except (ValueError, KeyError, TypeError):
+        choices = None
+    return "" if choices else f"{asked} is answered with no choices: {answer[:200]!r}"
+
+
+def in_use(objects: Objects) -> Sequence[Ref]:
+    """Pools that somebody else has made."""
+    ours = (NAMESPACE, RELEASE)
+    return [ref for one in _pools(objects) if ((ref := Ref.of(one)).namespace, ref.name) != ours]
+
+
+LLMD = Provided(
+    name="llmd", title="llm-d routing", namespace=NAMESPACE,
+    detect=detect, content=content, problem=problem, in_use=in_use,
+)  # fmt: skip
