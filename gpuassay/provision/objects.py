@@ -191,7 +191,12 @@ class Objects:
             if one.listable and one.version in self.preferred and one.name not in RESTLESS
         ]  # fmt: skip
         found = side_by_side(self.list, kinds)
-        return {Ref.of(one).key: _kept(one) for some in found for one in some}
+        return {Ref.of(one).key: _kept(one) for some in found for one in some if not _follows(one)}
+
+
+def _follows(one: Manifest) -> bool:
+    """Whether the API server makes and deletes it by itself, a little after the definition that it stands for."""
+    return "kube-aggregator.kubernetes.io/automanaged" in (one["metadata"].get("labels") or {})
 
 
 def _kept(one: Manifest) -> Manifest:

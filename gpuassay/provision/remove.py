@@ -48,7 +48,7 @@ def remove(site: Site, provided: Provided, *, force: bool = False) -> Removal:
     if noted is None:
         raise ClusterError(f"{provided.title} was not installed by gpuassay: it is left alone")
     objects = Objects(site.cluster.api)
-    used = [] if force else [ref for ref in provided.in_use(objects) if ref.key not in noted.before]
+    used = [] if force else _used(objects, provided, noted)
     if used:
         more = f" and {len(used) - 1} more" if len(used) > 1 else ""
         raise ClusterError(
@@ -68,6 +68,12 @@ def remove(site: Site, provided: Provided, *, force: bool = False) -> Removal:
     inventory.forget(site.cluster.api, provided.name)
     done.differences = differences(Objects(site.cluster.api), noted)
     return done
+
+
+def _used(objects: Objects, provided: Provided, noted: Inventory) -> list[Ref]:
+    """What somebody has made since, of kinds that go with the component: definitions that were there before stay."""
+    going = {ref.key for ref in custom_objects(objects, _definitions(noted))} - noted.before
+    return [ref for ref in provided.in_use(objects) if ref.key in going]
 
 
 def _definitions(noted: Inventory) -> list[Ref]:
