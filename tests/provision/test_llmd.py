@@ -1,0 +1,126 @@
+"""What of llm-d routing is found on a cluster, and what values of a user become."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from gpuassay.cluster.errors import ClusterError
+from gpuassay.manifest import Manifest
+from gpuassay.provision.objects import Kind, Objects
+from gpuassay.systems.llmd.component.images import SIMULATOR
+from gpuassay.systems.llmd.component.served import deployment, model_of, read
+from gpuassay.systems.llmd.provision import detect, in_use
+
+V1 = "inference.networking.k8s.io/v1"
+POOL: Manifest = {"apiVersion": V1, "kind": "InferencePool", "metadata": {"name": "p", "namespace": "serving"}}
+OURS: Manifest = {"apiVersion": V1, "kind": "InferencePool", "metadata": {"name": "llmd", "namespace": "llm-d-routing"}}
+
+
+class Found:
+    """A cluster with some pools and Deployments; with no pools it serves no such kind."""
+
+    def __init__(self, pools: list[Manifest], deployments: list[Manifest]) -> None:
+        self._of = {"InferencePool": pools, "Deployment": deployments}
+        served = [Kind("apps/v1", "Deployment", "deployments", namespaced=True, listable=True)]
+        if pools:
+            served.append(Kind(V1, "InferencePool", "inferencepools", namespaced=True, listable=True))
+        self.kinds = {(one.version, one.name): one for one in served}
+        self.preferred = {"apps/v1", V1}
+
+    def list(self, kind: Kind) -> list[Manifest]:
+        return self._of[kind.name]
+
+
+def found(pools: list[Manifest], deployments: list[Manifest]) -> Objects:
+    return cast("Objects", Found(pools, deployments))
+
+
+def picker(image: str, **meta: object) -> Manifest:
+    containers = [{"name": "envoy", "image": "docker.io/envoyproxy/envoy:v1"}, {"name": "epp", "image": image}]
+    return {
+        "metadata": {"name": "p-epp", "namespace": "serving", **meta},
+        "spec": {"template": {"spec": {"containers": containers}}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("image", "version"),
+    [
+        ("ghcr.io/llm-d/llm-d-inference-scheduler:v0.7.1", "v0.7.1"),
+        ("registry.k8s.io/gateway-api-inference-extension/epp:v1.4.0", "v1.4.0"),
+        ("localhost:5000/epp@sha256:aa", "9.9"),
+        ("registry.example:5000/team/my-epp:v2@sha256:aa", "v2"),
+    ],
+)
+def test_a_pool_with_a_picker_is_an_installation(image: str, version: str) -> None:
+    """Red when a picker is not known by its image, or its version is taken from elsewhere than tag, then label."""
+    one = picker(image, labels={"app.kubernetes.io/version": "9.9"})
+    there = detect(found([POOL], [one]))
+    assert there is not None
+    assert (there.version, there.namespace, there.how) == (version, "serving", "manifests")
+
+
+def test_a_release_of_helm_is_named() -> None:
+    """Red when a user is not told how somebody has installed it."""
+    one = picker("a/epp:v1", annotations={"meta.helm.sh/release-name": "prod"})
+    there = detect(found([POOL], [one]))
+    assert there is not None and there.how == "Helm release prod"
+
+
+@pytest.mark.parametrize(
+    ("pools", "image"), [([], "a/epp:v1"), ([POOL], "a/stepper:v1"), ([POOL], "a/inference-gateway:v1")]
+)
+def test_a_pool_or_a_picker_alone_is_none(pools: list[Manifest], image: str) -> None:
+    """Red when definitions or something of a like name pass for routing."""
+    assert detect(found(pools, [picker(image)])) is None
+
+
+def test_only_pools_of_others_are_in_use() -> None:
+    """Red when our own pool keeps itself from being removed."""
+    assert [str(ref) for ref in in_use(found([OURS, POOL], []))] == ["InferencePool serving/p"]
+    assert in_use(found([], [])) == []
+
+
+def test_values_become_the_model_servers(tmp_path: Path) -> None:
+    """Red when a value of the user is not heeded, or the chart's own keys are refused."""
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("inferenceExtension: {replicas: 2}\nmodelServers: {model: qwen, replicas: 5}\n")
+    second.write_text("modelServers: {replicas: 2, tolerations: [{operator: Exists}], resources: {limits: {gpu: 1}}}\n")
+    made = deployment(read([first, second]), "there")
+    pod = made["spec"]["template"]["spec"]
+    assert (model_of(made), made["spec"]["replicas"]) == ("qwen", 2)
+    assert pod["tolerations"] == [{"operator": "Exists"}]
+    assert pod["containers"][0]["resources"] == {"limits": {"gpu": 1}}
+    assert made["spec"]["selector"]["matchLabels"] == made["spec"]["template"]["metadata"]["labels"]
+
+
+def test_without_values_it_is_the_simulator_with_latencies_as_durations() -> None:
+    """Red when the simulator is given whole numbers, on which it ends at once."""
+    made = deployment(read([]), "there")
+    container = made["spec"]["template"]["spec"]["containers"][0]
+    assert made["spec"]["replicas"] == 3
+    assert container["image"].startswith(f"{SIMULATOR}:v")
+    assert container["args"][-4:] == ["--time-to-first-token", "10ms", "--inter-token-latency", "1ms"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("modelServers: {replicaz: 2}", "modelServers: Object contains unknown field `replicaz`"),
+        ("modelServers: {replicas: 0}", "`int` >= 1"),
+        ("modelServers: {replicas: two}", "Expected `int`, got `str` - at `$.replicas`"),
+        ("modelServers: 7", "Expected `object`, got `int`"),
+        ("modelServers: [1", "cannot be read"),
+        ("[1]", "no mapping of names to values"),
+    ],
+)
+def test_bad_values_get_one_line_that_names_the_file(tmp_path: Path, text: str, why: str) -> None:
+    """Red when a slip is passed over, or a user is not told in which file it stands."""
+    file = tmp_path / "values.yaml"
+    file.write_text(text)
+    with pytest.raises(ClusterError) as error:
+        read([file])
+    assert why in str(error.value) and str(file) in str(error.value) and "\n" not in str(error.value)
