@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from gpuassay import toolchain
 from gpuassay.cluster.base import Cluster
@@ -70,10 +69,12 @@ def test_routing_is_installed_asked_and_taken_away_without_a_trace(yours: Cluste
     """Red when no completion comes, values are not heeded, or the cluster is not as before its removal."""
     before = everything(yours)
     values = tmp_path / "values.yaml"
-    values.write_text(yaml.safe_dump({"modelServers": {"model": "qwen", "replicas": 2}}))
+    values.write_text("modelServers: {model: qwen, replicas: 2}\npickerProfile: approximate\n")
     call(yours, "provision", "llmd", "--values", f"llmd={values}")
     assert "does not work" not in (said := call(yours, "status")) and "Helm release llmd and manifests" in said
     assert complete(yours, "qwen")["choices"]
+    picker = yours.api.get("ConfigMap", SERVICE, NAMESPACE)
+    assert picker is not None and "max-score-picker" in picker["data"]["gpuassay.yaml"]
     said = call(yours, "remove", "llmd")
     assert "the cluster is as before" in said and "left" not in said
     assert everything(yours) == before

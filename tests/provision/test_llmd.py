@@ -9,10 +9,13 @@ import pytest
 
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.manifest import Manifest
+from gpuassay.provision.component import Wish
 from gpuassay.provision.objects import Kind, Objects
 from gpuassay.systems.llmd.component.images import SIMULATOR
 from gpuassay.systems.llmd.component.served import deployment, model_of, read
-from gpuassay.systems.llmd.provision import detect, in_use
+from gpuassay.systems.llmd.provision import content, detect, in_use
+from gpuassay.toolchain import Assets
+from tests.cluster.conftest import need_programs
 
 V1 = "inference.networking.k8s.io/v1"
 POOL: Manifest = {"apiVersion": V1, "kind": "InferencePool", "metadata": {"name": "p", "namespace": "serving"}}
@@ -89,7 +92,7 @@ def test_values_become_the_model_servers(tmp_path: Path) -> None:
     first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
     first.write_text("inferenceExtension: {replicas: 2}\nmodelServers: {model: qwen, replicas: 5}\n")
     second.write_text("modelServers: {replicas: 2, tolerations: [{operator: Exists}], resources: {limits: {gpu: 1}}}\n")
-    made = deployment(read([first, second]), "there")
+    made = deployment(read([first, second]).model_servers, "there")
     pod = made["spec"]["template"]["spec"]
     assert (model_of(made), made["spec"]["replicas"]) == ("qwen", 2)
     assert pod["tolerations"] == [{"operator": "Exists"}]
@@ -99,7 +102,7 @@ def test_values_become_the_model_servers(tmp_path: Path) -> None:
 
 def test_without_values_it_is_the_simulator_with_latencies_as_durations() -> None:
     """Red when the simulator is given whole numbers, on which it ends at once."""
-    made = deployment(read([]), "there")
+    made = deployment(read([]).model_servers, "there")
     container = made["spec"]["template"]["spec"]["containers"][0]
     assert made["spec"]["replicas"] == 3
     assert container["image"].startswith(f"{SIMULATOR}:v")
@@ -109,12 +112,13 @@ def test_without_values_it_is_the_simulator_with_latencies_as_durations() -> Non
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("modelServers: {replicaz: 2}", "modelServers: Object contains unknown field `replicaz`"),
+        ("modelServers: {replicaz: 2}", "Object contains unknown field `replicaz` - at `$.modelServers`"),
         ("modelServers: {replicas: 0}", "`int` >= 1"),
-        ("modelServers: {replicas: two}", "Expected `int`, got `str` - at `$.replicas`"),
+        ("modelServers: {replicas: two}", "Expected `int`, got `str` - at `$.modelServers.replicas`"),
         ("modelServers: 7", "Expected `object`, got `int`"),
         ("modelServers: [1", "cannot be read"),
-        ("[1]", "no mapping of names to values"),
+        ("[1]", "Expected `object`, got `array`"),
+        ("pickerProfile: 7", "Expected `str`, got `int` - at `$.pickerProfile`"),
     ],
 )
 def test_bad_values_get_one_line_that_names_the_file(tmp_path: Path, text: str, why: str) -> None:
@@ -124,3 +128,27 @@ def test_bad_values_get_one_line_that_names_the_file(tmp_path: Path, text: str, 
     with pytest.raises(ClusterError) as error:
         read([file])
     assert why in str(error.value) and str(file) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("profile", "why"),
+    [("precise", "take one of approximate, least-loaded, random"), ("fastest", "no endpoint-picker profile is called")],
+)
+def test_a_picker_that_would_not_work_is_refused(tmp_path: Path, profile: str, why: str) -> None:
+    """Red when a configuration is installed without what it asks for, such as KV-cache events."""
+    need_programs("llmd-epp")
+    file = tmp_path / "values.yaml"
+    file.write_text(f"pickerProfile: {profile}")
+    with pytest.raises(ClusterError, match=why):
+        content(Assets(), Wish(values=[file]))
+
+
+def test_a_named_picker_configuration_goes_into_the_chart(tmp_path: Path) -> None:
+    """Red when the chart is told the configuration, and not to use it."""
+    need_programs("llmd-epp")
+    file = tmp_path / "values.yaml"
+    file.write_text("pickerProfile: least-loaded")
+    chart = content(Assets(), Wish(values=[file])).chart
+    assert chart is not None
+    extension = chart.values["inferenceExtension"]
+    assert "running-requests-size-scorer" in extension["pluginsCustomConfig"][extension["pluginsConfigFile"]]

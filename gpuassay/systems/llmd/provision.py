@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import yaml
+
 from gpuassay import toolchain
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused, ClusterError
@@ -17,7 +19,7 @@ from gpuassay.provision.component import Content, Installation, Provided, Wish
 from gpuassay.provision.helm import Chart
 from gpuassay.provision.objects import Objects, Ref
 from gpuassay.provision.source import objects_of
-from gpuassay.systems.llmd.component import crds
+from gpuassay.systems.llmd.component import crds, profiles
 from gpuassay.systems.llmd.component.images import PICKER
 from gpuassay.systems.llmd.component.served import APP, NAME, PORT, deployment, model_of, read
 from gpuassay.toolchain import Assets, catalogue
@@ -28,6 +30,8 @@ SERVICE = f"{RELEASE}-epp"
 """The chart's name for the picker's Deployment and Service; the gateway is a port of that Service."""
 GATEWAY_PORT = 8081
 POOL_GROUPS = ("inference.networking.k8s.io", "inference.networking.x-k8s.io")
+FILE = "gpuassay.yaml"
+"""The picker's configuration beside the chart's own, in the chart's ConfigMap."""
 REQUESTS = {"cpu": "100m", "memory": "512Mi"}
 """Of the picker: upstream's 4 CPUs and 8 GiB have no place on small nodes."""
 
@@ -78,29 +82,54 @@ def content(assets: Assets, wish: Wish) -> Content:
     """Upstream's chart and definitions, and model servers of ours; or what the user names instead of the chart."""
     if objects := objects_of(wish.source):
         return Content(objects=objects)
-    servers = read(wish.values)
+    values = read(wish.values)
+    servers = values.model_servers
     version = catalogue.component("llmd-epp").version
     module = toolchain.module_dir("llmd-epp", crds.MODULE, assets)
     source = wish.source or str(module / "config" / "charts" / "standalone")
     chart = Chart(
-        source, RELEASE, NAMESPACE, _values(version), tuple(wish.values), wish.version, beside=not wish.source
+        source,
+        RELEASE,
+        NAMESPACE,
+        _values(version, values.picker_profile),
+        tuple(wish.values),
+        wish.version,
+        beside=not wish.source,
     )
     return Content(
         chart=chart, objects=(deployment(servers, NAMESPACE),),
         definitions=crds.definitions(module), version=version,
-        settings=f"{servers.replicas} model servers {servers.image}, model {servers.model}",
+        settings=f"{servers.replicas} model servers {servers.image}, model {servers.model}, picker's configuration "
+        f"{values.picker_profile or 'of the chart'}",
     )  # fmt: skip
 
 
-def _values(version: str) -> dict[str, Any]:
+def _values(version: str, profile: str) -> dict[str, Any]:
+    custom = {"pluginsCustomConfig": {FILE: _configuration(profile)}, "pluginsConfigFile": FILE} if profile else {}
     hub, _, name = PICKER.rpartition("/")
     return {
         "inferenceExtension": {
             "image": {"hub": hub, "name": name, "tag": version},
             "resources": {"requests": REQUESTS},
+            **custom,
         },
         "inferencePool": {"modelServers": {"matchLabels": APP}, "targetPorts": [{"number": PORT}]},
     }
+
+
+def _configuration(profile: str) -> str:
+    """The picker's configuration, as text.
+
+    Raises:
+        ClusterError: there is none of that name, or it needs more than model servers.
+    """
+    if profile in (*profiles.PRECISE, profiles.PREFILL_DECODE) and profile in profiles.names():
+        usable = [one for one in profiles.names() if one not in (*profiles.PRECISE, profiles.PREFILL_DECODE)]
+        raise ClusterError(
+            f"pickerProfile {profile} needs KV-cache events, a tokenizer or sidecars, which are not provisioned: take "
+            f"one of {', '.join(usable)}"
+        )
+    return yaml.safe_dump(profiles.configuration(profile, {}), sort_keys=False)
 
 
 def problem(api: Api) -> str:

@@ -18,8 +18,6 @@ NAME = "model-servers"
 APP = {"app.kubernetes.io/name": NAME}
 """Label by which an InferencePool selects them."""
 PORT = 8000
-KEY = "modelServers"
-"""In a file of values: the chart of the endpoint picker has no such key, and lets it be."""
 
 
 def _simulator() -> str:
@@ -46,27 +44,39 @@ class Servers(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     resources: dict[str, Any] = {}
 
 
-def read(files: Sequence[Path]) -> Servers:
-    """What files of values say under `modelServers`; the last file wins, key by key.
+class Values(msgspec.Struct, frozen=True, rename="camel"):
+    """What of a user's values is ours; the rest is the chart's.
+
+    Attributes:
+        model_servers: what is served.
+        picker_profile: configuration of the endpoint picker in `manifests/llmd`; "" for the chart's own.
+    """
+
+    model_servers: Servers = msgspec.field(default_factory=Servers)
+    picker_profile: str = ""
+
+
+def read(files: Sequence[Path]) -> Values:
+    """What files of values say under `modelServers` and `pickerProfile`; the last file wins, key by key.
+
+    The chart of the endpoint picker has no such keys, and lets them be.
 
     Raises:
         ClusterError: a file is not to be read, or says something that there is not; one line says which.
     """
-    found: dict[str, Any] = {}
+    servers: dict[str, Any] = {}
+    profile = ""
     for file in files:
         try:
             loaded: Any = yaml.safe_load(file.read_text()) or {}
+            said = msgspec.convert(loaded, Values)
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ClusterError(f"values {file} cannot be read: {' '.join(str(error).split())}") from None
-        if not isinstance(loaded, dict):
-            raise ClusterError(f"values {file}: no mapping of names to values")
-        said: Any = dig(loaded, KEY, default={}) or {}
-        try:
-            msgspec.convert(said, Servers)
         except msgspec.ValidationError as error:
-            raise ClusterError(f"values {file}: {KEY}: {error}") from None
-        found |= said
-    return msgspec.convert(found, Servers)
+            raise ClusterError(f"values {file}: {error}") from None
+        servers |= loaded.get("modelServers", {})
+        profile = said.picker_profile or profile
+    return Values(msgspec.convert(servers, Servers), profile)
 
 
 def deployment(servers: Servers, namespace: str) -> Manifest:
