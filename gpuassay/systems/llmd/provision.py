@@ -32,8 +32,6 @@ GATEWAY_PORT = 8081
 POOL_GROUPS = ("inference.networking.k8s.io", "inference.networking.x-k8s.io")
 FILE = "gpuassay.yaml"
 """The picker's configuration beside the chart's own, in the chart's ConfigMap."""
-REQUESTS = {"cpu": "100m", "memory": "512Mi"}
-"""Of the picker: upstream's 4 CPUs and 8 GiB have no place on small nodes."""
 
 
 def detect(objects: Objects) -> Installation | None:
@@ -110,7 +108,6 @@ def _values(version: str, profile: str) -> dict[str, Any]:
     return {
         "inferenceExtension": {
             "image": {"hub": hub, "name": name, "tag": version},
-            "resources": {"requests": REQUESTS},
             **custom,
         },
         "inferencePool": {"modelServers": {"matchLabels": APP}, "targetPorts": [{"number": PORT}]},
