@@ -1,4 +1,4 @@
-"""`gpuassay status`: what there is of each component on a cluster, and whose it is."""
+"""`gpuassay status`: what a cluster is, what there is of each component on it, and whose that is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def add(subparsers: SubParsers) -> None:
     parser = subparsers.add_parser(
         "status",
         help="what of the platform is on a cluster, and whose it is",
-        description="Lists every component that can be provisioned: absent, ours or somebody else's, with its version.",
+        description="Says what the cluster is, then lists every component that can be provisioned: absent, ours or "
+        "somebody else's, with its version.",
     )
     cluster_options(parser)
     parser.set_defaults(run=run)
@@ -24,10 +25,14 @@ def add(subparsers: SubParsers) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """List; 0, or 1 when something that is there does not work."""
+    from gpuassay.discovery.discover import discover
+    from gpuassay.discovery.table import table
+    from gpuassay.engine.discovered import every_rule
     from gpuassay.provision.install import found
     from gpuassay.provision.registry import components
 
     objects = look(options)
+    print("\n".join(table(discover(objects.api, every_rule()))), end="\n\n")
     broken = 0
     for one in components().values():
         there = found(one, objects)

@@ -11,6 +11,7 @@ from gpuassay.access.kubeconfig import given
 from gpuassay.cluster import base, leaks, pod_logs
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.existing import existing
+from gpuassay.engine.discovered import tell
 from gpuassay.engine.environment import Host, Stage, described
 from gpuassay.engine.pools import Lane
 from gpuassay.engine.provisioned import check, provisioned, withheld
@@ -73,6 +74,7 @@ def existing_stage(option: argparse.Namespace) -> Open:
                     detectors=detectors,
                 )
             )
+            tell(run, cluster.api)
             cluster.capabilities -= withheld(asked)
             stack.enter_context(provisioned(run, cluster, asked, brought))
             logs = _follow_logs(stack, cluster, run, folder)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.manifest import Manifest, dig
+from gpuassay.manifest import dig
 from gpuassay.provision.component import Provided
+from gpuassay.provision.dead_ends import answering, in_vain, services_of
 from gpuassay.provision.install import LATE
 from gpuassay.provision.objects import Objects, Ref
 from gpuassay.provision.remove import DEFINITION, Removal, custom_objects, delete_all
@@ -19,37 +20,18 @@ Say = Callable[[str], None]
 
 
 def dead_ends(objects: Objects, group: str, namespace: str) -> list[Ref]:
-    """Webhook configurations and aggregated APIs of a component whose Services have no ready pod."""
+    """Webhook configurations and aggregated APIs of a component, of whose Services none has a ready pod."""
+    ready = answering(objects.list(objects.kinds[("discovery.k8s.io/v1", "EndpointSlice")]))
     found: list[Ref] = []
     for (version, kind), served in objects.kinds.items():
         if kind not in LATE or version not in objects.preferred:
             continue
         for one in objects.list(served):
-            services = _services(one)
+            services = services_of(one)
             mine = any(place == namespace for place, _ in services) or bool(group and group in one["metadata"]["name"])
-            if mine and services and not any(_answers(objects, *service) for service in services):
+            if mine and services and in_vain(one, ready) == services:
                 found.append(Ref.of(one))
     return found
-
-
-def _services(one: Manifest) -> set[tuple[str, str]]:
-    """(namespace, name) of the Services that a webhook configuration or an aggregated API asks."""
-    hooks: list[Manifest] = dig(one, "webhooks", default=[])
-    asked = [dig(hook, "clientConfig", "service", default={}) for hook in hooks]
-    asked.append(dig(one, "spec", "service", default={}))
-    return {(str(service["namespace"]), str(service["name"])) for service in asked if service}
-
-
-def _answers(objects: Objects, namespace: str, name: str) -> bool:
-    """Whether a Service has an endpoint that is ready."""
-    slices = objects.list(objects.kinds[("discovery.k8s.io/v1", "EndpointSlice")], f"kubernetes.io/service-name={name}")
-    mine = [one for one in slices if one["metadata"]["namespace"] == namespace]
-    return any(_ready(one) for one in mine)
-
-
-def _ready(slice_: Manifest) -> bool:
-    ends: list[Manifest] = dig(slice_, "endpoints", default=[])
-    return any(dig(end, "conditions", "ready", default=False) for end in ends)
 
 
 def cure(provided: Provided, objects: Objects, say: Say) -> Removal:

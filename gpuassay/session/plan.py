@@ -10,16 +10,7 @@ from typing import Any
 import pytest
 
 from gpuassay.scenarios.declare import Scenario
-from gpuassay.system import Rule, get, systems
-
-RULES = (
-    Rule("", "namespaces", "create get list watch patch delete"),
-    Rule("", "pods", "create get list watch patch delete"),
-    Rule("batch", "jobs", "create get list watch patch delete deletecollection"),
-    Rule("events.k8s.io", "events", "get list watch"),
-    Rule("", "nodes", "get list"),
-)
-"""What every scenario uses; everything created carries the run's label. Systems add their own."""
+from gpuassay.system import get, systems
 
 
 def plan_lines(
@@ -29,6 +20,8 @@ def plan_lines(
     option: Namespace,
 ) -> list[str]:
     """The plan as lines of text."""
+    from gpuassay.engine.discovered import RULES, cluster_lines  # cluster clients: not for replays
+
     lines = [f"{len(declarations)} behaviours over {len(scenarios)} scenarios would run:"]
     for suite, count in sorted(Counter(one["suite"] for one in declarations).items()):
         lines.append(f"  {suite}: {count}")
@@ -46,6 +39,7 @@ def plan_lines(
         lines.append("permissions on an existing cluster (API group, resources, verbs):")
         rules = dict.fromkeys((*RULES, *(rule for one in named for rule in one.rules)))
         lines += [f"  {rule.group or 'core'}: {rule.resources}: {rule.verbs}" for rule in rules]
+    lines += cluster_lines(option)
     lines += [
         f"  {one['behaviour']} ({one['level']}): {one['title']}"
         for one in sorted(declarations, key=lambda d: d["behaviour"])

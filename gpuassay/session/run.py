@@ -306,7 +306,8 @@ def open_run_of(config: pytest.Config) -> Run:
     )  # fmt: skip
     if stored:
         keep = ("cluster", "components", "machine", "emulated", "capabilities", "mutant")
-        rundir.describe(directory, **{key: known[key] for key in keep})
+        discovered = {key: known[key] for key in ("discovered",) if key in known}
+        rundir.describe(directory, **{key: known[key] for key in keep}, **discovered)
     return Run(
         directory, replay=stored, provider=provider, mutant=option.mutant, full=option.full, recorded=recorded,
         title=title,

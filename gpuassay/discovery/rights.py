@@ -1,0 +1,90 @@
+"""Rights that the caller lacks, by asking the API server (SelfSubjectAccessReview) instead of by running into them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gpuassay.cluster.api import Api
+from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.parallel import side_by_side
+from gpuassay.discovery.reading import Reading
+from gpuassay.manifest import Manifest, dig
+from gpuassay.system import Rule
+
+PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+@dataclass(frozen=True, order=True)
+class _Right:
+    """One verb on one resource of all namespaces."""
+
+    group: str
+    resource: str
+    verb: str
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What the caller lacks.
+
+    Attributes:
+        missing: a line each, `GROUP: RESOURCE: VERBS`; None where the API server does not say.
+        unserved: API groups that the cluster does not serve, whose rights were not asked.
+    """
+
+    missing: tuple[str, ...] | None
+    unserved: tuple[str, ...] = ()
+
+
+def rights(reading: Reading, rules: Iterable[Rule]) -> Rights:
+    """Which of `rules` the caller lacks, each right asked and told once.
+
+    What a rule says of a verb in brackets (`patch (only with --allow-cluster-mutation)`) is told with it.
+    """
+    wanted: dict[_Right, str] = {}
+    for rule in rules:
+        verbs, _, remark = rule.verbs.partition(" (")
+        for resource in rule.resources.split():
+            for verb in verbs.split():
+                right = _Right(rule.group, resource, verb)
+                # a right that is needed without condition is needed
+                wanted[right] = remark.rstrip(")") if remark and wanted.get(right, remark) else ""
+    groups = {one.group for one in wanted}
+    unserved = sorted(group for group in groups if group and reading.serves(group) is False)
+    asked = [one for one in sorted(wanted) if one.group not in unserved]
+    try:
+        lacking = [] if _allowed(reading.api, _Right("*", "*", "*")) else _lacking(reading.api, asked)
+    except ClusterError as error:
+        reading.unreadable["rights"] = " ".join(str(error).split())[:200]
+        return Rights(None, tuple(unserved))
+    return Rights(_lines({one: wanted[one] for one in lacking}), tuple(unserved))
+
+
+def _lacking(api: Api, asked: Sequence[_Right]) -> list[_Right]:
+    answers = side_by_side(lambda right: _allowed(api, right), asked)
+    return [right for right, allowed in zip(asked, answers, strict=True) if not allowed]
+
+
+def _allowed(api: Api, right: _Right) -> bool:
+    resource, _, subresource = right.resource.partition("/")
+    attributes: Manifest = {"group": right.group, "resource": resource, "verb": right.verb}
+    if subresource:
+        attributes["subresource"] = subresource
+    body: Manifest = {
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }  # fmt: skip
+    return bool(dig(json.loads(api.request("post", PATH, body)), "status", "allowed", default=False))
+
+
+def _lines(lacking: dict[_Right, str]) -> tuple[str, ...]:
+    """One line for each resource and condition, with its verbs."""
+    verbs: dict[tuple[str, str, str], list[str]] = {}
+    for right, remark in lacking.items():
+        verbs.setdefault((right.group, right.resource, remark), []).append(right.verb)
+    return tuple(
+        f"{group or 'core'}: {resource}: {' '.join(some)}{f' ({remark})' if remark else ''}"
+        for (group, resource, remark), some in verbs.items()
+    )
