@@ -85,7 +85,7 @@ def _cluster(arguments: argparse.Namespace) -> int:
     for one in found.troubles:
         print(one)
     for line in found.unknown:
-        print(f"could not be looked at: {line}")
+        print(f"not looked at, {line}")
     if not found.troubles:
         print(
             "nothing is wrong with what could be looked at" if found.unknown else "nothing is wrong with this cluster"

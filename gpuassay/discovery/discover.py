@@ -49,7 +49,7 @@ def discover(api: Api, rules: Iterable[Rule] = ()) -> Discovered:
         missing_rights=may.missing,
         unserved=may.unserved,
         warnings=(*warnings, *_of_limits(restrictions)),
-        unreadable=tuple(f"{what}: {why}" for what, why in reading.unreadable.items()),
+        unreadable=reading.gaps(),
     )
 
 

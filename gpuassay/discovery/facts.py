@@ -105,7 +105,7 @@ class Discovered:
         gateway_classes: None where they may not be listed; empty where there are none, or no Gateway API.
         prometheus: kinds of Prometheus, in words; None where it cannot be told.
         limits: what may keep our pods out.
-        missing_rights: `GROUP: RESOURCE: VERBS` that the caller lacks; None where that cannot be asked.
+        missing_rights: `GROUP: RESOURCES: VERBS` that the caller lacks; None where that cannot be asked.
         unserved: API groups of which rights were not asked, as the cluster does not serve them.
         warnings: what will go wrong, a line each.
         unreadable: what could not be read, and why.

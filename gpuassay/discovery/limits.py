@@ -47,7 +47,8 @@ def _namespace(reading: Reading) -> tuple[str | None, dict[str, str] | None]:
         if "dry run" in refused.message or refused.status >= 500:  # says nothing about a namespace in earnest
             reading.unreadable["a namespace on trial"] = " ".join(refused.message.split())[:200]
             return None, None
-        return " ".join(refused.message.split())[:300], None
+        lacks = refused.status == 403 and 'cannot create resource "namespaces"' in refused.message
+        return "no right to create them" if lacks else " ".join(refused.message.split())[:300], None
     except ClusterError as error:
         reading.unreadable["a namespace on trial"] = " ".join(str(error).split())[:200]
         return None, None

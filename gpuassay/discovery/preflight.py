@@ -12,7 +12,10 @@ from gpuassay.manifest import Manifest, condition, dig, is_true
 from gpuassay.provision.component import Provided
 from gpuassay.provision.dead_ends import answering, in_vain
 
-WEBHOOKS = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations")
+WEBHOOKS = {
+    "validatingwebhookconfigurations": "ValidatingWebhookConfiguration",
+    "mutatingwebhookconfigurations": "MutatingWebhookConfiguration",
+}
 LONGEST = 200
 """Characters of a server's sentence that are shown."""
 
@@ -61,7 +64,7 @@ def preflight(reading: Reading, components: Iterable[Provided], now: datetime | 
         ],
     )
     found = tuple(trouble for check in checks for trouble in check())
-    return Preflight(found, tuple(f"{what}: {why}" for what, why in reading.unreadable.items()))
+    return Preflight(found, reading.gaps())
 
 
 def mend(components: Iterable[Provided], names: Iterable[str], otherwise: str, reading: Reading) -> str:
@@ -80,7 +83,7 @@ def mend(components: Iterable[Provided], names: Iterable[str], otherwise: str, r
             if pods is None:
                 return f"if {one.title} is gone for good: gpuassay remove --force {one.name}; else mend it"
             if any(pod["metadata"]["namespace"] == one.namespace for pod in pods):
-                return f"{one.title} does not do its work: see kubectl get pods -n {one.namespace}, and its logs"
+                return f"{one.title} still has pods: see kubectl get pods -n {one.namespace}, and their logs"
             return f"{one.title} is not running: gpuassay remove --force {one.name} clears away what is left of it"
     return otherwise
 
@@ -103,12 +106,12 @@ def _webhooks(reading: Reading, components: Sequence[Provided]) -> list[Trouble]
         return []  # said to be unreadable: without them every webhook would look dead
     ready = answering(slices)
     found: list[Trouble] = []
-    for plural in WEBHOOKS:
+    for plural, kind in WEBHOOKS.items():
         for one in reading.all("admissionregistration.k8s.io", plural) or ():
             name = one["metadata"]["name"]
             for namespace, service in sorted(in_vain(one, ready)):
                 nobody = f"Service {namespace}/{service} has no ready endpoint"
-                what = f"{plural.removesuffix('s')} {name}: {nobody}; {_harm(one, service)}"
+                what = f"{kind} {name}: {nobody}; {_harm(one, service)}"
                 remedy = f"start what serves it, or, if that is gone for good: kubectl delete {plural} {name}"
                 found.append(Trouble(what, mend(components, (namespace,), remedy, reading)))
     return found

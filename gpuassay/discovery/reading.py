@@ -84,6 +84,13 @@ class Reading:
             if not more:
                 return found
 
+    def gaps(self) -> tuple[str, ...]:
+        """What could not be read, a line for each reason: `REASON: WHAT, WHAT`."""
+        reasons: dict[str, list[str]] = {}
+        for what, why in self.unreadable.items():
+            reasons.setdefault(why, []).append(what)
+        return tuple(f"{why}: {', '.join(some)}" for why, some in reasons.items())
+
     def one(self, path: str) -> Manifest | None:
         """An object by its URL path: {} where it is not there, None where it may not be read."""
         try:
@@ -105,5 +112,5 @@ def _versions(group: Manifest) -> Sequence[str]:
 def _why(error: ClusterError) -> str:
     """A refusal in few words."""
     if isinstance(error, ApiRefused) and error.status == 403:
-        return "no right to read it"
+        return "no right to read"
     return " ".join(str(error).split())[:200]

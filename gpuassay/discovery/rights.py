@@ -30,7 +30,7 @@ class Rights:
     """What the caller lacks.
 
     Attributes:
-        missing: a line each, `GROUP: RESOURCE: VERBS`; None where the API server does not say.
+        missing: a line each, `GROUP: RESOURCES: VERBS`; None where the API server does not say.
         unserved: API groups that the cluster does not serve, whose rights were not asked.
     """
 
@@ -80,11 +80,14 @@ def _allowed(api: Api, right: _Right) -> bool:
 
 
 def _lines(lacking: dict[_Right, str]) -> tuple[str, ...]:
-    """One line for each resource and condition, with its verbs."""
+    """One line for resources of a group that lack the same verbs under the same condition."""
     verbs: dict[tuple[str, str, str], list[str]] = {}
     for right, remark in lacking.items():
         verbs.setdefault((right.group, right.resource, remark), []).append(right.verb)
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for (group, resource, remark), some in verbs.items():
+        alike.setdefault((group, " ".join(some), remark), []).append(resource)
     return tuple(
-        f"{group or 'core'}: {resource}: {' '.join(some)}{f' ({remark})' if remark else ''}"
-        for (group, resource, remark), some in verbs.items()
+        f"{group or 'core'}: {' '.join(resources)}: {some}{f' ({remark})' if remark else ''}"
+        for (group, some, remark), resources in alike.items()
     )

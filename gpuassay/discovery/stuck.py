@@ -66,7 +66,7 @@ def _namespace(one: Manifest, seconds: int) -> Stuck:
     reasons = [
         " ".join(str(state.get("message", "")).split())[:300]
         for state in dig(one, "status", "conditions", default=[])
-        if state.get("status") == "True" and state.get("type") != "NamespaceContentRemaining"
+        if state.get("status") == "True"
     ]
     held: list[str] = dig(one, "metadata", "finalizers", default=[])
     why = "; ".join(reasons) or (f"held by {', '.join(held)}" if held else "it does not say why")

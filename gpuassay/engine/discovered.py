@@ -41,8 +41,8 @@ def tell(run: Host, api: Api) -> None:
     run.say("\n  ".join(["this cluster:", *table(found)]))
 
 
-def cluster_lines(option: Namespace) -> list[str]:
-    """For `--plan`: the cluster that the options name; none where they name none of somebody's."""
+def cluster_lines(option: Namespace, rules: Sequence[Rule]) -> list[str]:
+    """For `--plan`: the cluster that the options name, and which of `rules` the caller lacks there."""
     if option.cluster != "existing":
         return []
     kubeconfig = given(option.gpuassay_kubeconfig)
@@ -53,7 +53,7 @@ def cluster_lines(option: Namespace) -> list[str]:
     except ClusterError as error:
         return [f"the cluster is unknown: {error}"]
     try:
-        return [f"the cluster of context {chosen}:", *(f"  {line}" for line in table(discover(api, every_rule())))]
+        return [f"the cluster of context {chosen}:", *(f"  {line}" for line in table(discover(api, rules)))]
     except ClusterError as error:
         return [f"the cluster is unknown: {error}"]
     finally:

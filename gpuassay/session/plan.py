@@ -39,7 +39,7 @@ def plan_lines(
         lines.append("permissions on an existing cluster (API group, resources, verbs):")
         rules = dict.fromkeys((*RULES, *(rule for one in named for rule in one.rules)))
         lines += [f"  {rule.group or 'core'}: {rule.resources}: {rule.verbs}" for rule in rules]
-    lines += cluster_lines(option)
+        lines += cluster_lines(option, list(rules))
     lines += [
         f"  {one['behaviour']} ({one['level']}): {one['title']}"
         for one in sorted(declarations, key=lambda d: d["behaviour"])

@@ -111,6 +111,8 @@ def test_what_can_be_done_there_is_done_and_nothing_is_left(suite: LiveSuite, th
     assert api.get("ConfigMap", "x", "default")
     told = json.loads((outcome.run / "run.json").read_text())
     assert told["cluster"]["provider"] == "existing"
+    assert told["discovered"]["nodes"]["count"] == 2 and told["discovered"]["missing_rights"] == []
+    assert outcome.output.count("this cluster:") == 1
 
 
 def test_a_run_that_is_interrupted_there_cleans_up(suite: LiveSuite, theirs: Path, api: Api) -> None:
