@@ -19,6 +19,7 @@ OPENSHIFT = "config.openshift.io"
 OURS = "gpuassay up"
 """A cluster of ours, on which no GPU is real."""
 SELF = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes"
+"""By which a cluster of ours gives pods its API server's address."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,10 @@ def distribution(reading: Reading, version: str, nodes: Sequence[Manifest] | Non
     for mark in _MARKS:
         if evidence := _evidence(mark, version, nodes or ()):
             return Distribution(mark.name, evidence=evidence)
-    if dig(reading.one(SELF), "metadata", "labels", "endpointslice.kubernetes.io/managed-by") == "gpuassay":
+    if (
+        dig(reading.one(SELF, missed=False), "metadata", "labels", "endpointslice.kubernetes.io/managed-by")
+        == "gpuassay"
+    ):
         return Distribution(OURS, evidence="EndpointSlice default/kubernetes is managed by gpuassay")
     looked = "no known distribution has left a mark on the API server's version"
     return Distribution(UNKNOWN, evidence=looked if nodes is None else f"{looked} or on the nodes")

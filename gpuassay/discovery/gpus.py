@@ -19,8 +19,13 @@ DRIVER = "gpu.nvidia.com"
 NVIDIA, DAS = "nvidia.com/", "mig.das.com/"
 """Beginnings of resource names: the device plugin's, the DAS operator's."""
 PRESENT = ("nvidia.com/gpu.present", "feature.node.kubernetes.io/pci-10de.present",
-           "feature.node.kubernetes.io/pci-0302_10de.present", "cloud.google.com/gke-accelerator")  # fmt: skip
+           "feature.node.kubernetes.io/pci-0302_10de.present", "cloud.google.com/gke-accelerator",
+           "k8s.amazonaws.com/accelerator", "kubernetes.azure.com/accelerator")  # fmt: skip
 """Labels of nodes that have a GPU, whether or not anybody offers it."""
+
+
+GKE_MODEL, GKE_SLICES = "cloud.google.com/gke-accelerator", "cloud.google.com/gke-gpu-partition-size"
+"""Labels of GKE's nodes: a GPU's model, and into which MIG slices all of them are divided."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,8 @@ def _of_node(node: Manifest, offer: _Offer) -> GpuNodes | None:
         *(["DAS"] if any(name.startswith(DAS) for name in offered) else []),
     ]
     return GpuNodes(
-        model=labels.get("nvidia.com/gpu.product") or offer.model or UNKNOWN, per_node=_per_node(labels, there, offer),
+        model=labels.get("nvidia.com/gpu.product") or offer.model or labels.get(GKE_MODEL) or UNKNOWN,
+        per_node=_per_node(labels, there, offer),
         memory_mib=_number(labels.get("nvidia.com/gpu.memory")), nodes=(), offered_by=tuple(by),
         allocatable=tuple(offered.items()), devices=offer.types, mig=_mig(labels, offered, offer),
     )  # fmt: skip
@@ -84,7 +90,7 @@ def _of_node(node: Manifest, offer: _Offer) -> GpuNodes | None:
 def _per_node(labels: dict[str, str], there: dict[str, str], offer: _Offer) -> int | None:
     """GPUs of a node: GFD counts slices and replicas too where it is told to, so its word is taken for whole GPUs."""
     product = labels.get("nvidia.com/gpu.product", "")
-    if "-MIG-" not in product and "-SHARED" not in product:
+    if "-MIG-" not in product and "-SHARED" not in product and GKE_SLICES not in labels:
         if (count := _number(labels.get("nvidia.com/gpu.count"))) is not None:
             return count
         if there.get("nvidia.com/gpu", "0") != "0" and not any("/mig-" in name for name in there):
@@ -104,6 +110,8 @@ def _mig(labels: dict[str, str], offered: dict[str, str], offer: _Offer) -> str:
     said = ["slices are offered"] if slices or "-MIG-" in labels.get("nvidia.com/gpu.product", "") else []
     told = {"strategy": "strategy", "configuration": "config", "state": "config.state"}
     said += [f"{word} {labels[name]}" for word, label in told.items() if labels.get(name := f"nvidia.com/mig.{label}")]
+    if size := labels.get(GKE_SLICES):
+        said.append(f"all of it in slices of {size}")
     return ", ".join(said) or UNKNOWN
 
 

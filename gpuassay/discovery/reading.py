@@ -21,7 +21,7 @@ class Reading:
         """Nothing is asked yet."""
         self.api = api
         self.unreadable: dict[str, str] = {}
-        self._kept: dict[tuple[str, str], list[Manifest] | None] = {}
+        self._kept: dict[tuple[str, ...], list[Manifest] | None] = {}
 
     @cached_property
     def groups(self) -> dict[str, Sequence[str]] | None:
@@ -50,14 +50,17 @@ class Reading:
         resources: list[Manifest] = told.get("resources") or []
         return [str(one["name"]) for one in resources if "/" not in one["name"]]
 
-    def all(self, group: str, plural: str) -> list[Manifest] | None:
-        """All objects of a kind of all namespaces: none where it is not served, None where it may not be read."""
-        key = (group, plural)
+    def all(self, group: str, plural: str, selector: str = "") -> list[Manifest] | None:
+        """All objects of a kind of all namespaces: none where it is not served, None where it may not be read.
+
+        `selector` is one of labels: of pods there may be tens of thousands.
+        """
+        key = (group, plural, selector)
         if key not in self._kept:
-            self._kept[key] = self._list(group, plural)
+            self._kept[key] = self._list(*key)
         return self._kept[key]
 
-    def _list(self, group: str, plural: str) -> list[Manifest] | None:
+    def _list(self, group: str, plural: str, selector: str) -> list[Manifest] | None:
         versions = [CORE] if not group else (self.groups or {}).get(group, ())
         if group and self.groups is None:
             self.unreadable[f"{plural}.{group}"] = "which APIs are served cannot be read"
@@ -65,7 +68,7 @@ class Reading:
         for version in versions:  # not every kind is served in the preferred version
             root = f"/apis/{group}/{version}" if group else f"/api/{version}"
             try:
-                return self._pages(f"{root}/{plural}")
+                return self._pages(f"{root}/{plural}", selector)
             except ClusterError as error:
                 if isinstance(error, ApiRefused) and error.status == 404:
                     continue
@@ -73,11 +76,12 @@ class Reading:
                 return None
         return []
 
-    def _pages(self, path: str) -> list[Manifest]:
+    def _pages(self, path: str, selector: str) -> list[Manifest]:
         found: list[Manifest] = []
         more = ""
         while True:
-            query = urlencode({"limit": PAGE, **({"continue": more} if more else {})})
+            query = urlencode({"limit": PAGE, **({"continue": more} if more else {}),
+                               **({"labelSelector": selector} if selector else {})})  # fmt: skip
             page = self.api.read(f"{path}?{query}")
             found += page.get("items") or []
             more = str(dig(page, "metadata", "continue", default="") or "")
@@ -91,14 +95,15 @@ class Reading:
             reasons.setdefault(why, []).append(what)
         return tuple(f"{why}: {', '.join(some)}" for why, some in reasons.items())
 
-    def one(self, path: str) -> Manifest | None:
-        """An object by its URL path: {} where it is not there, None where it may not be read."""
+    def one(self, path: str, *, missed: bool = True) -> Manifest | None:
+        """An object by its URL path: {} where it is not there, None where it may not be read, noted if `missed`."""
         try:
             return self.api.read(path)
         except ClusterError as error:
             if isinstance(error, ApiRefused) and error.status == 404:
                 return {}
-            self.unreadable[path] = _why(error)
+            if missed:
+                self.unreadable[path] = _why(error)
             return None
 
 

@@ -7,6 +7,9 @@ from gpuassay.discovery.facts import GatewayClass
 from gpuassay.discovery.reading import Reading
 from gpuassay.manifest import Manifest, dig, is_true
 
+POD_LABELS = ("app.kubernetes.io/name=prometheus", "app=prometheus")
+"""Of Prometheus' pods: by Helm charts, and by older manifests."""
+
 
 def gateway_classes(reading: Reading) -> tuple[GatewayClass, ...] | None:
     """Classes of Gateways, by name; None where they may not be listed."""
@@ -29,11 +32,12 @@ def prometheus(reading: Reading) -> tuple[str, ...] | None:
     found = [f"managed by the Prometheus operator ({_place(one)})" for one in managed or ()]
     if reading.serves("monitoring.googleapis.com"):
         found.append("Google Cloud Managed Service for Prometheus")
-    pods = reading.all("", "pods")
-    if pods is not None and not found:
-        found += sorted({f"without an operator (namespace {one['metadata']['namespace']})" for one in pods if _is(one)})
-    known = managed is not None and pods is not None
-    return tuple(found) if found or known else None
+    if found:
+        return tuple(found)
+    pods = [reading.all("", "pods", label) for label in POD_LABELS]
+    places = sorted({one["metadata"]["namespace"] for some in pods for one in some or ()})
+    known = managed is not None and None not in pods
+    return tuple(f"without an operator (namespace {one})" for one in places) if places or known else None
 
 
 def _openshift(reading: Reading) -> tuple[str, ...] | None:
@@ -48,9 +52,3 @@ def _openshift(reading: Reading) -> tuple[str, ...] | None:
 
 def _place(one: Manifest) -> str:
     return f"{one['metadata'].get('namespace', '')}/{one['metadata']['name']}"
-
-
-def _is(pod: Manifest) -> bool:
-    """Whether a pod is a Prometheus: Helm charts and the operator label it so; old manifests by `app`."""
-    marks: dict[str, str] = pod["metadata"].get("labels") or {}
-    return "prometheus" in (marks.get("app.kubernetes.io/name"), marks.get("app"))

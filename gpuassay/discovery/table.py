@@ -84,6 +84,8 @@ def _limits(found: Limits) -> list[tuple[str, Sequence[str]]]:
     marks = found.pod_security
     level = UNKNOWN if marks is None else ", ".join(f"{key}={value}" for key, value in marks.items())
     default = "no level of their own; the API server's default cannot be seen"
+    if found.scc:
+        default += ", and OpenShift labels a namespace once it is there, by its SCCs"
     rows: list[tuple[str, Sequence[str]]] = [
         ("our namespaces", [f"{makes}; Pod Security: {level or default}"]),
         ("quotas", [_some(found.quotas)]),

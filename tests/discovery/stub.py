@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
+from urllib.parse import parse_qs
 
 from gpuassay.access.connection import Connection
 from gpuassay.cluster.api import TIMEOUT, Api
 from gpuassay.cluster.errors import ApiRefused
-from gpuassay.manifest import Manifest
+from gpuassay.manifest import Manifest, dig
 
 NAMESPACES = "/api/v1/namespaces"
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -51,14 +52,15 @@ class Stub(Api):
         again: bool = True,
     ) -> str:
         """As the real one; what would change the cluster is a defect of the caller."""
-        path = path.partition("?")[0]
         self.asked.append(path)
+        path, _, words = path.partition("?")
         if path in self.refused:
             raise ApiRefused(403, "Forbidden", f'User "me" cannot {method} {path}')
         if method == "post":
             return json.dumps(self._post(path, cast("Manifest", body), query or {}))
         assert method == "get", f"{method} {path}"
-        return json.dumps(self._get(path))
+        [selector] = parse_qs(words).get("labelSelector", [""])
+        return json.dumps(self._get(path, selector))
 
     def _post(self, path: str, body: Manifest, query: Mapping[str, object]) -> Manifest:
         if path == REVIEWS:
@@ -70,14 +72,14 @@ class Stub(Api):
             raise self.trial
         return self.trial or body
 
-    def _get(self, path: str) -> Any:
+    def _get(self, path: str, selector: str) -> Any:
         if path == "/version":
             return {"gitVersion": self.server}
         if path == "/apis":
             return {"groups": [_group(name, versions) for name, versions in self.groups.items()]}
         if path in self.objects:
             found = self.objects[path]
-            return found if isinstance(found, dict) else {"metadata": {}, "items": found}
+            return found if isinstance(found, dict) else {"metadata": {}, "items": _chosen(found, selector)}
         _, _, rest = path.rpartition("/")
         place = path.removeprefix("/apis/").removeprefix("/api/").removesuffix(f"/{rest}")
         if place == "v1" or place in {f"{name}/{one}" for name, some in BUILT_IN.items() for one in some}:
@@ -92,6 +94,11 @@ BUILT_IN: Mapping[str, Sequence[str]] = {
         "discovery.k8s.io", "events.k8s.io", "resource.k8s.io",
     )
 }  # fmt: skip
+
+
+def _chosen(found: Sequence[Manifest], selector: str) -> Sequence[Manifest]:
+    key, _, value = selector.partition("=")
+    return [one for one in found if not selector or dig(one, "metadata", "labels", key) == value]
 
 
 def _group(name: str, versions: Sequence[str]) -> Manifest:

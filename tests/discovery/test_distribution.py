@@ -61,6 +61,14 @@ def test_the_servers_version_alone_tells_it_where_nodes_may_not_be_listed(name: 
     assert "no right to read: nodes" in found.unreadable
 
 
+def test_a_whole_cluster_of_ours_is_told_by_who_publishes_its_address() -> None:
+    path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes"
+    meta = {"labels": {"endpointslice.kubernetes.io/managed-by": "gpuassay"}}
+    objects: dict[str, Manifest | list[Manifest]] = {NODES: [node("node-1")], path: named("kubernetes", metadata=meta)}
+    assert discover(Stub("v1.36.2", objects)).distribution.name == "gpuassay up"
+    assert not discover(Stub("v1.36.2", objects, refused=[path])).unreadable
+
+
 def openshift(**more: Manifest | list[Manifest]) -> Stub:
     version = named("version", status={"desired": {"version": "4.20.3"}})
     objects: dict[str, Manifest | list[Manifest]] = {

@@ -50,6 +50,16 @@ def test_gfd_and_the_device_plugin_tell_model_count_memory_and_strategy() -> Non
     assert not found.warnings
 
 
+def test_gke_tells_model_and_slices_by_labels_of_its_own() -> None:
+    labels = {
+        "cloud.google.com/gke-accelerator": "nvidia-tesla-a100",
+        "cloud.google.com/gke-gpu-partition-size": "1g.5gb",
+    }
+    one = the_one(look([node("a", labels=labels, gpus={"nvidia.com/gpu": "7"})]))
+    assert one.model == "nvidia-tesla-a100" and one.mig == "all of it in slices of 1g.5gb"
+    assert one.per_node is None
+
+
 def test_nodes_without_gpus_have_none() -> None:
     assert look([node("cpu", gpus={"nvidia.com/gpu": "0"})]).gpus == ()
 
