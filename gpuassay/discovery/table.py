@@ -90,7 +90,7 @@ def _limits(found: Limits) -> list[tuple[str, Sequence[str]]]:
         ("our namespaces", [f"{makes}; Pod Security: {level or default}"]),
         ("quotas", [_some(found.quotas)]),
         ("limit ranges", [_some(found.limit_ranges)]),
-        ("deny under terms", [_some(found.policies)]),
+        ("denying policies", [_some(found.policies)]),
     ]
     if found.scc is None or found.scc:
         rows.append(("SCC", [_some(found.scc)]))

@@ -99,7 +99,7 @@ def test_what_may_not_be_read_is_unknown_in_every_row_and_nothing_is_guessed() -
     refused = [*(f"/api/v1/{one}" for one in lists), "/apis"]
     found = discover(Stub("v1.34.1", {}, refused=refused))
     shown = "\n".join(table(found))
-    for row in ("nodes", "GPUs", "Gateway classes", "Prometheus", "quotas", "limit ranges", "deny under terms"):
+    for row in ("nodes", "GPUs", "Gateway classes", "Prometheus", "quotas", "limit ranges", "denying policies"):
         assert f"\n{row:<18}unknown" in shown, shown
     assert found.distribution.name == "unknown"
 
