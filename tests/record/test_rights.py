@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gpuassay import resources
+from gpuassay.engine.discovered import RULES
 from gpuassay.record.pack import open_run
-from gpuassay.session.plan import RULES
 from gpuassay.system import get
 
 US = "gpuassay"
