@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gpuassay.system import Pool, System
+from gpuassay.system import Invariants, Pool, System
 from gpuassay.systems.kueue.system import CHANGING, MAIN, PROGRAMS, SWEPT, check, settled
 from gpuassay.systems.kueue.system import SYSTEM as KUEUE
 from gpuassay.systems.platform.readings import PlatformRecording
-from gpuassay.systems.slices.system import RECORDED, lacking
+from gpuassay.systems.slices.system import RECORDED, lacking, untimed
 from gpuassay.toolchain.catalogue import NODE
 
 if TYPE_CHECKING:  # cluster clients: not for `--help`
@@ -24,6 +24,10 @@ def _open(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage
     from gpuassay.systems.platform.environment import platform_stage
 
     return platform_stage(run, lane, assets)
+
+
+def _untimed(recording: Any) -> list[str]:
+    return [*KUEUE.invariants.untimed(recording), *untimed(recording)]
 
 
 SYSTEM = System(
@@ -43,7 +47,7 @@ SYSTEM = System(
     lab=KUEUE.lab,
     recording=PlatformRecording,
     needs=frozenset({"platform"}),
-    invariants=KUEUE.invariants,
+    invariants=Invariants(_untimed, KUEUE.invariants.timed),
     settled=settled,
     swept=SWEPT,
     check=check,

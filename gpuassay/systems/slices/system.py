@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpuassay import resources
 from gpuassay.record.bundled import Bundle
-from gpuassay.system import Pool, System
+from gpuassay.system import Invariants, Pool, System
 from gpuassay.systems.slices import readings
 from gpuassay.toolchain.catalogue import NODE
 
@@ -32,6 +32,13 @@ def _open(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage
     from gpuassay.systems.slices.environment import slices_stage
 
     return slices_stage(run, lane, assets)
+
+
+def untimed(recording: Any) -> list[str]:
+    """Invariants of slices."""
+    from gpuassay.systems.slices.judge import invariants
+
+    return invariants.untimed(recording)
 
 
 def lacking() -> str | None:
@@ -81,6 +88,7 @@ SYSTEM = System(
     pool_of=lambda _: POOL,
     recording=readings.SlicesRecording,
     needs=frozenset({"slices"}),
+    invariants=Invariants(untimed),
     recorded=(RECORDED,),
     images=_images,
     components=("device-plugin", "dra-driver", "das"),
