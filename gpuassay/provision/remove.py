@@ -71,9 +71,17 @@ def remove(site: Site, provided: Provided, *, force: bool = False) -> Removal:
 
 
 def _used(objects: Objects, provided: Provided, noted: Inventory) -> list[Ref]:
-    """What somebody has made since, of kinds that go with the component: definitions that were there before stay."""
-    going = {ref.key for ref in custom_objects(objects, _definitions(noted))} - noted.before
-    return [ref for ref in provided.in_use(objects) if ref.key in going]
+    """What somebody has made since and the component is needed for; kinds that were defined before it stay."""
+    return [
+        ref for ref in provided.in_use(objects)
+        if ref.key not in noted.before and not _defined_before(objects, ref, noted)
+    ]  # fmt: skip
+
+
+def _defined_before(objects: Objects, ref: Ref, noted: Inventory) -> bool:
+    kind = objects.kinds[(ref.version, ref.kind)]
+    name = f"{kind.plural}.{kind.version.rpartition('/')[0]}"
+    return ("apiextensions.k8s.io", DEFINITION, "", name) in noted.before
 
 
 def _definitions(noted: Inventory) -> list[Ref]:
