@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from gpuassay import toolchain
 from gpuassay.access.kubeconfig import members
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.node import linux
 from gpuassay.environment import inherited
 from gpuassay.manifest import Manifest
 from gpuassay.toolchain import Assets
@@ -122,7 +124,7 @@ class Helm:
         try:
             done = subprocess.run(
                 [self.program, *words, *where], capture_output=True, text=True, timeout=SECONDS, check=False,
-                env=environment,
+                env=environment, preexec_fn=_die_with_us,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             raise ClusterError(f"helm {words[0]} took more than {SECONDS:g} s") from None
@@ -132,3 +134,8 @@ class Helm:
                 f"helm {words[0]} failed ({done.returncode}): {said[-1] if said else '(it printed nothing)'}"
             )
         return done.stdout
+
+
+def _die_with_us() -> None:
+    """Who is killed while helm runs must not be outlived by it: it would make objects behind the back of a removal."""
+    linux.die_with_parent(signal.SIGKILL)

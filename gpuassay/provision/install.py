@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpuassay import labels
@@ -113,7 +113,8 @@ def _ref(one: Manifest, provided: Provided, wanted: Sequence[Manifest], objects:
     key = (one["apiVersion"], one["kind"])
     served = objects.kinds.get(key)
     namespaced = served.namespaced if served else _scope(key, wanted) == "Namespaced"
-    return Ref.of(one, provided.namespace if namespaced else "")
+    ref = Ref.of(one, provided.namespace if namespaced else "")
+    return ref if namespaced else replace(ref, namespace="")  # charts write namespaces onto objects that have none
 
 
 def _scope(key: tuple[str, str], wanted: Sequence[Manifest]) -> str:

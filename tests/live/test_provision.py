@@ -145,5 +145,10 @@ def uninstall(cluster: Cluster) -> None:
         return cluster.api.list("Pod", "kueue-system")
 
     wait(managers, lambda pods: not pods, what="the manager to end", timeout=120, delay=1)
+
+    def ends() -> str:
+        return cluster.api.raw("/apis/discovery.k8s.io/v1/namespaces/kueue-system/endpointslices")
+
+    wait(ends, lambda told: '"ready":true' not in told, what="its Services to lose their pods", timeout=60, delay=1)
     said = call(cluster, "remove", "--force", "kueue")
     assert "APIService" in said and "MutatingWebhookConfiguration" in said
