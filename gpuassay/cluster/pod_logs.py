@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -78,9 +77,11 @@ class _Follower:
 
     def _follow(self, pod: str, out: BinaryIO, from_now: bool) -> None:
         path = f"/api/v1/namespaces/{self._namespace}/pods/{pod}/log"
-        seen = _now() if from_now else ""
+        # where to begin is said without a time: the node's clock is not ours
+        begin = {"tailLines": "0"} if from_now else {}
+        seen = ""
         while not self.end.is_set():
-            query = {"follow": "true", "timestamps": "true", **({"sinceTime": seen} if seen else {})}
+            query = {"follow": "true", "timestamps": "true", **({"sinceTime": seen} if seen else begin)}
             try:
                 answer = self._api.connection.request(
                     "get", path, query=query, timeout=(5.0, QUIET_SECONDS), read=False
@@ -110,10 +111,6 @@ class _Follower:
         except (HTTPError, OSError):
             return False, seen  # nothing was said for a while
         return True, seen
-
-
-def _now() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}.000000000Z"
 
 
 def _restarts(pod: Manifest) -> int:

@@ -32,7 +32,9 @@ class Kueue:
         if path.endswith("/pods"):
             return 200, "application/json", json.dumps({"metadata": {}, "items": self.pods})
         if path.endswith("/log"):
-            return 200, "text/plain", self.said[path.split("/")[-2]]
+            said = self.said[path.split("/")[-2]]
+            new = [line for line in said.splitlines(keepends=True) if not line.startswith(OLD)]
+            return 200, "text/plain", "".join(new) if "tailLines=0" in asked.path else said
         return None
 
 
