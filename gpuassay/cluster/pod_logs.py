@@ -77,11 +77,10 @@ class _Follower:
 
     def _follow(self, pod: str, out: BinaryIO, from_now: bool) -> None:
         path = f"/api/v1/namespaces/{self._namespace}/pods/{pod}/log"
-        # where to begin is said without a time: the node's clock is not ours
-        begin = {"tailLines": "0"} if from_now else {}
-        seen = ""
+        # what is new is told by the node's own times: its clock is not ours
+        seen = self._last(path) if from_now else ""
         while not self.end.is_set():
-            query = {"follow": "true", "timestamps": "true", **({"sinceTime": seen} if seen else begin)}
+            query = {"follow": "true", "timestamps": "true", **({"sinceTime": seen} if seen else {})}
             try:
                 answer = self._api.connection.request(
                     "get", path, query=query, timeout=(5.0, QUIET_SECONDS), read=False
@@ -93,6 +92,12 @@ class _Follower:
             ended, seen = self._copy(answer, out, seen)
             if ended:
                 return
+
+    def _last(self, path: str) -> str:
+        """The time of the last line that is there; "" where there is none, or it cannot be told."""
+        with suppress(ApiRefused, ClusterError):
+            return self._api.raw(f"{path}?tailLines=1&timestamps=true").partition(" ")[0]
+        return ""
 
     def _copy(self, answer: BaseHTTPResponse, out: BinaryIO, seen: str) -> tuple[bool, str]:
         """Write what is new; whether the container has ended, and the time of the last line."""
