@@ -61,28 +61,23 @@ def run(options: argparse.Namespace) -> int:
     """Install; 0 when everything works, 2 when something cannot be installed (one line says why)."""
     from gpuassay.provision.install import install
     from gpuassay.provision.objects import Objects
-    from gpuassay.provision.plan import decide, informed, refuse_doubled
+    from gpuassay.provision.plan import Wanted, plan
     from gpuassay.provision.registry import component
     from gpuassay.provision.remove import remove
 
-    wanted = [component(name) for name in dict.fromkeys(options.components)]
-    wishes = _wishes(options, wanted)
+    asked = [component(name) for name in dict.fromkeys(options.components)]
+    wishes = _wishes(options, asked)
+    wanted = [Wanted(one, wishes[one.name], options.reinstall) for one in asked]
     with site(options) as at:
-        objects = Objects(at.cluster.api)
-        refuse_doubled(wanted, objects)
-        wishes = {name: informed(wish, wanted, objects) for name, wish in wishes.items()}
-        steps = [(one, decide(one, objects, reinstall=options.reinstall, wanted=wanted)) for one in wanted]
-        for one, step in steps:
-            if step.install:
-                one.content(at.assets, wishes[one.name])  # what cannot be had is told before anything is begun
-        for one, step in steps:
+        for known, step in plan(wanted, Objects(at.cluster.api), at.assets):
+            one = known.provided
             print(f"{one.name}: {step.words}", flush=True)
             if options.plan:
                 continue
             if step.remove_first:
                 _told(remove(at, one).left_by_upstream, one)
             if step.install:
-                print(f"{one.name}: {install(at, one, wishes[one.name])}", flush=True)
+                print(f"{one.name}: {install(at, one, known.wish)}", flush=True)
     return 0
 
 

@@ -9,15 +9,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 from gpuassay.cluster.base import Cluster
+from gpuassay.cluster.errors import ClusterError
 from gpuassay.engine.environment import Host
+from gpuassay.provision.component import Provided
 from gpuassay.provision.install import Site, found, install
 from gpuassay.provision.objects import Objects
 from gpuassay.provision.options import INSTALL, NEVER, REINSTALL, Asked
-from gpuassay.provision.plan import decide, informed, refuse_doubled
+from gpuassay.provision.plan import Wanted, plan
 from gpuassay.provision.registry import component
 from gpuassay.provision.remove import Removal, remove
 from gpuassay.toolchain import Assets
-from gpuassay.waiting import resume
+from gpuassay.waiting import WaitError, resume
 
 REPORT = "provisioned.json"
 """In the run directory: what was installed, and what came of its removal."""
@@ -29,15 +31,12 @@ def check(cluster: Cluster, asked: Sequence[Asked], assets: Assets) -> None:
     Raises:
         ClusterError: one line says why.
     """
-    objects = Objects(cluster.api)
-    wanted = {one.name: component(one.name) for one in asked if one.mode in (INSTALL, REINSTALL)}
-    beside = list(wanted.values())
-    refuse_doubled(beside, objects)
-    for one in asked:
-        if provided := wanted.get(one.name):
-            step = decide(provided, objects, reinstall=one.mode == REINSTALL, wanted=beside)
-            if step.install:
-                provided.content(assets, informed(one.wish, beside, objects))
+    plan(_wanted(asked), Objects(cluster.api), assets)
+
+
+def _wanted(asked: Sequence[Asked]) -> list[Wanted]:
+    installed = [one for one in asked if one.mode in (INSTALL, REINSTALL)]
+    return [Wanted(component(one.name), one.wish, one.mode == REINSTALL) for one in installed]
 
 
 def withheld(asked: Sequence[Asked]) -> frozenset[str]:
@@ -55,34 +54,34 @@ def provisioned(run: Host, cluster: Cluster, asked: Sequence[Asked], assets: Ass
         ClusterError: a component cannot be installed, or does not work; one line says why.
     """
     site = Site(cluster, run.directory.name, run.directory / "provision", assets, run.say)
-    begun: list[str] = []
-    wanted = [component(one.name) for one in asked if one.mode in (INSTALL, REINSTALL)]
+    begun: list[Provided] = []
     try:
-        for one in asked:
-            if one.mode not in (INSTALL, REINSTALL):
-                continue
-            provided = component(one.name)
-            step = decide(provided, Objects(cluster.api), reinstall=one.mode == REINSTALL)
+        for one, step in plan(_wanted(asked), Objects(cluster.api), assets):
             if step.remove_first:
-                remove(site, provided)
+                remove(site, one.provided)
             if step.install:
-                begun.append(one.name)
-                install(site, provided, informed(one.wish, wanted, Objects(cluster.api)))
+                begun.append(one.provided)
+                install(site, one.provided, one.wish)
             else:
-                run.say(f"{one.name}: {step.words}")
-            cluster.capabilities |= {provided.capability} - {""}
+                run.say(f"{one.provided.name}: {step.words}")
+            cluster.capabilities |= {one.provided.capability} - {""}
         yield
     finally:
         resume()  # a run that was broken off cleans up as any other
-        removals = {name: _removed(site, name) for name in reversed(begun)}
+        removals = {one.name: _removed(site, one) for one in reversed(begun)}
         if begun:
             _write(run.directory, removals)
 
 
-def _removed(site: Site, name: str) -> Removal:
-    provided = component(name)
+def _removed(site: Site, provided: Provided) -> Removal:
+    """Remove what this run has installed; where somebody has begun to use it, it stays, and that is told."""
     there = found(provided, Objects(site.cluster.api))
-    return remove(site, provided, force=True) if there and there.run == site.run else Removal()
+    if there is None or there.run != site.run:
+        return Removal()
+    try:
+        return remove(site, provided)
+    except (ClusterError, WaitError) as error:
+        return Removal(differences=[str(error)])
 
 
 def _write(folder: Path, removals: dict[str, Removal]) -> None:

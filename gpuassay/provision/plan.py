@@ -10,6 +10,7 @@ from gpuassay.provision.component import Provided, Wish
 from gpuassay.provision.install import found, refuse
 from gpuassay.provision.objects import Objects
 from gpuassay.provision.registry import components
+from gpuassay.toolchain import Assets
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,39 @@ class Step:
     words: str
     remove_first: bool = False
     install: bool = False
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One component that is asked for.
+
+    Attributes:
+        provided: the component.
+        wish: how it is to be installed.
+        reinstall: ours is installed anew.
+    """
+
+    provided: Provided
+    wish: Wish
+    reinstall: bool = False
+
+
+def plan(wanted: Sequence[Wanted], objects: Objects, assets: Assets) -> list[tuple[Wanted, Step]]:
+    """What to do about all that is asked for, each with a wish that knows of the others, in order.
+
+    Raises:
+        ClusterError: one of it cannot be had; nothing has been begun.
+    """
+    all_of_it = [one.provided for one in wanted]
+    refuse_doubled(all_of_it, objects)
+    found: list[tuple[Wanted, Step]] = []
+    for one in wanted:
+        step = decide(one.provided, objects, reinstall=one.reinstall, wanted=all_of_it)
+        known = replace(one, wish=informed(one.wish, all_of_it, objects)) if step.install else one
+        if step.install:
+            known.provided.content(assets, known.wish)
+        found.append((known, step))
+    return found
 
 
 def informed(wish: Wish, wanted: Sequence[Provided], objects: Objects) -> Wish:

@@ -1,0 +1,46 @@
+"""What a run installs goes with it, and nothing that somebody has begun to use goes without a word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from gpuassay.cluster.base import Cluster
+from gpuassay.cluster.errors import ClusterError
+from gpuassay.engine import provisioned as runs
+from gpuassay.engine.environment import Host
+from gpuassay.provision.component import Installation, Provided
+from gpuassay.provision.plan import Step, Wanted
+from gpuassay.provision.remove import Removal
+from gpuassay.toolchain import Assets
+
+
+def test_a_component_that_somebody_uses_stays_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when the end of a run forces somebody's objects away, or one component that stays keeps the next."""
+    removed: list[str] = []
+
+    def remove(site: Any, one: Provided, *, force: bool = False) -> Removal:
+        del site
+        assert not force
+        removed.append(one.name)
+        if one.name == "kueue":
+            raise ClusterError("Kueue is in use by ClusterQueue theirs")
+        return Removal(left_by_upstream=["Lease a"])
+
+    components = [cast("Provided", SimpleNamespace(name=name, capability="")) for name in ("device-plugin", "kueue")]
+    steps = [(Wanted(one, cast("Any", None)), Step("will be installed", install=True)) for one in components]
+    monkeypatch.setattr(runs, "plan", lambda *_: steps)
+    monkeypatch.setattr(runs, "install", lambda *_: None)
+    monkeypatch.setattr(runs, "found", lambda *_: Installation("v1", "ns", "manifests", run=tmp_path.name))
+    monkeypatch.setattr(runs, "remove", remove)
+    host = SimpleNamespace(directory=tmp_path, mutant=None, say=lambda _: None)
+    cluster = SimpleNamespace(api=None, capabilities=frozenset[str]())
+    with runs.provisioned(cast("Host", host), cast("Cluster", cluster), [], Assets()):
+        pass
+    assert removed == ["kueue", "device-plugin"]
+    assert (tmp_path / "leaks.txt").read_text() == "kueue: Kueue is in use by ClusterQueue theirs\n"
+    assert json.loads((tmp_path / runs.REPORT).read_text())["device-plugin"]["left_by_upstream"] == ["Lease a"]
