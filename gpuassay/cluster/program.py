@@ -130,7 +130,7 @@ class Child:
             return PortLostError(f"{self.name} lost a port to another program")
         code = process.exit_code if process else None
         return ClusterError(
-            f"{self.name} refuses to start (exit code {code}): {self.complaint() or 'no word about why'}"
+            f"{self.name} refuses to start (exit code {code}): {self.complaint() or '(it printed nothing)'}"
         )
 
     def complaint(self) -> str | None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.manifest import dig
 from gpuassay.provision.component import Provided
 from gpuassay.provision.dead_ends import answering, in_vain, services_of
 from gpuassay.provision.install import LATE
 from gpuassay.provision.objects import Objects, Ref
-from gpuassay.provision.remove import DEFINITION, Removal, custom_objects, delete_all
+from gpuassay.provision.remove import DEFINITION, Removal, custom_objects, delete_all, free
 
 Say = Callable[[str], None]
 
@@ -51,8 +50,9 @@ def cure(provided: Provided, objects: Objects, say: Say) -> Removal:
     delete_all(objects, dead, done)
     definitions = _definitions(objects, provided.group)
     now = Objects(objects.api)  # without the APIs that nobody served
-    for ref in custom_objects(now, definitions):
-        _free(now, ref, done)
+    for ref in custom_objects(now, definitions):  # whose controller is gone
+        free(now, ref, done)
+        now.delete(ref)
     delete_all(now, definitions, done)
     namespace = Ref("v1", "Namespace", "", provided.namespace)
     if now.get(namespace):
@@ -64,12 +64,3 @@ def cure(provided: Provided, objects: Objects, say: Say) -> Removal:
 def _definitions(objects: Objects, group: str) -> Sequence[Ref]:
     kind = objects.kinds[("apiextensions.k8s.io/v1", DEFINITION)]
     return [Ref.of(one) for one in objects.list(kind) if one["spec"]["group"] == group]
-
-
-def _free(objects: Objects, ref: Ref, done: Removal) -> None:
-    """Take off finalizers whose controller is gone, and delete."""
-    finalizers = dig(objects.get(ref) or {}, "metadata", "finalizers", default=[])
-    if finalizers:
-        done.helped.append(f"{ref}: finalizers taken off: {', '.join(finalizers)}")
-        objects.patch(ref, {"metadata": {"finalizers": None}})
-    objects.delete(ref)

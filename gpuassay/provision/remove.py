@@ -111,13 +111,18 @@ def delete_all(objects: Objects, refs: Sequence[Ref], done: Removal) -> None:
     side_by_side(objects.delete, refs)
     if not _gone(objects, refs):
         for ref in objects.there(refs):
-            finalizers = dig(objects.get(ref) or {}, "metadata", "finalizers", default=[])
-            if finalizers:
-                done.helped.append(f"{ref}: finalizers taken off: {', '.join(finalizers)}")
-                objects.patch(ref, {"metadata": {"finalizers": None}})
+            free(objects, ref, done)
         if not _gone(objects, refs):
             left = objects.there(refs)
             raise ClusterError(f"{left[0]} does not go" + (f", nor do {len(left) - 1} more" if len(left) > 1 else ""))
+
+
+def free(objects: Objects, ref: Ref, done: Removal) -> None:
+    """Take off finalizers that nobody else will take off, and note it."""
+    finalizers = dig(objects.get(ref) or {}, "metadata", "finalizers", default=[])
+    if finalizers:
+        done.helped.append(f"{ref}: finalizers taken off: {', '.join(finalizers)}")
+        objects.patch(ref, {"metadata": {"finalizers": None}})
 
 
 def _gone(objects: Objects, refs: Sequence[Ref]) -> bool:

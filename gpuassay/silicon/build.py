@@ -93,7 +93,9 @@ def _build(place: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
-            raise ToolchainError(f"the fake GPU library does not compile: {lines[0] if lines else 'no word about why'}")
+            raise ToolchainError(
+                f"the fake GPU library does not compile: {lines[0] if lines else '(it printed nothing)'}"
+            )
         fresh.chmod(0o755)
         shutil.rmtree(place, ignore_errors=True)
         fresh.rename(place)

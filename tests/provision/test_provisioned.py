@@ -19,6 +19,13 @@ from gpuassay.provision.remove import Removal
 from gpuassay.toolchain import Assets
 
 
+def always(value: object) -> Any:
+    def told(*_: object) -> object:
+        return value
+
+    return told
+
+
 def test_a_component_that_somebody_uses_stays_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Red when the end of a run forces somebody's objects away, or one component that stays keeps the next."""
     removed: list[str] = []
@@ -33,11 +40,11 @@ def test_a_component_that_somebody_uses_stays_and_is_told(tmp_path: Path, monkey
 
     components = [cast("Provided", SimpleNamespace(name=name, capability="")) for name in ("device-plugin", "kueue")]
     steps = [(Wanted(one, cast("Any", None)), Step("will be installed", install=True)) for one in components]
-    monkeypatch.setattr(runs, "plan", lambda *_: steps)
-    monkeypatch.setattr(runs, "install", lambda *_: None)
-    monkeypatch.setattr(runs, "found", lambda *_: Installation("v1", "ns", "manifests", run=tmp_path.name))
+    monkeypatch.setattr(runs, "plan", always(steps))
+    monkeypatch.setattr(runs, "install", always(None))
+    monkeypatch.setattr(runs, "found", always(Installation("v1", "ns", "manifests", run=tmp_path.name)))
     monkeypatch.setattr(runs, "remove", remove)
-    host = SimpleNamespace(directory=tmp_path, mutant=None, say=lambda _: None)
+    host = SimpleNamespace(directory=tmp_path, mutant=None, say=always(None))
     cluster = SimpleNamespace(api=None, capabilities=frozenset[str]())
     with runs.provisioned(cast("Host", host), cast("Cluster", cluster), [], Assets()):
         pass

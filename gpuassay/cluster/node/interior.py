@@ -90,21 +90,21 @@ class Interior:
         """Log file of a program inside."""
         return self._files.log(name)
 
-    def call(self, *argv: str | Path, timeout: float = CALL_SECONDS) -> str:
-        """Run a short command inside to its end; its standard output.
+    def call(self, *argv: str | Path, timeout: float = CALL_SECONDS, env: Mapping[str, str] | None = None) -> str:
+        """Run a short command inside to its end, with `env` added to its environment; its standard output.
 
         Raises:
             ClusterError: it fails; its last words are the message.
         """
         try:
             done = subprocess.run(
-                self.command(argv), env=inherited() | dict(self.environment()), timeout=timeout,
+                self.command(argv), env=inherited() | dict(self.environment(env)), timeout=timeout,
                 capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             raise ClusterError(f"{Path(argv[0]).name} on node {self.name} took more than {timeout:g} s") from None
         if done.returncode:
-            said = (done.stderr or done.stdout).strip().splitlines() or ["no word about why"]
+            said = (done.stderr or done.stdout).strip().splitlines() or ["(it printed nothing)"]
             raise ClusterError(f"{Path(argv[0]).name} on node {self.name} failed ({done.returncode}): {said[-1]}")
         return done.stdout
 

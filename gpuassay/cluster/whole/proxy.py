@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +74,7 @@ class Proxies:
             if death := process.death():
                 raise death
             try:
-                return TABLE in node.call("env", *_assigned(self._environment()), self._nft.path, "list", "tables")
+                return TABLE in node.call(self._nft.path, "list", "tables", env=self._environment())
             except ClusterError as error:
                 raise ClusterError(f"Services need nftables in the kernel (module nf_tables): {error}") from error
 
@@ -87,10 +86,6 @@ class Proxies:
         if self._nft.libraries:
             found["LD_LIBRARY_PATH"] = ":".join(map(str, self._nft.libraries))
         return found
-
-
-def _assigned(environment: Mapping[str, str]) -> list[str]:
-    return [f"{name}={value}" for name, value in environment.items()]
 
 
 def _configuration(node: str, access: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.manifest import Manifest, dig
 from gpuassay.provision.component import Content, Installation, Provided, Wish
 from gpuassay.provision.helm import Chart
+from gpuassay.provision.marks import how, image
 from gpuassay.provision.objects import Objects, Ref
 from gpuassay.provision.source import objects_of
 from gpuassay.systems.kueue.component.installation import MODULE
@@ -40,19 +41,10 @@ def detect(objects: Objects) -> Installation | None:
         marks: dict[str, str] = meta.get("labels") or {}
         if "kueue" not in str(marks.get("app.kubernetes.io/name", meta["name"])) or "manager" not in meta["name"]:
             continue
-        notes: dict[str, str] = meta.get("annotations") or {}
-        image = str(dig(deployment, "spec", "template", "spec", "containers")[0]["image"])
-        version = marks.get("app.kubernetes.io/version") or image.partition("@")[0].rpartition(":")[2]
-        return Installation(version, meta["namespace"], _how(marks, notes))
+        _, tag = image(dig(deployment, "spec", "template", "spec", "containers")[0])
+        version = marks.get("app.kubernetes.io/version") or tag
+        return Installation(version, meta["namespace"], how(deployment))
     return Installation("unknown", NAMESPACE, "definitions without a manager that we may see")
-
-
-def _how(marks: dict[str, str], notes: dict[str, str]) -> str:
-    if release := notes.get("meta.helm.sh/release-name"):
-        return f"Helm release {release}"
-    if owner := marks.get("olm.owner"):
-        return f"OLM {owner}"
-    return "manifests"
 
 
 def content(assets: Assets, wish: Wish) -> Content:

@@ -43,7 +43,7 @@ def told(results: Results, case: Case) -> Case:
         NotToldError: it broke.
     """
     if case.outcome is Outcome.ERROR:
-        words = "; ".join(filter(None, (case.message or "no word about why", results.problem)))
+        words = "; ".join(filter(None, (case.message or "(no message)", results.problem)))
         raise NotToldError(f"{results.suite} {results.version}: {words}")
     return case
 

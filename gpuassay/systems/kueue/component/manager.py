@@ -134,7 +134,7 @@ class Kueue:
         self.cluster.supervisor.forget(NAME)
         if taken(process.tail(200)):
             return False
-        why = logs.complaint(lines) or "no word about why"
+        why = logs.complaint(lines) or "(it printed nothing)"
         end = f"profile {self.profile.name!r}, exit code {process.exit_code}"
         raise ClusterError(f"Kueue refuses to start ({end}): {why}")
 

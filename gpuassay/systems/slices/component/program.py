@@ -106,7 +106,7 @@ class Part:
             lines = [line for line in self._process.tail(50) if line.strip()]
             self.node.cluster.supervisor.forget(f"{self.node.name}-{self.name}")
             raise ClusterError(
-                f"{self.name} on node {self.node.name} has ended: {lines[-1] if lines else 'no word about why'}"
+                f"{self.name} on node {self.node.name} has ended: {lines[-1] if lines else '(it printed nothing)'}"
             )
 
 
