@@ -19,7 +19,7 @@ from gpuassay.access.errors import AccessError
 from gpuassay.access.hiding import Hiding
 from gpuassay.cluster.errors import ApiRefused, ClusterError, NotAnswered
 from gpuassay.cluster.kinds import kind_of
-from gpuassay.manifest import Manifest
+from gpuassay.manifest import Manifest, dig
 
 FIELD_MANAGER = "gpuassay"
 MERGE = "application/merge-patch+json"
@@ -174,19 +174,20 @@ class Api:
         version: str | None = None,
     ) -> list[Manifest]:
         """All objects of a kind, in pages; each with its `kind` and `apiVersion` filled in as `get` has them."""
-        where, found, more = kind_of(kind, version), list[Manifest](), None
+        where = kind_of(kind, version)
+        items = self.pages(where.path(namespace=namespace), label_selector, field_selector=field_selector)
+        return [{"apiVersion": where.version, "kind": kind} | item for item in items]
+
+    def pages(
+        self, path: str, label_selector: str | None = None, *, field_selector: str | None = None
+    ) -> Sequence[Manifest]:
+        """The items of a collection of any kind, by its URL path, asked for in pages."""
+        found, more = list[Manifest](), None
+        asked: dict[str, object] = {"labelSelector": label_selector, "fieldSelector": field_selector, "limit": 500}
         while True:
-            page = self._object(
-                "get",
-                where.path(namespace=namespace),
-                labelSelector=label_selector,
-                fieldSelector=field_selector,
-                limit=500,
-                **{"continue": more},
-            )
-            items: list[Manifest] = page.get("items") or []
-            found += [{"apiVersion": where.version, "kind": kind} | item for item in items]
-            more = page["metadata"].get("continue") or None
+            page = self._object("get", path, **asked, **{"continue": more})
+            found += page.get("items") or []
+            more = dig(page, "metadata", "continue") or None
             if more is None:
                 return found
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from urllib.parse import urlencode
 
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.manifest import Manifest, dig
 
-PAGE = 500
 CORE = "v1"
 
 
@@ -68,25 +66,13 @@ class Reading:
         for version in versions:  # not every kind is served in the preferred version
             root = f"/apis/{group}/{version}" if group else f"/api/{version}"
             try:
-                return self._pages(f"{root}/{plural}", selector)
+                return [*self.api.pages(f"{root}/{plural}", selector or None)]
             except ClusterError as error:
                 if isinstance(error, ApiRefused) and error.status == 404:
                     continue
                 self.unreadable[f"{plural}.{group}" if group else plural] = _why(error)
                 return None
         return []
-
-    def _pages(self, path: str, selector: str) -> list[Manifest]:
-        found: list[Manifest] = []
-        more = ""
-        while True:
-            query = urlencode({"limit": PAGE, **({"continue": more} if more else {}),
-                               **({"labelSelector": selector} if selector else {})})  # fmt: skip
-            page = self.api.read(f"{path}?{query}")
-            found += page.get("items") or []
-            more = str(dig(page, "metadata", "continue", default="") or "")
-            if not more:
-                return found
 
     def gaps(self) -> tuple[str, ...]:
         """What could not be read, a line for each reason: `REASON: WHAT, WHAT`."""

@@ -116,25 +116,13 @@ class Objects:
 
     def list(self, kind: Kind, selector: str = "") -> list[Manifest]:
         """All of a kind; none where it is not ours to list."""
-        found: list[Manifest] = []
-        more = ""
-        while True:
-            query = {
-                "limit": 500,
-                **({"labelSelector": selector} if selector else {}),
-                **({"continue": more} if more else {}),
-            }
-            try:
-                page: Manifest = json.loads(self.api.request("get", kind.path(), query=query))
-            except ApiRefused as refused:
-                if refused.status in (403, 404, 405):
-                    return found
-                raise
-            items: list[Manifest] = page.get("items") or []
-            found += [{"apiVersion": kind.version, "kind": kind.name} | one for one in items]
-            more = str(dig(page, "metadata", "continue", default="") or "")
-            if not more:
-                return found
+        try:
+            items = self.api.pages(kind.path(), selector or None)
+        except ApiRefused as refused:
+            if refused.status in (403, 404, 405):
+                return []
+            raise
+        return [{"apiVersion": kind.version, "kind": kind.name} | one for one in items]
 
     def patch(self, ref: Ref, body: Any) -> None:
         """JSON merge patch; what is gone is left alone."""

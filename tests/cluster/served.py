@@ -37,6 +37,11 @@ class Served:
         del namespace
         return next((one for one in self.list(kind) if one["metadata"]["name"] == name), None)
 
+    def pages(self, path: str, label_selector: str | None = None) -> Sequence[Manifest]:
+        """All items of a collection."""
+        del label_selector
+        return self._answer(path)["items"]
+
     def raw(self, path: str) -> str:
         """Discovery, or a list."""
         return json.dumps(self._answer(path))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
-from urllib.parse import parse_qs
 
 from gpuassay.access.connection import Connection
 from gpuassay.cluster.api import TIMEOUT, Api
@@ -52,14 +51,13 @@ class Stub(Api):
         again: bool = True,
     ) -> str:
         """As the real one; what would change the cluster is a defect of the caller."""
-        self.asked.append(path)
-        path, _, words = path.partition("?")
+        selector = str((query or {}).get("labelSelector") or "")
+        self.asked.append(f"{path}?{selector}" if selector else path)
         if path in self.refused:
             raise ApiRefused(403, "Forbidden", f'User "me" cannot {method} {path}')
         if method == "post":
             return json.dumps(self._post(path, cast("Manifest", body), query or {}))
         assert method == "get", f"{method} {path}"
-        [selector] = parse_qs(words).get("labelSelector", [""])
         return json.dumps(self._get(path, selector))
 
     def _post(self, path: str, body: Manifest, query: Mapping[str, object]) -> Manifest:
