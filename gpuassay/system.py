@@ -32,8 +32,8 @@ if TYPE_CHECKING:  # cluster clients: not for replays
     import pytest
 
     from gpuassay.cluster.existing import Detector
+    from gpuassay.cluster.images import Source
     from gpuassay.cluster.whole.cluster import Kit
-    from gpuassay.cluster.whole.images import Source
     from gpuassay.engine.environment import Host, Stage
     from gpuassay.engine.pools import Lane
     from gpuassay.provision.component import Provided

@@ -10,9 +10,9 @@ import pytest
 
 from gpuassay import toolchain
 from gpuassay.cluster.base import Cluster
+from gpuassay.cluster.images import Source
 from gpuassay.cluster.node import checks
 from gpuassay.cluster.whole.cluster import whole_cluster
-from gpuassay.cluster.whole.images import Source
 from gpuassay.manifest import Manifest, dig
 from gpuassay.toolchain import native
 from gpuassay.toolchain.errors import ToolchainError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay.cluster.whole.images import Source
+from gpuassay.cluster.images import Source
 from gpuassay.toolchain import native
 from gpuassay.toolchain.progress import Say
 

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from gpuassay.cluster import images
 from gpuassay.cluster.base import Cluster, Emulated
 from gpuassay.cluster.embedded import embedded
+from gpuassay.cluster.images import Blobs, Source
 from gpuassay.cluster.kubeconfig import server_of
 from gpuassay.cluster.node.files import Whole
 from gpuassay.cluster.node.inside import batch
 from gpuassay.cluster.node.real import Node, real_node
 from gpuassay.cluster.parallel import side_by_side
-from gpuassay.cluster.whole import images, registry
+from gpuassay.cluster.whole import registry
 from gpuassay.cluster.whole.dns import Dns
-from gpuassay.cluster.whole.images import Blobs, Source
 from gpuassay.cluster.whole.proxy import Proxies
 from gpuassay.toolchain import Assets
 

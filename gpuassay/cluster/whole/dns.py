@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpuassay import toolchain
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import Component
-from gpuassay.cluster.whole.images import Source
+from gpuassay.cluster.images import Source
 from gpuassay.manifest import Manifest, dig
 from gpuassay.waiting import wait
 

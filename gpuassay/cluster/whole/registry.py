@@ -1,6 +1,6 @@
 """A read-only registry for one node: `python -S -m gpuassay.cluster.whole.registry FILE PORT`, inside the node.
 
-Serves the images of FILE (`gpuassay.cluster.whole.images.save`) whatever registry their names say, which containerd
+Serves the images of FILE (`gpuassay.cluster.images.save`) whatever registry their names say, which containerd
 tells by `?ns=` (OCI Distribution Specification 1.1, pull only). What is not there is not there, as on a site without
 access to the world. Listens on the node's loopback, so nobody else reaches it.
 """
@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from gpuassay.cluster.whole.images import MANIFEST, Blobs, Part, blocks, load, size
+from gpuassay.cluster.images import MANIFEST, Blobs, Part, blocks, load, size
 
 PORT = 5000
 

@@ -12,7 +12,7 @@ from gpuassay.systems.kueue.rbac import RULES
 
 if TYPE_CHECKING:  # cluster clients and judges: not for `--help`
     from gpuassay.cluster.existing import Detector
-    from gpuassay.cluster.whole.images import Source
+    from gpuassay.cluster.images import Source
     from gpuassay.engine.environment import Host, Stage
     from gpuassay.engine.pools import Lane
     from gpuassay.provision.component import Provided

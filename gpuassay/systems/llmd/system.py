@@ -13,7 +13,7 @@ from gpuassay.systems.llmd.existing import options
 from gpuassay.systems.llmd.existing.rbac import plan_lines
 
 if TYPE_CHECKING:  # cluster clients: not for `--help`
-    from gpuassay.cluster.whole.images import Source
+    from gpuassay.cluster.images import Source
     from gpuassay.engine.environment import Host, Stage
     from gpuassay.engine.pools import Lane
     from gpuassay.provision.component import Provided

@@ -15,8 +15,8 @@ from gpuassay.toolchain.catalogue import NODE
 if TYPE_CHECKING:  # cluster clients: not for `--help`
     from pathlib import Path
 
+    from gpuassay.cluster.images import Source
     from gpuassay.cluster.whole.cluster import Kit
-    from gpuassay.cluster.whole.images import Source
     from gpuassay.engine.environment import Host, Stage
     from gpuassay.engine.pools import Lane
     from gpuassay.provision.component import Provided

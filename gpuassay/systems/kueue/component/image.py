@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gpuassay import toolchain
-from gpuassay.cluster.whole.images import NONROOT, Source
+from gpuassay.cluster.images import NONROOT, Source
 from gpuassay.toolchain import Assets
 
 COMPONENT = "kueue"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from gpuassay import toolchain
 from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.images import NONROOT, Source
 from gpuassay.cluster.shared_libraries import shared_libraries
-from gpuassay.cluster.whole.images import NONROOT, Source
 from gpuassay.systems.llmd.gateway import envoy
 from gpuassay.toolchain import Assets
 

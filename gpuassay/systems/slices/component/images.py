@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gpuassay import silicon, toolchain
+from gpuassay.cluster.images import Source
 from gpuassay.cluster.shared_libraries import shared_libraries
-from gpuassay.cluster.whole.images import Source
 from gpuassay.systems.slices.component import dra
 from gpuassay.systems.slices.component.gpu_kit import LIBRARIES, STATE
 from gpuassay.toolchain import Assets, native

@@ -1,4 +1,4 @@
-"""Images as a registry serves them: upstream's names, made from programs of this machine, streamed and never stored."""
+"""Container images from programs of this machine, without Docker: blobs that are put together as they are read."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ class Source:
         entrypoint: what runs.
         user: who runs it, a number or a name of `USERS`; "" is root.
         arguments: what the entrypoint is given where a pod says nothing.
-        env: further environment, `NAME=value`.
+        path: folders in which a container looks for programs.
+        env: further environment, `NAME=value`, which a pod's own replaces.
     """
 
     names: tuple[str, ...]
@@ -44,6 +45,7 @@ class Source:
     entrypoint: tuple[str, ...]
     user: str = ""
     arguments: tuple[str, ...] = ()
+    path: str = PATH
     env: tuple[str, ...] = ()
 
 
@@ -53,7 +55,7 @@ Part = Path | bytes
 
 @dataclass
 class Blobs:
-    """What a registry serves.
+    """Images, as their blobs and the names under which they are known.
 
     Attributes:
         blobs: digest to the parts that follow one another.
@@ -64,7 +66,7 @@ class Blobs:
     references: dict[str, str] = field(default_factory=dict[str, str])
 
     def add(self, image: Source) -> None:
-        """Serve one more image.
+        """Add an image.
 
         Raises:
             OSError: one of its files cannot be read.
@@ -73,7 +75,7 @@ class Blobs:
         machine = platform.machine()
         settings: dict[str, Any] = {
             **({"Entrypoint": list(image.entrypoint)} if image.entrypoint else {}),
-            "Env": [f"PATH={PATH}", *image.env],
+            "Env": [f"PATH={image.path}", *image.env],
             "WorkingDir": "/",
             **({"Cmd": list(image.arguments)} if image.arguments else {}),
             **({"User": image.user} if image.user else {}),
@@ -134,8 +136,10 @@ def _archive(files: Mapping[str, Path | str]) -> Iterator[Part]:
     for path, source in {"/etc/passwd": passwd, "/etc/group": group, **files}.items():
         name = path.lstrip("/")
         if isinstance(source, Path):
-            length = source.stat().st_size
-            yield _head(name, length=length, mode=0o755)
+            found = source.stat()
+            length = found.st_size
+            # of the file's own age: Python's byte code counts only for a source of that age
+            yield _head(name, length=length, mode=0o755, modified=int(found.st_mtime))
             yield source
             yield b"\0" * (-length % BLOCK)
         elif source.startswith("-> "):
@@ -147,11 +151,19 @@ def _archive(files: Mapping[str, Path | str]) -> Iterator[Part]:
 
 
 def _head(
-    name: str, *, length: int = 0, mode: int = 0o644, kind: bytes = tarfile.REGTYPE, owner: int = 0, target: str = ""
+    name: str,
+    *,
+    length: int = 0,
+    mode: int = 0o644,
+    modified: int = 0,
+    kind: bytes = tarfile.REGTYPE,
+    owner: int = 0,
+    target: str = "",
 ) -> bytes:
     member = tarfile.TarInfo(name)
     member.size, member.mode, member.type, member.linkname = length, mode, kind, target
     member.uid = member.gid = owner
+    member.mtime = modified
     return member.tobuf(tarfile.GNU_FORMAT)
 
 
