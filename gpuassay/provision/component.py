@@ -119,7 +119,8 @@ class Provided:
     seconds: float = READY_SECONDS
     capability: str = ""
 
-    def runs(self, objects: Objects, there: Installation) -> bool:
+    def runs(self, objects: Objects, there: Installation | None) -> bool:
         """Whether any pod of it is there, ready or not: then it is somebody's to mend."""
+        places = {self.namespace, there.namespace if there else self.namespace}
         pods = objects.list(objects.kinds[("v1", "Pod")])
-        return any(one["metadata"]["namespace"] in (self.namespace, there.namespace) for one in pods)
+        return any(one["metadata"]["namespace"] in places for one in pods)

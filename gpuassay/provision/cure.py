@@ -18,9 +18,13 @@ from gpuassay.provision.remove import DEFINITION, Removal, custom_objects, delet
 Say = Callable[[str], None]
 
 
-def dead_ends(objects: Objects, group: str, namespace: str) -> list[Ref]:
-    """Webhook configurations and aggregated APIs of a component, of whose Services none has a ready pod."""
+def dead_ends(objects: Objects, group: str, namespace: str, *, empty: bool = False) -> list[Ref]:
+    """Webhook configurations and aggregated APIs of a component, of whose Services none has a ready pod.
+
+    Where its namespace is `empty` of pods no Service there has one, whatever EndpointSlices still say.
+    """
     ready = answering(objects.list(objects.kinds[("discovery.k8s.io/v1", "EndpointSlice")]))
+    ready = {service for service in ready if not (empty and service[0] == namespace)}
     found: list[Ref] = []
     for (version, kind), served in objects.kinds.items():
         if kind not in LATE or version not in objects.preferred:
@@ -40,10 +44,11 @@ def cure(provided: Provided, objects: Objects, say: Say) -> Removal:
         ClusterError: it runs, so it is not ours to touch; or there is nothing of it.
     """
     there = provided.detect(objects)
-    dead = dead_ends(objects, provided.group, provided.namespace)
+    running = provided.runs(objects, there)
+    dead = dead_ends(objects, provided.group, provided.namespace, empty=not running)
     if there is None and not dead:
         raise ClusterError(f"there is nothing of {provided.title} on this cluster")
-    if there is not None and provided.runs(objects, there):
+    if there is not None and running:
         raise ClusterError(f"{provided.title} was not installed by gpuassay, and it runs ({there}): it is left alone")
     done = Removal()
     say(f"clearing away what is left of {provided.title}")

@@ -8,8 +8,13 @@ import pytest
 from gpuassay import toolchain
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.embedded import embedded
+from gpuassay.cluster.node import checks
 from gpuassay.systems.kueue import component as kueue
 from gpuassay.systems.kueue.component import Kueue
+from gpuassay.toolchain import native
+from gpuassay.toolchain.catalogue import WHOLE
+from gpuassay.toolchain.errors import ToolchainError
+from gpuassay.toolchain.progress import silent
 
 
 def need_programs(*components: str) -> None:
@@ -17,6 +22,18 @@ def need_programs(*components: str) -> None:
     for component in components:
         if reason := toolchain.available(component):
             pytest.skip(f"needs programs: {reason}")
+
+
+def need_whole_cluster(*components: str) -> None:
+    """Skip where this machine can have no whole cluster, or `components` would have to be built first."""
+    if lack := checks.reason():
+        pytest.skip(f"needs real nodes: {lack}")
+    need_programs(*WHOLE, *components)
+    try:
+        for tool in native.TOOLS:
+            native.tool(tool, silent)
+    except ToolchainError as error:
+        pytest.skip(f"needs tools of the system: {error}")
 
 
 @pytest.fixture(scope="session")

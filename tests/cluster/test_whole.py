@@ -11,15 +11,11 @@ import pytest
 from gpuassay import toolchain
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.images import Source
-from gpuassay.cluster.node import checks
 from gpuassay.cluster.whole.cluster import whole_cluster
 from gpuassay.manifest import Manifest, dig
-from gpuassay.toolchain import native
-from gpuassay.toolchain.errors import ToolchainError
-from gpuassay.toolchain.progress import silent
 from gpuassay.waiting import wait
 from gpuassay.workloads import containers
-from tests.cluster.conftest import need_programs
+from tests.cluster.conftest import need_whole_cluster
 
 IMAGE = "registry.example/tools/workload:v1"
 SECONDS = 60.0
@@ -27,13 +23,7 @@ SECONDS = 60.0
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    if lack := checks.reason():
-        pytest.skip(f"needs real nodes: {lack}")
-    need_programs("controlplane", "kwok", "kube-proxy", "coredns")
-    try:
-        native.tool("nft", silent)
-    except ToolchainError as error:
-        pytest.skip(f"needs nftables: {error}")
+    need_whole_cluster()
     program = toolchain.programs("workload").path("workload")
     source = Source((IMAGE,), {"/workload": program}, ("/workload",))
     with whole_cluster(directory=tmp_path_factory.mktemp("whole"), nodes=2, sources=[source]) as up:

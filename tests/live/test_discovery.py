@@ -11,17 +11,12 @@ from pathlib import Path
 import pytest
 
 from gpuassay.cluster.base import Cluster
-from gpuassay.cluster.node import checks
 from gpuassay.discovery.discover import discover
 from gpuassay.engine.discovered import every_rule
 from gpuassay.engine.like_yours import like_yours
 from gpuassay.manifest import Manifest
-from gpuassay.toolchain import native
-from gpuassay.toolchain.catalogue import WHOLE
-from gpuassay.toolchain.errors import ToolchainError
-from gpuassay.toolchain.progress import silent
 from gpuassay.waiting import wait
-from tests.cluster.conftest import need_programs
+from tests.cluster.conftest import need_whole_cluster
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 10.0
@@ -31,13 +26,7 @@ SECONDS = 10.0
 @pytest.fixture(scope="module")
 def yours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster with two fake GPUs that nobody offers yet."""
-    if lack := checks.reason():
-        pytest.skip(f"needs real nodes: {lack}")
-    need_programs(*WHOLE, "helm", "kueue", "nvidia-device-plugin")
-    try:
-        native.tool("nft", silent)
-    except ToolchainError as error:
-        pytest.skip(f"needs nftables: {error}")
+    need_whole_cluster("helm", "kueue", "nvidia-device-plugin")
     with like_yours(directory=tmp_path_factory.mktemp("yours"), nodes=1, gpus=("a100-40gb",) * 2) as up:
         yield up
 
@@ -81,6 +70,8 @@ def test_a_dead_kueue_is_named_by_the_doctor_and_mended_by_what_it_says(yours: C
     yours.api.delete("Deployment", "kueue-controller-manager", "kueue-system")
     pods = "Kueue's pods to be gone"
     wait(lambda: yours.api.list("Pod", "kueue-system"), lambda some: not some, what=pods, timeout=60, delay=0.2)
+    ends = "/apis/discovery.k8s.io/v1/namespaces/kueue-system/endpointslices"  # they lag behind the pods
+    wait(lambda: yours.api.raw(ends), lambda told: '"ready":true' not in told, what=pods, timeout=60, delay=0.2)
     said = call(yours, "doctor", "--cluster", "existing", code=1)
     for name in ("ValidatingWebhookConfiguration kueue-", "MutatingWebhookConfiguration kueue-", "APIService v1beta2."):
         assert name in said

@@ -17,16 +17,11 @@ from pathlib import Path
 import pytest
 
 from gpuassay.cluster.base import Cluster
-from gpuassay.cluster.node import checks
 from gpuassay.engine.like_yours import like_yours
 from gpuassay.manifest import Manifest
 from gpuassay.provision.objects import Objects
-from gpuassay.toolchain import native
-from gpuassay.toolchain.catalogue import WHOLE
-from gpuassay.toolchain.errors import ToolchainError
-from gpuassay.toolchain.progress import silent
 from gpuassay.waiting import wait
-from tests.cluster.conftest import need_programs
+from tests.cluster.conftest import need_whole_cluster
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 400.0
@@ -44,13 +39,7 @@ TENANT: tuple[Manifest, ...] = (
 @pytest.fixture(scope="module")
 def yours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster with fake GPUs and another tenant's objects."""
-    if lack := checks.reason():
-        pytest.skip(f"needs real nodes: {lack}")
-    need_programs(*WHOLE, "helm", "kueue", "nvidia-device-plugin")
-    try:
-        native.tool("nft", silent)
-    except ToolchainError as error:
-        pytest.skip(f"needs nftables: {error}")
+    need_whole_cluster("helm", "kueue", "nvidia-device-plugin")
     with like_yours(directory=tmp_path_factory.mktemp("yours"), nodes=1, gpus=("a100-40gb",) * 2) as up:
         for one in TENANT:
             up.api.create(one)
@@ -146,9 +135,5 @@ def uninstall(cluster: Cluster) -> None:
 
     wait(managers, lambda pods: not pods, what="the manager to end", timeout=120, delay=1)
 
-    def ends() -> str:
-        return cluster.api.raw("/apis/discovery.k8s.io/v1/namespaces/kueue-system/endpointslices")
-
-    wait(ends, lambda told: '"ready":true' not in told, what="its Services to lose their pods", timeout=60, delay=1)
     said = call(cluster, "remove", "--force", "kueue")
     assert "APIService" in said and "MutatingWebhookConfiguration" in said

@@ -7,15 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from gpuassay.cluster.base import Cluster
-from gpuassay.cluster.node import checks
 from gpuassay.engine.like_yours import like_yours
 from gpuassay.manifest import Manifest, dig
-from gpuassay.toolchain import native
-from gpuassay.toolchain.catalogue import WHOLE
-from gpuassay.toolchain.errors import ToolchainError
-from gpuassay.toolchain.progress import silent
 from gpuassay.waiting import wait
-from tests.cluster.conftest import need_programs
+from tests.cluster.conftest import need_whole_cluster
 from tests.live.test_provision import call, everything
 
 POD = "with-a-gpu"
@@ -40,14 +35,7 @@ USER: Manifest = {
 @pytest.fixture(scope="module")
 def with_gpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A node with two fake GPUs, on which nothing is installed."""
-    if lack := checks.reason():
-        pytest.skip(f"needs real nodes: {lack}")
-    need_programs(*WHOLE, "helm", "nvidia-device-plugin", "nvidia-dra")
-    try:
-        for tool in ("nft", "busybox"):
-            native.tool(tool, silent)
-    except ToolchainError as error:
-        pytest.skip(f"needs tools of the system: {error}")
+    need_whole_cluster("helm", "nvidia-device-plugin", "nvidia-dra")
     with like_yours(directory=tmp_path_factory.mktemp("gpus"), nodes=1, gpus=("a100-40gb",) * 2) as up:
         yield up
 

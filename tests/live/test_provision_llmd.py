@@ -11,18 +11,13 @@ import pytest
 from gpuassay import toolchain
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.cluster.node import checks
 from gpuassay.engine.like_yours import like_yours
 from gpuassay.manifest import Manifest
 from gpuassay.provision.objects import Objects, Ref
 from gpuassay.systems.llmd.component import crds
 from gpuassay.systems.llmd.gateway import envoy
 from gpuassay.systems.llmd.provision import NAMESPACE, SERVICE
-from gpuassay.toolchain import native
-from gpuassay.toolchain.catalogue import WHOLE
-from gpuassay.toolchain.errors import ToolchainError
-from gpuassay.toolchain.progress import silent
-from tests.cluster.conftest import need_programs
+from tests.cluster.conftest import need_whole_cluster
 from tests.live.test_provision import TENANT, call, everything
 
 COMPLETIONS = f"/api/v1/namespaces/{NAMESPACE}/services/{SERVICE}:8081/proxy/v1/completions"
@@ -31,14 +26,11 @@ COMPLETIONS = f"/api/v1/namespaces/{NAMESPACE}/services/{SERVICE}:8081/proxy/v1/
 @pytest.fixture(scope="module")
 def yours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster with another tenant's objects."""
-    if lack := checks.reason():
-        pytest.skip(f"needs real nodes: {lack}")
-    need_programs(*WHOLE, "helm", "llmd-epp", "llmd-sim")
+    need_whole_cluster("helm", "llmd-epp", "llmd-sim")
     try:
         envoy.program()
-        native.tool("nft", silent)
-    except (ClusterError, ToolchainError) as error:
-        pytest.skip(f"needs Envoy and nftables: {error}")
+    except ClusterError as error:
+        pytest.skip(f"needs Envoy: {error}")
     with like_yours(directory=tmp_path_factory.mktemp("yours"), nodes=1) as up:
         for one in TENANT:
             up.api.create(one)
