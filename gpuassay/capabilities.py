@@ -4,6 +4,11 @@ One that a cluster lacks makes a typed SKIP. One that nobody knows is an error (
 name would be a SKIP for ever.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
 CONTROL_PLANE = "control-plane"
 FAKE_NODES = "fake-nodes"
 AUDIT_LOG = "audit-log"
@@ -39,3 +44,41 @@ GATE = "gate:"
 """Prefix of a feature gate that the system under test has on; which gates there are is the system's to say."""
 PROGRAM = "program:"
 """Prefix of a component whose programs are there."""
+
+
+class Why(StrEnum):
+    """Why a behaviour cannot be judged on a cluster that lacks a capability: a closed list."""
+
+    ABSENT = "a component is not on the cluster"
+    SWITCHED_OFF = "the installed component has a feature switched off"
+    CONSENT = "it changes the cluster for others, which takes --allow-cluster-mutation"
+    PROCESS = "it reads or changes what a kubeconfig does not give: a process, its log, its configuration"
+    FAULTS = "it breaks nodes, GPUs or servers on purpose, which only ones of our own allow"
+    MACHINES = "it needs more nodes than there are machines: fake ones"
+    MARKED = "the cluster's owner has to mark an object that may be used for it"
+
+
+WHY: Mapping[str, Why] = {
+    CONTROL_PLANE: Why.FAULTS,
+    FAKE_NODES: Why.MACHINES,
+    AUDIT_LOG: Why.PROCESS,
+    COMPONENT_LOGS: Why.PROCESS,
+    RESTART_COMPONENTS: Why.FAULTS,
+    CLUSTER_WIDE: Why.CONSENT,
+    GPU_NODES: Why.ABSENT,
+    KUEUE: Why.ABSENT,
+    REAL_KUBELET: Why.FAULTS,
+    GPU_OPERATOR: Why.ABSENT,
+    MIG_NODE: Why.MARKED,
+    GPU_LOAD: Why.MARKED,
+}
+"""The reason for each capability of `CORE`; systems give that of their own (`System.why`)."""
+
+
+def why(capability: str, own: Mapping[str, Why]) -> Why | None:
+    """The reason for one capability, None where nobody has said it; `own`: those of systems."""
+    if capability.startswith(GATE):
+        return Why.SWITCHED_OFF
+    if capability.startswith(PROGRAM):
+        return Why.ABSENT
+    return {**WHY, **own}.get(capability)

@@ -36,6 +36,7 @@ COMMANDS = (
     "sweep",
     "new-suite",
     "report",
+    "reach",
     "mutants",
     "catalogue",
     "api",

@@ -21,6 +21,7 @@ from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from gpuassay.capabilities import Why
 from gpuassay.record.bundled import Bundle
 from gpuassay.record.parts import Part
 from gpuassay.record.recording import Recording
@@ -151,6 +152,7 @@ class System:
         needs: capabilities that each of its scenarios needs.
         needs_inside: likewise, of those that cannot be acted out from outside (`@scenario(outside=True)` can).
         offers: further capabilities that its environments may have, for scenarios that name them.
+        why: for each of these capabilities, why a behaviour cannot be judged on a cluster that lacks it.
         recorded: runs that come with the package; a scenario that cannot be acted out here is judged from these.
         invariants: judged after every test on every recording that the test has read.
         settled: whether what it counts has caught up, once its objects have come to rest.
@@ -179,6 +181,7 @@ class System:
     needs: frozenset[str] = frozenset()
     needs_inside: frozenset[str] = frozenset()
     offers: frozenset[str] = frozenset()
+    why: Mapping[str, Why] = field(default_factory=dict[str, Why])
     recorded: Sequence[Bundle] = ()
     invariants: Invariants = field(default_factory=Invariants)
     settled: Callable[[Any], bool] = _settled

@@ -22,10 +22,11 @@ from gpuassay.record.recording import Recording
 from gpuassay.scenarios import mutants
 from gpuassay.scenarios.declare import Scenario, declared
 from gpuassay.session.ledger import Ledger
+from gpuassay.session.measure import Measure
 from gpuassay.session.plan import plan_lines
 from gpuassay.session.so_far import SoFar
 from gpuassay.session.speech import Speech
-from gpuassay.system import get
+from gpuassay.system import get, systems
 from gpuassay.told import told
 from gpuassay.waiting import wait
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 1800.0
 """Seconds a test waits for its scenario; each wait inside a scenario has its own, shorter deadline."""
+
+MEASURED = frozenset({"performance", "throughput"})
+"""Features that are measurements, by the ids of their behaviours."""
 
 LEFT_SHOWN = 20
 """Objects left behind that the terminal names."""
@@ -232,6 +236,8 @@ class Run:
         rundir.describe(self.directory, ended=rundir.now())
         leaks = self.directory / "leaks.txt"
         self.ledger.write(self.directory)
+        if self.provider is not None and self.provider.only is not None:
+            self._tell_reach()
         try:
             report.write(self.directory)
         except report.ReportError as error:
@@ -243,6 +249,17 @@ class Run:
         if self._engine is not None and self._engine.problem:
             return self._engine.problem
         return None if accounting.green else accounting.why
+
+    def _tell_reach(self) -> None:
+        """On somebody's cluster: what of the declared behaviours was judged there, as an exhibit."""
+        from gpuassay import capabilities
+        from gpuassay.report import reach
+
+        verdicts = list(self.ledger.verdicts.values())
+        asked = [reach.Asked(one.behaviour, one.suite, one.feature in MEASURED) for one in verdicts]
+        own = {name: one for system in systems().values() for name, one in system.why.items()}
+        counted = reach.reach(asked, [verdicts], lambda name: capabilities.why(name, own))
+        Measure(self.directory).exhibit(**reach.exhibit(counted, "this cluster"))
 
     def ending(self) -> list[str]:
         """The lines the terminal ends with."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from gpuassay.capabilities import Why
 from gpuassay.system import Invariants, PodLog, Pool, System
 from gpuassay.systems.kueue import readings
 from gpuassay.systems.kueue.rbac import RULES
@@ -104,6 +105,7 @@ SYSTEM = System(
     recording=readings.KueueRecording,
     needs=frozenset({"kueue"}),
     offers=frozenset({"kueue-process", "scheduler-log"}),
+    why={"kueue-process": Why.PROCESS, "scheduler-log": Why.PROCESS},
     invariants=Invariants(_untimed, _timed),
     settled=settled,
     swept=SWEPT,

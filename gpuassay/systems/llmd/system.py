@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from gpuassay.capabilities import Why
 from gpuassay.system import OWN_ARMS, Open, Pool, System
 from gpuassay.systems.llmd import readings
 from gpuassay.systems.llmd.existing import options
@@ -87,6 +88,7 @@ SYSTEM = System(
     needs=frozenset({"routing"}),
     needs_inside=frozenset({OWN_ARMS}),
     offers=frozenset({"own-address", "vllm"}),
+    why={"routing": Why.ABSENT, OWN_ARMS: Why.FAULTS, "own-address": Why.PROCESS, "vllm": Why.ABSENT},
     elsewhere=_elsewhere,
     add_options=options.add_options,
     take_options=_take_options,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from gpuassay.capabilities import Why
 from gpuassay.system import Invariants, Pool, System
 from gpuassay.systems.kueue.system import CHANGING, MAIN, PROGRAMS, SWEPT, check, settled
 from gpuassay.systems.kueue.system import SYSTEM as KUEUE
@@ -47,6 +48,7 @@ SYSTEM = System(
     lab=KUEUE.lab,
     recording=PlatformRecording,
     needs=frozenset({"platform"}),
+    why={"platform": Why.FAULTS},
     invariants=Invariants(_untimed, KUEUE.invariants.timed),
     settled=settled,
     swept=SWEPT,

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from gpuassay import resources
+from gpuassay.capabilities import Why
 from gpuassay.record.bundled import Bundle
 from gpuassay.system import Invariants, Pool, System
 from gpuassay.systems.slices import readings
@@ -88,6 +89,7 @@ SYSTEM = System(
     pool_of=lambda _: POOL,
     recording=readings.SlicesRecording,
     needs=frozenset({"slices"}),
+    why={"slices": Why.FAULTS},
     invariants=Invariants(untimed),
     recorded=(RECORDED,),
     images=_images,
