@@ -89,6 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "perf: a measurement; runs alone",
         "scale: a measurement at a thousand nodes",
         "upstream: another project's own suite; only where -m names it",
+        "upgrade: from an older version of a component to the one under test; only where -m names it",
     ):
         config.addinivalue_line("markers", line)
     # whoever accepts any certificate has said so, once is enough

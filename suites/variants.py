@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def per_variant(
             def acted(lab: Any) -> None:
                 act(lab, variant)
 
-            acted.__name__ = f"{act.__name__}_{variant.replace('-', '_')}"
+            acted.__name__ = f"{act.__name__}_{re.sub(r'[-.]', '_', variant)}"
             acted.__module__, acted.__doc__ = act.__module__, act.__doc__
             made = scenario(profile, system=system, needs=needs[variant], timeout=timeout, alone=alone)(acted)
             setattr(module, acted.__name__, made)

@@ -37,7 +37,12 @@ def add(subparsers: SubParsers) -> None:
         help="build nothing; exit 0 if all is there or could be built, 3 if Go or the module registry is missing",
     )
     parser.add_argument(
-        "--asset", action="append", default=[], metavar="NAME=DIR", type=text, help="programs that you bring"
+        "--asset",
+        action="append",
+        default=[],
+        metavar="NAME=DIR|NAME@VERSION",
+        type=text,
+        help="programs that you bring, or another version than the suite's own",
     )
     parser.set_defaults(run=run)
 

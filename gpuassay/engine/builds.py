@@ -29,8 +29,8 @@ class StoppedError(ToolchainError):
 
 def command_of(name: str, assets: Assets, background: bool) -> list[str]:
     """`gpuassay build NAME` with the interpreter that runs us."""
-    brought = [f"--asset={component}={folder}" for component, folder in assets.explicit.items()]
-    return [sys.executable, "-m", "gpuassay", "build", name, *(["--background"] if background else []), *brought]
+    chosen = [f"--asset={word}" for word in assets.words]
+    return [sys.executable, "-m", "gpuassay", "build", name, *(["--background"] if background else []), *chosen]
 
 
 @dataclass

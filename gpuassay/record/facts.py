@@ -40,5 +40,11 @@ MARKS = Note("marks", dict[str, int], "when a scenario came to a named point, ns
 OBSERVED = Note("observed", dict[str, bool], "whether the system showed what it was given time for", default={})
 ATTEMPTS = Note("attempts", dict[str, Attempt], "what came of requests that might be refused", default={})
 AT_REST = Note("at_rest", bool, "whether the scenario's objects changed no more at its end", default=None)
+REDEFINED = Note(
+    "redefined",
+    list[int],
+    "from and to when (ns since the epoch) definitions of kinds were replaced, which ends every watch of these",
+    default=[],
+)
 ARMS = Note("arms", list[str], "names of the arms whose recordings lie beside this one")
 OUTSIDE = Note("outside", Outside, "the gateway of somebody else at which it was acted out", default=None)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from gpuassay.manifest import Manifest
+from gpuassay.record import facts
 from gpuassay.record.recording import Recording
 
 
 def gaps(recording: Recording) -> list[str]:
-    """Times in which the recorder may have missed changes, as sentences."""
-    return [f"the recording has a gap: {gap}" for gap in recording.gaps]
+    """Times in which the recorder may have missed changes, as sentences.
+
+    Whoever replaces definitions ends the watches of their kinds: what a scenario says of that (`facts.REDEFINED`) is
+    no surprise, and its judges work by what objects say of their past.
+    """
+    expected = recording.note(facts.REDEFINED)
+    return [f"the recording has a gap: {gap}" for gap in recording.gaps if not _within(gap, expected)]
+
+
+def _within(gap: Manifest, window: list[int]) -> bool:
+    return bool(window) and window[0] <= int(gap["at"]) <= window[1]
 
 
 def unrest(recording: Recording) -> list[str]:

@@ -36,6 +36,7 @@ class Mutant:
         disturb_node: done to a node while its kubelet, or its containerd, is down for a restart.
         disturb: done to an arm before every wave of requests through its gateway.
         disturb_silicon: done to the GPUs of a sliced node before the scenario uses them.
+        disturb_upgrade: done to the cluster of a scenario (its lab) right after an upgrade.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Mutant:
     change_node: Callable[[dict[str, Any]], dict[str, Any]] = lambda options: options
     disturb_node: Callable[[Node], None] = lambda _: None
     disturb_silicon: Callable[[Silicon], None] = lambda _: None
+    disturb_upgrade: Callable[[Any], None] = lambda _: None
 
 
 MUTANTS: dict[str, Mutant] = {}

@@ -69,7 +69,7 @@ def everything() -> list[Declared]:
     """
     collector = _Collector()
     # whatever the user's variable selects, and from whatever folder
-    words = [str(resources.ROOT / "suites"), "-m", "upstream or not upstream", f"--rootdir={resources.ROOT}"]
+    words = [str(resources.ROOT / "suites"), "-m", "upstream or upgrade or not upstream", f"--rootdir={resources.ROOT}"]
     words += [f"--config-file={resources.ROOT / 'pyproject.toml'}", "--collect-only", "-qq", "-p", "no:cacheprovider"]
     os.environ.pop("PYTEST_ADDOPTS", None)
     with contextlib.redirect_stdout(io.StringIO()):

@@ -12,6 +12,8 @@ from gpuassay.session.upstream import GIVEN, OPTION, RESULTS, BadImport
 
 MARKER = "upstream"
 """Of tests that another project judges."""
+UPGRADE = "upgrade"
+"""Of tests that begin with an older version of a component."""
 IMPORTED = Path("suites", "upstream", "test_imported.py")
 """The module whose tests are the imported cases, from the project's folder."""
 
@@ -94,11 +96,14 @@ def _suite_of(item: pytest.Item) -> str | None:
 
 
 def leave_out(items: list[pytest.Item], config: pytest.Config) -> None:
-    """Deselect upstream's own suites, which take a minute and programs of their own, unless `-m` names them."""
-    if MARKER in config.option.markexpr:
-        return
+    """Deselect what takes programs of its own unless `-m` names it: upstream's own suites, and upgrades."""
     imported = config.rootpath / IMPORTED
-    left = [item for item in items if item.get_closest_marker(MARKER) is not None and item.path != imported]
+    unnamed = [name for name in (MARKER, UPGRADE) if name not in config.option.markexpr]
+    left = [
+        item
+        for item in items
+        if any(item.get_closest_marker(name) is not None for name in unnamed) and item.path != imported
+    ]
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in left]

@@ -54,9 +54,9 @@ def add_options(group: pytest.OptionGroup) -> None:
         "--asset",
         action="append",
         default=[],
-        metavar="NAME=DIR",
+        metavar="NAME=DIR|NAME@VERSION",
         type=text,
-        help="take a component's programs from a directory",
+        help="take a component's programs from a directory, or build another version of it than the suite's own",
     )
     group.addoption(
         "--build",

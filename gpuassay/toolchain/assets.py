@@ -1,4 +1,4 @@
-"""Programs that the user brings: `--asset NAME=DIR`, GPUASSAY_ASSET_<NAME>, and what envtest understands."""
+"""Programs that the user chooses: `--asset NAME=DIR` or `NAME@VERSION`, GPUASSAY_ASSET_<NAME>, envtest's variables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpuassay.environment import inherited
-from gpuassay.toolchain.catalogue import COMPONENTS, Component
+from gpuassay.toolchain.catalogue import AT, COMPONENTS, Component, at_version, component
 from gpuassay.toolchain.errors import ToolchainError
 
 ENVTEST = {
@@ -28,35 +28,70 @@ NEVER_BUILT = {
 
 @dataclass(frozen=True)
 class Assets:
-    """Directories that users name.
+    """Directories and versions that users name.
 
     Attributes:
         explicit: component name to directory, from `--asset`.
         environ: the environment, for GPUASSAY_ASSET_<NAME>, KUBEBUILDER_ASSETS and TEST_ASSET_*.
+        versions: component name to the version that takes the place of the suite's own.
     """
 
     explicit: Mapping[str, Path] = field(default_factory=dict[str, Path])
     environ: Mapping[str, str] = field(default_factory=inherited)
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
     def parse(cls, options: Iterable[str], environ: Mapping[str, str] | None = None) -> Assets:
-        """Read `NAME=DIR` options.
+        """Read `NAME=DIR` and `NAME@VERSION` options.
 
         Raises:
-            ToolchainError: an option has another form, an unknown name, the same name twice, or no such directory.
+            ToolchainError: an option has another form, an unknown name, the same name twice, no such directory, or a
+                version that cannot be built.
         """
         explicit: dict[str, Path] = {}
+        versions: dict[str, str] = {}
         for option in options:
             name, equals, directory = option.partition("=")
+            if not equals and AT in option:
+                name, _, version = option.partition(AT)
+                if name in versions or name in explicit:
+                    raise ToolchainError(f"--asset names {name} twice")
+                at_version(name, version)
+                versions[name] = version
+                continue
             if not equals or not name or not directory:
-                raise ToolchainError(f"--asset takes NAME=DIR, not {option!r}")
+                raise ToolchainError(f"--asset takes NAME=DIR or NAME@VERSION, not {option!r}")
             known = (*COMPONENTS, *NEVER_BUILT)
             if name not in known:
                 raise ToolchainError(f"--asset {option}: no component is called {name!r}; there are {', '.join(known)}")
-            if name in explicit:
+            if name in explicit or name in versions:
                 raise ToolchainError(f"--asset names {name} twice")
             explicit[name] = _directory(directory, f"--asset {name}")
-        return cls(explicit, inherited() if environ is None else environ)
+        return cls(explicit, inherited() if environ is None else environ, versions)
+
+    @property
+    def words(self) -> list[str]:
+        """What `parse` was given, for a command of ours."""
+        named = [f"{name}={directory}" for name, directory in self.explicit.items()]
+        return [*named, *(f"{name}{AT}{version}" for name, version in self.versions.items())]
+
+    def at(self, name: str, version: str) -> Assets:
+        """The same, with another version of one component.
+
+        Raises:
+            ToolchainError: it cannot be built.
+        """
+        at_version(name, version)
+        others = {one: directory for one, directory in self.explicit.items() if one != name}
+        return Assets(others, self.environ, {**self.versions, name: version.removeprefix("v")})
+
+    def component(self, name: str) -> Component:
+        """The component called `name`, at the version that the user has chosen.
+
+        Raises:
+            ToolchainError: there is none.
+        """
+        return at_version(name, self.versions[name]) if name in self.versions else component(name)
 
     def directory(self, component: str) -> Path | None:
         """The directory that the user names for the whole component, or None.

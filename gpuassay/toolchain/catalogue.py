@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gpuassay.toolchain import gomod
@@ -13,13 +13,16 @@ from gpuassay.toolchain.errors import ToolchainError
 MODULES = Path(__file__).parent / "modules"
 """Holds one Go module per directory, each with its committed go.sum."""
 
+AT = "@"
+"""Stands between a component and one of its other versions."""
+
 
 @dataclass(frozen=True)
 class Component:
     """Upstream programs that are built together.
 
     Attributes:
-        name: what users and `programs()` call it.
+        name: what users and `programs()` call it; another version of it than the suite's is `NAME@VERSION`.
         directory: holds its go.mod and go.sum.
         module: the Go module whose version is the component's version.
         packages: program name to Go package path; programs of one package are one file, which does what its name says.
@@ -104,7 +107,7 @@ _GATEWAY_API = "sigs.k8s.io/gateway-api"
 _CRDS = ("config/crd/bases/*.yaml",)
 _CHARTS = ("config/charts/epplib/**/*", "config/charts/standalone/**/*")
 
-COMPONENTS: dict[str, Component] = {
+_OWN: dict[str, Component] = {
     component.name: component
     for component in (
         Component(
@@ -380,7 +383,20 @@ COMPONENTS: dict[str, Component] = {
         ),
     )
 }
-"""Every component by name."""
+"""Every component at the suite's own version, by name."""
+
+
+def _other_versions() -> dict[str, Component]:
+    """Components at versions that the suite is run on beside its own: a folder `NAME@VERSION` of modules for each."""
+    found: dict[str, Component] = {}
+    for directory in sorted(MODULES.glob(f"*{AT}*")):
+        base = _OWN[directory.name.partition(AT)[0]]
+        found[directory.name] = replace(base, name=directory.name, directory=directory, optional=True)
+    return found
+
+
+COMPONENTS: Mapping[str, Component] = {**_OWN, **_other_versions()}
+"""Every component by name, other versions too."""
 
 NODE = ("containerd", "runc", "cni-plugins", "kubelet", "workload")
 """What a real node consists of."""
@@ -393,9 +409,10 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "upstream": (*NODE, "istio", "gaie-conformance"),
     "like-yours": (*WHOLE, "helm", "kueue", "kustomize", "nvidia-device-plugin", "llmd-epp", "llmd-sim"),
     "routing": ("gaie-epp", "lwepp", "pd-sidecar", "istio"),
-    "all": tuple(COMPONENTS),
+    "all": tuple(_OWN),
 }
-"""Components that one kind of behaviours needs, by a name for `gpuassay build`; `all` builds everything."""
+"""Components that one kind of behaviours needs, by a name for `gpuassay build`; `all` builds everything, at
+the suite's own versions."""
 
 
 def selected(names: Iterable[str]) -> list[str]:
@@ -406,6 +423,30 @@ def selected(names: Iterable[str]) -> list[str]:
     """
     found = [one for name in names for one in GROUPS.get(name) or (component(name).name,)]
     return list(dict.fromkeys(found)) or required()
+
+
+def versions(name: str) -> list[str]:
+    """Versions of a component that can be built, its own first, without the leading `v`."""
+    others = [one.partition(AT)[2] for one in COMPONENTS if one.startswith(f"{name}{AT}")]
+    return [component(name).version.removeprefix("v"), *others]
+
+
+def at_version(name: str, version: str) -> Component:
+    """A component at one of its versions.
+
+    Raises:
+        ToolchainError: no such component, or not at this version; the message lists those there are.
+    """
+    own, wanted = component(name), version.removeprefix("v")
+    if wanted == own.version.removeprefix("v"):
+        return own
+    try:
+        return COMPONENTS[f"{name}{AT}{wanted}"]
+    except KeyError:
+        there = ", ".join(versions(name))
+        raise ToolchainError(
+            f"{name} cannot be built at version {version}: there are {there} (bring your own: --asset {name}=DIR)"
+        ) from None
 
 
 def component(name: str) -> Component:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from gpuassay.toolchain import build, cache, catalogue, golang, installed
+from gpuassay.toolchain import build, cache, golang, installed
 from gpuassay.toolchain.assets import Assets
 from gpuassay.toolchain.catalogue import Component
 from gpuassay.toolchain.errors import ToolchainError
@@ -62,8 +62,9 @@ def programs(component: str, assets: Assets | None = None, say: Say = say_on_std
         UnobtainableError: it must be built, and Go or the module registry is missing.
         ToolchainError: unknown component, an incomplete directory, or a failed build.
     """
-    wanted = catalogue.component(component)
-    brought = (assets or Assets()).programs(wanted)
+    assets = assets or Assets()
+    wanted = assets.component(component)
+    brought = assets.programs(wanted)
     if set(brought) == set(wanted.packages):
         return _from_user(wanted, brought)
     wheel = installed.find(wanted, say)
@@ -87,8 +88,9 @@ def available(component: str, assets: Assets | None = None) -> str | None:
     Raises:
         ToolchainError: unknown component, or an incomplete directory.
     """
-    wanted = catalogue.component(component)
-    brought = (assets or Assets()).programs(wanted)
+    assets = assets or Assets()
+    wanted = assets.component(component)
+    brought = assets.programs(wanted)
     if set(brought) == set(wanted.packages) or present(wanted, silent):
         return None
     about = duration(build_seconds(wanted.cpu_seconds))
@@ -107,8 +109,9 @@ def module_dir(component: str, module: str, assets: Assets | None = None, say: S
         UnobtainableError: Go or the module registry is missing.
         ToolchainError: unknown component, or it does not use the module.
     """
-    wanted = catalogue.component(component)
-    directory = (assets or Assets()).directory(component)
+    assets = assets or Assets()
+    wanted = assets.component(component)
+    directory = assets.directory(wanted.name)
     if directory is not None and (directory / "modules" / module).is_dir():
         return directory / "modules" / module
     entry = present(wanted, say)

@@ -55,7 +55,7 @@ def test_a_file_that_cannot_be_executed_is_named(tmp_path: Path, toy: Component)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["kueue"], "takes NAME=DIR, not 'kueue'"),
+        (["kueue"], "takes NAME=DIR or NAME@VERSION, not 'kueue'"),
         (["=/tmp"], "takes NAME=DIR"),
         (["kueue="], "takes NAME=DIR"),
         (["kueu=/tmp"], "no component is called 'kueu'; there are kueue, controlplane"),
@@ -128,3 +128,40 @@ def test_a_brought_directory_may_hold_the_files_of_a_module(tmp_path: Path, toy:
     (directory / "modules" / "example.test" / "toy").mkdir(parents=True)
     got = module_dir("toy", "example.test/toy", Assets.parse([f"toy={directory}"]))
     assert got == directory / "modules" / "example.test" / "toy"
+
+
+def test_a_version_takes_the_place_of_the_suites_own() -> None:
+    assets = Assets.parse(["kueue@0.18.4"], {})
+    assert assets.component("kueue").version == "v0.18.4"
+    assert assets.component("kwok") is catalogue.component("kwok")
+    assert Assets.parse(assets.words, {}) == assets
+
+
+def test_the_suites_own_version_may_be_named() -> None:
+    own = catalogue.component("kueue")
+    assert Assets.parse([f"kueue@{own.version}"], {}).component("kueue") is own
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["kueue@0.18.3"], r"kueue cannot be built at version 0.18.3: there are 0\.\d+\.\d+, .*0.18.4"),
+        (["kueu@0.18.4"], "no component is called 'kueu'"),
+        (["kueue@0.18.4", "kueue@0.17.1"], "names kueue twice"),
+        (["kueue@0.18.4", "kueue=/tmp"], "names kueue twice"),
+        (["kueue=/tmp", "kueue@0.18.4"], "names kueue twice"),
+        (["kwok@9.9.9"], "kwok cannot be built at version 9.9.9: there are"),
+    ],
+)
+def test_a_version_that_cannot_be_built_is_one_line(options: list[str], message: str) -> None:
+    with pytest.raises(ToolchainError, match=message):
+        Assets.parse(options, {})
+
+
+def test_every_other_version_is_what_its_folder_says() -> None:
+    others = {name: one for name, one in catalogue.COMPONENTS.items() if catalogue.AT in name}
+    assert others
+    for name, one in others.items():
+        assert one.version == f"v{name.partition(catalogue.AT)[2]}"
+        assert one.optional
+        assert name not in catalogue.GROUPS["all"]

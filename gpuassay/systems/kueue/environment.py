@@ -9,14 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gpuassay import toolchain
+from gpuassay.capabilities import PROGRAM
 from gpuassay.engine.embedded import Prepare, Prepared, on_embedded
 from gpuassay.engine.environment import Host, Stage
+from gpuassay.engine.pools import Unavailable
 from gpuassay.record.resources import DEFAULT_RESOURCES, EXTRA_RESOURCES
 from gpuassay.systems.kueue import component as kueue
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component import Kueue
 from gpuassay.systems.kueue.readings import LOG
 from gpuassay.systems.kueue.system import MAIN
+from gpuassay.toolchain.catalogue import AT
 
 if TYPE_CHECKING:
     from gpuassay.cluster.base import Cluster
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 NODES = 40
 """Fake nodes of 8 GPUs: more than all concurrent scenarios together can fill."""
+FEW_NODES = 4
+"""Likewise, for the one scenario of an upgrade."""
 
 
 @dataclass
@@ -52,12 +57,12 @@ class KueueStage(Stage):
         return None
 
 
-def installer(say: Callable[[str], None], which: str) -> Prepare:
-    """Puts Kueue on a cluster; `which` of the run's clusters, for the progress line."""
+def installer(say: Callable[[str], None], which: str, tested: toolchain.Assets | None = None) -> Prepare:
+    """Puts Kueue on a cluster; `which` of the run's clusters, for the progress line; `tested`: to be upgraded to."""
 
     def prepare(cluster: Cluster, stack: ExitStack) -> Prepared:
         say(f"installing Kueue of {which}")
-        queueing = stack.enter_context(kueue.install(cluster))
+        queueing = stack.enter_context(kueue.install(cluster, tested=tested))
         return Prepared(
             capabilities={"kueue-process", *_gates(queueing)},
             logs={LOG: queueing.log_path},
@@ -73,6 +78,23 @@ def kueue_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> AbstractCont
         run, lane, assets, description=_description(lane), capabilities={"scheduler-log"},
         recorded=(*DEFAULT_RESOURCES, *EXTRA_RESOURCES), nodes=NODES,
         prepare=installer(run.say, lane.name), audited=True,
+    )  # fmt: skip
+
+
+def upgrading_stage(run: Host, lane: Lane, assets: toolchain.Assets, version: str) -> AbstractContextManager[Stage]:
+    """Open the environment of an upgrade: Kueue of an older version, which a scenario replaces by the one under test.
+
+    Raises:
+        Unavailable: the older version is not built.
+    """
+    older = f"kueue{AT}{version}"
+    if (problem := toolchain.available(older, assets)) is not None:
+        raise Unavailable(f"the cluster lacks: {PROGRAM}{older} ({problem})")
+    return on_embedded(
+        run, lane, assets.at("kueue", version), capabilities={"scheduler-log", f"{PROGRAM}{older}"},
+        description=f"control plane and Kueue v{version}, which is upgraded while it works",
+        recorded=(*DEFAULT_RESOURCES, *EXTRA_RESOURCES), nodes=FEW_NODES,
+        prepare=installer(run.say, lane.name, assets), audited=True,
     )  # fmt: skip
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from gpuassay.capabilities import Why
+from gpuassay.capabilities import PROGRAM, Why
 from gpuassay.system import Invariants, PodLog, Pool, System
 from gpuassay.systems.kueue import readings
 from gpuassay.systems.kueue.rbac import RULES
+from gpuassay.toolchain.catalogue import AT, COMPONENTS
 
 if TYPE_CHECKING:  # cluster clients and judges: not for `--help`
     from gpuassay.cluster.existing import Detector
@@ -25,6 +26,8 @@ MAIN = "cluster"
 """The pool of Kueue's default profile; its folder in the run directory."""
 CHANGING = "cluster-changing"
 """The pool whose Kueue gets other configurations, is restarted and killed: meanwhile the other goes on."""
+UPGRADING = "cluster-from-"
+"""Begins the names of pools whose Kueue is of an older version, and upgraded by their one scenario."""
 
 PROGRAMS = ("kueue", "controlplane", "kwok", "kustomize")
 WIDTH = 12
@@ -37,7 +40,21 @@ def _open(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage
     return kueue_stage(run, lane, assets)
 
 
+def _open_older(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage]:
+    from gpuassay.systems.kueue.environment import upgrading_stage
+
+    return upgrading_stage(run, lane, assets, lane.name.removeprefix(UPGRADING))
+
+
+def _older() -> tuple[str, ...]:
+    """Versions of Kueue that upgrades begin with, as components."""
+    return tuple(name for name in COMPONENTS if name.startswith("kueue@"))
+
+
 def _pool_of(scenario: Scenario) -> str:
+    for name in _older():
+        if f"{PROGRAM}{name}" in scenario.needs:
+            return f"{UPGRADING}{name.partition(AT)[2]}"
     return CHANGING if scenario.profile != "default" or scenario.alone == "cluster" else MAIN
 
 
@@ -99,7 +116,21 @@ SWEPT = (("apis/kueue.x-k8s.io/v1beta2", "workloads"),)
 
 SYSTEM = System(
     name="kueue",
-    pools=(Pool(MAIN, _open, WIDTH, programs=PROGRAMS), Pool(CHANGING, _open, WIDTH, programs=PROGRAMS)),
+    pools=(
+        Pool(MAIN, _open, WIDTH, programs=PROGRAMS),
+        Pool(CHANGING, _open, WIDTH, programs=PROGRAMS),
+        *(
+            Pool(
+                f"{UPGRADING}{one.partition(AT)[2]}",
+                _open_older,
+                1,
+                after=(MAIN, CHANGING),
+                programs=PROGRAMS,
+                extra=(one,),
+            )
+            for one in _older()
+        ),
+    ),
     pool_of=_pool_of,
     lab=_lab,
     recording=readings.KueueRecording,

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gpuassay.manifest import Manifest, condition, dig, is_true, name_of
+from gpuassay.record import facts
 from gpuassay.scenarios.lab import Lab
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.workloads import core
 
 if TYPE_CHECKING:
     from gpuassay.systems.kueue.component import Kueue
+
+
+WATCHES_RETURN = 30_000_000_000
+"""Nanoseconds within which every watch that the replacement of a definition has ended is there again."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,14 @@ class KueueLab(Lab):
         if self.installed is None:
             raise RuntimeError("this scenario restarts or scrapes Kueue: declare needs={'kueue-process'}")
         return self.installed
+
+    def upgrade(self) -> None:
+        """Put the Kueue under test in the place of an older one, whose cluster this is."""
+        begun = time.time_ns()
+        self.kueue.upgrade()
+        self.note(facts.REDEFINED, [begun, time.time_ns() + WATCHES_RETURN])
+        if self.mutant is not None:
+            self.mutant.disturb_upgrade(self)
 
     def scrape(self, label: str) -> None:
         """Keep all of Kueue's own metrics under `label` ("before" and "after" give deltas)."""

@@ -14,10 +14,10 @@ from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.manifest import Manifest
 from gpuassay.systems.kueue.component import manifests
-from gpuassay.systems.kueue.component.certificates import make_webhook_certificates
-from gpuassay.systems.kueue.component.manager import NAME, Kueue
+from gpuassay.systems.kueue.component.certificates import WebhookCertificates, make_webhook_certificates
+from gpuassay.systems.kueue.component.manager import NAME, Kueue, Release
 from gpuassay.systems.kueue.component.profiles import NAMESPACE, Profile, profile
-from gpuassay.toolchain import cache
+from gpuassay.toolchain import Assets, cache
 from gpuassay.waiting import wait
 
 MODULE = "sigs.k8s.io/kueue"
@@ -41,12 +41,15 @@ EMULATED: Emulated = {
 
 
 @contextmanager
-def install(cluster: Cluster, profile_name: str | Profile = "default") -> Generator[Kueue]:
+def install(
+    cluster: Cluster, profile_name: str | Profile = "default", *, tested: Assets | None = None
+) -> Generator[Kueue]:
     """Install Kueue for the length of a `with` block; afterwards webhooks and manager are gone, CRDs stay.
 
     Args:
         cluster: a cluster whose control plane is ours (its webhooks must reach this machine).
         profile_name: the configuration to start with.
+        tested: where `Kueue.upgrade` finds the version under test; the cluster's own assets if it is not given.
 
     Raises:
         ClusterError: not such a cluster, an unknown profile, or Kueue refuses to start.
@@ -54,25 +57,14 @@ def install(cluster: Cluster, profile_name: str | Profile = "default") -> Genera
     chosen = profile(profile_name) if isinstance(profile_name, str) else profile_name
     if base.CONTROL_PLANE not in cluster.capabilities:
         raise ClusterError(f"Kueue as a process needs a control plane on this machine; {cluster.description} has none")
-    programs = toolchain.programs("kueue", cluster.assets)
-    module = toolchain.module_dir("kueue", MODULE, cluster.assets)
-    version = programs.version if programs.version.startswith("v") else module.name.partition("@")[2] or "unknown"
     certificates = make_webhook_certificates(manifests.SERVICE, NAMESPACE)
-    kustomize = toolchain.programs("kustomize", cluster.assets).path("kustomize")
-    own = manifests.rendered(module, kustomize, cache.root())
-    others = {
-        framework: toolchain.module_dir("kueue", path, cluster.assets) / file
-        for framework, (path, file) in OTHER_CRDS.items()
-    }
 
-    def prepare(port: int | None, frameworks: Collection[str]) -> None:
-        files = [file for framework, file in others.items() if framework in frameworks]
-        crds = manifests.custom_resources(files, cache.root())
-        _apply(cluster, (manifests.localized(own, port, certificates) if port else []) + crds)
+    def newer() -> Release:
+        return _release(cluster, tested or cluster.assets or Assets(), certificates)
 
-    kueue = Kueue(cluster, programs.path(NAME), version, certificates, prepare)
+    kueue = Kueue(cluster, _release(cluster, cluster.assets or Assets(), certificates), certificates, newer)
     kueue.profile = chosen
-    cluster.tell([replace(Component.of(programs, NAME), version=version)], [EMULATED])
+    cluster.tell([], [EMULATED])
     cluster.capabilities |= {base.KUEUE}
     cluster.before_stop(kueue.stop)
     try:
@@ -80,6 +72,26 @@ def install(cluster: Cluster, profile_name: str | Profile = "default") -> Genera
         yield kueue
     finally:
         kueue.remove()
+
+
+def _release(cluster: Cluster, assets: Assets, certificates: WebhookCertificates) -> Release:
+    """The version that `assets` choose, told to the report."""
+    programs = toolchain.programs("kueue", assets)
+    module = toolchain.module_dir("kueue", MODULE, assets)
+    version = programs.version if programs.version.startswith("v") else module.name.partition("@")[2] or "unknown"
+    kustomize = toolchain.programs("kustomize", assets).path("kustomize")
+    own = manifests.rendered(module, kustomize, cache.root())
+    others = {
+        framework: toolchain.module_dir("kueue", path, assets) / file for framework, (path, file) in OTHER_CRDS.items()
+    }
+
+    def prepare(port: int | None, frameworks: Collection[str]) -> None:
+        files = [file for framework, file in others.items() if framework in frameworks]
+        crds = manifests.custom_resources(files, cache.root())
+        _apply(cluster, (manifests.localized(own, port, certificates) if port else []) + crds)
+
+    cluster.tell([replace(Component.of(programs, NAME), version=version)])
+    return Release(version, programs.path(NAME), prepare)
 
 
 def _apply(cluster: Cluster, objects: list[Manifest]) -> None:

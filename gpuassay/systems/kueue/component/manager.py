@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,33 +28,41 @@ METRICS_TIMEOUT = 15.0
 PORT_ATTEMPTS = 4
 
 
+@dataclass(frozen=True)
+class Release:
+    """One version of Kueue, as it is put on a cluster.
+
+    Attributes:
+        version: such as `v0.19.2`.
+        program: its manager.
+        prepare: applies its manifests for a webhook port (None: they are there already) and the CRDs of frameworks.
+    """
+
+    version: str
+    program: Path
+    prepare: Callable[[int | None, Collection[str]], None]
+
+
 class Kueue:
     """An installed Kueue whose manager is our child.
 
     Attributes:
         cluster: where it is installed.
         profile: the configuration it runs with.
-        version: such as `v0.19.2`.
         log_path: its log of all starts, JSON lines.
     """
 
     def __init__(
         self,
         cluster: Cluster,
-        program: Path,
-        version: str,
+        release: Release,
         certificates: WebhookCertificates,
-        prepare: Callable[[int | None, Collection[str]], None],
+        tested: Callable[[], Release],
     ) -> None:
-        """Used by `install`.
-
-        `prepare(port, frameworks)` applies Kueue's manifests for a webhook port (None: they are there already) and the
-        CRDs of frameworks.
-        """
-        self.cluster, self.version = cluster, version
+        """Used by `install`; `tested` gives the release that an upgrade leads to."""
+        self.cluster, self._release, self._tested = cluster, release, tested
         self.profile: Profile = profile("default")
         self.log_path = cluster.directory / "logs" / f"{NAME}.log"
-        self._program, self._prepare = program, prepare
         self._prepared: set[str] = set()
         self._folder = cluster.directory / NAME
         (self._folder / "certificates").mkdir(parents=True, exist_ok=True)
@@ -64,6 +73,11 @@ class Kueue:
         self._scraper: Scraper | None = None
         self._http = requests.Session()
         self._http.trust_env = False
+
+    @property
+    def version(self) -> str:
+        """Such as `v0.19.2`."""
+        return self._release.version
 
     @property
     def process(self) -> Process | None:
@@ -89,9 +103,9 @@ class Kueue:
             if self._ports is None:
                 health, metrics, webhook = free_ports(3)
                 self._ports = health, metrics, webhook
-                self._prepare(webhook, missing)
+                self._release.prepare(webhook, missing)
             elif missing:
-                self._prepare(None, missing)
+                self._release.prepare(None, missing)
             self._prepared |= missing
             if self._try_start(*self._ports):
                 return
@@ -112,8 +126,8 @@ class Kueue:
         self.cluster.supervisor.forget(NAME)
         process = self.cluster.supervisor.start(
             NAME,
-            [self._program, f"--config={self.configuration}", f"--kubeconfig={self.cluster.kubeconfig_for(NAME)}",
-             "--zap-log-level=2", "--zap-encoder=json"],
+            [self._release.program, f"--config={self.configuration}",
+             f"--kubeconfig={self.cluster.kubeconfig_for(NAME)}", "--zap-log-level=2", "--zap-encoder=json"],
             self.log_path,
             cwd=self._folder,
         )  # fmt: skip
@@ -162,6 +176,20 @@ class Kueue:
             return
         self.stop(grace=0)
         self.profile = wanted
+        self.start()
+
+    def upgrade(self) -> None:
+        """Put the version under test in the place of this one, as `kubectl apply` of its manifests does: objects stay.
+
+        The manager is away while the new manifests are applied, and jobs and pods are refused meanwhile.
+
+        Raises:
+            gpuassay.toolchain.ToolchainError: it cannot be had.
+            ClusterError: the API server refuses its manifests, or it does not start.
+        """
+        release = self._tested()
+        self.stop()
+        self._release, self._ports, self._prepared = release, None, set()
         self.start()
 
     def remove(self) -> None:
