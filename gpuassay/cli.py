@@ -37,6 +37,8 @@ COMMANDS = (
     "new-suite",
     "report",
     "reach",
+    "compare",
+    "matrix",
     "mutants",
     "catalogue",
     "api",

@@ -22,14 +22,18 @@ def _upgrade(name: str, breaks: str) -> Callable[[Callable[[KueueLab], None]], o
     return declare
 
 
+def _admitted(lab: KueueLab) -> set[str]:
+    return {name_of(one) for one in lab.objects("Workload") if is_true(one, "Admitted")}
+
+
 @_upgrade("upgrade-evicts", "an upgrade evicts whatever is admitted, and lets it in again")
 def _evicts(lab: KueueLab) -> None:
-    admitted = [name_of(one) for one in lab.objects("Workload") if is_true(one, "Admitted")]
+    admitted = _admitted(lab)
     for active in (False, True):
         for name in admitted:
             lab.api.patch("Workload", name, {"spec": {"active": active}}, namespace=lab.namespace)
         if not active:
-            lab.until(lambda: not lab.count("Admitted"), "nothing is admitted")
+            lab.until(lambda: not _admitted(lab) & admitted, "what was admitted is evicted")
 
 
 @_upgrade("upgrade-forgets-limits", "an upgrade drops the cohort that a ClusterQueue belongs to")
