@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, Manifest, Note, behaviour, dig, scenario
+from gpuassay import MUST, SHOULD, Manifest, Note, behaviour, dig, known_defect, scenario
 from gpuassay.manifest import is_true
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
@@ -13,6 +13,7 @@ from gpuassay.workloads import core
 
 STATELESS = "https://kueue.sigs.k8s.io/docs/overview/"
 PREEMPTION = "https://kueue.sigs.k8s.io/docs/concepts/preemption/"
+COHORT = "https://kueue.sigs.k8s.io/docs/concepts/cohort/"
 WEBHOOK = "https://kueue.sigs.k8s.io/docs/concepts/workload/"
 
 
@@ -168,6 +169,54 @@ def test_the_victim_waits_again(killed_in_preemption: KueueRecording) -> None:
     assert seen == (True, False, 1), (
         f"(evicted, has quota, pending): expected (True, False, 1), seen {seen}\n{killed_in_preemption.timeline_text()}"
     )
+
+
+BORROWERS = 8
+ROUNDS = 2
+FRONT = [f"w{i}" for i in range(4)]
+
+
+@scenario(alone="cluster", needs={"kueue-process", "scheduler-log"}, timeout=180)
+def killed_while_lent(lab: KueueLab) -> None:
+    """Eight queues without quota of their own borrow a ninth's eight GPUs, four workloads wait there; two kills."""
+    cohort = lab.unique("cohort")
+    lender = lab.queue(gpus=BORROWERS, base="lender", cohort=cohort)
+    running = [f"r{i}" for i in range(BORROWERS)]
+    for name in running:
+        byhand.workload(lab, name, lab.queue(gpus=0, base=f"of-{name}", cohort=cohort, flavor=lender.flavor))
+    lab.until_admitted(*running)
+    byhand.workloads(lab, FRONT, lender, distinct=True)
+    lab.until_pending(lender.name, len(FRONT))
+    for kill in range(ROUNDS):
+        lab.mark(f"kill {kill}")
+        lab.kueue.kill()
+        lab.kueue.start()
+        # marker: the new scheduler has decided on a queue of its own, so it has had its first looks at the others
+        byhand.workload(lab, f"marker{kill}", lab.queue(gpus=1, base=f"marker{kill}", flavor=lender.flavor))
+        lab.until_admitted(f"marker{kill}")
+        byhand.observe_weighed(lab, *(name for name in FRONT if not lab.has("QuotaReserved", name)))
+    lab.mark("looked at")
+    byhand.finish(lab, *running[: len(FRONT)])
+    lab.observe_admitted(*FRONT)
+
+
+@known_defect(
+    "https://github.com/kubernetes-sigs/kueue/blob/v0.19.2/pkg/scheduler/scheduler.go#L222",
+    "the scheduler begins before every ClusterQueue is read: usage of those that are not yet there is not counted",
+    racy=True,
+)
+@behaviour(
+    "kueue.restart.lent-stays-lent", level=MUST, spec=COHORT,
+    red_when="a restarted Kueue gives quota away that is lent to a queue which it has not read yet",
+    mutant="quota-doubled",
+)  # fmt: skip
+def test_lent_quota_is_not_given_away_twice(killed_while_lent: KueueRecording) -> None:
+    """A queue whose quota is lent to others admits nothing after a restart of Kueue until some of it comes back."""
+    early = [name for name in decided_before(killed_while_lent, killed_while_lent.mark("looked at")) if name in FRONT]
+    timeline = killed_while_lent.timeline_text()
+    assert not early, f"admitted although all quota of the cohort is in use: {', '.join(early)}\n{timeline}"
+    late = [name for name in decisions(killed_while_lent) if name in FRONT]
+    assert sorted(late) == FRONT, f"expected {FRONT} once quota came back, seen {late}\n{timeline}"
 
 
 @scenario(alone="cluster", needs={"kueue-process"}, timeout=120)
