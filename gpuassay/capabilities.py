@@ -21,6 +21,8 @@ REAL_KUBELET = "real-kubelet"
 GPU_OPERATOR = "gpu-operator"
 MIG_NODE = "mig-node"
 """A node that its owner has marked with `MIG_TRIAL` may be cut anew."""
+MIG_CUT = "mig-cut"
+"""There is a node of which the GPU Operator's MIG manager says that it is cut as configured."""
 GPU_LOAD = "gpu-load"
 """There is a PodTemplate, labelled `gpuassay.io/gpu-load`, of a pod that keeps a GPU busy."""
 
@@ -34,6 +36,7 @@ CORE = frozenset({
     GPU_NODES,
     GPU_OPERATOR,
     KUEUE,
+    MIG_CUT,
     MIG_NODE,
     REAL_KUBELET,
     RESTART_COMPONENTS,

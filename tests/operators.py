@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuassay.manifest import Manifest
-from gpuassay.systems.gpu_operator.judge.installed import OPERANDS
+from gpuassay.systems.gpu_operator.judge.objects import OPERANDS
 
 NAMESPACE = "gpu-operator"
 NODES = ("gpu-a", "gpu-b")
@@ -18,11 +18,12 @@ VERSIONS = {
     "cuda.runtime-version.minor": "0",
 }
 METRICS = "\n".join(
-    f'{field}{{gpu="0",UUID="GPU-1",modelName="NVIDIA A100"}} 1'
+    f'{field}{{gpu="{gpu}",UUID="GPU-{gpu + 1}",modelName="NVIDIA A100"}} 1'
     for field in (
         "DCGM_FI_DEV_FB_FREE", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_SM_CLOCK",
         "DCGM_FI_DEV_GPU_UTIL",
     )
+    for gpu in range(COUNT)
 )  # fmt: skip
 
 
@@ -52,7 +53,7 @@ def node(name: str) -> Manifest:
     resources = {"nvidia.com/gpu": str(COUNT), "pods": "110"}
     return {
         "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": node_labels()},
-        "status": {"capacity": resources, "allocatable": resources},
+        "status": {"capacity": resources, "allocatable": dict(resources)},
     }  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def daemonset(app: str, count: int = len(NODES)) -> Manifest:
         "spec": {"selector": {"matchLabels": labels}, "template": template},
         "status": {
             "currentNumberScheduled": count, "desiredNumberScheduled": count, "numberReady": count,
-            "numberMisscheduled": 0,
+            "numberMisscheduled": 0, "updatedNumberScheduled": count,
         },
     }  # fmt: skip
 
@@ -106,7 +107,10 @@ def pod(app: str, where: str) -> Manifest:
     """An operand's ready pod on a node."""
     return {
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": f"{app}-{where}", "namespace": NAMESPACE, "labels": {"app": app}},
+        "metadata": {
+            "name": f"{app}-{where}", "namespace": NAMESPACE, "labels": {"app": app},
+            "ownerReferences": [{"kind": "DaemonSet", "name": app}],
+        },
         "spec": {"nodeName": where, "containers": [{"name": "main", "image": "none"}]},
         "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
     }  # fmt: skip

@@ -17,6 +17,7 @@ from gpuassay.capabilities import GPU_LOAD as GPU_LOAD
 from gpuassay.capabilities import GPU_NODES as GPU_NODES
 from gpuassay.capabilities import GPU_OPERATOR as GPU_OPERATOR
 from gpuassay.capabilities import KUEUE as KUEUE
+from gpuassay.capabilities import MIG_CUT as MIG_CUT
 from gpuassay.capabilities import MIG_NODE as MIG_NODE
 from gpuassay.capabilities import REAL_KUBELET as REAL_KUBELET
 from gpuassay.capabilities import RESTART_COMPONENTS as RESTART_COMPONENTS
@@ -34,6 +35,7 @@ MIG_TRIAL = "gpuassay.io/mig-trial"
 GPU_LOAD_TEMPLATE = "gpuassay.io/gpu-load"
 """Label of such a PodTemplate; its value does not matter."""
 BROUGHT = {
+    MIG_CUT: "a node with the label nvidia.com/mig.config.state=success, from the GPU Operator's MIG manager",
     MIG_NODE: f"a node with the label {MIG_TRIAL}=CONFIGURATION, and --allow-cluster-mutation",
     GPU_LOAD: f"a PodTemplate with the label {GPU_LOAD_TEMPLATE}=true, of a pod that keeps one GPU busy",
 }

@@ -60,8 +60,10 @@ class Served:
             groups = dict.fromkeys(version for version, _ in self.kinds if "/" in version)
             return {"groups": [_group(one) for one in groups]}
         version, _, plural = path.removeprefix("/apis/").removeprefix("/api/").rpartition("/")
+        version, _, namespace = version.partition("/namespaces/")
         if (kind := self.kinds.get((version, plural))) is not None:
-            return {"items": [one for one in self.objects if (one["apiVersion"], one["kind"]) == (version, kind)]}
+            found = [one for one in self.objects if (one["apiVersion"], one["kind"]) == (version, kind)]
+            return {"items": [one for one in found if not namespace or one["metadata"].get("namespace") == namespace]}
         resources = [
             {"kind": kind, "name": name, "namespaced": kind not in OUTSIDE, "verbs": ["list"]}
             for (there, name), kind in self.kinds.items()

@@ -75,19 +75,24 @@ PLUGIN = "nvidia-device-plugin-daemonset"
             "ClusterPolicy cluster-policy is notReady",
         ),
         (
-            broken(lambda one: one["status"].update(numberReady=1), "DaemonSet", PLUGIN),
-            f"DaemonSet {PLUGIN} has 1 ready pods of its newest revision on 2 nodes",
+            broken(lambda one: one["status"].update(conditions=[]), "Pod", f"{PLUGIN}-gpu-a"),
+            f"{PLUGIN} has no ready pod on node gpu-a: it does not say why",
         ),
         (
             broken(lambda one: one["status"].update(updatedNumberScheduled=1), "DaemonSet", PLUGIN),
-            f"DaemonSet {PLUGIN} has 1 ready pods of its newest revision on 2 nodes",
+            f"1 pods of DaemonSet {PLUGIN} are of an old revision, or missing",
         ),
         (
             broken(lambda one: one["metadata"].update(generation=4), "DaemonSet", PLUGIN),
-            f"DaemonSet {PLUGIN} has 0 ready pods",
+            f"DaemonSet {PLUGIN} was changed, and Kubernetes has not looked at the change",
         ),
         (broken(lambda one: one["metadata"].update(labels={}), "DaemonSet", PLUGIN), f"{PLUGIN} has no DaemonSet"),
-        ([one for one in theirs() if one["kind"] != "ClusterPolicy"], "ClusterPolicies cannot be read"),
+        ([one for one in theirs() if one["kind"] != "ClusterPolicy"], "0 ClusterPolicies count"),
+        ([one for one in theirs() if one["kind"] != "Node"], "no node has the label nvidia.com/gpu.present=true"),
+        (
+            broken(lambda one: one["status"]["capacity"].clear(), "Node", "gpu-a"),
+            "node gpu-a: labels count 8 of nvidia.com/gpu, its capacity is 0",
+        ),
     ],
 )  # fmt: skip
 def test_what_keeps_it_from_working_is_named(objects: list[Manifest], words: str) -> None:
@@ -104,7 +109,10 @@ def test_an_operand_that_the_policy_does_not_want_is_not_waited_for() -> None:
 
 
 def test_whose_operator_there_is() -> None:
-    """Red when a foreign operator, or a ClusterPolicy alone, is taken for absence."""
+    """Red when a foreign operator, or a ClusterPolicy or GPUCluster alone, is taken for absence."""
+    by_dra = made("nvidia.com/v1alpha1", "GPUCluster", "gpu-cluster", status={"state": "ready"})
+    alone = OPERATOR.detect(Objects(served(by_dra)))
+    assert alone is not None and alone.how == "manifests, a GPUCluster without an operator that we may see"
     assert OPERATOR.detect(Objects(served())) is None
     there = OPERATOR.detect(Objects(served(operators.policy())))
     assert there is not None and there.version == "v25.10.0"

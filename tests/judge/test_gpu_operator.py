@@ -10,81 +10,54 @@ import pytest
 from gpuassay.manifest import Manifest
 from gpuassay.scenarios import mutants
 from gpuassay.systems.gpu_operator import mutants as mutants_gpu_operator
-from gpuassay.systems.gpu_operator.judge import installed as judge
+from gpuassay.systems.gpu_operator.judge import exporter, installed, mig_config, moving, offers, operands
+from gpuassay.systems.gpu_operator.judge.objects import Seen as Read
+from gpuassay.systems.gpu_operator.judge.objects import labels_of
 from tests import operators
 
 Seen = dict[str, list[Manifest]]
-JUDGES: tuple[Callable[[Seen], list[str]], ...] = (
-    judge.policy_findings,
-    judge.operand_findings,
-    judge.runtime_class_findings,
-    judge.version_findings,
-    judge.capacity_findings,
-    judge.metric_findings,
-)
-
-
-@pytest.mark.parametrize("findings", JUDGES)
-def test_a_healthy_operator_has_no_findings(findings: Callable[[Seen], list[str]]) -> None:
-    """Red when a judge finds something in a healthy GPU Operator."""
-    assert findings(operators.healthy()) == []
-
-
-@pytest.mark.parametrize("findings", JUDGES)
-def test_of_nothing_everything_is_a_finding(findings: Callable[[Seen], list[str]]) -> None:
-    """Red when a judge is content with a cluster on which there is nothing to look at."""
-    assert findings({}) != []
+Judge = Callable[[Read], list[str]]
 
 
 @pytest.mark.parametrize(
     ("name", "findings"),
     [
-        ("policy-not-ready", judge.policy_findings),
-        ("operand-crashes", judge.operand_findings),
-        ("gpu-nodes-unknown", judge.operand_findings),
-        ("runtime-class-of-runc", judge.runtime_class_findings),
-        ("driver-label-stale", judge.version_findings),
-        ("capacity-lost", judge.capacity_findings),
-        ("metrics-nameless", judge.metric_findings),
+        ("policy-not-ready", installed.policy_findings),
+        ("operand-crashes", operands.operand_findings),
+        ("operand-outdated", operands.revision_findings),
+        ("upgrade-failed", moving.stuck_findings),
+        ("gpu-nodes-unknown", installed.unlabelled_findings),
+        ("runtime-class-of-runc", installed.runtime_class_findings),
+        ("driver-label-stale", installed.version_findings),
+        ("capacity-lost", offers.capacity_findings),
+        ("slices-outlive-recut", offers.stale_findings),
+        ("gpu-unhealthy", offers.unhealthy_findings),
+        ("offered-twice", offers.doubled_findings),
+        ("mig-success-without-slices", mig_config.applied_findings),
+        ("metrics-nameless", exporter.metric_findings),
+        ("exporter-tells-one", exporter.coverage_findings),
     ],
 )
-def test_mutants_are_found(name: str, findings: Callable[[Seen], list[str]]) -> None:
+def test_mutants_are_found(name: str, findings: Judge) -> None:
     """Red when a mutant changes nothing, or its judge does not see what it changed."""
     assert mutants_gpu_operator.__name__
     change = mutants.get(name).change
+    assert findings(operators.healthy()) == []
     seen = {kind: [change({**one, "kind": kind}) for one in objects] for kind, objects in operators.healthy().items()}
     assert findings(seen) != []
 
 
 def _without(seen: Seen, kind: str, app: str) -> Seen:
-    return {**seen, kind: [one for one in seen[kind] if judge.labels_of(one).get("app") != app]}
-
-
-def test_an_operand_without_pods_is_found_although_its_daemonset_is_content() -> None:
-    """Red when a DaemonSet whose ready pods are as many as wanted, none, passes."""
-    app = "nvidia-dcgm-exporter"
-    seen = _without(_without(operators.healthy(), "Pod", app), "DaemonSet", app)
-    seen["DaemonSet"].append(operators.daemonset(app, 0))
-    found = judge.operand_findings(seen)
-    assert f"{app} has no ready pod on node gpu-a" in found
-    assert any("desiredNumberScheduled 0" in one for one in found)
+    return {**seen, kind: [one for one in seen[kind] if labels_of(one).get("app") != app]}
 
 
 def test_a_disabled_operand_is_not_missed() -> None:
     """Red when an operand that ClusterPolicy does not want is asked for; or one that it wants is not."""
     app = "nvidia-dcgm-exporter"
     seen = _without(_without(operators.healthy(), "Pod", app), "DaemonSet", app)
-    assert judge.operand_findings(seen) != []
+    assert operands.operand_findings(seen) != []
     seen["ClusterPolicy"][0]["spec"]["dcgmExporter"] = {"enabled": False}
-    assert judge.operand_findings(seen) == []
-
-
-def test_an_operand_that_belongs_nowhere_is_found() -> None:
-    """Red when the device plugin is enabled, belongs on no node, and nobody minds."""
-    seen = operators.healthy()
-    for one in seen["Node"]:
-        del one["metadata"]["labels"]["nvidia.com/gpu.deploy.device-plugin"]
-    assert any("no node has the label" in one for one in judge.operand_findings(seen))
+    assert operands.operand_findings(seen) == []
 
 
 def test_a_second_policy_that_is_ignored_does_not_count() -> None:
@@ -92,9 +65,9 @@ def test_a_second_policy_that_is_ignored_does_not_count() -> None:
     seen = operators.healthy()
     seen["ClusterPolicy"].append(operators.policy("ignored"))
     seen["ClusterPolicy"][1]["metadata"]["name"] = "other"
-    assert judge.policy_findings(seen) == []
+    assert installed.policy_findings(seen) == []
     seen["ClusterPolicy"][1]["status"]["state"] = "ready"
-    assert judge.policy_findings(seen) != []
+    assert installed.policy_findings(seen) != []
 
 
 def test_capacity_counts_replicas_and_slices() -> None:
@@ -102,20 +75,20 @@ def test_capacity_counts_replicas_and_slices() -> None:
     seen = operators.healthy()
     labels: dict[str, Any] = seen["Node"][0]["metadata"]["labels"]
     labels["nvidia.com/gpu.replicas"] = "4"
-    assert judge.capacity_findings(seen) == ["node gpu-a: labels count 32 of nvidia.com/gpu, its capacity is 8"]
+    assert offers.capacity_findings(seen) == ["node gpu-a: labels count 32 of nvidia.com/gpu, its capacity is 8"]
     seen["Node"][0]["status"]["capacity"] = {"nvidia.com/gpu.shared": "32"}
-    assert judge.capacity_findings(seen) == []
+    assert offers.capacity_findings(seen) == []
     labels |= {"nvidia.com/mig.strategy": "mixed", "nvidia.com/gpu.replicas": "0", "nvidia.com/mig-1g.5gb.count": "3"}
     seen["Node"][0]["status"]["capacity"] = {"nvidia.com/mig-1g.5gb": "2"}
-    assert judge.capacity_findings(seen) == ["node gpu-a: labels count 3 of nvidia.com/mig-1g.5gb, its capacity is 2"]
+    assert offers.capacity_findings(seen) == ["node gpu-a: labels count 3 of nvidia.com/mig-1g.5gb, its capacity is 2"]
 
 
 def test_another_driver_than_asked_is_found() -> None:
     """Red when ClusterPolicy's driver is another than the nodes', unless the hosts bring theirs."""
     seen = operators.healthy() | {"ClusterPolicy": [operators.policy(version="550.54.15")]}
-    assert judge.version_findings(seen) != []
+    assert installed.version_findings(seen) != []
     seen["ClusterPolicy"][0]["spec"]["driver"]["enabled"] = False
-    assert judge.version_findings(seen) == []
+    assert installed.version_findings(seen) == []
 
 
 def test_slices_have_no_utilisation() -> None:
@@ -123,17 +96,17 @@ def test_slices_have_no_utilisation() -> None:
     seen = operators.healthy()
     for one in seen["Metrics"]:
         one["text"] = one["text"].replace("DCGM_FI_DEV_GPU_UTIL", "OTHER")
-    assert len(judge.metric_findings(seen)) == len(operators.NODES)
+    assert len(exporter.metric_findings(seen)) == len(operators.NODES)
     for one in seen["Node"]:
         one["metadata"]["labels"]["nvidia.com/mig-1g.5gb.count"] = "7"
-    assert judge.metric_findings(seen) == []
+    assert exporter.metric_findings(seen) == []
 
 
 def test_an_exporter_that_does_not_answer_is_found() -> None:
     """Red when an exporter that tells nothing passes."""
     seen = operators.healthy()
     seen["Metrics"][0] |= {"text": "", "error": "503"}
-    assert judge.metric_findings(seen) == ["DCGM exporter of node gpu-a tells nothing: 503"]
+    assert exporter.metric_findings(seen) == ["DCGM exporter of node gpu-a tells nothing: 503"]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +129,7 @@ def test_a_sample_without_a_value_is_found(old: str, new: str, words: str) -> No
     """Red when DCGM's blank passes for a measured value, or an empty label for one that says whose it is."""
     seen = operators.healthy()
     seen["Metrics"][0]["text"] = seen["Metrics"][0]["text"].replace(old, new)
-    found = judge.metric_findings(seen)
+    found = exporter.metric_findings(seen)
     assert any(words in one for one in found) and all(one.startswith("node gpu-a: ") for one in found)
 
 
@@ -166,7 +139,7 @@ def test_a_sample_without_a_value_is_found(old: str, new: str, words: str) -> No
         ("<html><title>Sign in</title></html>", "an HTML page ('Sign in')"),
         ("404 page not found", "no Prometheus metrics"),
         ("", "the page is empty"),
-        (operators.METRICS[:-20], "line 5: the labels have no end"),
+        (operators.METRICS[:-20], "line 40: the labels have no end"),
         ("go_goroutines 5\n", "no sample of DCGM_FI_DEV_FB_FREE"),
     ],
 )
@@ -174,5 +147,5 @@ def test_a_page_that_is_none_is_said_to_be_none(text: str, words: str) -> None:
     """Red when a login page or a cut one reads as five fields that are missing."""
     seen = operators.healthy()
     seen["Metrics"][0]["text"] = text
-    found = judge.metric_findings(seen)
+    found = exporter.metric_findings(seen)
     assert words in found[0] and (len(found) == 1 or "go_" in text)

@@ -16,7 +16,7 @@ import yaml
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused
 from gpuassay.manifest import dig
-from gpuassay.systems.gpu_operator.judge.installed import OPERANDS
+from gpuassay.systems.gpu_operator.judge.objects import OPERANDS
 from gpuassay.waiting import wait
 from tests import operators
 

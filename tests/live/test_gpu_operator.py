@@ -25,6 +25,12 @@ from tests.live.conftest import ROOT, LiveSuite, Outcome
 MUTANTS = {
     "policy-not-ready": "gpu-operator.policy-ready",
     "operand-crashes": "gpu-operator.operands-ready",
+    "operand-outdated": "gpu-operator.operands-current",
+    "operand-restarts": "gpu-operator.operands-steady",
+    "upgrade-failed": "gpu-operator.nodes-settled",
+    "slices-outlive-recut": "gpu-operator.nothing-stale",
+    "gpu-unhealthy": "gpu-operator.devices-healthy",
+    "offered-twice": "gpu-operator.offered-once",
     "gpu-nodes-unknown": "gpu-operator.nodes-labelled",
     "runtime-class-of-runc": "gpu-operator.runtime-classes",
     "driver-label-stale": "gpu-operator.versions-agree",
@@ -57,8 +63,10 @@ def test_a_healthy_operator_passes(operator_suite: LiveSuite, theirs: Cluster) -
     """Red when the suite finds something in a healthy GPU Operator, or is content with exporters that do not answer."""
     outcome = _run(operator_suite, theirs)
     states = dict.fromkeys(MUTANTS.values(), "PASS")
-    brought = dict.fromkeys(("gpu-operator.mig-manager", "gpu-operator.utilisation-moves"), "SKIP")
-    assert outcome.states == {**states, "gpu-operator.metrics": "FAIL", **brought}, outcome.output
+    lacking = ("mig-manager", "mig-as-configured", "mig-in-a-pod", "utilisation-moves")
+    others = {f"gpu-operator.{one}": "SKIP" for one in lacking}
+    others |= dict.fromkeys(("gpu-operator.metrics", "gpu-operator.metrics-complete"), "FAIL")
+    assert outcome.states == states | others, outcome.output
     assert "gpuassay.io/gpu-load=true" in outcome.verdicts["gpu-operator.utilisation-moves"]["reason"]
     assert "tells nothing" in outcome.verdicts["gpu-operator.metrics"]["reason"]
     told = (outcome.run / "run.json").read_text()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -11,7 +10,6 @@ import pytest
 from gpuassay.manifest import Manifest
 from gpuassay.scenarios import mutants
 from gpuassay.systems.gpu_operator.acts import gpu_load
-from gpuassay.systems.gpu_operator.acts.read import READ
 from gpuassay.systems.gpu_operator.judge.load import LOAD, Row, load_findings
 from gpuassay.systems.kueue.acts.lab import Lab
 from tests import operators
@@ -35,10 +33,13 @@ class StubApi:
         """The load begins."""
         self.pods.append(pod)
 
+    def pages(self, path: str, label_selector: str) -> list[Manifest]:
+        """The exporter's pod."""
+        assert path == "/api/v1/pods" and "nvidia-dcgm-exporter" in label_selector
+        return [operators.pod("nvidia-dcgm-exporter", "gpu-a")]
+
     def raw(self, path: str) -> str:
-        """The exporter's pod, or what it tells."""
-        if path == READ["Pod"]:
-            return json.dumps({"items": [operators.pod("nvidia-dcgm-exporter", "gpu-a")]})
+        """What the exporter tells."""
         assert path.endswith("/proxy/metrics")
         name = self.pods[0]["metadata"]["name"] if self.pods else ""
         share = 0.93 if self.pods else 0.0
@@ -119,8 +120,7 @@ def test_the_mutant_is_found() -> None:
 def test_what_an_exporter_tells(page: str, told: list[Row], problems: list[str]) -> None:
     """Red when a page that is none is an error of the scenario, or says nothing of its node."""
     lab, kept, told_now = StubLab(), list[str](), cast("Any", gpu_load)._told
-    raw = lab.api.raw
-    lab.api.raw = lambda path: raw(path) if path == READ["Pod"] else page
+    lab.api.raw = lambda path: page
     for _ in range(2):
         assert told_now(lab, kept) == told
     assert kept == problems

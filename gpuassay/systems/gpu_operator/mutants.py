@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -105,7 +106,9 @@ def _policy_not_ready(obj: Manifest) -> None:
 @mutant("operand-crashes", "pods of the device plugin are not ready")
 def _operand_crashes(obj: Manifest) -> None:
     if obj["kind"] == "Pod" and dig(obj, "metadata", "labels", "app") == "nvidia-device-plugin-daemonset":
-        obj["status"] = {"conditions": [{"type": "Ready", "status": "False"}]}
+        waiting = {"name": "main", "ready": False, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+        conditions = [{"type": "Ready", "status": "False"}]
+        obj["status"] = {"phase": "Running", "conditions": conditions, "containerStatuses": [waiting]}
 
 
 @mutant("gpu-nodes-unknown", "no node is found to have a GPU")
@@ -131,6 +134,69 @@ def _capacity_lost(obj: Manifest) -> None:
     if obj["kind"] == "Node" and "status" in obj:
         capacity = obj["status"].get("capacity", {})
         obj["status"]["capacity"] = {name: "0" if name.startswith(_PREFIX) else capacity[name] for name in capacity}
+
+
+@mutant("operand-outdated", "pods of the device plugin are not replaced when it is updated")
+def _operand_outdated(obj: Manifest) -> None:
+    if obj["kind"] == "Pod" and dig(obj, "metadata", "labels", "app") == "nvidia-device-plugin-daemonset":
+        obj["metadata"]["labels"]["controller-revision-hash"] = "old"
+    if obj["kind"] == "DaemonSet" and dig(obj, "metadata", "labels", "app") == "nvidia-device-plugin-daemonset":
+        obj["status"] = dig(obj, "status", default={}) | {"updatedNumberScheduled": 0}
+
+
+@mutant("operand-restarts", "containers of the device plugin start anew all the time")
+def _operand_restarts(obj: Manifest) -> None:
+    if obj["kind"] == "Pod" and dig(obj, "metadata", "labels", "app") == "nvidia-device-plugin-daemonset":
+        obj["status"]["containerStatuses"] = [{"name": "main", "ready": True, "restartCount": time.monotonic_ns()}]
+
+
+@mutant("upgrade-failed", "the upgrade of a driver has failed on every node")
+def _upgrade_failed(obj: Manifest) -> None:
+    if obj["kind"] == "Node":
+        dig(obj, "metadata", "labels", default={})[f"{_PREFIX}gpu-driver-upgrade-state"] = "upgrade-failed"
+
+
+@mutant("gpu-unhealthy", "one GPU of each node is not healthy")
+def _gpu_unhealthy(obj: Manifest) -> None:
+    if obj["kind"] == "Node":
+        allocatable: dict[str, str] = dig(obj, "status", "allocatable", default={})
+        for name, count in allocatable.items():
+            if name.startswith(_PREFIX) and count != "0":
+                allocatable[name] = str(int(count) - 1)
+
+
+@mutant("slices-outlive-recut", "slices of a former MIG configuration are offered still")
+def _slices_outlive(obj: Manifest) -> None:
+    if obj["kind"] == "Node" and "status" in obj:
+        for field in ("capacity", "allocatable"):
+            obj["status"].setdefault(field, {})[f"{_PREFIX}mig-3g.20gb"] = "2"
+
+
+@mutant("mig-success-without-slices", "the MIG manager tells success and has not cut anything")
+def _mig_success_without_slices(obj: Manifest) -> None:
+    if obj["kind"] == "Node":
+        chosen = {"mig.config": "all-1g.5gb", "mig.config.state": "success", "mig.strategy": "mixed"}
+        dig(obj, "metadata", "labels", default={}).update({f"{_PREFIX}{key}": one for key, one in chosen.items()})
+
+
+@mutant("slice-of-another-profile", "pods are given a slice of another profile than they asked for")
+def _slice_of_another_profile(obj: Manifest) -> None:
+    if obj["kind"] == "Probe":
+        obj["text"] = re.sub(r"MIG \S+", "MIG 7g.80gb", obj["text"])
+
+
+@mutant("offered-twice", "GPUs are offered by the device plugin and by DAS at once")
+def _offered_twice(obj: Manifest) -> None:
+    if obj["kind"] == "Node" and "status" in obj:
+        obj["status"].setdefault("allocatable", {})["mig.das.com/1g.5gb"] = "7"
+
+
+@mutant("exporter-tells-one", "DCGM exporter tells of one GPU alone")
+def _exporter_tells_one(obj: Manifest) -> None:
+    if obj["kind"] == "Metrics":
+        lines = obj["text"].splitlines(keepends=True)
+        first = next((found[1] for line in lines if (found := re.search(r'UUID="([^"]*)"', line))), "")
+        obj["text"] = "".join(line for line in lines if f'"{first}"' in line or "UUID" not in line)
 
 
 @mutant("metrics-nameless", "samples of GPUs do not say of which GPU they are")

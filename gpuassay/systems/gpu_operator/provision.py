@@ -5,7 +5,6 @@ Source: https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/ (In
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,12 +17,15 @@ from gpuassay.provision.helm import Chart
 from gpuassay.provision.marks import how, image
 from gpuassay.provision.objects import Objects, Ref
 from gpuassay.provision.source import objects_of
-from gpuassay.systems.gpu_operator.judge.installed import OPERANDS, PREFIX
+from gpuassay.systems.gpu_operator.acts.read import read_operator
+from gpuassay.systems.gpu_operator.judge.objects import PREFIX
+from gpuassay.systems.gpu_operator.judge.offers import capacity_findings
+from gpuassay.systems.gpu_operator.judge.watch import lacks
 from gpuassay.toolchain import Assets
 
 NAME = NAMESPACE = RELEASE = "gpu-operator"
 GROUP = "nvidia.com"
-POLICY = (f"{GROUP}/v1", "ClusterPolicy")
+CONFIGURED = ((f"{GROUP}/v1", "ClusterPolicy"), (f"{GROUP}/v1alpha1", "GPUCluster"))
 FEATURE_DISCOVERY = "nfd.k8s-sigs.io"
 """API group of Node Feature Discovery, which the chart brings unless told not to."""
 READY_SECONDS = 1200.0
@@ -33,19 +35,20 @@ OTHER_SLICERS = frozenset({"dra-driver", "das"})
 
 
 def detect(objects: Objects) -> Installation | None:
-    """The operator's Deployment, else a ClusterPolicy, whoever made them."""
+    """The operator's Deployment, else a ClusterPolicy or a GPUCluster, whoever made them."""
     for one in objects.list(objects.kinds[("apps/v1", "Deployment")]):
         for container in dig(one, "spec", "template", "spec", "containers", default=[]):
             repository, tag = image(container)
             if repository.rpartition("/")[2] == NAME:
                 return Installation(tag or "unknown", one["metadata"]["namespace"], how(one))
-    kind = objects.kinds.get(POLICY)
-    policies = objects.list(kind) if kind else []
-    if not policies:
+    kinds = [kind for key in CONFIGURED if (kind := objects.kinds.get(key))]
+    told = [(kind.name, one) for kind in kinds for one in objects.list(kind)]
+    if not told:
         return None
-    versions = [str(dig(one, "metadata", "labels", "app.kubernetes.io/version", default="")) for one in policies]
+    versions = [str(dig(one, "metadata", "labels", "app.kubernetes.io/version", default="")) for _, one in told]
+    name, first = told[0]
     version = next(filter(None, versions), "unknown")
-    return Installation(version, NAMESPACE, f"{how(policies[0])}, a ClusterPolicy without an operator that we may see")
+    return Installation(version, NAMESPACE, f"{how(first)}, a {name} without an operator that we may see")
 
 
 def content(assets: Assets, wish: Wish) -> Content:
@@ -84,55 +87,12 @@ def _values(wish: Wish) -> tuple[dict[str, Any], str]:
 
 
 def problem(api: Api) -> str:
-    """Why it does not work: ClusterPolicy is not ready, or a wanted operand lacks pods of the newest revision."""
+    """Why it does not work: it is not ready, operands lack ready pods of their newest revision, or GPUs are missing."""
     try:
-        policies: list[Manifest] = json.loads(api.raw(f"/apis/{POLICY[0]}/clusterpolicies"))["items"]
-        sets = [one for one in api.list("DaemonSet") if _operand(one)]
+        seen = read_operator(api)
     except ApiRefused as refused:
-        return f"ClusterPolicies cannot be read: {refused.message}"
-    counted = [one for one in policies if dig(one, "status", "state", default="") != "ignored"]
-    if not counted:
-        return "there is no ClusterPolicy"
-    state = str(dig(counted[0], "status", "state", default="") or "without state")
-    nodes = api.list("Node")
-    late = [line for app, label in _wanted(counted[0]) if (line := _late(app, label, sets, nodes))]
-    if state == "ready" and not late:
-        return ""
-    return "; ".join([f"ClusterPolicy {counted[0]['metadata']['name']} is {state}", *late])
-
-
-def _operand(daemonset: Manifest) -> str:
-    """The operand that a DaemonSet is of, "" for others'."""
-    app = str(dig(daemonset, "metadata", "labels", "app", default=""))
-    return app if any(app == one.app for one in OPERANDS) else ""
-
-
-def _wanted(policy: Manifest) -> list[tuple[str, str]]:
-    """Operands that a ClusterPolicy wants, with the label of the nodes on which each belongs."""
-    spec: Manifest = policy.get("spec") or {}
-    return [
-        (one.app, f"{PREFIX}gpu.deploy.{one.deploy}") for one in OPERANDS
-        if not one.key or dig(spec, one.key, "enabled", default=True) is not False
-    ]  # fmt: skip
-
-
-def _late(app: str, label: str, sets: Sequence[Manifest], nodes: Sequence[Manifest]) -> str:
-    """What an operand lacks on the nodes that are labelled for it."""
-    wanted = sum(dig(one, "metadata", "labels", default={}).get(label) == "true" for one in nodes)
-    mine = [one for one in sets if _operand(one) == app]
-    if wanted and not mine:
-        return f"{app} has no DaemonSet"
-    ready = sum(_ready(one) for one in mine)
-    return f"DaemonSet {app} has {ready} ready pods of its newest revision on {wanted} nodes" if ready < wanted else ""
-
-
-def _ready(daemonset: Manifest) -> int:
-    """Ready pods of the newest revision at least: those ready, less those of older ones."""
-    status: Manifest = daemonset.get("status") or {}
-    if status.get("observedGeneration", 0) < dig(daemonset, "metadata", "generation", default=0):
-        return 0
-    old = int(status.get("desiredNumberScheduled", 0)) - int(status.get("updatedNumberScheduled", 0))
-    return max(0, int(status.get("numberReady", 0)) - max(0, old))
+        return f"its objects cannot be read: {refused.message}"
+    return "; ".join(lacks(seen) or capacity_findings(seen))
 
 
 def in_use(objects: Objects) -> Sequence[Ref]:

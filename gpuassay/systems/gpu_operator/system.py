@@ -18,8 +18,11 @@ if TYPE_CHECKING:  # cluster clients: not for `--help`
 POOL = "gpu-operator"
 
 RULES = (
-    Rule("nvidia.com", "clusterpolicies", "list"),
-    Rule("apps", "daemonsets", "list"),
+    Rule("nvidia.com", "clusterpolicies nvidiadrivers gpuclusters", "list"),
+    Rule("apps", "daemonsets controllerrevisions", "list"),
+    Rule("resource.k8s.io", "resourceslices", "list"),
+    Rule("", "pods nodes", "list"),
+    Rule("", "configmaps", "get (MIG manager's configurations)"),
     Rule("node.k8s.io", "runtimeclasses", "list"),
     Rule("", "pods/proxy", "get (DCGM exporters)"),
     Rule("", "podtemplates", "list (a load for GPUs, labelled gpuassay.io/gpu-load)"),

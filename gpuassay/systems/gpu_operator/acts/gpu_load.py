@@ -6,14 +6,13 @@ and does nothing but keep it busy, for some minutes or until it is ended.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gpuassay.manifest import Manifest, dig
 from gpuassay.record.exposition import PageError, PageSample, parse_page
-from gpuassay.systems.gpu_operator.acts.read import READ, told_by_exporters
+from gpuassay.systems.gpu_operator.acts.read import exporter_pods, told_by_exporters
 from gpuassay.systems.gpu_operator.judge.dcgm import PERCENT, gpu_of, pod_of
 from gpuassay.systems.gpu_operator.judge.load import BUSY, LOAD, Load, Row, valued
 
@@ -69,9 +68,8 @@ def _pod(lab: Lab, template: Manifest) -> Manifest:
 
 def _told(lab: Lab, problems: list[str]) -> Rows:
     """How busy every GPU or slice is told to be now, and whose pod has it; `problems` gets who tells nothing, once."""
-    pods: list[Manifest] = json.loads(lab.api.raw(READ["Pod"]))["items"]
     found = Rows()
-    for answer in told_by_exporters(lab, pods):
+    for answer in told_by_exporters(lab, exporter_pods(lab.api)):
         node = f"DCGM exporter of node {answer['node']}"
         try:
             if answer["error"]:

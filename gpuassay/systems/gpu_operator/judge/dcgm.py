@@ -51,7 +51,12 @@ def gpu_of(labels: Mapping[str, str]) -> str:
     if not name:
         parts = (labels.get("Hostname"), labels.get("gpu") or labels.get("device"))
         name = ":".join(filter(None, parts))
-    return "/".join(filter(None, (name, labels.get("GPU_I_ID"))))
+    return "/".join(filter(None, (name, instance_of(labels))))
+
+
+def instance_of(labels: Mapping[str, str]) -> str:
+    """Number of the GPU instance that a sample is of, "" for a whole GPU."""
+    return labels.get("GPU_I_ID") or ""
 
 
 def pod_of(labels: Mapping[str, str]) -> str:
