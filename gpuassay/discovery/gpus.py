@@ -57,12 +57,25 @@ def gpus(nodes: Sequence[Manifest], slices: Sequence[Manifest] | None) -> tuple[
                 f"node {name}: its GPUs are offered by {' and '.join(found.offered_by)} at once, so each can be given "
                 "out twice: switch all but one off"
             )
+        warnings += [f"node {name}: {text}" for text in _unhealthy(node)]
         if not found.offered_by and slices is not None:
             warnings.append(
                 f"node {name} has GPUs that nobody offers: install a device plugin or a DRA driver, or look at "
                 "its pods there"
             )
     return tuple(replace(one, nodes=tuple(names)) for one, names in alike.items()), tuple(warnings)
+
+
+def _unhealthy(node: Manifest) -> list[str]:
+    """Resources of which fewer can be given to pods than there are; one of which none can is being withdrawn."""
+    there: dict[str, str] = dig(node, "status", "capacity", default={})
+    usable: dict[str, str] = dig(node, "status", "allocatable", default={})
+    counts = {name: (_number(str(there[name])), _number(str(usable.get(name, "")))) for name in sorted(there)}
+    return [
+        f"{all_ - healthy} of {all_} {name} are not healthy: its device plugin's log says why"
+        for name, (all_, healthy) in counts.items()
+        if name.startswith((NVIDIA, DAS)) and all_ and healthy and healthy < all_
+    ]
 
 
 def _of_node(node: Manifest, offer: _Offer) -> GpuNodes | None:

@@ -64,7 +64,7 @@ def remove(site: Site, provided: Provided, *, force: bool = False) -> Removal:
     delete_all(objects, rest, done)
     _await_pods(site, noted)
     _clear(objects, provided, noted, done)
-    _restore_nodes(objects, noted)
+    _restore_nodes(objects, noted, done)
     inventory.forget(site.cluster.api, provided.name)
     done.differences = differences(Objects(site.cluster.api), noted)
     return done
@@ -195,8 +195,8 @@ def _all(objects: Objects, keys: Sequence[tuple[str, str]]) -> list[dict[str, ob
     return [one for some in side_by_side(lambda key: objects.list(objects.kinds[key]), keys) for one in some]
 
 
-def _restore_nodes(objects: Objects, noted: Inventory) -> None:
-    """Take off labels of nodes that came since; those that went or changed are given back."""
+def _restore_nodes(objects: Objects, noted: Inventory, done: Removal) -> None:
+    """Note which labels of nodes came since, and take them off; those that went or changed are given back."""
     for node in objects.list(objects.kinds[("v1", "Node")]):
         before = noted.nodes.get(node["metadata"]["name"])
         if before is None:
@@ -205,7 +205,15 @@ def _restore_nodes(objects: Objects, noted: Inventory) -> None:
         new = {key: None for key in now if key not in before and not _of_system(key)}
         lost = {key: value for key, value in before.items() if now.get(key) != value and not _of_system(key)}
         if new or lost:
+            words = [f"{len(new)} new: {_some(new)}"] if new else []
+            words += [f"{len(lost)} lost or changed: {_some(lost)}"] if lost else []
+            done.left_by_upstream.append(f"labels of Node {node['metadata']['name']}, {'; '.join(words)}")
             objects.patch(Ref.of(node), {"metadata": {"labels": new | lost}})
+
+
+def _some(names: Iterable[str]) -> str:
+    first, *others = sorted(names)
+    return f"{first} and {len(others)} more" if others else first
 
 
 def _of_system(label: str) -> bool:

@@ -113,3 +113,11 @@ def test_gpus_that_nobody_offers_are_a_warning_unless_it_cannot_be_known() -> No
     assert the_one(found).model == "unknown" and "node a has GPUs that nobody offers" in found.warnings[0]
     hidden = look([bare], refused=[SLICES.format("v1")])
     assert not hidden.warnings and any("resourceslices" in one for one in hidden.unreadable)
+
+
+def test_devices_that_are_not_healthy_are_a_warning() -> None:
+    sick = node("a", labels=GFD, gpus={"nvidia.com/gpu": "7"})
+    sick["status"]["capacity"] = {"nvidia.com/gpu": "8", "nvidia.com/mig-1g.5gb": "7"}
+    assert look([sick]).warnings == ("node a: 1 of 8 nvidia.com/gpu are not healthy: its device plugin's log says why",)
+    sick["status"]["capacity"]["nvidia.com/gpu"] = "7"
+    assert not look([sick]).warnings
