@@ -11,7 +11,7 @@ from gpuassay.cluster.errors import ClusterError
 from gpuassay.manifest import Manifest
 from gpuassay.provision.component import Wish
 from gpuassay.provision.objects import Objects
-from gpuassay.provision.plan import refuse_doubled
+from gpuassay.provision.plan import Wanted, plan, refuse_doubled
 from gpuassay.provision.registry import component
 from gpuassay.systems.gpu_operator.provision import OPERATOR
 from gpuassay.toolchain import Assets
@@ -131,6 +131,21 @@ def test_an_operator_that_is_there_is_used_with_its_own_plugin() -> None:
         refuse_doubled([component("dra-driver")], objects)
     with pytest.raises(ClusterError, match="both are asked for"):
         refuse_doubled([OPERATOR, component("device-plugin")], Objects(served()))
+
+
+def test_gpus_that_somebody_offers_already_are_not_offered_twice() -> None:
+    """Red when the operator is put beside a device plugin that is known by nothing but what nodes offer."""
+    nodes = [operators.node("a"), operators.node("b"), operators.node("c")]
+    for one in nodes:
+        one["metadata"]["labels"] = {}
+    nodes[0]["status"]["allocatable"] = {"nvidia.com/gpu": "0", "cpu": "8"}  # what is left of one that was removed
+    (line,) = OPERATOR.lacking(Objects(served(*nodes)))
+    assert line.startswith("node b and 1 more offers GPUs of nvidia.com already, so each would be offered twice")
+    with pytest.raises(ClusterError, match="cannot be installed: node b and 1 more offers GPUs"):
+        plan([Wanted(OPERATOR, Wish("nvidia/gpu-operator"))], Objects(served(*nodes)), Assets())
+    for one in nodes:
+        one["metadata"]["labels"] = {"nvidia.com/gpu.deploy.device-plugin": "false"}
+    assert OPERATOR.lacking(Objects(served(*nodes))) == ()
 
 
 def test_pods_that_hold_gpus_keep_it() -> None:

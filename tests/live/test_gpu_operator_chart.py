@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -10,17 +11,24 @@ import pytest
 
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.embedded import embedded
+from gpuassay.engine import provisioned as runs
 from gpuassay.manifest import dig
+from gpuassay.systems.gpu_operator.provision import PLUGIN_LABEL
 from tests.live import gpu_operator_standin as standin
 from tests.live.conftest import ROOT, LiveSuite
 
 
 @pytest.fixture
 def theirs(programs: None, tmp_path: Path) -> Generator[Cluster]:
-    """Somebody's cluster without any operator; one of NVIDIA's labels is there already."""
+    """Somebody's cluster without any operator; one of NVIDIA's labels is there already.
+
+    Its nodes have GPUs before any device plugin comes, so their owner says that none of the operator's is to come.
+    """
     with embedded(directory=tmp_path / "cluster", nodes=2) as cluster:
-        name = cluster.api.list("Node")[0]["metadata"]["name"]
-        cluster.api.patch("Node", name, {"metadata": {"labels": {"nvidia.com/gpu.count": "3"}}})
+        names = [one["metadata"]["name"] for one in cluster.api.list("Node")]
+        for name in names:
+            cluster.api.patch("Node", name, {"metadata": {"labels": {PLUGIN_LABEL: "false"}}})
+        cluster.api.patch("Node", names[0], {"metadata": {"labels": {"nvidia.com/gpu.count": "3"}}})
         yield cluster
 
 
@@ -59,6 +67,8 @@ def test_a_chart_is_installed_judged_and_removed(suite: LiveSuite, theirs: Clust
     told = (outcome.run / "run.json").read_text()
     assert "installed by us, Helm release gpu-operator; mig.strategy mixed" in told
     assert _seen(theirs) == before
+    left = json.loads((outcome.run / runs.REPORT).read_text())["gpu-operator"]["left_by_upstream"]
+    assert sum("labels of Node" in line and "new: nvidia.com/" in line for line in left) == 2, left
     assert not (outcome.run / "leaks.txt").exists()
     outcome = suite.run(*where, "--gpu-operator-source", str(helm / "nowhere"))
     assert set(outcome.states.values()) == {"ERROR"}, outcome.output

@@ -18,8 +18,8 @@ from gpuassay.provision.marks import how, image
 from gpuassay.provision.objects import Objects, Ref
 from gpuassay.provision.source import objects_of
 from gpuassay.systems.gpu_operator.acts.read import read_operator
-from gpuassay.systems.gpu_operator.judge.objects import PREFIX
-from gpuassay.systems.gpu_operator.judge.offers import capacity_findings
+from gpuassay.systems.gpu_operator.judge.objects import DEPLOY, PREFIX, labels_of, name_of
+from gpuassay.systems.gpu_operator.judge.offers import capacity_findings, resources
 from gpuassay.systems.gpu_operator.judge.watch import lacks
 from gpuassay.toolchain import Assets
 
@@ -30,6 +30,7 @@ FEATURE_DISCOVERY = "nfd.k8s-sigs.io"
 """API group of Node Feature Discovery, which the chart brings unless told not to."""
 READY_SECONDS = 1200.0
 """Until every operand is ready: drivers may have to be compiled on every node."""
+PLUGIN_LABEL = f"{DEPLOY}device-plugin"
 OTHER_SLICERS = frozenset({"dra-driver", "das"})
 """Components that hand out GPUs in the place of the operator's device plugin."""
 
@@ -86,6 +87,19 @@ def _values(wish: Wish) -> tuple[dict[str, Any], str]:
     return values, ", ".join(said)
 
 
+def lacking(objects: Objects) -> Sequence[str]:
+    """Nodes whose GPUs somebody's device plugin offers already, in a line; its owner may keep the operator's away."""
+    nodes = [one for one in objects.list(objects.kinds[("v1", "Node")]) if any(resources(one, "allocatable").values())]
+    names = [name_of(one) for one in nodes if labels_of(one).get(PLUGIN_LABEL) != "false"]
+    if not names:
+        return ()
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return (
+        f"node {names[0]}{more} offers GPUs of nvidia.com already, so each would be offered twice: remove the device "
+        f"plugin there, or label such nodes {PLUGIN_LABEL}=false",
+    )
+
+
 def problem(api: Api) -> str:
     """Why it does not work: it is not ready, operands lack ready pods of their newest revision, or GPUs are missing."""
     try:
@@ -119,6 +133,6 @@ def made(objects: Objects) -> Sequence[Ref]:
 
 OPERATOR = Provided(
     name=NAME, title="NVIDIA GPU Operator", namespace=NAMESPACE,
-    detect=detect, content=content, problem=problem, in_use=in_use, made=made, group=GROUP,
+    detect=detect, content=content, problem=problem, in_use=in_use, made=made, lacking=lacking, group=GROUP,
     excludes=frozenset({"device-plugin"}), seconds=READY_SECONDS, capability=base.GPU_OPERATOR,
 )  # fmt: skip
