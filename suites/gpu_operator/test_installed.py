@@ -8,7 +8,7 @@ from __future__ import annotations
 from gpuassay import MUST, SHOULD, Inconclusive, Lab, Recording, behaviour, scenario
 from gpuassay.systems.gpu_operator.acts.watch import note_operator
 from gpuassay.systems.gpu_operator.judge import exporter, installed, moving, offers, operands, watch
-from gpuassay.systems.gpu_operator.judge.objects import OPERATOR, Seen, gpu_nodes
+from gpuassay.systems.gpu_operator.judge.objects import OPERATOR, Seen, gpu_nodes, wants
 
 DOCS = "https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/"
 INSTALLED = f"{DOCS}getting-started.html"
@@ -57,13 +57,16 @@ def test_every_operand_stands_on_every_node(found: Recording) -> None:
 )  # fmt: skip
 def test_every_operand_is_of_its_newest_revision(found: Recording) -> None:
     """Once a rollout is over, every pod of an operand is of its DaemonSet's newest revision."""
-    assert operands.revision_findings(found.note(OPERATOR)) == []
+    seen = found.note(OPERATOR)
+    assert operands.revision_findings(seen) == []
+    if not operands.any_pod(seen):
+        raise Inconclusive("no operand has a pod")
 
 
 @behaviour(
     "gpu-operator.operands-steady", level=MUST, spec=INSTALLED,
     red_when="within the time of watching something that was ready is not, or a container starts anew",
-    mutant="operand-restarts", timed=True,
+    mutant="operand-restarts",
 )  # fmt: skip
 def test_what_is_ready_stays_ready(found: Recording) -> None:
     """For 20 s and more the policy and every operand's pod stay ready, and no container starts anew."""
@@ -110,10 +113,11 @@ def test_the_runtime_classes_are_there(found: Recording) -> None:
 def test_driver_and_runtime_versions_agree(found: Recording) -> None:
     """Every GPU node's version labels agree with each other, and with ClusterPolicy's or NVIDIADriver's driver."""
     seen = _at_rest(found)
-    if not seen.get("GPUCluster") or installed.versions_told(seen):
-        assert installed.version_findings(seen) == []
-    else:
-        raise Inconclusive("a GPUCluster runs no GPU feature discovery, and no node's labels tell versions")
+    if not installed.versions_told(seen) and not wants(seen, "gfd"):
+        raise Inconclusive("GPU feature discovery is not asked for, and no node's labels tell versions")
+    assert installed.version_findings(seen) == []
+    if not installed.versions_told(seen):
+        raise Inconclusive("no node's GPUs are for containers, and no node's labels tell versions")
 
 
 @behaviour(
@@ -185,4 +189,6 @@ def _exporting(found: Recording) -> Seen:
     seen = _at_rest(found)
     if not exporter.wanted(seen):
         raise Inconclusive("the operator was told to run no DCGM exporter")
+    if gpu_nodes(seen) and not exporter.exporting(seen):
+        raise Inconclusive("DCGM exporter belongs on no node; whether it should is for operands-ready to say")
     return seen

@@ -45,7 +45,7 @@ def test_a_pod_is_given_the_slice_that_it_asked_for(cut_nodes: Recording) -> Non
         raise Inconclusive(waiting)
 
 
-@scenario(system="gpu-operator", needs=("mig-node",), timeout=1900)
+@scenario(system="gpu-operator", needs=("mig-node",), timeout=2300)
 def marked_node(lab: Lab) -> None:
     """A marked node gets the MIG configuration that its label names, and then its former one again."""
     recut(lab)
@@ -53,7 +53,8 @@ def marked_node(lab: Lab) -> None:
 
 @behaviour(
     "gpu-operator.mig-manager", level=MUST, spec=DOCS,
-    red_when="a MIG configuration is not applied, fails, or leaves operands paused", mutant="mig-config-lost",
+    red_when="a MIG configuration is not applied, fails, leaves operands paused, or the slices of the one before",
+    mutant="mig-config-lost",
 )  # fmt: skip
 def test_the_mig_manager_cuts_a_node_and_back(marked_node: Recording) -> None:
     """To a new MIG configuration and back, the state goes from pending to success and operands are deployed again."""

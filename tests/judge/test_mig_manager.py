@@ -53,5 +53,8 @@ def test_both_ways_and_the_configuration_count() -> None:
     right = _course("pending", "success")
     recut = Recut("gpu-a", trial="new", former="old", there=right, back=right)
     assert recut_findings(recut) == []
+    (found,) = recut_findings(msgspec.structs.replace(recut, offered_there=["node gpu-a: labels count no slice"]))
+    assert found == "cut as new, node gpu-a: labels count no slice"
+    assert recut_findings(msgspec.structs.replace(recut, offered_back=["2 of nvidia.com/mig-3g.20gb are offered"]))
     assert recut_findings(msgspec.structs.replace(recut, back=_course("pending", "failed"))) != []
     assert recut_findings(msgspec.structs.replace(recut, there=_course("pending", "success", config="old"))) != []

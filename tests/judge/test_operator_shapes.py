@@ -63,7 +63,9 @@ def test_every_judge_is_turned_red() -> None:
     assert len(SOUND) + len(ILL) >= 30
 
 
-@pytest.mark.parametrize("name", [name for name in JUDGES if name not in ("offered-once", "mig-as-configured")])
+@pytest.mark.parametrize(
+    "name", [name for name in JUDGES if name not in ("offered-once", "mig-as-configured", "operands-current")]
+)
 def test_of_nothing_everything_is_a_finding(name: str) -> None:
     """Red when a judge is content with a cluster on which there is nothing to look at."""
     assert JUDGES[name]({}) != []

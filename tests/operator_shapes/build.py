@@ -85,6 +85,11 @@ class Node:
         """Slices by profile."""
         return Counter(profile for card in self.cards for profile in card.slices or ())
 
+    @property
+    def _names(self) -> dict[str, int]:
+        """Slices by their profile as resources and labels spell it."""
+        return {profile.replace("+", "."): number for profile, number in self.profiles.items()}
+
     def manifest(self) -> Manifest:
         """As the API has it."""
         labels = {f"{DEPLOY}{one}": "true" for one in self.deploy}
@@ -99,8 +104,6 @@ class Node:
     def _discovered(self) -> dict[str, str]:
         """Labels of GPU feature discovery."""
         product, count, replicas = self.cards[0].model, len(self.cards), self.replicas if self.whole else 0
-        if not self.strategy:
-            replicas = self.replicas
         if self.strategy == "single" and not self.whole and len(self.profiles) == 1:
             (profile,) = self.profiles
             product, count, replicas = f"{product}-MIG-{profile}", self.profiles[profile], 1
@@ -114,7 +117,7 @@ class Node:
         if self.strategy:
             found |= {"mig.strategy": self.strategy, "mig.capable": "true"}
         if self.strategy == "mixed":
-            for profile, number in self.profiles.items():
+            for profile, number in self._names.items():
                 found |= {f"mig-{profile}.count": str(number), f"mig-{profile}.replicas": "1",
                           f"mig-{profile}.slices.gi": profile.split("g")[0]}  # fmt: skip
         return {f"nvidia.com/{key}": value for key, value in found.items()}
@@ -123,10 +126,11 @@ class Node:
         """Resources of the device plugin; a name that is given up stays with nothing under it."""
         if self.strategy == "single" and not self.whole:
             return {"nvidia.com/gpu": sum(self.profiles.values())}
-        whole = (self.whole if self.strategy else len(self.cards)) * self.replicas
+        slices = self.strategy in ("mixed", "single")
+        whole = (self.whole if slices else len(self.cards)) * self.replicas
         found = {"nvidia.com/gpu": 0, "nvidia.com/gpu.shared": whole} if self.renamed else {"nvidia.com/gpu": whole}
         if self.strategy == "mixed":
-            found |= {f"nvidia.com/mig-{profile}": number for profile, number in self.profiles.items()}
+            found |= {f"nvidia.com/mig-{profile}": number for profile, number in self._names.items()}
         return found
 
     def page(self) -> str:
@@ -224,13 +228,13 @@ def _deploy(seen: Seen, operand: Operand, form: Drivers) -> None:
         })  # fmt: skip
 
 
-def by_dra(*nodes: str, kind: str = "gpu") -> list[Manifest]:
-    """ResourceSlices of NVIDIA's DRA driver with one device per node."""
+def by_dra(*nodes: str, count: int = 8) -> list[Manifest]:
+    """ResourceSlices of NVIDIA's DRA driver with so many GPUs per node."""
     pool = {"generation": 1, "resourceSliceCount": 1}
-    device = {"name": f"{kind}-0", "attributes": {"type": {"string": kind}}}
+    devices = [{"name": f"gpu-{number}", "attributes": {"type": {"string": "gpu"}}} for number in range(count)]
     return [
         {"kind": "ResourceSlice", "metadata": {"name": one},
-         "spec": {"driver": "gpu.nvidia.com", "nodeName": one, "pool": pool | {"name": one}, "devices": [device]}}
+         "spec": {"driver": "gpu.nvidia.com", "nodeName": one, "pool": pool | {"name": one}, "devices": devices}}
         for one in nodes
     ]  # fmt: skip
 

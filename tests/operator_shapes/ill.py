@@ -86,6 +86,11 @@ ILL: dict[str, Shape] = {
         cluster(DRA, told=[GPU_CLUSTER]), {"offered-once": "no device in ResourceSlices"},
         left_out=("versions-agree",),
     ),
+    "GPUCluster, the exporter tells of fewer GPUs than there are": Shape(
+        cluster(DRA, told=[GPU_CLUSTER], slices=by_dra("gpu-a", count=9)),
+        {"metrics-complete": "8 of 9 GPUs in ResourceSlices are told"},
+        left_out=("versions-agree",),
+    ),
     "GPUCluster, no DRA driver": Shape(
         _after(cluster(DRA, told=[GPU_CLUSTER], slices=by_dra("gpu-a")),
                without("Pod", "nvidia-dra-driver-kubelet-plugin")),

@@ -77,9 +77,8 @@ SOUND: dict[str, Shape] = {
     "MIG single": Shape(cluster(cut("all-1g.5gb", [SEVENTHS] * 8, "single"), configs=CONFIGS)),
     "MIG capable, not cut": Shape(cluster(cut("all-disabled", [WHOLE] * 8), configs=CONFIGS)),
     "one GPU cut, one whole": Shape(cluster(cut("half", [SEVENTHS, WHOLE]), configs=CONFIGS)),
-    "MIG mode with strategy none": Shape(cluster(Node(cards=(WHOLE,) * 2, strategy="none"))),
-    "slices with attributes": Shape(cluster(Node(cards=(Card(("1g.5gb+me",)),), strategy="")), left_out=("metrics",
-                                    "metrics-complete")),
+    "MIG mode with strategy none": Shape(cluster(Node(cards=(SEVENTHS,) * 2, strategy="none"))),
+    "slices with attributes": Shape(cluster(Node(cards=(Card(("1g.5gb+me",)),), strategy="mixed"))),
     "time slicing": Shape(cluster(Node(replicas=4))),
     "time slicing, renamed, the old name left with 0": Shape(cluster(Node(replicas=4, renamed=True))),
     "time slicing, renamed a minute ago": Shape(cluster(Node(replicas=4, renamed=True))),
@@ -119,6 +118,10 @@ SOUND: dict[str, Shape] = {
     "a node from which its owner keeps operands away": Shape(
         cluster(Node("gpu-a"), Node("gpu-b", deploy=(), plugin=False,
                                     labels={f"nvidia.com/gpu.deploy.{one}": "false" for one in Node().deploy}))
+    ),
+    "no node takes operands": Shape(
+        cluster(Node(deploy=(), plugin=False, labels={"nvidia.com/gpu.deploy.operands": "false"})),
+        left_out=("metrics", "metrics-complete", "operands-current"),
     ),
     "a cordoned node": Shape(cluster(Node("gpu-a"), Node("gpu-b"))),
     "a policy that is ignored beside the one that counts": Shape(cluster(Node())),

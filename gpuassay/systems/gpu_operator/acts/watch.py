@@ -8,9 +8,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gpuassay.systems.gpu_operator.acts.read import Objects, changed_by, read_operator, told_by_exporters
-from gpuassay.systems.gpu_operator.judge.moving import under_way
+from gpuassay.systems.gpu_operator.judge.moving import stuck_findings, under_way
 from gpuassay.systems.gpu_operator.judge.objects import OPERATOR
-from gpuassay.systems.gpu_operator.judge.offers import capacity_findings, unhealthy_findings
+from gpuassay.systems.gpu_operator.judge.offers import capacity_findings, stale_findings, unhealthy_findings
 from gpuassay.systems.gpu_operator.judge.watch import LOOKS, Look, getting_on, hopeless, lacks, look
 from gpuassay.waiting import WaitTimeout, wait
 
@@ -19,12 +19,16 @@ if TYPE_CHECKING:  # cluster clients: not for replays
 
 WINDOW = 20.0
 """Seconds for which a sound operator is watched: the back-off of a container that crashes begins with 10 s."""
-QUIET = 45.0
-"""Seconds in which nothing has changed: what is not ready by then does not get so by itself."""
+QUIET = 90.0
+"""Seconds in which nothing has changed: what is not ready by then does not get so by itself.
+
+GPU feature discovery labels nodes once a minute."""
 DEADLINE = 600.0
 """Seconds for a rollout or a change of a node to end: a driver is compiled, or a node restarts, in minutes."""
 EVERY = 2.0
 """Seconds between two looks."""
+SETTLES = (lacks, stuck_findings, capacity_findings, stale_findings, unhealthy_findings)
+"""What may pass by itself after a change."""
 
 
 def note_operator(
@@ -55,7 +59,7 @@ def note_operator(
         if not looks or _course(looks[-1]) != _course(new):
             changed = now
         looks.append(new)
-        missing = lacks(last) or capacity_findings(last) or unhealthy_findings(last)
+        missing = any(judge(last) for judge in SETTLES)
         if missing or new.moving:
             sound = now
             still = now - changed >= quiet and not getting_on(last)

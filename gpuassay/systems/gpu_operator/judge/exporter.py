@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+from gpuassay.discovery.gpus import gpus
 from gpuassay.manifest import Manifest
 from gpuassay.record.exposition import PageError, PageSample, parse_page
 from gpuassay.systems.gpu_operator.judge.dcgm import PERCENT, gpu_of, instance_of, why_blank, why_no_percent
@@ -139,7 +140,17 @@ def coverage_findings(seen: Seen) -> list[str]:
 
 def _coverage(seen: Seen, page: Sequence[PageSample], node: Manifest) -> list[str]:
     """Slices that come and go with pods, as with DRA and DAS, are not counted: labels are older than they."""
+    if by_dra(seen):
+        return _by_dra(seen, page, node)
     return [*_gpus(page, node), *(_slices(page, node) if by_plugin(seen, node) else ())]
+
+
+def _by_dra(seen: Seen, page: Sequence[PageSample], node: Manifest) -> list[str]:
+    """GPUs against those in ResourceSlices: no label counts them there."""
+    groups, _ = gpus(facts(seen, "Node"), facts(seen, "ResourceSlice"))
+    count = next((dict(one.devices).get("gpu", 0) for one in groups if name_of(node) in one.nodes), 0)
+    told = {gpu_of(one.labels).split("/")[0] for one in page if one.name in MEMORY}
+    return [f"{len(told)} of {count} GPUs in ResourceSlices are told"] if len(told) < count else []
 
 
 def _gpus(page: Sequence[PageSample], node: Manifest) -> list[str]:
@@ -148,11 +159,11 @@ def _gpus(page: Sequence[PageSample], node: Manifest) -> list[str]:
     if "-MIG-" in labels.get(f"{GPU}.product", "") or not count.isdigit():
         return []  # slices are counted there, or nothing is
     told = {field: {gpu_of(one.labels) for one in page if one.name == field} - {""} for field in MEMORY}
-    gpus = {field: {name.split("/")[0] for name in names} for field, names in told.items()}
+    cards = {field: {name.split("/")[0] for name in names} for field, names in told.items()}
     models = {one.labels.get("modelName") for one in page if one.labels.get("modelName")}
     return [
         f"{field} is told of {len(names)} of {count} GPUs"
-        for field, names in gpus.items()
+        for field, names in cards.items()
         if len(names) < int(count) or (len(names) > int(count) and len(models) < 2)
     ]
 

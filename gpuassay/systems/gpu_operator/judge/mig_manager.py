@@ -19,7 +19,7 @@ ALLOWED = {"pending": {"rebooting", "success", "failed"}, "rebooting": {"pending
 """Which state may follow which, until success or failure."""
 
 
-class Recut(msgspec.Struct, frozen=True):
+class Recut(msgspec.Struct, frozen=True, omit_defaults=True):
     """A node that was cut anew and back.
 
     Attributes:
@@ -28,6 +28,8 @@ class Recut(msgspec.Struct, frozen=True):
         trial: the configuration that was tried.
         there: the node's labels in turn, from before the trial was chosen.
         back: likewise, from before the former one was chosen.
+        offered_there: what was wrong with the node's labels and offers once the trial was said to be applied.
+        offered_back: likewise for the former one.
     """
 
     node: str
@@ -35,6 +37,8 @@ class Recut(msgspec.Struct, frozen=True):
     trial: str
     there: list[dict[str, str]]
     back: list[dict[str, str]]
+    offered_there: list[str] = []
+    offered_back: list[str] = []
 
 
 RECUT = Note("recut", Recut, "a node that the MIG manager was asked to cut anew, and back")
@@ -69,10 +73,12 @@ def change_findings(changes: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def recut_findings(recut: Recut) -> list[str]:
-    """The node was cut as the trial says, and then back to what it had."""
+    """The node was cut as the trial says, then back to what it had, and offered what it was cut into each time."""
     there, back = recut.there, recut.back
     found = [f"to {recut.trial}: {text}" for text in change_findings(there)]
     found += [f"back to {recut.former}: {text}" for text in change_findings(back)]
+    found += [f"cut as {recut.trial}, {text}" for text in recut.offered_there]
+    found += [f"cut as {recut.former} again, {text}" for text in recut.offered_back]
     if there and there[-1].get(CONFIG) != recut.trial:
         found.append(f"the node's configuration is {there[-1].get(CONFIG)}, expected {recut.trial}")
     return found

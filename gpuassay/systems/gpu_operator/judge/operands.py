@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuassay.manifest import Manifest, dig, is_true
-from gpuassay.systems.gpu_operator.judge.moving import changing
+from gpuassay.systems.gpu_operator.judge.moving import PAUSED, changing
 from gpuassay.systems.gpu_operator.judge.objects import (
     DEPLOY,
     PRESENT,
@@ -71,8 +71,10 @@ def _of_operand(seen: Seen, operand: Operand, nodes: Sequence[Manifest]) -> list
 
 def _expected(operand: Operand, node: Manifest) -> bool:
     """Whether a node is one of those that the operator labels for an operand, unless a person has said otherwise."""
-    label = f"{DEPLOY}{operand.deploy}"
-    return for_containers(node) and not labels_of(node).get(label, "").startswith(("paused-", "false"))
+    labels = labels_of(node)
+    kept_away = labels.get(f"{DEPLOY}operands") == "false"
+    said = labels.get(f"{DEPLOY}{operand.deploy}", "")
+    return for_containers(node) and not kept_away and not said.startswith((PAUSED, "false"))
 
 
 def _why(pods: Sequence[Manifest], node: Manifest, sets: Sequence[Manifest]) -> str:
@@ -100,14 +102,20 @@ def _why_none(node: Manifest, sets: Sequence[Manifest]) -> str:
 
 
 def revision_findings(seen: Seen) -> list[str]:
-    """Of every operand each pod is of its DaemonSet's newest revision; nothing is if nothing has a pod.
+    """Of every operand each pod is of its DaemonSet's newest revision.
 
     Pods on nodes whose driver is being upgraded may still be of the old one.
     """
-    sets = [one for one in facts(seen, "DaemonSet") if operand_of(one) is not None]
-    if not any(pods_of(seen, one) for one in sets):
-        return ["no operand has a pod"]
-    return [text for one in sets for text in _of_revision(seen, one)]
+    return [text for one in _sets(seen) for text in _of_revision(seen, one)]
+
+
+def any_pod(seen: Seen) -> bool:
+    """Whether any operand has a pod: without one nothing can be said of revisions."""
+    return any(pods_of(seen, one) for one in _sets(seen))
+
+
+def _sets(seen: Seen) -> list[Manifest]:
+    return [one for one in facts(seen, "DaemonSet") if operand_of(one) is not None]
 
 
 def _of_revision(seen: Seen, daemonset: Manifest) -> list[str]:
