@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gpuassay import MUST, SHOULD, Inconclusive, Lab, Recording, behaviour, scenario
 from gpuassay.systems.gpu_operator.acts.watch import note_operator
-from gpuassay.systems.gpu_operator.judge import exporter, installed, moving, offers, operands, watch
+from gpuassay.systems.gpu_operator.judge import attribution, exporter, installed, moving, offers, operands, watch
 from gpuassay.systems.gpu_operator.judge.objects import OPERATOR, Seen, gpu_nodes, wants
 
 DOCS = "https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/"
@@ -182,6 +182,19 @@ def test_the_exporter_tells_of_gpus(found: Recording) -> None:
 def test_the_exporter_tells_of_every_gpu_and_slice(found: Recording) -> None:
     """DCGM exporter reports as many GPUs as labels count, and every MIG slice by its profile."""
     assert exporter.coverage_findings(_exporting(found)) == []
+
+
+@behaviour(
+    "gpu-operator.metrics-attributed", level=SHOULD, spec=EXPORTER,
+    red_when="DCGM exporter does not name a pod on the GPUs or slices that it holds, or names one that holds none",
+    mutant="metrics-of-nobody",
+)  # fmt: skip
+def test_the_exporter_names_the_pods_that_hold_gpus(found: Recording) -> None:
+    """Every pod that has held GPUs or slices for two minutes is named on as many of them, and nobody else is."""
+    seen = _exporting(found)
+    assert attribution.attribution_findings(seen) == []
+    if not attribution.steady_holders(seen):
+        raise Inconclusive("no pod has held a GPU for two minutes that is not shared and whose exporter answers")
 
 
 def _exporting(found: Recording) -> Seen:

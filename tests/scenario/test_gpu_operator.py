@@ -22,7 +22,17 @@ from gpuassay.systems.gpu_operator.acts.keep import since
 from gpuassay.systems.gpu_operator.acts.mig_manager import recut
 from gpuassay.systems.gpu_operator.acts.probe import probe
 from gpuassay.systems.gpu_operator.acts.watch import EVERY, QUIET, WINDOW, note_operator
-from gpuassay.systems.gpu_operator.judge import exporter, installed, mig_config, moving, offers, operands, probes, watch
+from gpuassay.systems.gpu_operator.judge import (
+    attribution,
+    exporter,
+    installed,
+    mig_config,
+    moving,
+    offers,
+    operands,
+    probes,
+    watch,
+)
 from gpuassay.systems.gpu_operator.judge.objects import OPERATOR
 from gpuassay.systems.gpu_operator.system import POOL
 from gpuassay.systems.kueue.acts.lab import Lab
@@ -47,11 +57,17 @@ class StubApi:
         self.metrics, self.looks = metrics, 0
         self.objects = operators.healthy()
         self.at_look: Callable[[int, dict[str, list[Manifest]]], object] = lambda number, objects: None
+        self.holding, self.asked = list[Manifest](), 0
         self.refused: tuple[str, ...] = ()
 
-    def pages(self, path: str, label_selector: str | None = None) -> Sequence[Manifest]:
-        """A list."""
+    def pages(
+        self, path: str, label_selector: str | None = None, *, field_selector: str | None = None
+    ) -> Sequence[Manifest]:
+        """A list; of a node's pods, those that hold GPUs."""
         del label_selector
+        if field_selector is not None:
+            self.asked += 1
+            return [one for one in self.holding if field_selector == f"spec.nodeName={one['spec']['nodeName']}"]
         plural = path.rpartition("/")[2]
         if plural in self.refused:
             raise ApiRefused(403, "Forbidden", f"{plural} is forbidden")
@@ -267,6 +283,26 @@ def test_an_upgrade_is_waited_for_and_told() -> None:
     api.objects["Node"][0]["metadata"]["labels"]["nvidia.com/gpu-driver-upgrade-state"] = "drain-required"
     lab = _watch(api, clock=clock)
     assert clock.now >= 600 and "drain-required" in lab.said[0]
+
+
+def test_who_holds_gpus_is_asked_once_more_where_exporters_do_not_know() -> None:
+    """Red when a pod that has just ended, or begun, refutes anything at once; or one that is never named does not."""
+    api, clock = StubApi(), Clock()
+    pod: Manifest = {
+        "metadata": {"name": "train", "namespace": "ml"},
+        "status": {"phase": "Running", "startTime": "2026-01-01T00:00:00Z"},
+        "spec": {"nodeName": "gpu-a", "containers": [{"resources": {"limits": {"nvidia.com/gpu": "1"}}}]},
+    }  # fmt: skip
+    api.holding = [pod]
+    seen = _watch(api, clock=clock).noted(OPERATOR)
+    assert api.asked == 8 and clock.now >= WINDOW + 60
+    (found,) = attribution.attribution_findings(seen)
+    assert found == "node gpu-a: pod ml/train holds 1 GPUs or slices, the exporter names it on 0"
+    api.metrics = operators.METRICS.replace('UUID="GPU-1"', 'UUID="GPU-1",namespace="ml",pod="train"')
+    assert attribution.attribution_findings(_read(api)) == [
+        "node gpu-b: GPU-1 is told to be of pod ml/train, which holds nothing there"
+    ]
+    assert attribution.attribution_findings(_read(api, "metrics-of-nobody")) == [found]
 
 
 def test_how_long_a_label_has_stood_is_told_by_its_writer() -> None:

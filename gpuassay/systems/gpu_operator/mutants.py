@@ -205,6 +205,12 @@ def _metrics_nameless(obj: Manifest) -> None:
         obj["text"] = obj["text"].replace("UUID=", "nothing=")
 
 
+@mutant("metrics-of-nobody", "samples of GPUs do not say which pod holds them")
+def _metrics_of_nobody(obj: Manifest) -> None:
+    if obj["kind"] == "Metrics":
+        obj["text"] = re.sub(r'(?:exported_)?pod="[^"]*"', 'nobody=""', obj["text"])
+
+
 @mutant("utilisation-lost", "GPUs are told to be idle, whatever runs on them")
 def _utilisation_lost(obj: Manifest) -> None:
     if obj["kind"] == "Metrics":

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from gpuassay.systems.gpu_operator.acts.holders import both_times, holders
 from gpuassay.systems.gpu_operator.acts.read import Objects, changed_by, read_operator, told_by_exporters
+from gpuassay.systems.gpu_operator.judge.attribution import attribution_findings
 from gpuassay.systems.gpu_operator.judge.moving import stuck_findings, under_way
 from gpuassay.systems.gpu_operator.judge.objects import OPERATOR
 from gpuassay.systems.gpu_operator.judge.offers import capacity_findings, stale_findings, unhealthy_findings
@@ -27,6 +29,8 @@ DEADLINE = 600.0
 """Seconds for a rollout or a change of a node to end: a driver is compiled, or a node restarts, in minutes."""
 EVERY = 2.0
 """Seconds between two looks."""
+COLLECTED = 60.0
+"""Seconds in which exporters collect anew: twice their interval by default."""
 SETTLES = (lacks, stuck_findings, capacity_findings, stale_findings, unhealthy_findings)
 """What may pass by itself after a change."""
 
@@ -68,11 +72,22 @@ def note_operator(
 
     with suppress(WaitTimeout):
         wait(seen, bool, what="the operator to be at rest", timeout=deadline, delay=EVERY, clock=clock, pause=pause)
-    last["Metrics"] = told_by_exporters(lab, last["Pod"])
+    _ask_exporters(lab, last)
+    if attribution_findings(last) and lab.mutant is None:
+        pause(COLLECTED)  # what is told may be older than a pod that has just ended
+        _ask_exporters(lab, last)
     if moving := under_way(last):
         lab.progress(f"still under way: {'; '.join(moving)}")
     lab.note(OPERATOR, last)
     lab.note(LOOKS, _thinned(looks))
+
+
+def _ask_exporters(lab: Lab, seen: Objects) -> None:
+    """Note what exporters tell, and who held GPUs before and after."""
+    nodes = [str(one["metadata"]["name"]) for one in seen["Node"]]
+    before = holders(lab.api, nodes)
+    seen["Metrics"] = told_by_exporters(lab, seen["Pod"])
+    seen["Holder"] = both_times(before, holders(lab.api, nodes))
 
 
 def _course(one: Look) -> tuple[object, ...]:
