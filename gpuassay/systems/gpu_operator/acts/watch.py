@@ -73,7 +73,7 @@ def note_operator(
     with suppress(WaitTimeout):
         wait(seen, bool, what="the operator to be at rest", timeout=deadline, delay=EVERY, clock=clock, pause=pause)
     _ask_exporters(lab, last)
-    if attribution_findings(last) and lab.mutant is None:
+    if window and lab.mutant is None and attribution_findings(last):
         pause(COLLECTED)  # what is told may be older than a pod that has just ended
         _ask_exporters(lab, last)
     if moving := under_way(last):
