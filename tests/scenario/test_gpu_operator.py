@@ -285,6 +285,13 @@ def test_an_upgrade_is_waited_for_and_told() -> None:
     assert clock.now >= 600 and "drain-required" in lab.said[0]
 
 
+def test_a_node_that_waits_for_its_turn_is_not_waited_for() -> None:
+    """Red when a node that may wait for hours keeps a run for as long as it may wait."""
+    api, clock = StubApi(), Clock()
+    api.objects["Node"][0]["metadata"]["labels"]["nvidia.com/gpu-driver-upgrade-state"] = "upgrade-required"
+    assert "upgrade-required" in _watch(api, clock=clock).said[0] and clock.now <= QUIET + EVERY
+
+
 def test_who_holds_gpus_is_asked_once_more_where_exporters_do_not_know() -> None:
     """Red when a pod that has just ended, or begun, refutes anything at once; or one that is never named does not."""
     api, clock = StubApi(), Clock()

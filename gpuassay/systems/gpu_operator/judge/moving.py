@@ -57,6 +57,13 @@ def under_way(seen: Seen) -> list[str]:
     return [f"node {name_of(one)}: {words}" for one in gpu_nodes(seen) if (words := changing(seen, one))]
 
 
+def getting_on(seen: Seen) -> bool:
+    """Whether a change of a node is under way that does not merely wait for its turn."""
+    return any(
+        labels_of(node).get(label) not in QUEUED for node in gpu_nodes(seen) for _, label in _steps(seen, node)
+    )  # fmt: skip
+
+
 def stuck_findings(seen: Seen) -> list[str]:
     """No node is left in a failed or unfinished change of its driver or of its slices.
 

@@ -12,6 +12,7 @@ import msgspec
 
 from gpuassay.manifest import Manifest, dig
 from gpuassay.record.notes import Note
+from gpuassay.systems.gpu_operator.judge import moving
 from gpuassay.systems.gpu_operator.judge.installed import policy_findings
 from gpuassay.systems.gpu_operator.judge.moving import under_way
 from gpuassay.systems.gpu_operator.judge.objects import Seen, facts, name_of, node_of, operand_of, pods_of
@@ -99,7 +100,7 @@ def hopeless(seen: Seen) -> bool:
 
 def getting_on(seen: Seen) -> bool:
     """Whether pods are about to start, or nodes are being changed: then waiting may tell more."""
-    return bool(under_way(seen)) or any(starting(pod) for pod in _pods(seen))
+    return moving.getting_on(seen) or any(starting(pod) for pod in _pods(seen))
 
 
 def _pods(seen: Seen) -> Iterator[Manifest]:
