@@ -125,14 +125,14 @@ def marked(theirs: Cluster) -> Generator[str]:
 
 def test_a_marked_node_is_cut_and_put_back(operator_suite: LiveSuite, theirs: Cluster, marked: str) -> None:
     """Red when a node is cut without both permissions, a right course is a finding, or the node is not put back."""
-    outcome = _run(operator_suite, theirs, "-k", "mig_manager")
+    outcome = _run(operator_suite, theirs, "-k", "cuts_a_node_and_back")
     assert outcome.states == {"gpu-operator.mig-manager": "SKIP"}, outcome.output
-    outcome = _run(operator_suite, theirs, "-k", "mig_manager", "--allow-cluster-mutation")
+    outcome = _run(operator_suite, theirs, "-k", "cuts_a_node_and_back", "--allow-cluster-mutation")
     assert outcome.states == {"gpu-operator.mig-manager": "PASS"}, outcome.output
     found = theirs.api.get("Node", marked)
     assert dig(found or {}, "metadata", "labels", CONFIG) == "old"
     broken = ("--allow-cluster-mutation", "--mutant", "mig-config-lost")
-    outcome = _run(operator_suite, theirs, "-k", "mig_manager", *broken)
+    outcome = _run(operator_suite, theirs, "-k", "cuts_a_node_and_back", *broken)
     assert outcome.states == {"gpu-operator.mig-manager": "FAIL"}, outcome.output
 
 
