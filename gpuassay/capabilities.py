@@ -74,6 +74,7 @@ WHY: Mapping[str, Why] = {
     GPU_OPERATOR: Why.ABSENT,
     MIG_NODE: Why.MARKED,
     GPU_LOAD: Why.MARKED,
+    MIG_CUT: Why.ABSENT,
 }
 """The reason for each capability of `CORE`; systems give that of their own (`System.why`)."""
 
