@@ -40,6 +40,7 @@ COMMANDS = (
     "compare",
     "matrix",
     "mutants",
+    "vacuity",
     "catalogue",
     "api",
     "pack",

@@ -275,6 +275,10 @@ class Recording:
         """The API server's audit lines about the scenario's objects."""
         return self.rows(parts.AUDIT)
 
+    def lines(self, part: Part[Any]) -> Iterable[Line]:
+        """The lines of a part with their numbers, as they are stored."""
+        return self._lines(part)
+
     def rows(self, part: Part[R]) -> list[R]:
         """The rows of a part that a system adds, of the type that it says; empty where the scenario left none.
 

@@ -8,6 +8,7 @@ import pytest
 
 from gpuassay.record.recording import Recording
 from gpuassay.session.outcome import RECORDINGS
+from gpuassay.session.serving import served
 
 R = TypeVar("R", bound=Recording)
 
@@ -39,7 +40,7 @@ def finder(item: pytest.Item) -> Arms:
             if str(place) not in _loaded:
                 _loaded[str(place)] = type(of).load(place).require_known()
                 _loaded[str(place)].system = of.system
-            found[name] = cast("R", _loaded[str(place)])
+            found[name] = served(item.config, cast("R", _loaded[str(place)]))
         item.stash.setdefault(RECORDINGS, []).extend(found.values())
         return found
 

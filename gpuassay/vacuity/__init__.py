@@ -1,0 +1,1 @@
+"""Verdicts that could not have been otherwise: every recording is doctored and judged again."""
