@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -33,29 +34,42 @@ def behaviour(
     return mark
 
 
-def known_defect(link: str, reason: str, *, racy: bool = False) -> Callable[[Test], Test]:
+def known_defect(link: str, reason: str, *, shows: str, racy: bool = False) -> Callable[[Test], Test]:
     """Expect a failure as the upstream issue `link` says; passing is then a FAIL (the note is out of date).
 
-    A defect that is a race (`racy`) may not show, and passing is then a PASS.
+    `shows` is a regular expression that the failure's message has to match (`re.search`); any other failure is a FAIL,
+    for it is not this defect. A defect that is a race (`racy`) may not show, and passing is then a PASS.
 
     Example:
-        @known_defect("https://github.com/kubernetes-sigs/kueue/issues/1", "quota is given back before the pods end")
+        @known_defect(
+            "https://github.com/kubernetes-sigs/kueue/issues/1", "quota is given back before the pods end",
+            shows="expected quota until the pods have ended",
+        )
         @behaviour("mine.queue.kept", level=MUST, spec="our handbook", red_when="quota is free while pods run")
         def test_kept(...): ...
     """
 
     def mark(test: Test) -> Test:
-        for one in defect_marks(link, reason, racy=racy):
+        for one in defect_marks(link, reason, shows=shows, racy=racy):
             test = one(test)
         return test
 
     return mark
 
 
-def defect_marks(link: str, reason: str, *, racy: bool = False) -> list[pytest.MarkDecorator]:
-    """The marks of `known_defect`, for tests of which only some variants have the defect."""
+def defect_marks(link: str, reason: str, *, shows: str, racy: bool = False) -> list[pytest.MarkDecorator]:
+    """The marks of `known_defect`, for tests of which only some variants have the defect.
+
+    Raises:
+        ValueError: `shows` matches any message, or is no regular expression.
+    """
+    try:
+        if re.search(shows, ""):
+            raise ValueError(f"known defect {link}: shows={shows!r} fits any failure; name what is seen of the defect")
+    except re.error as error:
+        raise ValueError(f"known defect {link}: shows={shows!r} is no regular expression: {error}") from None
     failing = pytest.mark.xfail(reason=f"{reason} ({link})", strict=not racy, raises=AssertionError)
-    return [pytest.mark.known_defect(link), failing]
+    return [pytest.mark.known_defect(link, shows), failing]
 
 
 def arms_of_ours(recording: Recording, why: str) -> None:

@@ -35,8 +35,17 @@ from gpuassay.session import (
 )
 from gpuassay.session.collection import behaviour_of
 from gpuassay.session.measure import Measure
-from gpuassay.session.outcome import LONGEST, MEASURE, RECORDINGS, enter, reason_of, recordings_of
+from gpuassay.session.outcome import (
+    LONGEST,
+    MEASURE,
+    RECORDINGS,
+    enter,
+    reason_of,
+    recordings_of,
+    refuse_another_failure,
+)
 from gpuassay.session.run import Run, open_run_of
+from gpuassay.session.serving import served
 from gpuassay.system import BadSystem, broken, systems
 from gpuassay.told import told
 from gpuassay.toolchain import catalogue
@@ -84,7 +93,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register markers, choose the run directory and direct JUnit and Allure into it."""
     for line in (
         "behaviour(declared): what the test proves (use gpuassay.behaviours.behaviour)",
-        "known_defect(link): fails as an upstream issue says",
+        "known_defect(link, shows): fails as an upstream issue says, with a message that matches",
         "needs(*capabilities): skipped by type where the cluster lacks one",
         "perf: a measurement; runs alone",
         "scale: a measurement at a thousand nodes",
@@ -228,7 +237,7 @@ def recording_of(request: pytest.FixtureRequest, scenario: Scenario) -> Recordin
         ScenarioBroke: it could not be acted out.
     """
     run = request.config.stash[RUN]
-    recording = run.recording(scenario)
+    recording = served(request.config, run.recording(scenario))
     item = request.node
     item.stash.setdefault(RECORDINGS, []).append(recording)
     meta = recording.meta
@@ -264,8 +273,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         outcome = yield
     except (AssertionError, pytest.fail.Exception) as refuted:
         contended = contention.evidence(one.meta for one in recordings_of(pyfuncitem))
-        expected = pyfuncitem.get_closest_marker("known_defect") is not None
-        if behaviour is None or not behaviour.timed or contended is None or expected:
+        defect = pyfuncitem.get_closest_marker("known_defect")
+        if defect is not None:
+            refuse_another_failure(refuted, *defect.args)
+        if behaviour is None or not behaviour.timed or contended is None or defect is not None:
             raise
         raise Inconclusive(f"{contended}, and what was seen hangs on a clock: {reason_of(str(refuted))}") from refuted
     for recording in recordings_of(pyfuncitem):

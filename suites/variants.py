@@ -23,12 +23,14 @@ class Deviation:
         variants: who has it.
         link: where that is written.
         reason: what they do instead.
+        shows: what the failure's message has to match, a regular expression.
         racy: it may not show.
     """
 
     variants: tuple[str, ...]
     link: str
     reason: str
+    shows: str
     racy: bool = False
 
 
@@ -73,7 +75,7 @@ def per_variant(
             variant = variants[request.param]
             deviation = known(marker.args[0].id, variant) if marker is not None else None
             if deviation is not None and variant in deviation.variants:
-                for mark in defect_marks(deviation.link, deviation.reason, racy=deviation.racy):
+                for mark in defect_marks(deviation.link, deviation.reason, shows=deviation.shows, racy=deviation.racy):
                     request.node.add_marker(mark)
             return request.getfixturevalue(request.param)
 

@@ -43,6 +43,24 @@ def check_run(folder: Path) -> dict[str, Any]:
     return read_versioned(folder, RUN, "run directory", FORMAT, RunError)
 
 
+def judged_recordings(folder: Path) -> frozenset[str]:
+    """Names of the recordings on which the run came to its verdicts.
+
+    Raises:
+        RunError: its `verdicts.jsonl`, which says so, is missing or broken.
+    """
+    place = folder / "verdicts.jsonl"
+    try:
+        rows = [json.loads(line) for line in place.read_text(encoding="utf-8").splitlines()]
+        return frozenset(name for row in rows for name in row["recordings"])
+    except FileNotFoundError:
+        raise RunError(
+            f"{folder}: no verdicts.jsonl, so nothing tells which recordings the run had; it is cut"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise RunError(f"{place} cannot be read (truncated?): {e}") from e
+
+
 def pack(folder: Path, out: Path) -> None:
     """Write the run directory `folder` to `out` (.tar.xz); equal directories give equal bytes.
 

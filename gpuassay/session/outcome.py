@@ -67,6 +67,17 @@ def enter(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
     report.user_properties.append((PROPERTY, json.dumps(found)))
 
 
+def refuse_another_failure(refuted: BaseException, link: str, shows: str) -> None:
+    """Nothing where a failure shows the known defect that was expected.
+
+    Raises:
+        pytest.fail.Exception: it fails in another way, and the known defect excuses only itself.
+    """
+    if not re.search(shows, str(refuted)):
+        told = reason_of(str(refuted))
+        pytest.fail(f"not the known defect {link}, which shows as {shows!r}: {told}", pytrace=False)
+
+
 def reason_of(message: str) -> str:
     """An exception's message as a reason: equal for equal recordings, so without addresses.
 

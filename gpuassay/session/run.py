@@ -17,8 +17,8 @@ import pytest
 from gpuassay import toolchain
 from gpuassay.engine.engine import Engine, read_status
 from gpuassay.record import bundled, rundir
-from gpuassay.record.pack import check_run, open_run
-from gpuassay.record.recording import Recording
+from gpuassay.record.pack import check_run, judged_recordings, open_run
+from gpuassay.record.recording import Recording, RecordingError
 from gpuassay.scenarios import mutants
 from gpuassay.scenarios.declare import Scenario, declared
 from gpuassay.session.ledger import Ledger
@@ -72,6 +72,8 @@ class Run:
     _unwritten: str = ""
     """Why the run's files could not be written, "" where they could."""
     _recordings: dict[str, Recording] = field(default_factory=dict[str, Recording])
+    _stored: frozenset[str] | None = None
+    """Names of the recordings that the replayed run judged, once somebody asked."""
 
     @classmethod
     def of_worker(cls, directory: Path) -> Run:
@@ -168,7 +170,8 @@ class Run:
         kind = get(scenario.system).recording
         if self.replay is not None:
             if not place.exists():
-                pytest.skip(f"not in the replayed run: scenario {scenario.id}")
+                self._refuse_a_gap(self.replay, scenario)
+                pytest.skip(f"not part of the replayed run: scenario {scenario.id}")
             return kind.load(place).require_known()
 
         while read_status(self.directory)[0] == "building" and not (place / "recording.json").exists():
@@ -202,6 +205,19 @@ class Run:
         kept = kind.load(found[0]).require_known()
         kept.recorded = found[1]
         return kept
+
+    def _refuse_a_gap(self, stored: Path, scenario: Scenario) -> None:
+        """A stored run need not have acted out everything; what it has judged must be there.
+
+        Raises:
+            RecordingError: the run judged that scenario, or nothing tells what it judged.
+        """
+        if self._stored is None:
+            self._stored = judged_recordings(stored)
+        if scenario.id in self._stored:
+            raise RecordingError(
+                f"{stored}: recording {scenario.id} is missing: the run judged it, now it is not there"
+            )
 
     def _pause(self, seconds: float) -> None:
         self.speech.flush()

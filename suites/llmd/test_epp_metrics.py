@@ -166,6 +166,8 @@ def test_tokens_of_streamed_responses_are_counted(counted: RoutingRecording) -> 
 )  # fmt: skip
 def test_tokens_are_counted_where_an_event_is_cut(counted: RoutingRecording) -> None:
     """Tokens are counted exactly even if the usage event of a stream is split across two chunks."""
+    whole = _tokens(counted, "json", "stream", STREAM_USAGE)
+    assert not whole, f"tokens are not even counted where no event is cut: {whole}"
     assert not _tokens(counted, "stream", "split", SPLIT_USAGE)
 
 
@@ -176,6 +178,8 @@ def test_tokens_are_counted_where_an_event_is_cut(counted: RoutingRecording) -> 
 def test_cached_tokens_are_counted(counted: RoutingRecording) -> None:
     """Cached prompt tokens (`usage.prompt_tokens_details.cached_tokens`) are counted exactly."""
     before, after = counted.metrics("before", "picker"), counted.metrics("json", "picker")
+    others = _tokens(counted, "before", "json", JSON_USAGE)
+    assert not others, f"not even tokens that were not cached are counted: {others}"
     assert not epp_metrics.sum_findings(before, after, {"cached_tokens": sum(one[2] for one in JSON_USAGE)})
 
 
@@ -198,6 +202,10 @@ def test_refusals_are_counted_as_errors(counted: RoutingRecording) -> None:
 def test_errors_of_model_servers_are_counted(counted: RoutingRecording) -> None:
     """Each error response of a model server counts once as an error with code ModelServerError."""
     before, after = counted.metrics("split", "picker"), counted.metrics("refused", "picker")
+    others = growth_findings(
+        before, after, {"request_errors": len(REFUSED)}, epp_metrics.TABLE, {"error_code": "BadRequest"}
+    )
+    assert not others, f"not even errors of the picker itself are counted: {others}"
     assert not growth_findings(
         before, after, {"request_errors": 2}, epp_metrics.TABLE, {"error_code": "ModelServerError"}
     )

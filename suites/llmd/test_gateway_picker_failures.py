@@ -210,8 +210,9 @@ def test_without_picker_a_fail_open_pool_serves_gets(picker_crashes: RoutingReco
 
 
 @known_defect(
-    FULL_DUPLEX, "in full-duplex mode Envoy fails open only until the first chunk of the body was handed over"
-)
+    FULL_DUPLEX, "in full-duplex mode Envoy fails open only until the first chunk of the body was handed over",
+    shows=r"answers without the picker, otherwise in \d+: #\d+ : http-500",
+)  # fmt: skip
 @behaviour(
     "llmd.gateway.crash-fail-open-post", level=MUST, spec=POOL_SPEC,
     red_when="a FailOpen pool refuses a request with a body because its endpoint picker is dead",
@@ -285,8 +286,9 @@ def _is_back(recording: RoutingRecording, arm: str, measure: Measure) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("method", METHODS)
 @known_defect(
-    NO_TIMEOUT, "in full-duplex mode Envoy waits for its processor without limit, whatever message_timeout says"
-)
+    NO_TIMEOUT, "in full-duplex mode Envoy waits for its processor without limit, whatever message_timeout says",
+    shows="requests hung until the client gave up",
+)  # fmt: skip
 @behaviour(
     "llmd.gateway.hang-is-bounded", level=SHOULD, spec=POOL_SPEC,
     red_when="a hung endpoint picker holds requests until their clients time out", mutant="picker-not-asked",
@@ -363,7 +365,10 @@ def test_a_pool_without_ready_pods_answers_503(nobody_there: RoutingRecording, m
 
 
 @pytest.mark.parametrize("mode", MODES)
-@known_defect(RANDOM_ENDPOINT, "for a request without a body the picker calls an empty pool an internal error, 500")
+@known_defect(
+    RANDOM_ENDPOINT, "for a request without a body the picker calls an empty pool an internal error, 500",
+    shows=r"refusals within 1 s, otherwise in \d+ .*: #\d+ : http-500",
+)  # fmt: skip
 @behaviour(
     "llmd.gateway.no-ready-pod-get", level=MUST, spec=PROTOCOL,
     red_when="a request without a body to a pool without a Ready Pod gets anything but a 503",

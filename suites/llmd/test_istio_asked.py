@@ -155,7 +155,10 @@ def _scrape(first: Site, second: Site, label: str) -> None:
         first.lab.samples += [{"source": f"{name} picker", "label": label, **row} for row in rows]
 
 
-@known_defect(LABELS, "istiod takes a gateway's labels from its Pod; without them the filter that asks is left out")
+@known_defect(
+    LABELS, "istiod takes a gateway's labels from its Pod; without them the filter that asks is left out",
+    shows=r"on all \d+ answers, missing on \d+: #\d+ : 200 by",
+)  # fmt: skip
 @behaviour(
     "llmd.istio.conditions-tell-of-bypass", level=SHOULD, spec=POOL_SPEC,
     red_when="Gateway, HTTPRoute and InferencePool all report good conditions while requests bypass the EPP",
@@ -172,8 +175,9 @@ def test_conditions_tell_when_the_picker_is_passed_by(unlabelled_pod: RoutingRec
 
 
 @known_defect(
-    LABELS, "whether a gateway has a picker is read from the status of routes, which may come after the push", racy=True
-)
+    LABELS, "whether a gateway has a picker is read from the status of routes, which may come after the push",
+    shows="route re-creations after which requests kept bypassing the EPP", racy=True,
+)  # fmt: skip
 @behaviour(
     "llmd.istio.route-swapped-at-once", level=MUST, spec=POOL_SPEC,
     red_when="after a route was deleted and immediately re-created, requests keep bypassing the endpoint picker",
@@ -239,7 +243,10 @@ def test_a_header_chooses_pool_and_picker(two_pools: RoutingRecording) -> None:
         assert not routing.asked_findings(two_pools.asks(wave))
 
 
-@known_defect(ONE_PICKER, "a rule gets one override for its picker, that of its last pool, whichever pool serves")
+@known_defect(
+    ONE_PICKER, "a rule gets one override for its picker, that of its last pool, whichever pool serves",
+    shows=r"pool '\w+' served [1-9]\d* requests, its picker was asked for",
+)  # fmt: skip
 @behaviour(
     "llmd.istio.weighted-pools", level=MUST, spec="https://gateway-api.sigs.k8s.io/reference/spec/#httpbackendref",
     red_when="of two weighted pools, requests to one consult the EPP of the other",

@@ -129,7 +129,10 @@ def test_a_broken_reference_is_named(references: RoutingRecording, step: str, me
     ("step", "wanted"), [("picker-service-deleted", BROKEN["picker-service-missing"]), ("picker-service-made", GOOD)],
     ids=["deleted", "made"],
 )  # fmt: skip
-@known_defect(NOT_FOLLOWED, "the picker's Service is looked up without being followed: only a change of the pool tells")
+@known_defect(
+    NOT_FOLLOWED, "the picker's Service is looked up without being followed: only a change of the pool tells",
+    shows="ResolvedRefs=(False/InvalidExtensionRef, seen True|True, seen False/InvalidExtensionRef)",
+)  # fmt: skip
 @behaviour(
     "llmd.istio.picker-service-followed", level=MUST, spec=POOL_STATUS,
     red_when="a pool is reported as resolved though its EPP's Service is gone, or as unresolved though it is back",
@@ -142,8 +145,9 @@ def test_the_pool_follows_its_pickers_service(
 
 
 @known_defect(
-    ENDPOINTS_NOT_FOLLOWED, "a gateway's endpoints are looked at again when some Service changes, not when they do"
-)
+    ENDPOINTS_NOT_FOLLOWED, "a gateway's endpoints are looked at again when some Service changes, not when they do",
+    shows="expected Programmed=False/AddressNotAssigned, seen True",
+)  # fmt: skip
 @behaviour(
     "llmd.istio.gateway-endpoints-followed", level=MUST, spec=GATEWAY_API,
     red_when="a Gateway is reported as Programmed although its Service has no endpoint left",

@@ -140,6 +140,7 @@ def test_prompts_of_a_cleared_cache_go_elsewhere(caches_change: RoutingRecording
 @known_defect(
     "https://github.com/llm-d/llm-d-router/issues/2853",
     "the index keeps the blocks of an engine that was restarted under the same address",
+    shows=r"picks to be model-server-2, seen \d+ elsewhere: #\d+ \w+: 200 by",
 )
 @behaviour(
     "llmd.precise.restart-ends-stickiness", level=SHOULD, spec=SPEC,
@@ -199,6 +200,7 @@ def test_others_are_heard_when_a_replica_dies(replica_dies: RoutingRecording) ->
 @known_defect(
     "https://github.com/llm-d/llm-d-router/issues/1737",
     "when a publisher breaks off, the picker closes its socket and binds again after five seconds; events are lost",
+    shows=r"requests on the replica warmed directly, seen \d+ .*: 200 by",
 )
 @behaviour(
     "llmd.precise.death-leaves-others-heard-directly", level=SHOULD, spec=SPEC,

@@ -168,6 +168,7 @@ def test_a_chat_goes_to_the_replica_that_was_warmed_directly(prefixes: RoutingRe
 @known_defect(
     "https://github.com/llm-d/llm-d-kv-cache/issues/47",
     "block keys of requests leave out the extra keys, cache_salt among them",
+    shows="a router that cannot know found the warm replica",
 )
 @behaviour(
     "llmd.precise.salt-separates", level=SHOULD, spec="https://docs.vllm.ai/en/stable/design/prefix_caching/",

@@ -120,6 +120,7 @@ def test_a_new_adapter_goes_where_there_is_room(loads: RoutingRecording) -> None
 @known_defect(
     "https://github.com/llm-d/llm-d-router/issues/2605",
     "a replica without adapters in flight reports nothing, and counts as one that can load none",
+    shows=r"picks to be model-server-2, seen \d+ elsewhere: #\d+ \w+: 200 by",
 )
 @behaviour(
     "llmd.scheduling.lora-idle-replica", level=SHOULD, spec=SPEC,

@@ -108,6 +108,7 @@ BY_NAME = {profile: {making.RESOURCE + profile: 1} for profile in (MEDIUM, LARGE
 RENAMED = Deviation(
     ("das",), f"{DAS}/pull/958",
     "pods are renamed before Kueue sees them, so one without a Job finds no quota by NVIDIA's name",
+    shows="expected the pod without a Job to be charged",
 )  # fmt: skip
 
 
@@ -155,7 +156,10 @@ def test_quota_of_one_geometry_admits_only_what_can_be_placed(by_profile: Platfo
 )  # fmt: skip
 def test_a_slice_is_counted_once(by_profile: PlatformRecording) -> None:
     """A job or pod that asks for one slice is charged one device of its profile and nothing else, and has one slice."""
-    assert kueue_slices.charged(by_profile, "bare") == BY_NAME[MEDIUM], by_profile.timeline_text()
+    bare = kueue_slices.charged(by_profile, "bare")
+    assert bare == BY_NAME[MEDIUM], (
+        f"expected the pod without a Job to be charged {BY_NAME[MEDIUM]}, seen {bare}\n{by_profile.timeline_text()}"
+    )
     for one in jobs(by_profile):
         if one.name != "large-1":
             assert kueue_slices.charged(by_profile, one.name) == BY_NAME[one.profile], by_profile.timeline_text()

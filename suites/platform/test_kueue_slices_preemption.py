@@ -21,6 +21,7 @@ GRACE = 60
 ACTIVE = Deviation(
     ("device-plugin", "dra", "das"), "https://github.com/kubernetes-sigs/kueue/issues/10076",
     "a Job counts as ended when none of its pods is active, and pods that are terminating are not",
+    shows="expected the preemptor's quota after the victim's slice was free",
 )  # fmt: skip
 
 
@@ -85,7 +86,10 @@ def test_quota_stays_with_the_victim_until_its_pod_has_ended(preempted: Platform
     given = preempted.workload_of(HIGH).when(kueue_slices.holds_quota)
     assert back.slice is not None and given is not None, preempted.timeline_text()
     measure.value(admitted_before_the_slice_is_free_seconds=(back.slice - given) / 1e9)
-    assert given >= back.slice, preempted.timeline_text()
+    assert given >= back.slice, (
+        f"expected the preemptor's quota after the victim's slice was free, seen {(back.slice - given) / 1e9:.3f} s"
+        f" before\n{preempted.timeline_text()}"
+    )
 
 
 @behaviour(

@@ -13,7 +13,7 @@ from gpuassay import Lab
 from gpuassay.scenarios.declare import Alone
 from gpuassay.systems.slices.acts.node import SLICERS as SLICER_NAMES
 from gpuassay.systems.slices.acts.node import SlicerName
-from suites.slices.das_known import DAS_KNOWN
+from suites.slices.das_known import DAS_KNOWN, NO_MEDIA, ONE_OF_TWO
 from suites.variants import Deviation, per_variant
 
 MIG = "https://docs.nvidia.com/datacenter/tesla/mig-user-guide/"
@@ -41,22 +41,32 @@ SLICERS = (Slicer("device-plugin", "nvidia-device-plugin"), Slicer("dra", "nvidi
 _XID = Deviation(
     ("device-plugin",), f"{PLUGIN}/issues/1929",
     "the health check keeps one device of each GPU, whichever comes last, and ignores events of the others",
+    shows="expected 0 of the broken slices on offer, seen 1",
 )  # fmt: skip
 _ROLLBACK = f"{DRIVER}/issues/1452"
-_WEDGED = Deviation(("dra",), _ROLLBACK, "one failed Prepare cannot be rolled back, and every later one fails with it")
-_HALF = Deviation(("dra",), _ROLLBACK, "a GPU instance without compute instance is not found, and survives")
+_WEDGED = Deviation(
+    ("dra",), _ROLLBACK, "one failed Prepare cannot be rolled back, and every later one fails with it",
+    shows="expected the unlucky pod to (run once its slice could be made|be gone)",
+)  # fmt: skip
+_HALF = Deviation(
+    ("dra",), _ROLLBACK, "a GPU instance without compute instance is not found, and survives",
+    shows="half a slice",
+)  # fmt: skip
 
 _EARLY = Deviation(
     ("device-plugin",), "https://github.com/kubernetes/kubernetes/issues/125579",
     "the kubelet refuses pods for good that it comes to before their device plugin has registered",
+    shows="expected both pods to run again",
 )  # fmt: skip
 _LAST_WINS = Deviation(
     ("device-plugin",), f"{PLUGIN}/issues/728",
     "each resource of a container sets NVIDIA_VISIBLE_DEVICES, and the last one wins",
+    shows=ONE_OF_TWO,
 )  # fmt: skip
 _PLAIN_NAME = Deviation(
     ("device-plugin",), f"{PLUGIN}/issues/1462",
     "the pattern of a profile also matches that profile with media extensions, which gets the plain one's name",
+    shows=NO_MEDIA,
 )  # fmt: skip
 KNOWN: dict[str, Deviation] = {
     "slices.faults.reboot-returns": _EARLY,

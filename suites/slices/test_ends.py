@@ -137,7 +137,10 @@ def restarted_container(lab: Lab, slicer: slicing.SlicerName) -> None:
 )  # fmt: skip
 def test_a_restarted_container_keeps_its_slice(restarted_container: SlicesRecording) -> None:
     """A container that is started again has the slice that it had before, and its neighbour keeps its own."""
-    assert restarted_container.observed("it was started again"), restarted_container.timeline_text()
+    timeline = restarted_container.timeline_text()
+    assert restarted_container.observed("it was started again"), (
+        f"expected the container to be started again with its slice\n{timeline}"
+    )
     before = slices_seen.given(restarted_container, "restarted")["main"]
     assert slices_rest.same_slices(before, restarted_container.note(AGAIN)), restarted_container.timeline_text()
     assert slices_rest.books_findings(restarted_container, "restarted", slices=2) == []

@@ -192,7 +192,11 @@ def test_no_pod_runs_on_a_slice_from_before_a_reboot(node_rebooted: SlicesRecord
 )  # fmt: skip
 def test_pods_with_slices_run_again_after_a_reboot(node_rebooted: SlicesRecording) -> None:
     """Pods with restartPolicy Always run again after a reboot, although the kubelet is up before the MIG provider."""
-    assert node_rebooted.note(AGAIN).keys() == {"one", "two"}, node_rebooted.timeline_text()
+    seen = node_rebooted.note(AGAIN).keys()
+    refused = sorted({"one", "two"} - seen)
+    timeline = node_rebooted.timeline_text()
+    assert {"one", "two"} <= slices_seen.ran(node_rebooted), f"expected two pods before the reboot\n{timeline}"
+    assert not refused, f"expected both pods to run again, not so: {refused}\n{timeline}"
 
 
 @behaviour(
@@ -213,7 +217,7 @@ def test_slices_are_given_after_a_reboot(node_rebooted: SlicesRecording) -> None
 def test_a_reboot_leaves_nothing(node_rebooted: SlicesRecording) -> None:
     """When pods from before and after a reboot are deleted, no pod, on-demand slice, claim or CDI device is left."""
     found = slices_rest.left_findings(node_rebooted, fresh=True)
-    assert found == [], node_rebooted.timeline_text()
+    assert found == [], f"{'; '.join(found)}\n{node_rebooted.timeline_text()}"
 
 
 @per_slicer(timeout=60, alone="cluster")

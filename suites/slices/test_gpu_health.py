@@ -99,14 +99,18 @@ def test_no_pod_is_given_a_broken_gpu(broken_gpus: SlicesRecording) -> None:
     assert sorted(one for told in given.values() for one in told) == sorted([first, third]), broken_gpus.timeline_text()
 
 
-@known_defect(f"{PLUGIN}/issues/1014", "nothing brings a device back that was unhealthy once, but a restart")
+@known_defect(
+    f"{PLUGIN}/issues/1014", "nothing brings a device back that was unhealthy once, but a restart",
+    shows="expected 3 GPUs on offer once all are well, seen 2",
+)  # fmt: skip
 @behaviour(
     "slices.health.gpu-heals", level=SHOULD, spec=XIDS,
     red_when="a repaired GPU does not become allocatable again",
 )  # fmt: skip
 def test_a_mended_gpu_is_offered_again(broken_gpus: SlicesRecording) -> None:
     """A repaired GPU becomes allocatable again without intervention."""
-    assert broken_gpus.note(notes.OFFERS)["mended"] == {GPU: 3}, broken_gpus.timeline_text()
+    seen = broken_gpus.note(notes.OFFERS)["mended"].get(GPU)
+    assert seen == 3, f"expected 3 GPUs on offer once all are well, seen {seen}\n{broken_gpus.timeline_text()}"
 
 
 @behaviour(

@@ -46,4 +46,5 @@ def test_a_broken_slice_is_withdrawn(broken_slices: SlicesRecording) -> None:
 )  # fmt: skip
 def test_every_broken_slice_of_a_gpu_is_withdrawn(broken_slices: SlicesRecording) -> None:
     """Critical Xids on two slices of one GPU withdraw both."""
-    assert broken_slices.note(AFTER["together"]) == 0, broken_slices.timeline_text()
+    seen = broken_slices.note(AFTER["together"])
+    assert seen == 0, f"expected 0 of the broken slices on offer, seen {seen}\n{broken_slices.timeline_text()}"

@@ -39,7 +39,10 @@ def creation_fails_once(lab: Lab, slicer: slicing.SlicerName) -> None:
 )  # fmt: skip
 def test_a_failed_creation_is_tried_again(creation_fails_once: SlicesRecording) -> None:
     """A pod whose slice cannot be made at first runs once it can be made."""
-    assert "unlucky" in slices_seen.ran(creation_fails_once), creation_fails_once.timeline_text()
+    timeline = creation_fails_once.timeline_text()
+    assert "next" in slices_seen.ran(creation_fails_once), f"expected the next pod to run\n{timeline}"
+    ran = slices_seen.ran(creation_fails_once)
+    assert "unlucky" in ran, f"expected the unlucky pod to run once its slice could be made, seen {ran}\n{timeline}"
 
 
 @behaviour(
@@ -48,7 +51,9 @@ def test_a_failed_creation_is_tried_again(creation_fails_once: SlicesRecording) 
 )  # fmt: skip
 def test_a_pod_without_its_slice_can_be_deleted(creation_fails_once: SlicesRecording) -> None:
     """A pod whose slice could not be created can be deleted, and leaves no slice, claim or CDI device."""
-    assert creation_fails_once.observed("gone: unlucky"), creation_fails_once.timeline_text()
+    timeline = creation_fails_once.timeline_text()
+    assert creation_fails_once.timelines("Pod").keys() >= {"unlucky"}, f"expected a pod to delete\n{timeline}"
+    assert creation_fails_once.observed("gone: unlucky"), f"expected the unlucky pod to be gone\n{timeline}"
     assert slices_rest.left_findings(creation_fails_once) == [], creation_fails_once.timeline_text()
 
 
@@ -86,7 +91,8 @@ def half_a_slice(lab: Lab, slicer: slicing.SlicerName) -> None:
 )  # fmt: skip
 def test_half_a_slice_is_swept_at_the_start(half_a_slice: SlicesRecording) -> None:
     """A GPU instance whose compute instance could not be created is gone after the driver's restart."""
-    assert half_a_slice.observed("the half slice is swept"), half_a_slice.timeline_text()
+    swept = half_a_slice.observed("the half slice is swept")
+    assert swept, f"expected half a slice to be swept, it is left\n{half_a_slice.timeline_text()}"
 
 
 @behaviour(
@@ -95,7 +101,10 @@ def test_half_a_slice_is_swept_at_the_start(half_a_slice: SlicesRecording) -> No
 )  # fmt: skip
 def test_the_place_of_half_a_slice_can_be_used_again(half_a_slice: SlicesRecording) -> None:
     """After the driver's restart the next pod gets the whole GPU that the incomplete slice had occupied."""
-    assert "next" in slices_seen.ran(half_a_slice), half_a_slice.timeline_text()
+    ran = slices_seen.ran(half_a_slice)
+    assert "next" in ran, (
+        f"expected a pod to run in the place of half a slice, seen {ran}\n{half_a_slice.timeline_text()}"
+    )
 
 
 @per_slicer(timeout=70, only=("dra",))

@@ -42,7 +42,7 @@ def quotas(lab: Lab, slicer: slicing.SlicerName) -> None:
 def test_a_quota_on_the_resource_holds(quotas: SlicesRecording) -> None:
     """Under a quota of one `nvidia.com/mig-1g.5gb` a second pod is refused with code 403, the first one runs."""
     refused = quotas.attempt("second")
-    assert not refused.accepted, quotas.timeline_text()
+    assert not refused.accepted, f"expected the second pod to be refused, it was accepted\n{quotas.timeline_text()}"
     assert refused.status == 403 and "exceeded quota" in refused.message, refused
     assert "first" in slices_seen.ran(quotas), quotas.timeline_text()
 

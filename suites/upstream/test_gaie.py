@@ -67,7 +67,9 @@ test_fails_open = conformance(
     mutant="gateway-unlabelled",
 )  # fmt: skip
 
-test_weighted_pools = known_defect(ONE_PICKER, "two weighted pools in one rule: only the last one's picker is asked")(
+test_weighted_pools = known_defect(
+    ONE_PICKER, "two weighted pools in one rule: only the last one's picker is asked", shows="judged by"
+)(
     conformance(
         "GatewayWeightedAcrossTwoInferencePools", "Requests are split between two pools by weight, and each pool's "
         "own picker is asked.",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
+from gpuassay.behaviours import known_defect
 from tests.plugin.conftest import SmallSuite
 
 SIX = '''
@@ -47,12 +51,17 @@ def test_noise(act):
     raise Inconclusive("the interval contains 1")
 
 @says("demo.states.defect")
-@known_defect("https://example.org/1", "wrong upstream")
+@known_defect("https://example.org/1", "wrong upstream", shows="42 == 43")
 def test_defect(act):
     assert act.note(ANSWER) == 43
 
+@says("demo.states.another-failure")
+@known_defect("https://example.org/1", "wrong upstream", shows="seen 43")
+def test_another_failure(act):
+    assert act.note(ANSWER) == 43, "expected 43, seen 42"
+
 @says("demo.states.mended-defect")
-@known_defect("https://example.org/2", "mended upstream")
+@known_defect("https://example.org/2", "mended upstream", shows="42 == 43")
 def test_mended(act):
     pass
 
@@ -72,10 +81,11 @@ EXPECTED = {
     "suite-broke": "ERROR",
     "scenario-broke": "ERROR",
     "lacking": "SKIP",
-    "unheard": "SKIP",
+    "unheard": "ERROR",
     "needs": "SKIP",
     "noise": "INCONCLUSIVE",
     "defect": "KNOWN-DEFECT",
+    "another-failure": "FAIL",
     "mended-defect": "FAIL",
     "teardown": "ERROR",
 }
@@ -94,8 +104,32 @@ def test_each_end_has_its_state(suite: SmallSuite) -> None:
     assert verdicts["demo.states.needs"]["reason"] == "the cluster lacks: mig-node"
     assert verdicts["demo.states.noise"]["reason"] == "the interval contains 1"
     assert verdicts["demo.states.defect"]["link"] == "https://example.org/1"
-    assert "11 behaviours declared" in outcome.output
+    assert verdicts["demo.states.another-failure"]["reason"] == (
+        "not the known defect https://example.org/1, which shows as 'seen 43': expected 43, seen 42"
+    )
+    assert "12 behaviours declared" in outcome.output
     assert "REPLAY" in outcome.output
+
+
+def test_a_recording_that_is_missing_is_an_error_and_one_that_never_was_is_a_gap(suite: SmallSuite) -> None:
+    """Red when recordings can be taken out of a stored run unseen, or a new behaviour breaks old runs."""
+    suite.write('@says("demo.a.one")\ndef test_one(act): pass\n@says("demo.a.two")\ndef test_two(unheard): pass\n')
+    first = suite.run("-k", "test_one")
+    (suite.stored / "verdicts.jsonl").write_bytes((first.run / "verdicts.jsonl").read_bytes())
+    outcome = suite.run()
+    assert outcome.states == {"demo.a.one": "PASS", "demo.a.two": "SKIP"}
+    assert "not part of the replayed run" in outcome.verdicts["demo.a.two"]["reason"]
+    shutil.rmtree(suite.stored / "recordings" / "demo.topic.act")
+    outcome = suite.run()
+    assert outcome.states == {"demo.a.one": "ERROR", "demo.a.two": "SKIP"}
+    assert "is missing: the run judged it" in outcome.verdicts["demo.a.one"]["reason"]
+
+
+@pytest.mark.parametrize("shows", ["", ".*", "(", "x?"])
+def test_what_a_known_defect_shows_must_tell_it_from_other_failures(shows: str) -> None:
+    """Red when a known defect can be declared that excuses any failure."""
+    with pytest.raises(ValueError, match="shows="):
+        known_defect("https://example.org/1", "wrong upstream", shows=shows)(lambda: None)
 
 
 def test_verdicts_of_a_replay_are_equal_byte_for_byte(suite: SmallSuite) -> None:
