@@ -44,6 +44,8 @@ COMMANDS = (
     "catalogue",
     "api",
     "pack",
+    "sign",
+    "verify",
     "calibrate",
     "load",
 )
