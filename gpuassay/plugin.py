@@ -61,6 +61,10 @@ pytest_plugins = tuple(
 """In a checkout they stand beside the package, where readers look first; in a wheel inside it."""
 
 
+BAD_INPUT = 2
+"""Exit code of a replay of which a recording is missing, cut, edited or another's."""
+
+
 class ScenarioBroke(Exception):  # noqa: N818 - reads as a sentence in reports
     """The scenario behind a test could not be acted out: says nothing about the system under test."""
 
@@ -328,6 +332,8 @@ class Controller:
             session.exitstatus = pytest.ExitCode.OK  # a plan is complete without a test
         if why_not_green and session.exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if self.run.unusable() and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            session.exitstatus = BAD_INPUT
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -40,7 +40,7 @@ def check_run(folder: Path) -> dict[str, Any]:
     Raises:
         RunError: no run directory, or of a foreign version.
     """
-    return read_versioned(folder, RUN, "run directory", FORMAT, RunError)
+    return read_versioned(folder, RUN, "run directory", (FORMAT,), RunError)
 
 
 def judged_recordings(folder: Path) -> frozenset[str]:

@@ -74,14 +74,15 @@ class Recording:
             RecordingError: missing, truncated, of a foreign version, or doctored (checksums differ).
         """
         folder = Path(path)
-        meta, sums = store.read_meta(folder)
-        store.verify(folder, sums)
+        stored = store.read_meta(folder)
+        store.verify(folder, stored)
 
         def read(part: Part[Any]) -> Iterable[Line]:
-            return [] if not part.always and part.file not in sums else store.read_lines(folder, part.file)
+            there = part.always or part.file in stored.sums
+            return store.read_lines(folder, part.file, stored) if there else []
 
-        loaded = cls(meta, read)
-        loaded.folder, loaded._unknown = folder, store.unknown(sums)
+        loaded = cls(stored.meta, read)
+        loaded.folder, loaded._unknown = folder, store.unknown(stored.sums)
         return loaded
 
     @classmethod
@@ -289,6 +290,16 @@ class Recording:
 
     def _decoded(self, part: Part[R], lines: Iterable[Line]) -> list[R]:
         return rows.decode(part, lines, self.name if self.folder is None else str(self.folder))
+
+    def require_of(self, scenario: str) -> Self:
+        """The recording itself.
+
+        Raises:
+            RecordingError: it is of another scenario than the one that was asked for.
+        """
+        if self.name != scenario:
+            raise RecordingError(f"{self.folder}: this is the recording of {self.name}, not of {scenario}: exchanged")
+        return self
 
     def require_known(self) -> Self:
         """The recording itself.

@@ -8,7 +8,7 @@ import lzma
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
@@ -19,8 +19,12 @@ from gpuassay.record.rows import Line, RecordingError, encode
 from gpuassay.record.timeline import EventLine
 from gpuassay.secrets import hide_known
 
-FORMAT = 1
-"""Version of the recording format; a reader refuses every other."""
+FORMAT = 2
+"""Version of the recording format that is written: `recording.json` has a checksum of its own, events have an end."""
+READ = (1, 2)
+"""Versions that a reader takes; it refuses every other."""
+END = "END"
+"""Type of the last line of `events.jsonl`, which says how many come before it: a file without it was cut."""
 
 META = "recording.json"
 _BROKEN = (OSError, EOFError, lzma.LZMAError)
@@ -98,7 +102,7 @@ def write_recording(
     try:
         texts: dict[str, Iterable[str]] = {
             ASKED.file: map(encode, asked),
-            EVENTS.file: map(_event_text, events),
+            EVENTS.file: _with_end(map(_event_text, events), meta.ended_ns),
             AUDIT.file: map(encode, audit),
             METRICS.file: map(encode, metrics),
         }
@@ -108,7 +112,9 @@ def write_recording(
                 texts[part.file] = lines
         sums = {part: _write_lines(draft / part, lines) for part, lines in texts.items()}
         document = {"format": FORMAT, **asdict(meta), "namespaces": sorted(meta.namespaces), "files": sums}
-        told = hide_known(json.dumps(document, indent=1, ensure_ascii=False))
+        # of what is kept: secrets are hidden before, not behind the checksum
+        kept: Manifest = json.loads(hide_known(json.dumps(document, ensure_ascii=False)))
+        told = json.dumps({**kept, "sum": own_sum(kept)}, indent=1, ensure_ascii=False)
         (draft / META).write_text(f"{told}\n", encoding="utf-8")
         draft.chmod(0o755)
         if folder.exists():
@@ -117,6 +123,20 @@ def write_recording(
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
+
+
+def _with_end(lines: Iterable[str], ended_ns: int) -> Iterator[str]:
+    count = 0
+    for line in lines:
+        count += 1
+        yield line
+    yield encode({"at": ended_ns, "type": END, "lines": count})
+
+
+def own_sum(document: Mapping[str, Any]) -> str:
+    """Checksum of what `recording.json` says, but for the checksum itself: sha256 of sorted, compact JSON."""
+    said = {key: value for key, value in document.items() if key != "sum"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> str:
@@ -142,8 +162,10 @@ def _read_part(folder: Path, part: str) -> bytes:
         raise RecordingError(f"{folder}: {part} cannot be read (truncated?): {e}") from e
 
 
-def read_versioned(folder: Path, name: str, what: str, version: int, refusal: type[Exception]) -> dict[str, Any]:
-    """The JSON object in the file `name`, which makes `folder` a `what` of that format version.
+def read_versioned(
+    folder: Path, name: str, what: str, versions: Sequence[int], refusal: type[Exception]
+) -> dict[str, Any]:
+    """The JSON object in the file `name`, which makes `folder` a `what` of one of those format versions.
 
     Raises:
         refusal: it is missing, no JSON object, or of another version; one line.
@@ -157,46 +179,79 @@ def read_versioned(folder: Path, name: str, what: str, version: int, refusal: ty
     if not isinstance(parsed, dict):
         raise refusal(f"{folder}: {name} is no JSON object")
     found = cast("dict[str, Any]", parsed)
-    if found.get("format") != version:
-        raise refusal(f"{folder}: {what} format {found.get('format')!r}; this version reads format {version}")
+    if found.get("format") not in versions:
+        read = " and ".join(map(str, versions))
+        raise refusal(f"{folder}: {what} format {found.get('format')!r}; this version reads format {read}")
     return found
 
 
-def read_meta(folder: Path) -> tuple[RecordingMeta, dict[str, str]]:
+@dataclass(frozen=True)
+class Stored:
+    """What `recording.json` says.
+
+    Attributes:
+        format: version in which the recording was written.
+        meta: of the recording.
+        sums: sha256 of each file's plain content.
+    """
+
+    format: int
+    meta: RecordingMeta
+    sums: Mapping[str, str]
+
+
+def read_meta(folder: Path) -> Stored:
     """`recording.json` and the checksums in it.
 
     Raises:
-        RecordingError: missing, not JSON, of a foreign version, or incomplete.
+        RecordingError: missing, not JSON, of a foreign version, incomplete, or edited.
     """
-    raw = read_versioned(folder, META, "recording", FORMAT, RecordingError)
+    raw = read_versioned(folder, META, "recording", READ, RecordingError)
     names = [one.name for one in fields(RecordingMeta)]
     missing = [name for name in (*names, "files") if name not in raw]
     if missing:
         raise RecordingError(f"{folder}: {META} lacks {', '.join(missing)}: doctored or truncated")
-    return RecordingMeta(**{name: raw[name] for name in names}), dict(raw["files"])
+    if raw["format"] > 1 and raw.get("sum") != own_sum(raw):
+        raise RecordingError(f"{folder}: {META} does not match its own checksum: edited")
+    return Stored(raw["format"], RecordingMeta(**{name: raw[name] for name in names}), dict(raw["files"]))
 
 
-def verify(folder: Path, sums: Mapping[str, str]) -> None:
-    """Compare every part with its checksum.
+def verify(folder: Path, stored: Stored) -> None:
+    """Compare every part with its checksum, and look whether the events have their end.
 
     Raises:
         RecordingError: a part is missing, truncated or edited.
     """
+    sums = stored.sums
     lying = {str(at.relative_to(folder)).removesuffix(".xz") for at in folder.rglob("*.jsonl*")}
     for part in dict.fromkeys((*(one.file for one in CORE), *sums, *sorted(lying))):
         if part not in sums:
             raise RecordingError(f"{folder}: {META} has no checksum of {part}: doctored or truncated")
         if hashlib.sha256(_read_part(folder, part)).hexdigest() != sums[part]:
             raise RecordingError(f"{folder}: {part} does not match its checksum: truncated or doctored")
+    if stored.format > 1:
+        _require_end(folder)
 
 
-def read_lines(folder: Path, part: str) -> list[Line]:
-    """The lines of a part with their numbers.
+def _require_end(folder: Path) -> None:
+    lines = _read_part(folder, EVENTS.file).splitlines()
+    last: Any = json.loads(lines[-1]) if lines and lines[-1].startswith(b"{") else None
+    if not isinstance(last, dict) or cast("Manifest", last).get("type") != END:
+        raise RecordingError(
+            f"{folder}: {EVENTS.file} has no end: the recorder did not write it to the last, or it is cut"
+        )
+    if cast("Manifest", last).get("lines") != len(lines) - 1:
+        raise RecordingError(f"{folder}: {EVENTS.file} has {len(lines) - 1} lines, its end counts {last['lines']}")
+
+
+def read_lines(folder: Path, part: str, stored: Stored) -> list[Line]:
+    """The lines of a part with their numbers, without the end of the events.
 
     Raises:
         RecordingError: it is missing or truncated.
     """
-    return list(enumerate(_read_part(folder, part).splitlines(), 1))
+    lines = _read_part(folder, part).splitlines()
+    return list(enumerate(lines[:-1] if part == EVENTS.file and stored.format > 1 else lines, 1))
 
 
 _EMPTY = hashlib.sha256().hexdigest()

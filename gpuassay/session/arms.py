@@ -38,7 +38,7 @@ def finder(item: pytest.Item) -> Arms:
         for name in of.arms:
             place = of.folder.with_name(f"{of.folder.name}.{name}")
             if str(place) not in _loaded:
-                _loaded[str(place)] = type(of).load(place).require_known()
+                _loaded[str(place)] = type(of).load(place).require_known().require_of(place.name)
                 _loaded[str(place)].system = of.system
             found[name] = served(item.config, cast("R", _loaded[str(place)]))
         item.stash.setdefault(RECORDINGS, []).extend(found.values())

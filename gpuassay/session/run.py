@@ -39,6 +39,9 @@ PATIENCE = 1800.0
 MEASURED = frozenset({"performance", "throughput"})
 """Features that are measurements, by the ids of their behaviours."""
 
+_UNUSABLE = f"{RecordingError.__name__}: "
+"""How the reason of a test begins whose recording cannot be used."""
+
 LEFT_SHOWN = 20
 """Objects left behind that the terminal names."""
 
@@ -172,7 +175,7 @@ class Run:
             if not place.exists():
                 self._refuse_a_gap(self.replay, scenario)
                 pytest.skip(f"not part of the replayed run: scenario {scenario.id}")
-            return kind.load(place).require_known()
+            return kind.load(place).require_known().require_of(scenario.id)
 
         while read_status(self.directory)[0] == "building" and not (place / "recording.json").exists():
             self._pause(0.2)  # a build takes what it takes; what is missing then is told by the engine
@@ -196,13 +199,13 @@ class Run:
             delay=0.05,
             pause=self._pause,
         )
-        live = kind.load(place)
+        live = kind.load(place).require_of(scenario.id)
         if live.meta.outcome != "skip" or not self.recorded:
             return live
         found = bundled.find(get(scenario.system).recorded, scenario.id)
         if found is None:
             return live
-        kept = kind.load(found[0]).require_known()
+        kept = kind.load(found[0]).require_known().require_of(scenario.id)
         kept.recorded = found[1]
         return kept
 
@@ -228,6 +231,13 @@ class Run:
         self.ledger.take(report)
         if self._so_far is not None and report.when == "teardown":
             self._so_far.judged(report.nodeid)
+
+    def unusable(self) -> str | None:
+        """Of a replay: why one of its recordings cannot be judged; then the input is bad, whatever else was judged."""
+        if self.replay is None:
+            return None
+        broken = (one.reason for one in self.ledger.verdicts.values() if one.reason.startswith(_UNUSABLE))
+        return next((reason.removeprefix(_UNUSABLE).splitlines()[0] for reason in broken), None)
 
     # --- the end ---------------------------------------------------------------------------------------------------
 
@@ -291,6 +301,8 @@ class Run:
             return [f"gpuassay: the results cannot be read: {told(error)}"]
         if self._unreported:
             lines.append(f"gpuassay: {self._unreported}")
+        if unusable := self.unusable():
+            lines.append(f"a recording cannot be used, so this is no replay of the run: {unusable}"[:2000])
         leaks = self.directory / "leaks.txt"
         if leaks.exists():
             left = leaks.read_text().splitlines()

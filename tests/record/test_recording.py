@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import lzma
 import tempfile
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from gpuassay.manifest import Manifest, is_true
 from gpuassay.record.recording import RecordingError, write_recording
+from gpuassay.record.store import own_sum
 from gpuassay.record.timeline import EventLine
 from gpuassay.systems.kueue import readings
 from gpuassay.systems.kueue.log import Admission
@@ -128,6 +130,20 @@ def edit_meta(**change: object) -> Callable[[Path], None]:
     return edit
 
 
+def cut_events(last: int, out: int = 0) -> Callable[[Path], None]:
+    """Without the last lines and some in the middle, under checksums that fit: as if the recorder had lost them."""
+
+    def cut(folder: Path) -> None:
+        path, meta_path = folder / "events.jsonl", folder / "recording.json"
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join([*lines[:2], *lines[2 + out : len(lines) - last]]))
+        document = json.loads(meta_path.read_text())
+        document["files"]["events.jsonl"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        meta_path.write_text(json.dumps({**document, "sum": own_sum(document)}))
+
+    return cut
+
+
 def remove(part: str) -> Callable[[Path], None]:
     return lambda folder: (folder / part).unlink()
 
@@ -148,12 +164,22 @@ def replace_meta(text: str) -> Callable[[Path], None]:
         (remove("recording.json"), "no recording.json: not a recording, or truncated"),
         (replace_meta('{"format": 1,'), "recording.json cannot be read (truncated?)"),
         (replace_meta("[]"), "recording.json is no JSON object"),
-        (edit_meta(format=2), "recording format 2; this version reads format 1"),
-        (edit_meta(files={}), "recording.json has no checksum of asked.jsonl"),
+        (edit_meta(format=3), "recording format 3; this version reads format 1 and 2"),
+        (edit_meta(format=1, files={}), "recording.json has no checksum of asked.jsonl"),
         (edit_meta(token=None), "recording.json lacks token"),
+        (edit_meta(notes={"n": 2}), "recording.json does not match its own checksum: edited"),
+        (edit_meta(outcome="skip"), "recording.json does not match its own checksum: edited"),
+        (edit_meta(sum=None), "recording.json does not match its own checksum: edited"),
+        (cut_events(1), "events.jsonl has no end"),
+        (cut_events(3), "events.jsonl has no end"),
+        (cut_events(0, out=2), "events.jsonl has 7 lines, its end counts 9"),
+        (cut_events(10), "events.jsonl has no end"),
     ],
-    ids=["edited", "cut", "part-missing", "meta-missing", "meta-cut", "meta-list", "version", "no-sums", "field"],
-)
+    ids=[
+        "edited", "cut", "part-missing", "meta-missing", "meta-cut", "meta-list", "version", "no-sums", "field",
+        "notes", "outcome", "no-own-sum", "no-end", "tail-lost", "middle-lost", "no-events",
+    ],
+)  # fmt: skip
 def test_a_damaged_recording_is_refused_in_one_line(
     folder: Path, damage: Callable[[Path], object], sentence: str
 ) -> None:
@@ -197,6 +223,25 @@ def test_finds_the_workload_of_a_job() -> None:
     assert Recording.of_parts(events=by_label).workload_of("p2").name == "wl-2"
     with pytest.raises(LookupError, match=r"no Workload of 'j9' was recorded \(Workloads: wl-1, wl-2, wl-1~2\)"):
         recording.workload_of("j9")
+
+
+def test_a_recording_of_the_first_format_is_read(folder: Path) -> None:
+    """Red when recordings from before the checksum and the end of events can no longer be judged."""
+    path, meta_path = folder / "events.jsonl", folder / "recording.json"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    document = json.loads(meta_path.read_text()) | {"format": 1}
+    document["files"]["events.jsonl"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    del document["sum"]
+    meta_path.write_text(json.dumps(document))
+    assert len(Recording.load(folder).events) == len(EVENTS)
+
+
+def test_a_recording_of_another_scenario_is_refused(folder: Path) -> None:
+    """Red when a recording can stand under the name of another."""
+    loaded = Recording.load(folder)
+    assert loaded.require_of("kueue.test") is loaded
+    with pytest.raises(RecordingError, match=r"is the recording of kueue\.test, not of kueue\.other"):
+        loaded.require_of("kueue.other")
 
 
 def test_admissions_come_from_the_log_in_its_order() -> None:
