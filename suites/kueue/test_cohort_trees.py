@@ -123,6 +123,9 @@ def admitted_at(recording: KueueRecording, name: str) -> int | None:
 )  # fmt: skip
 def test_queues_in_a_cycle_admit_nothing(cycle: KueueRecording) -> None:
     """While cohorts form a cycle, their queues admit nothing."""
+    marker = admitted_at(cycle, "elsewhere")  # it came after what is caught
+    assert marker is not None and marker < cycle.mark("mended"), cycle.timeline_text()
+    assert "in-the-ring" in cycle.timelines("Workload"), cycle.timeline_text()
     at, mended = admitted_at(cycle, "in-the-ring"), cycle.mark("mended")
     assert at is None or at > mended, cycle.timeline_text()
 

@@ -219,6 +219,7 @@ def test_an_owner_reclaims_from_lower_priorities_only(reclaiming: KueueRecording
 )  # fmt: skip
 def test_without_permission_lent_quota_is_not_reclaimed(reclaiming: KueueRecording) -> None:
     """Without reclaimWithinCohort, an owner waits for its lent quota even at a higher priority."""
+    assert holding(reclaiming, "never-borrower") == ["never-0", "never-1"], reclaiming.timeline_text()
     assert victims(reclaiming, "never") == {}, reclaiming.timeline_text()
     assert pending(reclaiming, "never-owner") == ["never-owned"], reclaiming.timeline_text()
 

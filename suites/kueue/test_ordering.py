@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, behaviour, scenario
+from gpuassay import MUST, SHOULD, behaviour, dig, must_have, scenario
 from gpuassay.manifest import is_true, name_of
 from gpuassay.systems.kueue.acts import admission_checks as checks
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
-from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, order_findings
+from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, order_findings, queued
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
 
@@ -54,9 +54,13 @@ def best_effort_burst(lab: KueueLab) -> None:
     _burst(lab, "BestEffortFIFO")
 
 
-def _expect_order(recording: KueueRecording, names: list[str] | None = None) -> None:
-    findings = order_findings(recording, names)
-    assert not findings, "\n".join([*findings, recording.timeline_text(names)])
+def _expect_order(recording: KueueRecording, count: int, strategy: str = "") -> None:
+    """Admissions in heap order of `count` workloads, in a queue of that strategy if one is named."""
+    findings = order_findings(recording)
+    must_have(queued(recording), "workloads", least=count)
+    strategies = {dig(one, "spec", "queueingStrategy") for one in recording.asked if one["kind"] == "ClusterQueue"}
+    assert not strategy or strategies == {strategy}, f"expected queues of {strategy}, asked for {strategies}"
+    assert not findings, "\n".join([*findings, recording.timeline_text()])
 
 
 @behaviour(
@@ -65,7 +69,7 @@ def _expect_order(recording: KueueRecording, names: list[str] | None = None) -> 
 )  # fmt: skip
 def test_a_burst_of_jobs_is_admitted_in_heap_order(job_burst: KueueRecording) -> None:
     """Jobs created in a burst are admitted by priority, then creation second, then UID, not by order of submission."""
-    _expect_order(job_burst)
+    _expect_order(job_burst, JOBS)
 
 
 @behaviour(
@@ -86,7 +90,7 @@ def test_every_job_of_a_burst_gets_quota_once(job_burst: KueueRecording) -> None
 )  # fmt: skip
 def test_a_burst_in_a_strict_queue_is_admitted_in_heap_order(strict_burst: KueueRecording) -> None:
     """A hundred Workloads of a StrictFIFO queue are admitted by priority, then creation second, then UID."""
-    _expect_order(strict_burst)
+    _expect_order(strict_burst, BURST["StrictFIFO"], "StrictFIFO")
 
 
 @behaviour(
@@ -96,7 +100,7 @@ def test_a_burst_in_a_strict_queue_is_admitted_in_heap_order(strict_burst: Kueue
 )  # fmt: skip
 def test_a_burst_in_a_best_effort_queue_is_admitted_in_heap_order(best_effort_burst: KueueRecording) -> None:
     """Two hundred Workloads of a BestEffortFIFO queue are admitted by priority, then creation second, then UID."""
-    _expect_order(best_effort_burst)
+    _expect_order(best_effort_burst, BURST["BestEffortFIFO"], "BestEffortFIFO")
 
 
 @behaviour(
@@ -107,7 +111,8 @@ def test_a_held_queue_admits_nothing_until_released(
     best_effort_burst: KueueRecording, job_burst: KueueRecording
 ) -> None:
     """A held ClusterQueue gives no quota, however much is free, until its stop policy is lifted."""
-    for recording in (best_effort_burst, job_burst):
+    for recording, count in ((best_effort_burst, BURST["BestEffortFIFO"]), (job_burst, JOBS)):
+        must_have(decisions(recording), "decisions after the release", least=count)
         queue = next(name_of(one) for one in recording.asked if one["kind"] == "ClusterQueue")
         early = decided_before(recording, recording.mark(f"released {queue}"))
         assert not early, f"expected none before the release, seen {early[:10]} ({len(early)})"
@@ -154,7 +159,11 @@ def best_effort_blocked(lab: KueueLab) -> None:
 def test_a_blocked_head_blocks_a_strict_queue(strict_blocked: KueueRecording) -> None:
     """In a StrictFIFO queue, a workload that fits is not admitted before a head that does not fit."""
     seen = decisions(strict_blocked)
-    assert "small" not in seen, f"expected small behind big, seen {seen}\n{strict_blocked.timeline_text()}"
+    timeline = strict_blocked.timeline_text()
+    assert "small" in strict_blocked.timelines("Workload"), f"expected small to wait, it was never seen\n{timeline}"
+    # the marker came after small, in a queue of its own: who decided on it had looked at small
+    assert {"running", "marker"} <= set(seen), f"expected running and marker to be admitted, seen {seen}\n{timeline}"
+    assert "small" not in seen, f"expected small behind big, seen {seen}\n{timeline}"
 
 
 @behaviour(
@@ -288,7 +297,7 @@ def test_an_inactive_queue_admits_nothing_then_everything_in_order(flavor_comes_
     """A ClusterQueue whose flavor is missing admits nothing, and all pending workloads in order once it is created."""
     early = decided_before(flavor_comes_late, flavor_comes_late.mark("flavor"))
     assert not early, f"expected none before the flavor exists, seen {early}"
-    _expect_order(flavor_comes_late)
+    _expect_order(flavor_comes_late, 8)
 
 
 @scenario()
@@ -310,7 +319,7 @@ def one_at_a_time(lab: KueueLab) -> None:
 )  # fmt: skip
 def test_a_queue_of_one_serves_in_heap_order(one_at_a_time: KueueRecording) -> None:
     """With quota for one workload, they are admitted one at a time by priority, creation second and UID."""
-    _expect_order(one_at_a_time)
+    _expect_order(one_at_a_time, 6, "StrictFIFO")
     held: set[str] = set()
     for event in one_at_a_time.of("Workload"):
         holds = is_true(event.object, "QuotaReserved") and not is_true(event.object, "Finished")

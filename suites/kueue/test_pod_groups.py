@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, Manifest, behaviour, dig, scenario
+from gpuassay import MUST, SHOULD, Manifest, behaviour, dig, must_have, scenario
 from gpuassay.labels import GPU
 from gpuassay.manifest import is_true
 from gpuassay.record.recording import Timeline
@@ -88,6 +88,9 @@ def _opened(recording: KueueRecording, name: str) -> int | None:
 )  # fmt: skip
 def test_gates_are_removed_on_admission(group_completed_late: KueueRecording) -> None:
     """Every pod of a group has Kueue's scheduling gate from its creation until the group is admitted."""
+    group = _workload(group_completed_late, "first")
+    admitted = group is not None and admitted_at(group) is not None
+    assert admitted, f"expected the group to be admitted in the end\n{group_completed_late.timeline_text()}"
     found = [
         finding
         for name in ("first", "second", "third")
@@ -156,7 +159,8 @@ def _assignments(workload: Manifest) -> list[Manifest]:
 def test_a_group_finishes_with_its_pods(group_of_two_shapes: KueueRecording) -> None:
     """A group's Workload is finished once all of its pods have succeeded."""
     story = group_of_two_shapes.timeline_text()
-    unfinished = [one["metadata"]["name"] for one in group_of_two_shapes.workloads() if not is_true(one, "Finished")]
+    workloads = must_have(group_of_two_shapes.workloads(), "the group's Workload")
+    unfinished = [one["metadata"]["name"] for one in workloads if not is_true(one, "Finished")]
     assert unfinished == [], f"expected the group's Workload to be finished, it is not: {unfinished}\n{story}"
     phases = {name: dig(pod.final, "status", "phase") for name, pod in group_of_two_shapes.timelines("Pod").items()}
     assert set(phases.values()) == {"Succeeded"}, f"expected every pod to have succeeded, seen {phases}\n{story}"

@@ -7,7 +7,7 @@ from gpuassay.manifest import is_true
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.preempting import evictions, expected_victims, told_evictions, victims_by_name
-from gpuassay.systems.kueue.judge.queueing import decisions, own_admissions
+from gpuassay.systems.kueue.judge.queueing import decisions, own_admissions, unwitnessed_findings
 from gpuassay.systems.kueue.model.preemption import Policy
 from gpuassay.systems.kueue.readings import KueueRecording
 
@@ -214,6 +214,7 @@ def test_older_equals_are_spared(older_equal: KueueRecording) -> None:
     """Under LowerOrNewerEqualPriority a workload waits for older ones of its own priority."""
     seen, order = victims_by_name(older_equal), decisions(older_equal)
     expected = ["first", "second"]
+    assert not unwitnessed_findings(older_equal), unwitnessed_findings(older_equal)
     assert not seen, f"expected no victim, seen {seen}\n{older_equal.timeline_text()}"
     assert order == expected, f"expected {expected}, seen {order}\n{older_equal.timeline_text()}"
 
@@ -236,6 +237,7 @@ def never(lab: KueueLab) -> None:
 def test_without_a_policy_nobody_is_preempted(never: KueueRecording) -> None:
     """A ClusterQueue without a preemption policy evicts nobody, and a workload of higher priority waits for quota."""
     seen, order = evictions(never), decisions(never)
+    assert not unwitnessed_findings(never), unwitnessed_findings(never)
     assert not seen, f"expected no eviction, seen {seen}\n{never.timeline_text()}"
     assert order == ["low", "high"], f"expected low high, seen {order}\n{never.timeline_text()}"
 

@@ -9,7 +9,8 @@ from gpuassay.manifest import condition
 from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
-from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, order_findings
+from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, order_findings, queued
+from gpuassay.systems.kueue.model.order import heap_order
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
 
@@ -65,6 +66,8 @@ def test_the_class_decides_the_order(classes: KueueRecording) -> None:
     assert not left, "\n".join([*left, timeline])
     assert set(seen[:2]) == set(urgent), f"expected {urgent} first, seen {seen}\n{timeline}"
     assert len(seen) == 8, f"expected 8 of 9, seen {len(seen)}: {seen}\n{timeline}"
+    expected = heap_order(queued(classes))[:8]
+    assert seen == expected, f"expected {expected}, seen {seen}\n{timeline}"
 
 
 @behaviour(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from gpuassay import MUST, Manifest, Note, behaviour, scenario
+from gpuassay import MUST, Manifest, Note, behaviour, must_have, scenario
 from gpuassay.manifest import condition, is_true, name_of
 from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts import admission_checks as checks
@@ -73,7 +73,7 @@ def any_order(lab: KueueLab) -> None:
 )  # fmt: skip
 def test_the_order_of_creation_does_not_matter(any_order: KueueRecording) -> None:
     """A workload is admitted in whatever order it, its queues and its flavor were created."""
-    orders = any_order.note(ORDERS)
+    orders = must_have(any_order.note(ORDERS), "orders of creation")
     seen = {_name(order): workload_of(any_order, _name(order)) for order in orders}
     stuck = [name for name, one in seen.items() if one is None or not is_true(one.final, "Admitted")]
     assert not stuck, f"never admitted: {stuck} of {list(seen)}\n{any_order.timeline_text(stuck)}"
@@ -85,7 +85,7 @@ def test_the_order_of_creation_does_not_matter(any_order: KueueRecording) -> Non
 )  # fmt: skip
 def test_a_queue_waits_for_its_flavor(any_order: KueueRecording) -> None:
     """A ClusterQueue is inactive as FlavorNotFound until its flavor exists, then active."""
-    for order in any_order.note(ORDERS):
+    for order in must_have(any_order.note(ORDERS), "orders of creation"):
         if order.index("ResourceFlavor") < order.index("ClusterQueue"):
             continue
         queue = any_order.timelines("ClusterQueue")[f"{_name(order)}-{any_order.token}"]
@@ -99,7 +99,7 @@ def test_a_queue_waits_for_its_flavor(any_order: KueueRecording) -> None:
 )  # fmt: skip
 def test_a_local_queue_follows_its_cluster_queue(any_order: KueueRecording) -> None:
     """A LocalQueue is inactive while its ClusterQueue is missing or inactive, then active."""
-    for order in any_order.note(ORDERS):
+    for order in must_have(any_order.note(ORDERS), "orders of creation"):
         flavor, cluster, local = (order.index(kind) for kind in PARTS[:3])
         queue = any_order.timelines("LocalQueue")[_name(order)]
         seen = [one.reason for one in queue.condition_changes() if one.type == "Active"]

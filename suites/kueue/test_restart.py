@@ -7,7 +7,12 @@ from gpuassay.manifest import is_true
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.preempting import evictions, victims_by_name
-from gpuassay.systems.kueue.judge.queueing import decided_before, decisions, order_findings
+from gpuassay.systems.kueue.judge.queueing import (
+    decided_before,
+    decisions,
+    order_findings,
+    unwitnessed_findings,
+)
 from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.workloads import core
 
@@ -106,6 +111,7 @@ def test_nobody_is_admitted_twice(killed_in_queue: KueueRecording) -> None:
     assert len(before) == 4, f"expected four decisions before the kill, seen {before}\n{timeline}"
     assert then == before, f"expected no decision until something ended, seen {then[len(before) :]}\n{timeline}"
     gone = evictions(killed_in_queue)
+    assert not unwitnessed_findings(killed_in_queue), unwitnessed_findings(killed_in_queue)
     assert not gone, f"expected no eviction, seen {gone}\n{timeline}"
 
 

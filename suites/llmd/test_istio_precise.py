@@ -12,6 +12,7 @@ from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.istio import NEEDS
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.judge.scheduling_picks import drawn_findings
 from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
 
@@ -56,9 +57,10 @@ def test_behind_istio_a_request_goes_where_its_prefix_is(
 )  # fmt: skip
 def test_behind_istio_a_random_picker_does_not_find_it(warmed_behind_istio: RoutingRecording, measure: Measure) -> None:
     """Behind Istio a random endpoint picker finds the warm replica no more often than by chance."""
-    score = routing.direct_warm(warmed_behind_istio.asks("random"), warmed_behind_istio.note(notes.WARMED), REPLICAS)
+    rows, warmed = warmed_behind_istio.asks("random"), warmed_behind_istio.note(notes.WARMED)
+    score = routing.direct_warm(rows, warmed, REPLICAS)
     measure.value(found=score.hits, asked=score.asks)
-    assert not routing.control_findings(score)
+    assert not drawn_findings(rows, warmed, REPLICAS)
 
 
 @pytest.mark.parametrize("profile", ARMS)

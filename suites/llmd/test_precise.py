@@ -17,6 +17,7 @@ from gpuassay.systems.llmd.acts.deployment import fresh_seed, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.judge.scheduling_picks import drawn_findings
 from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
 
@@ -83,8 +84,7 @@ def test_a_picker_that_cannot_know_the_caches_does_not_find_it(warmed_directly: 
     arms_of_ours(
         warmed_directly, f"no gateway with a picker of profile {profile} stands beside it; chance is the bound"
     )
-    score = routing.direct_warm(warmed_directly.asks(profile), warmed_directly.note(notes.WARMED), 8)
-    assert not routing.control_findings(score)
+    assert not drawn_findings(warmed_directly.asks(profile), warmed_directly.note(notes.WARMED), 8)
 
 
 @pytest.mark.parametrize("profile", ARMS)

@@ -222,4 +222,6 @@ def test_twins_stay_together_with_speculative_indexing(twins: RoutingRecording, 
 )  # fmt: skip
 def test_twins_split_without_speculative_indexing(twins: RoutingRecording) -> None:
     """Without speculative indexing, more than 25 % of identical concurrent requests leave the majority's replica."""
-    assert apart_findings(twins.asks("precise-no-speculation"))
+    rows = twins.asks("precise-no-speculation")
+    assert not routing.failure_findings(rows)
+    assert apart_findings(rows)

@@ -328,6 +328,7 @@ def test_a_model_name_is_rewritten(rewrites: RoutingRecording) -> None:
 def test_a_model_name_is_split_by_weight(rewrites: RoutingRecording) -> None:
     """Of 200 requests, three quarters go to the target of weight 3 (within 4.5 standard deviations)."""
     rows = rewrites.asks("split")
+    assert not routing.failure_findings(rows)
     old = sum(row.model == "old" for row in rows)
     assert {row.model for row in rows} == {"old", "new"}
     assert abs(old - 150) <= 4.5 * math.sqrt(200 * 0.75 * 0.25), f"{old} of 200"
@@ -339,6 +340,7 @@ def test_a_model_name_is_split_by_weight(rewrites: RoutingRecording) -> None:
 )  # fmt: skip
 def test_other_model_names_are_kept(rewrites: RoutingRecording) -> None:
     """Names that no rule matches stay as they are, and so does every name once the rule is deleted."""
+    assert not routing.failure_findings(rewrites.asks("unmatched") + rewrites.asks("rule gone"))
     assert {row.model for row in rewrites.asks("unmatched")} == {"other"}
     assert {row.model for row in rewrites.asks("rule gone")} == {"public"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, Measure, behaviour, dig, known_defect
+from gpuassay import MUST, SHOULD, Measure, behaviour, dig, known_defect, must_have
 from gpuassay.manifest import condition
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component.profiles import GPC, GPU_MEMORY
@@ -60,7 +60,7 @@ def test_an_admitted_job_runs_on_its_slice(full_quota: PlatformRecording) -> Non
     seen = {job: place.profile for job, place in places(full_quota).items() if job}
     assert seen == {one.name: one.profile for one in jobs(full_quota)}, full_quota.timeline_text()
     assert slices_seen.findings(full_quota) == [], full_quota.timeline_text()
-    for one in jobs(full_quota):
+    for one in must_have(jobs(full_quota), "jobs"):
         assert in_credits(full_quota, one.name) == CREDITS[one.profile], full_quota.timeline_text()
 
 
@@ -92,7 +92,8 @@ def test_a_suspended_job_holds_no_slice(full_quota: PlatformRecording) -> None:
     """While a job waits for quota it has no pod; exactly the slices of the two admitted ones are in use."""
     at = full_quota.mark("full")
     assert dig(full_quota.timelines("Job")["third"].as_of(at), "spec", "suspend") is True, full_quota.timeline_text()
-    assert all(one.events[0].at > at for one in kueue_slices.pods_of(full_quota, "third"))
+    pods = must_have(kueue_slices.pods_of(full_quota, "third"), "pods of the job, once it was admitted")
+    assert all(one.events[0].at > at for one in pods)
     assert slices_rest.books_findings(full_quota, "full", slices=2) == [], full_quota.timeline_text()
 
 
@@ -129,7 +130,8 @@ def test_quota_and_slice_come_back_together(full_quota: PlatformRecording, measu
 )  # fmt: skip
 def test_slices_in_use_never_cost_more_than_the_quota(full_quota: PlatformRecording) -> None:
     """At no time do running jobs use slices that cost more than the quota; all of Kueue's invariants hold."""
-    assert len(slices_seen.runs(full_quota)) >= len(jobs(full_quota)), full_quota.timeline_text()
+    asked = must_have(jobs(full_quota), "jobs")
+    assert len(slices_seen.runs(full_quota)) >= len(asked), full_quota.timeline_text()
     assert kueue_slices.beyond_quota_findings(full_quota, CREDITS) == [], full_quota.timeline_text()
     assert referee.untimed(full_quota) == [], full_quota.timeline_text()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from gpuassay import MUST, SHOULD, Lab, Measure, behaviour, scenario
+from gpuassay import MUST, SHOULD, Lab, Measure, behaviour, must_have, scenario
 from gpuassay.gpus import gpu_model
 from gpuassay.systems.slices.acts import counters
 from gpuassay.systems.slices.judge import counters as judged
@@ -106,6 +106,7 @@ def test_places_of_deleted_pods_are_given_out_again(crowd: SlicesRecording) -> N
 )  # fmt: skip
 def test_deleted_pods_leave_no_allocation(crowd: SlicesRecording, measure: Measure) -> None:
     """When all pods are deleted, no claim of a pod that was bound to a node is still allocated."""
+    must_have(judged.held(crowd, crowd.mark(FULL)), "allocations while the pods were there")
     left = judged.held(crowd, crowd.mark(END))
     between = left.keys() & judged.never_bound(crowd)
     measure.value(left_between_allocation_and_binding=len(between))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, Lab, Measure, behaviour
+from gpuassay import MUST, SHOULD, Lab, Measure, behaviour, must_have
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
@@ -62,7 +62,8 @@ def test_books_and_slices_agree_while_pods_run(two_pods: SlicesRecording) -> Non
 )  # fmt: skip
 def test_the_silicon_moves_only_for_pods(two_pods: SlicesRecording) -> None:
     """On demand one slice of each requested profile is created and destroyed; static slices are left alone."""
-    moves = [one for one in slices_seen.changes(two_pods) if one.at > two_pods.mark("opened")]
+    course = must_have(slices_seen.changes(two_pods), "slices")
+    moves = [one for one in course if one.at > two_pods.mark("opened")]
     seen = sorted((one.slice.profile, one.made) for one in moves)
     on_demand = sorted((profile, made) for profile in PODS.values() for made in (True, False))
     assert seen == ([] if slices_rest.static(two_pods) else on_demand), two_pods.timeline_text()

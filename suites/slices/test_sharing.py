@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, Lab, behaviour, dig, known_defect, scenario
+from gpuassay import MUST, SHOULD, Lab, behaviour, dig, known_defect, must_have, scenario
 from gpuassay.gpus import gpu_model
 from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import operator_node as gpu_operator
@@ -215,8 +215,9 @@ def test_a_shared_gpu_is_labelled_as_shared(shared_gpus: SlicesRecording) -> Non
 def test_pods_share_gpus(shared_gpus: SlicesRecording) -> None:
     """As many pods as replicas run at once, each with one GPU, and each GPU serves exactly three of them."""
     given = shared_gpus.note(notes.GIVEN)
-    tenants = {uuid: sum(told == [uuid] for told in given.values()) for uuid in shared_gpus.note(notes.UUIDS)}
-    assert tenants == dict.fromkeys(shared_gpus.note(notes.UUIDS), REPLICAS), shared_gpus.timeline_text()
+    uuids = must_have(shared_gpus.note(notes.UUIDS), "GPUs")
+    tenants = {uuid: sum(told == [uuid] for told in given.values()) for uuid in uuids}
+    assert tenants == dict.fromkeys(uuids, REPLICAS), shared_gpus.timeline_text()
 
 
 @behaviour(

@@ -46,6 +46,8 @@ def life_findings(recording: PlatformRecording, jobs: Iterable[str]) -> list[str
         if not is_true(history.final, "Complete"):
             found.append(f"Job {name}: expected it to be seen complete in the end")
     for kind in ("Job", "Workload", "Pod"):
+        if not recording.timelines(kind):
+            found.append(f"{kind}: expected to be recorded, seen none")
         for history in recording.timelines(kind).values():
             versions = [event.rv for event in history.events]
             if any(later <= sooner for sooner, later in pairwise(versions)):

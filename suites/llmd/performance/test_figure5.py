@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, scenario
+from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, must_have, scenario
 from gpuassay.load.gate import require_valid
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import routing
@@ -48,8 +48,8 @@ def ways(lab: RoutingLab) -> None:
 )  # fmt: skip
 def test_every_way_answers_every_request(ways: RoutingRecording, measure: Measure) -> None:
     """Every request on every path is answered, and where the path has an endpoint picker, it was consulted."""
-    for load in ways.note(LOADS):
-        for concurrency in load.streams:
+    for load in must_have(ways.note(LOADS), "loads"):
+        for concurrency in must_have(load.streams, "numbers of streams"):
             for arm in arms_of(ways):
                 for rows in rounds_of(ways, arm, load.tokens, concurrency):
                     assert not routing.failure_findings(rows)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gpuassay import INFO, MUST, Measure, behaviour, scenario
+from gpuassay import INFO, MUST, Measure, behaviour, must_have, scenario
 from gpuassay.load.gate import require_valid
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.istio import NEEDS
@@ -77,8 +77,8 @@ def ways_through_istio(lab: RoutingLab) -> None:
 )  # fmt: skip
 def test_every_way_through_istio_answers(ways_through_istio: RoutingRecording, measure: Measure) -> None:
     """Every request on every path is answered, and on the InferencePool path the endpoint picker was consulted."""
-    for load in ways_through_istio.note(LOADS):
-        for concurrency in load.streams:
+    for load in must_have(ways_through_istio.note(LOADS), "loads"):
+        for concurrency in must_have(load.streams, "numbers of streams"):
             for arm in TITLES:
                 for rows in rounds_of(ways_through_istio, arm, load.tokens, concurrency):
                     assert not routing.failure_findings(rows)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, scenario
+from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, must_have, scenario
 from gpuassay.load.gate import require_valid
 from gpuassay.record.metrics import Samples
 from gpuassay.systems.llmd import notes
@@ -79,7 +79,8 @@ def test_every_request_is_answered_through_the_picker(passes: RoutingRecording, 
 def test_the_hit_rate_is_what_the_model_expects(passes: RoutingRecording, measure: Measure, arm: str) -> None:
     """By the model servers' counters, the hit rate of cold and warm passes is what a model of the policy predicts."""
     load = load67.load_of(passes)
-    for concurrency in passes.note(load67.CONCURRENCIES):
+    must_have(range(passes.note(notes.ROUNDS)), "rounds")
+    for concurrency in must_have(passes.note(load67.CONCURRENCIES), "numbers of streams"):
         for number in range(1, passes.note(notes.ROUNDS) + 1):
             before = "begin"
             for phase, model in zip(("cold", "warm"), load67.modelled(arm, concurrency, number, load), strict=True):

@@ -137,10 +137,11 @@ def sharing_findings(recording: KueueRecording, resource: str = GPU) -> list[str
     """Every way in which a cohort shared `resource` wrongly, as sentences; empty for a healthy recording.
 
     Two rules: at no event is any quota or limit exceeded, and at the end no Workload waits that would fit (which holds
-    for BestEffortFIFO queues; call it for recordings that have no others).
+    for BestEffortFIFO queues; call it for recordings that have no others). Where nobody holds or has a quota there is
+    nothing to share, which is told as well.
     """
     forest = trees(recording, resource)
-    found: list[str] = []
+    found: list[str] = [] if forest else [f"no ClusterQueue with a quota of {resource} was asked for"]
     held: dict[str, dict[tuple[str, str, str], Fraction]] = {}
     for event in recording.of("Workload"):
         held[event.uid] = {} if event.type == "DELETED" else dict(usage_of(event.object))
@@ -150,6 +151,8 @@ def sharing_findings(recording: KueueRecording, resource: str = GPU) -> list[str
                     f"{broken} ({resource}), at Workload {event.name}" for broken in over_quota(forest[flavor], usage)
                 ]
     last = _by_flavor(held.values(), resource)
+    if not any(last.values()):
+        found.append(f"no Workload holds any {resource} at the end")
     of_local = {
         name_of(obj): str(obj["spec"]["clusterQueue"]) for obj in recording.asked if obj["kind"] == "LocalQueue"
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gpuassay import labels
-from gpuassay.manifest import Manifest, dig, name_of
+from gpuassay.manifest import Manifest, dig, is_true, name_of
 from gpuassay.systems.kueue.log import Admission
 from gpuassay.systems.kueue.model.order import QueuedWorkload, from_workload, heap_order
 from gpuassay.systems.kueue.readings import KueueRecording
@@ -69,7 +69,7 @@ def order_findings(recording: KueueRecording, names: Iterable[str] | None = None
     """What is wrong with the order of decisions on the asked workloads `names` (default: all of them); or nothing.
 
     Every one of them must be decided on exactly once, by priority as asked, then creation second, then UID
-    (`gpuassay.systems.kueue.model.order`).
+    (`gpuassay.systems.kueue.model.order`). Nothing that was asked for is wrong as well: no order can be told.
 
     Raises:
         Inconclusive: the order differs, and Kueue's log, which alone tells the order of decisions, is not there.
@@ -81,6 +81,8 @@ def order_findings(recording: KueueRecording, names: Iterable[str] | None = None
     expected = heap_order(entries)
     seen = decisions(recording, {entry.name for entry in entries})
     found: list[str] = []
+    if not asked or (wanted is not None and asked != len(wanted)):
+        found.append(f"{asked} workloads were asked for, expected {'some' if wanted is None else len(wanted)}")
     if asked != len(entries):
         found.append(f"{asked} were asked for, {len(entries)} Workloads were seen")
     twice = sorted({name for name in seen if seen.count(name) > 1})
@@ -89,7 +91,8 @@ def order_findings(recording: KueueRecording, names: Iterable[str] | None = None
     never = sorted(set(expected) - set(seen))
     if never:
         found.append(f"never given quota: {', '.join(never[:20])} ({len(never)} of {len(expected)})")
-    elif not twice and seen != expected:
+        expected = [name for name in expected if name not in never]  # the others have an order all the same
+    if not twice and seen != expected:
         if not recording.kueue_log:
             raise Inconclusive(
                 "the order of Kueue's decisions stands in its log alone, which could not be read: statuses, which "
@@ -110,6 +113,18 @@ def _described(entry: QueuedWorkload) -> str:
 
 def _short(names: Sequence[str]) -> str:
     return " ".join(names[:30]) + (f" ... ({len(names)})" if len(names) > 30 else "")
+
+
+def unwitnessed_findings(recording: KueueRecording) -> list[str]:
+    """Decisions that the watch does not know: then what it lacks, an eviction say, need not have been lacking."""
+    if not own_admissions(recording):
+        return ["no decision was made on any workload"]
+    histories = recording.timelines("Workload")
+    return [
+        f"Workload {one} got quota by the log, and the watch never showed it"
+        for one in sorted({one.workload for one in own_admissions(recording)})
+        if one not in histories or histories[one].when(lambda seen: is_true(seen, "QuotaReserved")) is None
+    ]
 
 
 def decided_before(recording: KueueRecording, at_ns: int) -> list[str]:

@@ -100,8 +100,11 @@ def chunk_findings(rows: Sequence[PickerCall], limit: int) -> list[str]:
 
 
 def response_findings(rows: Sequence[PickerCall], *, by_chunk: bool) -> list[str]:
-    """Responses that did not come back byte for byte; with `by_chunk` also in the same chunks, in their order."""
-    bad = [row for row in rows if _changed(row.response, by_chunk=by_chunk)]
+    """Responses that did not come back byte for byte; with `by_chunk` also in the same chunks, in their order.
+
+    One whose request was refused has not come back at all.
+    """
+    bad = [row for row in rows if not row.picked or _changed(row.response, by_chunk=by_chunk)]
     if not bad:
         return _wrong(rows, bad, "responses to come back")
     what = "the same chunks in their order" if by_chunk else "the same bytes"

@@ -25,6 +25,8 @@ from gpuassay.systems.slices.judge.geometry import (
 from gpuassay.systems.slices.judge.observed import asked, changes, runs, shapes, wanted
 from gpuassay.systems.slices.readings import SlicesRecording
 
+NOBODY = "nobody"
+"""In the books: the slice is allocated to no pod."""
 BEGIN = "begin"
 """The note of what exists before the first pod."""
 
@@ -62,10 +64,14 @@ def books_findings(recording: SlicesRecording, label: str, slices: int) -> list[
 def left_findings(recording: SlicesRecording, label: str = "end", *, fresh: bool = False) -> list[str]:
     """With all pods gone: slices on demand, claims and CDI devices are gone too; static slices are as at first.
 
+    Where no pod ever had a slice there was nothing to leave, which is told as well.
+
     `fresh`: static slices were made anew meanwhile, so that they are others.
     """
     rest = _rest(recording, label)
     found = [f"pod {name} is still there" for name in rest.pods]
+    if not any(one.held for one in runs(recording)):
+        found.append("no pod ever ran on a slice: that nothing is left of it proves nothing")
     if static(recording):
         return found if fresh else found + _static_findings(recording, label)
     found += [f"slice {uuid} is left" for uuid in rest.slices]
@@ -82,15 +88,28 @@ def _static_findings(recording: SlicesRecording, label: str) -> list[str]:
 
 
 def mixed_up_findings(recording: SlicesRecording, label: str) -> list[str]:
-    """Containers that were given what the books at `label` say is another pod's, and pods that share a slice."""
+    """Containers that were given what the books at `label` say is another pod's, and pods that share a slice.
+
+    So are pods that have a slice by the books and were told of none, and books that give nobody anything.
+    """
     booked = owners(recording, label)
-    among = [one for one in runs(recording) if one.pod in set(booked.values())]
-    return identity_findings(among, booked) + sharing_findings(runs(recording))
+    owning = set(booked.values()) - {NOBODY}
+    among = [one for one in runs(recording) if one.pod in owning]
+    silent = sorted(owning - {one.pod for one in among if one.held})
+    found = [f"pod {name} has a slice by the books, and its containers were told of none" for name in silent]
+    if not owning:
+        found.append(f"the books give no slice to any pod at {label!r}")
+    return found + identity_findings(among, booked) + sharing_findings(runs(recording))
 
 
 def idle_findings(recording: SlicesRecording, seconds: float) -> list[str]:
-    """Pods of one slice each that waited for a node longer than `seconds` while there was a place for their slice."""
+    """Pods of one slice each that waited for a node longer than `seconds` while there was a place for their slice.
+
+    Without pods that ran, or without a log of the silicon, nobody can tell who waited in vain.
+    """
     course = changes(recording)
+    if not course or not runs(recording):
+        return [f"{len(course)} changes of the silicon and {len(runs(recording))} pods that ran: nothing can be told"]
     moments = {change.at for change in course}
     for history in recording.timelines("Pod").values():
         moments |= {event.at for event in history.events}

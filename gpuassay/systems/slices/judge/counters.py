@@ -87,10 +87,12 @@ def geometry_findings(recording: SlicesRecording) -> list[str]:
 
 
 def together_findings(recording: SlicesRecording, one: str, other: str) -> list[str]:
-    """Moments at which two claims held something at the same time, as sentences."""
-    return [
+    """Moments at which two claims held something at the same time, and claims that never held any, as sentences."""
+    states = [state for _, _, state in course(recording)]
+    never = [name for name in (one, other) if not any(name in state for state in states)]
+    return [f"{name} never held a device, so that it excluded nobody" for name in never] + [
         f"{one} and {other} hold devices at the same time: {state[one]}, {state[other]}"
-        for _, _, state in course(recording)
+        for state in states
         if one in state and other in state
     ]
 
@@ -98,6 +100,8 @@ def together_findings(recording: SlicesRecording, one: str, other: str) -> list[
 def wanted_findings(recording: SlicesRecording, at: int) -> list[str]:
     """Claims that hold at `at` other than the one slice that they were made for."""
     wanted = recording.note(notes.WANTED)
+    if not held(recording, at):
+        return ["no claim holds anything"]
     return [
         f"claim {name} asked for {wanted[name]} and holds {', '.join(map(str, places))}"
         for name, places in held(recording, at).items()
@@ -113,7 +117,10 @@ def ghost_findings(recording: SlicesRecording, at: int) -> list[str]:
 
 def idle_findings(recording: SlicesRecording, at: int) -> list[str]:
     """Pods of one slice that wait at `at` although there is a legal place for it."""
-    return idle(waiting(recording, at), recording.note(notes.WANTED), held(recording, at), models(recording))
+    wanted = recording.note(notes.WANTED)
+    if not wanted:
+        return ["no claim is known to ask for a slice: who waits in vain cannot be told"]
+    return idle(waiting(recording, at), wanted, held(recording, at), models(recording))
 
 
 def idle(waiting: Iterable[str], wanted: Mapping[str, str], held: Held, gpus: Sequence[GpuModel]) -> list[str]:

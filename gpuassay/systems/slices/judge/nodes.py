@@ -59,6 +59,8 @@ def changed_containers(
 ) -> list[str]:
     """What became of containers that ran at `before` (ns): a sentence for each that is another one at `until` (ns).
 
+    One of which the container did not run at that moment is told as well.
+
     Without `until` the end of the recording counts.
 
     Raises:
@@ -71,7 +73,9 @@ def changed_containers(
         if not begun:
             raise LookupError(f"{recording.name}: pod {name!r} was not there at the mark")
         then, now = begun[-1], seen[-1].object
-        if container_ids(then) != container_ids(now):
+        if not _started(then):
+            found.append(f"{name}: no container ran at the mark, so that none could go on")
+        elif container_ids(then) != container_ids(now):
             found.append(f"{name}: containers {container_ids(then)} became {container_ids(now)}")
         elif dig(now, "status", "phase") != dig(then, "status", "phase"):
             found.append(f"{name}: phase {dig(then, 'status', 'phase')} became {dig(now, 'status', 'phase')}")

@@ -164,9 +164,13 @@ def _finished(pod: Manifest) -> int | None:
 
 
 def findings(recording: SlicesRecording) -> list[str]:
-    """Every invariant that holds of all slices at all times, on one recording; none means that they all held."""
+    """Every invariant that holds of all slices at all times, on one recording; none means that they all held.
+
+    A recording without a pod that ran on a slice shows none of them.
+    """
     course, ran = changes(recording), runs(recording)
     return [
+        *([] if any(one.held for one in ran) else ["no pod was seen running on a slice: nothing is judged"]),
         *geometry_findings(course, shapes(recording)),
         *sharing_findings(ran),
         *grant_findings(ran, course),
