@@ -185,8 +185,8 @@ def _not(value: Any) -> Any:
 
 
 ALL: Sequence[Doctoring] = (
-    Doctoring("events-emptied", "no watch showed anything", _without(EVENTS.file), quick=True),
-    Doctoring("status-stripped", "no object ever had a status", _status_stripped, quick=True),
+    Doctoring("events-emptied", "no watch showed anything", _without(EVENTS.file)),
+    Doctoring("status-stripped", "no object ever had a status", _status_stripped),
     Doctoring("conditions-negated", "every condition was the opposite", _conditions_negated, partial=True),
     Doctoring("order-reversed", "everything happened in the reverse order", _reversed, partial=True),
     Doctoring("tail-cut", "the last third of the watch is missing", _tail_cut, partial=True),
@@ -196,10 +196,10 @@ ALL: Sequence[Doctoring] = (
     Doctoring("metrics-zero", "every metric was 0", _metrics(lambda _: 0.0)),
     Doctoring("notes-lists-emptied", "every list in a note is empty", _notes(_everywhere(_no_lists)), quick=True),
     Doctoring("notes-dicts-emptied", "every mapping in a note is empty", _notes(_no_dicts)),
-    Doctoring("nothing-shown", "the system showed nothing that it was given time for", _nothing_shown, quick=True),
+    Doctoring("nothing-shown", "the system showed nothing that it was given time for", _nothing_shown),
     Doctoring("booleans-negated", "every yes in a note is a no", _notes(_everywhere(_not)), partial=True),
     Doctoring("notes-emptied", "the scenario handed nothing on", lambda held: held.with_notes({})),
-    Doctoring("parts-emptied", "only notes are left", _all_parts_emptied, quick=True),
+    Doctoring("parts-emptied", "only notes are left", _all_parts_emptied),
     Doctoring("everything-emptied", "nothing was asked, nothing happened", _everything_emptied, quick=True),
 )  # fmt: skip
 """Those that fit every system."""

@@ -32,7 +32,7 @@ LINES = "vacuity"
 """Folder in the run directory: a file of each process, a line for each judgement."""
 QUICK = "GPUASSAY_VACUITY_QUICK"
 """Variable of the environment: try only the doctorings that the project's own tests try."""
-OTHER = Doctoring("another-scenario", "what was recorded is another scenario's", lambda held: held, quick=True)
+OTHER = Doctoring("another-scenario", "what was recorded is another scenario's", lambda held: held)
 JUDGED = ("PASS", "KNOWN-DEFECT")
 """States that a doctored recording should not leave as they are."""
 

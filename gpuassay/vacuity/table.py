@@ -91,16 +91,19 @@ def unargued(judged: Iterable[Judged], argued: Sequence[Argued]) -> list[Judged]
     return [one for one in judged if one.survived and not one.partial and not any(each.fits(one) for each in argued)]
 
 
-def idle(judged: Sequence[Judged], argued: Sequence[Argued]) -> list[str]:
-    """Exceptions, pattern by pattern, that excuse nothing: what they speak of is noticed by now, or not there."""
-    survivors = [one for one in judged if one.survived and not one.partial]
-    return [
-        f"{behaviour} under {doctoring}"
-        for each in argued
-        for doctoring in each.doctorings
-        for behaviour in each.behaviours
-        if not any(Argued([doctoring], [behaviour], "").fits(one) for one in survivors)
-    ]
+def idle(judged: Sequence[Judged], argued: Sequence[Argued], *, whole: bool) -> list[str]:
+    """Exceptions, pattern by pattern, that excuse nothing: what they speak of is noticed by now, or not there.
+
+    `whole`: every behaviour was judged under every doctoring; else only what was judged can accuse an exception.
+    """
+    found: list[str] = []
+    for each in argued:
+        for doctoring in each.doctorings:
+            for behaviour in each.behaviours:
+                spoken_of = [one for one in judged if Argued([doctoring], [behaviour], "").fits(one)]
+                if (spoken_of or whole) and not any(one.survived and not one.partial for one in spoken_of):
+                    found.append(f"{behaviour} under {doctoring}")
+    return found
 
 
 def by_doctoring(judged: Iterable[Judged], argued: Sequence[Argued]) -> list[tuple[str, Mapping[str, int]]]:

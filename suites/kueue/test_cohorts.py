@@ -7,7 +7,7 @@ from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.cohorts import evictions, holding, pending, sharing_findings, trees
-from gpuassay.systems.kueue.judge.queueing import decisions
+from gpuassay.systems.kueue.judge.queueing import decisions, unwitnessed_findings
 from gpuassay.systems.kueue.readings import KueueRecording
 from suites.kueue.sharing import decided, numbered
 
@@ -130,6 +130,7 @@ def one_cycle(lab: KueueLab) -> None:
 def test_who_needs_not_borrow_goes_first(one_cycle: KueueRecording) -> None:
     """In one scheduling cycle, a head that fits nominal quota is admitted before a borrowing one of higher priority."""
     assert decisions(one_cycle) == ["running", "owned"], one_cycle.timeline_text()
+    assert not unwitnessed_findings(one_cycle), unwitnessed_findings(one_cycle)
     assert pending(one_cycle, "borrower") == ["borrowed"], one_cycle.timeline_text()
 
 

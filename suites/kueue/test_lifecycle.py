@@ -265,6 +265,7 @@ def moved(lab: KueueLab) -> None:
 )  # fmt: skip
 def test_a_running_job_keeps_its_queue(moved: KueueRecording) -> None:
     """The queue name of a job that runs cannot be changed, and the refusal names the label."""
+    assert moved.timelines("Job")["hog"].when(running) is not None, moved.timeline_text()
     outcome = moved.attempt("running")
     assert not outcome.accepted and "queue-name" in outcome.message, outcome
     assert moved.timelines("Job")["hog"].final["metadata"]["labels"][labels.QUEUE_NAME] == "here"

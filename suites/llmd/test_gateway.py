@@ -274,6 +274,7 @@ def test_the_first_chunk_arrives_before_the_second_exists(put_through: RoutingRe
     [seen] = [row for row in put_through.note(SEEN)[design] if row["label"].startswith(f"{wave}#")]
     assert seen["went_on"], f"the client had received nothing {standin.GO_SECONDS:g} s after the first chunk was sent"
     sent = standin.digest(b"".join(standin.EVENTS))
+    assert not routing.failure_findings(put_through.asks(wave))
     assert [row.body for row in put_through.asks(wave)] == [sent]
 
 
@@ -309,7 +310,8 @@ def test_a_client_that_leaves_ends_the_generation(put_through: RoutingRecording,
 def test_a_request_arrives_once(put_through: RoutingRecording, design: str) -> None:
     """Each of 24 concurrent streams is received by one replica, once, with the JSON that was sent."""
     wave = f"{design}/together"
-    assert not gateway.arrived_findings(wave, put_through.asks(wave), put_through.note(SEEN)[design])
+    rows = put_through.asks(wave)
+    assert not routing.failure_findings(rows) + gateway.arrived_findings(wave, rows, put_through.note(SEEN)[design])
 
 
 @behaviour(

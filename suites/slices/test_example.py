@@ -5,7 +5,7 @@ It has no partitions and no GPU; what it proves is that kubelet, scheduler and r
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, Lab, behaviour
+from gpuassay import MUST, SHOULD, Lab, behaviour, must_have
 from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import example_driver as slicing_example
 from gpuassay.systems.slices.judge import at_rest as slices_rest
@@ -92,7 +92,8 @@ def test_a_pod_without_a_device_waits_and_is_told_why(full_node: SlicesRecording
     told = slices_seen.unscheduled(full_node, LATER)
     assert any(reason == "Unschedulable" and REFUSED in message for reason, message in told), full_node.timeline_text()
     released = full_node.mark("released")
-    assert all(one.begun > released for one in slices_seen.runs(full_node) if one.pod == LATER)
+    begun = must_have([one.begun for one in slices_seen.runs(full_node) if one.pod == LATER], "a run of the third pod")
+    assert all(at > released for at in begun), full_node.timeline_text()
 
 
 @behaviour(

@@ -128,6 +128,9 @@ def test_a_restart_brings_a_mended_gpu_back(broken_gpus: SlicesRecording) -> Non
 )  # fmt: skip
 def test_a_lost_gpu_is_withdrawn(broken_gpus: SlicesRecording, measure: Measure) -> None:
     """A lost GPU is no longer allocatable; how many other GPUs are withdrawn with it is measured."""
+    node = [one for one in broken_gpus.of("Node") if one.name == broken_gpus.note(notes.NODE)]
+    offered = {gpu_labels.offered_of(one.object).get(GPU, 0) for one in node}
+    assert 3 in offered, f"expected all three GPUs on offer at first, seen {sorted(offered)}"
     left = broken_gpus.note(notes.OFFERS)["lost"].get(GPU, 0)
     measure.value(others_left=left, others_well=2)
     assert left <= 2, broken_gpus.timeline_text()

@@ -41,7 +41,7 @@ def slice_findings(arm: SlicesRecording) -> list[str]:
     """What is wrong with the arm's slices at any time; of whole GPUs, which two pods ran on one."""
     if arm.note(tables.WAY) == "whole":
         return sharing_findings(slices_seen.runs(arm))
-    return slices_seen.findings(arm)
+    return slices_seen.invariant_findings(arm)
 
 
 @cache

@@ -22,7 +22,7 @@ from gpuassay.systems.slices.judge.geometry import (
     sharing_findings,
     standing,
 )
-from gpuassay.systems.slices.judge.observed import asked, changes, runs, shapes, wanted
+from gpuassay.systems.slices.judge.observed import asked, changes, ran, runs, shapes, wanted
 from gpuassay.systems.slices.readings import SlicesRecording
 
 NOBODY = "nobody"
@@ -64,14 +64,14 @@ def books_findings(recording: SlicesRecording, label: str, slices: int) -> list[
 def left_findings(recording: SlicesRecording, label: str = "end", *, fresh: bool = False) -> list[str]:
     """With all pods gone: slices on demand, claims and CDI devices are gone too; static slices are as at first.
 
-    Where no pod ever had a slice there was nothing to leave, which is told as well.
+    Where no pod ever ran there was nothing to leave, which is told as well.
 
     `fresh`: static slices were made anew meanwhile, so that they are others.
     """
     rest = _rest(recording, label)
     found = [f"pod {name} is still there" for name in rest.pods]
-    if not any(one.held for one in runs(recording)):
-        found.append("no pod ever ran on a slice: that nothing is left of it proves nothing")
+    if not ran(recording):
+        found.append("no pod ever ran: that nothing is left of one proves nothing")
     if static(recording):
         return found if fresh else found + _static_findings(recording, label)
     found += [f"slice {uuid} is left" for uuid in rest.slices]

@@ -118,8 +118,8 @@ def ghost_findings(recording: SlicesRecording, at: int) -> list[str]:
 def idle_findings(recording: SlicesRecording, at: int) -> list[str]:
     """Pods of one slice that wait at `at` although there is a legal place for it."""
     wanted = recording.note(notes.WANTED)
-    if not wanted:
-        return ["no claim is known to ask for a slice: who waits in vain cannot be told"]
+    if not wanted or not recording.timelines("Pod"):
+        return ["no pod is known to ask for a slice: who waits in vain cannot be told"]
     return idle(waiting(recording, at), wanted, held(recording, at), models(recording))
 
 

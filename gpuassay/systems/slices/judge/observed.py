@@ -168,9 +168,14 @@ def findings(recording: SlicesRecording) -> list[str]:
 
     A recording without a pod that ran on a slice shows none of them.
     """
+    told = any(one.held for one in runs(recording))
+    return invariant_findings(recording) + ([] if told else ["no pod was told of a slice: nothing is judged"])
+
+
+def invariant_findings(recording: SlicesRecording) -> list[str]:
+    """The same of recordings in which pods need not say what they were given, as in measurements."""
     course, ran = changes(recording), runs(recording)
     return [
-        *([] if any(one.held for one in ran) else ["no pod was seen running on a slice: nothing is judged"]),
         *geometry_findings(course, shapes(recording)),
         *sharing_findings(ran),
         *grant_findings(ran, course),
