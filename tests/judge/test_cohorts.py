@@ -66,6 +66,12 @@ def test_a_healthy_cohort_has_no_findings() -> None:
     assert pending(seen, "b") == ["late"]
 
 
+def test_a_cohort_in_which_nobody_holds_or_has_anything_is_told() -> None:
+    """Red when quota that nobody uses, or that nobody declared, counts as shared well."""
+    assert "no Workload holds any nvidia.com/gpu at the end" in sharing_findings(recording(asked()))
+    assert "no ClusterQueue with a quota of nvidia.com/gpu was asked for" in sharing_findings(recording([]))
+
+
 def test_an_exceeded_cohort_is_found() -> None:
     """A fifth GPU of four is found."""
     assert any("pool" in one for one in sharing_findings(recording(asked(), *held(5))))

@@ -55,6 +55,13 @@ def test_another_container_or_another_phase_is_told(after: Mapping[str, Any]) ->
     assert nodes.changed_containers(recorded((1, pod()), (3, after)), 2 * SECOND, ["one"])
 
 
+def test_a_container_that_did_not_run_cannot_go_on() -> None:
+    """Red when containers that had ended before the mark, or never were, count as having outlived it."""
+    ended = pod(container="a", running=False)
+    (told,) = nodes.changed_containers(recorded((1, ended), (9, ended)), 5_000_000_000, ["one"])
+    assert told == "one: no container ran at the mark, so that none could go on"
+
+
 def test_the_same_container_is_no_change_whatever_else_changes() -> None:
     assert nodes.changed_containers(recorded((1, pod()), (3, pod(ready=True))), 2 * SECOND, ["one"]) == []
 

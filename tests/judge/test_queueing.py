@@ -7,11 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuassay.record.recording import RecordingError
-from gpuassay.systems.kueue.judge.queueing import asked_priority, decided_before, decisions, order_findings
+from gpuassay.systems.kueue.judge.queueing import (
+    asked_priority,
+    decided_before,
+    decisions,
+    order_findings,
+    unwitnessed_findings,
+)
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.workloads import core
-from tests.judge.queues import One, queue
+from tests.judge.queues import One, queue, shown
 from tests.record.parts import START
 
 ONES = [One("a", "u3"), One("b", "u1"), One("c", "u2", priority=5), One("d", "u0", created=1)]
@@ -30,6 +36,8 @@ def test_the_right_order_passes() -> None:
         (["c", "a", "b", "d"], "decision 2 of 4: expected b"),
         (["c", "b", "d", "a"], "decision 3 of 4: expected a"),
         (["c", "b", "a"], "never given quota: d"),
+        (["c", "a", "b"], "decision 2 of 3: expected b"),
+        (["a", "b"], "decision 1 of 2: expected b"),
         (["c", "b", "a", "d", "b"], "decided on more than once: b"),
         ([], "never given quota: a, b, c, d"),
     ],
@@ -38,6 +46,22 @@ def test_a_wrong_order_is_told(order: list[str], told: str) -> None:
     """Red when priority, creation second, UID, completeness or repetition is not looked at."""
     findings = order_findings(queue(ONES, order))
     assert any(told in finding for finding in findings), findings
+
+
+def test_nothing_that_was_asked_for_has_no_order() -> None:
+    """Red when an empty recording, or one without the workloads that are named, passes as in order."""
+    assert order_findings(queue([], [])) == ["0 workloads were asked for, expected some"]
+    assert "0 workloads were asked for, expected 2" in order_findings(queue(ONES, RIGHT), ["x", "y"])
+    assert "1 workloads were asked for, expected 2" in order_findings(queue(ONES, RIGHT), ["a", "y"])
+
+
+def test_a_decision_that_the_watch_never_showed_is_told() -> None:
+    """Red when the lack of an eviction is believed of a watch that shows nothing."""
+    shows = [shown(20 + n, one, 2, QuotaReserved="True QuotaReserved 5") for n, one in enumerate(ONES)]
+    assert unwitnessed_findings(queue(ONES, RIGHT, events=shows)) == []
+    (told,) = unwitnessed_findings(queue(ONES, RIGHT, events=shows[1:]))
+    assert told == "Workload a got quota by the log, and the watch never showed it"
+    assert unwitnessed_findings(queue(ONES, [])) == ["no decision was made on any workload"]
 
 
 def test_the_stored_priority_does_not_count() -> None:

@@ -80,13 +80,34 @@ def test_what_disagrees_with_the_silicon_is_found() -> None:
 def test_whatever_is_left_is_found() -> None:
     """Red when a pod, a slice, a claim or a CDI device may be left, or a static slice may go."""
     left = rest(A, held={A: "p"}, pods="p")
-    assert slices_rest.left_findings(recording(rest={"end": left})) == [
+    ran = [pod("p", 1), pod("p", 2, "Running", node=True)]
+    assert slices_rest.left_findings(recording(events=ran, rest={"end": left})) == [
         "pod p is still there", f"slice {A} is left", "claim of p is left", f"CDI device {A} is left",
     ]  # fmt: skip
-    assert slices_rest.left_findings(recording(rest={"end": rest()})) == []
-    static = recording("device-plugin", rest={"begin": rest(A), "end": rest(B)})
+    assert slices_rest.left_findings(recording(events=ran, rest={"end": rest()})) == []
+    static = recording("device-plugin", events=ran, rest={"begin": rest(A), "end": rest(B)})
     assert slices_rest.left_findings(static) == [f"slice {A} is gone", f"slice {B} has appeared"]
     assert slices_rest.left_findings(static, fresh=True) == []
+
+
+def test_where_nothing_ever_was_nothing_is_judged() -> None:
+    """Red when a dead system leaves nothing, mixes nothing up, and lets nobody wait, and is believed."""
+    for slicer in ("dra", "device-plugin"):
+        for events in ([], [pod("p", 1)]):
+            dead = recording(slicer, events=events, rest={"begin": rest(), "now": rest(), "end": rest()})
+            assert slices_rest.left_findings(dead) == ["no pod ever ran: that nothing is left of one proves nothing"]
+            assert slices_rest.mixed_up_findings(dead, "now") == ["the books give no slice to any pod at 'now'"]
+            assert slices_seen.findings(dead) == ["no pod was told of a slice: nothing is judged"]
+            (told,) = slices_rest.idle_findings(dead, 5)
+            assert "cannot be told" in told
+    course = [pod("p", 1), pod("p", 2, "Running", node=True)]
+    books = {"now": rest(A, held={A: "p"})}
+    silent = recording(events=course, held={"p": {"main": []}}, silicon=made(1, 0, A), rest=books)
+    assert slices_rest.mixed_up_findings(silent, "now") == [
+        "pod p has a slice by the books, and its containers were told of none"
+    ]
+    told = recording(events=course, held={"p": {"main": [A]}}, silicon=made(1, 0, A), rest=books)
+    assert slices_rest.mixed_up_findings(told, "now") == slices_seen.findings(told) == []
 
 
 def test_a_mix_up_and_a_shared_slice_are_found() -> None:

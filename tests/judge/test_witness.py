@@ -49,8 +49,11 @@ def test_without_an_audit_log_nothing_is_proved() -> None:
     assert unseen(of(EVENTS, [])) and invented(of(EVENTS, []))
 
 
+OTHERS = [event(1, "ADDED", "Workload", "w", 1), event(2, "ADDED", "Pod", "p", 1)]
+
+
 def life(*events: Manifest) -> list[str]:
-    return life_findings(of(list(events)), ["j"])
+    return life_findings(of([*events, *OTHERS]), ["j"])
 
 
 BORN = event(1, "ADDED", "Job", "j", 1, spec={"suspend": True})
@@ -60,6 +63,8 @@ ENDS = event(3, "MODIFIED", "Job", "j", 3, spec={"suspend": False}, conditions=c
 
 def test_a_whole_life_is_fine() -> None:
     assert life(BORN, RUNS, ENDS) == []
+    without = life_findings(of([BORN, RUNS, ENDS]), ["j"])
+    assert without == [f"{kind}: expected to be recorded, seen none" for kind in ("Workload", "Pod")]
 
 
 @pytest.mark.parametrize(

@@ -105,11 +105,12 @@ def mixed_up_findings(recording: SlicesRecording, label: str) -> list[str]:
 def idle_findings(recording: SlicesRecording, seconds: float) -> list[str]:
     """Pods of one slice each that waited for a node longer than `seconds` while there was a place for their slice.
 
-    Without pods that ran, or without a log of the silicon, nobody can tell who waited in vain.
+    Without pods, or without a log of the silicon, nobody can tell who waited in vain.
     """
     course = changes(recording)
-    if not course or not runs(recording):
-        return [f"{len(course)} changes of the silicon and {len(runs(recording))} pods that ran: nothing can be told"]
+    pods = recording.timelines("Pod")
+    if not course or not pods:
+        return [f"{len(course)} changes of the silicon and {len(pods)} pods: who waited in vain cannot be told"]
     moments = {change.at for change in course}
     for history in recording.timelines("Pod").values():
         moments |= {event.at for event in history.events}
