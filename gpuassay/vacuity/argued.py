@@ -6,4 +6,96 @@ from collections.abc import Sequence
 
 from gpuassay.vacuity.table import Argued
 
-ARGUED: Sequence[Argued] = ()
+ARGUED: Sequence[Argued] = (
+    Argued(
+        ["answers-500"],
+        [
+            "llmd.epp.none-ready-refused-bodyless[*]", "llmd.gateway.absent-fail-close[*]", "llmd.gateway.all-dead[*]",
+            "llmd.gateway.no-ready-pod-get[*]", "llmd.gateway.standalone-cannot-fail-open",
+            "llmd.gateway.crash-fail-open-post", "llmd.gateway.odd-usage-hurts-nobody[*]",
+            "llmd.istio.crash-fail-close-post", "llmd.istio.crash-fail-open-post", "llmd.istio.tls-picker-without-rule",
+        ],
+        "a refusal with 5xx is what the sentence asks for, or what the known defect shows",
+    ),
+    Argued(
+        ["answers-500"],
+        [
+            "llmd.epp-life.not-healthy-when-ending[*]", "llmd.epp-tls.clear-refused[*]",
+            "llmd.epp.trailers-end-the-body[*]", "llmd.gateway.pick-outside-the-pool",
+        ],
+        "the sentence is that nobody takes the request; a status, of an answer that never came, is not part of it",
+    ),
+    Argued(
+        ["admissions-reversed"],
+        [
+            "kueue.metrics.admission-attempts", "kueue.metrics.admitted-total", "kueue.metrics.finished-total",
+            "kueue.ordering.every-job-once", "kueue.ordering.hold-admits-nothing", "kueue.ordering.strict-head-blocks",
+            "kueue.restart.no-second-admission",
+        ],
+        "the sentence is about which workloads get quota, how often or after which moment, not about their order",
+    ),
+    Argued(
+        ["status-stripped"],
+        [
+            "kueue.ordering.burst-best-effort-fifo", "kueue.ordering.burst-strict-fifo", "kueue.restart.same-order",
+            "kueue.ordering.inactive-queue", "kueue.ordering.one-at-a-time", "kueue.ordering.strict-head-blocks",
+        ],
+        "decisions are read from Kueue's log; of Workloads only name, UID and creation are read, which are no status",
+    ),
+    Argued(
+        ["status-stripped"],
+        [
+            "kueue.pod-groups.excess-pod-deleted", "kueue.pod-groups.finalizer", "kueue.pod-groups.single-pod-waits",
+            "kueue.serving.deployment-partly-running", "kueue.serving.deployment-pods-one-by-one",
+            "kueue.serving.leader-worker-set-groups",
+        ],
+        "gates, nodes, finalizers and owners of pods are no status",
+    ),
+    Argued(
+        ["nothing-happened"],
+        ["kueue.lifecycle.suspended-at-create", "kueue.pod-groups.finalizer"],
+        "the sentence is about the first stored version of an object, which is the one that is left",
+    ),
+    Argued(
+        ["another-scenario"],
+        [
+            "kueue.quota.never-exceeded", "kueue.quota.status-never-exceeds", "slices.counters.exhausted",
+            "slices.counters.freed", "slices.example.restart-frees[dra-example]",
+            "slices.example.unprepared[dra-example]", "slices.exhaustion.work-conserving[*]",
+        ],
+        "the sentence holds of every sound scenario with such objects, and the other one is sound and has them",
+    ),
+    Argued(
+        ["notes-lists-emptied"],
+        [
+            "slices.example.exhausted[dra-example]", "slices.example.restart-frees[dra-example]",
+            "slices.example.unprepared[dra-example]",
+        ],
+        "what is emptied says that nothing is left, which is the sentence, or which device a pod had, which is not",
+    ),
+    Argued(
+        ["notes-lists-emptied"],
+        ["llmd.istio.tls-picker-without-rule"],
+        "the statuses are a figure beside the verdict, which hangs on the answers",
+    ),
+    Argued(
+        ["no-Pod"],
+        ["slices.counters.freed"],
+        "pods excuse claims that are left, and none is",
+    ),
+    Argued(
+        ["no-ResourceClaim", "notes-dicts-emptied"],
+        ["slices.performance.peak"],
+        "claims and what pods were told are drawn in the slice map; what runs is counted from the pods",
+    ),
+    Argued(
+        ["kv-events-emptied"],
+        ["llmd.degradation.never-crashes"],
+        "lost events are one of the faults that must not end the picker",
+    ),
+    Argued(
+        ["nothing-shown"],
+        ["slices.on-demand.creation-failure-deletable[dra]", "slices.on-demand.half-slice-swept[dra]"],
+        "on the true recording as well the system did not show what the behaviour asks for: that is the known defect",
+    ),
+)  # fmt: skip

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from gpuassay import MUST, Manifest, Note, behaviour, dig, scenario
+from gpuassay import MUST, Manifest, Note, behaviour, dig, must_have, scenario
 from gpuassay.manifest import condition, is_true
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.gates import bound
@@ -162,7 +162,8 @@ def test_what_fits_no_rack_waits(floor_of_two_blocks: KueueRecording) -> None:
 )  # fmt: skip
 def test_unconstrained_pods_take_what_is_left(floor_of_two_blocks: KueueRecording) -> None:
     """Pods with an unconstrained topology request are spread over the free GPUs of several racks."""
-    seen = spread(_final(floor_of_two_blocks, "anywhere"), floor_of_two_blocks.note(RACKS))
+    racks = must_have(floor_of_two_blocks.note(RACKS), "racks", least=2)
+    seen = spread(_final(floor_of_two_blocks, "anywhere"), racks)
     story = floor_of_two_blocks.timeline_text(["anywhere"])
     assert sum(seen.values()) == 5 and len(seen) > 1, f"expected 5 pods in several racks, seen {dict(seen)}\n{story}"
 
