@@ -16,7 +16,7 @@ from gpuassay.record.facts import Attempt, Outside
 from gpuassay.record.metrics import Samples
 from gpuassay.record.notes import Note
 from gpuassay.record.parts import Part
-from gpuassay.record.rows import Line, RecordingError
+from gpuassay.record.rows import Line, RecordingError, UnusableError
 from gpuassay.record.store import RecordingMeta, without_managed_fields, write_recording
 from gpuassay.record.text import timeline_text
 from gpuassay.record.timeline import ConditionChange, Event, Timeline
@@ -298,7 +298,7 @@ class Recording:
             RecordingError: it is of another scenario than the one that was asked for.
         """
         if self.name != scenario:
-            raise RecordingError(f"{self.folder}: this is the recording of {self.name}, not of {scenario}: exchanged")
+            raise UnusableError(f"{self.folder}: this is the recording of {self.name}, not of {scenario}: exchanged")
         return self
 
     def require_known(self) -> Self:
@@ -309,7 +309,7 @@ class Recording:
                 not look at them.
         """
         if self._unknown:
-            raise RecordingError(
+            raise UnusableError(
                 f"{self.folder}: nothing here knows {', '.join(self._unknown)}: judge the recording with the version of"
                 " gpuassay, and the suites, that recorded it"
             )

@@ -24,6 +24,10 @@ class RecordingError(Exception):
     """Of a command that ends with it: the input is the user's to mend."""
 
 
+class UnusableError(RecordingError):
+    """Its files are not what was written: the recording as a whole cannot be judged."""
+
+
 def encode(row: Any) -> str:
     """A row as a line of its file; fields of a typed row that have their default are left out, if its type says so."""
     if isinstance(row, msgspec.Struct) or is_dataclass(row):

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from gpuassay.manifest import Manifest, dig
 from gpuassay.record.parts import ASKED, AUDIT, CORE, EVENTS, METRICS, Part, declared
-from gpuassay.record.rows import Line, RecordingError, encode
+from gpuassay.record.rows import Line, UnusableError, encode
 from gpuassay.record.timeline import EventLine
 from gpuassay.secrets import hide_known
 
@@ -157,9 +157,9 @@ def _read_part(folder: Path, part: str) -> bytes:
     try:
         return lzma.decompress(packed.read_bytes()) if packed.exists() and not plain.exists() else plain.read_bytes()
     except FileNotFoundError as e:
-        raise RecordingError(f"{folder}: {part} is missing: the recording is truncated") from e
+        raise UnusableError(f"{folder}: {part} is missing: the recording is truncated") from e
     except _BROKEN as e:
-        raise RecordingError(f"{folder}: {part} cannot be read (truncated?): {e}") from e
+        raise UnusableError(f"{folder}: {part} cannot be read (truncated?): {e}") from e
 
 
 def read_versioned(
@@ -204,15 +204,15 @@ def read_meta(folder: Path) -> Stored:
     """`recording.json` and the checksums in it.
 
     Raises:
-        RecordingError: missing, not JSON, of a foreign version, incomplete, or edited.
+        UnusableError: missing, not JSON, of a foreign version, incomplete, or edited.
     """
-    raw = read_versioned(folder, META, "recording", READ, RecordingError)
+    raw = read_versioned(folder, META, "recording", READ, UnusableError)
     names = [one.name for one in fields(RecordingMeta)]
     missing = [name for name in (*names, "files") if name not in raw]
     if missing:
-        raise RecordingError(f"{folder}: {META} lacks {', '.join(missing)}: doctored or truncated")
+        raise UnusableError(f"{folder}: {META} lacks {', '.join(missing)}: doctored or truncated")
     if raw["format"] > 1 and raw.get("sum") != own_sum(raw):
-        raise RecordingError(f"{folder}: {META} does not match its own checksum: edited")
+        raise UnusableError(f"{folder}: {META} does not match its own checksum: edited")
     return Stored(raw["format"], RecordingMeta(**{name: raw[name] for name in names}), dict(raw["files"]))
 
 
@@ -220,15 +220,15 @@ def verify(folder: Path, stored: Stored) -> None:
     """Compare every part with its checksum, and look whether the events have their end.
 
     Raises:
-        RecordingError: a part is missing, truncated or edited.
+        UnusableError: a part is missing, truncated or edited.
     """
     sums = stored.sums
     lying = {str(at.relative_to(folder)).removesuffix(".xz") for at in folder.rglob("*.jsonl*")}
     for part in dict.fromkeys((*(one.file for one in CORE), *sums, *sorted(lying))):
         if part not in sums:
-            raise RecordingError(f"{folder}: {META} has no checksum of {part}: doctored or truncated")
+            raise UnusableError(f"{folder}: {META} has no checksum of {part}: doctored or truncated")
         if hashlib.sha256(_read_part(folder, part)).hexdigest() != sums[part]:
-            raise RecordingError(f"{folder}: {part} does not match its checksum: truncated or doctored")
+            raise UnusableError(f"{folder}: {part} does not match its checksum: truncated or doctored")
     if stored.format > 1:
         _require_end(folder)
 
@@ -237,18 +237,18 @@ def _require_end(folder: Path) -> None:
     lines = _read_part(folder, EVENTS.file).splitlines()
     last: Any = json.loads(lines[-1]) if lines and lines[-1].startswith(b"{") else None
     if not isinstance(last, dict) or cast("Manifest", last).get("type") != END:
-        raise RecordingError(
+        raise UnusableError(
             f"{folder}: {EVENTS.file} has no end: the recorder did not write it to the last, or it is cut"
         )
     if cast("Manifest", last).get("lines") != len(lines) - 1:
-        raise RecordingError(f"{folder}: {EVENTS.file} has {len(lines) - 1} lines, its end counts {last['lines']}")
+        raise UnusableError(f"{folder}: {EVENTS.file} has {len(lines) - 1} lines, its end counts {last['lines']}")
 
 
 def read_lines(folder: Path, part: str, stored: Stored) -> list[Line]:
     """The lines of a part with their numbers, without the end of the events.
 
     Raises:
-        RecordingError: it is missing or truncated.
+        UnusableError: it is missing or truncated.
     """
     lines = _read_part(folder, part).splitlines()
     return list(enumerate(lines[:-1] if part == EVENTS.file and stored.format > 1 else lines, 1))

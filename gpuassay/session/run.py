@@ -17,8 +17,9 @@ import pytest
 from gpuassay import toolchain
 from gpuassay.engine.engine import Engine, read_status
 from gpuassay.record import bundled, rundir
-from gpuassay.record.pack import check_run, judged_recordings, open_run
-from gpuassay.record.recording import Recording, RecordingError
+from gpuassay.record.pack import RunError, check_run, judged_recordings, open_run
+from gpuassay.record.recording import Recording
+from gpuassay.record.rows import UnusableError
 from gpuassay.scenarios import mutants
 from gpuassay.scenarios.declare import Scenario, declared
 from gpuassay.session.ledger import Ledger
@@ -39,7 +40,7 @@ PATIENCE = 1800.0
 MEASURED = frozenset({"performance", "throughput"})
 """Features that are measurements, by the ids of their behaviours."""
 
-_UNUSABLE = f"{RecordingError.__name__}: "
+_UNUSABLE = tuple(f"{kind.__name__}: " for kind in (UnusableError, RunError))
 """How the reason of a test begins whose recording cannot be used."""
 
 LEFT_SHOWN = 20
@@ -213,14 +214,12 @@ class Run:
         """A stored run need not have acted out everything; what it has judged must be there.
 
         Raises:
-            RecordingError: the run judged that scenario, or nothing tells what it judged.
+            UnusableError: the run judged that scenario, or nothing tells what it judged.
         """
         if self._stored is None:
             self._stored = judged_recordings(stored)
         if scenario.id in self._stored:
-            raise RecordingError(
-                f"{stored}: recording {scenario.id} is missing: the run judged it, now it is not there"
-            )
+            raise UnusableError(f"{stored}: recording {scenario.id} is missing: the run judged it, now it is not there")
 
     def _pause(self, seconds: float) -> None:
         self.speech.flush()
@@ -237,7 +236,7 @@ class Run:
         if self.replay is None:
             return None
         broken = (one.reason for one in self.ledger.verdicts.values() if one.reason.startswith(_UNUSABLE))
-        return next((reason.removeprefix(_UNUSABLE).splitlines()[0] for reason in broken), None)
+        return next((reason.partition(": ")[2].splitlines()[0] for reason in broken), None)
 
     # --- the end ---------------------------------------------------------------------------------------------------
 

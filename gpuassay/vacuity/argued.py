@@ -30,7 +30,8 @@ ARGUED: Sequence[Argued] = (
         [
             "kueue.metrics.admission-attempts", "kueue.metrics.admitted-total", "kueue.metrics.finished-total",
             "kueue.ordering.every-job-once", "kueue.ordering.hold-admits-nothing", "kueue.ordering.strict-head-blocks",
-            "kueue.restart.no-second-admission",
+            "kueue.restart.no-second-admission", "platform.kueue-slices.within-quota[*]",
+            "platform.recording.agrees-with-kueue",
         ],
         "the sentence is about which workloads get quota, how often or after which moment, not about their order",
     ),
@@ -74,6 +75,21 @@ ARGUED: Sequence[Argued] = (
         "what is emptied says that nothing is left, which is the sentence, or which device a pod had, which is not",
     ),
     Argued(
+        ["admissions-reversed"],
+        ["kueue.fair-sharing.lower-share-first"],
+        "only one of the two that compete is ever decided on, before and after",
+    ),
+    Argued(
+        ["nothing-happened", "events-emptied", "no-*"],
+        ["platform.recording.nothing-invented"],
+        "what is missing is not invented; platform.recording.every-write-seen finds it",
+    ),
+    Argued(
+        ["notes-lists-emptied"],
+        ["platform.kueue-slices.victims-quota[device-plugin]"],
+        "which slice a pod had does not matter for when its end gives it back",
+    ),
+    Argued(
         ["notes-lists-emptied"],
         ["llmd.istio.tls-picker-without-rule"],
         "the statuses are a figure beside the verdict, which hangs on the answers",
@@ -87,6 +103,11 @@ ARGUED: Sequence[Argued] = (
         ["no-ResourceClaim", "notes-dicts-emptied"],
         ["slices.performance.peak"],
         "claims and what pods were told are drawn in the slice map; what runs is counted from the pods",
+    ),
+    Argued(
+        ["metrics-emptied", "metrics-zero"],
+        ["llmd.performance.ways-answer"],
+        "metrics are drawn in the exhibit; whether requests were answered stands in the requests",
     ),
     Argued(
         ["kv-events-emptied"],

@@ -110,4 +110,5 @@ def suite(tmp_path: Path) -> SmallSuite:
     ):
         meta = RecordingMeta(scenario=f"demo.topic.{name}", outcome=outcome, error=reason, notes={"answer": 42})
         write_recording(stored / "recordings" / f"demo.topic.{name}", meta)
+    (stored / "verdicts.jsonl").touch()
     return SmallSuite(tmp_path, stored)

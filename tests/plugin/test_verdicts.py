@@ -81,7 +81,7 @@ EXPECTED = {
     "suite-broke": "ERROR",
     "scenario-broke": "ERROR",
     "lacking": "SKIP",
-    "unheard": "ERROR",
+    "unheard": "SKIP",
     "needs": "SKIP",
     "noise": "INCONCLUSIVE",
     "defect": "KNOWN-DEFECT",
@@ -121,8 +121,12 @@ def test_a_recording_that_is_missing_is_an_error_and_one_that_never_was_is_a_gap
     assert "not part of the replayed run" in outcome.verdicts["demo.a.two"]["reason"]
     shutil.rmtree(suite.stored / "recordings" / "demo.topic.act")
     outcome = suite.run()
-    assert outcome.states == {"demo.a.one": "ERROR", "demo.a.two": "SKIP"}
+    assert (outcome.code, outcome.states) == (2, {"demo.a.one": "ERROR", "demo.a.two": "SKIP"})
     assert "is missing: the run judged it" in outcome.verdicts["demo.a.one"]["reason"]
+    (suite.stored / "verdicts.jsonl").unlink()
+    outcome = suite.run()
+    assert (outcome.code, set(outcome.states.values())) == (2, {"ERROR"})
+    assert "no verdicts.jsonl, so nothing tells which recordings the run had" in outcome.output
 
 
 @pytest.mark.parametrize("shows", ["", ".*", "(", "x?"])
@@ -243,6 +247,19 @@ def test_a_doctored_recording_is_refused(suite: SmallSuite) -> None:
     outcome = suite.run()
     assert outcome.states["demo.a.b"] == "ERROR"
     assert "events.jsonl" in outcome.verdicts["demo.a.b"]["reason"]
+    assert outcome.code == 2
+    assert "a recording cannot be used, so this is no replay of the run: " in outcome.output
+
+
+def test_a_recording_that_takes_the_place_of_another_is_refused(suite: SmallSuite) -> None:
+    """Red when a recording can be judged under the name of another scenario; what is sound is judged all the same."""
+    suite.write('@says("demo.a.b")\ndef test_one(act): pass\n@says("demo.a.c")\ndef test_two(unheard): pass\n')
+    kept = suite.stored / "recordings"
+    shutil.copytree(kept / "demo.topic.act", kept / "demo.topic.unheard")
+    outcome = suite.run()
+    assert (outcome.code, outcome.states) == (2, {"demo.a.b": "PASS", "demo.a.c": "ERROR"})
+    told = outcome.verdicts["demo.a.c"]["reason"]
+    assert "this is the recording of demo.topic.act, not of demo.topic.unheard: exchanged" in told
 
 
 def test_two_scenarios_of_one_id_are_named(suite: SmallSuite) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gpuassay import MUST, SHOULD, Measure, behaviour, scenario
+from gpuassay import MUST, SHOULD, Measure, behaviour, must_have, scenario
 from gpuassay.load.gate import MIN_RATE_SHARE, Control, require_valid
 from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -176,6 +176,8 @@ def test_a_policy_saturates_where_the_model_says(climb: RoutingRecording, measur
     measure.value(carried=carried_by(found, BOUND).within, model=model.within.mean)
     measure.interval(model.within.low, model.within.high)
     _require_generator(climb, {arm: found})
+    lowest = must_have(found, "steps")[0]  # an arm that answers nothing carries nothing, whatever its policy
+    assert lowest.answered == lowest.asked, f"{lowest.answered} of {lowest.asked} answered at {lowest.rate:g} /s"
     if findings := prediction_findings(found, BOUND, model):
         others = [climbed(climb, other) for other in climb.note(notes.WAYS) if other != arm]
         if not not_the_machine(found, BOUND, model, others if climb.note(traffic.TOGETHER) > 1 else ()):
