@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from gpuassay.behaviours import needs as needs
     from gpuassay.manifest import Manifest as Manifest
     from gpuassay.manifest import dig as dig
-    from gpuassay.presence import must_have as must_have
     from gpuassay.record.notes import Note as Note
     from gpuassay.record.parts import Part as Part
     from gpuassay.record.recording import Recording as Recording
@@ -63,7 +62,6 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "behaviours": ("behaviour", "known_defect", "needs"),
-    "presence": ("must_have",),
     "manifest": ("Manifest", "dig"),
     "record.notes": ("Note",),
     "record.parts": ("Part",),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, behaviour, dig, must_have, scenario
+from gpuassay import MUST, SHOULD, behaviour, dig, scenario
 from gpuassay.manifest import is_true, name_of
+from gpuassay.presence import must_have
 from gpuassay.systems.kueue.acts import admission_checks as checks
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab

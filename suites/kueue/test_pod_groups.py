@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, Manifest, behaviour, dig, must_have, scenario
+from gpuassay import MUST, SHOULD, Manifest, behaviour, dig, scenario
 from gpuassay.labels import GPU
 from gpuassay.manifest import is_true
+from gpuassay.presence import must_have
 from gpuassay.record.recording import Timeline
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.gates import admitted_at, bound, gate_findings, gated, pod_set_shapes

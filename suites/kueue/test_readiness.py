@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 
-from gpuassay import MUST, Manifest, Note, behaviour, must_have, scenario
+from gpuassay import MUST, Manifest, Note, behaviour, scenario
 from gpuassay.manifest import condition, is_true, name_of
+from gpuassay.presence import must_have
 from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts import admission_checks as checks
 from gpuassay.systems.kueue.acts import workloads as byhand

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from gpuassay import MUST, Manifest, Note, behaviour, dig, must_have, scenario
+from gpuassay import MUST, Manifest, Note, behaviour, dig, scenario
 from gpuassay.manifest import condition, is_true
+from gpuassay.presence import must_have
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.gates import bound
 from gpuassay.systems.kueue.judge.topology import overbooked, pods_by_node, spread

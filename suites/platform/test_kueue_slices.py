@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, Measure, behaviour, dig, known_defect, must_have
+from gpuassay import MUST, SHOULD, Measure, behaviour, dig, known_defect
 from gpuassay.manifest import condition
+from gpuassay.presence import must_have
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component.profiles import GPC, GPU_MEMORY
 from gpuassay.systems.kueue.judge import invariants as referee

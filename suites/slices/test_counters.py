@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import random
 
-from gpuassay import MUST, SHOULD, Lab, Measure, behaviour, must_have, scenario
+from gpuassay import MUST, SHOULD, Lab, Measure, behaviour, scenario
 from gpuassay.gpus import gpu_model
+from gpuassay.presence import must_have
 from gpuassay.systems.slices.acts import counters
 from gpuassay.systems.slices.judge import counters as judged
 from gpuassay.systems.slices.model.paper import GPU_MODEL, LARGE, MEDIUM

@@ -5,7 +5,8 @@ It has no partitions and no GPU; what it proves is that kubelet, scheduler and r
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, Lab, behaviour, must_have
+from gpuassay import MUST, SHOULD, Lab, behaviour
+from gpuassay.presence import must_have
 from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import example_driver as slicing_example
 from gpuassay.systems.slices.judge import at_rest as slices_rest

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, Lab, Measure, behaviour, must_have
+from gpuassay import MUST, SHOULD, Lab, Measure, behaviour
+from gpuassay.presence import must_have
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen

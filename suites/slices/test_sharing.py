@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, SHOULD, Lab, behaviour, dig, known_defect, must_have, scenario
+from gpuassay import MUST, SHOULD, Lab, behaviour, dig, known_defect, scenario
 from gpuassay.gpus import gpu_model
+from gpuassay.presence import must_have
 from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import operator_node as gpu_operator
 from gpuassay.systems.slices.acts import real_node as slices

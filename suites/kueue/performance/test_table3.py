@@ -7,19 +7,8 @@ from statistics import median
 
 import pytest
 
-from gpuassay import (
-    INFO,
-    MUST,
-    SHOULD,
-    Arms,
-    Inconclusive,
-    Measure,
-    StoreRuns,
-    behaviour,
-    must_have,
-    run_clock,
-    scenario,
-)
+from gpuassay import INFO, MUST, SHOULD, Arms, Inconclusive, Measure, StoreRuns, behaviour, run_clock, scenario
+from gpuassay.presence import must_have
 from gpuassay.stats import thresholds
 from gpuassay.stats.ratios import equivalent, paired_ratio, three_valued
 from gpuassay.systems.kueue import notes

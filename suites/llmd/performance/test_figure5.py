@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, must_have, scenario
+from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, scenario
 from gpuassay.load.gate import require_valid
+from gpuassay.presence import must_have
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.performance import bound_verdict, growth_verdict, paper_band_verdict, worst_of

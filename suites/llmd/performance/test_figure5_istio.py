@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gpuassay import INFO, MUST, Measure, behaviour, must_have, scenario
+from gpuassay import INFO, MUST, Measure, behaviour, scenario
 from gpuassay.load.gate import require_valid
+from gpuassay.presence import must_have
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.istio import NEEDS
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, must_have, scenario
+from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, scenario
 from gpuassay.load.gate import require_valid
+from gpuassay.presence import must_have
 from gpuassay.record.metrics import Samples
 from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.lab import RoutingLab

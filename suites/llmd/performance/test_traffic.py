@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gpuassay import MUST, SHOULD, Measure, behaviour, must_have, scenario
+from gpuassay import MUST, SHOULD, Measure, behaviour, scenario
 from gpuassay.load.gate import MIN_RATE_SHARE, Control, require_valid
+from gpuassay.presence import must_have
 from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import routing
