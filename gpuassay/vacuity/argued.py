@@ -11,9 +11,9 @@ ARGUED: Sequence[Argued] = (
         ["answers-500"],
         [
             "llmd.epp.none-ready-refused-bodyless[*]", "llmd.gateway.absent-fail-close[*]", "llmd.gateway.all-dead[*]",
-            "llmd.gateway.no-ready-pod-get[*]", "llmd.gateway.standalone-cannot-fail-open",
-            "llmd.gateway.crash-fail-open-post", "llmd.gateway.odd-usage-hurts-nobody[*]",
-            "llmd.istio.crash-fail-close-post", "llmd.istio.crash-fail-open-post", "llmd.istio.tls-picker-without-rule",
+            "llmd.gateway.standalone-cannot-fail-open",
+            
+            "llmd.istio.crash-fail-close-post", "llmd.istio.tls-picker-without-rule",
         ],
         "a refusal with 5xx is what the sentence asks for, or what the known defect shows",
     ),
@@ -63,6 +63,9 @@ ARGUED: Sequence[Argued] = (
             "kueue.quota.never-exceeded", "kueue.quota.status-never-exceeds", "slices.counters.exhausted",
             "slices.counters.freed", "slices.example.restart-frees[dra-example]",
             "slices.example.unprepared[dra-example]", "slices.exhaustion.work-conserving[*]",
+            "kueue.cohorts.tree-work-conserving", "llmd.any-gateway.repeat-sticks", "slices.counters.profile",
+            "slices.counters.reason", "platform.kueue-slices.nothing-left[*]", "slices.ends.nothing-left[*]",
+            "slices.ends.restart-leaves-nothing[*]", "slices.exclusive.all-gone[*]", "slices.exhaustion.nothing-left[*]",
         ],
         "the sentence holds of every sound scenario with such objects, and the other one is sound and has them",
     ),
@@ -110,8 +113,33 @@ ARGUED: Sequence[Argued] = (
         "metrics are drawn in the exhibit; whether requests were answered stands in the requests",
     ),
     Argued(
+        ["log-without-decisions"],
+        ["platform.kueue-slices.within-quota[*]"],
+        "what runs on slices is held against the quota; the log is read by Kueue's own invariants beside it",
+    ),
+    Argued(
+        ["no-ResourceClaim"],
+        ["platform.kueue-slices.admitted-runs[dra]"],
+        "claims are the second way to a pod's slice, after what its containers say",
+    ),
+    Argued(
+        ["no-Pod"],
+        ["slices.counters.profile"],
+        "pods on a node without a claim's device are looked for, and none is there; devices are judged by the claims",
+    ),
+    Argued(
+        ["status-stripped"],
+        ["slices.exhaustion.work-conserving[*]", "slices.on-demand.half-slice-usable[dra]"],
+        "whether a pod waits is told by its node, which is no status; the known defect is that it never runs",
+    ),
+    Argued(
+        ["notes-emptied"],
+        ["slices.shapes.media-extensions[device-plugin]"],
+        "the known defect is that no container says that it has the slice, as the true recording lacks it",
+    ),
+    Argued(
         ["kv-events-emptied"],
-        ["llmd.degradation.never-crashes"],
+        ["llmd.degradation.never-crashes", "llmd.degradation.events-lost"],
         "lost events are one of the faults that must not end the picker",
     ),
     Argued(
