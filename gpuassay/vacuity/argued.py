@@ -12,7 +12,7 @@ ARGUED: Sequence[Argued] = (
         [
             "llmd.epp.none-ready-refused-bodyless[*]", "llmd.gateway.absent-fail-close[*]", "llmd.gateway.all-dead[*]",
             "llmd.gateway.standalone-cannot-fail-open",
-            
+
             "llmd.istio.crash-fail-close-post", "llmd.istio.tls-picker-without-rule",
         ],
         "a refusal with 5xx is what the sentence asks for, or what the known defect shows",
@@ -64,6 +64,8 @@ ARGUED: Sequence[Argued] = (
             "slices.counters.freed", "slices.example.restart-frees[dra-example]",
             "slices.example.unprepared[dra-example]", "slices.exhaustion.work-conserving[*]",
             "kueue.cohorts.tree-work-conserving", "llmd.any-gateway.repeat-sticks", "slices.counters.profile",
+            "platform.kueue-slices.gap-ends[*]", "platform.kueue-slices.geometry-gap[*]",
+            "platform.kueue-slices.unplaced-told[*]",
             "slices.counters.reason", "platform.kueue-slices.nothing-left[*]", "slices.ends.nothing-left[*]",
             "slices.ends.restart-leaves-nothing[*]", "slices.exclusive.all-gone[*]", "slices.exhaustion.nothing-left[*]",
         ],
