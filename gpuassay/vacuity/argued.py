@@ -69,7 +69,7 @@ ARGUED: Sequence[Argued] = (
             "slices.counters.reason", "platform.kueue-slices.nothing-left[*]", "slices.ends.nothing-left[*]",
             "slices.ends.restart-leaves-nothing[*]", "slices.exclusive.all-gone[*]",
             "slices.exhaustion.nothing-left[*]", "platform.kueue-slices.gap-bounded[*]",
-            "platform.kueue-slices.mix-freed[*]",
+            "platform.kueue-slices.mix-freed[*]", "platform.kueue-slices.mix-order[*]", "slices.performance.freed",
         ],
         "the sentence holds of every sound scenario with such objects, and the other one is sound and has them",
     ),
