@@ -209,6 +209,7 @@ def killed_while_lent(lab: KueueLab) -> None:
 @known_defect(
     "https://github.com/kubernetes-sigs/kueue/blob/v0.19.2/pkg/scheduler/scheduler.go#L222",
     "the scheduler begins before every ClusterQueue is read: usage of those that are not yet there is not counted",
+    shows="admitted although all quota of the cohort is in use: w",
     racy=True,
 )
 @behaviour(
