@@ -146,7 +146,6 @@ def media(lab: Lab, slicer: slicing.SlicerName) -> None:
 def test_a_slice_with_media_extensions_can_be_had(media: SlicesRecording) -> None:
     """A pod that asks for `mig-1g.5gb.me` gets the one slice of a GPU that has the media engines."""
     seen, timeline = _profiles(media, "media"), media.timeline_text()
-    assert media.silicon, f"expected a GPU with a slice of {MEDIA}\n{timeline}"
     decided = media.timelines("Pod")["media"].final.get("status", {})
     assert decided.get("conditions"), f"expected somebody to decide on the pod that asks for {MEDIA}\n{timeline}"
     assert seen.get("main") == [MEDIA], f"{NO_MEDIA}, but {seen}\n{timeline}"
