@@ -69,6 +69,8 @@ class _Follower:
                         threading.Thread(target=self._follow, args=arguments, daemon=True).start()
                 first = False
                 self.end.wait(LOOK_SECONDS)
+            with self._lock:  # a follower may be about to write
+                out.close()
 
     def _pods(self) -> list[Manifest]:
         with suppress(ApiRefused, ClusterError):
@@ -110,6 +112,8 @@ class _Follower:
                     if (told := at.decode(errors="replace")) > seen:  # times of one form sort as text
                         seen = told
                         with self._lock:
+                            if out.closed:
+                                return True, seen
                             out.write(said + b"\n")
                 if self.end.is_set():
                     break
