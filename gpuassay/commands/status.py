@@ -28,12 +28,14 @@ def run(options: argparse.Namespace) -> int:
     from gpuassay.discovery.discover import discover
     from gpuassay.discovery.table import table
     from gpuassay.engine.discovered import every_rule
+    from gpuassay.provision import changes
     from gpuassay.provision.install import found
     from gpuassay.provision.registry import components
 
     objects = look(options)
     print("\n".join(table(discover(objects.api, every_rule()))), end="\n\n")
     broken = 0
+    changed = {one.component: f"; changed by run {one.run}" for one in changes.read_all(objects.api)}
     for one in components().values():
         there = found(one, objects)
         if there is None:
@@ -41,5 +43,5 @@ def run(options: argparse.Namespace) -> int:
             continue
         problem = one.problem(objects.api)
         broken += bool(problem)
-        print(f"{one.name:<16} {there}{f'; does not work: {problem}' if problem else ''}")
+        print(f"{one.name:<16} {there}{changed.get(one.name, '')}{f'; does not work: {problem}' if problem else ''}")
     return 1 if broken else 0

@@ -56,18 +56,37 @@ class Inventory:
     nodes: Mapping[str, Mapping[str, str]]
 
 
+def hold(api: Api, run: str) -> None:
+    """Make our namespace, where it is not there yet."""
+    meta: Manifest = {"name": NAMESPACE, "labels": {labels.RUN: run, labels.COMPONENT: "inventory"}}
+    try:
+        api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    except ApiRefused as refused:
+        if refused.status != 409:
+            raise
+
+
+def release(api: Api) -> None:
+    """Our namespace goes with the last thing that is noted in it."""
+    try:
+        left = api.list("ConfigMap", NAMESPACE, labels.COMPONENT)
+    except ApiRefused as refused:
+        if refused.status == 404:
+            return
+        raise
+    if not left:
+        api.delete("Namespace", NAMESPACE)
+        what = f"namespace {NAMESPACE} to be gone"
+        wait(lambda: api.get("Namespace", NAMESPACE), lambda found: found is None, what=what, timeout=60, delay=0.2)
+
+
 def write(api: Api, one: Inventory) -> None:
     """Take the component for this run.
 
     Raises:
         ClusterError: another run has it, or is about to.
     """
-    meta: Manifest = {"name": NAMESPACE, "labels": {labels.RUN: one.run, labels.COMPONENT: "inventory"}}
-    try:
-        api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
-    except ApiRefused as refused:
-        if refused.status != 409:
-            raise
+    hold(api, one.run)
     marks = {labels.RUN: one.run, labels.COMPONENT: one.component}
     try:
         api.create({
@@ -105,7 +124,7 @@ def read(api: Api, component: str) -> Inventory | None:
 def read_all(api: Api) -> list[Inventory]:
     """All that is ours on a cluster, in the order of installation."""
     try:
-        found = api.list("ConfigMap", NAMESPACE, labels.COMPONENT)
+        found = api.list("ConfigMap", NAMESPACE, f"{labels.COMPONENT},!{labels.CHANGED}")
     except ApiRefused as refused:
         if refused.status in (403, 404):
             return []
@@ -116,10 +135,7 @@ def read_all(api: Api) -> list[Inventory]:
 def forget(api: Api, component: str) -> None:
     """The component is gone: its inventory goes, and our namespace with the last one."""
     api.delete("ConfigMap", component, NAMESPACE)
-    if not read_all(api):
-        api.delete("Namespace", NAMESPACE)
-        what = f"namespace {NAMESPACE} to be gone"
-        wait(lambda: api.get("Namespace", NAMESPACE), lambda found: found is None, what=what, timeout=60, delay=0.2)
+    release(api)
 
 
 def _of(found: Manifest) -> Inventory:

@@ -124,13 +124,13 @@ class Objects:
             raise
         return [{"apiVersion": kind.version, "kind": kind.name} | one for one in items]
 
-    def patch(self, ref: Ref, body: Any) -> None:
-        """JSON merge patch; what is gone is left alone."""
+    def patch(self, ref: Ref, body: Any, subresource: str = "") -> None:
+        """JSON merge patch of an object, or of a subresource of it; what is gone is left alone."""
         kind = self.kind(ref)
         if kind is None:
             return
         try:
-            path = kind.path(ref.namespace, ref.name)
+            path = kind.path(ref.namespace, ref.name) + (f"/{subresource}" if subresource else "")
             self.api.request("patch", path, body, content_type="application/merge-patch+json")
         except ApiRefused as refused:
             if refused.status != 404:
