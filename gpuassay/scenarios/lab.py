@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -155,7 +156,7 @@ class Lab:
         """
         asked = self._marked(manifest)
         if self._image:
-            asked = with_real_containers(asked, self._image)
+            asked = with_real_containers(copy.deepcopy(asked), self._image)  # the caller may create it again
         self.asked.append(asked)
         return self.api.create(self.mutant.change(asked) if self.mutant else asked)
 
