@@ -6,6 +6,7 @@ On fake nodes a pod's run time and exit code are annotations that KWOK plays. On
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 
 from gpuassay import labels
@@ -32,6 +33,7 @@ FOLDER = "/etc/gpuassay"
 def with_real_containers(obj: Manifest, image: str) -> Manifest:
     """The object, its containers running `image` for the annotated time and exiting as annotated (edited in place).
 
+    A pod that says something of its readiness has a probe for it, which reads that annotation in a file likewise.
     `image` needs a POSIX shell with `sleep`. A pod without a run time runs until it is deleted, or until its annotation
     says one: the kubelet shows it in a file (downward API), as KWOK reads it on fake nodes.
     """
@@ -47,17 +49,32 @@ def with_real_containers(obj: Manifest, image: str) -> Manifest:
         script = f"sleep {seconds}; exit {code}" if seconds else later
         for container in spec["containers"]:
             container |= {"image": image, "command": ["/bin/sh", "-c", script]}
-            if not seconds:
+            if labels.NOT_READY in notes or labels.START_DELAY in notes:
+                container["readinessProbe"] = _probe(str(notes.get(labels.START_DELAY, "")))
+            if not seconds or "readinessProbe" in container:
                 mount = {"name": _VOLUME["name"], "mountPath": FOLDER}
                 container["volumeMounts"] = [*(container.get("volumeMounts") or []), mount]
-        if not seconds:
+        if not seconds or any("readinessProbe" in container for container in spec["containers"]):
             spec["volumes"] = [*(spec.get("volumes") or []), copy.deepcopy(_VOLUME)]
     return obj
+
+
+def _probe(start_delay: str) -> Manifest:
+    """Ready after the delay (whole seconds, rounded up), as long as no annotation says that it is not."""
+    script = f"! [ -s {FOLDER}/not-ready ]"
+    delay = math.ceil(float(start_delay.removesuffix("s") or 0))
+    return {
+        "exec": {"command": ["/bin/sh", "-c", script]}, "initialDelaySeconds": delay, "periodSeconds": 1,
+        "failureThreshold": 1, "timeoutSeconds": 5,
+    }  # fmt: skip
 
 
 _VOLUME: Manifest = {
     "name": "gpuassay",
     "downwardAPI": {
-        "items": [{"path": "run-for", "fieldRef": {"fieldPath": f"metadata.annotations['{labels.RUN_FOR}']"}}]
+        "items": [
+            {"path": path, "fieldRef": {"fieldPath": f"metadata.annotations['{note}']"}}
+            for path, note in (("run-for", labels.RUN_FOR), ("not-ready", labels.NOT_READY))
+        ]
     },
 }
