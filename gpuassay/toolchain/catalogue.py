@@ -95,6 +95,7 @@ _CONTAINERD = "github.com/containerd/containerd/v2"
 _RUNC = "github.com/opencontainers/runc"
 _CNI = "github.com/containernetworking/plugins"
 _KUEUE_PERF = "sigs.k8s.io/kueue/test/performance/scheduler"
+_JOBSET, _LWS = "sigs.k8s.io/jobset", "sigs.k8s.io/lws"
 _LLMD_EPP = "github.com/llm-d/llm-d-inference-scheduler"
 _LLMD_SIM = "github.com/llm-d/llm-d-inference-sim"
 _DEVICE_PLUGIN = "github.com/NVIDIA/k8s-device-plugin"
@@ -168,6 +169,28 @@ _OWN: dict[str, Component] = {
             stamps={"sigs.k8s.io/kueue/pkg/version.GitVersion": "{version}"},
             cpu_seconds=120,
             optional=True,
+        ),
+        Component(
+            name="jobset",
+            directory=MODULES / "frameworks",
+            module=_JOBSET,
+            packages={"jobset": _JOBSET},
+            cpu_seconds=30,
+            optional=True,
+            altered=_RAISED,
+            follows="kueue",
+            files={_JOBSET: ("charts/jobset/**/*",)},
+        ),
+        Component(
+            name="lws",
+            directory=MODULES / "frameworks",
+            module=_LWS,
+            packages={"lws": f"{_LWS}/cmd"},
+            cpu_seconds=30,
+            optional=True,
+            altered=_RAISED,
+            follows="kueue",
+            files={_LWS: ("charts/lws/**/*",)},
         ),
         Component(
             name="llmd-epp",
@@ -407,7 +430,17 @@ WHOLE = ("controlplane", "kwok", *NODE, "kube-proxy", "coredns")
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "slices": (*NODE, "nvidia-device-plugin", "nvidia-dra", "kubectl"),
     "upstream": (*NODE, "istio", "gaie-conformance"),
-    "like-yours": (*WHOLE, "helm", "kueue", "kustomize", "nvidia-device-plugin", "llmd-epp", "llmd-sim"),
+    "like-yours": (
+        *WHOLE,
+        "helm",
+        "kueue",
+        "kustomize",
+        "jobset",
+        "lws",
+        "nvidia-device-plugin",
+        "llmd-epp",
+        "llmd-sim",
+    ),
     "routing": ("gaie-epp", "lwepp", "pd-sidecar", "istio"),
     "all": tuple(_OWN),
 }
