@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.images import Source
     from gpuassay.cluster.whole.cluster import Kit
     from gpuassay.engine.environment import Host, Stage
+    from gpuassay.engine.operating import Operation, Operator
     from gpuassay.engine.pools import Lane
     from gpuassay.provision.component import Provided
     from gpuassay.scenarios.declare import Scenario
@@ -153,6 +154,7 @@ class System:
         needs_inside: likewise, of those that cannot be acted out from outside (`@scenario(outside=True)` can).
         offers: further capabilities that its environments may have, for scenarios that name them.
         why: for each of these capabilities, why a behaviour cannot be judged on a cluster that lacks it.
+        remedies: what a user can do about a capability that a cluster lacks.
         recorded: runs that come with the package; a scenario that cannot be acted out here is judged from these.
         invariants: judged after every test on every recording that the test has read.
         settled: whether what it counts has caught up, once its objects have come to rest.
@@ -166,6 +168,7 @@ class System:
         components: names of what can be provisioned of it on somebody's cluster; each is an option.
         provides: what these are.
         pod_logs: read on somebody's cluster, where that is allowed.
+        operate: changes it on somebody's cluster for scenarios, and undoes that at the end of the `with` block.
         elsewhere: opens what takes the place of a whole cluster, such as somebody's gateway, where options name one.
         add_options: declares options of its own.
         take_options: checks them once, before anything is written; raises an exception with an `exit_code`.
@@ -182,6 +185,7 @@ class System:
     needs_inside: frozenset[str] = frozenset()
     offers: frozenset[str] = frozenset()
     why: Mapping[str, Why] = field(default_factory=dict[str, Why])
+    remedies: Mapping[str, str] = field(default_factory=dict[str, str])
     recorded: Sequence[Bundle] = ()
     invariants: Invariants = field(default_factory=Invariants)
     settled: Callable[[Any], bool] = _settled
@@ -195,6 +199,7 @@ class System:
     components: Sequence[str] = ()
     provides: Callable[[], Sequence[Provided]] = tuple
     pod_logs: Sequence[PodLog] = ()
+    operate: Callable[[Operation], AbstractContextManager[Operator]] | None = None
     elsewhere: Callable[[Namespace], Open | None] | None = None
     add_options: Callable[[pytest.OptionGroup], None] | None = None
     take_options: Callable[[Namespace], None] | None = None

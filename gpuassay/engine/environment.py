@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from gpuassay.waiting import WaitTimeout
 if TYPE_CHECKING:
     from gpuassay.cluster.base import Cluster
     from gpuassay.cluster.errors import ComponentDied
+    from gpuassay.engine.operating import Operator
     from gpuassay.record.lines import LineIndex
     from gpuassay.record.live import LiveView
     from gpuassay.record.parts import Part
@@ -113,6 +114,7 @@ class Stage:
         logs: logs of the system under test, by the part of a recording that their lines go into.
         ours: the cluster is a child of this process, not somebody's.
         image: of pods' containers on somebody's cluster.
+        operators: change systems on somebody's cluster, as far as they may.
         beside: what was being built meanwhile.
         collapsed: set when a component or the recorder died and everything under way was ended.
     """
@@ -126,16 +128,20 @@ class Stage:
     logs: Mapping[Part, LineIndex] = field(default_factory=dict["Part", "LineIndex"])
     ours: bool = True
     image: str = ""
+    operators: Sequence[Operator] = ()
     beside: Beside = _nothing_beside
     collapsed: threading.Event = field(default_factory=threading.Event)
 
     def lab(self, scenario: Scenario, token: str, *, full: bool, progress: Callable[[str], None]) -> Lab:
         """A lab for one scenario, of the kind that its system has."""
-        return get(scenario.system).lab()(
+        made = get(scenario.system).lab()(
             token=token, run_id=self.run_id, cluster=self.cluster, view=self.view,
             mutant=self.mutant, full=full, progress=progress,
             image="" if base.FAKE_NODES in self.capabilities else self.image,
         )  # fmt: skip
+        for one in self.operators:
+            one.equip(made)
+        return made
 
     def lacking(self, scenario: Scenario) -> frozenset[str]:
         """What the scenario needs and is not here."""
@@ -143,7 +149,12 @@ class Stage:
 
     def set_profile(self, profile: str) -> str | None:
         """Bring the system into a configuration profile; the reason why that cannot be, or None."""
-        return None if profile == "default" else f"Kueue's configuration is not ours to change (profile {profile})"
+        for one in self.operators:
+            if reason := one.set_profile(profile):
+                return reason
+        if self.operators or profile == "default":
+            return None
+        return f"Kueue's configuration is not ours to change (profile {profile})"
 
     def prepare(self, lab: Lab) -> None:
         """Make the scenario's namespace and start collecting its events."""

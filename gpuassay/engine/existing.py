@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from gpuassay.access.kubeconfig import given
@@ -13,16 +14,21 @@ from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.existing import existing
 from gpuassay.engine.discovered import tell
 from gpuassay.engine.environment import Host, Stage, described
+from gpuassay.engine.operating import Operation, Operator
 from gpuassay.engine.pools import Lane
 from gpuassay.engine.provisioned import check, provisioned, withheld
 from gpuassay.provision import options
 from gpuassay.record.lines import LineIndex
 from gpuassay.record.parts import Part
 from gpuassay.record.process import live_recorder
+from gpuassay.record.resources import DEFAULT_RESOURCES, EXTRA_RESOURCES
 from gpuassay.scenarios import mutants
 from gpuassay.system import Open, systems
 from gpuassay.toolchain import Assets
 from gpuassay.waiting import resume
+
+RECORDED = (*DEFAULT_RESOURCES, *(replace(one, optional=True) for one in EXTRA_RESOURCES))
+"""What a cluster does not serve, or may not be read there, is only missing where a judge looks for it."""
 
 WIDTH = 12
 """Scenarios at a time: most of one is waiting."""
@@ -78,7 +84,10 @@ def existing_stage(option: argparse.Namespace) -> Open:
             cluster.capabilities -= withheld(asked)
             stack.enter_context(provisioned(run, cluster, asked, brought))
             logs = _follow_logs(stack, cluster, run, folder)
-            view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", context=context))
+            operators = _operators(stack, cluster, run, logs, consent=option.allow_cluster_mutation)
+            view = stack.enter_context(
+                live_recorder(cluster.kubeconfig, folder / "spool", resources=RECORDED, context=context)
+            )
             stack.enter_context(described(run, cluster, "existing", cluster.description, cluster.capabilities))
             stack.callback(_clean, cluster, run)
             yield Stage(
@@ -90,6 +99,7 @@ def existing_stage(option: argparse.Namespace) -> Open:
                 logs=logs,
                 ours=False,
                 image=option.gpuassay_image,
+                operators=operators,
             )
 
     return stage
@@ -108,6 +118,21 @@ def _follow_logs(stack: ExitStack, cluster: base.Cluster, run: Host, folder: Pat
             file = folder / f"log-{system.name}.jsonl"
             stack.enter_context(pod_logs.followed(cluster.api, log.namespace, log.selector, file))
             found[log.part] = LineIndex(file, run.directory)
+    return found
+
+
+def _operators(
+    stack: ExitStack, cluster: base.Cluster, run: Host, logs: Collection[Part], *, consent: bool
+) -> list[Operator]:
+    """Whoever may change systems here; the cluster gets the capabilities that come with them."""
+    there = {one.name for one in cluster.components}
+    found: list[Operator] = []
+    for system in systems().values():
+        if system.operate and system.name in there and system.needs <= cluster.capabilities:
+            read = any(log.part in logs for log in system.pod_logs)
+            operation = Operation(cluster, run.directory.name, consent, read, run.say)
+            found.append(stack.enter_context(system.operate(operation)))
+            cluster.capabilities |= found[-1].capabilities
     return found
 
 

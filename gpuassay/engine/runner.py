@@ -18,7 +18,7 @@ from gpuassay.engine import recordings
 from gpuassay.engine.throttle import Throttle
 from gpuassay.record.recording import RecordingMeta, write_recording
 from gpuassay.secrets import hide
-from gpuassay.system import OWN_ARMS, get
+from gpuassay.system import OWN_ARMS, get, systems
 from gpuassay.toolchain.assets import NEVER_BUILT
 from gpuassay.toolchain.errors import UnobtainableError
 from gpuassay.waiting import WaitError
@@ -159,6 +159,9 @@ def remedy(lacking: Sequence[str]) -> str:
         return " (it starts gateways, pickers and model servers of its own, and breaks some; through a URL it cannot)"
     for need in BROUGHT.keys() & set(lacking):
         return f" ({BROUGHT[need]})"
+    for one in systems().values():
+        for need in sorted(one.remedies.keys() & set(lacking)):
+            return f" ({one.remedies[need]})"
     for need in NEVER_BUILT.keys() & {one.removeprefix("program:") for one in lacking}:
         return f" ({NEVER_BUILT[need]})"
     programs = [need.removeprefix("program:") for need in lacking if need.startswith("program:")]

@@ -15,7 +15,7 @@ from gpuassay.systems.kueue.readings import KueueRecording
 SPEC = "https://kueue.sigs.k8s.io/docs/reference/metrics/"
 
 
-@scenario(needs={"kueue-process"})
+@scenario(needs={"kueue-metrics"})
 def counted(lab: KueueLab) -> None:
     """One queue ends with 3 running and 2 pending workloads after a preemption, a StrictFIFO one with 1 and 2."""
     queue = lab.queue(gpus=3, base="busy", preemption={"withinClusterQueue": "LowerPriority"})
@@ -189,7 +189,7 @@ def test_the_usage_gauges_equal_what_is_held(counted: KueueRecording) -> None:
         assert seen == {"busy": 3, "strict": 1}, f"{name}: expected busy 3, strict 1, seen {seen}"
 
 
-@scenario(needs={"kueue-process"})
+@scenario(needs={"kueue-metrics"})
 def statuses(lab: KueueLab) -> None:
     """Two ClusterQueues: the flavor of one exists, that of the other does not."""
     served = lab.queue(gpus=1, base="served", active=False)
@@ -217,7 +217,7 @@ def test_the_status_gauge_tells_the_status(statuses: KueueRecording) -> None:
         assert seen == [expected], f"{base}: expected {expected} alone, seen {seen}"
 
 
-@scenario(alone="cluster", needs={"kueue-process", "scheduler-log"})
+@scenario(alone="cluster", needs={"kueue-process", "kueue-metrics", "scheduler-log"})
 def attempts(lab: KueueLab) -> None:
     """Alone on the cluster, four workloads are created one after the other for two GPUs; then one finishes."""
     queue = lab.queue(gpus=2)

@@ -27,7 +27,7 @@ def readiness(lab: KueueLab) -> None:
     """A job that takes a second to get ready, one that loses its readiness twice, one that never gets ready."""
     queue = lab.queue(8)
     lab.job("late", queue, start_delay=1)
-    lab.job("shaky", queue)
+    lab.job("shaky", queue, start_delay=0)
     lab.observe(lambda: lab.has("PodsReady", "late", "shaky"), "the others ready")
     lab.job("never", queue, ready=False)
     set_ready(lab, "shaky", ready=False)

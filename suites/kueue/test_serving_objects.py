@@ -117,7 +117,7 @@ def test_scaling_to_zero_frees_the_quota(stateful_set: KueueRecording) -> None:
     assert admitted is not None and admitted > scaled, f"expected `next` to be admitted after the scaling\n{story}"
 
 
-@scenario()
+@scenario(needs={"jobset"})
 def job_set(lab: KueueLab) -> None:
     """A JobSet of one leader and two jobs of two workers is created in a held queue, which is then released."""
     queue = lab.queue(gpus=5, hold=True)
@@ -176,7 +176,7 @@ def test_a_job_set_is_suspended_until_admitted(job_set: KueueRecording) -> None:
     assert admitted < opened, f"expected it to be resumed after its admission\n{story}"
 
 
-@scenario()
+@scenario(needs={"leader-worker-set"})
 def leader_worker_set(lab: KueueLab) -> None:
     """A LeaderWorkerSet of two groups of two pods in a queue with room for one group."""
     queue = lab.queue(gpus=2)

@@ -1,7 +1,6 @@
-"""Topology-aware scheduling: where pods are put, on fake nodes of the scenario's own.
+"""Topology-aware scheduling: where pods are put, on fake nodes of the scenario's own, or on a cluster's own nodes.
 
-Each scenario brings its own nodes, which offer their GPUs under another resource name than all other nodes, so that
-no pod of another scenario can take a place on them.
+Nodes of a scenario offer its GPUs under a resource of their own, so that no pod of another takes a place on them.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from gpuassay import MUST, Manifest, Note, behaviour, dig, scenario
 from gpuassay.manifest import condition, is_true
 from gpuassay.presence import must_have
+from gpuassay.systems.kueue.acts.floor import HOST, Floor, Plan
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.gates import bound
 from gpuassay.systems.kueue.judge.topology import overbooked, pods_by_node, spread
@@ -22,9 +22,7 @@ from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.workloads import core
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/topology_aware_scheduling/"
-RACK, BLOCK, HOST = "gpuassay.io/rack", "gpuassay.io/block", "kubernetes.io/hostname"
-NEEDS = {"fake-nodes", "cluster-wide-configuration", "gate:TopologyAwareScheduling"}
-ACCELERATOR = "example.com/racked-gpu"
+NEEDS = {"cluster-wide-configuration", "gate:TopologyAwareScheduling"}
 EACH = 4
 """GPUs of a node."""
 
@@ -32,45 +30,39 @@ EACH = 4
 RACKS = Note("racks", dict[str, str], "rack of each node")
 BLOCKS = Note("blocks", dict[str, str], "block of each node")
 NAMES = Note("names", list[str], "the Workloads of both queues")
+GPUS = Note("gpus", int, "GPUs of each node", default=EACH)
 
 
 @dataclass(frozen=True)
-class Floor:
+class Place:
     """Nodes of a scenario, and the flavor that stands for them."""
 
     flavor: str
-    nodes: list[str]
+    floor: Floor
 
 
-def _floor(lab: KueueLab, racks: Mapping[str, str], per_rack: int = 2) -> Floor:
-    """Nodes in racks (rack -> block), their Topology and flavor; where each node stands is noted."""
-    mine = {"gpuassay.io/floor": lab.token[-7:]}
-
-    def fill(rack: str) -> list[str]:
-        marks = mine | {RACK: rack, BLOCK: racks[rack]}
-        return lab.cluster.add_nodes(
-            per_rack, gpus=0, labels=marks, allocatable={ACCELERATOR: str(EACH)}, prefix=lab.unique(rack)
-        )
-
-    with ThreadPoolExecutor(len(racks)) as pool:
-        filled = dict(zip(racks, pool.map(fill, racks), strict=True))
-    lab.note(RACKS, {node: rack for rack, nodes in filled.items() for node in nodes})
-    lab.note(BLOCKS, {node: racks[rack] for rack, nodes in filled.items() for node in nodes})
-    floor = lab.unique("floor")
-    lab.create(kueue.topology(floor, [BLOCK, RACK, HOST]))
-    flavor = lab.flavor("racked", node_labels=mine, topology=floor)
-    return Floor(flavor, [node for nodes in filled.values() for node in nodes])
+def _place(lab: KueueLab, racks: Mapping[str, str], *, folds: bool = False) -> Place:
+    """Nodes in racks (rack -> block), two each; their Topology and flavor; where each node stands is noted."""
+    floor = lab.floor(Plan(racks, per_rack=2, each=EACH, folds=folds))
+    lab.note(RACKS, dict(floor.racks))
+    lab.note(BLOCKS, dict(floor.blocks))
+    lab.note(GPUS, floor.each)
+    name = lab.unique("floor")
+    lab.create(kueue.topology(name, [floor.block, floor.rack, HOST]))
+    return Place(lab.flavor("racked", node_labels=floor.labels, topology=name), floor)
 
 
-def _queue(lab: KueueLab, base: str, floor: Floor, gpus: int, *, stop: str | None = None) -> str:
-    group = kueue.resource_group({floor.flavor: [kueue.quota(ACCELERATOR, gpus)]})
+def _queue(lab: KueueLab, base: str, place: Place, gpus: int, *, stop: str | None = None) -> str:
+    group = kueue.resource_group({place.flavor: [kueue.quota(place.floor.resource, gpus)]})
     lab.local_queue(base, lab.cluster_queue(base, [group], stop=stop))
     return base
 
 
-def _workload(lab: KueueLab, name: str, queue: str, pods: int, gpus: int, **wish: str | bool) -> str:
+def _workload(
+    lab: KueueLab, name: str, place: Place, pods: int, gpus: int, *, queue: str = "queue", **wish: str | bool
+) -> str:
     """A Workload of `pods` pods with `gpus` GPUs each; `wish` is its topology request."""
-    pod_set = kueue.pod_set(count=pods, requests={ACCELERATOR: gpus}, topologyRequest=wish)
+    pod_set = kueue.pod_set(count=pods, requests={place.floor.resource: gpus}, topologyRequest=wish)
     lab.create(kueue.workload(name, lab.namespace, queue, [pod_set]))
     return name
 
@@ -79,21 +71,23 @@ def _final(recording: KueueRecording, name: str) -> Manifest:
     return recording.timelines("Workload")[name].final
 
 
-@scenario(needs=NEEDS)
+@scenario(needs={*NEEDS, "floor-of-four"})
 def floor_of_two_blocks(lab: KueueLab) -> None:
     """Two blocks of two racks of two nodes with 4 GPUs are filled up, one workload after the other.
 
-    `filler` takes half a node, so that pods without a topology constraint continue there.
+    `filler` takes half a node, so that pods without a topology constraint continue there. Where there are only four
+    nodes, each is a rack with 8 GPUs.
     """
-    floor = _floor(lab, {"a1": "a", "a2": "a", "b1": "b", "b2": "b"})
-    queue = _queue(lab, "queue", floor, gpus=1000)
-    lab.observe_admitted(_workload(lab, "filler", queue, 1, 2, unconstrained=True))
-    lab.observe_admitted(_workload(lab, "rack", queue, 4, 2, required=RACK))
-    lab.observe_admitted(_workload(lab, "close", queue, 6, 2, preferred=RACK))
-    _workload(lab, "too-large", queue, 5, 2, required=RACK)
+    place = _place(lab, {"a1": "a", "a2": "a", "b1": "b", "b2": "b"}, folds=True)
+    rack = place.floor.rack
+    _queue(lab, "queue", place, gpus=1000)
+    lab.observe_admitted(_workload(lab, "filler", place, 1, 2, unconstrained=True))
+    lab.observe_admitted(_workload(lab, "rack", place, 4, 2, required=rack))
+    lab.observe_admitted(_workload(lab, "close", place, 6, 2, preferred=rack))
+    _workload(lab, "too-large", place, 5, 2, required=rack)
     lab.observe(lambda: lab.decided("too-large"), "too-large was considered")
-    lab.observe_admitted(_workload(lab, "anywhere", queue, 5, 2, unconstrained=True))
-    _workload(lab, "none-left", queue, 1, 1, unconstrained=True)
+    lab.observe_admitted(_workload(lab, "anywhere", place, 5, 2, unconstrained=True))
+    _workload(lab, "none-left", place, 1, 1, unconstrained=True)
     lab.observe(lambda: lab.decided("none-left"), "none-left was considered")
 
 
@@ -182,28 +176,28 @@ def test_a_full_floor_takes_nothing_more(floor_of_two_blocks: KueueRecording) ->
     assert admitted == list(asked), f"expected {list(asked)} to be admitted, seen {admitted}\n{story}"
     placed = {name: sum(pods_by_node(_final(recording, name)).values()) for name in [*asked, "none-left"]}
     assert placed == asked | {"none-left": 0}, f"expected {asked} placed, seen {placed}\n{story}"
-    capacity = dict.fromkeys(recording.note(RACKS), EACH)
+    capacity = dict.fromkeys(recording.note(RACKS), recording.note(GPUS))
     found = overbooked(recording, capacity, {**dict.fromkeys([*asked, "too-large"], 2), "none-left": 1})
     assert found == [], "\n".join([*found, story])
 
 
-@scenario(needs=NEEDS)
+@scenario(needs={*NEEDS, "floor-of-two"})
 def two_queues_one_rack(lab: KueueLab) -> None:
     """Two ClusterQueues of eight GPUs each share two nodes of four; both are released on eight workloads at once.
 
     A marker of another size is created last in each queue: once it is evaluated, nothing before it can be admitted.
     """
-    floor = _floor(lab, {"a1": "a"})
+    place = _place(lab, {"a1": "a"})
     names: list[str] = []
     for base in ("left", "right"):
-        queue = _queue(lab, base, floor, gpus=8, stop="Hold")
-        names += [_workload(lab, f"{base}-{index}", queue, 1, 2, required=HOST) for index in range(4)]
+        queue = _queue(lab, base, place, gpus=8, stop="Hold")
+        names += [_workload(lab, f"{base}-{i}", place, 1, 2, queue=queue, required=HOST) for i in range(4)]
     lab.note(NAMES, names)
     lab.observe(lambda: all(lab.get("Workload", name) for name in names), "all are there")
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lab.release, [lab.unique("left"), lab.unique("right")]))
     lab.observe(lambda: lab.count("Admitted") >= 4, "the nodes are full")
-    markers = [_workload(lab, f"{base}-marker", base, 1, 1, required=HOST) for base in ("left", "right")]
+    markers = [_workload(lab, f"{base}-marker", place, 1, 1, queue=base, required=HOST) for base in ("left", "right")]
     lab.observe(lambda: lab.decided(*markers), "both queues were gone through")
 
 
@@ -219,18 +213,18 @@ def test_two_queues_do_not_double_book_a_node(two_queues_one_rack: KueueRecordin
     story = recording.timeline_text(names)
     assert len(admitted) == 4, f"expected 4 of 8 workloads of 2 GPUs on 8 GPUs, seen {admitted}\n{story}"
     per_pod = dict.fromkeys(names, 2) | {"left-marker": 1, "right-marker": 1}
-    found = overbooked(recording, dict.fromkeys(recording.note(RACKS), EACH), per_pod)
+    found = overbooked(recording, dict.fromkeys(recording.note(RACKS), recording.note(GPUS)), per_pod)
     assert found == [], "\n".join([*found, story])
 
 
-@scenario(needs=NEEDS)
+@scenario(needs={*NEEDS, "floor-of-four"})
 def racked_job(lab: KueueLab) -> None:
     """One node of the first rack is half used; a Job of two pods that each need a whole node requires a rack."""
-    floor = _floor(lab, {"a1": "a", "a2": "a"})
-    queue = _queue(lab, "queue", floor, gpus=100)
-    lab.observe_admitted(_workload(lab, "filler", queue, 1, 2, unconstrained=True))
-    job = core.job("training", lab.namespace, queue, pods=2, gpus=None, limits={ACCELERATOR: EACH})
-    job["spec"]["template"]["metadata"]["annotations"]["kueue.x-k8s.io/podset-required-topology"] = RACK
+    place = _place(lab, {"a1": "a", "a2": "a"})
+    queue = _queue(lab, "queue", place, gpus=100)
+    lab.observe_admitted(_workload(lab, "filler", place, 1, 2, unconstrained=True))
+    job = core.job("training", lab.namespace, queue, pods=2, gpus=None, limits={place.floor.resource: EACH})
+    job["spec"]["template"]["metadata"]["annotations"]["kueue.x-k8s.io/podset-required-topology"] = place.floor.rack
     lab.create(job)
     lab.observe(lambda: sum(map(bound, lab.objects("Pod"))) == 2, "both pods placed")
 

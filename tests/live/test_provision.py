@@ -111,6 +111,34 @@ def test_a_killed_installation_is_removed_by_its_inventory(yours: Cluster, momen
     assert everything(yours) == before
 
 
+def test_what_a_killed_run_has_changed_is_brought_back(yours: Cluster, tmp_path: Path) -> None:
+    """Red when a run that is killed within a profile leaves Kueue with that, and `remove RUN` does not undo it."""
+    before = everything(yours)
+    call(yours, "provision", "kueue")
+    installed, found = everything(yours), configuration(yours)
+    words = ["suites/kueue/test_mig_credits.py", "--cluster", "existing", "--run-dir", str(tmp_path / "runs")]
+    run = [sys.executable, "-m", "pytest", *words, "--gpuassay-kubeconfig", str(yours.kubeconfig)]
+    with subprocess.Popen(run, cwd=ROOT, stdout=subprocess.DEVNULL) as begun:
+        wait(lambda: configuration(yours), lambda now: now != found, what="another profile", timeout=SECONDS)
+        os.kill(begun.pid, signal.SIGKILL)
+    [name] = [one.name for one in (tmp_path / "runs").iterdir() if one.is_dir() and not one.is_symlink()]
+    assert f"kueue: changed by run {name}" in call(yours, "remove")
+    assert "is undone" in call(yours, "remove", name)
+    assert configuration(yours) == found
+    call(yours, "sweep", name)
+    assert everything(yours) == installed
+    call(yours, "remove", "kueue")
+    assert everything(yours) == before
+
+
+def configuration(cluster: Cluster) -> str:
+    """Kueue's configuration as it stands there."""
+    [held] = [
+        one for one in cluster.api.list("ConfigMap", "kueue-system") if "manager-config" in one["metadata"]["name"]
+    ]
+    return str(held["data"])
+
+
 def test_what_somebody_else_has_installed_is_used_and_never_changed(yours: Cluster) -> None:
     """Red when a foreign installation is changed, replaced or removed."""
     call(yours, "provision", "kueue")

@@ -8,14 +8,32 @@ from gpuassay.cluster.base import Component
 from gpuassay.cluster.errors import ApiRefused
 from gpuassay.cluster.existing import Detected, Site
 from gpuassay.manifest import dig
+from gpuassay.systems.kueue import frameworks
+from gpuassay.systems.kueue.system import FRAMEWORKS
 
 KUEUE_NAMESPACE = "kueue-system"
 
 
 def detect(site: Site) -> Detected:
     """Look for Kueue."""
+    served = frameworks_of(site.api)
     found = _kueue(site.api)
-    return Detected(frozenset({base.KUEUE}), (found,)) if found else Detected()
+    return Detected(frozenset({base.KUEUE, *served}), (found,)) if found else Detected(frozenset(served))
+
+
+def frameworks_of(api: Api) -> set[str]:
+    """Capabilities of a cluster that serves frameworks' objects, and whose controllers of these work."""
+    served = {capability for group, capability in FRAMEWORKS.items() if _serves(api, group)}
+    work = {one.capability for one in frameworks.ALL if FRAMEWORKS[one.group] in served and not one.problem(api)}
+    return served | work
+
+
+def _serves(api: Api, group: str) -> bool:
+    try:
+        api.raw(f"/apis/{group}")
+    except ApiRefused:
+        return False
+    return True
 
 
 def _kueue(api: Api) -> Component | None:

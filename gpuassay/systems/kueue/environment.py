@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gpuassay import toolchain
 from gpuassay.capabilities import PROGRAM
+from gpuassay.cluster import base
 from gpuassay.engine.embedded import Prepare, Prepared, on_embedded
 from gpuassay.engine.environment import Host, Stage
 from gpuassay.engine.pools import Unavailable
@@ -18,7 +19,7 @@ from gpuassay.systems.kueue import component as kueue
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component import Kueue
 from gpuassay.systems.kueue.readings import LOG
-from gpuassay.systems.kueue.system import MAIN
+from gpuassay.systems.kueue.system import FLOORS, FRAMEWORKS, MAIN
 from gpuassay.toolchain.catalogue import AT
 
 if TYPE_CHECKING:
@@ -64,7 +65,13 @@ def installer(say: Callable[[str], None], which: str, tested: toolchain.Assets |
         say(f"installing Kueue of {which}")
         queueing = stack.enter_context(kueue.install(cluster, tested=tested))
         return Prepared(
-            capabilities={"kueue-process", *_gates(queueing)},
+            capabilities={
+                "kueue-process",
+                "kueue-metrics",
+                *FRAMEWORKS.values(),
+                *_gates(queueing),
+                *(FLOORS.values() if cluster.has(base.FAKE_NODES) else ()),
+            },
             logs={LOG: queueing.log_path},
             stage=partial(KueueStage, kueue=queueing),
         )

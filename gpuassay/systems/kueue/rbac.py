@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from gpuassay.system import Rule
 
+_CHANGED = "(for profiles and restarts of Kueue)"
+_METRICS = "(for Kueue's metrics)"
+_LENT = "(for topology-aware scheduling, with --allow-cluster-mutation)"
+
 RULES = (
     Rule("", "limitranges", "create get list watch patch delete"),
     Rule("scheduling.k8s.io", "priorityclasses", "create get list watch delete"),
@@ -13,6 +17,13 @@ RULES = (
         "resource.k8s.io", "deviceclasses resourceclaims resourceclaimtemplates", "create get list watch patch delete"
     ),
     Rule("", "pods/log", "get (of Kueue's pods; without it the order of its decisions is not judged)"),
+    Rule("", "configmaps", f"create get list patch delete {_CHANGED}"),
+    Rule("coordination.k8s.io", "leases", f"get {_CHANGED}"),
+    Rule("", "pods/portforward", f"create get {_METRICS}"),
+    Rule("", "serviceaccounts", f"create delete {_METRICS}"),
+    Rule("", "serviceaccounts/token", f"create {_METRICS}"),
+    Rule("rbac.authorization.k8s.io", "clusterroles clusterrolebindings", f"create delete {_METRICS}"),
+    Rule("", "nodes nodes/status", f"patch {_LENT}"),
     Rule("apps", "deployments statefulsets", "create get list watch patch delete"),
     Rule("kueue.x-k8s.io", "workloads workloads/status localqueues", "create get list watch patch update delete"),
     Rule(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # cluster clients and judges: not for `--help`
     from gpuassay.cluster.existing import Detector
     from gpuassay.cluster.images import Source
     from gpuassay.engine.environment import Host, Stage
+    from gpuassay.engine.operating import Operation, Operator
     from gpuassay.engine.pools import Lane
     from gpuassay.provision.component import Provided
     from gpuassay.scenarios.declare import Scenario
@@ -28,6 +29,14 @@ CHANGING = "cluster-changing"
 """The pool whose Kueue gets other configurations, is restarted and killed: meanwhile the other goes on."""
 UPGRADING = "cluster-from-"
 """Begins the names of pools whose Kueue is of an older version, and upgraded by their one scenario."""
+
+FRAMEWORKS = {"jobset.x-k8s.io": "jobset", "leaderworkerset.x-k8s.io": "leader-worker-set"}
+"""API groups of frameworks that a cluster may lack, and the capability of one that serves them."""
+
+CONTROLLERS = ("jobset-controller", "lws-controller")
+"""Capabilities of clusters on which their controllers work, too."""
+FLOORS = {2: "floor-of-two", 4: "floor-of-four"}
+"""Capabilities of clusters with so many nodes that scenarios may put into racks."""
 
 PROGRAMS = ("kueue", "controlplane", "kwok", "kustomize")
 WIDTH = 12
@@ -101,16 +110,37 @@ def _detect() -> Detector:
 
 
 def _provides() -> Sequence[Provided]:
+    from gpuassay.systems.kueue import frameworks
     from gpuassay.systems.kueue.provision import KUEUE
 
-    return (KUEUE,)
+    return (*(one.provided() for one in frameworks.ALL), KUEUE)
+
+
+def _operate(operation: Operation) -> AbstractContextManager[Operator]:
+    from gpuassay.systems.kueue.operate import operate
+
+    return operate(operation)
 
 
 def _images(assets: Assets) -> Iterable[Source]:
+    from gpuassay.systems.kueue import frameworks
     from gpuassay.systems.kueue.component.image import images
 
-    return images(assets)
+    return (*images(assets), *(source for one in frameworks.ALL for source in one.image(assets)))
 
+
+REMEDIES = {
+    "kueue-process": "let the run install Kueue, --kueue install, or lend what is there, --allow-cluster-mutation",
+    "kueue-metrics": "let the run install Kueue, --kueue install, or set metrics.enableClusterQueueResources in its "
+    "configuration; the rights to forward a port and to make a role for /metrics",
+    "floor-of-two": "two nodes without taints, lent with --allow-cluster-mutation",
+    "floor-of-four": "four nodes without taints, lent with --allow-cluster-mutation",
+    "jobset": "--jobset install",
+    "jobset-controller": "--jobset install, on a cluster with kubelets",
+    "leader-worker-set": "--lws install",
+    "lws-controller": "--lws install, on a cluster with kubelets",
+}
+"""What gives a cluster what it lacks."""
 
 SWEPT = (("apis/kueue.x-k8s.io/v1beta2", "workloads"),)
 
@@ -135,8 +165,17 @@ SYSTEM = System(
     lab=_lab,
     recording=readings.KueueRecording,
     needs=frozenset({"kueue"}),
-    offers=frozenset({"kueue-process", "scheduler-log"}),
-    why={"kueue-process": Why.PROCESS, "scheduler-log": Why.PROCESS},
+    offers=frozenset(
+        {"kueue-process", "kueue-metrics", "scheduler-log", *FRAMEWORKS.values(), *CONTROLLERS, *FLOORS.values()}
+    ),
+    why={
+        "kueue-process": Why.CONSENT,
+        "kueue-metrics": Why.PROCESS,
+        "scheduler-log": Why.PROCESS,
+        **dict.fromkeys((*FRAMEWORKS.values(), *CONTROLLERS), Why.ABSENT),
+        **dict.fromkeys(FLOORS.values(), Why.CONSENT),
+    },
+    remedies=REMEDIES,
     invariants=Invariants(_untimed, _timed),
     settled=settled,
     swept=SWEPT,
@@ -144,8 +183,9 @@ SYSTEM = System(
     rules=RULES,
     detect=_detect,
     images=_images,
-    components=("kueue",),
+    components=("jobset", "lws", "kueue"),
     provides=_provides,
     pod_logs=(PodLog(readings.LOG, "kueue-system", "app.kubernetes.io/name=kueue,control-plane=controller-manager"),),
+    operate=_operate,
     mutants="gpuassay.systems.kueue.mutants",
 )

@@ -5,16 +5,37 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gpuassay.manifest import Manifest, condition, dig, is_true, name_of
 from gpuassay.record import facts
 from gpuassay.scenarios.lab import Lab
+from gpuassay.systems.kueue.acts.floor import Floor, Own, Plan, fake
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.workloads import core
 
 if TYPE_CHECKING:
-    from gpuassay.systems.kueue.component import Kueue
+    from gpuassay.systems.kueue.component.metrics import Sample
+
+
+class Manager(Protocol):
+    """Kueue's manager, as far as scenarios act on it: a process of ours, or pods on somebody's cluster."""
+
+    def kill(self) -> None:
+        """End it suddenly; it stays down."""
+        ...
+
+    def start(self) -> None:
+        """Start it again, and wait until it works."""
+        ...
+
+    def metrics(self) -> list[Sample]:
+        """All metric samples now."""
+        ...
+
+    def upgrade(self) -> None:
+        """Take the place of an older one."""
+        ...
 
 
 WATCHES_RETURN = 30_000_000_000
@@ -33,11 +54,18 @@ class Queue:
 class KueueLab(Lab):
     """A scenario's lab on a cluster with Kueue."""
 
-    installed: Kueue | None = None
+    installed: Manager | None = None
     """Kueue as a component, where it is ours to touch."""
 
+    ground: Own | None = None
+    """Nodes of somebody's cluster that may be put into racks."""
+
+    def floor(self, plan: Plan) -> Floor:
+        """Nodes in racks and blocks: fake ones, or those of the cluster that were lent."""
+        return self.ground.lay(self, plan) if self.ground else fake(self, plan)
+
     @property
-    def kueue(self) -> Kueue:
+    def kueue(self) -> Manager:
         """The Kueue under test as a component; raises RuntimeError where the cluster's Kueue is not ours to touch."""
         if self.installed is None:
             raise RuntimeError("this scenario restarts or scrapes Kueue: declare needs={'kueue-process'}")

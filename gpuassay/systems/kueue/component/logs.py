@@ -20,6 +20,11 @@ def read_lines(path: Path, since: int = 0) -> tuple[list[dict[str, Any]], int]:
     return [_parse(line) for line in block[:end].splitlines() if line.strip()], since + end
 
 
+def parsed(text: str) -> list[dict[str, Any]]:
+    """Lines of a log that was had as text."""
+    return [_parse(line.encode()) for line in text.splitlines() if line.strip()]
+
+
 def _parse(line: bytes) -> dict[str, Any]:
     text = line.decode(errors="replace")
     try:

@@ -32,6 +32,7 @@ HARMLESS_ERRORS = (
     r"http: TLS handshake error",
     r"No matching API in the server",
     r"no matches for kind",
+    r"no endpoints available for service",  # its own webhook in a pod that leads before it is ready; retried
     r"connection refused",  # the API server is stopped before Kueue in scenarios that stop it
     r"namespace \S+ because it is being terminated",
 )
