@@ -10,7 +10,7 @@ import pytest
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import RecordingMeta
 from gpuassay.session import invariants
-from gpuassay.systems.kueue.judge.invariants import usage_of
+from gpuassay.systems.kueue.judge.rest import usage_of
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.workloads import core
@@ -61,7 +61,10 @@ def recording(*objects: Manifest, log: list[Manifest] | None = None, **notes: An
 
 def queue_status(**counters: int) -> Manifest:
     """The ClusterQueue with counters in its status."""
-    return kueue.cluster_queue("cq", [kueue.gpu_group("gpu", 2)]) | {"status": counters}
+    held = str(counters["reservingWorkloads"])
+    used = [{"name": "gpu", "resources": [{"name": "nvidia.com/gpu", "total": held}]}]
+    status = {"flavorsReservation": used, "flavorsUsage": used} | counters
+    return kueue.cluster_queue("cq", [kueue.gpu_group("gpu", 2)]) | {"status": status}
 
 
 def job(name: str, *, suspended: bool) -> Manifest:

@@ -48,7 +48,7 @@ class KueueStage(Stage):
         """A lab that knows this Kueue."""
         made = super().lab(scenario, token, full=full, progress=progress)
         if isinstance(made, KueueLab):
-            made.installed = self.kueue
+            made.owns(self.kueue)
         return made
 
     def set_profile(self, profile: str) -> str | None:

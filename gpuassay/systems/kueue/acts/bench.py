@@ -42,7 +42,7 @@ class KueueBench(Bench[KueueLab]):
     def lab(self, token: str) -> KueueLab:
         """A lab that knows this Kueue."""
         made = super().lab(token)
-        made.installed = self.kueue
+        made.owns(self.kueue)
         return made
 
     def all_lines(self, since: Mapping[Part, int]) -> list[Manifest]:

@@ -11,6 +11,7 @@ from gpuassay.manifest import Manifest, condition, dig, is_true, name_of
 from gpuassay.record import facts
 from gpuassay.scenarios.lab import Lab
 from gpuassay.systems.kueue.acts.floor import Floor, Own, Plan, fake
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.workloads import core
 
@@ -59,6 +60,16 @@ class KueueLab(Lab):
 
     ground: Own | None = None
     """Nodes of somebody's cluster that may be put into racks."""
+
+    def __init__(self, **options: Any) -> None:
+        """A lab on somebody's Kueue (arguments of `Lab`), until `owns` says otherwise."""
+        super().__init__(**options)
+        self.note(notes.CONFIGURATION_KNOWN, False)
+
+    def owns(self, kueue: Manager) -> None:
+        """The Kueue under test is ours: it has the scenario's profile, and may be scraped and restarted."""
+        self.installed = kueue
+        self.note(notes.CONFIGURATION_KNOWN, True)
 
     def floor(self, plan: Plan) -> Floor:
         """Nodes in racks and blocks: fake ones, or those of the cluster that were lent."""

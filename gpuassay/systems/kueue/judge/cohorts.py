@@ -13,7 +13,7 @@ from typing import Any
 
 from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest, condition, dig, is_true, name_of
-from gpuassay.systems.kueue.judge.invariants import usage_of
+from gpuassay.systems.kueue.judge.rest import usage_of
 from gpuassay.systems.kueue.model.quota import Amount, Quota, QuotaTree, over_quota, parse_quantity
 from gpuassay.systems.kueue.readings import KueueRecording
 

@@ -10,12 +10,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
 
 from gpuassay import labels
 from gpuassay.manifest import Manifest, dig, is_true, name_of
 from gpuassay.record.recording import Timeline
 from gpuassay.systems.kueue import notes
+from gpuassay.systems.kueue.judge import charges, known, recount
+from gpuassay.systems.kueue.judge.rest import Usage, usage_of
 from gpuassay.systems.kueue.model.quota import parse_quantity
 from gpuassay.systems.kueue.readings import KueueRecording
 
@@ -41,8 +42,6 @@ HARMLESS_ERRORS = (
 _LATE = re.compile(r"deadline exceeded|timeout|timed out|leader election lost|lease", re.IGNORECASE)
 """Errors that say that somebody answered too late."""
 
-_Usage = dict[tuple[str, str, str], Fraction]
-
 
 def findings(recording: KueueRecording) -> list[str]:
     """Every broken invariant, as one sentence each; empty for a healthy recording."""
@@ -54,6 +53,7 @@ def untimed(recording: KueueRecording) -> list[str]:
     return [
         *_quota(recording),
         *_admitted_means_reserved(recording),
+        *known.news(charges.findings(recording)),
         *(line for line in _errors(recording) if not _LATE.search(line)),
     ]
 
@@ -62,26 +62,9 @@ def timed(recording: KueueRecording) -> list[str]:
     """Broken invariants that a sound system shows as well where it gets no CPU: something was expected by a time."""
     return [
         *_running_means_admitted(recording),
-        *_counters(recording),
+        *known.news(recount.findings(recording)),
         *(line for line in _errors(recording) if _LATE.search(line)),
     ]
-
-
-def usage_of(workload: Manifest) -> _Usage:
-    """Quota a Workload holds, by (ClusterQueue, flavor, resource): none unless reserved and not finished."""
-    held: _Usage = defaultdict(Fraction)
-    if not is_true(workload, "QuotaReserved") or is_true(workload, "Finished"):
-        return held
-    queue = str(dig(workload, "status", "admission", "clusterQueue", default=""))
-    gone = {entry["name"]: int(entry["count"]) for entry in dig(workload, "status", "reclaimablePods", default=[])}
-    for assignment in dig(workload, "status", "admission", "podSetAssignments", default=[]):
-        count = int(assignment.get("count") or 0)
-        share = Fraction(max(0, count - gone.get(assignment["name"], 0)), count) if count else Fraction(1)
-        usage: dict[str, Any] = assignment.get("resourceUsage") or {}
-        for resource, amount in usage.items():
-            flavor = dig(assignment, "flavors", resource, default="")
-            held[queue, str(flavor), resource] += Fraction(parse_quantity(str(amount))) * share
-    return held
 
 
 def _quota_entries(queue: Manifest) -> Iterator[tuple[str, Manifest]]:
@@ -110,11 +93,11 @@ def _quota(recording: KueueRecording) -> list[str]:
             elif resource.get("borrowingLimit") is not None:
                 limits[name, flavor, resource["name"]] = nominal + Fraction(parse_quantity(resource["borrowingLimit"]))
     found: list[str] = []
-    held: dict[str, _Usage] = {}
+    held: dict[str, Usage] = {}
     for event in recording.of("Workload"):
         held[event.uid] = {} if event.type == "DELETED" else usage_of(event.object)
-        total: _Usage = defaultdict(Fraction)
-        pooled: _Usage = defaultdict(Fraction)
+        total: Usage = defaultdict(Fraction)
+        pooled: Usage = defaultdict(Fraction)
         for usage in held.values():
             for (queue, flavor, resource), amount in usage.items():
                 total[queue, flavor, resource] += amount
@@ -178,30 +161,6 @@ def _workload_of(recording: KueueRecording, job: str) -> Timeline | None:
         return recording.workload_of(job)
     except LookupError:
         return None
-
-
-def _counters(recording: KueueRecording) -> list[str]:
-    """At rest a ClusterQueue's counters equal a recount of the Workloads."""
-    if not recording.at_rest:
-        return []
-    living = [line.final for line in recording.timelines("Workload").values() if not line.deleted]
-    found: list[str] = []
-    for name, queue in recording.timelines("ClusterQueue").items():
-        if queue.deleted:
-            continue
-        mine = [
-            one for one in living
-            if dig(one, "status", "admission", "clusterQueue") == name and not is_true(one, "Finished")
-        ]  # fmt: skip
-        counts = {
-            "reservingWorkloads": sum(is_true(one, "QuotaReserved") for one in mine),
-            "admittedWorkloads": sum(is_true(one, "Admitted") for one in mine),
-        }
-        for field, count in counts.items():
-            told = int(dig(queue.final, "status", field, default=0))
-            if told != count:
-                found.append(f"ClusterQueue {name} counts {field}={told}, recount gives {count}")
-    return found
 
 
 def _errors(recording: KueueRecording) -> list[str]:

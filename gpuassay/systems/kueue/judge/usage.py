@@ -6,7 +6,7 @@ from collections import defaultdict
 from fractions import Fraction
 
 from gpuassay.manifest import Manifest, dig, name_of
-from gpuassay.systems.kueue.judge.invariants import usage_of
+from gpuassay.systems.kueue.judge.rest import usage_of
 from gpuassay.systems.kueue.model.quota import parse_quantity
 from gpuassay.systems.kueue.readings import KueueRecording
 

@@ -1,0 +1,31 @@
+"""Findings of the referee that are known upstream defects: each is judged by a behaviour of its own instead.
+
+A known defect would turn every test red that reads a recording with its trigger. So the referee leaves out exactly the
+sentences below, and a behaviour that is a `known_defect` asserts that they are there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+TRANSFORMED_AND_CLAIMED: Final = "https://github.com/kubernetes-sigs/kueue/issues/14160"
+RAW_AFTER_BACKOFF: Final = "https://github.com/kubernetes-sigs/kueue/issues/15093"
+COUNTED_IN_FLIGHT: Final = "https://github.com/kubernetes-sigs/kueue/blob/v0.19.2/pkg/cache/queue/manager.go#L936"
+COUNTED_AFTER_STOP: Final = "https://github.com/kubernetes-sigs/kueue/pull/15576"
+
+KNOWN: Final = {
+    r"is charged \S+ \S+ besides what a transformation makes of it": TRANSFORMED_AND_CLAIMED,
+    r"is charged nothing, when tried again after its backoff": RAW_AFTER_BACKOFF,
+    r"^LocalQueue \S+ counts one waiting Workload too few": COUNTED_IN_FLIGHT,
+    r"still counts \d+ waiting Workloads of a LocalQueue that was stopped or deleted": COUNTED_AFTER_STOP,
+}
+"""Expressions of findings, and the upstream issue of each."""
+
+_ANY: Final = re.compile("|".join(KNOWN))
+
+
+def news(findings: Iterable[str]) -> list[str]:
+    """The findings that are no known defect."""
+    return [one for one in findings if not _ANY.search(one)]
