@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gpuassay import toolchain
 from gpuassay.capabilities import PROGRAM
 from gpuassay.cluster import base
+from gpuassay.cluster.errors import ClusterError
 from gpuassay.engine.embedded import Prepare, Prepared, on_embedded
 from gpuassay.engine.environment import Host, Stage
 from gpuassay.engine.pools import Unavailable
@@ -18,7 +19,7 @@ from gpuassay.record.resources import DEFAULT_RESOURCES, EXTRA_RESOURCES
 from gpuassay.systems.kueue import component as kueue
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component import Kueue
-from gpuassay.systems.kueue.readings import LOG
+from gpuassay.systems.kueue.readings import END, LOG
 from gpuassay.systems.kueue.system import FLOORS, FRAMEWORKS, MAIN
 from gpuassay.toolchain.catalogue import AT
 
@@ -50,6 +51,13 @@ class KueueStage(Stage):
         if isinstance(made, KueueLab):
             made.owns(self.kueue)
         return made
+
+    def settle(self, lab: Lab, quiet: float, settled: Callable[[Lab], bool]) -> None:
+        """Wait until the scenario's objects rest, then keep what Kueue's metrics say of them."""
+        super().settle(lab, quiet, settled)
+        if isinstance(lab, KueueLab) and lab.installed is not None:
+            with suppress(ClusterError):  # a scenario may leave Kueue stopped
+                lab.scrape_own(END)
 
     def set_profile(self, profile: str) -> str | None:
         """Bring Kueue into a configuration profile."""

@@ -7,12 +7,14 @@ from functools import cached_property
 from typing import ClassVar
 
 from gpuassay.manifest import Manifest, dig, is_true
-from gpuassay.record.parts import Part
+from gpuassay.record.parts import METRICS, Part
 from gpuassay.record.recording import Recording, Timeline
 from gpuassay.systems.kueue import log as kueuelog
 from gpuassay.systems.kueue.log import Admission, Cycle
 
 LOG = Part("logs/kueue.jsonl", "a line of Kueue's log that concerns the scenario")
+END = "end"
+"""Label under which Kueue's series about a scenario are sampled once the scenario has come to rest."""
 JOB_UID_LABEL = "kueue.x-k8s.io/job-uid"
 
 
@@ -47,6 +49,10 @@ class KueueRecording(Recording):
     def kueue_log(self) -> list[Manifest]:
         """Kueue's log lines that concern the scenario."""
         return self.rows(LOG)
+
+    def samples(self) -> list[Manifest]:
+        """Every sample of metrics."""
+        return self.rows(METRICS)
 
     def admissions(self) -> list[Admission]:
         """Quota reservations in the order of Kueue's decisions.

@@ -95,6 +95,16 @@ class KueueLab(Lab):
         at = time.time_ns()
         self.samples += [{"at": at, "source": "kueue", "label": label, **row} for row in self.kueue.metrics()]
 
+    def scrape_own(self, label: str) -> None:
+        """Keep under `label` what Kueue's metrics say of this scenario's queues, and when its process started."""
+        at = time.time_ns()
+        mine = [
+            row for row in self.kueue.metrics()
+            if row["name"] == "process_start_time_seconds"
+            or (not row["name"].endswith("_bucket") and any(self.token in str(one) for one in row["labels"].values()))
+        ]  # fmt: skip
+        self.samples += [{"at": at, "source": "kueue", "label": label, **row} for row in mine]
+
     def workload_of(self, owner: str, *, namespace: str | None = None) -> Manifest | None:
         """The Workload that stands for the job (pod, job set, ...) named `owner`."""
         for workload in self.objects("Workload", namespace=namespace):

@@ -15,7 +15,7 @@ from gpuassay import labels
 from gpuassay.manifest import Manifest, dig, is_true, name_of
 from gpuassay.record.recording import Timeline
 from gpuassay.systems.kueue import notes
-from gpuassay.systems.kueue.judge import charges, known, recount
+from gpuassay.systems.kueue.judge import charges, known, ledger, recount, series
 from gpuassay.systems.kueue.judge.rest import Usage, usage_of
 from gpuassay.systems.kueue.model.quota import parse_quantity
 from gpuassay.systems.kueue.readings import KueueRecording
@@ -54,6 +54,7 @@ def untimed(recording: KueueRecording) -> list[str]:
         *_quota(recording),
         *_admitted_means_reserved(recording),
         *known.news(charges.findings(recording)),
+        *ledger.charge_findings(recording),
         *(line for line in _errors(recording) if not _LATE.search(line)),
     ]
 
@@ -62,7 +63,8 @@ def timed(recording: KueueRecording) -> list[str]:
     """Broken invariants that a sound system shows as well where it gets no CPU: something was expected by a time."""
     return [
         *_running_means_admitted(recording),
-        *known.news(recount.findings(recording)),
+        *ledger.findings(recording),
+        *known.news([*recount.findings(recording), *series.findings(recording)]),
         *(line for line in _errors(recording) if _LATE.search(line)),
     ]
 

@@ -75,6 +75,15 @@ class Rest:
         local = self.once.get((namespace, str(dig(workload, "spec", "queueName", default=""))))
         return "" if self.queue_of(workload) else str(dig(local, "spec", "clusterQueue", default=""))
 
+    def cohorts_above(self, queue: str) -> list[str]:
+        """Cohorts above a ClusterQueue, nearest first; of a cycle each once."""
+        above: list[str] = []
+        here = str(dig(self.cluster_queues.get(queue), "spec", "cohortName", default=""))
+        while here and here not in above:
+            above.append(here)
+            here = str(dig(self.cohorts.get(here), "spec", "parentName", default=""))
+        return above
+
     def holding(self) -> list[Manifest]:
         """Workloads that hold quota."""
         return [one for one in self.workloads if is_true(one, "QuotaReserved") and not is_true(one, "Finished")]
