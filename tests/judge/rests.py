@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,7 +74,11 @@ def left(
     """The recording of a scenario that left `objects` and had deleted others."""
     lines: list[Manifest] = []
     for index, obj in enumerate([*deleted, *objects], 1):
-        body = obj | {"metadata": obj["metadata"] | {"resourceVersion": str(index)}}
+        body = copy.deepcopy(obj)
+        body["metadata"] |= {"resourceVersion": str(index)}
+        body["metadata"].setdefault("creationTimestamp", "2026-11-22T00:00:00Z")
+        for one in body.get("status", {}).get("conditions", []):
+            one.setdefault("lastTransitionTime", "2026-11-22T00:00:01Z")
         body["metadata"].setdefault("uid", f"{obj['kind']}-{obj['metadata']['name']}")
         lines.append({"at": START + index * MS, "type": "ADDED", "object": body})
     lines += [line | {"type": "DELETED", "at": START + 1000 * MS} for line in lines[: len(deleted)]]
