@@ -127,6 +127,14 @@ def test_counters_of_a_restarted_kueue_are_left_out() -> None:
     assert series.findings(left(*OBJECTS, metrics=page(rows))) == []
 
 
+def test_counters_of_a_stopped_local_queue_are_left_out() -> None:
+    """Red when counters that Kueue clears with a stop accuse."""
+    stopped = kueue.local_queue("lq", "ns", "cq", stop="Hold") | {"status": OBJECTS[1]["status"]}
+    again = OBJECTS[1] | {"metadata": OBJECTS[1]["metadata"] | {"uid": "LocalQueue-lq"}}
+    found = series.findings(left(OBJECTS[0], stopped, again, *OBJECTS[2:], metrics=page(SOUND[:28])))
+    assert [one for one in found if one.startswith("kueue_local_queue_")] == []
+
+
 def test_nobody_looked() -> None:
     """Red when a recording without such a page, or one that never rested, accuses."""
     assert series.findings(left(*OBJECTS, metrics=page(label="after"))) == []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from gpuassay import toolchain
@@ -15,11 +17,14 @@ from gpuassay.cluster.errors import ClusterError
 from gpuassay.engine.embedded import Prepare, Prepared, on_embedded
 from gpuassay.engine.environment import Host, Stage
 from gpuassay.engine.pools import Unavailable
+from gpuassay.record import facts
 from gpuassay.record.resources import DEFAULT_RESOURCES, EXTRA_RESOURCES
 from gpuassay.systems.kueue import component as kueue
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component import Kueue
-from gpuassay.systems.kueue.readings import END, LOG
+from gpuassay.systems.kueue.options import CHOSEN
+from gpuassay.systems.kueue.readings import END, LOG, RESTARTED
 from gpuassay.systems.kueue.system import FLOORS, FRAMEWORKS, MAIN
 from gpuassay.toolchain.catalogue import AT
 
@@ -44,20 +49,51 @@ class KueueStage(Stage):
     """
 
     kueue: Kueue = field(kw_only=True)
+    turn: Lock = field(default_factory=Lock)
+    """Of the scenario that has Kueue for itself."""
+    holder: str = ""
 
     def lab(self, scenario: Scenario, token: str, *, full: bool, progress: Callable[[str], None]) -> Lab:
         """A lab that knows this Kueue."""
         made = super().lab(scenario, token, full=full, progress=progress)
         if isinstance(made, KueueLab):
             made.owns(self.kueue)
+            made.has_kueue_alone = scenario.alone == "cluster"
         return made
 
+    def prepare(self, lab: Lab) -> None:
+        """Make the scenario's namespace; where each ends with a restart of Kueue, once the one before is over."""
+        if CHOSEN.restarts:
+            self.turn.acquire()
+            self.holder = lab.token
+        super().prepare(lab)
+
+    def clear(self, lab: Lab, swept: Iterable[tuple[str, str]] = ()) -> None:
+        """Take the scenario's load off the cluster, and let the next one begin."""
+        try:
+            super().clear(lab, swept)
+        finally:
+            if self.holder == lab.token:
+                self.holder = ""
+                self.turn.release()
+
     def settle(self, lab: Lab, quiet: float, settled: Callable[[Lab], bool]) -> None:
-        """Wait until the scenario's objects rest, then keep what Kueue's metrics say of them."""
+        """Wait until the scenario's objects rest, and keep what Kueue's metrics say of them.
+
+        Where the scenario has Kueue for itself, Kueue is then restarted, and what there is afterwards kept apart.
+        """
         super().settle(lab, quiet, settled)
-        if isinstance(lab, KueueLab) and lab.installed is not None:
-            with suppress(ClusterError):  # a scenario may leave Kueue stopped
-                lab.scrape_own(END)
+        if not isinstance(lab, KueueLab) or lab.installed is None or not self.kueue.running:
+            return  # a scenario may leave Kueue stopped
+        with suppress(ClusterError):
+            lab.scrape_own(END)
+        if not (lab.has_kueue_alone or CHOSEN.restarts) or not lab.noted(facts.AT_REST):
+            return
+        lab.note(notes.RESTARTED, time.time_ns())
+        self.kueue.stop()
+        self.kueue.start()
+        super().settle(lab, quiet, settled)
+        lab.scrape_own(RESTARTED)
 
     def set_profile(self, profile: str) -> str | None:
         """Bring Kueue into a configuration profile."""

@@ -9,6 +9,7 @@ QUEUES = Note("queues", dict[str, str], "name of each ClusterQueue, by what the 
 QUOTA_CHANGED = Note("quota_changed", list[str], "ClusterQueues whose quota is changed on the way", default=[])
 EXPECTED_ERRORS = Note("expected_errors", list[str], "what Kueue may log as an error here, as expressions", default=[])
 CONFIGURATION_KNOWN = Note("configuration_known", bool, "whether Kueue's configuration is the profile's", default=True)
+RESTARTED = Note("restarted_at", int, "when Kueue was restarted after the scenario, ns since the epoch", default=0)
 
 CONFIGURATION = Note("configuration", str, "configuration of the arm: one of the paper's, or `pure` for plain Jobs")
 SEED = Note("seed", int, "of the mix of jobs")

@@ -8,13 +8,16 @@ from typing import ClassVar
 
 from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.record.parts import METRICS, Part
-from gpuassay.record.recording import Recording, Timeline
+from gpuassay.record.recording import Event, Recording, Timeline
 from gpuassay.systems.kueue import log as kueuelog
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.log import Admission, Cycle
 
 LOG = Part("logs/kueue.jsonl", "a line of Kueue's log that concerns the scenario")
 END = "end"
 """Label under which Kueue's series about a scenario are sampled once the scenario has come to rest."""
+RESTARTED = "restarted"
+"""Likewise, once Kueue was restarted after that."""
 JOB_UID_LABEL = "kueue.x-k8s.io/job-uid"
 
 
@@ -22,6 +25,20 @@ class KueueRecording(Recording):
     """What happened in one scenario of Kueue."""
 
     PARTS: ClassVar[Mapping[str, Part]] = {"log": LOG}
+
+    @cached_property
+    def events(self) -> list[Event]:
+        """Watch events of all kinds in receipt order, of the scenario itself: not of a restart after its end."""
+        return [event for event in super().events if self._before_restart(event.at)]
+
+    @cached_property
+    def with_restart(self) -> KueueRecording:
+        """The recording with what a restart of Kueue after the scenario's end brought, if there was one."""
+        return _WithRestart(self.meta, self._lines)
+
+    def _before_restart(self, at: int) -> bool:
+        restarted = self.note(notes.RESTARTED)
+        return not restarted or at < restarted
 
     def workloads(self) -> list[Manifest]:
         """Every Workload as last seen (deleted ones too), in order of first sight."""
@@ -47,8 +64,8 @@ class KueueRecording(Recording):
 
     @cached_property
     def kueue_log(self) -> list[Manifest]:
-        """Kueue's log lines that concern the scenario."""
-        return self.rows(LOG)
+        """Kueue's log lines that concern the scenario, not a restart after its end."""
+        return [line for line in self.rows(LOG) if self._before_restart(kueuelog.log_time(line) or 0)]
 
     def samples(self) -> list[Manifest]:
         """Every sample of metrics."""
@@ -74,6 +91,14 @@ class KueueRecording(Recording):
     def cycles(self) -> list[Cycle]:
         """Scheduling cycles with their exact duration, from Kueue's log."""
         return kueuelog.cycles(self.kueue_log)
+
+
+class _WithRestart(KueueRecording):
+    """The scenario and the restart after it."""
+
+    def _before_restart(self, at: int) -> bool:
+        del at
+        return True
 
 
 def _owners(workload: Manifest) -> set[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuassay.capabilities import PROGRAM, Why
 from gpuassay.system import Invariants, PodLog, Pool, System
-from gpuassay.systems.kueue import readings
+from gpuassay.systems.kueue import options, readings
 from gpuassay.systems.kueue.rbac import RULES
 from gpuassay.toolchain.catalogue import AT, COMPONENTS
 
@@ -188,4 +188,6 @@ SYSTEM = System(
     pod_logs=(PodLog(readings.LOG, "kueue-system", "app.kubernetes.io/name=kueue,control-plane=controller-manager"),),
     operate=_operate,
     mutants="gpuassay.systems.kueue.mutants",
+    add_options=options.add_options,
+    take_options=options.take,
 )

@@ -33,7 +33,9 @@ def report(lab: KueueLab, name: str, *, active: bool) -> None:
     lab.patch("AdmissionCheck", name, {"status": {"conditions": [condition]}}, subresource="status")
 
 
-def answer(lab: KueueLab, owner: str, name: str, state: str, *, updates: Sequence[Manifest] = ()) -> None:
+def answer(
+    lab: KueueLab, owner: str, name: str, state: str, *, updates: Sequence[Manifest] = (), delay: int | None = None
+) -> None:
     """Set check `name` of the Workload of `owner` to `state`; the others stay as they are.
 
     Args:
@@ -42,6 +44,7 @@ def answer(lab: KueueLab, owner: str, name: str, state: str, *, updates: Sequenc
         name: of the check.
         state: Pending, Ready, Retry or Rejected.
         updates: `podSetUpdates`.
+        delay: seconds before another try (`requeueAfterSeconds`).
 
     Raises:
         LookupError: there is no such Workload.
@@ -52,6 +55,9 @@ def answer(lab: KueueLab, owner: str, name: str, state: str, *, updates: Sequenc
     mine: Manifest = {"name": name, "state": state, "message": f"played: {state}", "lastTransitionTime": _now()}
     if updates:
         mine["podSetUpdates"] = list(updates)
+
+    if delay is not None:
+        mine["requeueAfterSeconds"] = delay
 
     for attempt in range(ATTEMPTS):
         now = lab.api.get("Workload", name_of(found), lab.namespace) or found

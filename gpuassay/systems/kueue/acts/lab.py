@@ -61,6 +61,9 @@ class KueueLab(Lab):
     ground: Own | None = None
     """Nodes of somebody's cluster that may be put into racks."""
 
+    has_kueue_alone: bool = False
+    """Nobody else uses Kueue meanwhile, so that it may be restarted at the end."""
+
     def __init__(self, **options: Any) -> None:
         """A lab on somebody's Kueue (arguments of `Lab`), until `owns` says otherwise."""
         super().__init__(**options)

@@ -85,6 +85,11 @@ class Kueue:
         return self.cluster.processes.get(NAME)
 
     @property
+    def running(self) -> bool:
+        """Whether the manager runs."""
+        return self.process is not None and self.process.alive
+
+    @property
     def configuration(self) -> Path:
         """The configuration file that it reads."""
         return self._folder / "configuration.yaml"
@@ -171,8 +176,7 @@ class Kueue:
             ClusterError: the profile is unknown, or Kueue refuses it.
         """
         wanted = profile(to) if isinstance(to, str) else to
-        running = self.process is not None and self.process.alive
-        if running and wanted == self.profile:
+        if self.running and wanted == self.profile:
             return
         self.stop(grace=0)
         self.profile = wanted

@@ -46,7 +46,7 @@ class _Turns:
         self.reserved_l: Counter[Key] = Counter()
         self.admitted_l: Counter[Key] = Counter()
         self.gone = _gone(recording, "ClusterQueue", namespaced=False)
-        self.gone_l = _gone(recording, "LocalQueue", namespaced=True)
+        self.gone_l = _gone(recording, "LocalQueue", namespaced=True) | _stopped(recording)
         for line in recording.timelines("Workload").values():
             before: Manifest = {}
             for event in line.events:
@@ -75,6 +75,16 @@ class _Turns:
                 self.preempted[str((condition(now, "Preempted") or {}).get("reason", "")),] += 1
         if is_true(now, "Finished") and not is_true(before, "Finished"):
             self.finished[queue,] += 1
+
+
+def _stopped(recording: KueueRecording) -> frozenset[Key]:
+    """LocalQueues that were ever stopped: that clears their series, counters too (`ClearLocalQueueMetrics`)."""
+    lines = recording.timelines("LocalQueue").values()
+    return frozenset(
+        (line.namespace, line.name)
+        for line in lines
+        if line.when(lambda one: dig(one, "spec", "stopPolicy", default="None") != "None") is not None
+    )
 
 
 def _gone(recording: KueueRecording, kind: str, *, namespaced: bool) -> frozenset[Key]:
