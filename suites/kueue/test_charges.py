@@ -5,7 +5,6 @@ from __future__ import annotations
 from gpuassay import MUST, Manifest, Note, behaviour, dig, known_defect, scenario
 from gpuassay.labels import GPU
 from gpuassay.manifest import is_true
-from gpuassay.systems.kueue.acts import admission_checks as checks
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge import charges, known
@@ -65,11 +64,11 @@ def _pod_set(pod: Manifest, count: int) -> Manifest:
     return {"name": "main", "count": count, "template": {"spec": {"restartPolicy": "Never"} | pod}}
 
 
-def _wide_queue(lab: KueueLab, base: str, *, checks: list[str] | None = None) -> str:
+def _wide_queue(lab: KueueLab, base: str) -> str:
     """A queue in which everything fits; returns the name of its LocalQueue."""
     quotas = [kueue.quota(name, much) for name, much in (("cpu", 1000), ("memory", "1Ti"), (GPU, 100), ("pods", 1000))]
     group = kueue.resource_group({lab.flavor(base): quotas})
-    return lab.local_queue(base, lab.cluster_queue(base, [group], checks=checks))
+    return lab.local_queue(base, lab.cluster_queue(base, [group]))
 
 
 @scenario()
@@ -125,23 +124,19 @@ def is_admitted(recording: KueueRecording, name: str) -> bool:
     return line is not None and line.when(lambda one: is_true(one, "Admitted")) is not None
 
 
-BACKOFF = 8
-"""Seconds: long enough for eight evictions on a busy machine."""
+BACKOFF = 6.0
+"""Seconds: long enough to send eight back on a busy machine."""
 TRIED = [f"tried-{index}" for index in range(8)]
 
 
 @scenario(timeout=90)
 def backed_off(lab: KueueLab) -> None:
-    """Eight workloads with limits alone get quota; their check sends them back for 8 s."""
-    check = checks.check(lab, "flaky")
-    queue = _wide_queue(lab, "checked", checks=[check])
+    """Eight workloads with limits alone are admitted and sent back for 6 s, as if their pods had not got ready."""
+    queue = _wide_queue(lab, "again")
     _workloads(lab, queue, {name: {"containers": [_box({GPU: "2"})]} for name in TRIED})
-    for name in TRIED:
-        checks.observe_asked(lab, name, check)
-    for name in TRIED:
-        checks.answer(lab, name, check, "Retry", delay=BACKOFF)
-    byhand.observe_evicted(lab, len(TRIED))
-    byhand.end_eviction(lab, *byhand.evicted(lab))
+    lab.until_admitted(*TRIED)
+    byhand.back_off(lab, BACKOFF, *TRIED)
+    lab.until(lambda: not any(lab.has("QuotaReserved", name) for name in TRIED), "all sent back", timeout=5)
     lab.observe(lambda: lab.has("QuotaReserved", *TRIED), "all tried again")
 
 

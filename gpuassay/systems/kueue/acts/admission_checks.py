@@ -33,9 +33,7 @@ def report(lab: KueueLab, name: str, *, active: bool) -> None:
     lab.patch("AdmissionCheck", name, {"status": {"conditions": [condition]}}, subresource="status")
 
 
-def answer(
-    lab: KueueLab, owner: str, name: str, state: str, *, updates: Sequence[Manifest] = (), delay: int | None = None
-) -> None:
+def answer(lab: KueueLab, owner: str, name: str, state: str, *, updates: Sequence[Manifest] = ()) -> None:
     """Set check `name` of the Workload of `owner` to `state`; the others stay as they are.
 
     Args:
@@ -44,7 +42,6 @@ def answer(
         name: of the check.
         state: Pending, Ready, Retry or Rejected.
         updates: `podSetUpdates`.
-        delay: seconds before another try (`requeueAfterSeconds`).
 
     Raises:
         LookupError: there is no such Workload.
@@ -55,9 +52,6 @@ def answer(
     mine: Manifest = {"name": name, "state": state, "message": f"played: {state}", "lastTransitionTime": _now()}
     if updates:
         mine["podSetUpdates"] = list(updates)
-
-    if delay is not None:
-        mine["requeueAfterSeconds"] = delay
 
     for attempt in range(ATTEMPTS):
         now = lab.api.get("Workload", name_of(found), lab.namespace) or found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gpuassay import labels
@@ -121,6 +121,24 @@ def end_eviction(lab: KueueLab, *names: str) -> None:
         _set(obj, "QuotaReserved", "False", "Pending", "its pods are gone")
         _set(obj, "Admitted", "False", "NoReservation", "The workload has no reservation")
         obj["status"]["admission"] = None
+
+    for name in names:
+        _write(lab, name, edit)
+
+
+def back_off(lab: KueueLab, seconds: float, *names: str) -> None:
+    """Take quota from these Workloads as Kueue and a job do whose pods were not ready in time: tried again later.
+
+    `seconds`: until then (`status.requeueState.requeueAt`).
+    """
+    until = (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def edit(obj: Manifest) -> None:
+        _set(obj, "Evicted", "True", "PodsReadyTimeout", "played by the scenario")
+        _set(obj, "QuotaReserved", "False", "Pending", "its pods are gone")
+        _set(obj, "Admitted", "False", "NoReservation", "The workload has no reservation")
+        obj["status"]["admission"] = None
+        obj["status"]["requeueState"] = {"count": 1, "requeueAt": until}
 
     for name in names:
         _write(lab, name, edit)

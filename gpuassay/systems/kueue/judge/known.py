@@ -17,6 +17,9 @@ COUNTED_AFTER_STOP: Final = "https://github.com/kubernetes-sigs/kueue/pull/15576
 GAUGES_AFTER_RESTART: Final = (
     "https://github.com/kubernetes-sigs/kueue/blob/v0.19.2/pkg/controller/core/localqueue_controller.go#L257"
 )
+COHORT_GAUGE_AFTER_RESTART: Final = (
+    "https://github.com/kubernetes-sigs/kueue/blob/v0.19.2/pkg/cache/scheduler/clusterqueue.go#L542"
+)
 
 KNOWN: Final = {
     r"is charged \S+ \S+ besides what a transformation makes of it": TRANSFORMED_AND_CLAIMED,
@@ -24,6 +27,7 @@ KNOWN: Final = {
     r"^LocalQueue \S+ counts one waiting Workload too few": COUNTED_IN_FLIGHT,
     r"still counts \d+ waiting Workloads of a LocalQueue that was stopped or deleted": COUNTED_AFTER_STOP,
     r"^a restart of Kueue moved kueue_local_queue_resource_\w+\{.*\} from \S+ to 0$": GAUGES_AFTER_RESTART,
+    r"^a restart of Kueue moved kueue_cohort_subtree_admitted_active_workloads\{": COHORT_GAUGE_AFTER_RESTART,
 }
 """Expressions of findings, and the upstream issue of each."""
 

@@ -89,13 +89,14 @@ def _amounts(what: str, field: str, obj: Manifest, queue: Manifest, held: Usage)
                 mine = held.get((name_of(queue), *key), Fraction())
                 said = _amount(told.get(key), "total")
                 if said != mine:
-                    yield f"{what} tells {field} {said:g} of {key[1]} in flavor {key[0]}, recount gives {float(mine):g}"
+                    seen = f"{what} tells {field} {float(said):g} of {key[1]} in flavor {key[0]}"
+                    yield f"{seen}, recount gives {float(mine):g}"
                 nominal = Fraction(parse_quantity(str(entry["nominalQuota"])))
                 lent = max(Fraction(), mine - nominal) if dig(queue, "spec", "cohortName") else Fraction()
                 over = _amount(told.get(key), "borrowed")
                 if obj is queue and said == mine and over != lent:
-                    yield f"{what} tells {field} borrowed {over:g} of {key[1]}, recount gives {float(lent):g}"
+                    yield f"{what} tells {field} borrowed {float(over):g} of {key[1]}, recount gives {float(lent):g}"
 
 
-def _amount(entry: Manifest | None, field: str) -> float:
-    return float(parse_quantity(str(dig(entry, field, default="0"))))
+def _amount(entry: Manifest | None, field: str) -> Fraction:
+    return Fraction(parse_quantity(str(dig(entry, field, default="0"))))

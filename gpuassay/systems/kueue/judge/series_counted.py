@@ -29,9 +29,10 @@ def tallies(recording: KueueRecording, rest: Rest) -> Iterator[Tally]:
         for name in (stem, histogram):
             yield Tally(PREFIX + name, CQ, exactly(by_queue), leave_out=turns.gone)
             yield Tally(LOCAL + name, LQ, exactly(by_local), leave_out=turns.gone_l)
-    yield Tally(f"{PREFIX}evicted_workloads_total", (*CQ, "reason"), exactly(turns.evicted))
+    elsewhere = frozenset(key for key in {*turns.evicted, *turns.finished} if not key[0])  # never had a ClusterQueue
+    yield Tally(f"{PREFIX}evicted_workloads_total", (*CQ, "reason"), exactly(turns.evicted), leave_out=elsewhere)
     yield Tally(f"{PREFIX}preempted_workloads_total", ("reason",), exactly(turns.preempted))
-    yield Tally(f"{PREFIX}finished_workloads_total", CQ, exactly(turns.finished))
+    yield Tally(f"{PREFIX}finished_workloads_total", CQ, exactly(turns.finished), leave_out=elsewhere)
 
 
 class _Turns:
