@@ -93,7 +93,11 @@ def test_transformations_and_exclusions() -> None:
         excluded=("x/excluded-",),
     )
     asked = {"x/replaced": "3", "x/retained": "4", "x/scaled": "5", "x/excluded-y": "6"}
-    assert cost(pod({"name": "c", "resources": {"requests": asked}}), counting) == {"x/credit": 10, "x/retained": 4, "x/area": 20}
+    assert cost(pod({"name": "c", "resources": {"requests": asked}}), counting) == {
+        "x/credit": 10,
+        "x/retained": 4,
+        "x/area": 20,
+    }
 
 
 def claim(**request: Any) -> Manifest:

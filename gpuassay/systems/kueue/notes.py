@@ -5,6 +5,9 @@ from __future__ import annotations
 from gpuassay.record.notes import Note
 from gpuassay.systems.kueue.model.pending import TwinJob
 
+PLAYED = "played by the scenario"
+"""Message of a condition that a scenario wrote in Kueue's part: neither counted nor told by Kueue."""
+
 QUEUES = Note("queues", dict[str, str], "name of each ClusterQueue, by what the scenario calls it")
 QUOTA_CHANGED = Note("quota_changed", list[str], "ClusterQueues whose quota is changed on the way", default=[])
 EXPECTED_ERRORS = Note("expected_errors", list[str], "what Kueue may log as an error here, as expressions", default=[])

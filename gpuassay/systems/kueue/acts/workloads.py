@@ -15,6 +15,7 @@ from typing import Any
 from gpuassay import labels
 from gpuassay.cluster.errors import ApiRefused
 from gpuassay.manifest import Manifest, condition, dig, is_true, name_of
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.workloads import core
@@ -134,7 +135,7 @@ def back_off(lab: KueueLab, seconds: float, *names: str) -> None:
     until = (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def edit(obj: Manifest) -> None:
-        _set(obj, "Evicted", "True", "PodsReadyTimeout", "played by the scenario")
+        _set(obj, "Evicted", "True", "PodsReadyTimeout", notes.PLAYED)
         _set(obj, "QuotaReserved", "False", "Pending", "its pods are gone")
         _set(obj, "Admitted", "False", "NoReservation", "The workload has no reservation")
         obj["status"]["admission"] = None

@@ -15,7 +15,7 @@ from gpuassay import labels
 from gpuassay.manifest import Manifest, dig, is_true, name_of
 from gpuassay.record.recording import Timeline
 from gpuassay.systems.kueue import notes
-from gpuassay.systems.kueue.judge import charges, idle, known, ledger, recount, restarted, series
+from gpuassay.systems.kueue.judge import announced, charges, idle, known, ledger, recount, restarted, series
 from gpuassay.systems.kueue.judge.rest import Usage, usage_of
 from gpuassay.systems.kueue.model.quota import parse_quantity
 from gpuassay.systems.kueue.readings import KueueRecording
@@ -64,6 +64,7 @@ def timed(recording: KueueRecording) -> list[str]:
     return [
         *_running_means_admitted(recording),
         *ledger.findings(recording),
+        *announced.findings(recording),
         *idle.findings(recording),
         *known.news(restarted.findings(recording)),
         *known.news([*recount.findings(recording), *series.findings(recording)]),

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from gpuassay.manifest import Manifest, condition, dig, is_true
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.judge.rest import Rest
 from gpuassay.systems.kueue.judge.series_held import CQ, LOCAL, LQ, PREFIX
 from gpuassay.systems.kueue.judge.tally import Key, Tally, exactly
@@ -69,8 +70,9 @@ class _Turns:
             if is_true(now, kind) and not is_true(before, kind):
                 of_queue[queue,] += 1
                 of_local[local] += 1
-        if is_true(now, "Evicted") and not is_true(before, "Evicted"):
-            reason = str((condition(now, "Evicted") or {}).get("reason", ""))
+        evicted = condition(now, "Evicted") or {}
+        if is_true(now, "Evicted") and not is_true(before, "Evicted") and evicted.get("message") != notes.PLAYED:
+            reason = str(evicted.get("reason", ""))
             self.evicted[queue, "Deactivated" if reason.startswith(_GIVEN_UP) else reason] += 1
             if reason == "Preempted":
                 self.preempted[str((condition(now, "Preempted") or {}).get("reason", "")),] += 1
