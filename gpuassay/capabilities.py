@@ -58,6 +58,7 @@ class Why(StrEnum):
     PROCESS = "it reads or changes what a kubeconfig does not give: a process, its log, its configuration"
     FAULTS = "it breaks nodes, GPUs or servers on purpose, which only ones of our own allow"
     MACHINES = "it needs more nodes than there are machines: fake ones"
+    ON_REQUEST = "it runs on request alone, by an option"
     MARKED = "the cluster's owner has to mark an object that may be used for it"
 
 

@@ -21,7 +21,7 @@ BROKE = "the suite or its environment broke"
 RECORDED = "only a recording that comes with the library was judged"
 UNLISTED = "a reason that is on no list"
 
-HARDEST = (Why.FAULTS, Why.PROCESS, Why.MACHINES, Why.MARKED, Why.CONSENT, Why.SWITCHED_OFF, Why.ABSENT)
+HARDEST = (Why.FAULTS, Why.PROCESS, Why.MACHINES, Why.MARKED, Why.CONSENT, Why.SWITCHED_OFF, Why.ABSENT, Why.ON_REQUEST)
 """Where several capabilities are lacking, the one that is hardest to give is the reason."""
 
 _LACKS = re.compile(r"the cluster lacks: (?P<names>[^(]+)")

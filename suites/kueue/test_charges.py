@@ -136,7 +136,7 @@ def backed_off(lab: KueueLab) -> None:
     _workloads(lab, queue, {name: {"containers": [_box({GPU: "2"})]} for name in TRIED})
     lab.until_admitted(*TRIED)
     byhand.back_off(lab, BACKOFF, *TRIED)
-    lab.until(lambda: not any(lab.has("QuotaReserved", name) for name in TRIED), "all sent back", timeout=5)
+    lab.observe(lambda: not any(lab.has("QuotaReserved", name) for name in TRIED), "all sent back", timeout=5)
     lab.observe(lambda: lab.has("QuotaReserved", *TRIED), "all tried again")
 
 

@@ -23,7 +23,7 @@ from gpuassay.systems.kueue import component as kueue
 from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component import Kueue
-from gpuassay.systems.kueue.options import CHOSEN
+from gpuassay.systems.kueue.options import CHOSEN, WALKS
 from gpuassay.systems.kueue.readings import END, LOG, RESTARTED
 from gpuassay.systems.kueue.system import FLOORS, FRAMEWORKS, MAIN
 from gpuassay.toolchain.catalogue import AT
@@ -114,6 +114,7 @@ def installer(say: Callable[[str], None], which: str, tested: toolchain.Assets |
                 "kueue-metrics",
                 *FRAMEWORKS.values(),
                 *_gates(queueing),
+                *([] if CHOSEN.walk is None else [WALKS]),
                 *(FLOORS.values() if cluster.has(base.FAKE_NODES) else ()),
             },
             logs={LOG: queueing.log_path},

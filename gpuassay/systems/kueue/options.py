@@ -16,10 +16,15 @@ class Chosen:
 
     Attributes:
         restarts: Kueue is restarted at the end of every scenario.
+        walk: seed of the first random walk, the others follow it; None: there are no walks.
     """
 
     restarts: bool = False
+    walk: int | None = None
 
+
+WALKS = "random-walks"
+"""Capability: random walks were asked for."""
 
 CHOSEN = Chosen()
 """Of this run; set once, before anything is acted out."""
@@ -32,8 +37,15 @@ def add_options(group: pytest.OptionGroup) -> None:
         action="store_true",
         help="restart Kueue at the end of every scenario of it, one at a time: all must be as before (a nightly run)",
     )
+    group.addoption(
+        "--kueue-walk",
+        metavar="SEED",
+        type=int,
+        help="act out Kueue's random walks, the first from this seed",
+    )
 
 
 def take(option: argparse.Namespace) -> None:
     """Keep what was asked."""
     CHOSEN.restarts = bool(vars(option).get("restart_kueue"))
+    CHOSEN.walk = vars(option).get("kueue_walk")

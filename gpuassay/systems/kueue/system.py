@@ -165,13 +165,15 @@ SYSTEM = System(
     lab=_lab,
     recording=readings.KueueRecording,
     needs=frozenset({"kueue"}),
-    offers=frozenset(
-        {"kueue-process", "kueue-metrics", "scheduler-log", *FRAMEWORKS.values(), *CONTROLLERS, *FLOORS.values()}
-    ),
+    offers=frozenset({
+        "kueue-process", "kueue-metrics", "scheduler-log", options.WALKS,
+        *FRAMEWORKS.values(), *CONTROLLERS, *FLOORS.values(),
+    }),  # fmt: skip
     why={
         "kueue-process": Why.CONSENT,
         "kueue-metrics": Why.PROCESS,
         "scheduler-log": Why.PROCESS,
+        options.WALKS: Why.ON_REQUEST,
         **dict.fromkeys((*FRAMEWORKS.values(), *CONTROLLERS), Why.ABSENT),
         **dict.fromkeys(FLOORS.values(), Why.CONSENT),
     },
