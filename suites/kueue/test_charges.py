@@ -105,7 +105,9 @@ def defaulted(lab: KueueLab) -> None:
     lab.observe(lambda: lab.has("Admitted", *names), "all admitted")
 
 
-@known_defect(LIMITS_FIRST, "a LimitRange's default takes the place of a container's own limit")
+@known_defect(
+    LIMITS_FIRST, "a LimitRange's default takes the place of a container's own limit", shows="which ask for 3 cpu"
+)
 @behaviour(
     "kueue.charge.limits-before-defaults", level=MUST, spec="https://kubernetes.io/docs/concepts/policy/limit-range/",
     red_when="a container that has a limit and no request is charged the namespace's default request",
@@ -140,7 +142,10 @@ def backed_off(lab: KueueLab) -> None:
     lab.observe(lambda: lab.has("QuotaReserved", *TRIED), "all tried again")
 
 
-@known_defect(known.RAW_AFTER_BACKOFF, "after a backoff a Workload is queued by its spec as it is written", racy=True)
+@known_defect(
+    known.RAW_AFTER_BACKOFF, "after a backoff a Workload is queued by its spec as it is written",
+    shows="charged nothing, when tried again after its backoff", racy=True,
+)  # fmt: skip
 @behaviour(
     "kueue.charge.after-backoff", level=MUST, spec=SPEC,
     red_when="a workload whose containers have limits alone is charged nothing when it is tried again after a backoff",

@@ -30,8 +30,9 @@ def left_behind(lab: KueueLab) -> None:
 
 
 @known_defect(
-    known.COUNTED_AFTER_STOP, "nobody counts anew when a LocalQueue takes its waiting Workloads away", racy=True
-)
+    known.COUNTED_AFTER_STOP, "nobody counts anew when a LocalQueue takes its waiting Workloads away",
+    shows="still counts 1 waiting", racy=True,
+)  # fmt: skip
 @behaviour(
     "kueue.counts.deleted-local-queue", level=SHOULD, spec=CLUSTER_QUEUE,
     red_when="a ClusterQueue goes on counting workloads as waiting whose LocalQueue was deleted",
@@ -70,8 +71,9 @@ def _counts(lab: KueueLab) -> list[int]:
 
 
 @known_defect(
-    known.COUNTED_IN_FLIGHT, "what the scheduler has in hand is in no queue, and nobody counts again", racy=True
-)
+    known.COUNTED_IN_FLIGHT, "what the scheduler has in hand is in no queue, and nobody counts again",
+    shows="one waits in each, told", racy=True,
+)  # fmt: skip
 @behaviour(
     "kueue.counts.local-queue-waiting", level=MUST, spec=LOCAL_QUEUE, timed=True,
     red_when="a LocalQueue's status counts fewer waiting workloads than wait in it", mutant="quota-doubled",

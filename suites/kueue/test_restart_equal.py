@@ -78,7 +78,10 @@ def test_a_restart_changes_nothing(everything: KueueRecording) -> None:
     assert found == [], "\n".join(found)
 
 
-@known_defect(known.GAUGES_AFTER_RESTART, "these gauges are written when a LocalQueue changes, a restart is no change")
+@known_defect(
+    known.GAUGES_AFTER_RESTART, "these gauges are written when a LocalQueue changes, a restart is no change",
+    shows="kueue_local_queue_resource_",
+)  # fmt: skip
 @behaviour(
     "kueue.restart.local-queue-gauges", level=MUST, spec=METRICS, timed=True,
     red_when="after a restart of Kueue the gauges of a LocalQueue's resources tell less than is held",
@@ -91,7 +94,7 @@ def test_a_restart_keeps_the_gauges_of_local_queues(everything: KueueRecording) 
 
 @known_defect(
     known.COHORT_GAUGE_AFTER_RESTART, "workloads that are read before their cohort's parent is are not counted there",
-    racy=True,
+    shows="kueue_cohort_subtree_admitted_active_workloads", racy=True,
 )  # fmt: skip
 @behaviour(
     "kueue.restart.cohort-gauge", level=MUST, spec=METRICS, timed=True,

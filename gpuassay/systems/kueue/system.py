@@ -165,10 +165,10 @@ SYSTEM = System(
     lab=_lab,
     recording=readings.KueueRecording,
     needs=frozenset({"kueue"}),
-    offers=frozenset({
-        "kueue-process", "kueue-metrics", "scheduler-log", options.WALKS,
-        *FRAMEWORKS.values(), *CONTROLLERS, *FLOORS.values(),
-    }),  # fmt: skip
+    offers=frozenset(
+        ("kueue-process", "kueue-metrics", "scheduler-log", options.WALKS)
+        + (*FRAMEWORKS.values(), *CONTROLLERS, *FLOORS.values())
+    ),
     why={
         "kueue-process": Why.CONSENT,
         "kueue-metrics": Why.PROCESS,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gpuassay.manifest import Manifest, condition, dig, is_true, name_of
 from gpuassay.record import facts
 from gpuassay.scenarios.lab import Lab
-from gpuassay.systems.kueue.acts.floor import Floor, Own, Plan, fake
 from gpuassay.systems.kueue import notes
+from gpuassay.systems.kueue.acts.floor import Floor, Own, Plan, fake
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.workloads import core
 
