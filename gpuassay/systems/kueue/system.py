@@ -144,6 +144,16 @@ REMEDIES = {
 
 SWEPT = (("apis/kueue.x-k8s.io/v1beta2", "workloads"),)
 
+OFFERS = frozenset(
+    [
+        *("kueue-process", "kueue-metrics", "scheduler-log", options.WALKS),
+        *FRAMEWORKS.values(),
+        *CONTROLLERS,
+        *FLOORS.values(),
+    ]
+)
+"""Capabilities that environments of Kueue may have."""
+
 SYSTEM = System(
     name="kueue",
     pools=(
@@ -165,10 +175,7 @@ SYSTEM = System(
     lab=_lab,
     recording=readings.KueueRecording,
     needs=frozenset({"kueue"}),
-    offers=frozenset(
-        ("kueue-process", "kueue-metrics", "scheduler-log", options.WALKS)
-        + (*FRAMEWORKS.values(), *CONTROLLERS, *FLOORS.values())
-    ),
+    offers=OFFERS,
     why={
         "kueue-process": Why.CONSENT,
         "kueue-metrics": Why.PROCESS,
