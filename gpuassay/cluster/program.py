@@ -62,6 +62,7 @@ class Child:
     Attributes:
         name: unique on the cluster, and part of the log's file name.
         log: file for the output of all its starts.
+        disturbances: what was done to it, in order: `stop`, `kill`, `suspend`.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Child:
         self._cluster = cluster
         self.command: list[str | Path] = list(command)
         self.env = dict(env or {})
+        self.disturbances: list[str] = []
         self._offset = 0
 
     @property
@@ -170,6 +172,7 @@ class Child:
     def terminate(self, timeout: float = 10.0) -> None:
         """SIGTERM, then wait until it has ended by itself; SIGKILL after `timeout` seconds."""
         process = self.process
+        self.disturbances.append("stop")
         if process is not None:
             process.thaw()  # what is suspended hears no SIGTERM
             process.stop(timeout)
@@ -179,12 +182,14 @@ class Child:
     def kill(self) -> None:
         """SIGKILL, as a crash that was ordered: it does not count as a component that died."""
         process = self.process
+        self.disturbances.append("kill")
         if process is not None:
             process.kill()
 
     def suspend(self) -> None:
         """SIGSTOP: connections stay, nothing answers."""
         process = self.process
+        self.disturbances.append("suspend")
         if process is not None:
             process.freeze()
 

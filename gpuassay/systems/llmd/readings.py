@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from gpuassay.record.parts import Part
 from gpuassay.record.recording import Recording
-from gpuassay.systems.llmd.rows import KvEvent, PickerCall, RequestRow
+from gpuassay.systems.llmd.rows import KvEvent, PickerCall, RequestRow, RestArm, RestLog, RestSeries
 
 REQUESTS = Part(
     "requests.jsonl", "a request to a model server (docs/load.md); `wave` names the occasion", row=RequestRow
@@ -17,6 +17,9 @@ PICKER_CALLS = Part(
     "picker-calls.jsonl", "a request asked of an endpoint picker itself; `wave` names the occasion", row=PickerCall
 )
 KV_EVENTS = Part("kv-events.jsonl", "a KV-cache event of a model server, as the forwarder passed it on", row=KvEvent)
+REST_ARMS = Part("rest-arms.jsonl", "an arm of routing at rest, once nothing is asked of it any more", row=RestArm)
+REST_SERIES = Part("rest-series.jsonl", "a series of a program of an arm, at its start and at rest", row=RestSeries)
+REST_LOGS = Part("rest-logs.jsonl", "an error or a crash in the log of a program of an arm", row=RestLog)
 
 _OF_A_CALL = b'"clear_route_cache":'
 """What stands in the line of a call, and in that of no request: older recordings have both in one file."""
@@ -34,6 +37,7 @@ class RoutingRecording(Recording):
 
     PARTS: ClassVar[Mapping[str, Part[Any]]] = {
         "requests": REQUESTS, "picker_calls": PICKER_CALLS, "kv_events": KV_EVENTS,
+        "rest_arms": REST_ARMS, "rest_series": REST_SERIES, "rest_logs": REST_LOGS,
     }  # fmt: skip
 
     @cached_property

@@ -153,3 +153,74 @@ class KvEvent(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_f
     bytes: int = 0
     blocks: int = 0
     kinds: dict[str, int] = {}
+
+
+class RestArm(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """An arm at rest: all that was asked of it has ended, or had the time to.
+
+    Attributes:
+        arm: name of the arm in its scenario.
+        profile, picker, gateway, engine: of the arm (`component.spec.Arm`).
+        faked: its model servers report metrics that the scenario writes.
+        quiet: nothing was under way any more, and nothing was counted between two looks.
+        took_s: s that the looks took.
+        members: endpoints of its pool by the API; None where nobody could tell.
+        programs: whose metrics are looked at: model servers by name, `picker`, `gateway`.
+        alive: those that ran at rest and were not stopped.
+        restarted: those of them that were started again since the first look.
+        silent: those of them that did not tell their metrics.
+        through: answers that clients got through the gateway since the first look, by method and class of status
+            (`POST 2xx`), and requests that got none (`none`).
+        refused: requests of the scenario so far that nobody answered with 200, asked in whatever way.
+        picked: requests that were asked of the picker itself, with no gateway in between.
+        own_gateway: its gateway is ours, and sends every request to this arm's picker.
+        disturbed: what the scenario did to programs, pool and tokenizer meanwhile, such as `picker: kill`.
+    """
+
+    arm: str
+    profile: str = ""
+    picker: str = ""
+    gateway: str = ""
+    engine: str = ""
+    faked: bool = False
+    quiet: bool = True
+    took_s: float = 0.0
+    members: int | None = None
+    programs: list[str] = []
+    alive: list[str] = []
+    restarted: list[str] = []
+    silent: list[str] = []
+    through: dict[str, int] = {}
+    disturbed: list[str] = []
+    refused: int = 0
+    picked: int = 0
+    own_gateway: bool = False
+
+
+class RestSeries(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One series of a program's metrics page, at the start of an arm and at rest; None where it was not there."""
+
+    arm: str
+    source: str
+    name: str
+    labels: dict[str, str] = {}
+    start: float | None = None
+    rest: float | None = None
+
+
+class RestLog(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A line of a program's log that tells of an error or a crash.
+
+    Attributes:
+        arm: name of the arm in its scenario.
+        log: of which program.
+        kind: `crash` (a panic, a fatal error, a data race) or `error`.
+        line: what it says.
+        count: how often.
+    """
+
+    arm: str
+    log: str
+    kind: str
+    line: str
+    count: int = 1

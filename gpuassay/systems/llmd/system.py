@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from gpuassay.capabilities import Why
-from gpuassay.system import OWN_ARMS, Open, Pool, System
+from gpuassay.system import OWN_ARMS, Invariants, Open, Pool, System
 from gpuassay.systems.llmd import readings
 from gpuassay.systems.llmd.existing import options
 from gpuassay.systems.llmd.existing.rbac import plan_lines
@@ -35,6 +35,18 @@ def _lab() -> type[Lab]:
     from gpuassay.systems.llmd.acts.lab import RoutingLab
 
     return RoutingLab
+
+
+def _untimed(recording: readings.RoutingRecording) -> list[str]:
+    from gpuassay.systems.llmd.judge import rest
+
+    return rest.untimed(recording)
+
+
+def _timed(recording: readings.RoutingRecording) -> list[str]:
+    from gpuassay.systems.llmd.judge import rest
+
+    return rest.timed(recording)
 
 
 def _elsewhere(option: Namespace) -> Open | None:
@@ -85,6 +97,7 @@ SYSTEM = System(
     pool_of=lambda _: POOL,
     lab=_lab,
     recording=readings.RoutingRecording,
+    invariants=Invariants(_untimed, _timed),
     needs=frozenset({"routing"}),
     needs_inside=frozenset({OWN_ARMS}),
     offers=frozenset({"own-address", "vllm"}),

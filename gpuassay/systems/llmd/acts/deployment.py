@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ from gpuassay.load.runner import run
 from gpuassay.load.session import GatewaySession
 from gpuassay.manifest import dig
 from gpuassay.systems.llmd import notes
+from gpuassay.systems.llmd.acts import rest
 from gpuassay.systems.llmd.component.deployment import Routing, routing
 from gpuassay.systems.llmd.component.picker import Picker
 from gpuassay.systems.llmd.component.simulator import Replica
@@ -51,11 +53,16 @@ class Site:
         lab: the scenario's.
         routing: gateway, picker, model servers.
         verify_tls: whether the gateway's certificate must be valid.
+        through: answers that clients got by way of the gateway, by method and class of status (`POST 2xx`;
+            `none`: no whole answer).
+        picked: requests that were asked of the picker itself, with no gateway in between.
     """
 
     lab: RoutingLab
     routing: Routing
     verify_tls: bool = True
+    through: Counter[str] = field(default_factory=Counter[str])
+    picked: int = 0
     _asked: int = 0
     _session: requests.Session = field(default_factory=GatewaySession)
 
@@ -74,6 +81,20 @@ class Site:
         if self.routing.picker is None:
             raise ClusterError(f"arm {self.routing.arm.profile} has no endpoint picker")
         return self.routing.picker
+
+    def count(self, rows: Iterable[RequestRow]) -> None:
+        """Count what came of requests by way of the gateway."""
+        for row in rows:
+            whole = row.status is not None and (not row.error or row.error == f"http-{row.status}")
+            self.through[f"{row.method} {row.status // 100}xx" if whole and row.status else "none"] += 1
+
+    def disturbed(self) -> set[str]:
+        """What was done to the arm's programs and its pool, such as `picker: kill`."""
+        up = self.routing
+        children = {"picker": up.picker, "gateway": up.envoy, "tokenizer": up.tokenizer, "events": up.forwarder}
+        found = {f"{name}: {act}" for name, one in children.items() if one for act in one.child.disturbances}
+        found |= {f"{one.name}: {act}" for one in up.replicas for act in one.child.disturbances}
+        return found | ({"pool: changed"} if up.endpoints.changes > 1 else set())
 
     def body(self, prompt: Prompt, max_tokens: int = 1, **more: Any) -> dict[str, Any]:
         """A request for a prompt, a chat's for a chat; fixed length, so that only the prompt decides what it costs."""
@@ -144,6 +165,8 @@ class Site:
         with ThreadPoolExecutor(at_once) as pool:
             rows = list(pool.map(one, range(first, first + len(prompts)), prompts))
         self.lab.rows(REQUESTS).extend(rows)
+        if to is None:
+            self.count(rows)
         return rows
 
     def _one(
@@ -223,6 +246,8 @@ class Site:
         result = run(plan, self.routing.folder / "load", name=wave.replace("/", "-").replace(" ", "-"))
         rows = [of_wave(row, wave) for row in result.rows]
         self.lab.rows(REQUESTS).extend(rows)
+        if to is None:
+            self.count(rows)
         self.lab.note_under(notes.CPU_BUSY, wave, result.tail.busy_share)
         return rows
 
@@ -282,7 +307,8 @@ def opened(lab: RoutingLab, arm: Arm | None = None, *, name: str = "arm") -> Gen
     with routing(lab.cluster, folder, namespace, replace(built, labels={**built.labels, **lab.marks})) as up:
         site = Site(lab, up)
         try:
-            yield site
+            with rest.refereed(site, name):
+                yield site
         finally:
             if up.forwarder is not None:
                 lab.rows(KV_EVENTS).extend([KvEvent(arm=name, **event) for event in up.forwarder.events()])

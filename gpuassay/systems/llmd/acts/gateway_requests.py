@@ -145,6 +145,8 @@ class Calls:
         with ThreadPoolExecutor(at_once) as pool:
             rows = list(pool.map(ask, itertools.islice(self._indices, count)))
         site.lab.rows(REQUESTS).extend(rows)
+        if url is None:
+            site.count(rows)
         return rows
 
     def until(

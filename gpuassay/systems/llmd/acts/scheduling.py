@@ -151,6 +151,7 @@ def pick(
 
         rows = list(pool.map(one, range(first, first + len(prompts)), prompts))
     site.lab.rows(REQUESTS).extend(rows)
+    site.picked += len(rows)
     return rows
 
 

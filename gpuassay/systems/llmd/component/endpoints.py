@@ -106,6 +106,7 @@ class Endpoints:
     Attributes:
         pool: name of the InferencePool.
         namespace: where all is.
+        changes: how often the gateway was told of a pool, the first time included.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class Endpoints:
         self.pool, self.namespace = name, namespace
         self.selector = {"app": name}
         self.on_change: Callable[[list[str]], None] | None = None
+        self.changes = 0
         self._api, self._replicas, self._labels = api, list(replicas), dict(labels or {})
 
     def create(self, picker_port: int, failure_mode: str) -> None:
@@ -143,6 +145,7 @@ class Endpoints:
 
     def sync(self) -> list[str]:
         """Tell the gateway who is in the pool now; for who changed objects by other means than this class."""
+        self.changes += 1
         now = self.members()
         if self.on_change is not None:
             self.on_change(now)
