@@ -189,6 +189,32 @@ def test_an_arm_that_did_not_come_to_rest_is_judged_by_what_does_not_need_it() -
     assert rest.timed(recording(rows, arm(quiet=False)))
 
 
+def test_a_refusal_says_whose_fault_it_is() -> None:
+    """Red when a 500 of the picker passes, or a 5xx in an arm to which nothing was done."""
+    calls = [{"wave": "w", "index": 0, "status": status, "detail": "odd"} for status in (400, 429, 503, 500)]
+    found = rest.untimed(RoutingRecording.of_parts(RecordingMeta(scenario="made-up"), picker_calls=calls))
+    assert found == ["the picker refused with 500 (odd), 1 times"]
+    looked = arm(through={"POST 2xx": 5, "POST 5xx": 2})
+    assert rest.timed(recording([], looked)) == ["at rest, arm arm: clients got 2 answers POST 5xx"]
+    assert rest.timed(recording([], looked | {"disturbed": ["picker: kill"]})) == []
+
+
+def test_writes_without_a_change_are_found() -> None:
+    """Red when a controller that writes a pool's status for ever passes, or one that writes changes is blamed."""
+
+    def event(number: int, status: int) -> dict[str, Any]:
+        pool = {"kind": "InferencePool", "metadata": {"name": "p", "namespace": "n", "uid": "u",
+                "resourceVersion": str(number)}, "status": {"parents": [status]}}  # fmt: skip
+        return {"type": "MODIFIED" if number else "ADDED", "at": number, "kind": "InferencePool", "object": pool}
+
+    def judged(*statuses: int) -> list[str]:
+        events = [event(number, status) for number, status in enumerate(statuses)]
+        return rest.untimed(RoutingRecording.of_parts(RecordingMeta(scenario="made-up"), events=events))
+
+    assert judged(*[1] * 8) == ["InferencePool p was written 7 times without a change"]
+    assert judged(*range(8)) == judged(1, 1, 1) == []
+
+
 def test_silence_is_found() -> None:
     """Red when a program that lives and no longer tells its metrics passes."""
     assert rest.timed(recording(looked=arm(silent=["picker"]))) == [

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from gpuassay.manifest import dig
 from gpuassay.systems.llmd.judge import rest_accounts
 from gpuassay.systems.llmd.judge.rest_known import unknown
 from gpuassay.systems.llmd.judge.rest_names import SIZE, is_counted, is_failure, is_live, is_of_runtime, is_ready
@@ -22,6 +23,10 @@ EXACT = 2.0**53
 """Above this a double skips whole numbers: an unsigned counter that fell below 0 stands there."""
 MOST_OF_ONE = 200
 """Label sets that one metric may have in an arm: more, and what clients send decides how much is kept."""
+MOST_IDLE_WRITES = 5
+"""Writes of a pool that change nothing: a controller that starts anew may write once more what it had written."""
+_REFUSALS = (400, 404, 413, 429, 503)
+"""Of the client's request, or of the pool: the statuses of the endpoint picker protocol, and of a body's size."""
 FEW_GOROUTINES, FEW_FILES = 60, 60
 """Goroutines and open files that connections, caches and a client library's own work may add."""
 PER_REQUEST = 0.25
@@ -74,12 +79,13 @@ def looks(recording: RoutingRecording) -> list[Looked]:
 def untimed(recording: RoutingRecording) -> list[str]:
     """Findings that no delay explains."""
     rules = (crashes, impossible, failures, many_series, complaints)
-    return [*_of(recording, rules, quiet=False), *_of(recording, (rest_accounts_of,), quiet=True)]
+    found = [*_of(recording, rules, quiet=False), *_of(recording, (rest_accounts_of,), quiet=True)]
+    return [*found, *unknown([*statuses(recording), *idle_writes(recording)])]
 
 
 def timed(recording: RoutingRecording) -> list[str]:
     """Findings that a sound system shows as well where it gets no CPU: something had not ended in time."""
-    return _of(recording, (live, ready, silent, sizes), quiet=False)
+    return _of(recording, (live, ready, silent, sizes, blamed), quiet=False)
 
 
 def _of(recording: RoutingRecording, rules: Sequence[Callable[[Looked], list[str]]], *, quiet: bool) -> list[str]:
@@ -112,7 +118,9 @@ def failures(one: Looked) -> list[str]:
     return [
         f"{series.source} counts {grew:g} of {_shown(series)}"
         for series in one.series
-        if is_failure(series.name) and (grew := rest_accounts.grown(one.arm, series)) > 0
+        if is_failure(series.name)
+        and (grew := rest_accounts.grown(one.arm, series)) > 0
+        and (series.source != "gateway" or one.arm.own_gateway)
     ]
 
 
@@ -185,6 +193,38 @@ def sizes(one: Looked) -> list[str]:
                 f"{one.asked:g} requests, {most:g} are explained"
             )
     return found
+
+
+def blamed(one: Looked) -> list[str]:
+    """An arm that is not disturbed, and whose gateway asks its own picker, blames no server (5xx) for a request."""
+    if not one.undisturbed or not one.arm.own_gateway:
+        return []
+    return [f"clients got {count} answers {kind}" for kind, count in one.arm.through.items() if kind.endswith("5xx")]
+
+
+def statuses(recording: RoutingRecording) -> list[str]:
+    """A picker refuses with a status that says whose fault it is: never 500, whatever it is asked."""
+    found = Counter(
+        f"the picker refused with {call.status} ({call.detail[:120]})"
+        for call in recording.picker_calls
+        if call.status is not None and call.status not in _REFUSALS
+    )
+    return [f"{said}, {count} times" for said, count in found.items()]
+
+
+def idle_writes(recording: RoutingRecording) -> list[str]:
+    """Nobody writes a pool again and again without changing it."""
+    idle: Counter[str] = Counter()
+    last: dict[str, object] = {}
+    for event in recording.of("InferencePool"):
+        said = {part: event.object.get(part) for part in ("spec", "status")}
+        said["labels"] = dig(event.object, "metadata", "labels")
+        idle[event.name] += event.type == "MODIFIED" and last.get(event.uid) == said
+        last[event.uid] = said
+    return [
+        f"InferencePool {name} was written {count} times without a change" for name, count in idle.items()
+        if count > MOST_IDLE_WRITES
+    ]  # fmt: skip
 
 
 def _shown(series: RestSeries) -> str:

@@ -28,6 +28,11 @@ class Known:
 
 KNOWN: tuple[Known, ...] = (
     Known(
+        r"the picker refused with 500 \(.*no pods available",
+        "https://github.com/kubernetes-sigs/gateway-api-inference-extension/blob/v1.4.0/pkg/epp/handlers/request.go",
+        "llmd.epp.none-ready-refused-bodyless",
+    ),
+    Known(
         r"endpoint-picker crashed: panic: interface conversion: interface \{\} is ",
         "https://github.com/llm-d/llm-d-router/issues/981",
         "llmd.gateway.odd-usage-hurts-nobody",
