@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gpuassay.record.recording import RecordingMeta
 from gpuassay.systems.llmd.judge import rest
+from gpuassay.systems.llmd.judge.rest_known import KNOWN, Known
 from gpuassay.systems.llmd.judge.rest_names import is_failure, is_kept, is_live, is_of_requests
 from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.systems.llmd.system import SYSTEM
@@ -156,6 +158,13 @@ def test_known_defects_are_not_held_against_every_behaviour() -> None:
     known = "panic: interface conversion: interface {} is string, not float64"
     lines = [{"arm": "arm", "log": "endpoint-picker", "kind": "crash", "line": line} for line in (known, "panic: x")]
     assert rest.untimed(recording(logs=lines)) == ["at rest, arm arm: endpoint-picker crashed: panic: x"]
+
+
+@pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.shown_by)
+def test_every_known_defect_is_shown_by_a_behaviour(known: Known) -> None:
+    """Red when the referee keeps silent about a defect that no behaviour shows."""
+    catalogue = Path(__file__).parents[2] / "docs" / "catalogue.md"
+    assert f"`{known.shown_by}" in catalogue.read_text()
 
 
 def test_labels_without_bound_are_found() -> None:

@@ -8,7 +8,16 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from gpuassay.record.parts import Part
 from gpuassay.record.recording import Recording
-from gpuassay.systems.llmd.rows import KvEvent, PickerCall, RequestRow, RestArm, RestLog, RestSeries
+from gpuassay.systems.llmd.rows import (
+    KvEvent,
+    NeighbourRow,
+    PickerCall,
+    RequestRow,
+    RestArm,
+    RestLog,
+    RestSeries,
+    ShapeRow,
+)
 
 REQUESTS = Part(
     "requests.jsonl", "a request to a model server (docs/load.md); `wave` names the occasion", row=RequestRow
@@ -17,6 +26,8 @@ PICKER_CALLS = Part(
     "picker-calls.jsonl", "a request asked of an endpoint picker itself; `wave` names the occasion", row=PickerCall
 )
 KV_EVENTS = Part("kv-events.jsonl", "a KV-cache event of a model server, as the forwarder passed it on", row=KvEvent)
+SHAPES = Part("shapes.jsonl", "a request of some shape, asked directly or through the gateway", row=ShapeRow)
+NEIGHBOURS = Part("neighbours.jsonl", "a fault of a picker's neighbour, and how others fared", row=NeighbourRow)
 REST_ARMS = Part("rest-arms.jsonl", "an arm of routing at rest, once nothing is asked of it any more", row=RestArm)
 REST_SERIES = Part("rest-series.jsonl", "a series of a program of an arm, at its start and at rest", row=RestSeries)
 REST_LOGS = Part("rest-logs.jsonl", "an error or a crash in the log of a program of an arm", row=RestLog)
@@ -37,6 +48,7 @@ class RoutingRecording(Recording):
 
     PARTS: ClassVar[Mapping[str, Part[Any]]] = {
         "requests": REQUESTS, "picker_calls": PICKER_CALLS, "kv_events": KV_EVENTS,
+        "shapes": SHAPES, "neighbours": NEIGHBOURS,
         "rest_arms": REST_ARMS, "rest_series": REST_SERIES, "rest_logs": REST_LOGS,
     }  # fmt: skip
 

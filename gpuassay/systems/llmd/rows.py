@@ -144,6 +144,7 @@ class KvEvent(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_f
         bytes: its size.
         blocks: block hashes in it.
         kinds: events in it, by kind.
+        unreadable: it is no batch of events.
     """
 
     arm: str
@@ -153,6 +154,62 @@ class KvEvent(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_f
     bytes: int = 0
     blocks: int = 0
     kinds: dict[str, int] = {}
+    unreadable: bool = False
+
+
+class ShapeRow(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One request of some shape, and what came of it on one way.
+
+    Attributes:
+        group, label: which request.
+        hop: `direct` (asked of a model server itself) or `gateway`.
+        status: HTTP status, None without an answer.
+        kind: media type of the answer.
+        meaning: the answer as JSON with sorted keys, without what servers make up; "" of a refusal.
+        detail: beginning of a refusal's text.
+        served_by: Pod that answered, "" where none is told.
+        error: why there is no answer.
+        took_s: s until the answer was there.
+        headers: names and values of the answer's headers, in order.
+    """
+
+    group: str
+    label: str
+    hop: str
+    status: int | None = None
+    kind: str = ""
+    meaning: str = ""
+    detail: str = ""
+    served_by: str = ""
+    error: str = ""
+    took_s: float = 0.0
+    headers: list[list[str]] = []
+
+
+class NeighbourRow(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A fault of one of a picker's neighbours, and how others fared meanwhile.
+
+    Attributes:
+        neighbour, fault: who is at fault, and how.
+        asked, answered: requests for others, and those for which an endpoint was picked.
+        slowest_s: s until the slowest of them was answered.
+        alive: the picker is the process that it was before.
+        followed: whether a prompt went where it is cached; None where that was not asked.
+        said: complaints in the picker's log meanwhile.
+        counted: its counters of errors that moved.
+        detail: what it said with a refusal.
+    """
+
+    neighbour: str
+    fault: str
+    asked: int
+    answered: int
+    slowest_s: float
+    alive: bool
+    followed: bool | None = None
+    said: list[str] = []
+    counted: list[str] = []
+    detail: str = ""
 
 
 class RestArm(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -56,6 +56,7 @@ class Site:
         through: answers that clients got by way of the gateway, by method and class of status (`POST 2xx`;
             `none`: no whole answer).
         picked: requests that were asked of the picker itself, with no gateway in between.
+        faults: what neighbours of its programs were made to do wrong.
     """
 
     lab: RoutingLab
@@ -63,6 +64,7 @@ class Site:
     verify_tls: bool = True
     through: Counter[str] = field(default_factory=Counter[str])
     picked: int = 0
+    faults: set[str] = field(default_factory=set[str])
     _asked: int = 0
     _session: requests.Session = field(default_factory=GatewaySession)
 
@@ -94,7 +96,7 @@ class Site:
         children = {"picker": up.picker, "gateway": up.envoy, "tokenizer": up.tokenizer, "events": up.forwarder}
         found = {f"{name}: {act}" for name, one in children.items() if one for act in one.child.disturbances}
         found |= {f"{one.name}: {act}" for one in up.replicas for act in one.child.disturbances}
-        return found | ({"pool: changed"} if up.endpoints.changes > 1 else set())
+        return found | self.faults | ({"pool: changed"} if up.endpoints.changes > 1 else set())
 
     def body(self, prompt: Prompt, max_tokens: int = 1, **more: Any) -> dict[str, Any]:
         """A request for a prompt, a chat's for a chat; fixed length, so that only the prompt decides what it costs."""

@@ -31,7 +31,12 @@ STREAM, ENDLESS, REFUSAL, NOT_FOUND = "stream", "endless", "refusal", "not-found
 
 _USAGE = '"usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}'
 
+COOKIES = "cookies"
+"""An answer with the headers of `TOLD`, of which one comes twice."""
+TOLD = (("set-cookie", "a=1; Path=/"), ("set-cookie", "b=2"), ("x-told", "once"), ("x-empty", ""))
+
 BODIES: Mapping[str, bytes] = {
+    COOKIES: b'{"object": "text_completion", ' + _USAGE.encode() + b"}",
     # what a parser and a serialiser would not give back: spaces, escapes, order, a double key, big and long numbers
     "odd-json": (
         '{ "z" :1e2,\t"object":"text_completion", "a": "\\u00e9 \u00e9 \\/", "b": 12345678901234567890.10,\n'
@@ -155,6 +160,7 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
                 "at_ns": time.monotonic_ns(),
                 "label": self.headers.get("x-label", ""),
                 "headers": {name.lower(): value for name, value in self.headers.items()},
+                "all_headers": [[name.lower(), value] for name, value in self.headers.items()],
                 "body": digest(body),
                 "value": canonical(body),
             }
@@ -182,6 +188,8 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
             self.send_header("content-type", kind)
             self.send_header("content-length", str(len(body)))
             self.send_header(POD, stand_in.name)
+            for name, value in TOLD if self.headers.get(ANSWER) == COOKIES else ():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 
