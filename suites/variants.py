@@ -82,3 +82,14 @@ def per_variant(
         return recording
 
     return declare
+
+
+def param(name: str, deviation: tuple[str, str] | None, *, racy: bool = False) -> Any:
+    """A parameter of a test; one with a deviation (link, what is wrong) is known to fail.
+
+    Args:
+        name: the parameter.
+        deviation: None where nothing is wrong.
+        racy: it may not show.
+    """
+    return pytest.param(name, marks=defect_marks(*deviation, racy=racy) if deviation else ())

@@ -13,7 +13,6 @@ import msgspec
 import pytest
 
 from gpuassay import MUST, SHOULD, behaviour, known_defect, scenario, wait
-from gpuassay.behaviours import defect_marks
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.neighbours import (
@@ -33,6 +32,7 @@ from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import neighbours as judge
 from gpuassay.systems.llmd.objects.prompts import Prompt
 from gpuassay.systems.llmd.readings import NEIGHBOURS, RoutingRecording
+from suites.variants import param
 
 METRICS = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/main/docs/proposals/003-model-server-protocol"
 EVENTS = "https://docs.vllm.ai/en/latest/api/vllm/distributed/kv_events.html"
@@ -154,7 +154,7 @@ KNOWN = {
 
 def _form(name: str) -> Any:
     """A form as parameter."""
-    return pytest.param(name, marks=defect_marks(ADAPTER, KNOWN[name]) if name in KNOWN else ())
+    return param(name, (ADAPTER, KNOWN[name]) if name in KNOWN else None)
 
 
 @scenario(system="routing", timeout=60)

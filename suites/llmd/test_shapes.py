@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from gpuassay import MUST, Note, behaviour, scenario
-from gpuassay.behaviours import defect_marks
 from gpuassay.systems.llmd.acts import recording_server as standin
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.gateway_requests import naming, prescribed
@@ -26,6 +25,7 @@ from gpuassay.systems.llmd.judge import shapes
 from gpuassay.systems.llmd.objects.prompts import synthetic
 from gpuassay.systems.llmd.readings import SHAPES, RoutingRecording
 from suites.llmd.shape_table import CHAT, COMPLETIONS, GROUPS, REFUSED, TABLE
+from suites.variants import param
 
 OPENAI = "https://platform.openai.com/docs/api-reference"
 HTTP = "https://www.rfc-editor.org/rfc/rfc9110"
@@ -132,30 +132,25 @@ def _header(name: str, source: str) -> Any:
     """A header as parameter; the picker keeps headers in a map and writes them all anew, so of several one is left."""
     several = name in ("x-twice", "set-cookie")
     reason = "of headers with one name the last alone is left: all are kept in a map, and written anew"
-    return pytest.param(name, marks=defect_marks(f"{HEADERS}/{source}", reason) if several else ())
+    return param(name, (f"{HEADERS}/{source}", reason) if several else None)
 
 
-KNOWN: dict[str, tuple[str, str] | tuple[str, str, bool]] = {
+KNOWN = {
     "prompt-lists": (LISTS, "only a prompt that is a string is understood"),
     "prompt-tokens": (LISTS, "only a prompt that is a string is understood"),
-    "choices": (
-        SIMULATOR,
-        "the simulator now and then answers 500 to a request for two choices: one id for both",
-        True,
-    ),
+    "choices": (SIMULATOR, "the simulator now and then answers 500 to a request for two choices: one id for both"),
     "messages": (PARSER, "every path but four is read as a completion, and refused for want of a prompt"),
     "embeddings": (PARSER, "every path but four is read as a completion, and refused for want of a prompt"),
     "tokens-in": (PARSER, "every path but four is read as a completion, and refused for want of a prompt"),
 }
-"""By group: link, what is wrong, and whether that is a race. Seen with llm-d-inference-scheduler v0.7.1."""
+"""By group: link, and what is wrong. Seen with llm-d-inference-scheduler v0.7.1."""
+RACY = ("choices",)
+"""Groups of them that may be right by luck."""
 
 
 def _group(name: str) -> Any:
     """A group as parameter."""
-    if name not in KNOWN:
-        return name
-    link, reason, *racy = KNOWN[name]
-    return pytest.param(name, marks=defect_marks(link, reason, racy=any(racy)))
+    return param(name, KNOWN.get(name), racy=name in RACY)
 
 
 @pytest.mark.parametrize("group", [_group(name) for name in GROUPS])

@@ -33,10 +33,10 @@ _USAGE = '"usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 
 
 COOKIES = "cookies"
 """An answer with the headers of `TOLD`, of which one comes twice."""
+_PLAIN = b'{"object": "text_completion", ' + _USAGE.encode() + b"}"
 TOLD = (("set-cookie", "a=1; Path=/"), ("set-cookie", "b=2"), ("x-told", "once"), ("x-empty", ""))
 
 BODIES: Mapping[str, bytes] = {
-    COOKIES: b'{"object": "text_completion", ' + _USAGE.encode() + b"}",
     # what a parser and a serialiser would not give back: spaces, escapes, order, a double key, big and long numbers
     "odd-json": (
         '{ "z" :1e2,\t"object":"text_completion", "a": "\\u00e9 \u00e9 \\/", "b": 12345678901234567890.10,\n'
@@ -171,7 +171,7 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
             elif wanted in (STREAM, ENDLESS):
                 self._stream(row, endless=wanted == ENDLESS)
             else:
-                self._answer(200, (ODD_USAGE if wanted in ODD_USAGE else BODIES)[wanted])
+                self._answer(200, {**BODIES, **ODD_USAGE, COOKIES: _PLAIN}[wanted])
 
         def _read(self) -> bytes:
             if self.headers.get("transfer-encoding", "").lower() != "chunked":
