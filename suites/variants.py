@@ -85,11 +85,12 @@ def per_variant(
 
 
 def param(name: str, deviation: tuple[str, str] | None, *, racy: bool = False) -> Any:
-    """A parameter of a test; one with a deviation (link, what is wrong) is known to fail.
+    """A parameter of a test; one with a deviation (link, what is wrong) is known to fail by a finding that names it.
 
     Args:
         name: the parameter.
         deviation: None where nothing is wrong.
         racy: it may not show.
     """
-    return pytest.param(name, marks=defect_marks(*deviation, racy=racy) if deviation else ())
+    shows = rf"{re.escape(name)}[,:] "
+    return pytest.param(name, marks=defect_marks(*deviation, shows=shows, racy=racy) if deviation else ())
