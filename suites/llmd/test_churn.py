@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from gpuassay import MUST, Measure, Note, behaviour, scenario
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.systems.llmd.acts.deployment import opened
-from gpuassay.systems.llmd.acts.gateway_requests import Calls
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component import crds
 from gpuassay.systems.llmd.component.simulator import Cache, Latency
@@ -26,8 +25,6 @@ from suites.llmd.test_scheduling_requests import place
 SPEC = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/main/docs/proposals/004-endpoint-picker-protocol"
 
 STREAMS, AT_ONCE, TOKENS = 240, 16, 64
-LEAVING = 4
-"""Clients that leave in mid-stream, each round."""
 LATENCY = Latency(inter_token=0.01, factor_under_load=1.0, max_running=64, constant_ttft=0.02)
 
 CHANGES = Note("pool_changes", int, "changes of the pool, and of objects beside it, while the streams ran")
@@ -35,11 +32,11 @@ CHANGES = Note("pool_changes", int, "changes of the pool, and of objects beside 
 
 @scenario(system="routing", timeout=60)
 def churned(lab: RoutingLab) -> None:
-    """240 streams, 16 at a time, while Pods flap, leave and return, objectives come and go, and clients leave."""
+    """240 streams, 16 at a time, while Pods flap, leave and return, and objectives come and go."""
     with opened(lab, Arm(profile="precise-load", replicas=4, cache=Cache(), latency=LATENCY)) as site:
         prompts = {prompt.label: prompt for prompt in prompt_set([96] * 12, seed=91)}
         order = list(itertools.islice(itertools.cycle(prompts), STREAMS))
-        hands, calls, changes = site.routing.endpoints, Calls(site), 0
+        hands, changes = site.routing.endpoints, 0
         with ThreadPoolExecutor(1) as aside:
             running = aside.submit(
                 site.load, "streams", prompts, order, ClosedLoop(concurrency=AT_ONCE), max_tokens=TOKENS
@@ -49,7 +46,6 @@ def churned(lab: RoutingLab) -> None:
                 hands.set_ready(replica, ready=False)
                 hands.delete(other)
                 place(site, crds.INFERENCE_OBJECTIVE, "passing", {"priority": number % 3})
-                calls.many("leaving", LEAVING, at_once=LEAVING, stream=True, max_tokens=40, on_chunk=lambda n: n < 2)
                 hands.set_ready(replica, ready=True)
                 hands.restore(other)
                 lab.api.delete(crds.INFERENCE_OBJECTIVE.name, "passing", site.routing.namespace)
