@@ -6,9 +6,11 @@ it, so what one of them can reach the other can, too.
 
 from __future__ import annotations
 
+import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -24,7 +26,7 @@ from gpuassay.access.hiding import Hiding
 from gpuassay.access.kubeconfig import Chosen, choose
 from gpuassay.access.material import Pair, authority
 from gpuassay.access.pool import open_pool
-from gpuassay.access.proxy import proxy_for
+from gpuassay.access.proxy import Proxy, proxy_for
 from gpuassay.access.words import why
 
 REDIRECTS = range(300, 400)
@@ -35,6 +37,25 @@ ONCE = urllib3.Retry(0, redirect=0, respect_retry_after_header=False, raise_on_s
 
 class NoAnswer(HTTPError):  # noqa: N818 - reads as what it is
     """The server gave no answer; the message is one line, says why, and holds no secret."""
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """What a client of its own needs to begin a request that becomes another protocol, such as WebSocket.
+
+    Attributes:
+        url: where, without query.
+        headers: what every request carries; some are secret.
+        trust: how the server is trusted, and who we are to it.
+        server_name: name in the server's certificate, where it is not that of the address.
+        proxy: through which, or None.
+    """
+
+    url: str
+    headers: Sequence[tuple[str, str]] = field(repr=False)
+    trust: ssl.SSLContext
+    server_name: str | None
+    proxy: Proxy | None
 
 
 class Connection:
@@ -173,6 +194,17 @@ class Connection:
             response.release_conn()
             grant = self._credentials.grant()
         raise AssertionError("unreachable")
+
+    def handshake(self, path: str) -> Handshake:
+        """The way to `path` for a client of its own.
+
+        Raises:
+            AccessError: the credentials are not to be had.
+        """
+        grant = self._credentials.grant()
+        trust = tls.context(self._authority, insecure=self._insecure, pair=grant.pair, whose=self.chosen.of_user)
+        headers = list(self._headers(grant, {}).items())
+        return Handshake(f"{self.address.url}{path}", headers, trust, self.chosen.cluster.tls_server_name, self.proxy)
 
     def close(self) -> None:
         """Close the connections."""
