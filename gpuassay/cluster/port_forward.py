@@ -78,6 +78,8 @@ class Tunnels:
                 await self._carry(namespace, pod, port, reader, writer)
             except (aiohttp.ClientError, OSError, ClusterError, AccessError, TimeoutError) as error:
                 self._complain(f"{namespace}, port {port}: {type(error).__name__}: {error}")
+            except asyncio.CancelledError:
+                return  # of `close` alone; asyncio would print it otherwise
             finally:
                 with suppress(OSError):
                     writer.close()

@@ -92,7 +92,7 @@ class Child:
         process = self.process
         return process is not None and process.alive
 
-    def launch(self) -> Process:
+    def launch(self) -> None:
         """Start the program; what makes it ready is the caller's to wait for.
 
         Raises:
@@ -106,7 +106,7 @@ class Child:
         program = Path(self.command[0])
         if not program.is_file():
             raise ClusterError(f"{self.name}: the program {program} is missing")
-        return self._cluster.supervisor.start(self.name, self.command, self.log, env=self.env)
+        self._cluster.supervisor.start(self.name, self.command, self.log, env=self.env)
 
     def await_ready(self, look: Callable[[], bool], *, what: str, timeout: float = 30, delay: float = 0.02) -> None:
         """Wait until `look` is true, or the program has ended.

@@ -64,7 +64,7 @@ def provisioned(run: Host, cluster: Cluster, asked: Sequence[Asked], assets: Ass
                 install(site, one.provided, one.wish)
             else:
                 run.say(f"{one.provided.name}: {step.words}")
-            cluster.capabilities |= {one.provided.capability} - {""}
+            cluster.capabilities |= ({one.provided.capability} | one.provided.further) - {""}
         yield
     finally:
         resume()  # a run that was broken off cleans up as any other

@@ -102,6 +102,7 @@ class Provided:
         excludes: components that would offer the same devices a second time.
         seconds: how long it may take.
         capability: what scenarios need where they need it.
+        further: other capabilities of a cluster on which a run has installed it.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Provided:
     excludes: frozenset[str] = frozenset()
     seconds: float = READY_SECONDS
     capability: str = ""
+    further: frozenset[str] = frozenset()
 
     def runs(self, objects: Objects, there: Installation | None) -> bool:
         """Whether any pod of it is there, ready or not: then it is somebody's to mend."""

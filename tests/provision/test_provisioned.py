@@ -38,7 +38,8 @@ def test_a_component_that_somebody_uses_stays_and_is_told(tmp_path: Path, monkey
             raise ClusterError("Kueue is in use by ClusterQueue theirs")
         return Removal(left_by_upstream=["Lease a"])
 
-    components = [cast("Provided", SimpleNamespace(name=name, capability="")) for name in ("device-plugin", "kueue")]
+    settled: dict[str, Any] = {"capability": "", "further": frozenset[str]()}
+    components = [cast("Provided", SimpleNamespace(name=name, **settled)) for name in ("device-plugin", "kueue")]
     steps = [(Wanted(one, cast("Any", None)), Step("will be installed", install=True)) for one in components]
     monkeypatch.setattr(runs, "plan", always(steps))
     monkeypatch.setattr(runs, "install", always(None))

@@ -19,6 +19,7 @@ from gpuassay.provision.component import Content, Installation, Provided, Wish
 from gpuassay.provision.helm import Chart
 from gpuassay.provision.objects import Objects, Ref
 from gpuassay.provision.source import objects_of
+from gpuassay.system import OWN_ARMS
 from gpuassay.systems.llmd.component import crds, profiles
 from gpuassay.systems.llmd.component.images import PICKER
 from gpuassay.systems.llmd.component.served import APP, NAME, PORT, deployment, model_of, read
@@ -165,5 +166,5 @@ def in_use(objects: Objects) -> Sequence[Ref]:
 
 LLMD = Provided(
     name="llmd", title="llm-d routing", namespace=NAMESPACE,
-    detect=detect, content=content, problem=problem, in_use=in_use,
+    detect=detect, content=content, problem=problem, in_use=in_use, capability="routing", further=frozenset({OWN_ARMS}),
 )  # fmt: skip

@@ -13,13 +13,15 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
 
-from gpuassay.cluster.errors import ClusterError
+from gpuassay.capabilities import CONTROL_PLANE
+from gpuassay.cluster.errors import ClusterError, NotFromOutside
 from gpuassay.load.headers import POD
 from gpuassay.load.plan import CHAT_COMPLETIONS, COMPLETIONS, KEPT_HEADERS, Ask, ClosedLoop, Plan, Shape
 from gpuassay.load.runner import run
@@ -227,7 +229,12 @@ class Site:
             warm_up: so many of the first asks do not count.
             timeout: seconds for each request.
             to: base URL; the gateway by default.
+
+        Raises:
+            NotFromOutside: the gateway is reached by the API server only, whose time would be measured too.
         """
+        if not self.routing.at_hand:
+            raise NotFromOutside("load through the API server would measure that one: it takes load from inside")
         if to is None and self.lab.mutant is not None:
             self.lab.mutant.disturb(self.routing)
         stream = {"stream": True, "stream_options": {"include_usage": True}}
@@ -282,6 +289,15 @@ def fresh_seed(lab: RoutingLab, number: int = 0) -> int:
     return number if lab.gateway is None else number + int.from_bytes(hashlib.sha256(lab.token.encode()).digest()[:6])
 
 
+def _standing(lab: RoutingLab, folder: Path, namespace: str, arm: Arm) -> AbstractContextManager[Routing]:
+    """The arm as processes where the API server is ours, else as pods."""
+    if lab.cluster.has(CONTROL_PLANE):
+        return routing(lab.cluster, folder, namespace, arm)
+    from gpuassay.systems.llmd.pods.deployment import routing_in_pods
+
+    return routing_in_pods(lab.cluster, folder, namespace, arm)
+
+
 @contextmanager
 def opened(lab: RoutingLab, arm: Arm | None = None, *, name: str = "arm") -> Generator[Site]:
     """Bring an arm up for the length of a `with` block; its KV-cache events go to the recording.
@@ -306,7 +322,8 @@ def opened(lab: RoutingLab, arm: Arm | None = None, *, name: str = "arm") -> Gen
         built = replace(built, probe=False)  # what is broken on purpose never gets ready
     folder = lab.cluster.directory / "arms" / lab.token / name
     namespace = lab.namespace if name == "arm" else f"{lab.namespace}-{name}"
-    with routing(lab.cluster, folder, namespace, replace(built, labels={**built.labels, **lab.marks})) as up:
+    marked = replace(built, labels={**built.labels, **lab.marks})
+    with _standing(lab, folder, namespace, marked) as up:
         site = Site(lab, up)
         try:
             with rest.refereed(site, name):

@@ -119,11 +119,12 @@ def standing_in(replica: Replica) -> Generator[StandIn]:
     """Kill a replica and answer in its place for the length of a `with` block."""
     replica.kill()
     found = StandIn(replica.name)
-    server = _Server((replica.address, replica.port), _handler(found))
+    server = _Server(replica.stand_in_address, _handler(found))
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name=f"stand-in {replica.name}", daemon=True)
     thread.start()
     try:
-        yield found
+        with replica.answered_by(server.server_address[1]):
+            yield found
     finally:
         found.go_on()
         server.shutdown()

@@ -53,6 +53,7 @@ class Routing:
         tokenizer: None where no picker asks for tokens.
         forwarder: way and tap of KV-cache events, None without.
         steps: seconds from the beginning to the end of every step of the start.
+        at_hand: whether it is reached without a detour, so that times at its gateway are its own.
     """
 
     arm: Arm
@@ -66,6 +67,7 @@ class Routing:
     forwarder: Forwarder | None
     components: list[Component]
     steps: dict[str, float] = field(default_factory=dict[str, float])
+    at_hand: bool = True
 
     @property
     def url(self) -> str:

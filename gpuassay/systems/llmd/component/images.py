@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gpuassay import toolchain
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.images import NONROOT, Source
+from gpuassay.cluster.own_image import own_image
 from gpuassay.cluster.shared_libraries import shared_libraries
 from gpuassay.systems.llmd.gateway import envoy
 from gpuassay.toolchain import Assets
@@ -15,6 +16,8 @@ USER = f"{NONROOT}:{NONROOT}"
 CHART_PICKER = "registry.k8s.io/gateway-api-inference-extension/epp:v1.4.0"
 """What the charts of Gateway API Inference Extension ask for; llm-d's picker, which is built on it, stands in."""
 CHART_ENVOY = "docker.io/envoyproxy/envoy:distroless-v1.33.2"
+ENVOY = "docker.io/envoyproxy/envoy:distroless-"
+"""A version follows."""
 PICKER, SIMULATOR = "ghcr.io/llm-d/llm-d-inference-scheduler", "ghcr.io/llm-d/llm-d-inference-sim"
 
 
@@ -29,11 +32,12 @@ def images(assets: Assets) -> Iterator[Source]:
         program = "/app/llm-d-inference-sim"
         names = (f"{SIMULATOR}:{simulator.version}", f"{SIMULATOR}:latest")
         yield Source(names, {program: simulator.path("llm-d-inference-sim")}, (program,), user=USER)
+        yield own_image()
     try:
         binary, version = envoy.program()
         libraries = {str(one): one for one in shared_libraries(binary)}
     except ClusterError:
         return
     program = "/usr/local/bin/envoy"
-    names = (f"docker.io/envoyproxy/envoy:distroless-{version}", CHART_ENVOY)
+    names = (f"{ENVOY}{version}", CHART_ENVOY)
     yield Source(names, {program: binary, **libraries}, (program,), user=USER)

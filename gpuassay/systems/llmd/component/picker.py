@@ -79,6 +79,18 @@ def implementation(name: str) -> Implementation:
     return IMPLEMENTATIONS[name]
 
 
+def arguments(
+    chosen: Implementation, pool: str, namespace: str, ports: tuple[int, int, int], file: Path, verbosity: int
+) -> list[str]:
+    """Arguments of a picker, wherever it runs; `ports`: of gRPC, health and metrics, `file`: its configuration."""
+    grpc_port, health, metrics = map(str, ports)
+    found = [
+        "--pool-name", pool, "--pool-namespace", namespace, "--grpc-port", grpc_port, "--grpc-health-port", health,
+        "--metrics-port", metrics, *chosen.flags,
+    ]  # fmt: skip
+    return [*found, "--config-file", str(file), "-v", str(verbosity)] if chosen.configurable else found
+
+
 class Picker(OneProcess):
     """One endpoint picker.
 
@@ -118,13 +130,8 @@ class Picker(OneProcess):
         self.port, self._health_port, self._metrics_port = ports
         self.configuration_file = folder / f"{name}.yaml"
         self._http = http()
-        command: list[str | Path] = [
-            program, "--pool-name", pool, "--pool-namespace", namespace,
-            "--grpc-port", str(self.port), "--grpc-health-port", str(self._health_port),
-            "--metrics-port", str(self._metrics_port), *chosen.flags,
-        ]  # fmt: skip
-        if chosen.configurable:
-            command += ["--config-file", self.configuration_file, "-v", str(verbosity)]
+        options = arguments(chosen, pool, namespace, ports, self.configuration_file, verbosity)
+        command: list[str | Path] = [program, *options]
         environment = {"KUBECONFIG": str(cluster.kubeconfig), "NAMESPACE": namespace} | dict(env or {})
         log = folder / "logs" / f"{name}.log"
         self.child = Child(cluster, f"{namespace}-{name}", log, [*command, *extra], environment)

@@ -6,6 +6,7 @@ loopback address then only tells replicas apart.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,16 @@ class Replica(OneProcess):
         """Topic of its KV-cache events."""
         return f"kv@{self.child.env['POD_IP']}@{self.model}"
 
+    @property
+    def stand_in_address(self) -> tuple[str, int]:
+        """Where a server of this machine listens that answers in its place."""
+        return self.address, self.port
+
+    def answered_by(self, port: int) -> AbstractContextManager[None]:
+        """Have what listens at its `stand_in_address` answer in its place, for the length of a `with` block."""
+        del port  # it has the address itself
+        return nullcontext()
+
     def healthy(self) -> bool:
         """Whether GET /health answers 200."""
         return self._healthy(self.url)
@@ -211,6 +222,32 @@ class Replica(OneProcess):
         self.child.stop(grace)
 
 
+def arguments(
+    model: str,
+    port: int,
+    cache: Cache,
+    latency: Latency,
+    *,
+    events: str | None,
+    number: int,
+    extra: tuple[str, ...] = (),
+) -> list[str]:
+    """Arguments of a simulator, wherever it runs; `events`: who takes KV-cache events, `number` seeds its output."""
+    keep = (
+        ["--enable-kvcache", "--kv-cache-size", str(cache.blocks), "--block-size", str(cache.block_size),
+         "--hash-seed", "42"]
+        if cache.blocks else []
+    )  # fmt: skip
+    if events is not None:
+        # one message per request: a batch would hold events back for up to a second
+        keep += ["--event-batch-size", "1", "--zmq-endpoint", events]
+    return [
+        "--model", model, "--force-dummy-tokenizer", "--port", str(port), "--mode", "random",
+        "--seed", str(100 + number), "--max-model-len", "131072", "--max-request-body-size-mb", "64",
+        *keep, *latency.flags(), *extra,
+    ]  # fmt: skip
+
+
 def simulator(
     cluster: Cluster,
     program: Path,
@@ -234,27 +271,17 @@ def simulator(
     served = sidecar.port if sidecar else port
     # the address with its port is used verbatim in the topic of KV-cache events, where the picker wants both
     environment = {"POD_IP": f"{address}:{port}", "POD_NAME": name, "POD_NAMESPACE": namespace} | (env or {})
-    keep = (
-        ["--enable-kvcache", "--kv-cache-size", str(cache.blocks), "--block-size", str(cache.block_size),
-         "--hash-seed", "42"]
-        if cache.blocks else []
-    )  # fmt: skip
-    if events is not None:
-        # one message per request: a batch would hold events back for up to a second
-        keep += ["--event-batch-size", "1", "--zmq-endpoint", f"tcp://127.0.0.1:{events}"]
-    command: list[str | Path] = [
-        program, "--model", model, "--force-dummy-tokenizer", "--port", str(served), "--mode", "random",
-        "--seed", str(100 + number), "--max-model-len", "131072", "--max-request-body-size-mb", "64",
-        *keep, *latency.flags(), *extra,
-    ]  # fmt: skip
+    to = None if events is None else f"tcp://127.0.0.1:{events}"
+    options = arguments(model, served, cache, latency, events=to, number=number, extra=extra)
+    command: list[str | Path] = [program, *options]
     child = Child(cluster, f"{namespace}-{name}", log, command, environment)
     before = None
     if sidecar is not None:
-        options: list[str | Path] = [
+        beside: list[str | Path] = [
             sidecar.program, "--port", str(port), "--vllm-port", str(sidecar.port), "--secure-proxy=false",
             "--kv-connector", "nixlv2", "--zap-encoder=json",
         ]  # fmt: skip
-        before = Child(cluster, f"{namespace}-{name}-sidecar", log.with_suffix(".sidecar.log"), options)
+        before = Child(cluster, f"{namespace}-{name}-sidecar", log.with_suffix(".sidecar.log"), beside)
     return Replica(name, address, port, model, child, role=role, sidecar=before, served=served)
 
 

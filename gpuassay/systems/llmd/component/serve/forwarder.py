@@ -1,6 +1,6 @@
 """Forwards KV-cache events from the model servers to the endpoint picker, and writes down every one: the tap.
 
-Run as `python -m gpuassay.systems.llmd.component.serve.forwarder --listen PORT --to PORT --tap FILE`. It binds where
+Run as `python -m gpuassay.systems.llmd.component.serve.forwarder --listen PORT --to PORT`. It binds where
 all model servers publish and connects to where the picker has bound. Two reasons: the picker's own socket is deaf for
 five seconds after any publisher disconnects (llm-d-kv-cache v0.9.0), and somebody else must see what the picker was
 told.
@@ -19,6 +19,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TextIO, cast
 
 import msgspec
@@ -62,6 +63,10 @@ def forward(source: zmq.Socket[bytes], sink: zmq.Socket[bytes], tap: TextIO) -> 
             tap.flush()
 
 
+def _tap(name: str) -> AbstractContextManager[TextIO]:
+    return nullcontext(sys.stdout) if name == "-" else open(name, "a")
+
+
 class _Ended(Exception):  # noqa: N818 - no error
     """SIGTERM."""
 
@@ -74,23 +79,25 @@ def main(arguments: Iterable[str]) -> int:
     """Forward until SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--listen", type=int, required=True, help="port for the model servers")
+    parser.add_argument("--on", default="127.0.0.1", help="address of that port")
     parser.add_argument("--to", type=int, required=True, help="port of the endpoint picker")
-    parser.add_argument("--tap", required=True, help="file for one line per message")
+    parser.add_argument("--at", default="127.0.0.1", help="address of the endpoint picker")
+    parser.add_argument("--tap", default="-", help="file for one line per message; - is the standard output")
     options = parser.parse_args(list(arguments))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
-    with zmq.Context() as context, open(options.tap, "a") as tap:
+    with zmq.Context() as context, _tap(options.tap) as tap:
         source, sink = context.socket(zmq.SUB), context.socket(zmq.PUB)
         source.rcvhwm = sink.sndhwm = 0  # never drop: a lost event is never repeated
         source.linger = sink.linger = 0
         sink.reconnect_ivl = 50
         source.subscribe(b"")
         try:
-            source.bind(f"tcp://127.0.0.1:{options.listen}")
+            source.bind(f"tcp://{options.on}:{options.listen}")
         except zmq.ZMQError as error:
             print(f"forwarder: port {options.listen}: {error}", flush=True)
             return 1
-        sink.connect(f"tcp://127.0.0.1:{options.to}")
+        sink.connect(f"tcp://{options.at}:{options.to}")
         print(f"forwarder: from {options.listen} to {options.to}", flush=True)
         try:
             forward(source, sink, tap)

@@ -69,6 +69,7 @@ def main(arguments: Iterable[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--proto-dir", required=True, help=f"holds {PROTO}")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--on", default="127.0.0.1", help="address of that port")
     parser.add_argument("--shift", type=int, default=0, help="added to every token id: a wrong tokenizer")
     parser.add_argument("--engine", choices=sorted(TOKENS), default="simulator", help="whose tokens")
     options = parser.parse_args(list(arguments))
@@ -89,12 +90,12 @@ def main(arguments: Iterable[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     try:
-        server.add_insecure_port(f"127.0.0.1:{options.port}")
+        server.add_insecure_port(f"{options.on}:{options.port}")
     except RuntimeError as error:
         print(f"tokenizer: port {options.port}: address already in use? {error}", flush=True)
         return 1
     server.start()
-    print(f"tokenizer: serving on 127.0.0.1:{options.port}", flush=True)
+    print(f"tokenizer: serving on {options.on}:{options.port}", flush=True)
     ended.wait()
     server.stop(0)
     return 0

@@ -1,0 +1,192 @@
+"""A program in a pod that stays when the program ends: it is killed, suspended and started again as a process is.
+
+The pod's only container is `gpuassay.systems.llmd.component.serve.hands`; the program's own image is a volume of it
+(Kubernetes 1.35 and newer have image volumes). So a model server crashes, hangs and comes back at the same address, and
+its Pod stays Ready meanwhile, as between a crash and the kubelet's next look.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import threading
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import requests
+
+from gpuassay.cluster.api import Api
+from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.program import http
+from gpuassay.manifest import Manifest
+from gpuassay.systems.llmd.component.serve.hands import CONTROL, PYTHON, WAY, carry
+from gpuassay.systems.llmd.pods.manifests import Program
+from gpuassay.systems.llmd.pods.program import Place, PodChild
+from gpuassay.waiting import wait
+
+__all__ = ["PYTHON", "HandChild", "possible", "wait_for_a_client"]
+
+MODULE = "gpuassay.systems.llmd.component.serve.hands"
+SCRATCH = "/scratch"
+FIRST_MINOR = 35
+"""Kubernetes 1.x from which image volumes are on by default."""
+AT_A_TIME = 24
+"""Connections that are kept waiting for clients of a stand-in."""
+_ASK_SECONDS = 15.0
+
+
+def possible(api: Api) -> bool:
+    """Whether the cluster has image volumes."""
+    minor = re.match(r"\d+", api.version.get("minor", ""))
+    return minor is not None and int(minor[0]) >= FIRST_MINOR
+
+
+class HandChild(PodChild):
+    """A program that hands in its pod start and stop."""
+
+    def __init__(
+        self, place: Place, program: Program, argv: Sequence[str], *, files: Mapping[str, str] | None = None
+    ) -> None:
+        """Nothing is made yet; `argv`: a program below a mounted image, or `PYTHON`, then its arguments."""
+        super().__init__(place, replace(program, scratch=SCRATCH), argv, files=files)
+        self.address = ""
+        self._http = http()
+        self._control = self.reach(CONTROL)
+        self._way = self.reach(WAY)
+
+    def arguments(self) -> list[str]:
+        """Arguments of the container: those of the hands."""
+        return [MODULE, "--scratch", SCRATCH]
+
+    def _ask(self, path: str, **asked: Any) -> dict[str, Any]:
+        url = f"http://127.0.0.1:{self._control}/{path}"
+        try:
+            answer = (
+                self._http.post(url, json=asked, timeout=_ASK_SECONDS)
+                if asked
+                else self._http.get(url, timeout=_ASK_SECONDS)
+            )
+            said: dict[str, Any] = answer.json()
+        except (requests.RequestException, ValueError) as error:
+            raise ClusterError(f"the pod of {self.name} does not answer: {error}") from None
+        if answer.status_code != 200:
+            raise ClusterError(f"{self.name}: {said.get('error', answer.status_code)}")
+        return said
+
+    @property
+    def alive(self) -> bool:
+        """Whether the program runs now."""
+        try:
+            return bool(self._ask("state")["running"])
+        except ClusterError:
+            return False
+
+    def make(self) -> None:
+        """Make the pod, without starting the program."""
+        self.begin()
+
+    def launch(self) -> None:
+        """Start the program, in a pod that is made first where there is none."""
+        if self.pod() is None:
+            self.make()
+        self.await_running()
+        self._offset = self.log_offset()
+        own = {name: value.replace("$(IP)", self.address) for name, value in self.env.items()}
+        self._ask("start", argv=[str(one) for one in self.command], env=own)
+
+    def await_running(self) -> Manifest:
+        """Wait until its hands answer; returns the pod. Errors as of a pod."""
+        pod = super().await_running()
+        self.address = str(pod["status"]["podIP"])
+
+        def answers() -> bool:
+            with suppress(ClusterError):
+                self._ask("state")
+                return True
+            return False
+
+        wait(answers, bool, what=f"the pod of {self.name} to answer", timeout=30, delay=0.1)
+        return pod
+
+    def refusal(self) -> ClusterError:
+        """Why it ended, in its own words."""
+        try:
+            code = self._ask("state")["exit"]
+        except ClusterError as error:
+            return error
+        return ClusterError(
+            f"{self.name} refuses to start (exit code {code}): {self.complaint() or '(it printed nothing)'}"
+        )
+
+    def _signal(self, number: signal.Signals, wait: float = 0.0) -> dict[str, Any]:
+        return self._ask("signal", number=int(number), wait=wait)
+
+    def terminate(self, timeout: float = 10.0) -> None:
+        """SIGTERM, then wait until it has ended by itself; SIGKILL after `timeout` seconds."""
+        self._signal(signal.SIGCONT)
+        self._signal(signal.SIGTERM, min(timeout, _ASK_SECONDS - 2))
+        self._signal(signal.SIGKILL, 2.0)
+
+    stop = terminate
+
+    def kill(self) -> None:
+        """SIGKILL; the pod stays."""
+        self._signal(signal.SIGKILL, 5.0)
+
+    def suspend(self) -> None:
+        """SIGSTOP: connections stay, nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT after `suspend`."""
+        self._signal(signal.SIGCONT)
+
+    @contextmanager
+    def answered_by(self, port: int, server: tuple[str, int]) -> Generator[None]:
+        """Have a server of this machine answer at `port` of the pod, for the length of a `with` block."""
+        ended = threading.Event()
+        self._ask("expose", port=port)
+        for _ in range(AT_A_TIME):
+            wait_for_a_client(self._way, server, ended)
+        try:
+            yield
+        finally:
+            ended.set()
+            with suppress(ClusterError):
+                self._ask("expose", port=0)
+
+
+def wait_for_a_client(way: int, server: tuple[str, int], ended: threading.Event) -> None:
+    """Wait for one client of the pod's port, on a thread of its own; another one waits in its place after that."""
+
+    def wait() -> None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", way), 10) as client:
+            client.settimeout(None)
+            while not ended.is_set():
+                client.settimeout(1.0)
+                try:
+                    first = client.recv(1 << 16)
+                except TimeoutError:
+                    continue
+                break
+            else:
+                return
+            if not ended.is_set():
+                wait_for_a_client(way, server, ended)
+            client.settimeout(None)
+            if first:
+                _serve(client, server, first)
+
+    threading.Thread(target=wait, name="answering", daemon=True).start()
+
+
+def _serve(client: socket.socket, server: tuple[str, int], first: bytes) -> None:
+    with socket.create_connection(server, 5) as answering:
+        answering.sendall(first)
+        back = threading.Thread(target=carry, args=(answering, client), daemon=True)
+        back.start()
+        carry(client, answering)
+        back.join()

@@ -1,0 +1,212 @@
+"""Picker, model servers and the programs beside them, as pods: everything but where they run is as with processes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gpuassay import toolchain
+from gpuassay.cluster import own_image
+from gpuassay.cluster.errors import NotFromOutside
+from gpuassay.cluster.program import http, log_objects
+from gpuassay.systems.llmd.component.helpers import PROTO_FOLDER, PROTO_MODULE, Forwarder, Tokenizer
+from gpuassay.systems.llmd.component.images import PICKER, SIMULATOR
+from gpuassay.systems.llmd.component.picker import Implementation, Picker, arguments
+from gpuassay.systems.llmd.component.simulator import Replica
+from gpuassay.systems.llmd.component.simulator import arguments as simulator_arguments
+from gpuassay.systems.llmd.component.spec import Arm
+from gpuassay.systems.llmd.pods import hands
+from gpuassay.systems.llmd.pods.manifests import CONFIGURATION, Program
+from gpuassay.systems.llmd.pods.program import Place, PodChild
+from gpuassay.toolchain import catalogue
+
+NAME = "endpoint-picker"
+GRPC, HEALTH, METRICS, EVENTS = 9002, 9003, 9090, 5557
+"""Ports of a picker, as upstream's charts have them; the last one takes KV-cache events."""
+FORWARDER, PUBLISHED = "event-forwarder", 5556
+TOKENIZER, TOKENS = "tokenizer", 50051
+FIRST = 8000
+"""Port of the first model server; each has its own, as with processes."""
+SERVE = "gpuassay.systems.llmd.component.serve"
+
+
+class PodPicker(Picker):
+    """An endpoint picker as a Deployment and a Service.
+
+    Attributes:
+        service: what gateways and publishers of events know it by.
+        siblings: further pickers of its pool, which end with the arm.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        chosen: Implementation,
+        arm: Arm,
+        configuration: dict[str, Any] | None,
+        *,
+        name: str = NAME,
+        extra: tuple[str, ...] | None = None,
+    ) -> None:
+        """Nothing is started yet; `extra`: further arguments, those of the arm by default.
+
+        Raises:
+            NotFromOutside: no image of this picker is known.
+        """
+        if chosen.name != "llm-d":
+            raise NotFromOutside(f"no image of the endpoint picker {chosen.name!r} is known")
+        self.implementation, self.pool, self.configuration = chosen, arm.pool, configuration
+        self.version = catalogue.component(chosen.component).version
+        self._place, self._arm = place, arm
+        self._http = http()
+        self.service = name
+        self.siblings: list[PodPicker] = []
+        file = Path(CONFIGURATION) / "picker.yaml"
+        options = arguments(chosen, arm.pool, place.namespace, (GRPC, HEALTH, METRICS), file, arm.verbosity)
+        env = {"NAMESPACE": place.namespace, **arm.picker_env}
+        program = Program(name, f"{PICKER}:{self.version}", (GRPC, HEALTH, METRICS, EVENTS), env, account=NAME)
+        more = arm.picker_flags if extra is None else extra
+        self.child = PodChild(place, program, [*options, *more], controlled=True)
+        self.port, self._health_port, self._metrics_port = map(self.child.reach, (GRPC, HEALTH, METRICS))
+
+    def sibling(self, name: str, **other: Any) -> Picker:
+        """Another picker of the same pool, not started.
+
+        Raises:
+            NotFromOutside: it is to be somebody else, or to read files of this machine.
+        """
+        settled: dict[str, Any] = {"configuration": self.configuration, "extra": ()} | other
+        if settled.keys() != {"configuration", "extra"}:
+            raise NotFromOutside(f"a second picker with {', '.join(other)} of its own takes processes of ours")
+        files = [one for one in settled["extra"] if str(self._place.folder) in one]
+        if files:
+            raise NotFromOutside(f"a picker in a pod does not see files of this machine: {files[0]}")
+        made = PodPicker(
+            self._place, self.implementation, self._arm, settled["configuration"], name=name, extra=settled["extra"]
+        )
+        self.siblings.append(made)
+        return made
+
+    def launch(self) -> None:
+        """Make its Deployment with the configuration as it is now."""
+        if self.configuration is not None:
+            self.pod_child.files = {"picker.yaml": json.dumps(self.configuration, indent=1)}
+        self.child.launch()
+
+    @property
+    def pod_child(self) -> PodChild:
+        """Its pod."""
+        assert isinstance(self.child, PodChild)
+        return self.child
+
+
+class PodReplica(Replica):
+    """A model server as a Pod of the pool."""
+
+    def __init__(self, place: Place, arm: Arm, number: int, events: str | None, selector: Mapping[str, str]) -> None:
+        """Nothing is started yet; `events`: who takes KV-cache events."""
+        from gpuassay.systems.llmd.component.endpoints import ACTIVE_PORTS
+
+        name, port = f"model-server-{number}", FIRST + number
+        env = {"POD_IP": f"$(IP):{port}", "POD_NAME": name, "POD_NAMESPACE": place.namespace}
+        env |= {key: value.format(address="$(IP)", port=port) for key, value in arm.simulator_env.items()}
+        image = f"{SIMULATOR}:{catalogue.component('llmd-sim').version}"
+        program = Program(
+            name, image, (port,), env, labels=selector, annotations={ACTIVE_PORTS: str(port)}, gate=True
+        )  # fmt: skip
+        options = simulator_arguments(
+            arm.model, port, arm.cache, arm.latency, events=events, number=number, extra=arm.simulator_flags
+        )
+        if hands.possible(place.api):
+            held = replace(program, image=own_image.NAME, images={image: "/program"})
+            child: PodChild = hands.HandChild(place, held, ["/program/app/llm-d-inference-sim", *options])
+        else:
+            child = PodChild(place, program, options)
+        super().__init__(name, "", port, arm.model, child)
+        self._local = child.reach(port)
+        self._pods, self._joined = child, ""
+        self.joins: Callable[[str], None] = lambda _: None
+        """Called with its name once it serves: a pod that was made again has to be let into the pool again."""
+
+    @property
+    def url(self) -> str:
+        """Base URL of its API, by the way through the API server."""
+        return f"http://127.0.0.1:{self._local}"
+
+    @property
+    def topic(self) -> str:
+        """Topic of its KV-cache events."""
+        return f"kv@{self.endpoint}@{self.model}"
+
+    @property
+    def stand_in_address(self) -> tuple[str, int]:
+        """Any free port of this machine: connections are handed on to it."""
+        return "127.0.0.1", 0
+
+    def answered_by(self, port: int) -> AbstractContextManager[None]:
+        """Have a server of this machine answer at the pod's port, for the length of a `with` block.
+
+        Raises:
+            NotFromOutside: the pod has no hands: the cluster is too old for image volumes.
+        """
+        if not isinstance(self.child, hands.HandChild):
+            raise NotFromOutside(f"a stand-in for {self.name} takes image volumes (Kubernetes 1.{hands.FIRST_MINOR})")
+        return self.child.answered_by(self.port, ("127.0.0.1", port))
+
+    def make(self) -> None:
+        """Make its pod ahead of its start, where that is possible."""
+        if isinstance(self.child, hands.HandChild):
+            self.child.make()
+
+    def await_ready(self) -> None:
+        """Wait until it serves; its address is known then. Errors as of a process."""
+        pod = self._pods.await_running()
+        self.address = str(pod["status"]["podIP"])
+        super().await_ready()
+        if self._joined != pod["metadata"]["uid"]:
+            self._joined = pod["metadata"]["uid"]
+            self.joins(self.name)
+
+
+class PodTokenizer(Tokenizer):
+    """The tokenization service as a Pod and a Service."""
+
+    def __init__(self, place: Place, engine: str) -> None:
+        """Nothing is started yet."""
+        proto = toolchain.module_dir("llmd-epp", PROTO_MODULE, place.cluster.assets) / PROTO_FOLDER / "tokenizer.proto"
+        self._command = [
+            hands.PYTHON, "-m", f"{SERVE}.tokenizer", "--proto-dir", CONFIGURATION, "--port", str(TOKENS),
+            "--on", "0.0.0.0", "--engine", engine,
+        ]  # fmt: skip
+        program = Program(TOKENIZER, own_image.NAME, (TOKENS,))
+        child = hands.HandChild(place, program, self._command, files={"tokenizer.proto": proto.read_text()})
+        self.child, self.port = child, child.reach(TOKENS)
+
+
+class PodForwarder(Forwarder):
+    """The way of KV-cache events as a Pod and a Service; its log is the tap."""
+
+    def __init__(self, place: Place) -> None:
+        """Nothing is started yet."""
+        options = [
+            hands.PYTHON, "-m", f"{SERVE}.forwarder", "--listen", str(PUBLISHED), "--on", "0.0.0.0",
+            "--to", str(EVENTS),
+        ]  # fmt: skip
+        self.listen, self.to = PUBLISHED, EVENTS
+        self.child = hands.HandChild(place, Program(FORWARDER, own_image.NAME, (PUBLISHED,)), options)
+        self.tap = self.child.log
+
+    def aim(self, address: str) -> None:
+        """Say at which address the picker takes events."""
+        self.child.command = [*self.child.command, "--at", address]
+
+    def events(self) -> list[dict[str, Any]]:
+        """Every event message so far, oldest first."""
+        if not self.tap.exists():
+            return []
+        whole = self.tap.read_text().rpartition("\n")[0]
+        return [line for line in log_objects(whole) if "topic" in line]
