@@ -8,10 +8,12 @@ first frame of each holds the port's number (Kubernetes, k8s.io/kubelet, pkg/cri
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import aiohttp
 
@@ -24,6 +26,8 @@ PROTOCOL = "v4.channel.k8s.io"
 DATA, ERROR = 0, 1
 BLOCK = 1 << 16
 CONNECT_SECONDS = 10.0
+SETTLE_SECONDS = 3.0
+"""How long connections may take to be closed."""
 
 T = TypeVar("T")
 
@@ -43,6 +47,7 @@ class Tunnels:
         self._tasks: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.Server] = []
         self._session: aiohttp.ClientSession | None = None
+        self._sockets: WeakSet[socket.socket] = WeakSet()
         self.complaints: list[str] = []
         """Why connections could not be made or broke off, the latest last."""
 
@@ -113,7 +118,8 @@ class Tunnels:
 
     async def _connected(self, way: Handshake) -> aiohttp.ClientWebSocketResponse:
         if self._session is None:
-            self._session = aiohttp.ClientSession(trust_env=False)
+            connector = aiohttp.TCPConnector(limit=0, socket_factory=self._socket)
+            self._session = aiohttp.ClientSession(connector=connector, trust_env=False)
         proxy = login = None
         if way.proxy is not None:
             if not way.proxy.url.startswith("http://"):
@@ -153,8 +159,25 @@ class Tunnels:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._session is not None:
+        if self._session is not None and self._session.connector is not None:
+            # TLS would take leave of a server that may not answer any more
+            await self._session.connector.close(abort_ssl=True)
             await self._session.close()
+        await self._end_sockets()
+
+    def _socket(self, found: tuple[Any, ...]) -> socket.socket:
+        made = socket.socket(*found[:3])
+        self._sockets.add(made)
+        return made
+
+    async def _end_sockets(self) -> None:
+        """Close what still takes leave of the server, for which asyncio waits half a minute, and see it closed."""
+        for one in self._sockets:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        end = self._loop.time() + SETTLE_SECONDS
+        while any(one.fileno() >= 0 for one in self._sockets) and self._loop.time() < end:
+            await asyncio.sleep(0.01)
 
 
 async def _send(reader: asyncio.StreamReader, channel: aiohttp.ClientWebSocketResponse) -> None:

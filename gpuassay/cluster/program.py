@@ -186,6 +186,12 @@ class Child:
         if process is not None:
             process.kill()
 
+    def may_die(self) -> None:
+        """From now on its end is part of a test."""
+        process = self.process
+        if process is not None:
+            process.may_die()
+
     def suspend(self) -> None:
         """SIGSTOP: connections stay, nothing answers."""
         process = self.process

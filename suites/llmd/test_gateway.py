@@ -138,9 +138,7 @@ def odd_usage(lab: RoutingLab) -> None:
         calls, picker = Calls(site), site.routing.picker
         assert picker is not None
         for usage in standin.ODD_USAGE:
-            process = picker.child.process
-            assert process is not None
-            process.may_die()
+            picker.child.may_die()
             calls.one(f"{usage}/odd", to=[site.replicas[1]], headers={standin.ANSWER: usage})
             calls.many(f"{usage}/after", 3, to=[site.replicas[0]], label=site.replicas[0].name)
             if not picker.child.alive:

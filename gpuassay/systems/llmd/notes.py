@@ -16,6 +16,9 @@ EVENT_LAG = Note("event_lag_seconds", float, "how long the picker needs to know 
 
 EPISODES = Note("episodes", dict[str, Manifest], "what was seen of picker, tokenizer and events, by episode")
 
+NOT_POSSIBLE = Note(
+    "not_possible", dict[str, str], "what could not be done to an arm on somebody's cluster, and why", default={}
+)  # fmt: skip
 CHANGES = Note("changes", list[Manifest], "how long picks took to follow a change of the pool, in s")
 GAUGES = Note("gauges", list[Manifest], "how long the count of ready endpoints took to follow, in s")
 HEALTHS = Note("healths", list[Manifest], "how long the health service took to follow, in s")

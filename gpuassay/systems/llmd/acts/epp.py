@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.errors import ClusterError, NotFromOutside
 from gpuassay.manifest import Manifest
 from gpuassay.record.metrics import Samples
 from gpuassay.systems.llmd import notes
@@ -193,18 +193,38 @@ def settled(epp: Asking, waiting: float) -> None:
     epp.site.lab.observe(known, "the picker knows its replicas' load", timeout=5)
 
 
+@contextmanager
+def where_possible(lab: RoutingLab, *whats: str) -> Generator[None]:
+    """Go on after a `with` block that takes an arm of processes; judges find in `NOT_POSSIBLE` what was left out."""
+    try:
+        yield
+    except NotFromOutside as limit:
+        for what in whats:
+            lab.note_under(notes.NOT_POSSIBLE, what, str(limit))
+
+
 def follow(
-    epp: Asking, what: str, act: Callable[[], object], *, into: Sequence[str] = (), out: Sequence[str] = ()
+    epp: Asking,
+    what: str,
+    act: Callable[[], object],
+    *,
+    into: Sequence[str] | Callable[[], Sequence[str]] = (),
+    out: Sequence[str] = (),
 ) -> None:
     """Change something, and note how long it takes until endpoints are in, or out of, the picker's choices.
 
     An endpoint is in when it is picked where it is the only one allowed. Noted as `changes`: `what`, `endpoint`,
-    `expected` ("in" or "out"), `seconds` since before the change was made (None: not seen within `FOLLOWED`).
+    `expected` ("in" or "out"), `seconds` since before the change was made (None: not seen within `FOLLOWED`); on
+    somebody's cluster since after it, as pods and their status take the kubelet's time. `into` may be a function,
+    asked after the change: a pod that was made again has another address there.
     """
     lab = epp.site.lab
     body = epp.body("probe")
     began = time.monotonic()
     act()
+    if not epp.site.routing.at_hand:
+        began = time.monotonic()
+    into = into() if callable(into) else into
     for expected, endpoint in [*(("in", one) for one in into), *(("out", one) for one in out)]:
         seen = _seconds_until(
             lambda endpoint=endpoint: epp.ask("probe", body, subset=[endpoint], timeout=1).destination == endpoint,

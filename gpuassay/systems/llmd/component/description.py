@@ -78,17 +78,17 @@ def _simulated(arm: Arm) -> list[Emulated]:
     ]
 
 
-def emulated(arm: Arm) -> list[Emulated]:
-    """What is not real in an arm."""
+PODS: Emulated = {
+    "what": "Pods of the model servers",
+    "by": "objects whose status gpuassay writes as a kubelet would",
+    "means": "addresses are loopback addresses of this machine, readiness is what a scenario says",
+}
+
+
+def emulated(arm: Arm, pods: Emulated = PODS) -> list[Emulated]:
+    """What is not real in an arm; `pods`: what of its model servers' Pods is not."""
     gateway, events = arm.gateway, arm.event_path
-    found: list[Emulated] = [
-        *(_engine(arm) if arm.engine == VLLM else _simulated(arm)),
-        {
-            "what": "Pods of the model servers",
-            "by": "objects whose status gpuassay writes as a kubelet would",
-            "means": "addresses are loopback addresses of this machine, readiness is what a scenario says",
-        },
-    ]
+    found: list[Emulated] = [*(_engine(arm) if arm.engine == VLLM else _simulated(arm)), pods]
     if gateway == "istio":
         found.append(
             {

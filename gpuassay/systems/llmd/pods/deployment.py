@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from gpuassay.cluster.base import Cluster, Component
+from gpuassay.cluster.base import Cluster, Component, Emulated
 from gpuassay.cluster.errors import ClusterError, NotFromOutside
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.cluster.port_forward import Tunnels
@@ -22,6 +22,7 @@ from gpuassay.manifest import dig
 from gpuassay.systems.llmd.component import namespace as place_of
 from gpuassay.systems.llmd.component import profiles, rbac
 from gpuassay.systems.llmd.component.deployment import Routing
+from gpuassay.systems.llmd.component.description import emulated
 from gpuassay.systems.llmd.component.model_servers import picker_configuration
 from gpuassay.systems.llmd.component.picker import implementation
 from gpuassay.systems.llmd.component.spec import ISTIO, VLLM, Arm
@@ -56,8 +57,21 @@ _turn = threading.BoundedSemaphore(2)
 """Arms that stand on a cluster at a time: each is a dozen pods."""
 
 
+PODS: Emulated = {
+    "what": "Pods of the model servers",
+    "by": "real pods; where the cluster has image volumes, gpuassay's own image starts and stops the program in them",
+    "means": "addresses and readiness are the cluster's, the latter by a gate that a scenario sets; a program that was "
+    "killed stays dead until a scenario starts it, instead of being restarted by the kubelet",
+}
+
+
 class PodRouting(Routing):
     """An arm that is up on somebody's cluster."""
+
+    @property
+    def emulated(self) -> list[Emulated]:
+        """What is not real, and what a reader must conclude from that."""
+        return emulated(self.arm, PODS)
 
     def programs(self) -> list[PodChild]:
         """Every program of it."""

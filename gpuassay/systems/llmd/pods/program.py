@@ -245,6 +245,9 @@ class PodChild(Child):
             self.pod, lambda pod: pod is None, what=f"the pod of {self.name} to be gone", timeout=END_SECONDS, delay=0.1
         )
 
+    def may_die(self) -> None:
+        """Nobody takes a pod's end for a death of the cluster."""
+
     def suspend(self) -> None:
         """Never: a signal needs a process of ours."""
         raise NotFromOutside(f"{self.program.name} cannot be suspended in a pod: that takes a process of ours")
