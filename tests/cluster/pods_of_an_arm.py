@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -22,13 +22,14 @@ NAMESPACE = "arm"
 class Tunnels:
     """Ports of this machine that lead nowhere, and what they were opened for."""
 
-    opened: dict[int, tuple[str, int]] = field(default_factory=dict[int, tuple[str, int]])
+    opened: dict[int, int] = field(default_factory=dict[int, int])
+    pods: dict[int, Callable[[], str]] = field(default_factory=dict[int, Callable[[], str]])
 
     def open(self, namespace: str, pod: Any, port: int) -> int:
         """A number that nobody listens on."""
         del namespace
         number = 1 + len(self.opened)
-        self.opened[number] = (pod(), port)
+        self.opened[number], self.pods[number] = port, pod
         return number
 
 

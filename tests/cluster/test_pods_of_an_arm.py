@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -18,7 +19,7 @@ from gpuassay.systems.llmd.pods.manifests import Program
 from gpuassay.systems.llmd.pods.parts import PodPicker, PodReplica
 from gpuassay.systems.llmd.pods.program import PodChild
 from gpuassay.waiting import WaitError
-from tests.cluster.pods_of_an_arm import NAMESPACE, Place, Store, place
+from tests.cluster.pods_of_an_arm import NAMESPACE, Place, Store, Tunnels, place
 
 ARM = Arm(replicas=2)
 
@@ -70,7 +71,8 @@ def test_the_picker_reads_the_configuration_of_each_start(here: Place, store: St
     assert store.of_kind("pods") == {}
     picker.configuration = {"plugins": [{"type": "second"}]}
     picker.launch()
-    (pod,) = store.of_kind("pods").values()
+    ((pod_name, pod),) = store.of_kind("pods").items()
+    assert {way() for way in cast("Tunnels", cast("Any", here.tunnels)).pods.values()} == {pod_name}
     name = pod["spec"]["volumes"][0]["configMap"]["name"]
     assert json.loads(store.of_kind("configmaps")[name]["data"]["picker.yaml"]) == picker.configuration
     assert store.of_kind("deployments")[picker.service]["spec"]["strategy"] == {"type": "Recreate"}

@@ -12,6 +12,7 @@ from gpuassay.system import OWN_ARMS, Invariants, Open, Pool, System
 from gpuassay.systems.llmd import readings
 from gpuassay.systems.llmd.existing import options
 from gpuassay.systems.llmd.existing.rbac import plan_lines
+from gpuassay.systems.llmd.pods.rbac import RULES
 
 if TYPE_CHECKING:  # cluster clients: not for `--help`
     from gpuassay.cluster.images import Source
@@ -107,6 +108,7 @@ SYSTEM = System(
     take_options=_take_options,
     says=_says,
     plan=_plan,
+    rules=RULES,
     images=_images,
     components=("llmd",),
     provides=_provides,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from gpuassay import toolchain
 from gpuassay.cluster.errors import ClusterError
@@ -32,7 +33,8 @@ def images(assets: Assets) -> Iterator[Source]:
         program = "/app/llm-d-inference-sim"
         names = (f"{SIMULATOR}:{simulator.version}", f"{SIMULATOR}:latest")
         yield Source(names, {program: simulator.path("llm-d-inference-sim")}, (program,), user=USER)
-        yield own_image()
+        with suppress(ClusterError):  # where this interpreter cannot be carried, a user brings an image
+            yield own_image()
     try:
         binary, version = envoy.program()
         libraries = {str(one): one for one in shared_libraries(binary)}

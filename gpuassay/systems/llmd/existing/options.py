@@ -16,6 +16,7 @@ import pytest
 from gpuassay.arguments import path, text
 from gpuassay.load.addresses import without_secrets
 from gpuassay.load.credentials import TOKEN
+from gpuassay.systems.llmd.pods import names
 
 PROFILES = ("precise", "approximate", "least-loaded", "random")
 
@@ -23,6 +24,7 @@ _OPTIONS = ("gateway_url", "gateway_model", "gateway_profile", "inference_pool",
 ENDINGS = ("/v1", "/v1/completions", "/v1/chat/completions", "/v1/models")
 """Of URLs that are copied from documentation: the API's paths are added to the base URL."""
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_IMAGE = re.compile(r"[a-z0-9]([a-zA-Z0-9._:/-]*[a-zA-Z0-9])?(@sha256:[0-9a-f]{64})?")
 _LABEL_KEY = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?")
 
@@ -84,6 +86,12 @@ def add_options(group: pytest.OptionGroup) -> None:
     )
     group.addoption("--gateway-insecure", action="store_true", help="existing gateway: accept any TLS certificate")
     group.addoption(
+        "--arm-image",
+        metavar="IMAGE",
+        type=text,
+        help="existing cluster, with --llmd install: gpuassay's own image, for programs of ours in pods",
+    )
+    group.addoption(
         "--prompts",
         metavar="FILE",
         type=path,
@@ -99,6 +107,7 @@ def take(option: argparse.Namespace) -> None:
         gpuassay.systems.llmd.objects.prompt_files.BadPromptFile: neither can the prompts.
     """
     gateway_options(option)
+    names.give(_arm_image(option), getattr(option, "mirror", None))
     if option.prompts is not None and re.match(r"[a-z0-9+]+://", option.prompts):
         raise BadGatewayOption(f"--prompts {option.prompts!r}: nothing is downloaded; fetch it and name the file")
     if option.prompts and getattr(option, "replay", None):
@@ -108,6 +117,16 @@ def take(option: argparse.Namespace) -> None:
         from gpuassay.systems.llmd.objects import prompt_files
 
         prompt_files.give(None if file is None else Path(file))
+
+
+def _arm_image(option: argparse.Namespace) -> str | None:
+    """The image of our programs in pods. Raises BadGatewayOption where it is none, or nobody would use it."""
+    image: str | None = getattr(option, "arm_image", None)
+    if image and option.cluster != "existing":
+        raise BadGatewayOption("--arm-image: only with --cluster existing; embedded arms are processes")
+    if image is not None and not _IMAGE.fullmatch(image):
+        raise BadGatewayOption(f"--arm-image {image!r}: not of the form REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:...")
+    return image
 
 
 def said() -> list[str]:

@@ -15,7 +15,7 @@ from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.gateway import configuration
 from gpuassay.systems.llmd.gateway.configuration import PICKER, Plan
 from gpuassay.systems.llmd.gateway.envoy import Envoy, program
-from gpuassay.systems.llmd.pods import manifests
+from gpuassay.systems.llmd.pods import manifests, names
 from gpuassay.systems.llmd.pods.manifests import CHANGED, CONFIGURATION, PROGRAM, Program
 from gpuassay.systems.llmd.pods.parts import GRPC, PodPicker
 from gpuassay.systems.llmd.pods.program import Place, PodChild
@@ -50,7 +50,7 @@ class PodEnvoy(Envoy):
             "-c", f"{CONFIGURATION}/envoy.json", "--use-dynamic-base-id", "--concurrency", "1",
             "--log-level", "warning",
         ]  # fmt: skip
-        asked = Program(NAME, f"{ENVOY}{self.version}", (LISTENER, ADMIN), mounts={MEMBERS: MEMBERS_AT})
+        asked = Program(NAME, names.pulled(f"{ENVOY}{self.version}"), (LISTENER, ADMIN), mounts={MEMBERS: MEMBERS_AT})
         self.child = PodChild(
             place, asked, options, files={"envoy.json": json.dumps(wanted, indent=1)}, controlled=True
         )

@@ -51,7 +51,7 @@ class HandChild(PodChild):
         self, place: Place, program: Program, argv: Sequence[str], *, files: Mapping[str, str] | None = None
     ) -> None:
         """Nothing is made yet; `argv`: a program below a mounted image, or `PYTHON`, then its arguments."""
-        super().__init__(place, replace(program, scratch=SCRATCH), argv, files=files)
+        super().__init__(place, replace(program, scratch=SCRATCH, command=("python3", "-m")), argv, files=files)
         self.address = ""
         self._http = http()
         self._control = self.reach(CONTROL)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from gpuassay import toolchain
-from gpuassay.cluster import own_image
 from gpuassay.cluster.errors import NotFromOutside
 from gpuassay.cluster.program import http, log_objects
 from gpuassay.systems.llmd.component.helpers import PROTO_FOLDER, PROTO_MODULE, Forwarder, Tokenizer
@@ -19,7 +18,7 @@ from gpuassay.systems.llmd.component.picker import Implementation, Picker, argum
 from gpuassay.systems.llmd.component.simulator import Replica
 from gpuassay.systems.llmd.component.simulator import arguments as simulator_arguments
 from gpuassay.systems.llmd.component.spec import Arm
-from gpuassay.systems.llmd.pods import hands
+from gpuassay.systems.llmd.pods import hands, names
 from gpuassay.systems.llmd.pods.manifests import CONFIGURATION, Program
 from gpuassay.systems.llmd.pods.program import Place, PodChild
 from gpuassay.toolchain import catalogue
@@ -68,7 +67,9 @@ class PodPicker(Picker):
         file = Path(CONFIGURATION) / "picker.yaml"
         options = arguments(chosen, arm.pool, place.namespace, (GRPC, HEALTH, METRICS), file, arm.verbosity)
         env = {"NAMESPACE": place.namespace, **arm.picker_env}
-        program = Program(name, f"{PICKER}:{self.version}", (GRPC, HEALTH, METRICS, EVENTS), env, account=NAME)
+        program = Program(
+            name, names.pulled(f"{PICKER}:{self.version}"), (GRPC, HEALTH, METRICS, EVENTS), env, account=NAME
+        )
         more = arm.picker_flags if extra is None else extra
         self.child = PodChild(place, program, [*options, *more], controlled=True)
         self.port, self._health_port, self._metrics_port = map(self.child.reach, (GRPC, HEALTH, METRICS))
@@ -114,7 +115,7 @@ class PodReplica(Replica):
         name, port = f"model-server-{number}", FIRST + number
         env = {"POD_IP": f"$(IP):{port}", "POD_NAME": name, "POD_NAMESPACE": place.namespace}
         env |= {key: value.format(address="$(IP)", port=port) for key, value in arm.simulator_env.items()}
-        image = f"{SIMULATOR}:{catalogue.component('llmd-sim').version}"
+        image = names.pulled(f"{SIMULATOR}:{catalogue.component('llmd-sim').version}")
         program = Program(
             name, image, (port,), env, labels=selector, annotations={ACTIVE_PORTS: str(port)}, gate=True
         )  # fmt: skip
@@ -122,7 +123,7 @@ class PodReplica(Replica):
             arm.model, port, arm.cache, arm.latency, events=events, number=number, extra=arm.simulator_flags
         )
         if hands.possible(place.api):
-            held = replace(program, image=own_image.NAME, images={image: "/program"})
+            held = replace(program, image=names.own(), images={image: "/program"})
             child: PodChild = hands.HandChild(place, held, ["/program/app/llm-d-inference-sim", *options])
         else:
             child = PodChild(place, program, options)
@@ -182,7 +183,7 @@ class PodTokenizer(Tokenizer):
             hands.PYTHON, "-m", f"{SERVE}.tokenizer", "--proto-dir", CONFIGURATION, "--port", str(TOKENS),
             "--on", "0.0.0.0", "--engine", engine,
         ]  # fmt: skip
-        program = Program(TOKENIZER, own_image.NAME, (TOKENS,))
+        program = Program(TOKENIZER, names.own(), (TOKENS,))
         child = hands.HandChild(place, program, self._command, files={"tokenizer.proto": proto.read_text()})
         self.child, self.port = child, child.reach(TOKENS)
 
@@ -197,7 +198,7 @@ class PodForwarder(Forwarder):
             "--to", str(EVENTS),
         ]  # fmt: skip
         self.listen, self.to = PUBLISHED, EVENTS
-        self.child = hands.HandChild(place, Program(FORWARDER, own_image.NAME, (PUBLISHED,)), options)
+        self.child = hands.HandChild(place, Program(FORWARDER, names.own(), (PUBLISHED,)), options)
         self.tap = self.child.log
 
     def aim(self, address: str) -> None:

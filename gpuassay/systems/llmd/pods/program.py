@@ -116,7 +116,13 @@ class PodChild(Child):
 
     def reach(self, port: int) -> int:
         """The port of 127.0.0.1 that leads to one of its ports."""
-        return self._place.tunnels.open(self._place.namespace, lambda: self._pod or "none", port)
+        return self._place.tunnels.open(self._place.namespace, self._named, port)
+
+    def _named(self) -> str:
+        """Name of the pod that a connection goes to now; one that there is not has none."""
+        if not self._pod:
+            self.pod()
+        return self._pod or "none"
 
     # --- what is done to it ----------------------------------------------------------------------------------------
 
@@ -138,6 +144,8 @@ class PodChild(Child):
 
     def begin(self) -> None:
         """Make the pod; nothing of it is there."""
+        if self._controlled:
+            self._pod = ""  # the next one has another name
         self._starts += 1
         place, name = self._place, self._files_name()
         if self.files:
