@@ -13,7 +13,7 @@ from gpuassay.cluster.images import NONROOT, Source
 from gpuassay.cluster.shared_libraries import shared_libraries
 
 NAME = f"ghcr.io/gpuassay/gpuassay:{gpuassay.__version__}"
-"""`--arm-image` names another one: any image in which `python3 -m gpuassay...` can be run."""
+"""`--arm-image` names another one: any image that has Python, as `python` on the PATH, and gpuassay."""
 SITE = "/opt/gpuassay"
 PACKAGES = ("grpcio", "grpcio-tools", "msgspec", "protobuf", "pyzmq", "setuptools", "typing-extensions")
 """Distributions that those programs import."""
@@ -30,7 +30,7 @@ def own_image() -> Source:
     if not python.is_file():
         raise ClusterError(f"{python} is missing: an image of this interpreter cannot be made")
     standard = Path(sys.base_prefix) / "lib" / python.name
-    files: dict[str, Path | str] = {str(python): python, "/usr/local/bin/python3": f"-> {python}"}
+    files: dict[str, Path | str] = {str(python): python, "/usr/local/bin/python": f"-> {python}"}
     files |= {str(one): one for one in _below(standard)}
     for name in PACKAGES:
         files |= _distribution(name)

@@ -156,7 +156,10 @@ def remedy(lacking: Sequence[str]) -> str:
     from gpuassay.cluster.base import BROUGHT  # cluster clients: not for replays
 
     if OWN_ARMS in lacking:
-        return " (it starts gateways, pickers and model servers of its own, and breaks some; through a URL it cannot)"
+        return (
+            " (it starts gateways, pickers and model servers of its own, and breaks some: --llmd install; "
+            "through a URL it cannot)"
+        )
     for need in BROUGHT.keys() & set(lacking):
         return f" ({BROUGHT[need]})"
     for one in systems().values():

@@ -44,7 +44,7 @@ def _second_pool(other: Site, bootstrap: dict[str, Any]) -> None:
     for one in list(clusters):
         second = copy.deepcopy(one) | {"name": f"second-{one['name']}", "type": "STATIC"}
         second.pop("eds_cluster_config", None)
-        ports = [replica.endpoint for replica in other.replicas] if one["name"] == POOL else [picker.target]
+        ports = [replica.endpoint for replica in other.replicas] if one["name"] == POOL else [picker.asked_at]
         hosts = [{"endpoint": {"address": _address(port)}} for port in ports]
         second["load_assignment"] = {"cluster_name": second["name"], "endpoints": [{"lb_endpoints": hosts}]}
         clusters.append(second)

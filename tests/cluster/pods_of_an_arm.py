@@ -135,7 +135,9 @@ class Store(Api):
     def _start(self, pod: Manifest) -> None:
         self._made += 1
         pod["metadata"]["uid"] = f"uid-{self._made}"
-        state: Manifest = {"waiting": {"reason": self.stuck, "message": "it says"}} if self.stuck else {"running": {}}
+        state: Manifest = (
+            {"waiting": {"reason": self.stuck, "message": "it says"}} if self.stuck else {"running": {"startedAt": "t"}}
+        )
         pod["status"] = {
             "phase": "Running", "podIP": f"10.1.0.{self._made}", "containerStatuses": [{"state": state}],
             "conditions": [{"type": "Ready", "status": "False" if pod["spec"].get("readinessGates") else "True"}],

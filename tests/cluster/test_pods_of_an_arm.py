@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from gpuassay.cluster.errors import ApiRefused, ClusterError, NotFromOutside
+from gpuassay.systems.llmd.component.images import PICKER
 from gpuassay.systems.llmd.component.picker import implementation
 from gpuassay.systems.llmd.component.simulator import Cache
 from gpuassay.systems.llmd.component.spec import Arm
@@ -63,8 +64,10 @@ def test_a_pod_asks_for_no_rights_and_carries_the_labels_of_the_run() -> None:
     assert "volumes" not in made["spec"]
 
 
-def test_the_picker_reads_the_configuration_of_each_start(here: Place, store: Store) -> None:
+def test_the_picker_reads_the_configuration_of_each_start(tmp_path: Path) -> None:
     """Red when a picker that is started anew reads what it was given before, or two of its pods are there at once."""
+    store = Store("34")
+    here = place(tmp_path, store)
     picker = PodPicker(here, implementation("llm-d"), ARM, {"plugins": [{"type": "first"}]})
     picker.launch()
     picker.child.kill()
@@ -82,11 +85,14 @@ def test_a_second_picker_is_one_more_deployment(here: Place, store: Store) -> No
     """Red when it takes the first one's place, or is to be somebody that a pod cannot be."""
     picker = PodPicker(here, implementation("llm-d"), ARM, {})
     second = picker.sibling("second", extra=("--ha-enable-leader-election",))
-    picker.launch()
-    second.launch()
+    picker.make()
+    assert isinstance(second, PodPicker)
+    second.make()
     assert set(store.of_kind("deployments")) == {"endpoint-picker", "second"}
-    args = store.of_kind("deployments")["second"]["spec"]["template"]["spec"]["containers"][0]["args"]
-    assert args[-1] == "--ha-enable-leader-election"
+    assert second.child.command[-1] == "--ha-enable-leader-election"
+    spec = store.of_kind("deployments")["second"]["spec"]["template"]["spec"]
+    assert [one["image"]["reference"].partition(":")[0] for one in spec["volumes"] if "image" in one] == [PICKER]
+    assert spec["serviceAccountName"] == "endpoint-picker"
     with pytest.raises(NotFromOutside, match="env"):
         picker.sibling("third", env={"KUBECONFIG": "x"})
     with pytest.raises(NotFromOutside, match="files of this machine"):

@@ -155,6 +155,11 @@ class Picker(OneProcess):
         """`host:port` of the external processor."""
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def asked_at(self) -> str:
+        """`host:port` of the external processor, as gateways know it."""
+        return self.target
+
     def start(self) -> None:
         """Start it and wait until it says SERVING, which does not mean that it knows any endpoint.
 

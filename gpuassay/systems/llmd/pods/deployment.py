@@ -122,6 +122,8 @@ class PodRouting(Routing):
             assert isinstance(replica, PodReplica)
             replica.joins = self._join
             replica.make()
+        if isinstance(self.picker, PodPicker):
+            self.picker.make()
 
     def _serve(self) -> None:
         side_by_side(lambda replica: replica.launch(), self.replicas)

@@ -20,6 +20,7 @@ import requests
 
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.process import Process
 from gpuassay.cluster.program import http
 from gpuassay.manifest import Manifest
 from gpuassay.systems.llmd.component.serve.hands import CONTROL, PYTHON, WAY, carry
@@ -30,7 +31,8 @@ from gpuassay.waiting import wait
 __all__ = ["PYTHON", "HandChild", "possible", "wait_for_a_client"]
 
 MODULE = "gpuassay.systems.llmd.component.serve.hands"
-SCRATCH = "/scratch"
+SCRATCH, PROGRAM = "/scratch", "/program"
+"""Folders: of what is written at a start, and of the program's image."""
 FIRST_MINOR = 35
 """Kubernetes 1.x from which image volumes are on by default."""
 AT_A_TIME = 24
@@ -48,11 +50,20 @@ class HandChild(PodChild):
     """A program that hands in its pod start and stop."""
 
     def __init__(
-        self, place: Place, program: Program, argv: Sequence[str], *, files: Mapping[str, str] | None = None
+        self,
+        place: Place,
+        program: Program,
+        argv: Sequence[str],
+        *,
+        files: Mapping[str, str] | None = None,
+        controlled: bool = False,
     ) -> None:
         """Nothing is made yet; `argv`: a program below a mounted image, or `PYTHON`, then its arguments."""
-        super().__init__(place, replace(program, scratch=SCRATCH, command=("python3", "-m")), argv, files=files)
+        held = replace(program, scratch=SCRATCH, command=("python", "-m"))
+        super().__init__(place, held, argv, files=files, controlled=controlled)
         self.address = ""
+        self.written: dict[str, str] = {}
+        """Files that are written into `SCRATCH` before each start."""
         self._http = http()
         self._control = self.reach(CONTROL)
         self._way = self.reach(WAY)
@@ -95,7 +106,7 @@ class HandChild(PodChild):
         self.await_running()
         self._offset = self.log_offset()
         own = {name: value.replace("$(IP)", self.address) for name, value in self.env.items()}
-        self._ask("start", argv=[str(one) for one in self.command], env=own)
+        self._ask("start", argv=[str(one) for one in self.command], env=own, files=self.written)
 
     def await_running(self) -> Manifest:
         """Wait until its hands answer; returns the pod. Errors as of a pod."""
@@ -121,28 +132,38 @@ class HandChild(PodChild):
             f"{self.name} refuses to start (exit code {code}): {self.complaint() or '(it printed nothing)'}"
         )
 
-    def _signal(self, number: signal.Signals, wait: float = 0.0) -> dict[str, Any]:
+    @property
+    def process(self) -> Process | None:
+        """The program as a process: it takes signals and has an exit code."""
+        return _Remote(self)
+
+    def state(self) -> dict[str, Any]:
+        """Whether the program runs, and its latest exit code. Raises ClusterError where its pod does not answer."""
+        return self._ask("state")
+
+    def signal(self, number: signal.Signals, wait: float = 0.0) -> dict[str, Any]:
+        """Send a signal, and wait up to `wait` seconds for the program's end; its state then. Errors as `state`."""
         return self._ask("signal", number=int(number), wait=wait)
 
     def terminate(self, timeout: float = 10.0) -> None:
         """SIGTERM, then wait until it has ended by itself; SIGKILL after `timeout` seconds."""
-        self._signal(signal.SIGCONT)
-        self._signal(signal.SIGTERM, min(timeout, _ASK_SECONDS - 2))
-        self._signal(signal.SIGKILL, 2.0)
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM, min(timeout, _ASK_SECONDS - 2))
+        self.signal(signal.SIGKILL, 2.0)
 
     stop = terminate
 
     def kill(self) -> None:
         """SIGKILL; the pod stays."""
-        self._signal(signal.SIGKILL, 5.0)
+        self.signal(signal.SIGKILL, 5.0)
 
     def suspend(self) -> None:
         """SIGSTOP: connections stay, nothing answers."""
-        self._signal(signal.SIGSTOP)
+        self.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """SIGCONT after `suspend`."""
-        self._signal(signal.SIGCONT)
+        self.signal(signal.SIGCONT)
 
     @contextmanager
     def answered_by(self, port: int, server: tuple[str, int]) -> Generator[None]:
@@ -157,6 +178,40 @@ class HandChild(PodChild):
             ended.set()
             with suppress(ClusterError):
                 self._ask("expose", port=0)
+
+
+class _Remote(Process):
+    """A program in a pod, for those who send signals of their own."""
+
+    def __init__(self, child: HandChild) -> None:
+        self.name, self.log, self._child = child.name, child.log, child
+
+    @property
+    def alive(self) -> bool:
+        return self._child.alive
+
+    @property
+    def exit_code(self) -> int | None:
+        state = self._child.state()
+        return None if state["running"] else state["exit"]
+
+    def stop(self, grace: float = 5.0) -> None:
+        if grace > 0:
+            self._child.signal(signal.SIGTERM, min(grace, _ASK_SECONDS - 2))
+        self._child.signal(signal.SIGKILL, 2.0)
+
+    def kill(self, *, expected: bool = True) -> None:
+        del expected
+        self._child.kill()
+
+    def may_die(self) -> None:
+        """Nobody takes its end for a death of the cluster."""
+
+    def freeze(self) -> None:
+        self._child.suspend()
+
+    def thaw(self) -> None:
+        self._child.resume()
 
 
 def wait_for_a_client(way: int, server: tuple[str, int], ended: threading.Event) -> None:

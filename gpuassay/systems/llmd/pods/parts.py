@@ -12,6 +12,7 @@ from typing import Any
 from gpuassay import toolchain
 from gpuassay.cluster.errors import NotFromOutside
 from gpuassay.cluster.program import http, log_objects
+from gpuassay.manifest import dig
 from gpuassay.systems.llmd.component.helpers import PROTO_FOLDER, PROTO_MODULE, Forwarder, Tokenizer
 from gpuassay.systems.llmd.component.images import PICKER, SIMULATOR
 from gpuassay.systems.llmd.component.picker import Implementation, Picker, arguments
@@ -30,6 +31,7 @@ FORWARDER, PUBLISHED = "event-forwarder", 5556
 TOKENIZER, TOKENS = "tokenizer", 50051
 FIRST = 8000
 """Port of the first model server; each has its own, as with processes."""
+FILE = "picker.yaml"
 SERVE = "gpuassay.systems.llmd.component.serve"
 
 
@@ -64,15 +66,27 @@ class PodPicker(Picker):
         self._http = http()
         self.service = name
         self.siblings: list[PodPicker] = []
-        file = Path(CONFIGURATION) / "picker.yaml"
-        options = arguments(chosen, arm.pool, place.namespace, (GRPC, HEALTH, METRICS), file, arm.verbosity)
+        image, ports = names.pulled(f"{PICKER}:{self.version}"), (GRPC, HEALTH, METRICS, EVENTS)
         env = {"NAMESPACE": place.namespace, **arm.picker_env}
-        program = Program(
-            name, names.pulled(f"{PICKER}:{self.version}"), (GRPC, HEALTH, METRICS, EVENTS), env, account=NAME
-        )
         more = arm.picker_flags if extra is None else extra
-        self.child = PodChild(place, program, [*options, *more], controlled=True)
+        held = hands.possible(place.api)
+        file = Path(hands.SCRATCH if held else CONFIGURATION) / FILE
+        options = [
+            *arguments(chosen, arm.pool, place.namespace, (GRPC, HEALTH, METRICS), file, arm.verbosity), *more,
+        ]  # fmt: skip
+        if held:
+            inside = Program(name, names.own(), ports, env, account=NAME, images={image: hands.PROGRAM})
+            self.child: PodChild = hands.HandChild(
+                place, inside, [f"{hands.PROGRAM}/app/epp", *options], controlled=True
+            )
+        else:
+            self.child = PodChild(place, Program(name, image, ports, env, account=NAME), options, controlled=True)
         self.port, self._health_port, self._metrics_port = map(self.child.reach, (GRPC, HEALTH, METRICS))
+
+    def make(self) -> None:
+        """Make its Deployment ahead of its start, where that is possible."""
+        if isinstance(self.child, hands.HandChild):
+            self.child.make()
 
     def sibling(self, name: str, **other: Any) -> Picker:
         """Another picker of the same pool, not started.
@@ -95,14 +109,18 @@ class PodPicker(Picker):
     def launch(self) -> None:
         """Make its Deployment with the configuration as it is now."""
         if self.configuration is not None:
-            self.pod_child.files = {"picker.yaml": json.dumps(self.configuration, indent=1)}
+            files = {FILE: json.dumps(self.configuration, indent=1)}
+            if isinstance(self.child, hands.HandChild):
+                self.child.written = files
+            else:
+                self.child.files = files
         self.child.launch()
 
     @property
-    def pod_child(self) -> PodChild:
-        """Its pod."""
-        assert isinstance(self.child, PodChild)
-        return self.child
+    def asked_at(self) -> str:
+        """The address of its Service, which gateways ask."""
+        found = self._place.api.get("Service", self.service, self._place.namespace) or {}
+        return f"{dig(found, 'spec', 'clusterIP')}:{GRPC}"
 
 
 class PodReplica(Replica):
@@ -123,8 +141,8 @@ class PodReplica(Replica):
             arm.model, port, arm.cache, arm.latency, events=events, number=number, extra=arm.simulator_flags
         )
         if hands.possible(place.api):
-            held = replace(program, image=names.own(), images={image: "/program"})
-            child: PodChild = hands.HandChild(place, held, ["/program/app/llm-d-inference-sim", *options])
+            held = replace(program, image=names.own(), images={image: hands.PROGRAM})
+            child: PodChild = hands.HandChild(place, held, [f"{hands.PROGRAM}/app/llm-d-inference-sim", *options])
         else:
             child = PodChild(place, program, options)
         super().__init__(name, "", port, arm.model, child)

@@ -173,7 +173,8 @@ class PodChild(Child):
 
         def begun() -> Manifest | None:
             pod = self.pod()
-            return pod if pod is not None and (_state(pod, "running") or _state(pod, "terminated")) else None
+            begun = pod is not None and (_state(pod, "running") or _state(pod, "terminated") or _restarts(pod))
+            return pod if begun else None
 
         def error(_: Manifest | None) -> str | None:
             pod = self.pod()
@@ -187,8 +188,9 @@ class PodChild(Child):
             error=error, delay=0.1,
         )  # fmt: skip
         assert found is not None
-        if self._kept != found["metadata"]["uid"]:
-            self._kept = found["metadata"]["uid"]
+        instance = f"{found['metadata']['uid']}/{_restarts(found)}"
+        if self._kept != instance:
+            self._kept = instance
             self._keep_log(str(found["metadata"]["name"]))
         return found
 
@@ -216,7 +218,7 @@ class PodChild(Child):
     def refusal(self) -> ClusterError:
         """Why it ended, in its own words."""
         pod = self.pod()
-        ended = (_state(pod, "terminated") or {}) if pod else {}
+        ended: Manifest = (_state(pod, "terminated") or _before(pod) or {}) if pod else {}
         with suppress(ApiRefused, ClusterError):
             path = f"/api/v1/namespaces/{self._place.namespace}/pods/{self._pod}/log?tailLines=200"
             said = self._place.api.raw(path)
@@ -268,6 +270,16 @@ class PodChild(Child):
         place = self._place
         kind = "Deployment" if self._controlled else "Pod"
         place.api.delete(kind, self.program.name, place.namespace, grace_seconds=0)
+
+
+def _restarts(pod: Manifest) -> int:
+    return int(dig(pod, "status", "containerStatuses", 0, "restartCount", default=0))
+
+
+def _before(pod: Manifest) -> Manifest | None:
+    """How its container ended the last time."""
+    found: Manifest | None = dig(pod, "status", "containerStatuses", 0, "lastState", "terminated")
+    return found
 
 
 def _state(pod: Manifest, name: str) -> Manifest | None:

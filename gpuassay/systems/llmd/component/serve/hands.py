@@ -3,7 +3,7 @@
 Run as `python -m gpuassay.systems.llmd.component.serve.hands`, the only container of a model server's pod; the program
 comes from its own image, mounted as a volume. It is asked over HTTP on loopback, which only `portforward` reaches:
 
-- GET /state, POST /start {"argv", "env"}, POST /signal {"number", "wait"}; all answer {"running", "exit"}
+- GET /state, POST /start {"argv", "env", "files"}, POST /signal {"number", "wait"}; all answer {"running", "exit"}
 - POST /expose {"port"}: what connects to that port of the pod is handed to whoever waits at port `WAY`, so that a
   server of another machine answers in the pod's place; {"port": 0} ends that
 """
@@ -51,8 +51,8 @@ class Hands:
         code = None if self._process is None else self._process.poll()
         return {"running": self._process is not None and code is None, "exit": code}
 
-    def start(self, argv: Sequence[str], env: Mapping[str, str]) -> dict[str, Any]:
-        """Start the program; its output is the container's.
+    def start(self, argv: Sequence[str], env: Mapping[str, str], files: Mapping[str, str]) -> dict[str, Any]:
+        """Write files into the scratch folder and start the program; its output is the container's.
 
         Raises:
             ValueError: it runs already.
@@ -61,6 +61,8 @@ class Hands:
         with self._lock:
             if self.state()["running"]:
                 raise ValueError("it runs already")
+            for name, content in files.items():
+                (self._scratch / name).write_text(content)
             program = sys.executable if argv[0] == PYTHON else str(self._runnable(Path(argv[0])))
             command = [program, *argv[1:]]
             self._process = subprocess.Popen(command, env={**os.environ, **env}, start_new_session=True)
@@ -153,7 +155,7 @@ def _handler(hands: Hands) -> type[BaseHTTPRequestHandler]:
             try:
                 match self.path:
                     case "/start":
-                        self._answer(200, hands.start(asked["argv"], asked.get("env") or {}))
+                        self._answer(200, hands.start(asked["argv"], asked.get("env") or {}, asked.get("files") or {}))
                     case "/signal":
                         self._answer(200, hands.signal(int(asked["number"]), float(asked.get("wait") or 0)))
                     case "/expose":
