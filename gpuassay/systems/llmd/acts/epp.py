@@ -194,13 +194,13 @@ def settled(epp: Asking, waiting: float) -> None:
 
 
 @contextmanager
-def where_possible(lab: RoutingLab, *whats: str) -> Generator[None]:
+def where_possible(lab: RoutingLab, *changes: str) -> Generator[None]:
     """Go on after a `with` block that takes an arm of processes; judges find in `NOT_POSSIBLE` what was left out."""
     try:
         yield
     except NotFromOutside as limit:
-        for what in whats:
-            lab.note_under(notes.NOT_POSSIBLE, what, str(limit))
+        for change in changes:
+            lab.note_under(notes.NOT_POSSIBLE, change, str(limit))
 
 
 def follow(

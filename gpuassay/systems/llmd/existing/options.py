@@ -24,7 +24,7 @@ _OPTIONS = ("gateway_url", "gateway_model", "gateway_profile", "inference_pool",
 ENDINGS = ("/v1", "/v1/completions", "/v1/chat/completions", "/v1/models")
 """Of URLs that are copied from documentation: the API's paths are added to the base URL."""
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-_IMAGE = re.compile(r"[a-z0-9]([a-zA-Z0-9._:/-]*[a-zA-Z0-9])?(@sha256:[0-9a-f]{64})?")
+_IMAGE = re.compile(r"(?!.*//)[a-z0-9]([a-zA-Z0-9._:/-]*[a-zA-Z0-9])?(@sha256:[0-9a-f]{64})?")
 _LABEL_KEY = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?")
 
