@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from gpuassay.systems.llmd.component.picker import implementation
 from gpuassay.systems.llmd.component.simulator import Cache
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.pods import hands, manifests
+from gpuassay.systems.llmd.pods.deployment import routing_in_pods, turn
 from gpuassay.systems.llmd.pods.endpoints import PodEndpoints
 from gpuassay.systems.llmd.pods.gateway import PodEnvoy
 from gpuassay.systems.llmd.pods.manifests import Program
@@ -191,8 +193,6 @@ def test_a_refusal_of_the_server_is_not_swallowed(here: Place, store: Store, mon
 
 def test_what_no_pod_can_be_is_a_typed_skip(here: Place) -> None:
     """Red when an arm of processes is half made on a cluster before it turns out that it cannot stand there."""
-    from gpuassay.systems.llmd.pods.deployment import routing_in_pods
-
     for arm in (
         Arm(gateway="istio"),
         Arm(profile="prefill-decode", replicas=2, prefillers=1),
@@ -211,3 +211,23 @@ def test_a_program_that_runs_is_not_started_twice(here: Place) -> None:
     child.launch()
     with pytest.raises(ClusterError, match="runs already"):
         child.launch()
+
+
+def test_a_scenario_with_two_arms_waits_for_its_turn_once() -> None:
+    """Red when scenarios that bring up a second arm beside their first one wait for each other for ever."""
+    both, done = threading.Barrier(2), list[str]()
+
+    def act(name: str) -> None:
+        with turn():
+            both.wait(10)
+            with turn():
+                done.append(name)
+
+    threads = [threading.Thread(target=act, args=(name,), daemon=True) for name in ("one", "other")]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(10)
+    assert sorted(done) == ["one", "other"]
+    with turn():
+        pass

@@ -53,8 +53,23 @@ ELECTS: rbac.Rule = {
 }  # fmt: skip
 """For pickers that elect a leader, which llm-d's manifests do not provide for; its rights are judged elsewhere."""
 
-_turn = threading.BoundedSemaphore(2)
-"""Arms that stand on a cluster at a time: each is a dozen pods."""
+_turns = threading.BoundedSemaphore(2)
+"""Scenarios whose arms stand on a cluster at a time: each arm is a dozen pods."""
+_mine = threading.local()
+
+
+@contextmanager
+def turn() -> Generator[None]:
+    """Wait for this scenario's turn; an arm beside another of the same scenario waits for nobody."""
+    if getattr(_mine, "held", False):
+        yield
+        return
+    with _turns:
+        _mine.held = True
+        try:
+            yield
+        finally:
+            _mine.held = False
 
 
 PODS: Emulated = {
@@ -158,7 +173,7 @@ def routing_in_pods(cluster: Cluster, directory: Path, namespace: str, arm: Arm)
     folder = directory.absolute()
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     with (
-        _turn,
+        turn(),
         Tunnels(cluster.api) as tunnels,
         place_of.namespace(cluster.api, namespace, arm.labels),
     ):
