@@ -46,6 +46,7 @@ COMMANDS = (
     "pack",
     "sign",
     "verify",
+    "picker-report",
     "calibrate",
     "load",
 )

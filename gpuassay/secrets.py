@@ -18,7 +18,7 @@ from typing import Any, cast
 
 HIDDEN = "[hidden]"
 
-VARIABLES = ("GPUASSAY_GATEWAY_TOKEN",)
+VARIABLES = ("GPUASSAY_GATEWAY_TOKEN", "GPUASSAY_ENDPOINT_TOKEN")
 """Environment variables whose values are secrets."""
 
 SHORT = 8

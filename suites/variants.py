@@ -42,6 +42,7 @@ def per_variant(
     timeout: float,
     alone: Alone = "",
     profile: str = "default",
+    outside: bool = False,
 ) -> Callable[[Callable[[Any, Any], None]], Any]:
     """Declare a scenario once per variant. Tests take it by name and run once per variant, on that one's recording.
 
@@ -52,6 +53,7 @@ def per_variant(
         timeout: likewise.
         alone: likewise.
         profile: likewise.
+        outside: likewise.
     """
 
     def declare(act: Callable[[Any, Any], None]) -> Any:
@@ -63,7 +65,9 @@ def per_variant(
 
             acted.__name__ = f"{act.__name__}_{re.sub(r'[-.]', '_', variant)}"
             acted.__module__, acted.__doc__ = act.__module__, act.__doc__
-            made = scenario(profile, system=system, needs=needs[variant], timeout=timeout, alone=alone)(acted)
+            made = scenario(
+                profile, system=system, needs=needs[variant], timeout=timeout, alone=alone, outside=outside
+            )(acted)
             setattr(module, acted.__name__, made)
             return acted.__name__
 

@@ -37,6 +37,7 @@ GPU_LOAD_TEMPLATE = "gpuassay.io/gpu-load"
 BROUGHT = {
     MIG_CUT: "a node with the label nvidia.com/mig.config.state=success, from the GPU Operator's MIG manager",
     MIG_NODE: f"a node with the label {MIG_TRIAL}=CONFIGURATION, and --allow-cluster-mutation",
+    "epp-target": "--epp-target HOST:PORT with --cluster existing: an endpoint picker to be asked",
     GPU_LOAD: f"a PodTemplate with the label {GPU_LOAD_TEMPLATE}=true, of a pod that keeps one GPU busy",
 }
 """By what a cluster's owner gives it a capability."""

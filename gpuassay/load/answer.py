@@ -26,6 +26,7 @@ from gpuassay.load.payload import (
     idle,
     several,
 )
+from gpuassay.load.responses import MARK, as_payload
 from gpuassay.load.rows import Row
 from gpuassay.load.sse import EventParser, EventTooLong
 
@@ -146,6 +147,8 @@ class Reading:
             payload = self._unusual(event)
             if payload is None:
                 return
+        if payload.choices is None and MARK in event:
+            payload = as_payload(event) or payload
         if payload.error is not None and (said := error_words(payload.error)):
             raise BadAnswer("error-event", _short(said))
         choices = payload.choices

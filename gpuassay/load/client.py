@@ -35,15 +35,17 @@ class Client:
         self._proxy = proxy_for(plan.url)
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
+        known = credentials()
         host = host_field(self._host, self._port, parts.scheme)
-        self._base, self._host_line = parts.path.rstrip("/"), f" HTTP/1.1\r\nhost: {host}\r\n"
+        named = known.pop("host", host)  # where one address serves several
+        self._base, self._host_line = parts.path.rstrip("/"), f" HTTP/1.1\r\nhost: {named}\r\n"
         self._fields = {
             "content-type": "application/json",
             "accept": "*/*",
             # a server that packs events holds them back; without this header it may
             "accept-encoding": "identity",
             "user-agent": AGENT,
-            **credentials(),
+            **known,
         }
         if self._proxy is not None and self._tls is None:
             self._base = f"http://{host}{self._base}"  # RFC 9112, section 3.2.2

@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import gpuassay
@@ -23,8 +23,12 @@ GRACE = 10.0
 STARTUP = 60.0
 
 
-def run(plan: Plan, directory: Path, *, name: str = "load", processes: int = 1) -> LoadResult:
+def run(
+    plan: Plan, directory: Path, *, name: str = "load", processes: int = 1, environ: Mapping[str, str] | None = None
+) -> LoadResult:
     """Carry out `plan` from `processes` processes of their own, each with its share of the asks.
+
+    `environ` is added to their environment: where they find headers and a certificate (`gpuassay.load.credentials`).
 
     Leaves `<name>.plan.json`, `<name>-<i>.jsonl` (rows) and `<name>-<i>.log` in `directory` (created). The processes
     end with this call, and with this process whatever ends it; when the call is interrupted, rows so far are written.
@@ -45,7 +49,9 @@ def run(plan: Plan, directory: Path, *, name: str = "load", processes: int = 1) 
             path.unlink(missing_ok=True)
             arguments = [file, path, "--shard", f"{number}/{processes}"]
             log = path.with_suffix(".log")
-            children.append(start_module("gpuassay.load", arguments, log, on_death=lambda _: ended.set()))
+            children.append(
+                start_module("gpuassay.load", arguments, log, on_death=lambda _: ended.set(), environ=environ)
+            )
 
         def pause(seconds: float) -> None:
             ended.wait(seconds)
@@ -70,13 +76,19 @@ def run(plan: Plan, directory: Path, *, name: str = "load", processes: int = 1) 
 
 
 def start_module(
-    module: str, arguments: Sequence[str | Path], log: Path, on_death: Callable[[Process], None] | None = None
+    module: str,
+    arguments: Sequence[str | Path],
+    log: Path,
+    on_death: Callable[[Process], None] | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Process:
-    """Start a module of ours as a program, from whatever folder we were started in."""
+    """Start a module of ours as a program, from whatever folder we were started in; `environ` is added to ours."""
     package = Path(gpuassay.__path__[0]).resolve().parent
     paths = os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", module, *arguments]
-    return start(log.stem, command, log, env=inherited() | {"PYTHONPATH": paths}, on_death=on_death)
+    return start(
+        log.stem, command, log, env=inherited() | {"PYTHONPATH": paths} | dict(environ or {}), on_death=on_death
+    )
 
 
 def longest(plan: Plan) -> float:

@@ -9,6 +9,7 @@ import os
 import ssl
 from collections.abc import Mapping
 
+from gpuassay.load.credentials import CERTIFICATE
 from gpuassay.load.errors import LoadError
 
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
@@ -20,12 +21,14 @@ def named_bundle(environ: Mapping[str, str] = os.environ) -> tuple[str, str] | N
 
 
 def client_context(*, verify: bool) -> ssl.SSLContext:
-    """For connections to a server whose certificate must be valid, or need not be.
+    """For connections to a server whose certificate must be valid, or need not be; ours is the one of `CERTIFICATE`.
 
     Raises:
-        LoadError: a file of authorities cannot be read.
+        LoadError: a file of authorities, or of our certificate, cannot be read.
     """
     context = ssl.create_default_context()
+    if place := os.environ.get(CERTIFICATE):
+        add_certificate(context, place, CERTIFICATE)
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -40,3 +43,14 @@ def client_context(*, verify: bool) -> ssl.SSLContext:
         except OSError as error:  # ssl.SSLError is one
             raise LoadError(f"{name}={place}: no file of certificates: {error.strerror or error}") from None
     return context
+
+
+def add_certificate(context: ssl.SSLContext, place: str, option: str) -> None:
+    """Show a client's certificate, which stands with its key in one PEM file. Raises LoadError; `option` named it."""
+    try:
+        context.load_cert_chain(place, password=lambda: "")  # never ask at the terminal
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise LoadError(
+            f"{option} {place}: no PEM file with a certificate and its key, unencrypted: "
+            f"{getattr(error, 'strerror', None) or error}"
+        ) from None

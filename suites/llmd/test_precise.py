@@ -16,7 +16,7 @@ from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import fresh_seed, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.spec import Arm
-from gpuassay.systems.llmd.judge import routing
+from gpuassay.systems.llmd.judge import outside, routing
 from gpuassay.systems.llmd.judge.scheduling_picks import drawn_findings
 from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
@@ -59,7 +59,8 @@ def test_a_request_goes_to_the_replica_that_was_warmed_directly(
     replicas = warmed_directly.note(ASKED_OF)
     score = routing.direct_warm(warmed_directly.asks("precise"), warmed_directly.note(notes.WARMED), replicas)
     measure.value(found=score.hits, asked=score.asks)
-    assert not routing.direct_warm_findings(score)
+    found = routing.direct_warm_findings(score)
+    assert not found, "; ".join([*found, *outside.why(warmed_directly, score.asks)])
 
 
 @behaviour(

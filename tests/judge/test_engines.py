@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from gpuassay.manifest import Manifest
 from gpuassay.record.exposition import parse_page
 from gpuassay.record.facts import Outside
 from gpuassay.record.metrics import Samples
-from gpuassay.systems.llmd.judge.engines import ENGINES, engines_of, finished, missing, named
+from gpuassay.systems.llmd.judge.engines import ENGINES, engines_of, finished, missing, named, running
 from gpuassay.systems.llmd.judge.metrics import SERVER, agreement_findings, counter_hit_rate, delta
 from gpuassay.systems.llmd.judge.outside import counted_hit_rate, restarts_untold
 from gpuassay.verdict import Inconclusive
@@ -217,3 +218,25 @@ def test_servers_whose_restarts_stay_unseen_are_named() -> None:
     told = text + page("process_start_time_seconds", labels="", values=(5,))
     after = scraped(a=text, b=told)
     assert restarts_untold(Outside({}, []), after) == ["a"] and restarts_untold(None, after) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ({"vllm:num_requests_running": 3}, 3),
+        ({"sglang:num_running_reqs": 3}, 3),
+        ({"trtllm_num_requests_running": 3}, 3),
+        ({"tgi_batch_current_size": 3}, 3),
+        ({"llamacpp:requests_processing": 3}, 3),
+        ({"nv_inference_request_success": 3}, None),
+        ({"go_goroutines": 3}, None),
+    ],
+)
+def test_requests_under_way_are_told_by_each_engine_or_not_at_all(
+    rows: dict[str, float], expected: float | None
+) -> None:
+    """Red when an engine's name is not known, or one that does not tell, or is not known, counts as idle."""
+    told: list[Manifest] = [
+        {"source": "a", "at": 1, "name": name, "labels": {}, "value": value} for name, value in rows.items()
+    ]
+    assert running(Samples(told)) == expected

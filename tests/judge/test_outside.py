@@ -9,7 +9,7 @@ import pytest
 
 from gpuassay.manifest import Manifest
 from gpuassay.record.metrics import Samples
-from gpuassay.systems.llmd.judge.outside import counted_hit_rate, parents, pool_findings, stream_findings
+from gpuassay.systems.llmd.judge.outside import counted_hit_rate, hit_rate, parents, pool_findings, stream_findings
 from gpuassay.systems.llmd.rows import RequestRow
 from gpuassay.verdict import Inconclusive
 
@@ -98,3 +98,13 @@ def test_a_status_that_nobody_has_written_is_none() -> None:
         "conditions": [{"type": "Accepted", "status": "Unknown", "reason": "Pending"}],
     }
     assert not parents({"status": {"parents": [pending]}}) and not parents({})
+
+
+def test_answers_tell_the_hits_where_counters_cannot() -> None:
+    """Red when others' traffic makes a hit rate unknown although answers tell it, or it is guessed from none."""
+    told = [row(cached_tokens=80), row(cached_tokens=0)]
+    assert hit_rate(told, counters(0, 0), counters(200, 80)) == (0.4, "counters")
+    assert hit_rate(told, counters(0, 0), counters(500, 300)) == (0.4, "answers")
+    assert hit_rate(told, Samples([]), Samples([])) == (0.4, "answers")
+    with pytest.raises(Inconclusive, match="somebody else asks as well"):
+        hit_rate([row(cached_tokens=0)], counters(0, 0), counters(500, 300))

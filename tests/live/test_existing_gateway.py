@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from tests.live.conftest import PATIENCE, ROOT, LiveSuite, inside
 from tests.outcome import Outcome
 
 CHOSEN = ("suites/llmd/test_precise.py", "suites/llmd/test_any_gateway.py")
+ANY = tuple(f"suites/llmd/test_any_{name}.py" for name in ("gateway", "profile", "trust"))
 DECISIVE = "llmd.precise.follows-the-cache"
 KINDS = ("Pod", "Namespace", "ConfigMap", "Service", "ServiceAccount", "Secret", "InferencePool", "Job")
 
@@ -85,12 +86,14 @@ def theirs_in(folder: Path, *settings: str) -> Generator[Theirs]:
         wait(lambda: inside(folder), lambda left: not left, what="all of theirs to be gone", timeout=20)
 
 
-def judged(folder: Path, theirs: Theirs, *more: str, **instead: str) -> Outcome:
+def judged(
+    folder: Path, theirs: Theirs, *more: str, chosen: Sequence[str] = CHOSEN, **instead: str
+) -> Outcome:  # fmt: skip
     """A run of the routing suite's chosen modules at their gateway."""
     log, runs = folder / f"judged-{len(list(folder.glob('judged-*')))}.txt", folder / "runs"
     with log.open("w") as out:
         code = subprocess.run(
-            [sys.executable, "-m", "pytest", *CHOSEN, "-p", "no:cacheprovider", "--run-dir", str(runs), "-q",
+            [sys.executable, "-m", "pytest", *chosen, "-p", "no:cacheprovider", "--run-dir", str(runs), "-q",
              *theirs.options(**instead), *more],
             cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, timeout=PATIENCE, check=False,
         ).returncode  # fmt: skip
@@ -147,7 +150,65 @@ def test_a_gateway_that_guesses_under_the_name_of_precise_is_refuted(routers: No
     assert outcome.code == 1, outcome.output
     for name in (DECISIVE, "llmd.any-gateway.repeat-sticks", "llmd.any-gateway.counted-hits"):
         assert outcome.refuted(name), outcome.output
+    assert "runs no plugin that knows the caches" in outcome.verdicts[DECISIVE]["reason"], outcome.output
     assert "ResolvedRefs is False, InvalidExtensionRef" in outcome.verdicts["llmd.any-gateway.pool-status"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "held"),
+    [
+        (
+            ("profile=approximate", "path=/v1/chat/completions"),
+            ("any-gateway.repeat-sticks", "any-profile.repeats-stick[approximate]", "any-trust.salt-sticks"),
+        ),
+        (("profile=least-loaded",), ("any-profile.repeats-scatter[least-loaded]",)),
+        (("profile=random",), ("any-profile.repeats-scatter[random]", "any-profile.random-is-even[random]")),
+    ],
+    ids=["approximate, chats alone", "least-loaded", "random"],
+)
+def test_every_claim_is_judged(routers: None, tmp_path: Path, settings: tuple[str, ...], held: tuple[str, ...]) -> None:
+    """Red when a run at a gateway that says truthfully what it is judges nothing, or refutes it."""
+    claim = settings[0].partition("=")[2]
+    with theirs_in(tmp_path / "theirs", *settings) as theirs:
+        before = theirs.everything()
+        outcome = judged(tmp_path, theirs, chosen=ANY, gateway_profile=claim)
+        assert theirs.everything() == before
+    # the simulator's cache knows no salt, which is what the behaviour says of it
+    assert {one for one, state in outcome.states.items() if state == "FAIL"} <= {"llmd.any-trust.salt-isolates"}
+    always = (f"any-profile.answers-with-usage[{claim}]", f"any-profile.cold-spread[{claim}]", "any-trust.models-apart",
+              "any-trust.clients-cannot-steer", "any-trust.unknown-model-refused")  # fmt: skip
+    for name in (*always, *held):
+        # what hangs on a clock is INCONCLUSIVE on a machine that is short of CPU time
+        assert outcome.states[f"llmd.{name}"] in {"PASS", "INCONCLUSIVE"}, outcome.output
+    assert outcome.states[f"llmd.any-profile.cold-spread[{claim}]"] == "PASS"
+
+
+def test_a_gateway_that_lets_clients_steer_is_refuted(routers: None, tmp_path: Path) -> None:
+    """Red when a client's own header decides who serves it, and nobody sees it from outside."""
+    with theirs_in(tmp_path / "theirs", "profile=random", "mutant=gateway-trusts-clients") as theirs:
+        outcome = judged(tmp_path, theirs, "-k", "steer or claim", chosen=ANY, gateway_profile="random")
+    assert outcome.code == 1 and outcome.refuted("llmd.any-trust.clients-cannot-steer"), outcome.output
+
+
+def test_a_picker_alone_is_judged_and_reported(routers: None, tmp_path: Path) -> None:
+    """Red when somebody's picker cannot be asked without its gateway, or its known defects are forgiven."""
+    with theirs_in(tmp_path / "theirs", "profile=least-loaded", "replicas=3") as theirs:
+        place = theirs.place
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "suites/llmd/test_any_picker.py", "-p", "no:cacheprovider", "-q",
+             "--run-dir", str(tmp_path / "runs"), "--cluster", "existing", "--gpuassay-kubeconfig", place["kubeconfig"],
+             "--epp-target", place["picker"], "--gateway-model", place["model"], "--inference-pool", place["pool"]],
+            cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+    outcome = Outcome(done.returncode, done.stdout, next((tmp_path / "runs").glob("2*")))
+    assert outcome.states["llmd.any-picker.header-equals-metadata[target]"] == "PASS", done.stdout
+    assert outcome.refuted("llmd.any-picker.hint-names-ports[target]"), done.stdout
+    report = subprocess.run(
+        [sys.executable, "-m", "gpuassay", "picker-report", str(outcome.run), str(tmp_path / "picker.json")],
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    told = json.loads((tmp_path / "picker.json").read_text())
+    assert report.returncode == 1 and not told["conforms"] and told["picker"]["target"] == place["picker"]
 
 
 def test_the_plan_needs_no_gateway(suite: LiveSuite) -> None:

@@ -197,9 +197,18 @@ def test_the_shortest_time_that_suffices_is_waited(
 )
 def test_an_arm_that_the_gateway_is_not_is_a_typed_skip(arm: Arm, words: str) -> None:
     """Red when a scenario of another arm is judged at a gateway that never claimed to be one."""
-    gateway: Any = SimpleNamespace(arm=Arm(), verify_tls=True, headers={}, manifest={}, replicas=[])
+    place = SimpleNamespace(url="http://gate.test")
+    gateway: Any = SimpleNamespace(arm=Arm(), verify_tls=True, headers={}, manifest={}, replicas=[], place=place)
     lab: Any = SimpleNamespace()
     with pytest.raises(NotFromOutside, match=words), borrowed(lab, gateway, arm):
+        pass
+
+
+def test_where_a_picker_alone_is_judged_a_gateway_is_a_typed_skip() -> None:
+    """Red when scenarios of a gateway break off with errors because none is named."""
+    gateway: Any = SimpleNamespace(arm=Arm(), place=SimpleNamespace(url=""))
+    lab: Any = SimpleNamespace()
+    with pytest.raises(NotFromOutside, match="the endpoint picker alone is judged"), borrowed(lab, gateway, Arm()):
         pass
 
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 
 import pytest
 
 from gpuassay.scenarios.declare import Scenario
 from gpuassay.system import OWN_ARMS
-from gpuassay.systems.llmd.existing.options import BadGatewayOption, gateway_options
+from gpuassay.systems.llmd.existing.options import BadGatewayOption, MetricsAt, gateway_options
 from gpuassay.systems.llmd.existing.rbac import plan_lines
 
 GOOD = {"gateway_url": "https://gate.example:8443/llm/", "gateway_model": "m", "inference_pool": "serving/pool"}
 
 
 def given(**values: object) -> argparse.Namespace:
-    empty = dict.fromkeys(("gateway_url", "gateway_model", "gateway_profile", "inference_pool", "endpoint_selector"))
+    names = (
+        "gateway_url", "gateway_model", "gateway_profile", "gateway_api", "gateway_headers",
+        "gateway_client_certificate", "inference_pool", "endpoint_selector", "endpoint_metrics",
+        "epp_target",
+    )  # fmt: skip
+    empty = dict.fromkeys(names)
     return argparse.Namespace(**{"cluster": "existing", "gateway_insecure": False, "mutant": None} | empty | values)
 
 
@@ -60,7 +66,20 @@ def test_the_environment_names_what_the_command_line_does_not() -> None:
         (GOOD | {"inference_pool": "pool"}, "--inference-pool 'pool': not of the form NAMESPACE/NAME"),
         (GOOD | {"endpoint_selector": "app"}, "'app' is not of the form KEY=VALUE"),
         (GOOD | {"endpoint_selector": "app=a b"}, "is not of the form KEY=VALUE"),
-        (GOOD | {"gateway_profile": "clever"}, "is none of precise, approximate"),
+        (GOOD | {"gateway_profile": "clever"}, "--gateway-profile 'clever': is none of precise, approximate"),
+        (GOOD | {"gateway_api": "soap"}, "--gateway-api 'soap': is none of auto, completions, chat, responses"),
+        (GOOD | {"gateway_model": ["a", "a"]}, "--gateway-model: names a model twice"),
+        (GOOD | {"endpoint_metrics": "99999"}, "--endpoint-metrics '99999': not of the form"),
+        (GOOD | {"endpoint_metrics": "ftp:1"}, "--endpoint-metrics 'ftp:1': not of the form"),
+        (GOOD | {"gateway_headers": "/none"}, "--gateway-headers /none: No such file"),
+        (GOOD | {"gateway_client_certificate": "/none"}, "--gateway-client-certificate /none: no PEM file"),
+        (
+            GOOD | {"gateway_url": "http://x", "gateway_client_certificate": "/none"},
+            "a certificate is shown to a gateway of https:// only",
+        ),
+        ({"epp_target": "a:1"}, "--epp-target needs also --gateway-model and --inference-pool"),
+        (GOOD | {"epp_target": "a"}, "--epp-target: 'a' is not of the form HOST:PORT"),
+        ({"endpoint_tls": True}, "--endpoint-tls: say also which gateway"),
         (GOOD | {"mutant": "picker-random"}, "--mutant breaks gateways that we start"),
     ],
 )
@@ -69,6 +88,31 @@ def test_an_option_that_is_wrong_is_one_line(options: dict[str, object], line: s
     with pytest.raises(BadGatewayOption, match=re.escape(line)) as caught:
         gateway_options(given(**options), {})
     assert "\n" not in str(caught.value) and "pw" not in str(caught.value)
+
+
+def test_several_models_and_ways_are_understood(tmp_path: Path) -> None:
+    """Red when a further model, the headers of a file, or where the metrics are is lost."""
+    file = tmp_path / "headers"
+    file.write_text("host: a.example\n")
+    more = {"gateway_model": ["a", "b"], "gateway_headers": str(file), "endpoint_metrics": "https:9100/stats"}
+    found = gateway_options(given(**GOOD | more, endpoint_tls=True), {"GPUASSAY_ENDPOINT_TOKEN": "s3cret"})
+    assert found is not None and (found.model, found.models, found.api) == ("a", ("a", "b"), "auto")
+    assert found.headers == {"host": "a.example"} and found.metrics == MetricsAt("https", 9100, "/stats")
+    assert found.endpoint_tls and found.endpoint_token == "s3cret" and "s3cret" not in repr(found)
+    environ = {f"GPUASSAY_{name.upper()}": value for name, value in GOOD.items()} | {"GPUASSAY_GATEWAY_MODEL": "a,b"}
+    again = gateway_options(given(endpoint_metrics="/stats"), environ)
+    assert again is not None and again.models == ("a", "b") and again.metrics == MetricsAt("", 0, "/stats")
+
+
+def test_a_picker_alone_needs_no_gateway() -> None:
+    """Red when somebody's picker cannot be judged without its gateway, or the run's header does not name it."""
+    found = gateway_options(given(epp_target="a:9002", gateway_model="m", inference_pool="ns/pool"), {})
+    assert found is not None and (found.url, found.epp_target) == ("", "a:9002")
+    assert found.named == "the endpoint picker a:9002"
+    both = gateway_options(given(epp_target="a:9002", **GOOD), {})
+    assert both is not None and both.named.startswith(
+        "the gateway https://gate.example:8443/llm, said to be precise and"
+    )
 
 
 def test_a_token_that_is_none_is_refused_without_being_shown() -> None:

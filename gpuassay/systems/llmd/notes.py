@@ -6,6 +6,9 @@ from gpuassay.manifest import Manifest
 from gpuassay.record.notes import Note
 
 WARMED = Note("warmed", dict[str, str], "name of the replica that each prompt was given to directly, by its label")
+SERVERS = Note("servers", list[str], "names of the model servers behind the gateway, each once")
+CLAIM = Note("claim", str, "by what rule the picker is said to choose", default="precise")
+PICKERS_UNSEEN = Note("pickers_unseen", str, "why the pickers' own metrics could not be read", default="")
 MEMBERS = Note("members", list[str], "`address:port` of each replica in the pool")
 CPU_BUSY = Note(
     "cpu_busy", dict[str, float | None], "share of all CPUs' time in use during a wave; null where nobody can tell",

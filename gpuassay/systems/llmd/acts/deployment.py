@@ -59,6 +59,7 @@ class Site:
             `none`: no whole answer).
         picked: requests that were asked of the picker itself, with no gateway in between.
         faults: what neighbours of its programs were made to do wrong.
+        environment: of load generators, beside our own.
     """
 
     lab: RoutingLab
@@ -67,6 +68,7 @@ class Site:
     through: Counter[str] = field(default_factory=Counter[str])
     picked: int = 0
     faults: set[str] = field(default_factory=set[str])
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
     _asked: int = 0
     _session: requests.Session = field(default_factory=GatewaySession)
 
@@ -112,6 +114,18 @@ class Site:
     def messages(self, prompt: Prompt) -> list[dict[str, Any]]:
         """What is asked of a model server by a chat; the simulator takes no message without a text."""
         return [{"role": role, "content": readable(content)} for role, content in prompt.messages]
+
+    def path_of(self, prompt: Prompt) -> str:
+        """Where a prompt is posted."""
+        return CHAT_COMPLETIONS if prompt.chat else COMPLETIONS
+
+    def tokens_of(self, answer: object) -> tuple[int | None, int | None, int | None]:
+        """Tokens of prompt, answer and cached prompt that an answer tells; None for what it does not."""
+        usage = dig(answer, "usage", default={})
+        return (
+            _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"),
+            _count(usage, "prompt_tokens_details", "cached_tokens"),
+        )  # fmt: skip
 
     def warm(self, chosen: Mapping[str, Replica], prompts: Mapping[str, Prompt]) -> None:
         """Ask replicas directly, behind gateway and picker, and wait until their KV-cache events have passed the tap.
@@ -164,7 +178,9 @@ class Site:
 
         def one(number: int, prompt: Prompt) -> RequestRow:
             body = self.body(prompt) | more
-            return self._one(wave, url + (path or path_of(prompt)), timeout, number, prompt.label, body, headers or {})
+            return self._one(
+                wave, url + (path or self.path_of(prompt)), timeout, number, prompt.label, body, headers or {}
+            )
 
         with ThreadPoolExecutor(at_once) as pool:
             rows = list(pool.map(one, range(first, first + len(prompts)), prompts))
@@ -185,26 +201,34 @@ class Site:
     ) -> RequestRow:
         row = RequestRow(wave=wave, index=index, label=label, start_ns=time.monotonic_ns())
         try:
-            answer = self._session.post(
-                url, data=json.dumps(body), timeout=timeout, headers={**JSON, **headers}, verify=self.verify_tls,
-                allow_redirects=False,
-            )  # fmt: skip
+            answer = self.post(url, body, timeout=timeout, headers=headers)
             row.status = answer.status_code
             row.headers = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
             row.served_by = answer.headers.get(POD)
             if answer.status_code != 200:
                 row.error, row.detail = f"http-{answer.status_code}", answer.text[:300]
             else:
-                usage = dig(answer.json(), "usage", default={})
-                row.prompt_tokens = _count(usage, "prompt_tokens")
-                row.cached_tokens = _count(usage, "prompt_tokens_details", "cached_tokens") or 0
-                row.tokens = _count(usage, "completion_tokens")
+                row.prompt_tokens, row.tokens, cached = self.tokens_of(answer.json())
+                row.cached_tokens = cached or 0
         except requests.Timeout:
             row.error = "timeout"
         except (requests.RequestException, ValueError) as error:
             row.error, row.detail = "connection", str(error)[:300]
         row.last_ns = row.end_ns = time.monotonic_ns()
         return row
+
+    def post(
+        self, url: str, body: Mapping[str, Any], *, timeout: float, headers: Mapping[str, str], stream: bool = False
+    ) -> requests.Response:
+        """One request that leaves no row; with `stream` its answer is read by the caller, who closes it.
+
+        Raises:
+            requests.RequestException: there is no answer.
+        """
+        return self._session.post(
+            url, data=json.dumps(body), timeout=timeout, headers={**JSON, **headers}, verify=self.verify_tls,
+            allow_redirects=False, stream=stream,
+        )  # fmt: skip
 
     def load(
         self,
@@ -245,14 +269,15 @@ class Site:
                 label: self.body(prompts[label], prompts[label].max_tokens or max_tokens, **stream)
                 for label in dict.fromkeys(order)
             },
-            asks=tuple(Ask(label=label, path=path_of(prompts[label])) for label in order),
+            asks=tuple(Ask(label=label, path=self.path_of(prompts[label])) for label in order),
             shape=shape or ClosedLoop(concurrency=1),
             warm_up=warm_up,
             timeout=timeout,
             preflight=False,
             verify_tls=self.verify_tls,
         )
-        result = run(plan, self.routing.folder / "load", name=wave.replace("/", "-").replace(" ", "-"))
+        name = wave.replace("/", "-").replace(" ", "-")
+        result = run(plan, self.routing.folder / "load", name=name, environ=self.environment)
         rows = [of_wave(row, wave) for row in result.rows]
         self.lab.rows(REQUESTS).extend(rows)
         if to is None:
@@ -268,11 +293,6 @@ class Site:
         self.lab.samples += [
             {"source": source, "label": label, **row} for source, rows in samples.items() for row in rows
         ]
-
-
-def path_of(prompt: Prompt) -> str:
-    """Where a prompt is posted."""
-    return CHAT_COMPLETIONS if prompt.chat else COMPLETIONS
 
 
 def _count(usage: Any, *path: str) -> int | None:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import requests
+
 from gpuassay.cluster.errors import NotFromOutside
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.load.headers import POD
@@ -23,8 +25,12 @@ from gpuassay.systems.llmd.component.metrics import Sample
 from gpuassay.systems.llmd.component.probe import rounds
 from gpuassay.systems.llmd.component.simulator import Replica
 from gpuassay.systems.llmd.component.spec import Arm
-from gpuassay.systems.llmd.existing.gateway import ExistingGateway, ExistingReplica
+from gpuassay.systems.llmd.existing.dialect import CHAT, COMPLETIONS, Dialect, counted
+from gpuassay.systems.llmd.existing.gateway import ExistingGateway
+from gpuassay.systems.llmd.existing.pickers import Unseen, find_pickers, samples_of
+from gpuassay.systems.llmd.existing.replica import ExistingReplica
 from gpuassay.systems.llmd.judge.engines import finished, missing
+from gpuassay.systems.llmd.judge.outside import PICKERS_AFTER, PICKERS_BEFORE
 from gpuassay.systems.llmd.objects.prompts import Prompt, synthetic
 from gpuassay.systems.llmd.rows import RequestRow
 from gpuassay.waiting import WaitTimeout, wait
@@ -47,13 +53,30 @@ class OutsideSite(Site):
 
     Attributes:
         headers: what every request carries.
+        way: how it is asked.
         lag: seconds that are waited after replicas were warmed directly.
         named: whether answers have been seen to name who served them; until then counters are read around each ask.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    way: Dialect = COMPLETIONS
     lag: float = 0.0
     named: bool = False
+
+    def body(self, prompt: Prompt, max_tokens: int = 1, **more: Any) -> dict[str, Any]:
+        """A request by the path that the gateway serves; a chat's for a chat."""
+        if prompt.chat:
+            way = CHAT if self.way is COMPLETIONS else self.way
+            return way.of_messages(self.routing.model, self.messages(prompt), max_tokens, **more)
+        return self.way.body(self.routing.model, self.text(prompt), max_tokens, **more)
+
+    def path_of(self, prompt: Prompt) -> str:
+        """Where a prompt is posted."""
+        return CHAT.path if prompt.chat and self.way is COMPLETIONS else self.way.path
+
+    def tokens_of(self, answer: object) -> tuple[int | None, int | None, int | None]:
+        """Tokens of prompt, answer and cached prompt, by whatever path the answer came."""
+        return counted(answer)
 
     def text(self, prompt: Prompt) -> str:
         """The prompt as it is: a real model reads all of it."""
@@ -67,6 +90,16 @@ class OutsideSite(Site):
         """Ask replicas directly, then give their KV-cache events the time that they were found to take."""
         super().warm(chosen, prompts)
         time.sleep(self.lag)  # no event tells that somebody else's picker has heard of it
+
+    def post(
+        self, url: str, body: Mapping[str, Any], *, timeout: float, headers: Mapping[str, str], stream: bool = False
+    ) -> requests.Response:
+        """As `Site.post`, with the headers that every request carries."""
+        return super().post(url, body, timeout=timeout, headers={**self.headers, **headers}, stream=stream)
+
+    def present(self, certificate: str) -> None:
+        """Show a client's certificate from now on: a PEM file, "" for none."""
+        self._session.cert = certificate or None
 
     def learn_lag(self) -> None:
         """Find the shortest of `LAGS` after which a whole round of fresh probes goes where each was warmed.
@@ -94,7 +127,7 @@ class OutsideSite(Site):
         )
 
     def _ask(self, wave: str, index: int, prompt: Prompt) -> RequestRow:
-        url = f"{self.routing.url}/v1/completions"
+        url = self.routing.url + self.way.path
         return self._one(wave, url, PATIENCE, index, prompt.label, self.body(prompt), {})
 
     def _one(
@@ -108,7 +141,7 @@ class OutsideSite(Site):
         headers: Mapping[str, str],
     ) -> RequestRow:
         before, untold = ({}, "") if self.named else self._finished()
-        row = super()._one(wave, url, timeout, index, label, body, {**self.headers, **headers})
+        row = super()._one(wave, url, timeout, index, label, body, headers)
         if row.status == 200 and row.served_by:
             self.named = True
         elif row.status == 200 and not self.named:
@@ -188,6 +221,8 @@ def borrowed(lab: RoutingLab, gateway: ExistingGateway, wanted: Arm) -> Generato
     Raises:
         NotFromOutside: the scenario asks for an arm that this gateway is not said to be.
     """
+    if not gateway.place.url:
+        raise NotFromOutside("the endpoint picker alone is judged; name its gateway, too (--gateway-url)")
     if wanted.profile != gateway.arm.profile:
         raise NotFromOutside(
             f"arm {wanted.profile} is asked for, the gateway is said to be {gateway.arm.profile} (--gateway-profile)"
@@ -195,8 +230,26 @@ def borrowed(lab: RoutingLab, gateway: ExistingGateway, wanted: Arm) -> Generato
     if wanted.gateway is None or wanted.change_picker or wanted.change_gateway or wanted.prefillers:
         raise NotFromOutside("the scenario changes picker or gateway, or goes past the gateway")
     with _turn:
-        site = OutsideSite(lab, gateway, verify_tls=gateway.verify_tls, headers=gateway.headers)
+        place = gateway.place
+        site = OutsideSite(
+            lab, gateway, verify_tls=gateway.verify_tls, headers=gateway.headers, way=place.way,
+            environment=place.environment,
+        )  # fmt: skip
+        site.present(place.certificate)
         lab.note(facts.OUTSIDE, facts.Outside(gateway.manifest, [one.endpoint for one in gateway.replicas]))
         if gateway.arm.profile in profiles.PRECISE:
             site.learn_lag()
+        _listen(lab, gateway, PICKERS_BEFORE)
         yield site
+        _listen(lab, gateway, PICKERS_AFTER)
+
+
+def _listen(lab: RoutingLab, gateway: ExistingGateway, label: str) -> None:
+    """Keep the metrics of the pickers under `label`, or note why they are not to be had: no scenario depends on it."""
+    try:
+        pods = find_pickers(gateway.api, gateway.manifest, gateway.namespace)
+        told = samples_of(gateway.api, gateway.namespace, pods)
+    except Unseen as why:
+        lab.note(notes.PICKERS_UNSEEN, str(why))
+        return
+    lab.samples += [{"source": name, "label": label, **row} for name, rows in told.items() for row in rows]

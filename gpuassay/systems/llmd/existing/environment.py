@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gpuassay.access.kubeconfig import given
@@ -22,10 +22,15 @@ from gpuassay.scenarios.declare import Scenario
 from gpuassay.scenarios.lab import Lab
 from gpuassay.system import Open
 from gpuassay.systems.llmd.acts.lab import RoutingLab
+from gpuassay.systems.llmd.existing.epp import speaks_tls
 from gpuassay.systems.llmd.existing.gateway import ExistingGateway, Place, require_answers
 from gpuassay.systems.llmd.existing.options import GatewayOptions
 from gpuassay.systems.llmd.existing.preflight import check_gateway
+from gpuassay.systems.llmd.existing.replica import Access
 from gpuassay.toolchain import Assets
+
+EPP_TARGET = "epp-target"
+"""Capability: somebody's endpoint picker may be asked directly."""
 
 FEWEST = 2
 """Endpoints below which there is nothing to choose between."""
@@ -62,21 +67,27 @@ def gateway_stage(option: argparse.Namespace, named: GatewayOptions) -> Open:
     kubeconfig = given(option.gpuassay_kubeconfig)
     if kubeconfig is None:
         raise ClusterError(
-            "--gateway-url needs --gpuassay-kubeconfig FILE, or KUBECONFIG in the environment: model servers are found "
-            "by the API"
+            "--gateway-url and --epp-target need --gpuassay-kubeconfig FILE, or KUBECONFIG in the environment: model "
+            "servers are found by the API"
         )
     if changed := [one.name for one in options.asked(option) if one.mode not in (options.USE, options.NEVER)]:
         raise ClusterError(f"--{changed[0]} changes the cluster, a run at --gateway-url changes nothing: choose one")
-    place = Place(
-        named.url, named.model, named.namespace, named.pool, named.selector, named.verify_tls, named.headers
+    asked = Place(
+        named.url, named.model, named.namespace, named.pool, named.selector, named.verify_tls, named.headers,
+        certificate=named.certificate, others=named.models[1:], headers_file=named.headers_file,
+        access=Access(named.endpoint_tls, named.endpoint_token, named.metrics), epp_target=named.epp_target,
     )  # fmt: skip
     api, context = connect(kubeconfig, option.gpuassay_context)
     try:
-        found = ExistingGateway(api, place, Path(), named.profile)
+        found = ExistingGateway(api, asked, Path(), named.profile)
         if len(found.replicas) < FEWEST:
             raise ClusterError(f"{named.pool} has one ready endpoint: there is nothing to route between; scale it up")
-        require_answers(found.replicas)
-        check_gateway(place)
+        if named.epp_target:
+            speaks_tls(named.epp_target)
+        place = asked
+        if named.url:
+            require_answers(found.replicas)
+            place = replace(asked, way=check_gateway(asked, named.api))
     finally:
         api.close()
 
@@ -84,14 +95,14 @@ def gateway_stage(option: argparse.Namespace, named: GatewayOptions) -> Open:
     def stage(run: Host, lane: Lane, assets: Assets) -> Generator[Stage]:
         del assets  # nothing of ours is started
         with ExitStack() as stack:
-            run.say(f"using the gateway {named.url} and reading the cluster of {kubeconfig}")
+            run.say(f"using {named.named} and reading the cluster of {kubeconfig}")
             folder = run.directory / lane.name
             folder.mkdir(parents=True)
             reached, _ = connect(kubeconfig, context)
             stack.callback(reached.close)
             cluster = Cluster(
                 name=context, provider="existing", kubeconfig=kubeconfig, context=context, api=reached,
-                directory=folder, capabilities=frozenset({"routing"}),
+                directory=folder, capabilities=frozenset({"routing"} | ({EPP_TARGET} if named.epp_target else set())),
             )  # fmt: skip
             resources = (
                 Resource("Pod", f"/api/v1/namespaces/{named.namespace}/pods"),
@@ -105,8 +116,9 @@ def gateway_stage(option: argparse.Namespace, named: GatewayOptions) -> Open:
             )
             gateway = ExistingGateway(reached, place, folder, named.profile)
             cluster.tell(_images(gateway.pods))
+            asked_by = f", asked by {place.way.path}" if named.url else ""
             description = (
-                f"gateway {named.url}, said to be {named.profile}, InferencePool {named.namespace}/{named.pool} with"
+                f"{named.named}{asked_by}, InferencePool {named.namespace}/{named.pool} with"
                 f" {len(gateway.replicas)} endpoints, on {cluster.description}"
             )
             stack.enter_context(described(run, cluster, "existing", description, cluster.capabilities))

@@ -5,23 +5,35 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 import pytest
 
 from gpuassay.arguments import path, text
 from gpuassay.load.addresses import without_secrets
-from gpuassay.load.credentials import TOKEN
+from gpuassay.load.credentials import TOKEN, read_headers
+from gpuassay.load.errors import LoadError
+from gpuassay.load.tls import add_certificate
+from gpuassay.systems.llmd.existing import dialect
+from gpuassay.systems.llmd.existing.addresses import parts_of
 from gpuassay.systems.llmd.pods import names
 
 PROFILES = ("precise", "approximate", "least-loaded", "random")
 
-_OPTIONS = ("gateway_url", "gateway_model", "gateway_profile", "inference_pool", "endpoint_selector")
-ENDINGS = ("/v1", "/v1/completions", "/v1/chat/completions", "/v1/models")
+_OPTIONS = (
+    "gateway_url", "gateway_model", "gateway_profile", "gateway_api", "gateway_headers", "gateway_client_certificate",
+    "inference_pool", "endpoint_selector", "endpoint_metrics", "epp_target",
+)  # fmt: skip
+_FLAGS = ("gateway_insecure", "endpoint_tls")
+ENDPOINT_TOKEN = "GPUASSAY_ENDPOINT_TOKEN"
+"""Environment variable with the bearer token of the model servers themselves."""
+ENDINGS = ("/v1", "/v1/completions", "/v1/chat/completions", "/v1/responses", "/v1/models")
 """Of URLs that are copied from documentation: the API's paths are added to the base URL."""
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _IMAGE = re.compile(r"(?!.*//)[a-z0-9]([a-zA-Z0-9._:/-]*[a-zA-Z0-9])?(@sha256:[0-9a-f]{64})?")
@@ -36,33 +48,69 @@ class BadGatewayOption(ValueError):  # noqa: N818 - reads as what it is
 
 
 @dataclass(frozen=True)
+class MetricsAt:
+    """Where a model server has its page of metrics: scheme, port and path, each "" or 0 for that of its API."""
+
+    scheme: str = ""
+    port: int = 0
+    path: str = ""
+
+
+@dataclass(frozen=True)
 class GatewayOptions:
     """Somebody's gateway, as the command line names it.
 
     Attributes:
         url: base URL of its OpenAI-like API, without a slash at the end.
-        model: the served model.
+        models: the served models; scenarios ask for the first, and see that the others are answered by themselves.
         profile: by what rule its picker is said to choose; decides which behaviours it is held to.
         namespace: of InferencePool and model servers.
         pool: name of the InferencePool.
         selector: labels of the model servers' Pods; empty: those of the pool.
         verify_tls: whether its certificate must be valid.
         token: bearer token, "" for none; never printed and never written.
+        api: by what path it is asked, of `dialect.NAMES`.
+        headers_file: further headers of every request, "" for none.
+        certificate: PEM file with our certificate and its key, "" for none.
+        endpoint_tls: whether the model servers speak TLS; any certificate of theirs is taken.
+        endpoint_token: bearer token of the model servers, "" for none; as `token`.
+        metrics: where the model servers have their metrics.
+        epp_target: `HOST:PORT` of its endpoint picker, "" where that is not asked directly; `url` may be "" then.
     """
 
     url: str
-    model: str
+    models: tuple[str, ...]
     profile: str
     namespace: str
     pool: str
     selector: Mapping[str, str]
     verify_tls: bool = True
     token: str = field(default="", repr=False)
+    api: str = dialect.AUTO
+    headers_file: str = ""
+    certificate: str = ""
+    endpoint_tls: bool = False
+    endpoint_token: str = field(default="", repr=False)
+    metrics: MetricsAt = MetricsAt()
+    epp_target: str = ""
+
+    @property
+    def model(self) -> str:
+        """The model that scenarios ask for."""
+        return self.models[0]
+
+    @property
+    def named(self) -> str:
+        """What is judged, in words."""
+        gateway = f"the gateway {self.url}, said to be {self.profile}" if self.url else ""
+        picker = f"the endpoint picker {self.epp_target}" if self.epp_target else ""
+        return " and ".join(filter(None, (gateway, picker)))
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request carries."""
-        return {"authorization": f"Bearer {self.token}"} if self.token else {}
+        """What every request carries. Raises BadGatewayOption if the file of headers will not do any more."""
+        named = _headers(self.headers_file) if self.headers_file else {}
+        return named | ({"authorization": f"Bearer {self.token}"} if self.token else {})
 
 
 def add_options(group: pytest.OptionGroup) -> None:
@@ -70,12 +118,36 @@ def add_options(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--gateway-url", metavar="URL", type=text, help="existing cluster: judge routing at this OpenAI-like gateway"
     )
-    group.addoption("--gateway-model", metavar="NAME", type=text, help="existing gateway: the served model")
+    group.addoption(
+        "--gateway-model",
+        metavar="NAME",
+        type=text,
+        action="append",
+        help="existing gateway: the served model; once more for each further one behind it",
+    )
     group.addoption(
         "--gateway-profile",
         metavar="RULE",
         type=text,
         help=f"existing gateway: what its picker is said to do ({', '.join(PROFILES)}; default: precise)",
+    )
+    group.addoption(
+        "--gateway-api",
+        metavar="NAME",
+        type=text,
+        help=f"existing gateway: by what path it is asked ({', '.join(dialect.NAMES)}; default: auto)",
+    )
+    group.addoption(
+        "--gateway-headers",
+        metavar="FILE",
+        type=path,
+        help="existing gateway: further headers of every request, one NAME: VALUE a line (Host, API keys)",
+    )
+    group.addoption(
+        "--gateway-client-certificate",
+        metavar="FILE",
+        type=path,
+        help="existing gateway: our certificate and its key, in one PEM file",
     )
     group.addoption("--inference-pool", metavar="NAMESPACE/NAME", type=text, help="existing gateway: its InferencePool")
     group.addoption(
@@ -84,6 +156,18 @@ def add_options(group: pytest.OptionGroup) -> None:
         type=text,
         help="existing gateway: labels of the model servers' Pods (default: the pool's)",
     )
+    group.addoption(
+        "--endpoint-metrics",
+        metavar="[SCHEME:]PORT[/PATH]",
+        type=text,
+        help="existing gateway: where the model servers have their metrics (default: their port, /metrics)",
+    )
+    group.addoption(
+        "--endpoint-tls",
+        action="store_true",
+        help="existing gateway: the model servers speak TLS, with any certificate",
+    )
+    group.addoption("--epp-target", metavar="HOST:PORT", type=text, help="existing cluster: judge this endpoint picker")
     group.addoption("--gateway-insecure", action="store_true", help="existing gateway: accept any TLS certificate")
     group.addoption(
         "--arm-image",
@@ -148,34 +232,97 @@ def gateway_options(option: argparse.Namespace, environ: Mapping[str, str] = os.
         BadGatewayOption: one line.
     """
     given = {name: getattr(option, name, None) for name in _OPTIONS}
-    insecure = bool(getattr(option, "gateway_insecure", False))
+    flags = [name for name in _FLAGS if getattr(option, name, False)]
     if option.cluster != "existing":
-        named = [_flag(name) for name, value in given.items() if value] + ["--gateway-insecure"] * insecure
+        named = [_flag(name) for name, value in given.items() if value] + [_flag(name) for name in flags]
         if named:
             raise BadGatewayOption(f"{', '.join(named)}: only with --cluster existing; embedded arms are ours")
         return None
+    models = _models(given.pop("gateway_model"), environ)
     found = {name: str(value or environ.get(f"GPUASSAY_{name.upper()}") or "") for name, value in given.items()}
-    if not found["gateway_url"]:
-        alone = [_flag(name) for name, value in found.items() if value] + ["--gateway-insecure"] * insecure
+    found["gateway_model"] = ",".join(models)
+    if not found["gateway_url"] and not found["epp_target"]:
+        alone = [_flag(name) for name, value in found.items() if value] + [_flag(name) for name in flags]
         if alone:
             raise BadGatewayOption(f"{', '.join(alone)}: say also which gateway, with --gateway-url URL")
         return None
     lacking = [_flag(name) for name in ("gateway_model", "inference_pool") if not found[name]]
     if lacking:
-        raise BadGatewayOption(f"--gateway-url needs also {' and '.join(lacking)}")
+        first = "--gateway-url" if found["gateway_url"] else "--epp-target"
+        raise BadGatewayOption(f"{first} needs also {' and '.join(lacking)}")
     if getattr(option, "mutant", None):
         raise BadGatewayOption("--mutant breaks gateways that we start; one that is yours stays as it is")
     namespace, pool = _pool(found["inference_pool"])
+    url, certificate = _url(found["gateway_url"]) if found["gateway_url"] else "", found["gateway_client_certificate"]
+    if certificate:
+        _check_certificate(certificate, url)
+    if found["gateway_headers"]:
+        _headers(found["gateway_headers"])
     return GatewayOptions(
-        url=_url(found["gateway_url"]),
-        model=found["gateway_model"],
-        profile=_profile(found["gateway_profile"] or "precise"),
+        url=url,
+        models=models,
+        profile=_one_of("--gateway-profile", found["gateway_profile"] or "precise", PROFILES),
         namespace=namespace,
         pool=pool,
         selector=_selector(found["endpoint_selector"]),
-        verify_tls=not insecure,
-        token=_token(environ.get(TOKEN, "").strip()),
+        verify_tls="gateway_insecure" not in flags,
+        token=_token(environ.get(TOKEN, "").strip(), TOKEN),
+        api=_one_of("--gateway-api", found["gateway_api"] or dialect.AUTO, dialect.NAMES),
+        headers_file=found["gateway_headers"],
+        certificate=certificate,
+        endpoint_tls="endpoint_tls" in flags,
+        endpoint_token=_token(environ.get(ENDPOINT_TOKEN, "").strip(), ENDPOINT_TOKEN),
+        metrics=_metrics(found["endpoint_metrics"]),
+        epp_target=_target(found["epp_target"]),
     )
+
+
+def _models(given: object, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The models that the command line names, else those of the environment, by comma."""
+    words: Sequence[str] = [given] if isinstance(given, str) else cast("Sequence[str]", given or ())
+    if not words:
+        words = environ.get("GPUASSAY_GATEWAY_MODEL", "").split(",")
+    found = tuple(one.strip() for one in words if one.strip())
+    if len(set(found)) < len(found):
+        raise BadGatewayOption("--gateway-model: names a model twice")
+    return found
+
+
+def _headers(file: str) -> dict[str, str]:
+    try:
+        return read_headers(Path(file), "--gateway-headers")
+    except LoadError as error:
+        raise BadGatewayOption(str(error)) from None
+
+
+def _check_certificate(file: str, url: str) -> None:
+    if not url.startswith("https://"):
+        raise BadGatewayOption("--gateway-client-certificate: a certificate is shown to a gateway of https:// only")
+    try:
+        add_certificate(ssl.create_default_context(), file, "--gateway-client-certificate")
+    except LoadError as error:
+        raise BadGatewayOption(str(error)) from None
+
+
+def _target(word: str) -> str:
+    if word:
+        try:
+            parts_of(word)
+        except ValueError as error:
+            raise BadGatewayOption(f"--epp-target: {error}") from None
+    return word
+
+
+_METRICS_AT = re.compile(r"(?:(https?):)?(\d{1,5})?(/[!-~]*)?")
+
+
+def _metrics(word: str) -> MetricsAt:
+    parts = _METRICS_AT.fullmatch(word)
+    if parts is None or (parts[1] and not parts[2]) or not 0 <= int(parts[2] or 0) <= 65535 or parts[2] == "0":
+        raise BadGatewayOption(
+            f"--endpoint-metrics {word!r}: not of the form [SCHEME:]PORT[/PATH] or /PATH, such as https:9100/stats"
+        )
+    return MetricsAt(parts[1] or "", int(parts[2] or 0), parts[3] or "")
 
 
 def _flag(name: str) -> str:
@@ -208,9 +355,9 @@ def _url(text: str) -> str:
     return url
 
 
-def _profile(text: str) -> str:
-    if text not in PROFILES:
-        raise BadGatewayOption(f"--gateway-profile {text!r}: is none of {', '.join(PROFILES)}")
+def _one_of(option: str, text: str, known: Sequence[str]) -> str:
+    if text not in known:
+        raise BadGatewayOption(f"{option} {text!r}: is none of {', '.join(known)}")
     return text
 
 
@@ -235,7 +382,7 @@ def _selector(text: str) -> dict[str, str]:
     return found
 
 
-def _token(text: str) -> str:
+def _token(text: str, variable: str) -> str:
     if text and not (text.isascii() and text.isprintable() and " " not in text):
-        raise BadGatewayOption(f"{TOKEN}: a bearer token has printable ASCII characters and no spaces")
+        raise BadGatewayOption(f"{variable}: a bearer token has printable ASCII characters and no spaces")
     return text

@@ -16,6 +16,7 @@ from gpuassay.load.credentials import TOKEN
 from gpuassay.load.errors import LoadError
 from gpuassay.load.rows import Row
 from gpuassay.load.session import GatewaySession
+from gpuassay.systems.llmd.existing.dialect import AUTO, CHAT, COMPLETIONS, DIALECTS, RESPONSES, Dialect, named
 from gpuassay.systems.llmd.existing.gateway import Place
 
 SECONDS = 10.0
@@ -31,12 +32,22 @@ _WORDS = {
 }
 """What the classes of failures (docs/load.md) mean here."""
 
-_NO_LIST = (404, 405, 501)
+FEW = {COMPLETIONS.name: 2, CHAT.name: 2, RESPONSES.name: 16}
+"""Tokens that are asked for: OpenAI's own servers take no fewer than 16 by /v1/responses."""
+
+_NO_PATH = (404, 405, 501)
+"""What a gateway answers that does not serve a path."""
+
+_NO_LIST = _NO_PATH
 """A gateway need not serve the model list: then the first completion tells whether it knows the model."""
 
 
-def check_gateway(place: Place) -> None:
-    """Ask for the model list and for two streamed tokens.
+def check_gateway(place: Place, api: str = AUTO) -> Dialect:
+    """Ask for the model list and for two streamed tokens of each model; returns by what path they came.
+
+    Args:
+        place: the gateway.
+        api: the path to take (`gpuassay.systems.llmd.existing.dialect.NAMES`); `auto`: the first that it serves.
 
     Raises:
         ClusterError: nothing answers, TLS is not trusted, credentials are refused, the server is not OpenAI-like, does
@@ -47,18 +58,30 @@ def check_gateway(place: Place) -> None:
     if status not in _NO_LIST:
         _refused(url, status, body)
         served = _models(url, body)
-        if place.model not in served:
-            known = ", ".join(served) or "none"
-            raise ClusterError(f"{url}: model {place.model!r} is unknown; the gateway has {known} (--gateway-model)")
-    url = f"{place.url}/v1/completions"
-    ask = {"model": place.model, "prompt": "gpuassay", "max_tokens": 2, "stream": True}
-    status, kind, body = _asked(place, "POST", url, ask)
-    if status == 404 and re.search(rf"(?<![\w/-]){re.escape(place.model)}(?![\w/-])", body):
-        raise ClusterError(f"{url}: model {place.model!r} is unknown: {_short(body)} (--gateway-model)")
+        for model in (place.model, *place.others):
+            if model not in served:
+                known = ", ".join(served) or "none"
+                raise ClusterError(f"{url}: model {model!r} is unknown; the gateway has {known} (--gateway-model)")
+    ways = DIALECTS if api == AUTO else (named(api),)
+    found = next(way for way in ways if _streams(place, place.model, way, last=way is ways[-1]))
+    for model in place.others:
+        _streams(place, model, found, last=True)
+    return found
+
+
+def _streams(place: Place, model: str, way: Dialect, *, last: bool) -> bool:
+    """Ask for two tokens; False where the gateway does not serve that path and another may be tried."""
+    url = place.url + way.path
+    status, kind, body = _asked(place, "POST", url, way.body(model, "gpuassay", FEW[way.name], stream=True))
+    if status == 404 and re.search(rf"(?<![\w/-]){re.escape(model)}(?![\w/-])", body):
+        raise ClusterError(f"{url}: model {model!r} is unknown: {_short(body)} (--gateway-model)")
+    if status in _NO_PATH and not last:
+        return False
     _refused(url, status, body)
     if not kind.startswith("text/event-stream"):
         raise ClusterError(f"{url}: a stream was asked for, {kind or 'something without content-type'} came: not SSE")
     _require_stream(url, kind, body)
+    return True
 
 
 def _asked(place: Place, method: str, url: str, body: Mapping[str, Any] | None = None) -> tuple[int, str, str]:
@@ -68,6 +91,7 @@ def _asked(place: Place, method: str, url: str, body: Mapping[str, Any] | None =
             GatewaySession() as session,
             session.request(
                 method, url, json=body, headers=dict(place.headers), timeout=SECONDS, verify=place.verify_tls,
+                cert=place.certificate or None,
                 stream=True, allow_redirects=False,
             ) as answer,
         ):  # fmt: skip
@@ -122,7 +146,7 @@ def _require_stream(url: str, kind: str, body: str) -> None:
         reading.on_end(0)
     except BadAnswer as bad:
         # two tokens may be ones without text
-        if bad.error != "empty" or '"choices"' not in body:
+        if bad.error != "empty" or not any(mark in body for mark in ('"choices"', '"response.')):
             no_json = bad.detail.startswith("not JSON")
             said = "an event of the stream is" if no_json else _WORDS.get(bad.error, "the stream will not do:")
             raise ClusterError(f"{url}: {said} {bad.detail}") from None

@@ -17,6 +17,7 @@ RULES = (
     Rule("", "pods", "get list watch"),
     Rule("inference.networking.k8s.io", "inferencepools", "get list watch"),
     Rule("", "pods/proxy", "get create (only where Pods' addresses are not reached from here)"),
+    Rule("", "services", "get (only for the cause of a failure: which Pods are the pickers)"),
 )
 """Nothing is written. All but the first in the pool's namespace only."""
 
@@ -25,7 +26,7 @@ def plan_lines(gateway: GatewayOptions, scenarios: Sequence[Scenario]) -> list[s
     """The plan of a run at a gateway, line by line."""
     able = [one for one in scenarios if one.system == "routing" and OWN_ARMS not in one.needs]
     return [
-        f"at the gateway {gateway.url}, said to be {gateway.profile}: {len(able)} scenarios can be acted out from "
+        f"at {gateway.named}: {len(able)} scenarios can be acted out from "
         f"outside, {len(scenarios) - len(able)} are skipped by type",
         *(f"  {one.id}" for one in able),
         "requests: some hundred completions of model "

@@ -265,3 +265,11 @@ def finished(samples: Samples, model: str = "") -> float | None:
             of = dict(labels).get(_SERVED_MODEL, "")
             by_model[of] = by_model.get(of, 0.0) + value
     return by_model.get(model, max(by_model.values(), default=0.0))
+
+
+def running(samples: Samples) -> float | None:
+    """Requests that one server has under way; None of an engine whose page does not tell."""
+    found = named(samples.names, "requests_running")
+    if found is None:
+        return None
+    return sum(value for name in found[0] for value in samples.series(name).values())

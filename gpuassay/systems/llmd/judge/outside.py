@@ -7,11 +7,17 @@ from collections.abc import Sequence
 from gpuassay.manifest import Manifest, dig
 from gpuassay.record.facts import Outside
 from gpuassay.record.metrics import Samples, untold_starts
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.judge.engines import TOKENS, named
 from gpuassay.systems.llmd.judge.metrics import counter_hit_rate, delta, hit_units
+from gpuassay.systems.llmd.judge.picker_word import causes
 from gpuassay.systems.llmd.judge.routing import answered, failure_findings, shown
+from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.systems.llmd.rows import RequestRow
 from gpuassay.verdict import Inconclusive
+
+PICKERS_BEFORE, PICKERS_AFTER = "pickers before", "pickers after"
+"""Labels of the metrics of somebody's pickers, before and after a scenario."""
 
 WANTED = ("Accepted", "ResolvedRefs")
 """Conditions of every parent of an InferencePool (Gateway API Inference Extension v1)."""
@@ -37,6 +43,38 @@ def counted_hit_rate(rows: Sequence[RequestRow], before: Samples, after: Samples
     if counted > asked:
         raise Inconclusive(f"{counted:g} prompt tokens were looked up, {asked} were ours: somebody else asks as well")
     return rate
+
+
+def hit_rate(rows: Sequence[RequestRow], before: Samples, after: Samples) -> tuple[float, str]:
+    """Prefix-cache hits per prompt token over these asks, and what told it: "counters", or "answers".
+
+    Where the counters cannot serve, since others ask as well, or the engine counts no hits, or a server restarted,
+    the answers' own `cached_tokens` do.
+
+    Raises:
+        as `counted_hit_rate`, if no answer tells cached tokens either.
+    """
+    try:
+        return counted_hit_rate(rows, before, after), "counters"
+    except (Inconclusive, LookupError, ValueError):
+        good = [row for row in answered(rows) if row.prompt_tokens]
+        if not any(row.cached_tokens for row in good):
+            raise  # none cached, or none told: servers leave the field out in both cases
+        return sum(row.cached_tokens or 0 for row in good) / sum(row.prompt_tokens or 0 for row in good), "answers"
+
+
+def why(recording: RoutingRecording, asked: int) -> list[str]:
+    """Why somebody's gateway failed the decisive test, by its pickers' own metrics; empty for an arm of ours."""
+    if recording.outside is None:
+        return []
+    if unseen := recording.note(notes.PICKERS_UNSEEN):
+        return [f"the cause is not known: {unseen}"]
+    try:
+        before, after = recording.metrics(PICKERS_BEFORE), recording.metrics(PICKERS_AFTER)
+    except LookupError:  # of a recording that is older than this
+        return []
+    found = causes(before, after, asked, len(recording.outside.endpoints))
+    return found or ["the pickers' metrics name no cause"]
 
 
 def _asked_metric(after: Samples) -> str:

@@ -30,6 +30,18 @@ def chance_limit(asks: int, replicas: int, false_alarm: float = 1e-4) -> int:
     return next(hits for hits in range(asks + 1) if at_least_by_chance(hits + 1, asks, replicas) <= false_alarm)
 
 
+def seldom_limit(asks: int, replicas: int, false_alarm: float = 1e-3) -> int:
+    """The most hits by which a choice that avoids one of `replicas` is told from a random one.
+
+    A random one has so few with probability at most `false_alarm`; -1 where not even none tells it. 48 asks on 4
+    replicas: 3. Raises ValueError as `chance_limit`.
+    """
+    if asks < 0 or replicas < 1 or not 0 < false_alarm < 1:
+        raise ValueError(f"needs asks, replicas and a probability in (0, 1), not {asks}, {replicas} and {false_alarm}")
+    few = range(asks + 1)
+    return next((hits - 1 for hits in few if 1 - at_least_by_chance(hits + 1, asks, replicas) > false_alarm), asks)
+
+
 def uniformity_p(counts: Sequence[int]) -> float:
     """P value of "all replicas are equally likely" for requests by replica (chi-square, replicas without any included).
 

@@ -158,6 +158,27 @@ def _alters(arm: Arm) -> Arm:
     return _with_gateway(arm, lambda bootstrap: _lua(bootstrap, code))
 
 
+@arm_mutant("gateway-hides-usage", "answers lose what they say of their tokens")
+def _hides_usage(arm: Arm) -> Arm:
+    code = """function envoy_on_response(h)
+  local b = h:body(true)
+  b:setBytes((string.gsub(b:getBytes(0, b:length()), '"usage"', '"spent"')))
+end"""
+    return _with_gateway(arm, lambda bootstrap: _lua(bootstrap, code))
+
+
+@arm_mutant("gateway-swaps-models", "whatever model is asked for, the gateway asks for its first one and says so")
+def _swaps_models(arm: Arm) -> Arm:
+    code = f"""function envoy_on_request(h)
+  local b = h:body(true)
+  if b and b:length() > 0 then
+    local text = string.gsub(b:getBytes(0, b:length()), '"model": *"[^"]*"', '"model": "{arm.model}"')
+    h:headers():replace("content-length", b:setBytes(text))
+  end
+end"""
+    return _with_gateway(arm, lambda bootstrap: _lua(bootstrap, code))
+
+
 @arm_mutant("gateway-limits-bodies", "requests of more than 64 KiB are refused")
 def _limits(arm: Arm) -> Arm:
     config = {"@type": f"{_TYPE}.extensions.filters.http.buffer.v3.Buffer", "max_request_bytes": 65536}

@@ -18,6 +18,11 @@ def _random(arm: Arm) -> Arm:
     return replace(arm, profile="random")
 
 
+@arm_mutant("picker-sticks", "a picker that is to look at no prompt remembers where it sent each")
+def _sticks(arm: Arm) -> Arm:
+    return replace(arm, profile="approximate") if arm.profile in ("random", "least-loaded") else arm
+
+
 @arm_mutant("topic-without-port", "model servers publish KV-cache events under their address alone")
 def _topic(arm: Arm) -> Arm:
     return replace(arm, simulator_env={**arm.simulator_env, "POD_IP": "{address}"})
