@@ -181,7 +181,7 @@ def test_every_shape_is_answered_as_directly(shaped: RoutingRecording, group: st
     red_when="a request for several choices is refused, cut, or answered otherwise than its model server answers it",
 )  # fmt: skip
 def test_several_choices_are_answered_as_directly(chosen: RoutingRecording) -> None:
-    """A request for two choices gets the status and meaning through Envoy and the picker that its model server gives."""
+    """A request for two choices gets the status and meaning through Envoy and the picker that its server gives."""
     found = shapes.findings(chosen.rows(SHAPES), CHOICES)
     assert not found, "\n".join(found)
 
