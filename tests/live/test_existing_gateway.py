@@ -186,7 +186,7 @@ def test_every_claim_is_judged(routers: None, tmp_path: Path, settings: tuple[st
 def test_a_gateway_that_lets_clients_steer_is_refuted(routers: None, tmp_path: Path) -> None:
     """Red when a client's own header decides who serves it, and nobody sees it from outside."""
     with theirs_in(tmp_path / "theirs", "profile=random", "mutant=gateway-trusts-clients") as theirs:
-        outcome = judged(tmp_path, theirs, "-k", "steer or claim", chosen=ANY, gateway_profile="random")
+        outcome = judged(tmp_path, theirs, "-k", "clients_do_not_choose", chosen=ANY, gateway_profile="random")
     assert outcome.code == 1 and outcome.refuted("llmd.any-trust.clients-cannot-steer"), outcome.output
 
 
