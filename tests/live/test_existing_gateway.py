@@ -134,7 +134,7 @@ def test_the_suite_judges_somebodys_gateway_and_changes_nothing(routers: None, t
                 {"inference_pool": "theirs/none"},
                 "--inference-pool theirs/none is not there; that namespace has simulated",
             ),
-            ({"endpoint_selector": "app=none"}, "no Pod of namespace theirs matches 'app=none' (it has 4 Pods)"),
+            ({"endpoint_selector": "app=none"}, "no Pod of namespace theirs matches 'app=none' (it has 5 Pods)"),
         ):
             refused = judged(tmp_path, theirs, **instead)
             said = [one for one in refused.output.splitlines() if line in one]
