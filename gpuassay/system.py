@@ -164,7 +164,7 @@ class System:
         rules: permissions that its scenarios use on somebody's cluster.
         detect: gives what looks for it on somebody's cluster (a function, since that needs a cluster client).
         images: upstream's images of it that pods of a whole cluster of ours may pull, of programs that are there.
-        gpu_kit: makes fake GPUs of given models for a node of such a cluster, their files in a new folder.
+        gpu_kit: makes fake GPUs for a node of such a cluster, their files in a new folder: of which models, cut how.
         components: names of what can be provisioned of it on somebody's cluster; each is an option.
         provides: what these are.
         pod_logs: read on somebody's cluster, where that is allowed.
@@ -195,7 +195,7 @@ class System:
     rules: Sequence[Rule] = ()
     detect: Callable[[], Detector] | None = None
     images: Callable[[Assets], Iterable[Source]] = _no_images
-    gpu_kit: Callable[[Path, Sequence[str]], Kit] | None = None
+    gpu_kit: Callable[[Path, Sequence[str], Sequence[str]], Kit] | None = None
     components: Sequence[str] = ()
     provides: Callable[[], Sequence[Provided]] = tuple
     pod_logs: Sequence[PodLog] = ()

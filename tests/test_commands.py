@@ -66,6 +66,8 @@ EMPTY = "the value is empty"
         (["up", "--directory="], EMPTY),
         (["up", "--nodes", "5001"], "must be at most 5000"),
         (["up", "--gpus", "-1"], "a number up to 1024, or MODEL*NUMBER"),
+        (["up", "--mig", "all-balanced"], "only GPUs of --like-yours can be cut"),
+        (["up", "--like-yours", "--mig", "all-balanced"], "there are none: give --gpus MODEL*NUMBER"),
         (["up", "--profile="], EMPTY),
         (["doctor", "--kubeconfig="], EMPTY),
         (["doctor", "--kubeconfig", "file"], "are of a cluster: add --cluster existing"),

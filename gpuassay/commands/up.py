@@ -48,6 +48,11 @@ def add(subparsers: SubParsers) -> None:
         "--gpus", type=_gpus, metavar="N | MODEL*N", default=None,
         help="GPUs of each node (default: 8, or none with --like-yours, whose fake GPUs have models: a100-40gb*8)",
     )  # fmt: skip
+    parser.add_argument(
+        "--mig", action="append", default=[], metavar="GEOMETRY", type=text,
+        help="with --like-yours: how GPUs are cut beforehand: all-balanced, none, or profiles such as 3g.20gb,2g.10gb; "
+        "given several times for the first GPU, the second .., the last for all further ones (default: MIG mode off)",
+    )  # fmt: skip
     parser.add_argument("--directory", type=place, help="empty folder for logs and kubeconfig (default: temporary)")
     parser.add_argument(
         "--asset", action="append", default=[], metavar="NAME=DIR", type=text, help="programs that you bring"
@@ -70,6 +75,8 @@ def refused(options: argparse.Namespace) -> str | None:
     """Why the options cannot be followed together, or None."""
     model, number = options.gpus or ("", 0)
     if not options.like_yours:
+        if options.mig:
+            return "only GPUs of --like-yours can be cut: leave out --mig"
         return "fake nodes have GPUs of no model: give --gpus a number" if model else None
     if options.kueue or options.profile:
         return "--like-yours is a cluster without Kueue: leave out --kueue and --profile"
@@ -78,6 +85,8 @@ def refused(options: argparse.Namespace) -> str | None:
         return f"--like-yours: {wrong}; give --gpus MODEL*{number}, MODEL one of {', '.join(MODELS)}"
     if options.nodes == 0:
         return "--like-yours needs a node"
+    if options.mig and not number:
+        return "--mig cuts GPUs, and there are none: give --gpus MODEL*NUMBER"
     return None
 
 
@@ -90,7 +99,9 @@ def _opened(options: argparse.Namespace, folder: Path, assets: Assets) -> Genera
 
         nodes = NODES if options.nodes is None else options.nodes
         gpus = (model,) * number if model else ()
-        with like_yours(directory=folder, nodes=nodes, gpus=gpus, assets=assets, say=say_on_stderr) as cluster:
+        with like_yours(
+            directory=folder, nodes=nodes, gpus=gpus, mig=options.mig, assets=assets, say=say_on_stderr
+        ) as cluster:
             yield cluster
         return
     from gpuassay.cluster.embedded import embedded

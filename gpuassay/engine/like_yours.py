@@ -22,6 +22,7 @@ def like_yours(
     directory: Path,
     nodes: int = NODES,
     gpus: Sequence[str] = (),
+    mig: Sequence[str] = (),
     assets: Assets | None = None,
     emulated_version: str | None = None,
     say: Say = silent,
@@ -32,19 +33,21 @@ def like_yours(
         directory: an empty or new folder for its files.
         nodes: how many.
         gpus: models of the fake GPUs of each node, such as `("a100-40gb",) * 8`.
+        mig: how they are cut beforehand, GPU by GPU, such as `("all-balanced",)`; nothing: MIG mode is off.
         assets: folders with programs that are taken instead of built ones, by component.
         emulated_version: Kubernetes minor version whose API is imitated, such as "1.35".
         say: is told what is fetched or built.
 
     Raises:
         ClusterError, ToolchainError, gpuassay.waiting.WaitTimeout: as `whole_cluster`.
-        ValueError: an unknown GPU model.
+        ValueError: an unknown GPU model, or slices that do not fit.
     """
     used = assets or Assets()
     sources = [busybox(say), *(source for one in systems().values() for source in one.images(used))]
     makers = [one.gpu_kit for one in systems().values() if one.gpu_kit] if gpus else []
     folder = directory.absolute()
-    kits = [make(folder / "gpus" / f"node-{number}", gpus) for number in range(1, nodes + 1) for make in makers]
+    numbers = range(1, nodes + 1)
+    kits = [make(folder / "gpus" / f"node-{number}", gpus, mig) for number in numbers for make in makers]
     with whole_cluster(
         directory=folder, nodes=nodes, assets=assets, sources=sources, kits=kits, emulated_version=emulated_version
     ) as cluster:

@@ -67,10 +67,10 @@ def _images(assets: Assets) -> Iterable[Source]:
     return images(assets)
 
 
-def _gpu_kit(folder: Path, models: Sequence[str]) -> Kit:
+def _gpu_kit(folder: Path, models: Sequence[str], mig: Sequence[str]) -> Kit:
     from gpuassay.systems.slices.component.gpu_kit import gpu_kit
 
-    return gpu_kit(folder, models)
+    return gpu_kit(folder, models, mig)
 
 
 SYSTEM = System(
