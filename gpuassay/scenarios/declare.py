@@ -63,7 +63,7 @@ def scenario(
 ) -> Callable[[Callable[[Any], None]], Any]:
     """Declare a scenario. Tests of the module take it by name and get its `Recording`.
 
-    `outside`: a scenario of routing that can be acted out at somebody's gateway as well, by requests alone.
+    `outside`: it can be acted out where the system under test is somebody's as well, in what their users may do.
 
     Example:
         @scenario(profile="fair-sharing", needs={"kueue-process"}, timeout=120)

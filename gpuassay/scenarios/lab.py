@@ -155,10 +155,12 @@ class Lab:
             ApiRefused: the server refused it; use `attempt` where the refusal is the behaviour.
         """
         asked = self._marked(manifest)
-        if self._image:
-            asked = with_real_containers(copy.deepcopy(asked), self._image)  # the caller may create it again
         self.asked.append(asked)
-        return self.api.create(self.mutant.change(asked) if self.mutant else asked)
+        return self.api.create(self.really(self.mutant.change(asked) if self.mutant else asked))
+
+    def really(self, manifest: Manifest) -> Manifest:
+        """A manifest as it is sent: on a cluster whose pods really run, with an image that can be had there."""
+        return with_real_containers(copy.deepcopy(manifest), self._image) if self._image else manifest
 
     def create_all(self, manifests: Sequence[Manifest], *, threads: int = 8) -> list[Manifest]:
         """Create many objects at once; the order of creation is not defined."""

@@ -7,7 +7,7 @@ Example:
     from gpuassay.silicon import Silicon
 """
 
-from gpuassay.silicon.build import available, library
+from gpuassay.silicon.build import available, library, listing
 from gpuassay.silicon.errors import NvmlError, SiliconError
 from gpuassay.silicon.seed import Geometry, seed
 from gpuassay.silicon.state import ENVIRONMENT, FOREVER, TRACE_ENVIRONMENT, Event, Silicon, Slice
@@ -24,5 +24,6 @@ __all__ = [
     "Slice",
     "available",
     "library",
+    "listing",
     "seed",
 ]

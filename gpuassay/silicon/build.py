@@ -20,11 +20,14 @@ from gpuassay.toolchain.errors import ToolchainError, UnobtainableError
 from gpuassay.toolchain.progress import Say, say_on_stderr
 
 LIBRARY = "libnvidia-ml.so.1"
+LISTING = "nvidia-smi"
 SOURCES = Path(__file__).parent / "c"
+PROGRAM = Path(__file__).parent / "smi" / "nvidia-smi.c"
 FUNCTIONS = Path(__file__).parent / "functions.txt"
 """Every public function name of NVML, one a line."""
 
 _FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=default")
+_STATIC = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static")
 _DEFINED = re.compile(r"^(?:int|const char \*) ?\*?(nvml\w+)\(", re.MULTILINE)
 
 
@@ -50,6 +53,36 @@ def library(say: Say = say_on_stderr) -> Path:
     return place / LIBRARY
 
 
+def listing(say: Say = say_on_stderr) -> Path | None:
+    """A program that takes the place of `nvidia-smi -L` in containers, static; None where a C library lacks for that.
+
+    Raises:
+        UnobtainableError: there is no C compiler.
+        ToolchainError: the library does not compile, or the cache cannot be written.
+    """
+    place = library(say).parent
+    with cache.locked(f"silicon-{place.name}", say):
+        if not (place / LISTING).is_file() and not _build_listing(place):
+            return None
+    return place / LISTING
+
+
+def _build_listing(place: Path) -> bool:
+    """Whether it could be built: not every machine has the static C library."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return False
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=place.parent) as fresh:
+        stubs, made = Path(fresh) / "stubs.c", Path(fresh) / LISTING
+        stubs.write_text(_stubs())
+        sources = [PROGRAM, *sorted(SOURCES.glob("*.c")), stubs]
+        command = [compiler, *_STATIC, f"-I{SOURCES}", "-o", made, *sources, "-lpthread"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            made.rename(place / LISTING)
+        return done.returncode == 0
+
+
 def implemented() -> set[str]:
     """Names of the NVML functions that do something."""
     return {name for source in sorted(SOURCES.glob("*.c")) for name in _DEFINED.findall(source.read_text())}
@@ -63,7 +96,7 @@ def _stubs() -> str:
 
 def _place() -> Path:
     digest = hashlib.sha256(" ".join((*_FLAGS, platform.machine())).encode())
-    for source in (*sorted(SOURCES.iterdir()), FUNCTIONS):
+    for source in (*sorted(SOURCES.iterdir()), FUNCTIONS, PROGRAM):
         digest.update(source.read_bytes())
     return cache.home("silicon") / digest.hexdigest()[:20]
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 from gpuassay import labels
 from gpuassay.manifest import Manifest, dig
+from gpuassay.workloads.containers import IMAGE
+from gpuassay.workloads.in_a_shell import with_shell
 
 
 def _pods(obj: Manifest) -> Iterator[tuple[Manifest, Manifest]]:
@@ -35,11 +37,15 @@ def with_real_containers(obj: Manifest, image: str) -> Manifest:
 
     A pod that says something of its readiness has a probe for it, which reads that annotation in a file likewise.
     `image` needs a POSIX shell with `sleep`. A pod without a run time runs until it is deleted, or until its annotation
-    says one: the kubelet shows it in a file (downward API), as KWOK reads it on fake nodes.
+    says one: the kubelet shows it in a file (downward API), as KWOK reads it on fake nodes. Containers of our workload
+    program take its steps in that shell.
     """
     if obj.get("kind") == "Workload":
         return obj  # nothing runs
     for metadata, spec in _pods(obj):
+        if any(one["image"] == IMAGE for one in spec["containers"]):
+            with_shell(spec, image, IMAGE)
+            continue
         notes: Manifest = metadata.get("annotations") or {}
         seconds = str(notes.get(labels.RUN_FOR, "")).removesuffix("s")
         code = notes.get(labels.EXIT_CODE, "0")

@@ -82,11 +82,14 @@ KNOWN: dict[str, Deviation] = {
 
 
 def per_slicer(
-    *, timeout: float, only: tuple[SlicerName, ...] = SLICER_NAMES, alone: Alone = ""
+    *, timeout: float, only: tuple[SlicerName, ...] = SLICER_NAMES, alone: Alone = "", outside: bool = False
 ) -> Callable[[Callable[[Lab, SlicerName], None]], Any]:
-    """Declare a scenario once per slicer. Tests take it by name and run once per slicer, on that slicer's recording."""
+    """Declare a scenario once per slicer. Tests take it by name and run once per slicer, on that slicer's recording.
+
+    `outside`: it can be acted out on somebody's cluster as well.
+    """
     needs = {one.name: (f"program:{one.program}",) for one in SLICERS if one.name in only}
-    return per_variant(needs, _known, system="slices", timeout=timeout, alone=alone)
+    return per_variant(needs, _known, system="slices", timeout=timeout, alone=alone, outside=outside)
 
 
 def _known(behaviour: str, slicer: str) -> Deviation | None:

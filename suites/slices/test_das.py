@@ -125,7 +125,7 @@ def test_das_frees_a_completed_pod(das_pods: SlicesRecording, measure: Measure) 
     ended = das_pods.note(notes.REST)["ended"]
     assert len(uuids) == 1
     assert "one" in ended.pods
-    assert not set(uuids) & {*ended.slices, *ended.cdi}, das_pods.timeline_text()
+    assert not set(uuids) & {*ended.slices, *(ended.cdi or ())}, das_pods.timeline_text()
     (at,) = slices_das.gone_at(das_pods, "one")
     assert at is not None, das_pods.timeline_text()
     measure.value(claim_gone_after_seconds=(at - das_pods.mark("ending")) / 1e9)

@@ -178,6 +178,6 @@ def das_all_deleted(lab: Lab) -> None:
 def test_das_leaked_claims_are_counted(das_all_deleted: SlicesRecording, measure: Measure) -> None:
     """Pods that are deleted at once leave no slice or CDI device; claims that a race leaks are only counted."""
     rest = das_all_deleted.note(notes.REST)["end"]
-    measure.value(leaked_claims=len(rest.allocated), waiting=len(WAITING))
+    measure.value(leaked_claims=len(rest.allocated or ()), waiting=len(WAITING))
     assert (rest.slices, rest.cdi, rest.pods) == ([], [], [])
     assert len(das_all_deleted.timelines("Pod")) == 2 + len(WAITING)

@@ -86,5 +86,5 @@ def test_das_identity_errors_are_counted(das_mix: SlicesRecording, measure: Meas
 def test_das_frees_the_whole_mix(das_mix: SlicesRecording, measure: Measure) -> None:
     """When all 32 pods are deleted, no slice or CDI device is left; claims that a race leaks are only counted."""
     rest = das_mix.note(notes.REST)["end"]
-    measure.value(leaked_claims=len(rest.allocated))
+    measure.value(leaked_claims=len(rest.allocated or ()))
     assert (rest.slices, rest.cdi, rest.pods) == ([], [], []), das_mix.timeline_text()[:6000]

@@ -30,7 +30,7 @@ def _run(site: slicing.Site, prefix: str = "") -> None:
         site.identify(*names)
 
 
-@per_slicer(timeout=80)
+@per_slicer(timeout=80, outside=True)
 def ends(lab: Lab, slicer: slicing.SlicerName) -> None:
     """Four pods end in four ways; a successor of each asks for the same profile."""
     with slicing.opened(lab, slicer, geometry=STATIC if slicer == "device-plugin" else None) as site:
@@ -116,10 +116,10 @@ def test_no_end_leaves_anything(ends: SlicesRecording) -> None:
     assert slices_rest.left_findings(ends) == [], ends.timeline_text()
 
 
-@per_slicer(timeout=60)
+@per_slicer(timeout=60, outside=True)
 def restarted_container(lab: Lab, slicer: slicing.SlicerName) -> None:
     """A container ends and is started again by the kubelet, beside a pod that goes on."""
-    with slicing.opened(lab, slicer) as site:
+    with slicing.opened(lab, slicer, wants={"1g.5gb": 2}) as site:
         site.pod("restarted", "1g.5gb", 1, ("serve", 8080), ("wait",), restart="Always")
         site.pod("neighbour", "1g.5gb")
         site.observe_running("restarted", "neighbour")

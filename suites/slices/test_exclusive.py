@@ -21,7 +21,7 @@ SECONDS = 60.0
 """Within which the whole burst must run, and must be gone."""
 
 
-@per_slicer(timeout=60)
+@per_slicer(timeout=60, outside=True)
 def burst(lab: Lab, slicer: slicing.SlicerName) -> None:
     """Pods of every size are created at once, large ones first, run, and are all deleted at once."""
     with slicing.opened(lab, slicer, geometry=STATIC if slicer == "device-plugin" else None) as site:

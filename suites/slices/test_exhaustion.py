@@ -6,6 +6,7 @@ from gpuassay import MUST, SHOULD, Lab, Measure, behaviour
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.judge import told as slices_told
 from gpuassay.systems.slices.readings import SlicesRecording
 from suites.slices.slicers import MIG, per_slicer
 
@@ -16,7 +17,7 @@ IDLE = 20.0
 """Seconds that a pod may wait while its slice is free: scheduling, preparing and freeing on a crowded machine."""
 
 
-@per_slicer(timeout=70)
+@per_slicer(timeout=70, outside=True)
 def full_gpu(lab: Lab, slicer: slicing.SlicerName) -> None:
     """Two pods fill a GPU and two more wait; the first is deleted, and the second completes."""
     geometry = {0: [PROFILE, PROFILE]} if slicer == "device-plugin" else None
@@ -62,7 +63,8 @@ def test_a_pod_that_waits_is_told_why(full_gpu: SlicesRecording) -> None:
         assert told, full_gpu.timeline_text()
         reason, message = told[0]
         assert reason == "Unschedulable"
-        lacking = (f"Insufficient nvidia.com/mig-{PROFILE}", "cannot allocate all claims", f"mig.das.com/{PROFILE}")
+        name = slices_told.resource(slices_told.stands_for(full_gpu, PROFILE))
+        lacking = (f"Insufficient {name}", "cannot allocate all claims", f"mig.das.com/{PROFILE}")
         assert any(words in message for words in (*lacking, "no GPU available")), message
 
 

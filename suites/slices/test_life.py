@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from gpuassay import MUST, SHOULD, Lab, Measure, behaviour
 from gpuassay.presence import must_have
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
 from gpuassay.systems.slices.readings import SlicesRecording
+from suites.slices.elsewhere import silicon_of_ours
 from suites.slices.slicers import MIG, per_slicer
 
 PODS = {"small": "1g.5gb", "large": "3g.20gb"}
@@ -15,10 +18,10 @@ SECONDS = 20.0
 """Within which a pod must run: ten times what a crowded machine took."""
 
 
-@per_slicer(timeout=60)
+@per_slicer(timeout=60, outside=True)
 def two_pods(lab: Lab, slicer: slicing.SlicerName) -> None:
     """Two pods ask for a slice each, say what they were given, and are deleted."""
-    with slicing.opened(lab, slicer) as site:
+    with slicing.opened(lab, slicer, wants=Counter(PODS.values())) as site:
         for name, profile in PODS.items():
             site.pod(name, profile)
         site.observe_running(*PODS)
@@ -63,6 +66,7 @@ def test_books_and_slices_agree_while_pods_run(two_pods: SlicesRecording) -> Non
 )  # fmt: skip
 def test_the_silicon_moves_only_for_pods(two_pods: SlicesRecording) -> None:
     """On demand one slice of each requested profile is created and destroyed; static slices are left alone."""
+    silicon_of_ours(two_pods, "only the silicon tells what was made and destroyed for nobody")
     course = must_have(slices_seen.changes(two_pods), "slices")
     moves = [one for one in course if one.at > two_pods.mark("opened")]
     seen = sorted((one.slice.profile, one.made) for one in moves)

@@ -10,7 +10,7 @@ from gpuassay.systems.slices.readings import SlicesRecording
 from suites.slices.slicers import MIG, per_slicer
 
 QUOTA = "https://kubernetes.io/docs/concepts/policy/resource-quotas/"
-BY_RESOURCE, BY_CLASS = "requests.nvidia.com/mig-1g.5gb", "mig-2g.10gb.nvidia.com.deviceclass.resource.k8s.io/devices"
+BY_CLASS = "mig-2g.10gb.nvidia.com.deviceclass.resource.k8s.io/devices"
 
 
 def _quota(lab: Lab, site: slicing.Site, name: str) -> None:
@@ -22,11 +22,11 @@ def _quota(lab: Lab, site: slicing.Site, name: str) -> None:
     lab.observe(lambda: site.quota_counts("slices"), "the quota counts")
 
 
-@per_slicer(timeout=60)
+@per_slicer(timeout=60, outside=True)
 def quotas(lab: Lab, slicer: slicing.SlicerName) -> None:
     """Under a quota of one slice two pods ask for one; a third asks for a RuntimeClass that does not exist."""
-    with slicing.opened(lab, slicer) as site:
-        _quota(lab, site, BY_RESOURCE)
+    with slicing.opened(lab, slicer, wants={"1g.5gb": 2, "2g.10gb": 1}) as site:
+        _quota(lab, site, f"requests.{site.resource('1g.5gb')}")
         site.attempt_pod("elsewhere", "2g.10gb", spec={"runtimeClassName": "nobody-has-it"})
         site.pod("first", "1g.5gb")
         site.attempt_pod("second", "1g.5gb")
@@ -67,7 +67,7 @@ def test_a_missing_runtime_class_is_refused(quotas: SlicesRecording) -> None:
     assert "nobody-has-it" in refused.message, refused
 
 
-@per_slicer(timeout=60, only=("dra",))
+@per_slicer(timeout=60, only=("dra",), outside=True)
 def class_quota(lab: Lab, slicer: slicing.SlicerName) -> None:
     """Under a quota of one device of a DeviceClass two pods ask for its slices, by the extended resource's name."""
     with slicing.opened(lab, slicer, gpus=["a100-40gb"]) as site:

@@ -7,14 +7,17 @@ from gpuassay.silicon import Geometry, seed
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import observed as slices_seen
+from gpuassay.systems.slices.judge.told import stands_for
 from gpuassay.systems.slices.readings import SlicesRecording
 from suites.slices.das_known import NO_MEDIA, ONE_OF_TWO
+from suites.slices.elsewhere import different
 from suites.slices.slicers import DEVICE_PLUGINS, MIG, per_slicer
 
 STATIC = {
     0: ["2g.10gb", *["1g.5gb"] * 5],
     1: [("3g.20gb", 4), ("2g.10gb", 0), ("1g.5gb", 2)],
 }
+WANTS = {"1g.5gb": 6, "2g.10gb": 1, "3g.20gb": 1}
 SMALL, MEDIUM, LARGE, MEDIA = "1g.5gb", "2g.10gb", "3g.20gb", "1g.5gb+me"
 UNKNOWN = "9g.99gb"
 INIT = "https://kubernetes.io/docs/concepts/workloads/pods/init-containers/"
@@ -24,10 +27,11 @@ SHAPES = ("several", "containers", "prepared", "mixed")
 OFFERS = Note("offers", dict[str, int], "how many slices of each profile the node offers")
 
 
-@per_slicer(timeout=70)
+@per_slicer(timeout=70, outside=True)
 def shapes(lab: Lab, slicer: slicing.SlicerName) -> None:
     """Pods of every shape on two GPUs, and one that asks for a profile that no GPU has."""
-    with slicing.opened(lab, slicer, geometry=STATIC if slicer == "device-plugin" else None) as site:
+    geometry = STATIC if slicer == "device-plugin" else None
+    with slicing.opened(lab, slicer, geometry=geometry, wants=WANTS) as site:
         site.pod("impossible", UNKNOWN)
         site.pod("mixed", "", containers_=[site.container_of("main", {LARGE: 1, SMALL: 1})])
         site.pod("containers", "", containers_=[site.container("one", SMALL), site.container("two", MEDIUM)])
@@ -54,7 +58,7 @@ def _profiles(recording: SlicesRecording, pod: str) -> dict[str, list[str]]:
 )  # fmt: skip
 def test_a_container_gets_several_slices(shapes: SlicesRecording) -> None:
     """A container that asks for three slices of a profile gets three different ones."""
-    assert _profiles(shapes, "several") == {"main": [SMALL] * 3}, shapes.timeline_text()
+    assert _profiles(shapes, "several") == {"main": [stands_for(shapes, SMALL)] * 3}, shapes.timeline_text()
     assert len(set(slices_seen.given(shapes, "several")["main"])) == 3
 
 
@@ -64,7 +68,10 @@ def test_a_container_gets_several_slices(shapes: SlicesRecording) -> None:
 )  # fmt: skip
 def test_each_container_gets_its_own_slice(shapes: SlicesRecording) -> None:
     """Two containers of a pod that ask for slices of different profiles get one each, of their profile."""
-    assert _profiles(shapes, "containers") == {"one": [SMALL], "two": [MEDIUM]}, shapes.timeline_text()
+    small, medium = stands_for(shapes, SMALL), stands_for(shapes, MEDIUM)
+    assert _profiles(shapes, "containers") == {"one": [small], "two": [medium]}, shapes.timeline_text()
+    one, two = slices_seen.given(shapes, "containers").values()
+    assert not set(one) & set(two), shapes.timeline_text()
 
 
 @behaviour(
@@ -73,7 +80,8 @@ def test_each_container_gets_its_own_slice(shapes: SlicesRecording) -> None:
 )  # fmt: skip
 def test_an_init_container_has_a_slice(shapes: SlicesRecording) -> None:
     """An init container has the slice that it asks for, and after its end so has the container that follows."""
-    assert _profiles(shapes, "prepared") == {"first": [SMALL], "main": [SMALL]}, shapes.timeline_text()
+    small = [stands_for(shapes, SMALL)]
+    assert _profiles(shapes, "prepared") == {"first": small, "main": small}, shapes.timeline_text()
 
 
 @behaviour(
@@ -82,9 +90,10 @@ def test_an_init_container_has_a_slice(shapes: SlicesRecording) -> None:
 )  # fmt: skip
 def test_a_container_gets_slices_of_two_profiles(shapes: SlicesRecording) -> None:
     """A container that asks for a slice of each of two profiles is given both."""
+    both = sorted(different(shapes, SMALL, LARGE))
     seen, timeline = _profiles(shapes, "mixed").get("main", []), shapes.timeline_text()
     assert seen not in ([SMALL], [LARGE]), f"{ONE_OF_TWO}: {seen}\n{timeline}"
-    assert seen == [SMALL, LARGE], f"expected slices of {SMALL} and {LARGE}, seen {seen}\n{timeline}"
+    assert seen == both, f"expected slices of {both}, seen {seen}\n{timeline}"
 
 
 @behaviour(

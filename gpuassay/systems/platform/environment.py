@@ -28,6 +28,6 @@ def platform_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> AbstractC
     ready_or_lacking(assets)
     built = built_of(lane, assets)  # an incomplete directory is refused before anything is started
     return on_embedded(
-        run, lane, assets, description=DESCRIPTION, capabilities=built | {"platform", base.REAL_KUBELET},
+        run, lane, assets, description=DESCRIPTION, capabilities=built | {"platform", "own-node", base.REAL_KUBELET},
         recorded=(*RECORDED, *QUEUES), tier="embedded/T2", prepare=installer(run.say, lane.name),
     )  # fmt: skip

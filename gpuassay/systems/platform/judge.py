@@ -16,7 +16,7 @@ from gpuassay.record.recording import Timeline
 from gpuassay.systems.platform.notes import QUOTAS
 from gpuassay.systems.platform.readings import PlatformRecording
 from gpuassay.systems.slices import notes
-from gpuassay.systems.slices.judge.at_rest import static
+from gpuassay.systems.slices.judge.at_rest import owners, static
 from gpuassay.systems.slices.judge.geometry import standing
 from gpuassay.systems.slices.judge.observed import changes, runs
 from gpuassay.systems.slices.judge.performance import JOB_NAME, jobs
@@ -160,7 +160,7 @@ def usage_findings(recording: PlatformRecording, label: str, charges: Charges) -
     """
     rest = recording.note(notes.REST)[label]
     there = {one.uuid: one.profile for one in standing(changes(recording), recording.mark(label))}
-    in_use = {one.uuid for one in rest.allocated} if static(recording) else set(there)
+    in_use = set(owners(recording, label)) if static(recording) else set(there)
     expected: Counter[str] = Counter({resource: 0 for cost in charges.values() for resource in cost})
     for uuid in in_use & set(there):
         expected.update(charges[there[uuid]])

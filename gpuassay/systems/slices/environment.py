@@ -73,6 +73,6 @@ def slices_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> AbstractCon
 
     built = built_of(lane, assets)  # an incomplete directory is refused before anything is started
     return on_embedded(
-        run, lane, assets, description=DESCRIPTION, capabilities=built | {"slices", base.REAL_KUBELET},
+        run, lane, assets, description=DESCRIPTION, capabilities=built | {"slices", "own-node", base.REAL_KUBELET},
         recorded=RECORDED, tier="embedded/T2", prepare=prepare,
     )  # fmt: skip

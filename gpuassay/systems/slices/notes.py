@@ -20,21 +20,45 @@ class Allocation(msgspec.Struct, frozen=True):
     uuid: str
 
 
+class Grant(msgspec.Struct, frozen=True):
+    """A GPU or slice that a container says it was given.
+
+    Attributes:
+        uuid: its UUID, or words about it where the container cannot know that.
+        profile: of the slice, `gpu` of a whole GPU, "" where it is not told.
+        gpu: UUID of its GPU, or its index where that is all that is told; "" where nothing is.
+        source: which of the container's witnesses says so.
+    """
+
+    uuid: str
+    profile: str
+    gpu: str
+    source: str
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """A GPU or slice of somebody's node, as a container that was given all of them has told it."""
+
+    uuid: str
+    profile: str
+
+
 class Rest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What exists on a node at one moment.
 
     Attributes:
-        slices: of the silicon, by UUID; devices that the example driver has prepared, by name.
-        allocated: what the books say.
-        cdi: slices or devices that CDI files name.
+        slices: of the silicon, by UUID; devices that the example driver has prepared, by name. On somebody's node those
+            that containers say they have.
+        allocated: what the books say; None where they cannot be read.
+        cdi: slices or devices that CDI files name; None where these cannot be read.
         pods: names of the scenario's pods.
         states: of DAS's claims, sorted; None of other slicers.
         usage: what Kueue's queues tell as used, by resource; None without Kueue.
     """
 
     slices: list[str]
-    allocated: list[Allocation]
-    cdi: list[str]
+    allocated: list[Allocation] | None
+    cdi: list[str] | None
     pods: list[str]
     states: list[str] | None = None
     usage: dict[str, int] | None = None
@@ -58,6 +82,26 @@ HELD = Note(
     default={},
 )  # fmt: skip
 JOBS = Note("jobs", list[SliceJob], "the jobs as they were asked for, in order; times in s")
+
+GRANTS = Note(
+    "grants", dict[str, dict[str, list[Grant]]],
+    "what containers on somebody's node say they were given, by pod and name", default={},
+)  # fmt: skip
+INVENTORY = Note(
+    "inventory",
+    list[Slot],
+    "what somebody's node offered at the beginning; none where the silicon is ours",
+    default=None,
+)
+NUMBERS = Note(
+    "numbers", list[int], "number that somebody's driver gives each of the scenario's GPUs, by index", default=[]
+)
+STANDS_FOR = Note(
+    "stands_for", dict[str, str], "profile of somebody's node in place of one of the scenario's", default={}
+)
+CONTRADICTIONS = Note(
+    "contradictions", list[str], "where the witnesses of one container contradict each other", default=[]
+)
 
 WANTED = Note("wanted", dict[str, str], "profile of the slice that each claim was made for; of GPUs as counters")
 

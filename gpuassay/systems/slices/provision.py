@@ -55,4 +55,5 @@ def _offered(node: Manifest) -> bool:
 PLUGIN = Provided(
     name="device-plugin", title="NVIDIA device plugin", namespace=DEVICE_PLUGIN,
     detect=detect, content=content, problem=problem, excludes=frozenset({"dra-driver", "das", "gpu-operator"}),
+    capability="program:nvidia-device-plugin",
 )  # fmt: skip

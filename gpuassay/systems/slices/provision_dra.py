@@ -103,5 +103,5 @@ def lacking(objects: Objects) -> Sequence[str]:
 DRA = Provided(
     name="dra-driver", title="NVIDIA DRA driver", namespace=NAMESPACE,
     detect=detect, content=content, problem=problem, in_use=in_use, made=made, lacking=lacking,
-    excludes=frozenset({"device-plugin", "das"}),
+    excludes=frozenset({"device-plugin", "das"}), capability="program:nvidia-dra",
 )  # fmt: skip

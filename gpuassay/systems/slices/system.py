@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from gpuassay import resources
 from gpuassay.capabilities import Why
 from gpuassay.record.bundled import Bundle
-from gpuassay.system import Invariants, Pool, System
+from gpuassay.system import Invariants, Pool, Rule, System
 from gpuassay.systems.slices import readings
 from gpuassay.toolchain.catalogue import NODE
 
 if TYPE_CHECKING:  # cluster clients: not for `--help`
     from pathlib import Path
 
+    from gpuassay.cluster.existing import Detector
     from gpuassay.cluster.images import Source
     from gpuassay.cluster.whole.cluster import Kit
     from gpuassay.engine.environment import Host, Stage
@@ -24,6 +25,17 @@ if TYPE_CHECKING:  # cluster clients: not for `--help`
     from gpuassay.toolchain import Assets
 
 POOL = "cluster-slices"
+OWN_NODE = "own-node"
+"""Capability: node, slicer and GPUs may be started, cut, broken and read from inside. Somebody's may not."""
+
+RULES = (
+    Rule("", "pods/log", "get"),
+    Rule("", "resourcequotas", "create get list delete"),
+    Rule("resource.k8s.io", "resourceslices resourceclaims", "list watch"),
+    Rule("resource.k8s.io", "resourceclaimtemplates deviceclasses", "create get list patch delete"),
+)
+"""Besides those of every scenario; nodes are only read."""
+
 AFTER = ("cluster", "cluster-changing", "cluster-platform")
 """Real nodes beside two Kueues and endpoint pickers are too much for a small machine: Kueue's webhooks come too late,
 and what is seen then is the machine's doing. In the order in which tests are collected, so that none waits too long."""
@@ -61,6 +73,12 @@ def _provides() -> Sequence[Provided]:
     return (PLUGIN, DRA, DAS)
 
 
+def _detect() -> Detector:
+    from gpuassay.systems.slices.outside.detect import detect
+
+    return detect
+
+
 def _images(assets: Assets) -> Iterable[Source]:
     from gpuassay.systems.slices.component.images import images
 
@@ -89,9 +107,12 @@ SYSTEM = System(
     pool_of=lambda _: POOL,
     recording=readings.SlicesRecording,
     needs=frozenset({"slices"}),
-    why={"slices": Why.FAULTS},
+    needs_inside=frozenset({OWN_NODE}),
+    why={"slices": Why.FAULTS, OWN_NODE: Why.FAULTS},
     invariants=Invariants(untimed),
     recorded=(RECORDED,),
+    rules=RULES,
+    detect=_detect,
     images=_images,
     components=("device-plugin", "dra-driver", "das"),
     provides=_provides,

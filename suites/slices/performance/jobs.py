@@ -22,9 +22,11 @@ RESOURCE = "nvidia.com/mig-"
 
 def manifest(site: Site, one: SliceJob, *steps: Sequence[object], whole: bool) -> Manifest:
     """A Job whose pod takes `steps` on the site's node, with one slice of its profile, or with a whole GPU."""
-    limits = {GPU if whole else f"{RESOURCE}{one.profile}": "1"}
-    container = containers.container("main", *WITNESS, *steps, resources={"limits": limits})
-    pod = containers.pod(one.name, site.lab.namespace, node=site.node.name, containers=[container])
+    if whole:
+        container = containers.container("main", *WITNESS, *steps, resources={"limits": {GPU: "1"}})
+    else:
+        container = site.container("main", one.profile, 1, *steps)
+    pod = containers.pod(one.name, site.lab.namespace, node=site.node.name, containers=[container], spec=site.placed())
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -36,7 +38,7 @@ def manifest(site: Site, one: SliceJob, *steps: Sequence[object], whole: bool) -
 def note(site: Site, jobs: Sequence[SliceJob]) -> None:
     """Hand the jobs as they were asked for to the judges, and the GPUs' UUIDs by index."""
     site.lab.note(notes.JOBS, list(jobs))
-    site.lab.note(notes.GPU_UUIDS, site.silicon.gpus)
+    site.lab.note(notes.GPU_UUIDS, site.gpu_uuids())
 
 
 def pods(site: Site) -> dict[str, Manifest]:

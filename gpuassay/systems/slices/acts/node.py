@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpuassay.cluster.errors import NotFromOutside
 from gpuassay.silicon import Geometry, Silicon, Slice, seed
 from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts.observations import Witnesses
@@ -154,9 +156,12 @@ def opened(
     gpus: Sequence[str] = GPUS,
     geometry: Geometry | None = None,
     before: Mapping[str, Any] | None = None,
+    wants: Mapping[str, int] | None = None,
     **options: Any,
 ) -> Generator[Site]:
     """Open a sliced node for the length of a `with` block; what was done to its GPUs goes into the recording.
+
+    On somebody's cluster it is one of theirs (`gpuassay.systems.slices.outside`).
 
     Args:
         lab: the scenario's lab.
@@ -164,11 +169,23 @@ def opened(
         gpus: models of the node's GPUs.
         geometry: slices that exist from the beginning; `STATIC` for the device plugin if None.
         before: a fault that is set before anything else, as arguments of `Silicon.inject`.
+        wants: how many slices of each profile are free on somebody's node at the beginning, where they were cut
+            beforehand; those of `geometry` if None.
         **options: of `device_plugin`, `dra_driver` or `das_slicer`.
 
     Raises:
         gpuassay.cluster.errors.ClusterError: the node or the slicer does not start; one line says why.
+        gpuassay.cluster.errors.NotFromOutside: somebody's cluster has no such node, or the scenario needs one of ours.
     """
+    if lab.cluster.provider == "existing":
+        if before or options:
+            raise NotFromOutside("the scenario breaks its GPUs, or starts the slicer with options of its own")
+        from gpuassay.systems.slices.outside import opened as outside
+
+        counted = wants if wants is not None else _counted(geometry or _balanced(gpus))
+        with outside.opened(lab, slicer, gpus=gpus, wants=counted) as theirs:
+            yield theirs
+        return
     from gpuassay.cluster.node.real import real_node
     from gpuassay.systems.slices.acts.das import DasSite
     from gpuassay.systems.slices.component.das import CAPABLE
@@ -180,7 +197,7 @@ def opened(
     try:
         driver = fake_driver(folder, silicon)
         if geometry is None and slicer == "device-plugin":
-            geometry = {gpu: cut for gpu, cut in STATIC.items() if gpu < len(gpus)}
+            geometry = _balanced(gpus)
         if geometry:
             seed(silicon, geometry)
         if before:
@@ -206,6 +223,15 @@ def opened(
         silicon.close()
         for place in ("root", "proc-driver"):  # thousands of device nodes and files that nobody needs any more
             shutil.rmtree(folder / place, ignore_errors=True)
+
+
+def _balanced(gpus: Sequence[str]) -> Geometry:
+    return {gpu: cut for gpu, cut in STATIC.items() if gpu < len(gpus)}
+
+
+def _counted(geometry: Geometry) -> dict[str, int]:
+    """Slices of a geometry by profile."""
+    return dict(Counter(one if isinstance(one, str) else one[0] for cut in geometry.values() for one in cut))
 
 
 def _new_boot(driver: FakeDriver) -> Path:

@@ -114,15 +114,27 @@ class Pods(NodePods):
         self.slicer, self.driver, self.part = slicer, driver, part
         self.silicon = driver.silicon
 
+    def resource(self, profile: str) -> str:
+        """Name of the resource of a slice."""
+        from gpuassay.systems.slices.component.device_plugin import resource
+
+        return resource(profile)
+
+    def placed(self, spec: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Fields of a pod's spec, with what lets it onto the node."""
+        return dict(spec or {})
+
+    def gpu_uuids(self) -> list[str]:
+        """UUIDs of the node's GPUs, by index."""
+        return self.silicon.gpus
+
     def container(self, name: str, profile: str, count: int = 1, *steps: Sequence[object], **more: Any) -> Manifest:
         """A container that asks for `count` slices, says what it was given, and then takes `steps` (waits if none)."""
         return self.container_of(name, {profile: count}, *steps, **more)
 
     def container_of(self, name: str, slices_: Mapping[str, int], *steps: Sequence[object], **more: Any) -> Manifest:
         """A container as `container` makes it, with so many slices of each profile."""
-        from gpuassay.systems.slices.component.device_plugin import resource
-
-        limits = {resource(profile): str(count) for profile, count in slices_.items()}
+        limits = {self.resource(profile): str(count) for profile, count in slices_.items()}
         return containers.container(name, *WITNESS, *(steps or (("wait",),)), resources={"limits": limits}, **more)
 
     def pod(
@@ -131,13 +143,14 @@ class Pods(NodePods):
     ) -> str:  # fmt: skip
         """Create a pod of one such container, or of the given ones; returns its name."""
         made = list(containers_) or [self.container("main", profile, count, *steps)]
-        return slices.pod(self.lab, name, node=self.node.name, containers=made, **options)
+        spec = self.placed(options.pop("spec", None))
+        return slices.pod(self.lab, name, node=self.node.name, containers=made, spec=spec, **options)
 
     def attempt_pod(self, name: str, profile: str, **options: Any) -> bool:
         """Try to create a pod; `Recording.attempt` says whether and why it was refused."""
-        made = self.container("main", profile)
+        made, spec = self.container("main", profile), self.placed(options.pop("spec", None))
         return self.lab.attempt(
-            name, containers.pod(name, self.lab.namespace, node=self.node.name, containers=[made], **options)
+            name, containers.pod(name, self.lab.namespace, node=self.node.name, containers=[made], spec=spec, **options)
         )
 
     def quota_counts(self, name: str) -> bool:

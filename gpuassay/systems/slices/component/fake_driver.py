@@ -127,9 +127,12 @@ def _devices(folder: Path, gpus: int) -> None:
 
 def _programs(driver: FakeDriver) -> None:
     driver.hook.parent.mkdir(parents=True)
+    listing = silicon.listing()
     for at in (driver.hook, driver.hook.with_name("nvidia-smi")):
         at.write_text("#!/bin/sh\nexit 0\n")
         at.chmod(0o755)
+    if listing is not None:
+        shutil.copy(listing, driver.hook.with_name("nvidia-smi"))
     driver.character_devices.write_text(_CHARACTER_DEVICES)
 
 

@@ -23,7 +23,9 @@ from gpuassay.systems.slices.judge.geometry import (
     standing,
 )
 from gpuassay.systems.slices.judge.observed import asked, changes, ran, runs, shapes, wanted
+from gpuassay.systems.slices.judge.told import from_outside, without_places
 from gpuassay.systems.slices.readings import SlicesRecording
+from gpuassay.verdict import Inconclusive
 
 NOBODY = "nobody"
 """In the books: the slice is allocated to no pod."""
@@ -42,7 +44,21 @@ def _rest(recording: SlicesRecording, label: str) -> notes.Rest:
 
 def owners(recording: SlicesRecording, label: str) -> dict[str, str]:
     """Pod of each allocated slice, as the books said at `label`: claims of the API, or the kubelet's checkpoint."""
-    return {one.uuid: one.pod for one in _rest(recording, label).allocated}
+    return {one.uuid: one.pod for one in _booked(_rest(recording, label))}
+
+
+def _booked(rest: notes.Rest) -> list[notes.Allocation]:
+    """What the books say.
+
+    Raises:
+        Inconclusive: they cannot be read.
+    """
+    if rest.allocated is None:
+        raise Inconclusive(
+            "the kubelet does not tell in the pods' status what it gave them: it does from Kubernetes 1.36 on "
+            "(feature gate ResourceHealthStatus)"
+        )
+    return rest.allocated
 
 
 def books_findings(recording: SlicesRecording, label: str, slices: int) -> list[str]:
@@ -51,7 +67,7 @@ def books_findings(recording: SlicesRecording, label: str, slices: int) -> list[
     Of static slices those that nobody holds stay, so there only that each allocation has one, and that none is lost.
     """
     rest = _rest(recording, label)
-    booked: list[str] = [one.uuid for one in rest.allocated]
+    booked: list[str] = [one.uuid for one in _booked(rest)]
     there = [Slice("", "", 0, 0, uuid) for uuid in rest.slices]
     found = [] if len(booked) == slices else [f"{len(booked)} slices are allocated at {label!r}, expected {slices}"]
     if static(recording):
@@ -75,8 +91,8 @@ def left_findings(recording: SlicesRecording, label: str = "end", *, fresh: bool
     if static(recording):
         return found if fresh else found + _static_findings(recording, label)
     found += [f"slice {uuid} is left" for uuid in rest.slices]
-    found += [f"claim of {one.pod} is left" for one in rest.allocated]
-    return found + [f"CDI device {uuid} is left" for uuid in rest.cdi]
+    found += [f"claim of {one.pod} is left" for one in rest.allocated or ()]
+    return found + [f"CDI device {uuid} is left" for uuid in rest.cdi or ()]
 
 
 def _static_findings(recording: SlicesRecording, label: str) -> list[str]:
@@ -111,13 +127,14 @@ def idle_findings(recording: SlicesRecording, seconds: float) -> list[str]:
     pods = recording.timelines("Pod")
     if not course or not pods:
         return [f"{len(course)} changes of the silicon and {len(pods)} pods: who waited in vain cannot be told"]
+    known = {one.slice.profile for one in course} if without_places(recording) else set(shapes(recording))
     moments = {change.at for change in course}
     for history in recording.timelines("Pod").values():
         moments |= {event.at for event in history.events}
     found: list[str] = []
     for name, history in recording.timelines("Pod").items():
         slices = asked(wanted(recording, name))
-        if list(slices.values()) != [1] or (profile := next(iter(slices))) not in shapes(recording):
+        if list(slices.values()) != [1] or (profile := next(iter(slices))) not in known:
             continue
         last = history.events[-1].at if history.deleted else recording.meta.ended_ns
         until = history.when(_bound) or last
@@ -140,7 +157,7 @@ def _room(recording: SlicesRecording, profile: str, at: int) -> bool:
     there = standing(changes(recording), at)
     if static(recording):
         return sum(one.profile == profile for one in there) > _allocated(recording, profile, at)
-    token = recording.silicon[0].node if recording.silicon else ""
+    token = recording.token if from_outside(recording) else recording.silicon[0].node if recording.silicon else ""
     gpus = [f"{token}/{index}" for index in range(len(recording.note(notes.GPUS)))]
     return bool(free_starts(there, gpus, profile, shapes(recording)))
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gpuassay.systems.slices import notes
-from gpuassay.systems.slices.judge.geometry import geometry_findings, sharing_findings, standing, vanished_findings
-from gpuassay.systems.slices.judge.observed import changes, runs, shapes
+from gpuassay.systems.slices.judge.geometry import sharing_findings, standing, vanished_findings
+from gpuassay.systems.slices.judge.observed import changes, placing_findings, runs
+from gpuassay.systems.slices.judge.told import inventory_findings
 from gpuassay.systems.slices.readings import SlicesRecording
 
 SLICE = "MIG-"
@@ -20,7 +21,8 @@ def untimed(recording: SlicesRecording) -> list[str]:
         return []  # no scenario with GPUs of ours
     course, ran = changes(recording), runs(recording)
     found = [
-        *geometry_findings(course, shapes(recording)),
+        *inventory_findings(recording),
+        *placing_findings(recording),
         *sharing_findings(ran),
         *vanished_findings(ran, course),
     ]

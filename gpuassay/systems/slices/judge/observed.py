@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from gpuassay.gpus import MigProfile, gpu_model
+from gpuassay.labels import GPU
 from gpuassay.manifest import Manifest, dig, epoch_second
 from gpuassay.record.timeline import Timeline
 from gpuassay.systems.slices import notes
@@ -19,6 +20,14 @@ from gpuassay.systems.slices.judge.geometry import (
     standing,
     vanished_findings,
 )
+from gpuassay.systems.slices.judge.told import (
+    devices_of,
+    from_outside,
+    inventory_findings,
+    told_changes,
+    without_places,
+)
+from gpuassay.systems.slices.judge.words import WHOLE
 from gpuassay.systems.slices.readings import SlicesRecording
 from gpuassay.systems.slices.rows import SiliconEvent
 
@@ -32,6 +41,8 @@ REBOOT = "reboot"
 
 def changes(recording: SlicesRecording) -> list[Change]:
     """Slices made and destroyed, in order; the UUID is that of the compute instance that stood on the GPU instance."""
+    if from_outside(recording):
+        return told_changes(recording, shapes(recording))
     rows = recording.silicon
     found: list[Change] = []
     for index, row in enumerate(rows):
@@ -72,6 +83,8 @@ def asked(pod: Manifest) -> dict[str, int]:
             if name.startswith((RESOURCE, OF_DAS)):
                 profile = name.removeprefix(RESOURCE).removeprefix(OF_DAS)
                 wanted[profile.replace("gb.", "gb+").replace("-plus-", "+")] += int(count)
+            elif name == GPU:
+                wanted[WHOLE] += int(count)
     return dict(wanted)
 
 
@@ -110,8 +123,7 @@ def _apps(pod: Manifest) -> list[str]:
 
 def claimed_devices(claim: Manifest) -> list[str]:
     """Names of the devices that are allocated to a ResourceClaim, such as `gpu-0-mig-1g5gb-19-0`."""
-    results: list[Manifest] = dig(claim, "status", "allocation", "devices", "results", default=[])
-    return [one["device"] for one in results]
+    return devices_of(claim)
 
 
 def given(recording: SlicesRecording, pod: str) -> dict[str, list[str]]:
@@ -163,6 +175,11 @@ def _finished(pod: Manifest) -> int | None:
     return min((epoch_second(one) * 1_000_000_000 for one in times if one), default=None)
 
 
+def placing_findings(recording: SlicesRecording) -> list[str]:
+    """Slices that the hardware does not allow, wherever it is told where they stand."""
+    return [] if without_places(recording) else geometry_findings(changes(recording), shapes(recording))
+
+
 def findings(recording: SlicesRecording) -> list[str]:
     """Every invariant that holds of all slices at all times, on one recording; none means that they all held.
 
@@ -176,7 +193,8 @@ def invariant_findings(recording: SlicesRecording) -> list[str]:
     """The same of recordings in which pods need not say what they were given, as in measurements."""
     course, ran = changes(recording), runs(recording)
     return [
-        *geometry_findings(course, shapes(recording)),
+        *inventory_findings(recording),
+        *placing_findings(recording),
         *sharing_findings(ran),
         *grant_findings(ran, course),
         *vanished_findings(ran, course),
