@@ -33,7 +33,8 @@ def like_yours(
         directory: an empty or new folder for its files.
         nodes: how many.
         gpus: models of the fake GPUs of each node, such as `("a100-40gb",) * 8`.
-        mig: how they are cut beforehand, GPU by GPU, such as `("all-balanced",)`; nothing: MIG mode is off.
+        mig: how they are cut beforehand, GPU by GPU, such as `("all-balanced",)`; `("none",)`: MIG mode is on and
+            nothing is cut; nothing: MIG mode is off.
         assets: folders with programs that are taken instead of built ones, by component.
         emulated_version: Kubernetes minor version whose API is imitated, such as "1.35".
         say: is told what is fetched or built.

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from gpuassay import Manifest, dig, labels
+from gpuassay.cluster.errors import NotFromOutside
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.component.profiles import GPC, GPU_MEMORY, MIG_CREDITS
 from gpuassay.systems.platform import judge as kueue_slices
@@ -20,9 +21,11 @@ from gpuassay.systems.slices.acts.node import Site, SlicerName
 from gpuassay.systems.slices.acts.pods import SLICERS
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import performance as judged
+from gpuassay.systems.slices.judge.told import without_places
 from gpuassay.systems.slices.model.placement import Place
 from gpuassay.systems.slices.model.predict import BALANCED
-from gpuassay.systems.slices.model.slices import Dynamic, SliceJob, Static
+from gpuassay.systems.slices.model.slices import Dynamic, SliceJob, Static, Stock
+from gpuassay.systems.slices.notes import WANTED_THERE
 from gpuassay.workloads import containers
 from suites.kueue.sharing import credit_queue
 from suites.slices.performance import jobs
@@ -57,6 +60,9 @@ def expected(recording: PlatformRecording) -> tuple[list[str], list[str]]:
     """Jobs that fit into the credits if none ends, and those of them that the slicer then has a place for."""
     admitted = kueue_slices.affordable(judged.jobs(recording), CREDITS, recording.note(QUOTAS))
     gpus = judged.models(recording)
+    if without_places(recording):
+        stock = Stock(recording.note(WANTED_THERE))
+        return [one.name for one in admitted], [one.name for one in kueue_slices.placeable(admitted, stock)]
     cut = [Place(gpu, start, profile) for gpu in range(len(gpus)) for profile, start in BALANCED]
     slicer = Static(gpus, cut) if slices_rest.static(recording) else Dynamic(gpus)
     placed = kueue_slices.placeable(admitted, slicer)
@@ -115,7 +121,9 @@ class QueuedSite:
     def bare_pod(self, name: str, profile: str, queue: Queue) -> str:
         """Create a pod without a Job that asks for a slice; returns its name."""
         container = self.site.container("main", profile)
-        made = containers.pod(name, self.lab.namespace, node=self.site.node.name, containers=[container])
+        made = containers.pod(
+            name, self.lab.namespace, node=self.site.node.name, containers=[container], spec=self.site.placed()
+        )
         made["metadata"]["labels"] = {labels.QUEUE_NAME: queue.local}
         self.lab.create(made)
         return name
@@ -211,14 +219,26 @@ class QueuedSite:
 def opened(lab: KueueLab, slicer: SlicerName, **options: Any) -> Generator[QueuedSite]:
     """A sliced node, as `slicing.opened` has it, for jobs that are queued; they are deleted at the end of the block."""
     with slicing.opened(lab, slicer, **options) as site:
+        if other := site.other_profiles():
+            raise NotFromOutside(f"quota is counted in credits of an A100 with 40 GB, and the node has {other}")
         queued = QueuedSite(site, lab)
         yield queued
         queued.finish()
 
 
 def per_slicer(
-    known: Mapping[str, Deviation], *, timeout: float, profile: str, only: Sequence[SlicerName] = SLICERS
+    known: Mapping[str, Deviation],
+    *,
+    timeout: float,
+    profile: str,
+    only: Sequence[SlicerName] = SLICERS,
+    outside: bool = True,
 ) -> Callable[[Callable[[KueueLab, SlicerName], None]], Any]:
-    """Declare a scenario once per slicer of `only`, with Kueue in `profile`; `known` deviations by behaviour id."""
+    """Declare a scenario once per slicer of `only`, with Kueue in `profile`; `known` deviations by behaviour id.
+
+    `outside`: it can be acted out on somebody's cluster as well.
+    """
     needs = {one.name: (f"program:{one.program}",) for one in PROGRAMS if one.name in only}
-    return per_variant(needs, lambda id, _: known.get(id), system="platform", timeout=timeout, profile=profile)
+    return per_variant(
+        needs, lambda id, _: known.get(id), system="platform", timeout=timeout, profile=profile, outside=outside
+    )

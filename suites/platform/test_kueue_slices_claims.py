@@ -30,7 +30,7 @@ GPU_MULTIPROCESSORS = 7 * MODEL.profile(MEDIUM).multiprocessors
 """Of all slices that stand on one GPU together."""
 
 
-@scenario("claimed-slices", system="platform", needs={DRIVER}, timeout=80)
+@scenario("claimed-slices", system="platform", needs={DRIVER}, outside=True, timeout=80)
 def claimed(lab: KueueLab) -> None:
     """Under a quota of two claimed devices one job claims both, and another waits until they are released."""
     exactly = {"deviceClassName": f"mig-{MIDDLE}.nvidia.com", "allocationMode": "ExactCount"}
@@ -80,7 +80,7 @@ def test_a_claim_waits_for_quota_beside_a_free_place(claimed: PlatformRecording)
     assert begun is not None and back is not None and begun > back, claimed.timeline_text()
 
 
-@scenario("claimed-slices", system="platform", needs={DRIVER}, timeout=80)
+@scenario("claimed-slices", system="platform", needs={DRIVER}, outside=True, timeout=80)
 def counters(lab: KueueLab) -> None:
     """The multiprocessors of one GPU are used up: two large jobs and a medium one; one more waits for quota."""
     of_mig = {"deviceClassName": "mig.nvidia.com", "allocationMode": "ExactCount", "count": 1}

@@ -25,7 +25,7 @@ ACTIVE = Deviation(
 )  # fmt: skip
 
 
-@per_slicer({"platform.kueue-slices.victims-quota": ACTIVE}, timeout=100, profile="transformations")
+@per_slicer({"platform.kueue-slices.victims-quota": ACTIVE}, timeout=100, profile="transformations", outside=False)
 def preempted(lab: KueueLab, slicer: SlicerName) -> None:
     """Two jobs fill a GPU and its credits; a job of higher priority preempts one and ends; the victim runs again."""
     geometry = {0: [LARGE, LARGE]} if slicer == "device-plugin" else None

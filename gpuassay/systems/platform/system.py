@@ -10,10 +10,11 @@ from gpuassay.system import Invariants, Pool, System
 from gpuassay.systems.kueue.system import CHANGING, MAIN, PROGRAMS, SWEPT, check, settled
 from gpuassay.systems.kueue.system import SYSTEM as KUEUE
 from gpuassay.systems.platform.readings import PlatformRecording
-from gpuassay.systems.slices.system import RECORDED, lacking, untimed
+from gpuassay.systems.slices.system import OWN_NODE, RECORDED, lacking, untimed
 from gpuassay.toolchain.catalogue import NODE
 
 if TYPE_CHECKING:  # cluster clients: not for `--help`
+    from gpuassay.cluster.existing import Detector
     from gpuassay.engine.environment import Host, Stage
     from gpuassay.engine.pools import Lane
     from gpuassay.toolchain import Assets
@@ -25,6 +26,12 @@ def _open(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage
     from gpuassay.systems.platform.environment import platform_stage
 
     return platform_stage(run, lane, assets)
+
+
+def _detect() -> Detector:
+    from gpuassay.systems.platform.detect import detect
+
+    return detect
 
 
 def _untimed(recording: Any) -> list[str]:
@@ -48,7 +55,9 @@ SYSTEM = System(
     lab=KUEUE.lab,
     recording=PlatformRecording,
     needs=frozenset({"platform"}),
-    why={"platform": Why.FAULTS},
+    needs_inside=frozenset({OWN_NODE}),
+    why={"platform": Why.FAULTS, OWN_NODE: Why.FAULTS},
+    detect=_detect,
     invariants=Invariants(_untimed, KUEUE.invariants.timed),
     settled=settled,
     swept=SWEPT,

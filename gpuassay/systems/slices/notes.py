@@ -99,6 +99,9 @@ NUMBERS = Note(
 STANDS_FOR = Note(
     "stands_for", dict[str, str], "profile of somebody's node in place of one of the scenario's", default={}
 )
+WANTED_THERE = Note(
+    "wanted_there", dict[str, int], "slices of each profile that the scenario found free on somebody's node", default={}
+)
 CONTRADICTIONS = Note(
     "contradictions", list[str], "where the witnesses of one container contradict each other", default=[]
 )

@@ -124,6 +124,10 @@ class Pods(NodePods):
         """Fields of a pod's spec, with what lets it onto the node."""
         return dict(spec or {})
 
+    def other_profiles(self) -> str:
+        """Profiles that the node has in place of those that scenarios ask for, "" where it has these."""
+        return ""
+
     def gpu_uuids(self) -> list[str]:
         """UUIDs of the node's GPUs, by index."""
         return self.silicon.gpus

@@ -37,7 +37,7 @@ def gpu_kit(folder: Path, models: Sequence[str], mig: Sequence[str] = ()) -> Kit
     """
     geometry = cuts(mig, [gpu_model(one) for one in models])
     folder.mkdir(parents=True)
-    gpus = Silicon.create(folder / "state", tuple(models), mig=bool(geometry), seed=folder.name)
+    gpus = Silicon.create(folder / "state", tuple(models), mig=bool(mig), seed=folder.name)
     driver = fake_driver(folder, gpus)
     if geometry:
         seed(gpus, geometry)

@@ -19,6 +19,7 @@ from gpuassay.record.recording import Timeline
 from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.judge.geometry import standing
 from gpuassay.systems.slices.judge.observed import changes
+from gpuassay.systems.slices.judge.told import position
 from gpuassay.systems.slices.model.placement import Place
 from gpuassay.systems.slices.model.slices import SliceJob
 from gpuassay.systems.slices.readings import SlicesRecording
@@ -157,7 +158,8 @@ def _claimed(recording: SlicesRecording) -> dict[str, Place]:
                 for result in results:
                     named = _DEVICE.fullmatch(result["device"])
                     if named is not None and _plain(named[2]) in profiles:
-                        found[user["name"]] = Place(int(named[1]), int(named[3]), profiles[_plain(named[2])])
+                        gpu = position(recording, int(named[1]))
+                        found[user["name"]] = Place(gpu, int(named[3]), profiles[_plain(named[2])])
     return found
 
 

@@ -66,7 +66,10 @@ def told_changes(recording: SlicesRecording, shapes: Mapping[str, MigProfile]) -
     if without_places(recording):
         began = recording.meta.started_ns
         known = {one.uuid: one.profile for one in slots}
-        return [Change(began, True, Slice(uuid, profile, 0, 0, uuid)) for uuid, profile in known.items()]
+        return [
+            Change(began, True, Slice(f"{recording.token}/{number}", profile, 0, 0, uuid))
+            for number, (uuid, profile) in enumerate(known.items())
+        ]  # each as if it were alone on a GPU: nobody tells where it stands
     return _claimed(recording, shapes)
 
 

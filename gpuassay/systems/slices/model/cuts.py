@@ -13,7 +13,7 @@ from gpuassay.systems.slices.model.placement import Board, Place
 
 BALANCED = "all-balanced"
 NONE = "none"
-"""A GPU without slices."""
+"""A GPU without slices: its MIG mode is on, and what stands on it is for others to cut."""
 _COMPUTE = (3, 2, 1, 1)
 
 Cut = list[tuple[str, int]]

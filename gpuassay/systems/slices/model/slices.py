@@ -10,7 +10,8 @@ from __future__ import annotations
 import heapq
 import random
 import statistics
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -91,6 +92,24 @@ class Static:
         """See `Slicer`."""
         self._free.append(place)
         self._free.sort()
+
+
+class Stock:
+    """As `Static`, of slices of which is known how many there are, and not where they stand."""
+
+    def __init__(self, counts: Mapping[str, int]) -> None:
+        self._free = Counter(counts)
+
+    def take(self, profile: str) -> Place | None:
+        """See `Slicer`."""
+        if self._free[profile] == 0:
+            return None
+        self._free[profile] -= 1
+        return Place(0, 0, profile)
+
+    def give(self, place: Place) -> None:
+        """See `Slicer`."""
+        self._free[place.profile] += 1
 
 
 class Whole:

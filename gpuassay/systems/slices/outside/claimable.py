@@ -6,6 +6,7 @@ Read from ResourceSlices (attributes of the driver: type, uuid, parentUUID, prof
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from gpuassay.cluster.api import Api
     from gpuassay.scenarios.lab import Lab
 
-GPU_CLASS, SLICE_CLASS = "gpu.nvidia.com", "mig.nvidia.com"
-"""DeviceClasses of the driver's chart."""
+SLICE_CLASS = "mig.nvidia.com"
+"""DeviceClass of the driver's chart."""
+_OF_GPU = re.compile(r"gpu-(\d+)(?:-|$)")
 _ATTRIBUTES = f"device.attributes['{DRIVER}']"
 
 
@@ -99,36 +101,31 @@ def claimables(api: Api, run: str, wanted: Sequence[str]) -> list[Claimable]:
 
 
 def _claimable(node: str, devices: Sequence[Manifest], used: set[str], wanted: Sequence[str]) -> Claimable | str:
-    gpus = {int(one["name"].removeprefix("gpu-")): one for one in devices if _told(one, "type") == "gpu"}
-    parents = {int(parts[1]) for one in devices if (parts := DEVICE.fullmatch(one["name"]))}
+    parents: dict[int, Manifest] = {}
+    for one in devices:
+        if parts := DEVICE.fullmatch(one["name"]):
+            parents.setdefault(int(parts[1]), one)
     if not parents:
         return f"the driver on {node} offers no slices: feature gate DynamicMIG"
-    products = {_told(one, "productName") for number, one in gpus.items() if number in parents}
+    products = {_told(one, "productName") for one in parents.values()}
     model = next((one for one in MODELS.values() if {one.product} == products), None)
     if model is None:
         return f"{node} has GPUs of no model, or of several, whose slices are known: {', '.join(sorted(products))}"
     if len(model.profiles) != len(gpu_model(wanted[0]).profiles):
         return f"{node} has {model.product}, which is cut otherwise than a {wanted[0]}"
-    busy = {int(parts[1]) for one in used if (parts := DEVICE.fullmatch(one))}
-    busy |= {number for number in gpus if f"gpu-{number}" in used}
-    free = sorted((parents & gpus.keys()) - busy)
+    busy = {int(parts[1]) for one in used if (parts := _OF_GPU.match(one))}
+    free = sorted(parents.keys() - busy)
     if len(free) < len(wanted):
         return f"{len(free)} GPUs of {node} are free, {len(wanted)} are wanted"
-    mine = {number: _told(gpus[number], "uuid") for number in free[: len(wanted)]}
-    rest = [number for number in sorted(gpus) if number not in mine and number not in busy]
-    return Claimable(node, model, mine, tuple(_told(gpus[number], "uuid") for number in rest))
+    mine, rest = free[: len(wanted)], free[len(wanted) :]
+    uuids = {number: _told(parents[number], "parentUUID") for number in free}
+    return Claimable(node, model, {one: uuids[one] for one in mine}, tuple(uuids[one] for one in rest))
 
 
 def profiles(wanted: GpuModel, there: GpuModel) -> dict[str, str]:
     """For each profile of a model the one of another model that NVML knows by the same number."""
     by_index = {one.index: one.name for one in there.profiles}
     return {one.name: by_index[one.index] for one in wanted.profiles if one.index in by_index}
-
-
-def whole_gpus(uuids: Sequence[str]) -> Manifest:
-    """The request of a claim for these GPUs, uncut."""
-    expression = f"{_ATTRIBUTES}.type == 'gpu' && {_ATTRIBUTES}.uuid in {json.dumps(list(uuids))}"
-    return _request("gpus", GPU_CLASS, expression, len(uuids))
 
 
 def largest_slices(uuids: Sequence[str], model: GpuModel) -> list[Manifest]:

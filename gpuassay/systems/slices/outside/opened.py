@@ -136,6 +136,7 @@ def _cut(lab: Lab, supply: Supply) -> Generator[OutsideSite]:
     try:
         site = _Cut(lab, supply, holder)
         _note(lab, site, [])
+        lab.note(notes.WANTED_THERE, dict(supply.wanted))
         site.take_inventory()
         yield from _begun(lab, site)
     finally:
@@ -152,7 +153,7 @@ def _on_demand(lab: Lab, place: Claimable, wanted: Sequence[str]) -> Generator[O
         lab.note(notes.NUMBERS, list(place.gpus))
         lab.note(notes.GPU_UUIDS, list(place.gpus.values()))
         if place.others:
-            holder.claim("kept", [claimable.whole_gpus(place.others)])
+            holder.claim("kept", claimable.largest_slices(place.others, place.model))
             holder.said("kept")
         yield from _begun(lab, site)
     finally:
