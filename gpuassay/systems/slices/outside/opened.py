@@ -28,6 +28,14 @@ if TYPE_CHECKING:  # cluster clients: not for replays
 
 TOLD_SECONDS = 10.0
 """Within which a kubelet that tells what it gave a pod has done so; the pod runs by then."""
+SHARED = "::"
+"""In the name of a device that the plugin gives to several: the number of the share follows."""
+UUIDS = ("GPU-", "MIG-")
+"""How the names of devices begin where containers and the kubelet use the same."""
+NOTHING_TOLD = (
+    "containers do not tell what they were given: neither NVIDIA_VISIBLE_DEVICES, nor nvidia-smi, nor /dev/nvidia-caps "
+    "says it; give an image in which nvidia-smi runs by --gpuassay-image (glibc and a shell)"
+)
 TAKEN_SECONDS = 45.0
 """Within which all that is free can be taken once the scenario's pods are gone."""
 
@@ -72,18 +80,38 @@ class _Cut(OutsideSite):
             for number, (profile, count) in enumerate(sorted(counts.items())):
                 self._holder.hold(f"{kind}-{number}", profile, count)
         slots: list[notes.Slot] = []
+        lacking: list[str] = []
         for kind, counts in (("kept", self._supply.surplus), ("taken", self._supply.wanted)):
-            for number, profile in enumerate(sorted(counts)):
+            for number, (profile, count) in enumerate(sorted(counts.items())):
                 given = self._holder.said(f"{kind}-{number}")
+                if not given:
+                    raise NotFromOutside(NOTHING_TOLD)
+                if len(given) != count:
+                    lacking.append(f"{len(given)} of {count} x {profile} were given to a container that has them all")
                 slots += [notes.Slot(one.uuid, one.profile or profile) for one in given]
                 if kind == "kept":
                     self._kept += [one.uuid for one in given]
         self._inventory = sorted(one.uuid for one in slots)
         self.lab.note(notes.INVENTORY, slots)
-        self.tells = self.lab.observe(
-            lambda: self._holder.books("taken-0") is not None, "the kubelet tells what it gives", timeout=TOLD_SECONDS
-        )
+        self.lab.note(notes.CONTRADICTIONS, [*self.lab.noted(notes.CONTRADICTIONS), *lacking])
+        self._look_into_books()
         self._holder.release(f"taken-{number}" for number in range(len(self._supply.wanted)))
+
+    def _look_into_books(self) -> None:
+        """Find out whether the kubelet tells what it gives, in words that containers use too.
+
+        Raises:
+            NotFromOutside: it gives one device to several.
+        """
+
+        def told() -> list[str]:
+            books = self._holder.books("taken-0") or {}
+            return [one for ones in books.values() for one in ones]
+
+        there = self.lab.observe(lambda: bool(told()), "the kubelet tells what it gives", timeout=TOLD_SECONDS)
+        if any(SHARED in one for one in told()):
+            raise NotFromOutside("the device plugin gives each device to several pods (time-slicing or MPS)")
+        self.tells = there and all(one.startswith(UUIDS) for one in self._inventory)
 
     def slices_now(self) -> list[str]:
         """UUIDs of all slices, as they were told when all were taken last."""
