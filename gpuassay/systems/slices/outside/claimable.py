@@ -128,13 +128,13 @@ def profiles(wanted: GpuModel, there: GpuModel) -> dict[str, str]:
     return {one.name: by_index[one.index] for one in wanted.profiles if one.index in by_index}
 
 
-def largest_slices(uuids: Sequence[str], model: GpuModel) -> list[Manifest]:
-    """Requests of a claim for the slice that takes all of a GPU, one of each: nothing else may stand there then."""
-    profile = next(one.name for one in model.profiles if one.size == model.memory_slices)
+def halves(uuids: Sequence[str], model: GpuModel) -> list[Manifest]:
+    """Requests of a claim for two slices of each GPU that take all of it: nothing else may stand there then."""
+    profile = next(one.name for one in model.profiles if 2 * one.size == model.memory_slices and one.most > 1)
     return [
         _request(
             f"gpu-{number}", SLICE_CLASS,
-            f"{_ATTRIBUTES}.profile == '{profile}' && {_ATTRIBUTES}.parentUUID == {json.dumps(uuid)}", 1,
+            f"{_ATTRIBUTES}.profile == '{profile}' && {_ATTRIBUTES}.parentUUID == {json.dumps(uuid)}", 2,
         )
         for number, uuid in enumerate(uuids)
     ]  # fmt: skip

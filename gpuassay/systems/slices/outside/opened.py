@@ -147,13 +147,13 @@ class _OnDemand(OutsideSite):
         return super().slices_now() if closing is None else closing
 
     def observe_empty(self) -> None:
-        """Note whether claims go; then take each GPU whole, by its largest slice: that fails where a slice is left."""
+        """Note whether claims go; then take each GPU whole, as two halves: that fails where a slice is left."""
         if self._running():
             return
         self.lab.observe(lambda: not self.lab.objects("ResourceClaim"), "no slice, claim or CDI device is left")
         name, self._looks = f"again-{self._looks}", self._looks + 1
         uuids = list(self._place.gpus.values())
-        self._holder.claim(name, claimable.largest_slices(uuids, self._place.model))
+        self._holder.claim(name, claimable.halves(uuids, self._place.model))
         free = self.lab.observe(lambda: self._holder.runs(name, 1.0), "all is free again", timeout=TAKEN_SECONDS)
         self._holder.release([name])
         self._closing = [] if free else [f"something on {' or '.join(uuids)} that keeps them from being taken whole"]
@@ -181,7 +181,7 @@ def _on_demand(lab: Lab, place: Claimable, wanted: Sequence[str]) -> Generator[O
         lab.note(notes.NUMBERS, list(place.gpus))
         lab.note(notes.GPU_UUIDS, list(place.gpus.values()))
         if place.others:
-            holder.claim("kept", claimable.largest_slices(place.others, place.model))
+            holder.claim("kept", claimable.halves(place.others, place.model))
             holder.said("kept")
         yield from _begun(lab, site)
     finally:
