@@ -20,7 +20,6 @@ ARGUED: Sequence[Argued] = (
     Argued(
         ["answers-500"],
         [
-            "llmd.epp-life.not-healthy-when-ending[*]", "llmd.epp-tls.clear-refused[*]",
             "llmd.epp.trailers-end-the-body[*]", "llmd.gateway.pick-outside-the-pool",
         ],
         "the sentence is that nobody takes the request; a status, of an answer that never came, is not part of it",
@@ -54,7 +53,7 @@ ARGUED: Sequence[Argued] = (
     ),
     Argued(
         ["nothing-happened"],
-        ["kueue.lifecycle.suspended-at-create", "kueue.pod-groups.finalizer"],
+        ["kueue.lifecycle.suspended-at-create"],
         "the sentence is about the first stored version of an object, which is the one that is left",
     ),
     Argued(

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from gpuassay import Manifest, dig, labels
-from gpuassay.cluster.errors import NotFromOutside
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.component.profiles import GPC, GPU_MEMORY, MIG_CREDITS
 from gpuassay.systems.platform import judge as kueue_slices
@@ -219,8 +218,7 @@ class QueuedSite:
 def opened(lab: KueueLab, slicer: SlicerName, **options: Any) -> Generator[QueuedSite]:
     """A sliced node, as `slicing.opened` has it, for jobs that are queued; they are deleted at the end of the block."""
     with slicing.opened(lab, slicer, **options) as site:
-        if other := site.other_profiles():
-            raise NotFromOutside(f"quota is counted in credits of an A100 with 40 GB, and the node has {other}")
+        site.require_asked_profiles("quota is counted in credits of an A100 with 40 GB")
         queued = QueuedSite(site, lab)
         yield queued
         queued.finish()

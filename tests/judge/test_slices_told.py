@@ -235,4 +235,4 @@ def test_a_pod_on_another_slice_than_its_claims_is_found() -> None:
 def test_a_gpu_that_cannot_be_taken_whole_in_the_end_is_not_free() -> None:
     something = "something on GPU-a that keeps them from being taken whole"
     recording = on_demand(given={}, rest={"end": rest([something])})
-    assert at_rest.left_findings(recording) == [f"slice {something} is left"]
+    assert f"slice {something} is left" in at_rest.left_findings(recording)

@@ -106,11 +106,11 @@ def test_what_is_read_is_noted_also_where_it_was_read_before() -> None:
     recording, reads = noting(kueue())
     assert isinstance(recording, KueueRecording)
     assert recording.timelines("Workload")
-    assert reads.now == {EVENTS.file, "events.jsonl:Workload"}
+    assert reads.now == {EVENTS.file, "events.jsonl:Workload", "note:restarted_at"}
     for _ in range(2):
         reads.begin()
         assert recording.admissions() and recording.note(NAMES)
-        assert reads.now == {LOG.file, "note:names"}
+        assert reads.now == {LOG.file, "note:names", "note:restarted_at"}
     reads.begin()
     assert recording.timeline_text() and not reads.now, "a message judges nothing"
     reads.begin()

@@ -124,9 +124,8 @@ class Pods(NodePods):
         """Fields of a pod's spec, with what lets it onto the node."""
         return dict(spec or {})
 
-    def other_profiles(self) -> str:
-        """Profiles that the node has in place of those that scenarios ask for, "" where it has these."""
-        return ""
+    def require_asked_profiles(self, why: str) -> None:
+        """Leave the scenario, as one that cannot be had here, where the node has other profiles than it asks for."""
 
     def gpu_uuids(self) -> list[str]:
         """UUIDs of the node's GPUs, by index."""

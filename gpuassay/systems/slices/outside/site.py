@@ -108,9 +108,14 @@ class OutsideSite(Site):
         node = self.lab.api.get("Node", self.node.name) or {}
         return int(dig(node, "status", "allocatable", self.resource(profile), default="0"))
 
-    def other_profiles(self) -> str:
-        """Profiles that the node has in place of those that scenarios ask for, "" where it has these."""
-        return ", ".join(sorted({there for asked, there in self.names.items() if asked != there}))
+    def require_asked_profiles(self, why: str) -> None:
+        """Leave the scenario, as one that cannot be had here, where the node has other profiles than it asks for.
+
+        Raises:
+            NotFromOutside: it has others.
+        """
+        if others := sorted({there for asked, there in self.names.items() if asked != there}):
+            raise NotFromOutside(f"{why}, and the node has {', '.join(others)}")
 
     def gpu_uuids(self) -> list[str]:
         """UUIDs of the GPUs that the scenario has; nothing where slices tell nothing of their GPUs."""
