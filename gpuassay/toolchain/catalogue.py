@@ -353,7 +353,7 @@ def _other_versions() -> dict[str, Component]:
     return found
 
 
-COMPONENTS: Mapping[str, Component] = {**_OWN, **_other_versions()}
+COMPONENTS: dict[str, Component] = {**_OWN, **_other_versions()}
 """Every component by name, other versions too."""
 
 NODE = ("containerd", "runc", "cni-plugins", "kubelet", "workload")
