@@ -157,14 +157,13 @@ def test_what_cannot_be_removed_fails_the_run_and_is_named(suite: LiveSuite, the
 
 def test_a_cluster_that_cannot_be_used_is_one_line(programs: None, tmp_path: Path) -> None:
     """Red when a cluster without Kueue, a dead address or bad credentials cost more than one line, or read as FAIL."""
-    suites = {name: LiveSuite(tmp_path / name) for name in ("no-kueue", "context", "unreachable", "expired", "nothing")}
+    suites = {name: LiveSuite(tmp_path / name) for name in ("context", "unreachable", "expired", "nothing")}
     for suite in suites.values():
         suite.write(TESTS)
     with up(tmp_path / "bare", "--no-kueue") as kubeconfig, ExitStack() as stack:
         good: dict[str, Any] = json.loads(kubeconfig.read_text())
         server = good["clusters"][0]["cluster"]
         cases: dict[str, tuple[dict[str, Any], list[str], str]] = {
-            "no-kueue": (good, [], "nothing that can be judged is installed on"),
             "context": (good, ["--gpuassay-context", "nope"], "has no context 'nope'; it has "),
             "unreachable": (
                 good | {"clusters": [{**good["clusters"][0], "cluster": server | {"server": _nowhere()}}]},
@@ -190,6 +189,17 @@ def test_a_cluster_that_cannot_be_used_is_one_line(programs: None, tmp_path: Pat
             assert [line for line in outcome.output.splitlines() if message in line], f"{name}: {outcome.output}"
             assert "Traceback" not in outcome.output
             assert not (suites[name].folder / "reports").exists()
+
+
+def test_a_cluster_without_kueue_leaves_its_behaviours_open_by_name(programs: None, tmp_path: Path) -> None:
+    """Red when what Kueue alone can show reads as held or refuted on a cluster that has none, or nothing says so."""
+    suite = LiveSuite(tmp_path / "suite")
+    suite.write(TESTS)
+    with up(tmp_path / "bare", "--no-kueue") as kubeconfig, suite.start(*_on(kubeconfig)) as running:
+        outcome = running.finish()
+    assert outcome.code == 1, outcome.output
+    assert "Nothing executed: all 3 behaviours were skipped." in outcome.output
+    assert "the cluster lacks: kueue" in outcome.output
 
 
 def _nowhere() -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from gpuassay.record.store import own_sum
 from tests.cluster.conftest import need_programs
 
 ROOT = Path(__file__).parents[2]
@@ -149,7 +150,7 @@ def _doctor(part: Path, text: str) -> None:
     place = part.with_name("recording.json")
     document = json.loads(place.read_text())
     document["files"][part.name] = hashlib.sha256(text.encode()).hexdigest()
-    place.write_text(json.dumps(document))
+    place.write_text(json.dumps({**document, "sum": own_sum(document)}))
 
 
 def test_a_foreign_mutant_kills(foreign: Installed) -> None:

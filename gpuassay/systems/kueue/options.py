@@ -6,6 +6,8 @@ import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpuassay.arguments import at_least, text
+
 if TYPE_CHECKING:
     import pytest
 
@@ -30,6 +32,10 @@ CHOSEN = Chosen()
 """Of this run; set once, before anything is acted out."""
 
 
+def _seed(word: str) -> int:
+    return at_least(0)(text(word))
+
+
 def add_options(group: pytest.OptionGroup) -> None:
     """Kueue's own options."""
     group.addoption(
@@ -40,7 +46,7 @@ def add_options(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--kueue-walk",
         metavar="SEED",
-        type=int,
+        type=_seed,
         help="act out Kueue's random walks, the first from this seed",
     )
 
