@@ -65,13 +65,13 @@ KNOWN: dict[str, Deviation] = {
         BOTH,
         f"{_ISSUES}/415",
         "endpoints are compared by address alone (DatastorePodLocator.Locate)",
-        shows=r"address of one, port of another: [\d.]+:\d+",
+        shows=r"(address of one, port of another|an address of the pool with another port): [\d.]+:\d+",
     ),
     "llmd.epp.hint-obeyed-bodyless": Deviation(
         BOTH,
         f"{_SOURCE}/handlers/request.go",
         "requests without a body go to any endpoint of the pool",
-        shows=r"endpoint of the gateway's list; \d+ of \d+ were not so: #\d+: [\d.]+:\d+",
+        shows=r"endpoint of the gateway's list; \d+ of \d+ were not so: #\d+( [\d.:]+)?: [\d.]+:\d+",
     ),
     "llmd.epp.none-ready-refused-bodyless": Deviation(
         BOTH,

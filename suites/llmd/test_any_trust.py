@@ -14,14 +14,12 @@ from gpuassay.load.headers import DESTINATION, DESTINATION_SERVED, SUBSET
 from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.anywhere import (
     QUICK,
-    SESSION,
     claimed,
     leave,
     model_named,
     names_of,
     running_in_all,
     session_of,
-    session_token,
 )
 from gpuassay.systems.llmd.acts.deployment import fresh_seed, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
@@ -191,6 +189,8 @@ def test_requests_that_are_left_free_their_slots(streams_left: RoutingRecording,
         raise Inconclusive(f"the streams would have ended by themselves after {left.seconds:.1f} s: too soon to tell")
     if left.peak < left.before + left.streams / 2:
         raise Inconclusive(f"{left.peak:g} requests were under way, {left.streams} of them ours: others came and went")
+    if streams_left.outside is None and not streams_left.observed("slots are free"):
+        raise Inconclusive("our model servers are simulators, which go on: see llmd.gateway.leaving-frees-the-slot")
     assert streams_left.observed("slots are free"), "model servers went on with requests that their clients had left"
 
 
@@ -210,8 +210,6 @@ def in_session(lab: RoutingLab) -> None:
         lab.note(notes.SERVERS, names_of(site))
         seed = fresh_seed(lab, 63)
         home, told = session_of(site, synthetic("session", TOKENS, seed))
-        if lab.gateway is None and not told and home:
-            told = {SESSION: session_token(site.routing.namespace, home)}  # llm-d v0.7.1 sends it too late
         lab.note(SESSION_KEYS, sorted(told))
         lab.note(SESSION_HOME, home or "")
         if told:

@@ -6,13 +6,14 @@ Pods that are being deleted are left out: Kueue gives quota back as soon as it h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
 
 from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.record.recording import Event, Timeline
 from gpuassay.systems.kueue.judge.counting import counting
 from gpuassay.systems.kueue.judge.gates import gated
-from gpuassay.systems.kueue.model.charge import amounts, charge, replaced
+from gpuassay.systems.kueue.model.charge import Counting, amounts, charge, replaced
 from gpuassay.systems.kueue.readings import KueueRecording
 
 LAG_NS = 3_000_000_000
@@ -55,6 +56,8 @@ def charge_findings(recording: KueueRecording) -> list[str]:
                     continue
                 count = int(assignment.get("count") or 0)
                 each, unknown = charge(spec, how)
+                if workload is not None and _renamed(each, workload, assignment["name"], how):
+                    continue
                 told = {
                     name: amount / count
                     for name, amount in amounts(assignment.get("resourceUsage")).items()
@@ -193,3 +196,14 @@ def _as_of(workload: Timeline, at: int) -> Manifest | None:
     """The Workload as it was reserved, as far as it was by `at`."""
     seen = [event.object for event in workload.events if event.at <= at and is_true(event.object, "QuotaReserved")]
     return seen[-1] if seen else None
+
+
+def _renamed(asked: Mapping[str, Fraction], workload: Manifest, pod_set: str, how: Counting) -> bool:
+    """Whether a pod asks by other names than its Workload: a webhook after Kueue has put one resource for another.
+
+    DAS does so with slices. What such a pod costs cannot be told from the pod.
+    """
+    sets: list[Manifest] = dig(workload, "spec", "podSets", default=[])
+    template = next((one for one in sets if one["name"] == pod_set), None)
+    meant, _ = charge(dig(template or {}, "template", "spec", default={}), how)
+    return bool(asked.keys() - meant.keys()) and bool(meant.keys() - asked.keys())

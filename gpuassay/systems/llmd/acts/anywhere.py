@@ -128,6 +128,7 @@ def model_named(site: Site, prompt: Prompt, model: str) -> tuple[int, str]:
     """Ask a model by its name; status of the answer, and the model that it names ("" where it names none)."""
     body = site.body(prompt) | {"model": model}
     answer = site.post(site.routing.url + site.path_of(prompt), body, timeout=PATIENCE, headers={})
+    site.through[f"POST {answer.status_code // 100}xx"] += 1
     try:
         return answer.status_code, str(dig(answer.json(), "model") or "")
     except ValueError:

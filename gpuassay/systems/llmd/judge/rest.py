@@ -36,6 +36,8 @@ SPARE_BYTES, BYTES_PER_REQUEST = 128 * 2**20, 128 * 1024
 _HARMLESS = "|".join((
     r"Failed to shutdown tracing: context canceled",  # said at every orderly end
     r"Error decoding session header",  # of a client's own header, which a scenario garbles
+    r"The model `[^`]*` does not exist",  # what a model server answers to a client that misnames one
+    r"error received after stop sequence was engaged: leader election lost",  # said at a leader's orderly end
 ))  # fmt: skip
 """Error lines of an arm in which nothing is wrong."""
 

@@ -37,6 +37,11 @@ KNOWN: tuple[Known, ...] = (
         "https://github.com/llm-d/llm-d-router/issues/981",
         "llmd.gateway.odd-usage-hurts-nobody",
     ),
+    Known(
+        r"model-server-\d+ still counts \d+ of vllm:num_requests_running",
+        "https://github.com/llm-d/llm-d-inference-sim/blob/v0.10.2/pkg/communication/http.go",
+        "llmd.gateway.leaving-frees-the-slot",
+    ),
 )
 
 
