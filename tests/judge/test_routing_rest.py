@@ -122,7 +122,7 @@ def test_an_account_that_does_not_close_is_found(changed: dict[str, Any], said: 
     ("changed", "said"),
     [
         (picker("inference_objective_running_requests", 1), "still counts 1 of inference_objective_running_requests"),
-        (series("model-server-0", "vllm:num_requests_running", 2), "still counts 2 of vllm:num_requests_running"),
+        (series("model-server-0", "vllm:num_requests_waiting", 2), "still counts 2 of vllm:num_requests_waiting"),
         (series("gateway", "envoy_cluster_upstream_rq_active", 1), "envoy_cluster_upstream_rq_active"),
         (series("picker", "inference_extension_flow_control_queue_size", 3), "flow_control_queue_size"),
         (series("picker", "inference_pool_ready_pods", 2, 1, name="p"), "the pool has 1"),
@@ -184,9 +184,14 @@ def test_a_restarted_program_begins_at_nothing() -> None:
 
 def test_what_a_scenario_writes_is_not_judged() -> None:
     """Red when the load that a scenario lets model servers report counts as load that did not end."""
-    rows = [series("model-server-0", "vllm:num_requests_running", 30)]
+    rows = [series("model-server-0", "vllm:num_requests_waiting", 30)]
     assert rest.timed(recording(rows, arm(faked=True))) == []
     assert rest.timed(recording(rows))
+
+
+def test_a_simulator_that_goes_on_for_clients_that_left_is_a_known_defect() -> None:
+    """Red when every behaviour of a recording is refuted for what one behaviour shows."""
+    assert rest.timed(recording([series("model-server-0", "vllm:num_requests_running", 3)])) == []
 
 
 def test_an_arm_that_did_not_come_to_rest_is_judged_by_what_does_not_need_it() -> None:
