@@ -6,9 +6,7 @@ them. On an arm of ours the same is asked of llm-d's picker.
 
 from __future__ import annotations
 
-import json
 import random
-from concurrent.futures import ThreadPoolExecutor
 
 from gpuassay import MUST, SHOULD, Measure, behaviour
 from gpuassay.load.headers import DESTINATION
@@ -20,9 +18,8 @@ from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.systems.llmd.model.chance import chance_limit
 from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.systems.llmd.rows import PickerCall
-from suites.llmd.epp_requests import EXT_PROC, OPENAI, small
+from suites.llmd.epp_requests import EXT_PROC, LARGEST_CHUNK, OPENAI, ask_in_every_form, small
 from suites.llmd.epps import KNOWN, PROTOCOL
-from suites.llmd.test_epp_core import ABSURD, EXACT, LARGE, LARGEST_CHUNK, NAMELESS
 from suites.variants import Deviation, per_variant
 
 CUTS = (1, 2, 3, 5, 8, 13, 50)
@@ -35,32 +32,6 @@ def _known(id: str, picker: str) -> Deviation | None:
     """What llm-d's picker is known to do wrong; of somebody's nothing is known, so that a failure is one."""
     found = KNOWN.get(id.replace("llmd.any-picker.", "llmd.epp."))
     return found if picker == "llm-d" else None
-
-
-def _requests(epp: Asking, model: str) -> None:
-    """Requests in every form."""
-    body = epp.body("The same request in chunks. " * 40)
-    for count in CUTS:
-        epp.ask("chunks", body, label=f"{count} chunks", count=count)
-    epp.ask("large", epp.body("word " * (LARGE // 5)), count=8)
-    epp.ask("numbers", epp.body("A seed that no double holds.", seed=EXACT))
-    epp.ask("characters", epp.body('<b> & "quotes" \u00e4\u4e16\u754c\U0001f600 \\ \u2028'), count=3)
-    epp.ask("trailers", body, trailers=True, timeout=2)
-    for label, forms in (("strings", ["a", "b"]), ("tokens", [1, 2, 3])):
-        epp.ask("prompt-forms", json.dumps({"model": model, "prompt": forms}).encode(), label=label)
-    chat = json.dumps({"model": model, "messages": [{"role": "user", "content": "hello"}]}).encode()
-    epp.ask("chat", chat, path="/v1/chat/completions", count=2)
-    with ThreadPoolExecutor(16) as pool:
-        bodies = [epp.body(f"stream {number} " * 20) for number in range(32)]
-        for asked in [pool.submit(epp.ask, "at-once", one, count=4) for one in bodies]:
-            asked.result()
-    for label, absurd in ABSURD.items():
-        epp.ask("absurd", absurd, label=label)
-    for label, nameless in NAMELESS.items():
-        epp.ask("nameless", nameless, label=label)
-    epp.ask("after-refusals", epp.body("still there?"))
-    for path in ("/v1/models", "/health", "/v1/models"):
-        epp.ask("bodyless", None, path=path)
 
 
 def _hints(epp: Asking, members: list[str]) -> None:
@@ -81,7 +52,9 @@ def talked(lab: RoutingLab, picker: str) -> None:
     """Requests in every form, subset hints, and clients that name an endpoint themselves."""
     with talking(lab, small("llm-d")) as epp:
         members = list(lab.noted(notes.MEMBERS))
-        _requests(epp, epp.site.routing.model)
+        ask_in_every_form(epp, epp.site.routing.model, CUTS, trailers_timeout=2)
+        for path in ("/v1/models", "/health", "/v1/models"):
+            epp.ask("bodyless", None, path=path)
         _hints(epp, members)
         dice = random.Random(lab.token)
         for number in range(STEERED):

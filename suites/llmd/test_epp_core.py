@@ -6,9 +6,6 @@ by a fallback, and turns every refusal into an error of its own.
 
 from __future__ import annotations
 
-import json
-from concurrent.futures import ThreadPoolExecutor
-
 from gpuassay import MUST, SHOULD, Measure, behaviour
 from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import Site, opened
@@ -17,30 +14,13 @@ from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.systems.llmd.rows import PickerCall
-from suites.llmd.epp_requests import EXT_PROC, OPENAI, REPLICAS, small
+from suites.llmd.epp_requests import EXT_PROC, LARGEST_CHUNK, OPENAI, REPLICAS, ask_in_every_form, small
 from suites.llmd.epps import PROTOCOL, per_epp
 
 BUSY = 30
 """Waiting requests of every replica but one, which is the choice for every request then; the mean is a whole number,
 since pickers round it."""
 CHUNKINGS = (1, 2, 3, 5, 8, 13, 50, 1, 2, 3, 5, 8)
-LARGE = 220_000
-"""Bytes of a large prompt; a picker hands chunks on, and Envoy's limit for one is 64 KiB."""
-LARGEST_CHUNK = 64 * 1024
-EXACT = 2**53 + 1
-"""The first whole number that a double cannot hold."""
-
-ABSURD = {
-    "no JSON": b'{"model": "x", "prompt": ',
-    "plain text": b"hello",
-    "empty": b"",
-    "a list": b'["model", "prompt"]',
-}
-NAMELESS = {
-    "no model": b'{"prompt": "hello", "max_tokens": 1}',
-    "model is a number": b'{"model": 5, "prompt": "hello"}',
-    "model is null": b'{"model": null, "prompt": "hello"}',
-}
 
 
 def load(waiting: int) -> dict[str, float]:
@@ -53,26 +33,7 @@ def _requests(site: Site, epp: Asking) -> None:
     idle = site.replicas[1]
     idle.admin({"fake-metrics": load(0)})
     settled(epp, waiting=BUSY * (REPLICAS - 1) // REPLICAS)
-    body = epp.body("The same request in chunks. " * 40)
-    for count in CHUNKINGS:
-        epp.ask("chunks", body, label=f"{count} chunks", count=count)
-    epp.ask("large", epp.body("word " * (LARGE // 5)), count=8)
-    epp.ask("numbers", epp.body("A seed that no double holds.", seed=EXACT))
-    epp.ask("characters", epp.body('<b> & "quotes" \u00e4\u4e16\u754c\U0001f600 \\ \u2028'), count=3)
-    epp.ask("trailers", body, trailers=True, timeout=1)
-    for label, forms in (("strings", ["a", "b"]), ("tokens", [1, 2, 3])):
-        epp.ask("prompt-forms", json.dumps({"model": site.routing.model, "prompt": forms}).encode(), label=label)
-    chat = json.dumps({"model": site.routing.model, "messages": [{"role": "user", "content": "hello"}]}).encode()
-    epp.ask("chat", chat, path="/v1/chat/completions", count=2)
-    with ThreadPoolExecutor(16) as pool:
-        bodies = [epp.body(f"stream {number} " * 20) for number in range(32)]
-        for asked in [pool.submit(epp.ask, "at-once", one, count=4) for one in bodies]:
-            asked.result()
-    for label, absurd in ABSURD.items():
-        epp.ask("absurd", absurd, label=label)
-    for label, nameless in NAMELESS.items():
-        epp.ask("nameless", nameless, label=label)
-    epp.ask("after-refusals", epp.body("still there?"))
+    ask_in_every_form(epp, site.routing.model, CHUNKINGS, trailers_timeout=1)
 
 
 def _hints(site: Site, epp: Asking) -> None:

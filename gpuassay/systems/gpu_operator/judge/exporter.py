@@ -6,8 +6,8 @@ Sources: DCGM exporter's default list of counters (etc/default-counters.csv) and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 
 from gpuassay.discovery.gpus import gpus
 from gpuassay.manifest import Manifest
@@ -42,6 +42,11 @@ VIRTUAL = f"{PREFIX}vgpu.present"
 
 def metric_findings(seen: Seen) -> list[str]:
     """On every node where DCGM exporter belongs it tells NVIDIA's fields, with labels that say of which GPU."""
+    return _on_each_page(seen, _fields)
+
+
+def _on_each_page(seen: Seen, judge: Callable[[Sequence[PageSample], Manifest], list[str]]) -> list[str]:
+    """What `judge` finds on the page of each settled node where DCGM exporter belongs; that there is none, too."""
     nodes = exporting(seen)
     if not nodes:
         return ["DCGM exporter belongs on no node"]
@@ -52,7 +57,7 @@ def metric_findings(seen: Seen) -> list[str]:
         except PageError as error:
             found.append(f"DCGM exporter of node {name_of(node)} tells nothing: {error}")
             continue
-        found += [f"node {name_of(node)}: {text}" for text in _fields(page, node)]
+        found += [f"node {name_of(node)}: {text}" for text in judge(page, node)]
     return found
 
 
@@ -124,18 +129,7 @@ def coverage_findings(seen: Seen) -> list[str]:
 
     GPUs are counted by their UUIDs, for each field; slices by GPU and number of the instance.
     """
-    nodes = exporting(seen)
-    if not nodes:
-        return ["DCGM exporter belongs on no node"]
-    found: list[str] = []
-    for node in settled(seen, nodes):
-        try:
-            page = page_of(seen, name_of(node))
-        except PageError as error:
-            found.append(f"DCGM exporter of node {name_of(node)} tells nothing: {error}")
-            continue
-        found += [f"node {name_of(node)}: {text}" for text in _coverage(seen, page, node)]
-    return found
+    return _on_each_page(seen, partial(_coverage, seen))
 
 
 def _coverage(seen: Seen, page: Sequence[PageSample], node: Manifest) -> list[str]:
