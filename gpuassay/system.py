@@ -21,7 +21,7 @@ from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from gpuassay.capabilities import Why
+from gpuassay.capabilities import Why, why
 from gpuassay.record.bundled import Bundle
 from gpuassay.record.parts import Part
 from gpuassay.record.recording import Recording
@@ -241,6 +241,11 @@ def get(name: str) -> System:
         return systems()[name]
     except KeyError:
         raise BadSystem(f"no system is called {name!r}; there are {', '.join(systems())}") from None
+
+
+def why_lacking(capability: str) -> Why | None:
+    """Why a behaviour cannot be judged on a cluster that lacks a capability; None where nobody has said it."""
+    return why(capability, {name: one for system in systems().values() for name, one in system.why.items()})
 
 
 def pool(name: str) -> Pool:

@@ -47,19 +47,17 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         ReportError: a run directory cannot be read, is a replay or of a mutant, or the runs are of several clusters.
     """
-    from gpuassay import capabilities
     from gpuassay.report import reach
     from gpuassay.session.declared import everything
-    from gpuassay.system import systems
+    from gpuassay.system import why_lacking
 
     loaded = [_live(one) for one in options.runs]
     if len(places := {where for where, _ in loaded}) > 1:
         from gpuassay.report import ReportError
 
         raise ReportError(f"runs on different clusters are not counted together: {'; '.join(sorted(places))}")
-    own = {name: one for system in systems().values() for name, one in system.why.items()}
     asked = [reach.Asked(one.id, one.behaviour.suite, one.measured) for one in everything()]
-    counted = reach.reach(asked, [verdicts for _, verdicts in loaded], lambda name: capabilities.why(name, own))
+    counted = reach.reach(asked, [verdicts for _, verdicts in loaded], why_lacking)
     if options.json:
         print(json.dumps({"cluster": loaded[0][0], **counted.to_json()}, indent=1))
     else:

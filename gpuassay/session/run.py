@@ -27,7 +27,7 @@ from gpuassay.session.measure import Measure
 from gpuassay.session.plan import plan_lines
 from gpuassay.session.so_far import SoFar
 from gpuassay.session.speech import Speech
-from gpuassay.system import get, systems
+from gpuassay.system import get, why_lacking
 from gpuassay.told import told
 from gpuassay.waiting import wait
 
@@ -277,13 +277,11 @@ class Run:
 
     def _tell_reach(self) -> None:
         """On somebody's cluster: what of the declared behaviours was judged there, as an exhibit."""
-        from gpuassay import capabilities
         from gpuassay.report import reach
 
         verdicts = list(self.ledger.verdicts.values())
         asked = [reach.Asked(one.behaviour, one.suite, one.feature in MEASURED) for one in verdicts]
-        own = {name: one for system in systems().values() for name, one in system.why.items()}
-        counted = reach.reach(asked, [verdicts], lambda name: capabilities.why(name, own))
+        counted = reach.reach(asked, [verdicts], why_lacking)
         Measure(self.directory).exhibit(**reach.exhibit(counted, "this cluster"))
 
     def ending(self) -> list[str]:

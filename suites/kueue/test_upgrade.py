@@ -35,11 +35,7 @@ VERSIONS = {version: {"kueue-process", f"program:kueue@{version}"} for version i
 """Older versions: the last minor release before the suite's own, and one more, since users skip releases."""
 
 
-def _known(behaviour: str, version: str) -> None:
-    del behaviour, version
-
-
-@per_variant(VERSIONS, _known, system="kueue", timeout=300, alone="cluster")
+@per_variant(VERSIONS, lambda _, __: None, system="kueue", timeout=300, alone="cluster")
 def upgraded(lab: KueueLab, version: str) -> None:
     """A cohort of 8 GPUs is full, six jobs wait and one is held; Kueue is upgraded; then the jobs get their turns."""
     cohort = lab.unique("cohort")
