@@ -325,7 +325,7 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Close the stage, write verdicts and report; a run that proved nothing is not green."""
+        """Close the environment, write verdicts and report; a run that proved nothing is not green."""
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
         why_not_green = self.run.finish(interrupted=interrupted)
         if self.run.planned and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:

@@ -35,9 +35,9 @@ if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.existing import Detector
     from gpuassay.cluster.images import Source
     from gpuassay.cluster.whole.cluster import Kit
-    from gpuassay.engine.environment import Host, Stage
+    from gpuassay.engine.environment import Environment, Host
     from gpuassay.engine.operating import Operation, Operator
-    from gpuassay.engine.pools import Lane
+    from gpuassay.engine.pools import ClusterPool
     from gpuassay.provision.component import Provided
     from gpuassay.scenarios.declare import Scenario
     from gpuassay.scenarios.lab import Lab
@@ -57,7 +57,7 @@ class BadSystem(Exception):  # noqa: N818 - reads as what it is
     exit_code = 2
 
 
-Open = Callable[["Host", "Lane", "Assets"], AbstractContextManager["Stage"]]
+Open = Callable[["Host", "ClusterPool", "Assets"], AbstractContextManager["Environment"]]
 """Opens what scenarios act on, on behalf of a run."""
 
 

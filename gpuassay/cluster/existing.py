@@ -104,7 +104,7 @@ def _node_capabilities(nodes: list[Manifest]) -> set[str]:
 
 
 @dataclass(frozen=True)
-class Site:
+class Detection:
     """What a detector may look at: the API, the nodes as far as we may list them, and whether we may change things."""
 
     api: Api
@@ -120,7 +120,7 @@ class Detected:
     components: tuple[Component, ...] = ()
 
 
-Detector = Callable[[Site], Detected]
+Detector = Callable[[Detection], Detected]
 
 
 @contextmanager
@@ -154,7 +154,7 @@ def existing(
         found = _node_capabilities(nodes)
         if allow_mutation:
             found.add(base.CLUSTER_WIDE)
-        detected = [detect(Site(api, nodes, allow_mutation)) for detect in detectors]
+        detected = [detect(Detection(api, nodes, allow_mutation)) for detect in detectors]
         found |= {capability for one in detected for capability in one.capabilities}
         yield Cluster(
             name=chosen, provider="existing", kubeconfig=path, context=chosen, api=api, directory=directory.absolute(),

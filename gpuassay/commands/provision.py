@@ -14,7 +14,7 @@ from gpuassay.arguments import text
 if TYPE_CHECKING:
     from gpuassay.commands import SubParsers
     from gpuassay.provision.component import Provided, Wish
-    from gpuassay.provision.install import Site
+    from gpuassay.provision.install import Target
     from gpuassay.provision.objects import Objects
 
 
@@ -118,10 +118,10 @@ def _wishes(options: argparse.Namespace, wanted: list[Provided]) -> dict[str, Wi
 
 
 @contextlib.contextmanager
-def site(options: argparse.Namespace) -> Generator[Site]:
+def site(options: argparse.Namespace) -> Generator[Target]:
     """The cluster that the options name, for one call of a command."""
     from gpuassay.cluster.existing import existing, require
-    from gpuassay.provision.install import Site
+    from gpuassay.provision.install import Target
     from gpuassay.record.rundir import new_id
     from gpuassay.toolchain import Assets
 
@@ -132,7 +132,7 @@ def site(options: argparse.Namespace) -> Generator[Site]:
             directory=Path(folder), kubeconfig=require(options.kubeconfig), context=options.context, allow_mutation=True
         ) as cluster,
     ):
-        yield Site(cluster, new_id(), Path(folder), assets, lambda text: print(text, flush=True))
+        yield Target(cluster, new_id(), Path(folder), assets, lambda text: print(text, flush=True))
 
 
 def look(options: argparse.Namespace) -> Objects:

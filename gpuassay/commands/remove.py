@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from gpuassay.commands import SubParsers
     from gpuassay.provision.changes import Changed
-    from gpuassay.provision.install import Site
+    from gpuassay.provision.install import Target
 
 
 def add(subparsers: SubParsers) -> None:
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     return 1 if different else 0
 
 
-def _undo(at: Site, changed: Sequence[Changed]) -> set[str]:
+def _undo(at: Target, changed: Sequence[Changed]) -> set[str]:
     """Bring back what runs have changed of components, and wait until those that stay work again."""
     from gpuassay.provision import changes
     from gpuassay.provision.install import await_working

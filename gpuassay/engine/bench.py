@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.embedded import embedded
 from gpuassay.engine import recordings
-from gpuassay.engine.environment import Stage
+from gpuassay.engine.environment import Environment
 from gpuassay.manifest import Manifest
 from gpuassay.record import facts
 from gpuassay.record.live import LiveView
@@ -50,11 +50,11 @@ class Bench(Generic[L]):
     """A cluster of its own for one measurement.
 
     Attributes:
-        stage: cluster and recorder.
+        environment: cluster and recorder.
         host: the lab of the scenario that opened the bench.
     """
 
-    stage: Stage
+    environment: Environment
     host: L
     arms: list[Arm[L]] = field(default_factory=list["Arm[L]"])
 
@@ -71,33 +71,33 @@ class Bench(Generic[L]):
     def lab(self, token: str) -> L:
         """A lab on this bench, of the kind that the scenario's own is."""
         return type(self.host)(
-            token=token, run_id=self.stage.run_id, cluster=self.stage.cluster, view=self.stage.view,
-            mutant=self.stage.mutant, full=self.host.full, progress=self.host.progress,
+            token=token, run_id=self.environment.run_id, cluster=self.environment.cluster, view=self.environment.view,
+            mutant=self.environment.mutant, full=self.host.full, progress=self.host.progress,
         )  # fmt: skip
 
     def arm(self, name: str) -> Arm[L]:
         """Open an arm: a namespace, and events that are kept from now on."""
         token = f"{name}-x{secrets.token_hex(3)}"
         lab = self.lab(token)
-        opened = Arm(name, lab, recordings.begin(self.stage))
-        self.stage.prepare(lab)
+        opened = Arm(name, lab, recordings.begin(self.environment))
+        self.environment.prepare(lab)
         self.arms.append(opened)
         return opened
 
     def settle(self) -> None:
         """Wait until no arm's objects change any more; each arm notes whether it came to rest."""
         for one in self.arms:
-            self.stage.settle(one.lab, recordings.QUIET, self.settled)
+            self.environment.settle(one.lab, recordings.QUIET, self.settled)
 
     def close(self, one: Arm[L], *, lines: Mapping[Part, Iterable[Manifest]] | None = None) -> None:
         """Write the arm's recording and stop keeping its events; `lines` take the place of what concerns the arm."""
         assert self.host.place is not None, "the engine says where recordings go"
-        found = self.stage.lines(one.lab.token, one.began.positions, everything=False)
+        found = self.environment.lines(one.lab.token, one.began.positions, everything=False)
         recordings.write(
-            self.stage, one.lab, self.host.place.with_name(f"{self.host.place.name}.{one.name}"), one.began,
+            self.environment, one.lab, self.host.place.with_name(f"{self.host.place.name}.{one.name}"), one.began,
             profile=self.profile, lines={**found, **(lines or {})},
         )  # fmt: skip
-        self.stage.view.forget(one.lab.token)
+        self.environment.view.forget(one.lab.token)
         self.host.note_next(facts.ARMS, one.name)
 
     def close_all(self) -> None:
@@ -108,7 +108,7 @@ class Bench(Generic[L]):
     def costs(self) -> dict[str, dict[str, float]]:
         """CPU seconds so far and resident bytes now of every component."""
         found: dict[str, dict[str, float]] = {}
-        for name, process in self.stage.cluster.processes.items():
+        for name, process in self.environment.cluster.processes.items():
             cpu, rss = process.cpu_seconds(), process.resident_bytes()
             if cpu is not None and rss is not None:
                 found[name] = {"cpu_s": cpu, "rss_bytes": float(rss)}
@@ -140,9 +140,9 @@ def bench(lab: L, *, resources: Iterable[Resource], **cluster_options: Any) -> G
         **cluster_options: as `bench_cluster` takes them.
     """
     with bench_cluster(lab, **cluster_options) as cluster, recorded(lab, cluster, resources) as view:
-        stage = Stage(lab.run_id, cluster, view, cluster.capabilities, lab.mutant)
-        with watched(stage):
-            yield Bench(stage, lab)
+        environment = Environment(lab.run_id, cluster, view, cluster.capabilities, lab.mutant)
+        with watched(environment):
+            yield Bench(environment, lab)
 
 
 def recorded(lab: Lab, cluster: Cluster, resources: Iterable[Resource]) -> AbstractContextManager[LiveView]:
@@ -152,10 +152,10 @@ def recorded(lab: Lab, cluster: Cluster, resources: Iterable[Resource]) -> Abstr
 
 
 @contextmanager
-def watched(stage: Stage) -> Generator[None]:
+def watched(environment: Environment) -> Generator[None]:
     """End everything under way on the bench when something of it dies, for the length of a `with` block."""
     over = threading.Event()
-    stage.watch(until=over)
+    environment.watch(until=over)
     try:
         yield
     finally:

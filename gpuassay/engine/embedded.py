@@ -10,8 +10,8 @@ from pathlib import Path
 from gpuassay.cluster import base
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.embedded import embedded
-from gpuassay.engine.environment import Host, Stage, described
-from gpuassay.engine.pools import Lane
+from gpuassay.engine.environment import Environment, Host, described
+from gpuassay.engine.pools import ClusterPool
 from gpuassay.record.lines import LineIndex
 from gpuassay.record.parts import Part
 from gpuassay.record.process import live_recorder
@@ -27,12 +27,12 @@ class Prepared:
     Attributes:
         capabilities: what scenarios may need of it.
         logs: its files of JSON lines, by the part of a recording that holds a scenario's lines.
-        stage: makes the environment, for systems that add to `Stage`.
+        environment: makes the environment, for systems that add to `Environment`.
     """
 
     capabilities: Collection[str] = ()
     logs: Mapping[Part, Path] = field(default_factory=dict[Part, Path])
-    stage: Callable[..., Stage] = Stage
+    environment: Callable[..., Environment] = Environment
 
 
 Prepare = Callable[[Cluster, ExitStack], Prepared | None]
@@ -46,7 +46,7 @@ def _nothing(cluster: Cluster, stack: ExitStack) -> None:
 @contextmanager
 def on_embedded(
     run: Host,
-    lane: Lane,
+    pool: ClusterPool,
     assets: Assets,
     *,
     description: str,
@@ -56,12 +56,12 @@ def on_embedded(
     tier: str = "embedded/T0",
     prepare: Prepare = _nothing,
     audited: bool = False,
-) -> Generator[Stage]:
+) -> Generator[Environment]:
     """Open an environment on a control plane of this machine, for the length of a `with` block.
 
     Args:
         run: on whose behalf.
-        lane: which pool of clusters it belongs to.
+        pool: which pool of clusters it belongs to.
         assets: directories that users name for components.
         description: what it consists of, for the report.
         capabilities: what scenarios may need of it, beside what any such cluster has.
@@ -75,16 +75,16 @@ def on_embedded(
         ClusterError: it cannot be started.
     """
     with ExitStack() as stack:
-        folder = run.directory / lane.name
-        run.say(f"starting the control plane of {lane.name}")
+        folder = run.directory / pool.name
+        run.say(f"starting the control plane of {pool.name}")
         cluster = stack.enter_context(embedded(directory=folder, assets=assets, nodes=nodes))
         view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=tuple(recorded)))
         prepared = prepare(cluster, stack) or Prepared()
         own = cluster.capabilities if nodes else cluster.capabilities - {base.FAKE_NODES}
         offered = frozenset({*own, *capabilities, *prepared.capabilities})
         stack.enter_context(described(run, cluster, tier, description, offered))
-        run.say(f"scenarios of {lane.name} begin")
-        yield prepared.stage(
+        run.say(f"scenarios of {pool.name} begin")
+        yield prepared.environment(
             run_id=run.directory.name,
             cluster=cluster,
             view=view,

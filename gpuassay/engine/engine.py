@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from gpuassay import pressure
 from gpuassay.engine.builds import Builds, missing
-from gpuassay.engine.pools import Lane, MachineLock, Unavailable, lanes
+from gpuassay.engine.pools import ClusterPool, MachineLock, Unavailable, shared_out
 from gpuassay.engine.runner import Runner, remedy, write_outcome
 from gpuassay.engine.timeline import BUILDS, Timeline
 from gpuassay.record import rundir
@@ -32,13 +32,13 @@ from gpuassay.toolchain.catalogue import required
 from gpuassay.waiting import count_by, halt, resume
 
 if TYPE_CHECKING:
-    from gpuassay.engine.environment import Stage
+    from gpuassay.engine.environment import Environment
     from gpuassay.scenarios.declare import Scenario
 
 BROKEN_OFF = "the run was broken off"
 
-Opener = Callable[[Lane], AbstractContextManager["Stage"]]
-"""Opens the stage (cluster, Kueue, recorder) of a lane; called once for each, in the lane's thread."""
+Opener = Callable[[ClusterPool], AbstractContextManager["Environment"]]
+"""Opens the environment (cluster, Kueue, recorder) of a pool; called once for each, in the pool's thread."""
 
 
 @dataclass
@@ -46,30 +46,30 @@ class Engine:
     """Acts out scenarios and leaves recordings.
 
     Attributes:
-        open_stage: opens the stage of a lane.
+        open_environment: opens the environment of a pool.
         run_dir: where `recordings/` grows.
         say: prints a progress line.
         full: long versions of measurements.
         absent: capabilities that no cluster will have: what needs one is skipped at once.
         only: the one pool that there is; None: those of the scenarios' systems, side by side.
-        programs: components that a lane waits for.
+        programs: components that a pool waits for.
         assets: directories that users name for components.
-        problem: why a stage could not be opened or taken down in order, "" when all could.
+        problem: why an environment could not be opened or taken down in order, "" when all could.
     """
 
-    open_stage: Opener
+    open_environment: Opener
     run_dir: Path
     say: Callable[[str], None] = lambda _: None
     full: bool = False
     only: Pool | None = None
-    programs: Callable[[Lane], Sequence[str]] = lambda _: ()
+    programs: Callable[[ClusterPool], Sequence[str]] = lambda _: ()
     assets: Assets = field(default_factory=Assets)
     absent: frozenset[str] = frozenset()
     problem: str = ""
     _stop: threading.Event = field(default_factory=threading.Event)
     _aborted: bool = False
     _thread: threading.Thread | None = None
-    _planned: list[Lane] = field(default_factory=list[Lane])
+    _planned: list[ClusterPool] = field(default_factory=list[ClusterPool])
     _runners: dict[str, Runner] = field(default_factory=dict[str, Runner])
     _left: set[str] = field(default_factory=set[str])
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -86,7 +86,7 @@ class Engine:
         self._left = {scenario.id for scenario in scenarios}
         count_by(pressure.OwnClock())  # a busy neighbour makes scenarios slower, and breaks none
         able = [one for one in scenarios if not self._lacks(one)]  # no cluster is opened for what it cannot have
-        self._planned = lanes(able, self.only)
+        self._planned = shared_out(able, self.only)
         self._machine_lock = MachineLock(one.name for one in self._planned)
         self._builds = self._plan_builds()
         self._status("building" if self._builds.busy else "running")
@@ -120,14 +120,14 @@ class Engine:
             under_way = sum(one.acted.is_set() for one in self._runners.values()) < len(self._planned)
             self._aborted = (abort or bool(self._left)) and under_way
             if self._aborted:
-                halt(BROKEN_OFF)  # also what opens the stage
+                halt(BROKEN_OFF)  # also what opens the environment
                 halting.halt(BROKEN_OFF)
         self._machine_lock.close()
         self._builds.stop()
         if self._aborted:
             for one in self._runners.values():
                 if not one.acted.is_set():
-                    one.stage.abort(BROKEN_OFF)
+                    one.environment.abort(BROKEN_OFF)
         if self._thread is not None:
             self._thread.join()
         if self._aborted:
@@ -141,8 +141,8 @@ class Engine:
 
     def _run(self) -> None:
         threads = [
-            threading.Thread(target=self._run_lane, args=(lane,), name=f"gpuassay-{lane.name}", daemon=True)
-            for lane in self._planned
+            threading.Thread(target=self._run_pool, args=(pool,), name=f"gpuassay-{pool.name}", daemon=True)
+            for pool in self._planned
         ]
         for one in threads:
             one.start()
@@ -161,58 +161,60 @@ class Engine:
         else:
             self._status("done")
 
-    def _run_lane(self, lane: Lane) -> None:
-        """Open the lane's stage, act on it, take it down; whatever happens, the other lanes go on."""
+    def _run_pool(self, pool: ClusterPool) -> None:
+        """Open the pool's environment, act on it, take it down; whatever happens, the other pools go on."""
         acting: Runner | None = None
         try:
-            self._await_programs(lane)
-            self._machine_lock.enter(lane)
-            spent, opening = partial(self._timeline.add, lane.name), time.time_ns()
-            with self.open_stage(lane) as stage:
+            self._await_programs(pool)
+            self._machine_lock.enter(pool)
+            spent, opening = partial(self._timeline.add, pool.name), time.time_ns()
+            with self.open_environment(pool) as environment:
                 spent("opening", opening, time.time_ns())
-                stage.beside = self._builds.beside
-                acting = Runner(stage, self.run_dir, self._stop, self._done, self.say, lane.width, self.full, spent)
-                self._runners[lane.name] = acting
-                stage.watch(until=acting.acted)
-                measuring = [one for one in lane.scenarios if one.alone == "machine"]
+                environment.beside = self._builds.beside
+                acting = Runner(
+                    environment, self.run_dir, self._stop, self._done, self.say, pool.width, self.full, spent
+                )
+                self._runners[pool.name] = acting
+                environment.watch(until=acting.acted)
+                measuring = [one for one in pool.scenarios if one.alone == "machine"]
                 try:
-                    acting.act_all([one for one in lane.scenarios if one not in measuring])
+                    acting.act_all([one for one in pool.scenarios if one not in measuring])
                     if measuring:
-                        self._machine_lock.leave(lane.name)
+                        self._machine_lock.leave(pool.name)
                         self._builds.wait_idle()
                         with self._machine_lock.alone():
                             acting.act_all(measuring)
                 finally:
                     with self._lock:
                         acting.acted.set()
-                stage.at_rest()
+                environment.at_rest()
         except Unavailable as lack:
-            for one in lane.scenarios:
+            for one in pool.scenarios:
                 write_outcome(self.run_dir, one, "skip", str(lack))
                 self._done(one, "skip")
         except Exception as error:
             # what collapsed cannot be taken down in order, and need not be
-            if not self._aborted and not (acting and acting.stage.collapsed.is_set()):
-                self._fail(lane, error)
+            if not self._aborted and not (acting and acting.environment.collapsed.is_set()):
+                self._fail(pool, error)
         finally:
-            self._machine_lock.leave(lane.name)
+            self._machine_lock.leave(pool.name)
 
     def _plan_builds(self) -> Builds:
-        """What has to be built; at full speed while no lane can begin without it."""
-        lacking = [missing(self.programs(lane), self.assets) for lane in self._planned]
+        """What has to be built; at full speed while no pool can begin without it."""
+        lacking = [missing(self.programs(pool), self.assets) for pool in self._planned]
         names = [name for names in lacking for name in names]
         first = lacking[0] if all(lacking) and lacking else []
         return Builds(list(dict.fromkeys(names)), first, self.assets, self.run_dir / "builds", self.say)
 
-    def _await_programs(self, lane: Lane) -> None:
-        """Wait until the lane's programs are built.
+    def _await_programs(self, pool: ClusterPool) -> None:
+        """Wait until the pool's programs are built.
 
         Raises:
             Unavailable: one of them cannot be had on this machine.
             ToolchainError: the build of one failed.
         """
-        problems = self._builds.wait_for(self.programs(lane))
-        for name in lane.pool.programs:
+        problems = self._builds.wait_for(self.programs(pool))
+        for name in pool.kind.programs:
             problem = problems.get(name)
             if isinstance(problem, UnobtainableError):
                 if name in required():  # a run that lacks what it was made for is not green
@@ -222,14 +224,14 @@ class Engine:
             if problem is not None:
                 raise problem
 
-    def _fail(self, lane: Lane, error: Exception) -> None:
-        """Keep why a lane's stage could not be opened or taken down, and tell the tests that wait for it."""
+    def _fail(self, pool: ClusterPool, error: Exception) -> None:
+        """Keep why a pool's environment could not be opened or taken down, and tell the tests that wait for it."""
         reason = hide(f"{type(error).__name__}: {error}")
         with self._lock:
             self.problem = self.problem or reason
             with (self.run_dir / "engine-error.txt").open("a") as file:
-                file.write(f"{lane.name}:\n{hide(traceback.format_exc())}")
-            waiting = [one for one in lane.scenarios if one.id in self._left]
+                file.write(f"{pool.name}:\n{hide(traceback.format_exc())}")
+            waiting = [one for one in pool.scenarios if one.id in self._left]
         for one in waiting:
             write_outcome(self.run_dir, one, "error", reason)
             self._done(one, "error")

@@ -1,4 +1,4 @@
-"""The stage: a cluster and a recorder watching, on which scenarios act."""
+"""The environment: a cluster and a recorder watching, on which scenarios act."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from gpuassay.scenarios.mutants import Mutant
 
 WATCH = 0.3
-"""Seconds between two looks at whether the stage still stands. It must be seen broken twice: a Kueue that lost its port
-while starting is dead for an instant, and started again."""
+"""Seconds between two looks at whether the environment still stands. It must be seen broken twice: a Kueue that lost
+its port while starting is dead for an instant, and started again."""
 
 LAG = 3.5
 """Seconds of quiet after which a counter that differs from a recount is wrong and not late."""
@@ -48,7 +48,7 @@ that fights itself never rests."""
 
 
 class Host(Protocol):
-    """The run on whose behalf a stage is opened."""
+    """The run on whose behalf an environment is opened."""
 
     @property
     def directory(self) -> Path:
@@ -69,7 +69,7 @@ class Host(Protocol):
 def described(
     run: Host, cluster: Cluster, provider: str, description: str, capabilities: Iterable[str]
 ) -> Generator[None]:
-    """Say in `run.json` what a stage consists of; at the end of the `with` block once more: scenarios add components.
+    """Say in `run.json` what an environment consists of; at the end of the `with` block again: scenarios add some.
 
     Where no scenario may use fake nodes, none are there, and KWOK stands in for nothing.
     """
@@ -101,14 +101,14 @@ def _nothing_beside(recording: str, start_ns: int, end_ns: int) -> list[str]:
 
 
 @dataclass
-class Stage:
+class Environment:
     """What the engine works with.
 
     Attributes:
         run_id: name of the run directory; the label of everything that scenarios create.
         cluster: on which they act.
         view: what the recorder has seen so far.
-        capabilities: what scenarios may need of this stage.
+        capabilities: what scenarios may need of this environment.
         mutant: breaks the system under test.
         audit: the API server's audit log.
         logs: logs of the system under test, by the part of a recording that their lines go into.

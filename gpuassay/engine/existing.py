@@ -1,4 +1,4 @@
-"""The stage on somebody else's cluster: touch only what carries the run's label, remove it, and prove that."""
+"""The environment on somebody else's cluster: touch only what carries the run's label, remove it, and prove that."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from gpuassay.cluster import base, leaks, pod_logs
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.existing import existing
 from gpuassay.engine.discovered import tell
-from gpuassay.engine.environment import Host, Stage, described
+from gpuassay.engine.environment import Environment, Host, described
 from gpuassay.engine.operating import Operation, Operator
-from gpuassay.engine.pools import Lane
+from gpuassay.engine.pools import ClusterPool
 from gpuassay.engine.provisioned import check, provisioned, withheld
 from gpuassay.provision import options
 from gpuassay.record.lines import LineIndex
@@ -37,8 +37,8 @@ SWEEP_SECONDS = 60.0
 """How long each kind of object may take to be gone: on a cluster with real kubelets pods take their time to end."""
 
 
-def existing_stage(option: argparse.Namespace) -> Open:
-    """How to open the stage on the cluster that the command line names; tries the connection at once.
+def existing_environment(option: argparse.Namespace) -> Open:
+    """How to open the environment on the cluster that the command line names; tries the connection at once.
 
     Raises:
         ClusterError: no kubeconfig given, the cluster cannot be used, or has no system to test; one line says why.
@@ -65,11 +65,11 @@ def existing_stage(option: argparse.Namespace) -> Open:
             )
 
     @contextmanager
-    def stage(run: Host, lane: Lane, assets: Assets) -> Generator[Stage]:
+    def environment(run: Host, pool: ClusterPool, assets: Assets) -> Generator[Environment]:
         del assets  # what is installed comes from images
         with ExitStack() as stack:
             run.say(f"using the cluster of {kubeconfig}")
-            folder = run.directory / lane.name
+            folder = run.directory / pool.name
             folder.mkdir(parents=True)
             cluster = stack.enter_context(
                 existing(
@@ -90,7 +90,7 @@ def existing_stage(option: argparse.Namespace) -> Open:
             )
             stack.enter_context(described(run, cluster, "existing", cluster.description, cluster.capabilities))
             stack.callback(_clean, cluster, run)
-            yield Stage(
+            yield Environment(
                 run_id=run.directory.name,
                 cluster=cluster,
                 view=view,
@@ -102,7 +102,7 @@ def existing_stage(option: argparse.Namespace) -> Open:
                 operators=operators,
             )
 
-    return stage
+    return environment
 
 
 def _follow_logs(stack: ExitStack, cluster: base.Cluster, run: Host, folder: Path) -> dict[Part, LineIndex]:

@@ -1,4 +1,4 @@
-"""Where a run takes place: which cluster, of ours or somebody's, each lane gets."""
+"""Where a run takes place: which cluster, of ours or somebody's, each pool gets."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from gpuassay import toolchain
 from gpuassay.capabilities import PROGRAM
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.engine.environment import Host, Stage
-from gpuassay.engine.pools import ONE_CLUSTER, Lane, programs_of
+from gpuassay.engine.environment import Environment, Host
+from gpuassay.engine.pools import ONE_CLUSTER, ClusterPool, programs_of
 from gpuassay.system import Pool, systems
 from gpuassay.toolchain import catalogue, das
 from gpuassay.toolchain.assets import NEVER_BUILT
@@ -25,16 +25,16 @@ class Provider:
     """Where a run takes place.
 
     Attributes:
-        open: opens the stage of a lane on behalf of a run.
+        open: opens the environment of a pool on behalf of a run.
         only: the one pool that there is, where clusters cannot be opened side by side.
-        programs: components that a lane waits for, built where they are missing.
+        programs: components that a pool waits for, built where they are missing.
         assets: directories that users name for components.
         absent: capabilities that no cluster will have, known before any is opened.
     """
 
-    open: Callable[[Host, Lane], AbstractContextManager[Stage]]
+    open: Callable[[Host, ClusterPool], AbstractContextManager[Environment]]
     only: Pool | None = None
-    programs: Callable[[Lane], Sequence[str]] = lambda _: ()
+    programs: Callable[[ClusterPool], Sequence[str]] = lambda _: ()
     assets: toolchain.Assets = field(default_factory=toolchain.Assets)
     absent: frozenset[str] = frozenset()
 
@@ -51,17 +51,17 @@ def provider_for(option: argparse.Namespace) -> Provider:
     _refuse_incomplete(assets)
     elsewhere = [found for one in systems().values() if one.elsewhere and (found := one.elsewhere(option))]
     if option.cluster == "existing":
-        from gpuassay.engine.existing import WIDTH, existing_stage
+        from gpuassay.engine.existing import WIDTH, existing_environment
 
-        opens = elsewhere[0] if elsewhere else existing_stage(option)
+        opens = elsewhere[0] if elsewhere else existing_environment(option)
         only = Pool(ONE_CLUSTER, opens, WIDTH)
-        return Provider(lambda run, lane: only.open(run, lane, assets), only, absent=_absent(assets))
+        return Provider(lambda run, pool: only.open(run, pool, assets), only, absent=_absent(assets))
     if not sys.platform.startswith("linux"):
         raise ClusterError("a cluster of ours needs Linux; here: --cluster existing, or --replay RUN")
     asked = catalogue.selected(option.build) if option.build else []
     return Provider(
-        lambda run, lane: lane.pool.open(run, lane, assets),
-        programs=lambda lane: programs_of(lane, asked),
+        lambda run, pool: pool.kind.open(run, pool, assets),
+        programs=lambda pool: programs_of(pool, asked),
         assets=assets,
         absent=_absent(assets),
     )

@@ -12,7 +12,7 @@ from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.engine.environment import Host
 from gpuassay.provision.component import Provided
-from gpuassay.provision.install import Site, found, install
+from gpuassay.provision.install import Target, found, install
 from gpuassay.provision.objects import Objects
 from gpuassay.provision.options import INSTALL, NEVER, REINSTALL, Asked
 from gpuassay.provision.plan import Wanted, plan
@@ -53,7 +53,7 @@ def provisioned(run: Host, cluster: Cluster, asked: Sequence[Asked], assets: Ass
     Raises:
         ClusterError: a component cannot be installed, or does not work; one line says why.
     """
-    site = Site(cluster, run.directory.name, run.directory / "provision", assets, run.say)
+    site = Target(cluster, run.directory.name, run.directory / "provision", assets, run.say)
     begun: list[Provided] = []
     try:
         for one, step in plan(_wanted(asked), Objects(cluster.api), assets):
@@ -73,7 +73,7 @@ def provisioned(run: Host, cluster: Cluster, asked: Sequence[Asked], assets: Ass
             _write(run.directory, removals)
 
 
-def _removed(site: Site, provided: Provided) -> Removal:
+def _removed(site: Target, provided: Provided) -> Removal:
     """Remove what this run has installed; where somebody has begun to use it, it stays, and that is told."""
     there = found(provided, Objects(site.cluster.api))
     if there is None or there.run != site.run:

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpuassay.engine.environment import Stage
-from gpuassay.engine.pools import Lane, Unavailable
+from gpuassay.engine.environment import Environment
+from gpuassay.engine.pools import ClusterPool, Unavailable
 from gpuassay.engine.provider import provider_for
 from gpuassay.engine.runner import remedy
 from gpuassay.record import rundir
@@ -31,7 +31,7 @@ class _Host:
 
 
 @contextmanager
-def environment(option: argparse.Namespace, system: str, folder: Path, say: Say) -> Generator[Stage]:
+def environment(option: argparse.Namespace, system: str, folder: Path, say: Say) -> Generator[Environment]:
     """A cluster with a system on it and a recorder watching, for the length of a `with` block.
 
     Args:
@@ -49,16 +49,16 @@ def environment(option: argparse.Namespace, system: str, folder: Path, say: Say)
     rundir.begin(run, mode="fixtures", replay_of=None, mutant=option.mutant, command=["pytest"])
     chosen = provider.only or pool(get(system).pools[0].name)
     ended = threading.Event()
-    with provider.open(_Host(run, option.mutant, say), Lane(chosen, ())) as stage:
-        stage.watch(until=ended)
+    with provider.open(_Host(run, option.mutant, say), ClusterPool(chosen, ())) as environment:
+        environment.watch(until=ended)
         try:
-            yield stage
+            yield environment
         finally:
             ended.set()
 
 
 @contextmanager
-def lab_of(stage: Stage, system: System, name: str, say: Say) -> Generator[Lab]:
+def lab_of(environment: Environment, system: System, name: str, say: Say) -> Generator[Lab]:
     """What a test acts with, in a namespace of its own that is removed at the end of the `with` block.
 
     Raises:
@@ -70,11 +70,11 @@ def lab_of(stage: Stage, system: System, name: str, say: Say) -> Generator[Lab]:
         """Whoever asked for the lab acts."""
 
     asked = Scenario(short, nothing, system.name, "default", "", system.needs, 60, __name__)
-    if lacking := sorted(stage.lacking(asked)):
+    if lacking := sorted(environment.lacking(asked)):
         raise Unavailable(f"the cluster lacks: {', '.join(lacking)}{remedy(lacking)}")
-    lab = stage.lab(asked, f"{short}-x{secrets.token_hex(3)}", full=False, progress=say)
-    stage.prepare(lab)
+    lab = environment.lab(asked, f"{short}-x{secrets.token_hex(3)}", full=False, progress=say)
+    environment.prepare(lab)
     try:
         yield lab
     finally:
-        stage.clear(lab, system.swept)
+        environment.clear(lab, system.swept)

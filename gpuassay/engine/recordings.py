@@ -14,7 +14,7 @@ from gpuassay.record.parts import AUDIT, Part
 from gpuassay.record.recording import RecordingMeta, write_recording
 
 if TYPE_CHECKING:
-    from gpuassay.engine.environment import Stage
+    from gpuassay.engine.environment import Environment
     from gpuassay.scenarios.lab import Lab
 
 QUIET = 1.3
@@ -28,7 +28,7 @@ class Beginning:
     Attributes:
         at_ns: ns since the epoch.
         pressure: on the machine's CPUs.
-        positions: of the audit log and of the system's logs (`Stage.positions`).
+        positions: of the audit log and of the system's logs (`Environment.positions`).
     """
 
     at_ns: int
@@ -36,13 +36,13 @@ class Beginning:
     positions: Mapping[Part, int]
 
 
-def begin(stage: Stage) -> Beginning:
+def begin(environment: Environment) -> Beginning:
     """Begin now."""
-    return Beginning(time.time_ns(), pressure.read(), stage.positions())
+    return Beginning(time.time_ns(), pressure.read(), environment.positions())
 
 
 def write(
-    stage: Stage,
+    environment: Environment,
     lab: Lab,
     place: Path,
     began: Beginning,
@@ -55,17 +55,17 @@ def write(
     """Write to `place` what `lab` has done and seen since then; the name of the folder is the recording's.
 
     Args:
-        stage: on which it acted.
+        environment: on which it acted.
         lab: whose recording it is.
         place: the folder.
         began: when.
         profile: Kueue's configuration.
-        lines: of the audit log and of the system's logs (`Stage.lines`).
+        lines: of the audit log and of the system's logs (`Environment.lines`).
         outcome: "ok", "error" or "skip".
         error: one line when it is not "ok".
     """
     ended_ns = time.time_ns()
-    built = stage.beside(place.name, began.at_ns, ended_ns)
+    built = environment.beside(place.name, began.at_ns, ended_ns)
     meta = RecordingMeta(
         scenario=place.name,
         profile=profile,
@@ -76,26 +76,26 @@ def write(
         outcome=outcome,
         error=error,
         notes=lab.notes,
-        gaps=stage.view.gaps(lab.token),
-        pressure={**_pressure(stage, began), **({"beside_builds": built} if built else {})},
+        gaps=environment.view.gaps(lab.token),
+        pressure={**_pressure(environment, began), **({"beside_builds": built} if built else {})},
     )
     write_recording(
         place,
         meta,
         asked=lab.asked,
-        events=stage.view.lines(lab.token),
+        events=environment.view.lines(lab.token),
         audit=lines.get(AUDIT, ()),
         metrics=lab.samples,
         parts={part: rows for part, rows in {**lines, **lab.parts}.items() if part is not AUDIT},
     )
 
 
-def _pressure(stage: Stage, began: Beginning) -> dict[str, float | None]:
+def _pressure(environment: Environment, began: Beginning) -> dict[str, float | None]:
     """How crowded this machine was. Whose a foreign process is cannot be told where the cluster is not ours.
 
     The cluster under test may run on this very machine then (kind, minikube): waiting for a CPU still tells.
     """
     shares = dict(pressure.shares(began.pressure))
-    if not stage.ours:
+    if not environment.ours:
         shares["others_cpu_share"] = None
     return shares

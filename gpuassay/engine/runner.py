@@ -1,4 +1,4 @@
-"""Acts out the scenarios of one lane: concurrently within a Kueue profile, each in its own namespace and queues."""
+"""Acts out the scenarios of one pool: concurrently within a Kueue profile, each in its own namespace and queues."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from gpuassay.toolchain.errors import UnobtainableError
 from gpuassay.waiting import WaitError
 
 if TYPE_CHECKING:
-    from gpuassay.engine.environment import Stage
+    from gpuassay.engine.environment import Environment
     from gpuassay.scenarios.declare import Scenario
 
 
 @dataclass
 class Runner:
-    """What is acted out on one stage.
+    """What is acted out on one environment.
 
     Attributes:
         run_dir: where `recordings/` grows.
@@ -40,10 +40,10 @@ class Runner:
         width: how many scenarios are acted out at a time, fewer while others use the machine.
         full: long versions of measurements.
         spent: told of every scenario with the times of its beginning and end (ns since the epoch).
-        acted: set when nothing is acted out on the stage any more.
+        acted: set when nothing is acted out on the environment any more.
     """
 
-    stage: Stage
+    environment: Environment
     run_dir: Path
     stop: threading.Event
     done: Callable[[Scenario, str], None]
@@ -66,7 +66,7 @@ class Runner:
             return
         outcome = "skip"
         try:
-            problem = None if self.stage.collapsed.is_set() else self.stage.set_profile(profile)
+            problem = None if self.environment.collapsed.is_set() else self.environment.set_profile(profile)
         except (ClusterError, WaitError) as error:
             outcome, problem = "error", f"profile {profile}: {self._reason(error)}"
         if problem:
@@ -90,7 +90,7 @@ class Runner:
                 self._act(one)
 
     def _skip(self, scenario: Scenario) -> bool:
-        lacking = sorted(self.stage.lacking(scenario))
+        lacking = sorted(self.environment.lacking(scenario))
         if lacking:
             self._write_outcome(scenario, "skip", f"the cluster lacks: {', '.join(lacking)}{remedy(lacking)}")
         return bool(lacking)
@@ -102,20 +102,20 @@ class Runner:
     def _act(self, scenario: Scenario) -> None:
         if self.stop.is_set():
             return
-        stage = self.stage
-        if self.stage.collapsed.is_set():
-            self._write_outcome(scenario, "error", stage.broken() or "")
+        environment = self.environment
+        if self.environment.collapsed.is_set():
+            self._write_outcome(scenario, "error", environment.broken() or "")
             return
         token = f"{scenario.short}-x{secrets.token_hex(3)}"
         system = get(scenario.system)
-        lab = stage.lab(scenario, token, full=self.full, progress=lambda text: self.say(f"{scenario.id}: {text}"))
+        lab = environment.lab(scenario, token, full=self.full, progress=lambda text: self.say(f"{scenario.id}: {text}"))
         lab.place = place = self.run_dir / "recordings" / scenario.id
-        began = recordings.begin(stage)
+        began = recordings.begin(environment)
         outcome, reason = "ok", ""
         try:
-            stage.prepare(lab)
+            environment.prepare(lab)
             scenario.function(lab)
-            stage.settle(lab, recordings.QUIET, system.settled)
+            environment.settle(lab, recordings.QUIET, system.settled)
         except NotFromOutside as limit:
             outcome, reason = "skip", f"from outside: {limit}"
         except UnobtainableError as lack:
@@ -123,23 +123,23 @@ class Runner:
         except Exception as error:
             outcome, reason = "error", self._reason(error)
             self._keep_traceback(scenario)
-        if outcome == "ok" and (broken := stage.broken()):
+        if outcome == "ok" and (broken := environment.broken()):
             # what was observed last may be the death and not the behaviour
             outcome, reason = "error", broken
-        lines = stage.lines(token, began.positions, everything=bool(scenario.alone))
+        lines = environment.lines(token, began.positions, everything=bool(scenario.alone))
         recordings.write(
-            stage, lab, place, began, profile=scenario.profile, lines=lines, outcome=outcome, error=reason,
+            environment, lab, place, began, profile=scenario.profile, lines=lines, outcome=outcome, error=reason,
         )  # fmt: skip
         self.spent(scenario.id, began.at_ns, time.time_ns())
         self.done(scenario, outcome)
-        with contextlib.suppress(*([ClusterError] if stage.broken() else [])):
-            stage.clear(lab, system.swept)
+        with contextlib.suppress(*([ClusterError] if environment.broken() else [])):
+            environment.clear(lab, system.swept)
 
     def _reason(self, error: Exception) -> str:
         """Why a scenario broke: what died, if something died, else what was raised."""
         if not isinstance(error, WaitError):
-            self.stage.await_collapse()  # a refused request may be the first sign of a death
-        broken = self.stage.broken()
+            self.environment.await_collapse()  # a refused request may be the first sign of a death
+        broken = self.environment.broken()
         said = str(error) if isinstance(error, ComponentDied) else f"{type(error).__name__}: {error}"
         if broken is None:
             return said

@@ -40,7 +40,7 @@ class Neighbours:
 
 
 class Throttle:
-    """Turns of a lane's scenarios."""
+    """Turns of a pool's scenarios."""
 
     def __init__(self, most: int, share: Callable[[], float] | None = None) -> None:
         """`most` at a time on a machine of our own; `share` is what others have of it (0..1)."""

@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Site:
+class Target:
     """Where components are installed.
 
     Attributes:
@@ -57,7 +57,7 @@ def found(provided: Provided, objects: Objects) -> Installation | None:
     return provided.detect(objects)
 
 
-def install(site: Site, provided: Provided, wish: Wish) -> Installation:
+def install(site: Target, provided: Provided, wish: Wish) -> Installation:
     """Install a component that is not there; what was begun is for `gpuassay.provision.remove`, whatever happens.
 
     Raises:
@@ -138,7 +138,7 @@ def _in_order(wanted: Sequence[Manifest]) -> list[Manifest]:
 
 
 def _inventory(
-    site: Site,
+    site: Target,
     provided: Provided,
     content: Content,
     refs: Sequence[Ref],
@@ -175,7 +175,7 @@ def _version(wanted: Sequence[Manifest], name: str) -> str:
     return next((tag for _, tag in (*own, *found) if tag), "unknown")
 
 
-def _make_namespace(site: Site, provided: Provided) -> None:
+def _make_namespace(site: Target, provided: Provided) -> None:
     """In it pods may be privileged, as components of nodes must be."""
     marks = _marks(site, provided) | {"pod-security.kubernetes.io/enforce": "privileged"}
     body: Manifest = {
@@ -190,7 +190,7 @@ def _make_namespace(site: Site, provided: Provided) -> None:
             raise
 
 
-def _apply(site: Site, wanted: Sequence[Manifest], refs: Sequence[Ref]) -> None:
+def _apply(site: Target, wanted: Sequence[Manifest], refs: Sequence[Ref]) -> None:
     objects = Objects(site.cluster.api)
     for one, ref in zip(wanted, refs, strict=True):
         if objects.kind(ref) is None:  # its definition has just been made
@@ -203,7 +203,7 @@ def _apply(site: Site, wanted: Sequence[Manifest], refs: Sequence[Ref]) -> None:
             _served(site, (f"{spec['group']}/{version}", str(spec["names"]["kind"])))
 
 
-def _served(site: Site, kind: tuple[str, str]) -> Objects:
+def _served(site: Target, kind: tuple[str, str]) -> Objects:
     """Wait until the cluster serves a kind."""
     return wait(
         lambda: Objects(site.cluster.api), lambda new: kind in new.kinds,
@@ -211,11 +211,11 @@ def _served(site: Site, kind: tuple[str, str]) -> Objects:
     )  # fmt: skip
 
 
-def _marks(site: Site, provided: Provided) -> dict[str, str]:
+def _marks(site: Target, provided: Provided) -> dict[str, str]:
     return {labels.RUN: site.run, labels.COMPONENT: provided.name}
 
 
-def _mark(site: Site, provided: Provided, refs: Sequence[Ref], mirror: str) -> None:
+def _mark(site: Target, provided: Provided, refs: Sequence[Ref], mirror: str) -> None:
     """Put the run's label on everything, and the mirror into the names of images."""
     objects = Objects(site.cluster.api)
     side_by_side(lambda ref: objects.patch(ref, {"metadata": {"labels": _marks(site, provided)}}), refs)
@@ -241,7 +241,7 @@ def mirrored(image: str, mirror: str) -> str:
     return f"{mirror.rstrip('/')}/{rest if named else image}"
 
 
-def await_working(site: Site, provided: Provided) -> None:
+def await_working(site: Target, provided: Provided) -> None:
     """Wait until a component works, and tell early what keeps it from that.
 
     Raises:
@@ -269,6 +269,6 @@ def await_working(site: Site, provided: Provided) -> None:
         ) from None
 
 
-def _tell(site: Site, provided: Provided, noted: Inventory, content: Content) -> None:
+def _tell(site: Target, provided: Provided, noted: Inventory, content: Content) -> None:
     settings = f"; {content.settings}" if content.settings else ""
     site.cluster.tell([Component(provided.name, noted.version, f"installed by us, {noted.how}{settings}")])

@@ -11,7 +11,7 @@ from gpuassay.manifest import dig
 from gpuassay.provision import inventory
 from gpuassay.provision.component import Provided
 from gpuassay.provision.helm import Helm
-from gpuassay.provision.install import LATE, Site
+from gpuassay.provision.install import LATE, Target
 from gpuassay.provision.inventory import Inventory
 from gpuassay.provision.objects import Objects, Ref
 from gpuassay.waiting import WaitTimeout, wait
@@ -38,7 +38,7 @@ class Removal:
     differences: list[str] = field(default_factory=list[str])
 
 
-def remove(site: Site, provided: Provided, *, force: bool = False) -> Removal:
+def remove(site: Target, provided: Provided, *, force: bool = False) -> Removal:
     """Remove a component that is ours; returns when it is gone.
 
     Raises:
@@ -133,7 +133,7 @@ def _gone(objects: Objects, refs: Sequence[Ref]) -> bool:
     return True
 
 
-def _await_pods(site: Site, noted: Inventory) -> None:
+def _await_pods(site: Target, noted: Inventory) -> None:
     """Wait until the component's pods have ended: what they still write would count as left behind."""
 
     def running() -> list[str]:

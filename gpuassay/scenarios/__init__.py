@@ -1,1 +1,1 @@
-"""Scenarios act on a cluster: declaration, lab, engine, stage, mutants."""
+"""Scenarios act on a cluster: declaration, lab, engine, environment, mutants."""

@@ -13,27 +13,27 @@ import pytest
 from gpuassay.system import System, get
 
 if TYPE_CHECKING:  # cluster clients: only where a test asks for a cluster
-    from gpuassay.engine.environment import Stage
+    from gpuassay.engine.environment import Environment
     from gpuassay.scenarios.lab import Lab
 
 
 @dataclass(frozen=True)
-class Environment:
+class FixtureEnvironment:
     """A cluster with a system on it.
 
     Attributes:
         system: what stands there.
-        stage: the open cluster, with a recorder that watches it.
+        opened: the open cluster, with a recorder that watches it.
     """
 
     system: System
-    stage: Stage
+    opened: Environment
 
     def require(self, *capabilities: str) -> None:
         """Skip the test by type where the cluster lacks one."""
         from gpuassay.engine.runner import remedy
 
-        if lacking := sorted(set(capabilities) - self.stage.capabilities):
+        if lacking := sorted(set(capabilities) - self.opened.capabilities):
             pytest.skip(f"the cluster lacks: {', '.join(lacking)}{remedy(lacking)}")
 
     @contextmanager
@@ -41,7 +41,7 @@ class Environment:
         """What a test acts with, in a namespace of its own; skips the test where the cluster lacks what it needs."""
         from gpuassay.engine.provisioning import lab_of
 
-        with skipping(), lab_of(self.stage, self.system, name, print) as made:
+        with skipping(), lab_of(self.opened, self.system, name, print) as made:
             yield made
 
 
@@ -57,10 +57,10 @@ class Environments:
     config: pytest.Config
     folder: Path
     _stack: ExitStack = field(default_factory=ExitStack)
-    _open: dict[str, Environment] = field(default_factory=dict[str, Environment])
+    _open: dict[str, FixtureEnvironment] = field(default_factory=dict[str, FixtureEnvironment])
     _absent: dict[str, str] = field(default_factory=dict[str, str])
 
-    def of(self, system: str) -> Environment:
+    def of(self, system: str) -> FixtureEnvironment:
         """The cluster with that system; skips the test where this machine cannot have it."""
         from gpuassay.engine.pools import Unavailable
         from gpuassay.engine.provisioning import environment
@@ -71,7 +71,7 @@ class Environments:
         if system not in self._open:
             opening = environment(self.config.option, system, self.folder / system, print)
             try:
-                self._open[system] = Environment(get(system), self._stack.enter_context(opening))
+                self._open[system] = FixtureEnvironment(get(system), self._stack.enter_context(opening))
             except (Unavailable, UnobtainableError) as lack:
                 self._absent[system] = str(lack)
                 pytest.skip(str(lack))

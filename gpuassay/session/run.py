@@ -128,7 +128,7 @@ class Run:
         if self.replay is None and scenarios and self.provider is not None:
             provider = self.provider
             self._engine = Engine(
-                lambda lane: provider.open(self, lane), self.directory, self.say, full=self.full, only=provider.only,
+                lambda pool: provider.open(self, pool), self.directory, self.say, full=self.full, only=provider.only,
                 programs=provider.programs, assets=provider.assets, absent=provider.absent,
             )  # fmt: skip
             self._engine.start(scenarios)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay.systems.llmd.acts.deployment import Site
+from gpuassay.systems.llmd.acts.deployment import Deployment
 from gpuassay.systems.llmd.objects.prompts import Prompt
 
 
@@ -12,6 +12,6 @@ def beginning(prompt: Prompt, tokens: int) -> Prompt:
     return Prompt(f"{prompt.label}/{tokens}", kept, tokens)
 
 
-def put(site: Site, prompts: list[Prompt], replica: int) -> None:
+def put(site: Deployment, prompts: list[Prompt], replica: int) -> None:
     """Warm one replica with prompts, and wait for its events."""
     site.warm({one.label: site.replicas[replica] for one in prompts}, {one.label: one for one in prompts})

@@ -13,7 +13,7 @@ import pytest
 
 from gpuassay import MUST, Measure, Note, behaviour, scenario
 from gpuassay.systems.llmd import notes
-from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.diagnosis import Mark, episode, mark, until_tokens, warm_blindly
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import events_held, misspelt, read_again
@@ -41,7 +41,7 @@ def asks(name: str) -> list[Prompt]:
     return prompt_set([200] * ASKS, seed=21, prefix=name)
 
 
-def live_through(site: Site, name: str, began: Mark | None = None, *, arm: str = "arm") -> None:
+def live_through(site: Deployment, name: str, began: Mark | None = None, *, arm: str = "arm") -> None:
     """An episode: warm (unless that was done before), ask, send equal requests together, note what is to be seen."""
     start = began or mark(site)
     if began is None:

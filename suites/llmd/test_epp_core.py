@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gpuassay import MUST, SHOULD, Measure, behaviour
 from gpuassay.systems.llmd import notes
-from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.epp import Asking, asking, gauge, settled
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import epp as judge
@@ -28,7 +28,7 @@ def load(waiting: int) -> dict[str, float]:
     return {"waiting-requests": waiting, "running-requests": waiting, "kv-cache-usage": 0}
 
 
-def _requests(site: Site, epp: Asking) -> None:
+def _requests(site: Deployment, epp: Asking) -> None:
     """Requests in every form, while one replica is less loaded than the others."""
     idle = site.replicas[1]
     idle.admin({"fake-metrics": load(0)})
@@ -36,7 +36,7 @@ def _requests(site: Site, epp: Asking) -> None:
     ask_in_every_form(epp, site.routing.model, CHUNKINGS, trailers_timeout=1)
 
 
-def _hints(site: Site, epp: Asking) -> None:
+def _hints(site: Deployment, epp: Asking) -> None:
     """What the gateway allows, against what the load alone would choose."""
     members = [replica.endpoint for replica in site.replicas]
     body = epp.body("hello")

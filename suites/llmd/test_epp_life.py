@@ -12,7 +12,7 @@ import grpc
 import msgspec
 
 from gpuassay import MUST, SHOULD, Manifest, Measure, Note, behaviour
-from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.epp import asking, health
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.picker import HEALTH_SERVICE, Picker
@@ -133,7 +133,7 @@ def _terminated(lab: RoutingLab, picker: Picker, label: str) -> Generator[None]:
         lab.note_under(ENDS, label, End(ended[0], process.exit_code))
 
 
-def _elected(lab: RoutingLab, site: Site, flags: tuple[str, ...], stack: ExitStack) -> tuple[Picker, Picker]:
+def _elected(lab: RoutingLab, site: Deployment, flags: tuple[str, ...], stack: ExitStack) -> tuple[Picker, Picker]:
     """Two more pickers of the arm's pool, the first of which leads if there is an election; they end with `stack`."""
     arms = site.routing.picker
     assert arms is not None
@@ -146,7 +146,7 @@ def _elected(lab: RoutingLab, site: Site, flags: tuple[str, ...], stack: ExitSta
     return first, second
 
 
-def _lease(lab: RoutingLab, site: Site) -> Manifest | None:
+def _lease(lab: RoutingLab, site: Deployment) -> Manifest | None:
     """Holder, renewal and duration of the pool's lease as it is now, None where there is none."""
     return next((lease["spec"] for lease in lab.api.list("Lease", site.routing.namespace)), None)
 

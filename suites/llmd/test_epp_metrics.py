@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from gpuassay import MUST, SHOULD, Measure, behaviour
 from gpuassay.cluster.program import http
-from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.epp import PATIENCE, Asking, asking, running, scrape
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import epp as judge
@@ -32,7 +32,7 @@ STREAM_USAGE = tuple((500 + n, 50 + n, 128) for n in range(5))
 SPLIT_USAGE = ((900, 90, 0), (901, 91, 0))
 
 
-def _forward(site: Site, epp: Asking, number: int) -> None:
+def _forward(site: Deployment, epp: Asking, number: int) -> None:
     """What a gateway does: ask the picker, send the request where it says, and show the picker the response."""
     body = epp.body(f"A prompt for a real model server, number {number}.", ignore_eos=True)
 
@@ -83,7 +83,7 @@ def counted(lab: RoutingLab, picker: str) -> None:
         _scraped(lab, epp, site, "real")
 
 
-def _scraped(lab: RoutingLab, epp: Asking, site: Site, label: str) -> None:
+def _scraped(lab: RoutingLab, epp: Asking, site: Deployment, label: str) -> None:
     """Scrape once no request is under way: a picker counts a refusal only after it has sent it."""
     lab.observe(lambda: running(lab, epp.picker) == 0, f"no request under way ({label})", timeout=2)
     scrape(lab, epp.picker, label)

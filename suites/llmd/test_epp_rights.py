@@ -10,7 +10,7 @@ import time
 from contextlib import ExitStack
 
 from gpuassay import MUST, SHOULD, Measure, Note, behaviour
-from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.epp import asking, gauge, health
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component import rbac as rights
@@ -42,7 +42,7 @@ LEFT_AFTER = Note("left_after", float, "until a Pod that is unready has left, in
 SAID = Note("said", dict[str, bool], "whether a picker says which right it lacks")
 
 
-def _candidate(site: Site, name: str, rules: list[rights.Rule]) -> Picker:
+def _candidate(site: Deployment, name: str, rules: list[rights.Rule]) -> Picker:
     """A picker of the arm's pool with an identity that has just these rights; not started."""
     first, lab, namespace = site.routing.picker, site.lab, site.routing.namespace
     assert first is not None

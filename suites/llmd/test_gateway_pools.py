@@ -15,7 +15,7 @@ from typing import Any
 
 from gpuassay import MUST, Measure, behaviour, scenario
 from gpuassay.systems.llmd import notes
-from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
@@ -34,7 +34,7 @@ _TYPE = "type.googleapis.com/envoy"
 _ARM = Arm(profile="random", replicas=2, cache=Cache(blocks=0), latency=NO_LATENCY)
 
 
-def _second_pool(other: Site, bootstrap: dict[str, Any]) -> None:
+def _second_pool(other: Deployment, bootstrap: dict[str, Any]) -> None:
     """Add the pool of another arm, its picker, a route by header and one by weight to a gateway's bootstrap."""
     picker = other.routing.picker
     assert picker is not None
@@ -96,7 +96,7 @@ def two_pools(lab: RoutingLab) -> None:
                 _scrape(first, second, wave)
 
 
-def _scrape(first: Site, second: Site, label: str) -> None:
+def _scrape(first: Deployment, second: Deployment, label: str) -> None:
     for name, site in (("first", first), ("second", second)):
         assert site.routing.picker is not None
         rows = site.routing.picker.metrics()

@@ -7,7 +7,7 @@ import time
 
 from gpuassay import MUST, SHOULD, Measure, Note, WaitTimeout, behaviour, known_defect, scenario, wait
 from gpuassay.load.plan import ClosedLoop
-from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.metrics import total
@@ -33,7 +33,7 @@ DIRECT = Note("direct", dict[str, float], "streams that ran, that still ran afte
 GATEWAY = Note("gateway", dict[str, float], "the same, through the gateway")
 
 
-def _running(site: Site) -> float:
+def _running(site: Deployment) -> float:
     return sum(total(replica.metrics(), "vllm:num_requests_running") for replica in site.replicas)
 
 
@@ -53,7 +53,9 @@ def streamed(lab: RoutingLab) -> None:
         lab.note(GATEWAY, _left(site, "left", 4, tokens=LONG, url=None, patience=1.5 * FREED_SECONDS))
 
 
-def _left(site: Site, wave: str, count: int, *, tokens: int, url: str | None, patience: float) -> dict[str, float]:
+def _left(
+    site: Deployment, wave: str, count: int, *, tokens: int, url: str | None, patience: float
+) -> dict[str, float]:
     """Leave streams after three chunks: how many ran then, how many run in the end, and how long that was watched."""
     running: list[float] = []
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, known_defect, scenario
 from gpuassay.systems.llmd import notes
-from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.gateway_requests import Calls
 from gpuassay.systems.llmd.acts.istio import NEEDS, Mesh
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
@@ -135,7 +135,7 @@ def two_pools(lab: RoutingLab) -> None:
             _scrape(first, second, wave)
 
 
-def _join(mesh: Mesh, second: Site) -> None:
+def _join(mesh: Mesh, second: Deployment) -> None:
     """Have istiod see the second pool's namespace, with its picker at the machine's own address, and let routes in."""
     picker, space = second.routing.picker, second.routing.namespace
     assert picker is not None
@@ -148,7 +148,7 @@ def _join(mesh: Mesh, second: Site) -> None:
     ])  # fmt: skip
 
 
-def _scrape(first: Site, second: Site, label: str) -> None:
+def _scrape(first: Deployment, second: Deployment, label: str) -> None:
     for name, site in (("first", first), ("second", second)):
         assert site.routing.picker is not None
         rows = site.routing.picker.metrics()

@@ -14,7 +14,7 @@ from typing import Any
 from gpuassay import MUST, Note, behaviour, scenario, toolchain
 from gpuassay.cluster.ports import free_ports
 from gpuassay.cluster.program import Child
-from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import read_again
 from gpuassay.systems.llmd.component.metrics import total
@@ -58,7 +58,7 @@ def disaggregated(configuration: dict[str, Any]) -> None:
 
 
 @contextmanager
-def sidecar(lab: RoutingLab, site: Site) -> Generator[None]:
+def sidecar(lab: RoutingLab, site: Deployment) -> Generator[None]:
     """Put the sidecar before the second replica, which moves to another port; roles are told by the Pods' labels."""
     prefill, decode = site.replicas
     inner = free_ports(1)[0]
@@ -84,7 +84,7 @@ def sidecar(lab: RoutingLab, site: Site) -> Generator[None]:
         beside.stop(2)
 
 
-def served(site: Site) -> dict[str, float]:
+def served(site: Deployment) -> dict[str, float]:
     """Prompts that each replica has answered so far, by name."""
     return {one.name: total(one.metrics(), "vllm:request_success_total") for one in site.replicas if one.child.alive}
 

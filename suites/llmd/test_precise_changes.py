@@ -6,7 +6,7 @@ import requests
 
 from gpuassay import MUST, SHOULD, behaviour, known_defect, scenario
 from gpuassay.systems.llmd import notes
-from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import FAKE, await_averages, pick, report, weigh
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
@@ -27,7 +27,7 @@ HOLDER, FALLBACK = 1, 2
 """The replica that has a prompt cached in full, and the one that has its first third."""
 
 
-def held(site: Site, name: str) -> list[Prompt]:
+def held(site: Deployment, name: str) -> list[Prompt]:
     """Four prompts that the holder has cached in full and the fallback in part; asked once, wave `<name> before`."""
     prompts = prompt_set([TOKENS] * 4, seed=41, prefix=name)
     put(site, [beginning(one, 64) for one in prompts], FALLBACK)
@@ -42,7 +42,7 @@ def held(site: Site, name: str) -> list[Prompt]:
     return prompts
 
 
-def seen(site: Site, kind: str, least: int) -> bool:
+def seen(site: Deployment, kind: str, least: int) -> bool:
     """Whether the holder has published so many events (BlockRemoved: so many blocks) of a kind."""
     forwarder, topic = site.routing.forwarder, site.replicas[HOLDER].topic
     assert forwarder is not None

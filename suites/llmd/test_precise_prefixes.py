@@ -8,7 +8,7 @@ import requests
 
 from gpuassay import MUST, SHOULD, Measure, Note, behaviour, known_defect, scenario
 from gpuassay.systems.llmd import notes
-from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import chat_request, events_held, pick
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY
@@ -85,7 +85,7 @@ def prefixes(lab: RoutingLab) -> None:
             site.ask("adapter repeat", own, model="sql")
 
 
-def chat_directly(site: Site, replica: int, chat: Prompt) -> None:
+def chat_directly(site: Deployment, replica: int, chat: Prompt) -> None:
     """Ask one replica for a chat completion, behind the picker's back."""
     url = f"{site.replicas[replica].url}/v1/chat/completions"
     requests.post(url, json=chat_request(site, chat), timeout=5).raise_for_status()

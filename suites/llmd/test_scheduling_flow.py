@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from gpuassay import MUST, SHOULD, Measure, Note, behaviour, scenario
-from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import FAKE, only, pick, read_again
 from gpuassay.systems.llmd.component import crds
@@ -73,7 +73,7 @@ def flows(lab: RoutingLab) -> None:
                 lab.api.delete(crds.INFERENCE_OBJECTIVE.name, name, site.routing.namespace)
 
 
-def _waves(site: Site, waves: Sequence[tuple[str, int, str | None]], words: int = 40) -> None:
+def _waves(site: Deployment, waves: Sequence[tuple[str, int, str | None]], words: int = 40) -> None:
     """Saturate the pool, let waves (name, requests, objective) of a tenant each queue up in this order, make room.
 
     Notes under the last wave's name whose requests were let go, in order.
@@ -99,7 +99,7 @@ def _waves(site: Site, waves: Sequence[tuple[str, int, str | None]], words: int 
     site.lab.note_under(LET_GO, waves[-1][0], order)
 
 
-def _settled(site: Site, count: int, running: Sequence[Future[list[RequestRow]]]) -> bool:
+def _settled(site: Deployment, count: int, running: Sequence[Future[list[RequestRow]]]) -> bool:
     picker = site.routing.picker
     assert picker is not None
     waiting = total(picker.metrics(), "inference_extension_flow_control_queue_size")

@@ -14,7 +14,7 @@ import requests
 from gpuassay import MUST, SHOULD, Manifest, Note, behaviour, known_defect, scenario
 from gpuassay.cluster.kinds import Kind
 from gpuassay.load.headers import POD
-from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import FAKE, only, pick, read_again, reconfigure, report
 from gpuassay.systems.llmd.component import crds
@@ -69,7 +69,7 @@ def held(configuration: dict[str, Any]) -> None:
     configuration["flowControl"] = {"defaultRequestTTL": "2s"}
 
 
-def place(site: Site, kind: Kind, name: str, spec: Manifest) -> None:
+def place(site: Deployment, kind: Kind, name: str, spec: Manifest) -> None:
     """Make an object of the inference extension that belongs to the arm's pool (or what a mutant makes of it)."""
     lab = site.lab
     wanted: Manifest = {
@@ -128,13 +128,13 @@ def objectives(lab: RoutingLab) -> None:
                 lab.api.delete(crds.INFERENCE_OBJECTIVE.name, name, site.routing.namespace)
 
 
-def load(site: Site, waiting: int) -> None:
+def load(site: Deployment, waiting: int) -> None:
     """Let every replica report this queue."""
     for replica in site.replicas:
         report(replica, waiting_requests=waiting)
 
 
-def flow(lab: RoutingLab, site: Site) -> None:
+def flow(lab: RoutingLab, site: Deployment) -> None:
     """Requests that come while the pool is saturated: four until their time is up, four until it is relieved."""
     picker = site.routing.picker
     assert picker is not None

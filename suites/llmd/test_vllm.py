@@ -14,7 +14,7 @@ import pytest
 from gpuassay import MUST, SHOULD, Inconclusive, Measure, Note, behaviour, scenario
 from gpuassay.stats.ratios import three_valued, welch_ratio
 from gpuassay.systems.llmd import notes
-from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component import profiles
 from gpuassay.systems.llmd.component.simulator import Cache
@@ -57,7 +57,7 @@ def _whole(size: int) -> int:
     return (size - 1) // BLOCK * BLOCK
 
 
-def _measure(lab: RoutingLab, site: Site, arm: str) -> None:
+def _measure(lab: RoutingLab, site: Deployment, arm: str) -> None:
     """Warm each replica with half of the prompts, then ask: the short ones once, the long ones in rounds."""
     seed = ARMS.index(arm)
     for kind, count, words, rounds in (("short", ASKS, WORDS, 1), ("long", LONG, LONG_WORDS, ROUNDS)):

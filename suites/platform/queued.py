@@ -16,7 +16,7 @@ from gpuassay.systems.platform.notes import QUOTAS
 from gpuassay.systems.platform.readings import PlatformRecording
 from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import node as slicing
-from gpuassay.systems.slices.acts.node import Site, SlicerName
+from gpuassay.systems.slices.acts.node import SlicedNode, SlicerName
 from gpuassay.systems.slices.acts.pods import SLICERS
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import performance as judged
@@ -76,7 +76,7 @@ class QueuedSite:
         lab: the scenario's lab.
     """
 
-    def __init__(self, site: Site, lab: KueueLab) -> None:
+    def __init__(self, site: SlicedNode, lab: KueueLab) -> None:
         """Used by `opened`."""
         self.site, self.lab = site, lab
         jobs.note(site, ())

@@ -20,7 +20,7 @@ EXIT = 3
 AGAIN = Note("again", list[str], "slices that the restarted container says it was given, by UUID")
 
 
-def _run(site: slicing.Site, prefix: str = "") -> None:
+def _run(site: slicing.SlicedNode, prefix: str = "") -> None:
     """A pod for each end, the first of them alone."""
     first, *others = [f"{prefix}{name}" for name in ENDS]
     for names in ([first], others):

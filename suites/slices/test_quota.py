@@ -13,7 +13,7 @@ QUOTA = "https://kubernetes.io/docs/concepts/policy/resource-quotas/"
 BY_CLASS = "mig-2g.10gb.nvidia.com.deviceclass.resource.k8s.io/devices"
 
 
-def _quota(lab: Lab, site: slicing.Site, name: str) -> None:
+def _quota(lab: Lab, site: slicing.SlicedNode, name: str) -> None:
     """Create a quota of one `name` and wait until it counts."""
     lab.create({
         "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "slices", "namespace": lab.namespace},

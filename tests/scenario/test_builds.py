@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gpuassay.engine.builds import Builds, command_of
-from gpuassay.engine.pools import Lane, programs_of
+from gpuassay.engine.pools import ClusterPool, programs_of
 from gpuassay.system import pool
 from gpuassay.toolchain import Assets, ToolchainError, UnobtainableError
 from gpuassay.toolchain.catalogue import GROUPS, NODE, required
@@ -136,13 +136,13 @@ def test_a_pool_waits_for_required_programs_and_for_optional_ones_that_were_aske
     """Red if `make suite` without root builds a kubelet, or as root does not."""
     queueing, routing = pool("cluster"), pool("cluster-routing")
     slicing = replace(pool("cluster-slices"), lacking=lambda: None)
-    assert set(programs_of(Lane(queueing, ()), ["runc"])) == set(queueing.programs) <= set(required())
-    assert set(programs_of(Lane(routing, ()), [])) <= set(required())
-    assert set(programs_of(Lane(slicing, ()), [])) == {"controlplane", "kwok"}
-    assert set(NODE) <= set(programs_of(Lane(slicing, ()), GROUPS["slices"]))
+    assert set(programs_of(ClusterPool(queueing, ()), ["runc"])) == set(queueing.programs) <= set(required())
+    assert set(programs_of(ClusterPool(routing, ()), [])) <= set(required())
+    assert set(programs_of(ClusterPool(slicing, ()), [])) == {"controlplane", "kwok"}
+    assert set(NODE) <= set(programs_of(ClusterPool(slicing, ()), GROUPS["slices"]))
 
 
 def test_nothing_is_built_for_a_pool_that_this_machine_cannot_have() -> None:
     """Red if a machine without root compiles a kubelet that it can never run."""
     slicing = replace(pool("cluster-slices"), lacking=lambda: "no root")
-    assert programs_of(Lane(slicing, ()), GROUPS["slices"]) == []
+    assert programs_of(ClusterPool(slicing, ()), GROUPS["slices"]) == []

@@ -13,13 +13,13 @@ import pytest
 
 from gpuassay.engine.builds import Builds
 from gpuassay.engine.engine import Engine, Opener, read_status
-from gpuassay.engine.pools import Lane
+from gpuassay.engine.pools import ClusterPool
 from gpuassay.record import rundir
 from gpuassay.systems.kueue.acts.lab import Lab
 from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.toolchain import Assets
 from tests.scenario.test_builds import scripts
-from tests.scenario.test_lanes import SECONDS, fake, made
+from tests.scenario.test_cluster_pools import SECONDS, fake, made
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def engine_of(
     monkeypatch.setattr("gpuassay.engine.engine.missing", of)
     monkeypatch.setattr("gpuassay.engine.engine.Builds", partial(Builds, command=scripts(**builds)))
 
-    def programs(lane: Lane) -> Sequence[str]:
-        return lane.pool.programs
+    def programs(pool: ClusterPool) -> Sequence[str]:
+        return pool.kind.programs
 
     return Engine(cast("Opener", fake), run, programs=programs)
 

@@ -12,7 +12,7 @@ import pytest
 from msgspec import to_builtins
 
 from gpuassay.cluster.errors import NotFromOutside
-from gpuassay.systems.llmd.acts.deployment import Site
+from gpuassay.systems.llmd.acts.deployment import Deployment
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.existing import deployment as existing_site
 from gpuassay.systems.llmd.existing.deployment import OutsideSite, borrowed
@@ -247,7 +247,7 @@ def test_a_users_chats_are_asked_as_chats_with_their_own_lengths(tmp_path: Path)
 def test_our_own_arms_are_asked_what_their_simulator_can_read(tmp_path: Path) -> None:
     """Red when the simulator gets other tokens than the model of hit rates counts, or a message without a text."""
     outside = site_at("http://127.0.0.1:1", [])
-    site = Site(outside.lab, outside.routing)
+    site = Deployment(outside.lab, outside.routing)
     chat, plain = given_rows(tmp_path)
     bodies = [site.body(chat), site.body(plain)]
     messages = [(one["role"], one["content"]) for one in bodies[0]["messages"]]

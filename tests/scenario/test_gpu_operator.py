@@ -13,7 +13,7 @@ import pytest
 
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.engine.environment import Host
-from gpuassay.engine.pools import Lane, Unavailable
+from gpuassay.engine.pools import ClusterPool, Unavailable
 from gpuassay.engine.provider import provider_for
 from gpuassay.manifest import Manifest
 from gpuassay.scenarios import mutants
@@ -342,7 +342,7 @@ def test_our_own_clusters_have_none(tmp_path: Path) -> None:
     option = argparse.Namespace(asset=[], build=[], cluster="embedded", gateway_url=None)
     provider = provider_for(option)
     with pytest.raises(Unavailable, match="--cluster existing"):
-        provider.open(cast("Host", Run()), Lane(pool(POOL), ()))
+        provider.open(cast("Host", Run()), ClusterPool(pool(POOL), ()))
 
 
 class ProbeLab(StubLab):

@@ -10,7 +10,7 @@ import pytest
 from gpuassay.cluster import base
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused
-from gpuassay.cluster.existing import Site
+from gpuassay.cluster.existing import Detection
 from gpuassay.manifest import Manifest
 from gpuassay.systems.gpu_operator.acts.read import CONFIGURATIONS
 from gpuassay.systems.gpu_operator.detect import detect
@@ -36,9 +36,11 @@ class StubApi:
         return []
 
 
-def _site(api: StubApi, *states: str) -> Site:
+def _site(api: StubApi, *states: str) -> Detection:
     labels = [{"nvidia.com/mig.config.state": one, base.MIG_TRIAL: "x"} for one in states]
-    return Site(cast("Api", api), [{"metadata": {"name": "a", "labels": one}} for one in labels], allow_mutation=False)
+    return Detection(
+        cast("Api", api), [{"metadata": {"name": "a", "labels": one}} for one in labels], allow_mutation=False
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from gpuassay.engine.environment import Stage
+from gpuassay.engine.environment import Environment
 from gpuassay.engine.provider import provider_for
 from gpuassay.engine.runner import Runner
 from gpuassay.record.recording import Recording
@@ -37,14 +37,14 @@ def test_a_skip_says_how_the_program_is_had(tmp_path: Path, need: str, words: st
     def lacking(one: Scenario) -> frozenset[str]:
         return one.needs
 
-    stage = cast("Stage", SimpleNamespace(lacking=lacking, collapsed=threading.Event()))
+    environment = cast("Environment", SimpleNamespace(lacking=lacking, collapsed=threading.Event()))
     one = Scenario("s", cast("Any", act), "slices", "default", "", frozenset({need}), 60, __name__)
     outcomes: list[str] = []
 
     def done(_: Scenario, outcome: str) -> None:
         outcomes.append(outcome)
 
-    Runner(stage, tmp_path, threading.Event(), done, print, 1).act_all([one])
+    Runner(environment, tmp_path, threading.Event(), done, print, 1).act_all([one])
     meta = Recording.load(tmp_path / "recordings" / "s").meta
     assert (meta.outcome, outcomes) == ("skip", ["skip"])
     assert meta.error.startswith(f"the cluster lacks: {need} (")
@@ -57,16 +57,16 @@ def test_what_cannot_be_had_while_a_scenario_runs_is_a_skip(tmp_path: Path) -> N
     def act(_: object) -> None:
         raise UnobtainableError("the fake GPU library is built with a C compiler and there is no cc")
 
-    stage = Mock(collapsed=threading.Event(), lacking=Mock(return_value=frozenset[str]()))
-    stage.set_profile.return_value = stage.broken.return_value = None
-    stage.positions.return_value, stage.lines.return_value = {}, {}
-    stage.beside.return_value = []
-    stage.view.gaps.return_value = stage.view.lines.return_value = ()
-    stage.lab.return_value = Mock(
+    environment = Mock(collapsed=threading.Event(), lacking=Mock(return_value=frozenset[str]()))
+    environment.set_profile.return_value = environment.broken.return_value = None
+    environment.positions.return_value, environment.lines.return_value = {}, {}
+    environment.beside.return_value = []
+    environment.view.gaps.return_value = environment.view.lines.return_value = ()
+    environment.lab.return_value = Mock(
         notes={}, token="t", parts={}, **dict.fromkeys(("namespaces", "asked", "samples"), ())
     )
     one = Scenario("s", cast("Any", act), "slices", "default", "", frozenset(), 60, __name__)
-    Runner(stage, tmp_path, threading.Event(), Mock(), print, 1).act_all([one])
+    Runner(environment, tmp_path, threading.Event(), Mock(), print, 1).act_all([one])
     meta = Recording.load(tmp_path / "recordings" / "s").meta
     assert meta.outcome == "skip"
     assert meta.error == "the cluster lacks: the fake GPU library is built with a C compiler and there is no cc"

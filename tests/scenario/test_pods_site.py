@@ -13,7 +13,7 @@ from gpuassay.cluster.errors import NotFromOutside
 from gpuassay.cluster.own_image import NAME
 from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts import epp
-from gpuassay.systems.llmd.acts.deployment import Site
+from gpuassay.systems.llmd.acts.deployment import Deployment
 from gpuassay.systems.llmd.existing.options import BadGatewayOption, take
 from gpuassay.systems.llmd.pods import names
 from tests.noting import Noting
@@ -49,7 +49,7 @@ def test_load_through_the_api_server_is_refused() -> None:
     lab.mutant = None
     routing: Any = SimpleNamespace(at_hand=False)
     with pytest.raises(NotFromOutside, match="from inside"):
-        Site(lab, routing).load("wave", {}, [])
+        Deployment(lab, routing).load("wave", {}, [])
 
 
 @pytest.mark.parametrize(

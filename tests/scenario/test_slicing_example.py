@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpuassay.manifest import Manifest
-from gpuassay.systems.slices.acts.example_driver import Site
+from gpuassay.systems.slices.acts.example_driver import NodeWithDriver
 from tests.noting import Noting
 
 UID = "91ab7d75-6240-4d6b-929c-791245db44df"
@@ -18,7 +18,7 @@ GPU_DEVICE_1_TIMESLICE_INTERVAL=Default
 DEVICES = "fd\nnull\nzero\n.\n"
 
 
-class Spoken(Site):
+class Spoken(NodeWithDriver):
     """A site whose one container has said something."""
 
     def __init__(self, said: str) -> None:

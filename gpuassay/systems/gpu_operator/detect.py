@@ -8,13 +8,13 @@ from gpuassay.cluster import base
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import Component
 from gpuassay.cluster.errors import ApiRefused
-from gpuassay.cluster.existing import Detected, Site
+from gpuassay.cluster.existing import Detected, Detection
 from gpuassay.manifest import Manifest, dig
 from gpuassay.systems.gpu_operator.acts.read import CONFIGURATIONS
 from gpuassay.systems.gpu_operator.judge.moving import MIG_STATE
 
 
-def detect(site: Site) -> Detected:
+def detect(site: Detection) -> Detected:
     """Look for a GPU Operator, for nodes that may be cut anew, and for a load that keeps a GPU busy."""
     operator = gpu_operator_on(site.api)
     marked = any(base.MIG_TRIAL in dig(node, "metadata", "labels", default={}) for node in site.nodes)

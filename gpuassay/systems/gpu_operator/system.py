@@ -10,8 +10,8 @@ from gpuassay.system import Pool, Rule, System
 
 if TYPE_CHECKING:  # cluster clients: not for `--help`
     from gpuassay.cluster.existing import Detector
-    from gpuassay.engine.environment import Host, Stage
-    from gpuassay.engine.pools import Lane
+    from gpuassay.engine.environment import Environment, Host
+    from gpuassay.engine.pools import ClusterPool
     from gpuassay.provision.component import Provided
     from gpuassay.toolchain import Assets
 
@@ -31,7 +31,7 @@ RULES = (
 """The operator is read, and changed in nothing but what is said here."""
 
 
-def _open(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage]:
+def _open(run: Host, pool: ClusterPool, assets: Assets) -> AbstractContextManager[Environment]:
     from gpuassay.cluster import base
     from gpuassay.engine.pools import Unavailable
 

@@ -6,7 +6,7 @@ from gpuassay.cluster import base
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import Component
 from gpuassay.cluster.errors import ApiRefused
-from gpuassay.cluster.existing import Detected, Site
+from gpuassay.cluster.existing import Detected, Detection
 from gpuassay.manifest import dig
 from gpuassay.systems.kueue import frameworks
 from gpuassay.systems.kueue.system import FRAMEWORKS
@@ -14,7 +14,7 @@ from gpuassay.systems.kueue.system import FRAMEWORKS
 KUEUE_NAMESPACE = "kueue-system"
 
 
-def detect(site: Site) -> Detected:
+def detect(site: Detection) -> Detected:
     """Look for Kueue."""
     served = frameworks_of(site.api)
     found = _kueue(site.api)

@@ -15,7 +15,7 @@ from gpuassay.capabilities import PROGRAM
 from gpuassay.cluster import base
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.engine.embedded import Prepare, Prepared, on_embedded
-from gpuassay.engine.environment import Host, Stage
+from gpuassay.engine.environment import Environment, Host
 from gpuassay.engine.pools import Unavailable
 from gpuassay.record import facts
 from gpuassay.record.resources import DEFAULT_RESOURCES, EXTRA_RESOURCES
@@ -30,7 +30,7 @@ from gpuassay.toolchain.catalogue import AT
 
 if TYPE_CHECKING:
     from gpuassay.cluster.base import Cluster
-    from gpuassay.engine.pools import Lane
+    from gpuassay.engine.pools import ClusterPool
     from gpuassay.scenarios.declare import Scenario
     from gpuassay.scenarios.lab import Lab
 
@@ -41,8 +41,8 @@ FEW_NODES = 4
 
 
 @dataclass
-class KueueStage(Stage):
-    """A stage with Kueue, whose configuration is ours to change.
+class KueueEnvironment(Environment):
+    """An environment with Kueue, whose configuration is ours to change.
 
     Attributes:
         kueue: the installation.
@@ -118,22 +118,24 @@ def installer(say: Callable[[str], None], which: str, tested: toolchain.Assets |
                 *(FLOORS.values() if cluster.has(base.FAKE_NODES) else ()),
             },
             logs={LOG: queueing.log_path},
-            stage=partial(KueueStage, kueue=queueing),
+            environment=partial(KueueEnvironment, kueue=queueing),
         )
 
     return prepare
 
 
-def kueue_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> AbstractContextManager[Stage]:
+def kueue_environment(run: Host, pool: ClusterPool, assets: toolchain.Assets) -> AbstractContextManager[Environment]:
     """Open the environment for the length of a `with` block."""
     return on_embedded(
-        run, lane, assets, description=_description(lane), capabilities={"scheduler-log"},
+        run, pool, assets, description=_description(pool), capabilities={"scheduler-log"},
         recorded=(*DEFAULT_RESOURCES, *EXTRA_RESOURCES), nodes=NODES,
-        prepare=installer(run.say, lane.name), audited=True,
+        prepare=installer(run.say, pool.name), audited=True,
     )  # fmt: skip
 
 
-def upgrading_stage(run: Host, lane: Lane, assets: toolchain.Assets, version: str) -> AbstractContextManager[Stage]:
+def upgrading_environment(
+    run: Host, pool: ClusterPool, assets: toolchain.Assets, version: str
+) -> AbstractContextManager[Environment]:
     """Open the environment of an upgrade: Kueue of an older version, which a scenario replaces by the one under test.
 
     Raises:
@@ -143,15 +145,15 @@ def upgrading_stage(run: Host, lane: Lane, assets: toolchain.Assets, version: st
     if (problem := toolchain.available(older, assets)) is not None:
         raise Unavailable(f"the cluster lacks: {PROGRAM}{older} ({problem})")
     return on_embedded(
-        run, lane, assets.at("kueue", version), capabilities={"scheduler-log", f"{PROGRAM}{older}"},
+        run, pool, assets.at("kueue", version), capabilities={"scheduler-log", f"{PROGRAM}{older}"},
         description=f"control plane and Kueue v{version}, which is upgraded while it works",
         recorded=(*DEFAULT_RESOURCES, *EXTRA_RESOURCES), nodes=FEW_NODES,
-        prepare=installer(run.say, lane.name, assets), audited=True,
+        prepare=installer(run.say, pool.name, assets), audited=True,
     )  # fmt: skip
 
 
-def _description(lane: Lane) -> str:
-    if lane.name == MAIN:
+def _description(pool: ClusterPool) -> str:
+    if pool.name == MAIN:
         return f"control plane and Kueue as processes of this machine, {NODES} fake nodes of 8 GPUs"
     return "control plane and Kueue once more, for restarts and other configurations"
 

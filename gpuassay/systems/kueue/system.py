@@ -15,9 +15,9 @@ from gpuassay.toolchain.catalogue import AT, COMPONENTS
 if TYPE_CHECKING:  # cluster clients and judges: not for `--help`
     from gpuassay.cluster.existing import Detector
     from gpuassay.cluster.images import Source
-    from gpuassay.engine.environment import Host, Stage
+    from gpuassay.engine.environment import Environment, Host
     from gpuassay.engine.operating import Operation, Operator
-    from gpuassay.engine.pools import Lane
+    from gpuassay.engine.pools import ClusterPool
     from gpuassay.provision.component import Provided
     from gpuassay.scenarios.declare import Scenario
     from gpuassay.scenarios.lab import Lab
@@ -43,16 +43,16 @@ WIDTH = 12
 """Most of a scenario on Kueue is waiting for one-second batches, so more than the machine's cores."""
 
 
-def _open(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage]:
-    from gpuassay.systems.kueue.environment import kueue_stage
+def _open(run: Host, pool: ClusterPool, assets: Assets) -> AbstractContextManager[Environment]:
+    from gpuassay.systems.kueue.environment import kueue_environment
 
-    return kueue_stage(run, lane, assets)
+    return kueue_environment(run, pool, assets)
 
 
-def _open_older(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage]:
-    from gpuassay.systems.kueue.environment import upgrading_stage
+def _open_older(run: Host, pool: ClusterPool, assets: Assets) -> AbstractContextManager[Environment]:
+    from gpuassay.systems.kueue.environment import upgrading_environment
 
-    return upgrading_stage(run, lane, assets, lane.name.removeprefix(UPGRADING))
+    return upgrading_environment(run, pool, assets, pool.name.removeprefix(UPGRADING))
 
 
 def _older() -> tuple[str, ...]:

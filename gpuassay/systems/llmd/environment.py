@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager, ExitStack
 from gpuassay import toolchain
 from gpuassay.cluster.base import Cluster
 from gpuassay.engine.embedded import on_embedded
-from gpuassay.engine.environment import Host, Stage
-from gpuassay.engine.pools import Lane
+from gpuassay.engine.environment import Environment, Host
+from gpuassay.engine.pools import ClusterPool
 from gpuassay.record.resources import Resource
 from gpuassay.system import OWN_ARMS
 from gpuassay.systems.llmd.component import crds, vllm
@@ -31,17 +31,17 @@ RECORDED = (
 DESCRIPTION = "control plane, endpoint pickers, gateways and simulated model servers as processes"
 
 
-def routing_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> AbstractContextManager[Stage]:
+def routing_environment(run: Host, pool: ClusterPool, assets: toolchain.Assets) -> AbstractContextManager[Environment]:
     """Open the environment for the length of a `with` block."""
 
     def prepare(cluster: Cluster, stack: ExitStack) -> None:
         del stack
         crds.install(cluster)
 
-    built = {f"program:{name}" for name in lane.pool.extra if toolchain.available(name, assets) is None}
+    built = {f"program:{name}" for name in pool.kind.extra if toolchain.available(name, assets) is None}
     own = {OWN_ADDRESS} if own_address() else set[str]()
     built |= {vllm.ASSET} if vllm.find(assets) else set[str]()
     return on_embedded(
-        run, lane, assets, description=DESCRIPTION, capabilities={"routing", OWN_ARMS} | built | own,
+        run, pool, assets, description=DESCRIPTION, capabilities={"routing", OWN_ARMS} | built | own,
         recorded=RECORDED, prepare=prepare,
     )  # fmt: skip

@@ -16,8 +16,8 @@ from gpuassay.systems.llmd.pods.rbac import RULES
 
 if TYPE_CHECKING:  # cluster clients: not for `--help`
     from gpuassay.cluster.images import Source
-    from gpuassay.engine.environment import Host, Stage
-    from gpuassay.engine.pools import Lane
+    from gpuassay.engine.environment import Environment, Host
+    from gpuassay.engine.pools import ClusterPool
     from gpuassay.provision.component import Provided
     from gpuassay.scenarios.declare import Scenario
     from gpuassay.scenarios.lab import Lab
@@ -26,10 +26,10 @@ if TYPE_CHECKING:  # cluster clients: not for `--help`
 POOL = "cluster-routing"
 
 
-def _open(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage]:
-    from gpuassay.systems.llmd.environment import routing_stage
+def _open(run: Host, pool: ClusterPool, assets: Assets) -> AbstractContextManager[Environment]:
+    from gpuassay.systems.llmd.environment import routing_environment
 
-    return routing_stage(run, lane, assets)
+    return routing_environment(run, pool, assets)
 
 
 def _lab() -> type[Lab]:
@@ -54,9 +54,9 @@ def _elsewhere(option: Namespace) -> Open | None:
     named = options.gateway_options(option)
     if named is None or option.cluster != "existing":
         return None  # options without a cluster are refused when they are read
-    from gpuassay.systems.llmd.existing.environment import gateway_stage
+    from gpuassay.systems.llmd.existing.environment import gateway_environment
 
-    return gateway_stage(option, named)
+    return gateway_environment(option, named)
 
 
 def _take_options(option: Namespace) -> None:

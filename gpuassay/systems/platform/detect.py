@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gpuassay.cluster.existing import Detected, Site
+from gpuassay.cluster.existing import Detected, Detection
 
 
-def detect(site: Site) -> Detected:
+def detect(site: Detection) -> Detected:
     """Scenarios may be asked of it; Kueue and a slicer are what they need besides."""
     del site
     return Detected(frozenset({"platform"}))

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from gpuassay import toolchain
 from gpuassay.cluster import base
 from gpuassay.engine.embedded import on_embedded
-from gpuassay.engine.environment import Host, Stage
-from gpuassay.engine.pools import Lane
+from gpuassay.engine.environment import Environment, Host
+from gpuassay.engine.pools import ClusterPool
 from gpuassay.record.resources import DEFAULT_RESOURCES
 from gpuassay.systems.kueue.environment import installer
 from gpuassay.systems.slices.environment import RECORDED, built_of, ready_or_lacking
@@ -19,15 +19,15 @@ QUEUES = tuple(one for one in DEFAULT_RESOURCES if one.kind not in {known.kind f
 DESCRIPTION = "control plane and Kueue as processes and real nodes (kubelet, containerd, runc) in namespaces"
 
 
-def platform_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> AbstractContextManager[Stage]:
+def platform_environment(run: Host, pool: ClusterPool, assets: toolchain.Assets) -> AbstractContextManager[Environment]:
     """Open the environment for the length of a `with` block.
 
     Raises:
         Unavailable: no real node can be had here.
     """
     ready_or_lacking(assets)
-    built = built_of(lane, assets)  # an incomplete directory is refused before anything is started
+    built = built_of(pool, assets)  # an incomplete directory is refused before anything is started
     return on_embedded(
-        run, lane, assets, description=DESCRIPTION, capabilities=built | {"platform", "own-node", base.REAL_KUBELET},
-        recorded=(*RECORDED, *QUEUES), tier="embedded/T2", prepare=installer(run.say, lane.name),
+        run, pool, assets, description=DESCRIPTION, capabilities=built | {"platform", "own-node", base.REAL_KUBELET},
+        recorded=(*RECORDED, *QUEUES), tier="embedded/T2", prepare=installer(run.say, pool.name),
     )  # fmt: skip

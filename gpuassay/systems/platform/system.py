@@ -15,17 +15,17 @@ from gpuassay.toolchain.catalogue import NODE
 
 if TYPE_CHECKING:  # cluster clients: not for `--help`
     from gpuassay.cluster.existing import Detector
-    from gpuassay.engine.environment import Host, Stage
-    from gpuassay.engine.pools import Lane
+    from gpuassay.engine.environment import Environment, Host
+    from gpuassay.engine.pools import ClusterPool
     from gpuassay.toolchain import Assets
 
 POOL = "cluster-platform"
 
 
-def _open(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage]:
-    from gpuassay.systems.platform.environment import platform_stage
+def _open(run: Host, pool: ClusterPool, assets: Assets) -> AbstractContextManager[Environment]:
+    from gpuassay.systems.platform.environment import platform_environment
 
-    return platform_stage(run, lane, assets)
+    return platform_environment(run, pool, assets)
 
 
 def _detect() -> Detector:

@@ -1,7 +1,7 @@
 """The environment of slices: a control plane, one real node, a recorder. Root only.
 
-What makes slices (silicon, device plugin, DRA driver) is started by the scenarios on the node. The platform's stage has
-Kueue as well, and no node but those of its scenarios.
+What makes slices (silicon, device plugin, DRA driver) is started by the scenarios on the node. The platform's
+environment has Kueue as well, and no node but those of its scenarios.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from gpuassay.cluster.node import checks
 from gpuassay.cluster.node.parts import Parts
 from gpuassay.cluster.node.real import real_node
 from gpuassay.engine.embedded import on_embedded
-from gpuassay.engine.environment import Host, Stage
-from gpuassay.engine.pools import Lane, Unavailable
+from gpuassay.engine.environment import Environment, Host
+from gpuassay.engine.pools import ClusterPool, Unavailable
 from gpuassay.record.resources import Resource
 from gpuassay.toolchain import UnobtainableError, das
 from gpuassay.toolchain.catalogue import NODE as PROGRAMS
@@ -50,17 +50,17 @@ def ready_or_lacking(assets: toolchain.Assets) -> None:
         raise Unavailable(f"the cluster lacks: {base.REAL_KUBELET} ({error}; {command})") from None
 
 
-def built_of(lane: Lane, assets: toolchain.Assets) -> set[str]:
+def built_of(pool: ClusterPool, assets: toolchain.Assets) -> set[str]:
     """What is there of the components that only some scenarios need, as capabilities.
 
     Raises:
         ToolchainError: a directory that the user names is incomplete.
     """
-    built = {f"program:{name}" for name in lane.pool.extra if toolchain.available(name, assets) is None}
+    built = {f"program:{name}" for name in pool.kind.extra if toolchain.available(name, assets) is None}
     return built | ({f"program:{das.ASSET}"} if das.find(assets) else set[str]())
 
 
-def slices_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> AbstractContextManager[Stage]:
+def slices_environment(run: Host, pool: ClusterPool, assets: toolchain.Assets) -> AbstractContextManager[Environment]:
     """Open the environment for the length of a `with` block.
 
     Raises:
@@ -71,8 +71,8 @@ def slices_stage(run: Host, lane: Lane, assets: toolchain.Assets) -> AbstractCon
     def prepare(cluster: Cluster, stack: ExitStack) -> None:
         stack.enter_context(real_node(cluster, NODE))
 
-    built = built_of(lane, assets)  # an incomplete directory is refused before anything is started
+    built = built_of(pool, assets)  # an incomplete directory is refused before anything is started
     return on_embedded(
-        run, lane, assets, description=DESCRIPTION, capabilities=built | {"slices", "own-node", base.REAL_KUBELET},
+        run, pool, assets, description=DESCRIPTION, capabilities=built | {"slices", "own-node", base.REAL_KUBELET},
         recorded=RECORDED, tier="embedded/T2", prepare=prepare,
     )  # fmt: skip

@@ -19,8 +19,8 @@ if TYPE_CHECKING:  # cluster clients: not for `--help`
     from gpuassay.cluster.existing import Detector
     from gpuassay.cluster.images import Source
     from gpuassay.cluster.whole.cluster import Kit
-    from gpuassay.engine.environment import Host, Stage
-    from gpuassay.engine.pools import Lane
+    from gpuassay.engine.environment import Environment, Host
+    from gpuassay.engine.pools import ClusterPool
     from gpuassay.provision.component import Provided
     from gpuassay.toolchain import Assets
 
@@ -41,10 +41,10 @@ AFTER = ("cluster", "cluster-changing", "cluster-platform")
 and what is seen then is the machine's doing. In the order in which tests are collected, so that none waits too long."""
 
 
-def _open(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage]:
-    from gpuassay.systems.slices.environment import slices_stage
+def _open(run: Host, pool: ClusterPool, assets: Assets) -> AbstractContextManager[Environment]:
+    from gpuassay.systems.slices.environment import slices_environment
 
-    return slices_stage(run, lane, assets)
+    return slices_environment(run, pool, assets)
 
 
 def untimed(recording: Any) -> list[str]:

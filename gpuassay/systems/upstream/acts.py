@@ -1,4 +1,4 @@
-"""Acts out upstream's conformance tests of the Gateway API Inference Extension: the stage of slices, Istio in pods."""
+"""Acts out upstream's conformance tests of the Gateway API Inference Extension on a real node, with Istio in pods."""
 
 from __future__ import annotations
 

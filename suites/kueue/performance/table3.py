@@ -92,7 +92,7 @@ def open_arm(on: KueueBench, name: str, seed: int, scale: float, number: int) ->
     configuration = ARMS[name]
     arm = on.arm(f"{name}-{number}")
     lab = arm.lab
-    on.stage.cluster.add_nodes(1, labels={mixes.POOL: lab.token}, prefix=f"pool-{lab.token}")
+    on.environment.cluster.add_nodes(1, labels={mixes.POOL: lab.token}, prefix=f"pool-{lab.token}")
     made = mixes.configuration(documents(configuration), lab.token, lab.namespace, lab.token)
     queues = ("cq-medium", "cq-large") if configuration.startswith("two-queues") else ("cluster-queue",) * 2
     jobs = table3_mix(seed, scale, queues=(queues[0], queues[1]), priorities=PRIORITIES.get(configuration, (0, 0)))

@@ -83,7 +83,7 @@ def _nodes(steps: _Steps) -> None:
             "nodes",
             size,
             added,
-            lambda added=added: steps.on.stage.cluster.add_nodes(added, timeout=STEP_SECONDS),
+            lambda added=added: steps.on.environment.cluster.add_nodes(added, timeout=STEP_SECONDS),
             lambda: True,
         )
 

@@ -49,7 +49,7 @@ def baseline(lab: KueueLab) -> None:
         arm = on.arm("baseline")
         own = arm.lab
         namespaces = {queue.name: f"{queue.name}-{own.token}" for queue in generated.queues}
-        on.stage.view.register(own.token, namespaces.values())
+        on.environment.view.register(own.token, namespaces.values())
         own.namespaces += namespaces.values()
         flavor = own.flavor("rf")
         own.create_all([_namespace(name) for name in namespaces.values()])
@@ -59,7 +59,7 @@ def baseline(lab: KueueLab) -> None:
         )
         own.until_active(*(f"{queue.name}-{own.token}" for queue in generated.queues))
         before = on.costs()
-        driver = Mimic(own.api, on.stage.view, generated, namespaces.__getitem__, own.create)
+        driver = Mimic(own.api, on.environment.view, generated, namespaces.__getitem__, own.create)
         own.note(notes.TOTAL, generated.total)
         own.note(DIVISOR, divisor)
         own.note(SCHEDULE, generated.schedule_seconds)

@@ -17,7 +17,7 @@ from gpuassay.load.control import control
 from gpuassay.load.gate import Control
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.load.timing import EchoTiming
-from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
 from gpuassay.systems.llmd.component.spec import Arm
@@ -80,8 +80,8 @@ def scrape_label(arm: str, tokens: int, concurrency: int, moment: str) -> str:
     return f"{arm}/{tokens}/{concurrency}/{moment}"
 
 
-def _arms(lab: RoutingLab, stack: ExitStack) -> dict[str, tuple[Site, str | None]]:
-    """Site and URL (None: its gateway) of every arm."""
+def _arms(lab: RoutingLab, stack: ExitStack) -> dict[str, tuple[Deployment, str | None]]:
+    """Deployment and URL (None: its gateway) of every arm."""
     cache = Cache(blocks=16_384)
     profiles = {GATEWAY: "round-robin", RANDOM: "random", PRECISE: "precise"}
     if lab.full and toolchain.available("gaie-epp", lab.cluster.assets) is None:
@@ -98,7 +98,7 @@ def _arms(lab: RoutingLab, stack: ExitStack) -> dict[str, tuple[Site, str | None
         for name, profile in profiles.items()
     }  # fmt: skip
     direct = sites[GATEWAY]
-    found: dict[str, tuple[Site, str | None]] = {DIRECT: (direct, direct.replicas[0].url)}
+    found: dict[str, tuple[Deployment, str | None]] = {DIRECT: (direct, direct.replicas[0].url)}
     for name, site in sites.items():
         found[name] = (site, None)
     return found
@@ -121,7 +121,11 @@ def act(lab: RoutingLab) -> None:
 
 
 def rounds(
-    lab: RoutingLab, arms: dict[str, tuple[Site, str | None]], load: Load, concurrency: int, prompts: dict[str, Prompt]
+    lab: RoutingLab,
+    arms: dict[str, tuple[Deployment, str | None]],
+    load: Load,
+    concurrency: int,
+    prompts: dict[str, Prompt],
 ) -> None:
     """All rounds of all arms (site, URL) at one concurrency, after a control of the generator."""
     tokens, shape = load.tokens, ClosedLoop(concurrency=concurrency)
@@ -145,7 +149,7 @@ def rounds(
         arms[name][0].scrape(scrape_label(name, tokens, concurrency, "after"))
 
 
-def fill_caches(arms: dict[str, tuple[Site, str | None]], prompts: dict[str, Prompt]) -> None:
+def fill_caches(arms: dict[str, tuple[Deployment, str | None]], prompts: dict[str, Prompt]) -> None:
     """Ask every replica for every prompt, so that its cache does no work later."""
     for site, _ in arms.values():
         for prompt in prompts.values():

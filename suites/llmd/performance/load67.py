@@ -23,7 +23,7 @@ from gpuassay.load.gate import Control
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.load.timing import EchoTiming
 from gpuassay.systems.llmd import notes
-from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.simulator import Cache, Latency
 from gpuassay.systems.llmd.component.spec import Arm
@@ -266,7 +266,7 @@ def _round(lab: RoutingLab, load: Asked, profiles: tuple[str, ...], concurrency:
     prompts = {prompt.label: prompt for prompt in load.prompts}
     shape = ClosedLoop(concurrency=concurrency)
 
-    def play(item: tuple[str, Site]) -> None:
+    def play(item: tuple[str, Deployment]) -> None:
         profile, site = item
         site.scrape(wave(profile, concurrency, number, "begin"))
         for phase in ("cold", "warm"):
@@ -276,7 +276,7 @@ def _round(lab: RoutingLab, load: Asked, profiles: tuple[str, ...], concurrency:
             site.scrape(named)
 
     with ExitStack() as stack:
-        sites: list[tuple[str, Site]] = []
+        sites: list[tuple[str, Deployment]] = []
         for profile in profiles:
             arm = Arm(profile=profile, replicas=REPLICAS, cache=load.cache, latency=LATENCY)
             site = stack.enter_context(opened(lab, arm, name=f"{profile}-{concurrency}-{number}"))

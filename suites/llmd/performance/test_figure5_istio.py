@@ -24,7 +24,7 @@ from suites.llmd.performance.limits import settle
 from suites.llmd.performance.load5 import DIRECT, LOADS, WAYS, Asked, Load, fill_caches, rounds
 
 if TYPE_CHECKING:
-    from gpuassay.systems.llmd.acts.deployment import Site
+    from gpuassay.systems.llmd.acts.deployment import Deployment
     from gpuassay.systems.llmd.acts.lab import RoutingLab
     from gpuassay.systems.llmd.judge.performance import Overhead
 
@@ -58,7 +58,7 @@ def ways_through_istio(lab: RoutingLab) -> None:
             )
             for name, profile in ((SERVICE, "round-robin"), (POOL, "random"))
         )
-        arms: dict[str, tuple[Site, str | None]] = {
+        arms: dict[str, tuple[Deployment, str | None]] = {
             DIRECT: (service, service.replicas[0].url), SERVICE: (service, None), POOL: (pool, None),
         }  # fmt: skip
         for load in loads:

@@ -23,7 +23,7 @@ from gpuassay.load.gate import Control
 from gpuassay.load.plan import ClosedLoop, Poisson, Schedule
 from gpuassay.load.timing import EchoTiming
 from gpuassay.systems.llmd import notes
-from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.simulator import Cache, Latency
 from gpuassay.systems.llmd.component.spec import Arm
@@ -137,7 +137,7 @@ def _play(lab: RoutingLab, mode: Mode, profiles: list[str]) -> None:
     """The shapes and the staircase on each of these arms, which run side by side."""
     lab.progress(f"{', '.join(profiles)}: two shapes of traffic, then rising rates")
 
-    def play(item: tuple[str, Site]) -> None:
+    def play(item: tuple[str, Deployment]) -> None:
         profile, site = item
         site.scrape(wave(profile, "begin"))
         for shape in SHAPES:
@@ -153,14 +153,14 @@ def _play(lab: RoutingLab, mode: Mode, profiles: list[str]) -> None:
         _climb(site, profile, mode.stairs[profile])
 
     with ExitStack() as stack:
-        sites: list[tuple[str, Site]] = []
+        sites: list[tuple[str, Deployment]] = []
         for profile in profiles:
             arm = Arm(profile=profile, replicas=REPLICAS, cache=CACHE, latency=LATENCY)
             sites.append((profile, stack.enter_context(opened(lab, arm, name=profile))))
         side_by_side(play, sites)
 
 
-def _climb(site: Site, profile: str, stairs: Staircase) -> None:
+def _climb(site: Deployment, profile: str, stairs: Staircase) -> None:
     prompts = {prompt.label: prompt for prompt in STEADY}
     _retime(site, {"prefill-overhead": "0s", "prefill-time-per-token": "0s"})
     if knows(profile):
@@ -183,11 +183,11 @@ def knows(profile: str) -> bool:
     return profile in ("precise", "approximate")
 
 
-def _retime(site: Site, settings: dict[str, object]) -> None:
+def _retime(site: Deployment, settings: dict[str, object]) -> None:
     side_by_side(lambda replica: replica.admin(settings), site.replicas)
 
 
-def _place(site: Site, profile: str, prompts: dict[str, Prompt]) -> None:
+def _place(site: Deployment, profile: str, prompts: dict[str, Prompt]) -> None:
     if profile == "approximate":
         # it knows only what it has sent: one pass in turn, which it spreads by chance
         site.load(wave(profile, "filling"), prompts, list(prompts), ClosedLoop(1), max_tokens=1)

@@ -9,7 +9,7 @@ from gpuassay.labels import GPU
 from gpuassay.manifest import is_true
 from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import real_node as slices
-from gpuassay.systems.slices.acts.node import Site
+from gpuassay.systems.slices.acts.node import SlicedNode
 from gpuassay.systems.slices.acts.pods import WITNESS
 from gpuassay.systems.slices.model.slices import SliceJob
 from gpuassay.workloads import containers
@@ -20,7 +20,7 @@ JOB_NAME = "batch.kubernetes.io/job-name"
 RESOURCE = "nvidia.com/mig-"
 
 
-def manifest(site: Site, one: SliceJob, *steps: Sequence[object], whole: bool) -> Manifest:
+def manifest(site: SlicedNode, one: SliceJob, *steps: Sequence[object], whole: bool) -> Manifest:
     """A Job whose pod takes `steps` on the site's node, with one slice of its profile, or with a whole GPU."""
     if whole:
         container = containers.container("main", *WITNESS, *steps, resources={"limits": {GPU: "1"}})
@@ -35,18 +35,18 @@ def manifest(site: Site, one: SliceJob, *steps: Sequence[object], whole: bool) -
     }
 
 
-def note(site: Site, jobs: Sequence[SliceJob]) -> None:
+def note(site: SlicedNode, jobs: Sequence[SliceJob]) -> None:
     """Hand the jobs as they were asked for to the judges, and the GPUs' UUIDs by index."""
     site.lab.note(notes.JOBS, list(jobs))
     site.lab.note(notes.GPU_UUIDS, site.gpu_uuids())
 
 
-def pods(site: Site) -> dict[str, Manifest]:
+def pods(site: SlicedNode) -> dict[str, Manifest]:
     """The jobs' pods, by job."""
     return {str(dig(one, "metadata", "labels", JOB_NAME, default="")): one for one in site.lab.objects("Pod")}
 
 
-def placed_or_refused(site: Site, count: int) -> bool:
+def placed_or_refused(site: SlicedNode, count: int) -> bool:
     """Whether all of `count` pods run or have been refused by the scheduler."""
     found = pods(site)
 
@@ -58,12 +58,12 @@ def placed_or_refused(site: Site, count: int) -> bool:
     return len(found) == count and all(map(told, found.values()))
 
 
-def finished(site: Site) -> int:
+def finished(site: SlicedNode) -> int:
     """How many jobs are complete."""
     return sum(is_true(one, "Complete") for one in site.lab.objects("Job"))
 
 
-def clear(site: Site) -> None:
+def clear(site: SlicedNode) -> None:
     """Delete all jobs with their pods; note whether they go and what is left, as `end`."""
     for one in reversed(site.lab.objects("Job")):  # those that wait first, or they would take what is freed
         site.lab.delete("Job", one["metadata"]["name"])

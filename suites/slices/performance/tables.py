@@ -15,7 +15,7 @@ from gpuassay import Lab, Note
 from gpuassay.engine.bench import Arm, Bench, bench
 from gpuassay.silicon import Geometry
 from gpuassay.systems.slices.acts import node as slicing
-from gpuassay.systems.slices.acts.node import Site, SlicerName
+from gpuassay.systems.slices.acts.node import SlicedNode, SlicerName
 from gpuassay.systems.slices.model.paper import ALONE, CROWDED, GPU_MODEL, GPUS, Slowdown, slice_mix
 from gpuassay.systems.slices.model.placement import Place
 from gpuassay.systems.slices.model.predict import balanced, best_static, slicers
@@ -97,7 +97,7 @@ def geometry(way: Way) -> Geometry:
 
 
 @contextmanager
-def _open(arm: Arm[Lab], way: Way) -> Generator[Site]:
+def _open(arm: Arm[Lab], way: Way) -> Generator[SlicedNode]:
     with slicing.opened(arm.lab, way.slicer, gpus=(GPU_MODEL,) * GPUS, geometry=geometry(way), **way.options) as site:
         yield site
 
@@ -154,6 +154,6 @@ def act(lab: Lab) -> None:
                 for names in pairs:
                     lab.progress(f"{2 * each} jobs on {' and '.join(names)}, run times x {scale:.3g}, round {number}")
                     _pair(on, table, names, seed, scale, number)
-        lab.cluster.tell(on.stage.cluster.components, on.stage.cluster.emulated)  # for reports
+        lab.cluster.tell(on.environment.cluster.components, on.environment.cluster.emulated)  # for reports
         lab.note(SCALE, scale)
         lab.note(ROUNDS, rounds)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpuassay.engine.bench import Bench, bench_cluster, recorded, watched
-from gpuassay.engine.environment import Stage
+from gpuassay.engine.environment import Environment
 from gpuassay.manifest import Manifest
 from gpuassay.record.lines import LineIndex
 from gpuassay.record.parts import Part
@@ -46,8 +46,8 @@ class KueueBench(Bench[KueueLab]):
         return made
 
     def all_lines(self, since: Mapping[Part, int]) -> list[Manifest]:
-        """All of Kueue's log lines since `since` (a value of `Stage.positions`)."""
-        return self.stage.lines("", since, everything=True)[LOG]
+        """All of Kueue's log lines since `since` (a value of `Environment.positions`)."""
+        return self.environment.lines("", since, everything=True)[LOG]
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def bench(
         kueue.install(cluster) as installed,
     ):
         run_dir = cluster.directory.parent
-        stage = Stage(
+        environment = Environment(
             run_id=lab.run_id,
             cluster=cluster,
             view=view,
@@ -76,5 +76,5 @@ def bench(
             audit=LineIndex(cluster.audit_log, run_dir) if cluster.audit_log else None,
             logs={LOG: LineIndex(installed.log_path, run_dir)},
         )
-        with watched(stage):
-            yield KueueBench(stage, lab, kueue=installed)
+        with watched(environment):
+            yield KueueBench(environment, lab, kueue=installed)

@@ -43,7 +43,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Site:
+class WalkSetup:
     """Where a walk goes: names are stems, the scenario makes them unique.
 
     Attributes:
@@ -62,7 +62,7 @@ class Walk:
     """A site and the steps on it."""
 
     seed: int
-    site: Site
+    site: WalkSetup
     steps: list[Step] = field(default_factory=list[Step])
 
 
@@ -77,7 +77,7 @@ def walk(seed: int, length: int) -> Walk:
     return made
 
 
-def _site(dice: random.Random) -> Site:
+def _site(dice: random.Random) -> WalkSetup:
     cohorts: dict[str, str] = {}
     for name in ("red", "green", "blue")[: dice.randrange(4)]:
         cohorts[name] = dice.choice(["", *cohorts]) if cohorts else ""
@@ -87,7 +87,7 @@ def _site(dice: random.Random) -> Site:
         "zoned": {"node_labels": {LABEL: "a"}},
     }
     queues = {f"q{index}": _queue(dice, [*cohorts], [*flavors]) for index in range(dice.randrange(3, 6))}
-    return Site(cohorts, queues, flavors)
+    return WalkSetup(cohorts, queues, flavors)
 
 
 def _queue(dice: random.Random, cohorts: list[str], flavors: list[str]) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def quota(dice: random.Random, resource: str, *, limited: bool) -> Manifest:
     return kueue.quota(resource, nominal, **limits)
 
 
-def _value(act: str, dice: random.Random, site: Site) -> Any:
+def _value(act: str, dice: random.Random, site: WalkSetup) -> Any:
     match act:
         case "create":
             return {

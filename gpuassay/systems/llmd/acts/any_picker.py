@@ -12,7 +12,7 @@ from gpuassay.cluster.errors import NotFromOutside
 from gpuassay.record import facts
 from gpuassay.record.notes import Note
 from gpuassay.systems.llmd import notes
-from gpuassay.systems.llmd.acts.deployment import Site, opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.epp import Asking, asking
 from gpuassay.systems.llmd.acts.epp_connection import Connection
 from gpuassay.systems.llmd.component.spec import Arm
@@ -64,4 +64,4 @@ def talking(lab: RoutingLab, arm: Arm) -> Generator[Asking]:
     with reached(place.epp_target) as at, Connection(at, None) as connection:
         pool = f"{place.namespace}/{place.pool}"
         lab.note(TARGET, Target(place.epp_target, at != place.epp_target, pool, place.model))
-        yield Asking(Site(lab, gateway), connection, cast("Any", None))
+        yield Asking(Deployment(lab, gateway), connection, cast("Any", None))

@@ -20,7 +20,7 @@ from gpuassay.cluster.parallel import side_by_side
 from gpuassay.load.headers import POD
 from gpuassay.manifest import dig
 from gpuassay.record.metrics import Samples
-from gpuassay.systems.llmd.acts.deployment import PATIENCE, Site, fresh_seed
+from gpuassay.systems.llmd.acts.deployment import PATIENCE, Deployment, fresh_seed
 from gpuassay.systems.llmd.component.simulator import Latency, Replica
 from gpuassay.systems.llmd.judge.engines import running
 from gpuassay.systems.llmd.objects.prompts import Prompt, synthetic
@@ -45,7 +45,7 @@ def claimed(lab: RoutingLab, ours: str = "precise") -> str:
     return ours if lab.gateway is None else lab.gateway.arm.profile
 
 
-def names_of(site: Site) -> list[str]:
+def names_of(site: Deployment) -> list[str]:
     """The model servers' names, each once: a Pod of several ports is one that answers."""
     return sorted({one.name for one in site.replicas})
 
@@ -55,7 +55,7 @@ def running_at(replica: Replica) -> float | None:
     return running(Samples({"source": replica.name, "label": "", **row} for row in replica.metrics()))
 
 
-def running_in_all(site: Site) -> float | None:
+def running_in_all(site: Deployment) -> float | None:
     """How many requests all model servers together have under way; None where one does not tell."""
     told = side_by_side(running_at, site.replicas)
     return None if None in told else sum(one for one in told if one is not None)
@@ -74,7 +74,7 @@ class Leaving:
     tokens_per_second: float = math.inf
 
 
-def leave(site: Site, streams: int, max_tokens: int, read: int, until: Callable[[], object]) -> Leaving:
+def leave(site: Deployment, streams: int, max_tokens: int, read: int, until: Callable[[], object]) -> Leaving:
     """Begin so many streams at once, read `read` events of each, call `until`, and hang up on all of them.
 
     How long an answer would have gone on is told by the time between the second and the last event that was read.
@@ -109,7 +109,7 @@ def leave(site: Site, streams: int, max_tokens: int, read: int, until: Callable[
     return found
 
 
-def session_of(site: Site, prompt: Prompt) -> tuple[str | None, dict[str, str]]:
+def session_of(site: Deployment, prompt: Prompt) -> tuple[str | None, dict[str, str]]:
     """Ask once; who served, and what a client of a session sends next time: `x-session-token`, or cookies."""
     answer = site.post(
         site.routing.url + site.path_of(prompt), site.body(prompt), timeout=PATIENCE, headers={}
@@ -124,7 +124,7 @@ def session_token(namespace: str, name: str) -> str:
     return base64.b64encode(f"{namespace}/{name}".encode()).decode()
 
 
-def model_named(site: Site, prompt: Prompt, model: str) -> tuple[int, str]:
+def model_named(site: Deployment, prompt: Prompt, model: str) -> tuple[int, str]:
     """Ask a model by its name; status of the answer, and the model that it names ("" where it names none)."""
     body = site.body(prompt) | {"model": model}
     answer = site.post(site.routing.url + site.path_of(prompt), body, timeout=PATIENCE, headers={})
@@ -136,7 +136,7 @@ def model_named(site: Site, prompt: Prompt, model: str) -> tuple[int, str]:
 
 
 @contextmanager
-def held_busy(site: Site, replica: Replica) -> Generator[None]:
+def held_busy(site: Deployment, replica: Replica) -> Generator[None]:
     """Keep one model server busy with `BUSY` requests at a time, asked of it directly, for a `with` block.
 
     What the servers report of it is waited for by `Lab.observe`. At the end the last answers are waited for.

@@ -48,7 +48,7 @@ PATIENCE = 5.0
 
 
 @dataclass
-class Site:
+class Deployment:
     """A running deployment; requests sent through it are added to the recording.
 
     Attributes:
@@ -319,7 +319,7 @@ def _standing(lab: RoutingLab, folder: Path, namespace: str, arm: Arm) -> Abstra
 
 
 @contextmanager
-def opened(lab: RoutingLab, arm: Arm | None = None, *, name: str = "arm") -> Generator[Site]:
+def opened(lab: RoutingLab, arm: Arm | None = None, *, name: str = "arm") -> Generator[Deployment]:
     """Bring an arm up for the length of a `with` block; its KV-cache events go to the recording.
 
     Args:
@@ -344,7 +344,7 @@ def opened(lab: RoutingLab, arm: Arm | None = None, *, name: str = "arm") -> Gen
     namespace = lab.namespace if name == "arm" else f"{lab.namespace}-{name}"
     marked = replace(built, labels={**built.labels, **lab.marks})
     with _standing(lab, folder, namespace, marked) as up:
-        site = Site(lab, up)
+        site = Deployment(lab, up)
         try:
             with rest.refereed(site, name):
                 yield site

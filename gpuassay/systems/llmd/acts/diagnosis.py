@@ -21,7 +21,7 @@ import requests
 from gpuassay import toolchain
 from gpuassay.manifest import Manifest
 from gpuassay.systems.llmd import notes
-from gpuassay.systems.llmd.acts.deployment import PATIENCE, Site
+from gpuassay.systems.llmd.acts.deployment import PATIENCE, Deployment
 from gpuassay.systems.llmd.component.extproc import ExternalProcessing
 from gpuassay.systems.llmd.component.helpers import PROTO_FOLDER, PROTO_MODULE
 from gpuassay.systems.llmd.objects.prompts import Prompt, synthetic
@@ -44,12 +44,12 @@ class Mark:
     log: int
 
 
-def mark(site: Site) -> Mark:
+def mark(site: Deployment) -> Mark:
     """The beginning of an episode: now, before replicas are warmed."""
     return Mark(time.time_ns(), site.picker.log_offset())
 
 
-def episode(site: Site, name: str, began: Mark, *, arm: str = "arm") -> None:
+def episode(site: Deployment, name: str, began: Mark, *, arm: str = "arm") -> None:
     """Note what a diagnosis looks at (`gpuassay.systems.llmd.judge.scheduling.diagnose`), at the end of an episode.
 
     Args:
@@ -81,7 +81,7 @@ def episode(site: Site, name: str, began: Mark, *, arm: str = "arm") -> None:
     site.lab.note_under(notes.EPISODES, name, facts)
 
 
-def warm_blindly(site: Site, prompts: Sequence[Prompt]) -> None:
+def warm_blindly(site: Deployment, prompts: Sequence[Prompt]) -> None:
     """Ask the replicas in turn, and give their events a second to pass the tap: they may be lost, that is the point."""
     forwarder = site.routing.forwarder
     before = len(forwarder.events()) if forwarder else 0
@@ -96,7 +96,7 @@ def warm_blindly(site: Site, prompts: Sequence[Prompt]) -> None:
         site.lab.note_under(notes.WARMED, label, one.name)
 
 
-def until_tokens(site: Site, timeout: float = 15) -> float:
+def until_tokens(site: Deployment, timeout: float = 15) -> float:
     """Wait until the picker gets tokens from its service again; seconds that it took.
 
     Raises:
@@ -122,7 +122,7 @@ _SAMPLE = synthetic("tokens", 8).text
 _importing = threading.Lock()
 
 
-def _tokens_of_service(site: Site) -> list[int] | None:
+def _tokens_of_service(site: Deployment) -> list[int] | None:
     """What the tokenization service makes of a sample; None where it does not answer."""
     tokenizer = site.routing.tokenizer
     if tokenizer is None:
@@ -142,7 +142,7 @@ def _tokens_of_service(site: Site) -> list[int] | None:
             return None
 
 
-def _tokens_of_server(site: Site) -> list[int] | None:
+def _tokens_of_server(site: Deployment) -> list[int] | None:
     """What a model server makes of the same sample; None where none answers."""
     for replica in site.replicas:
         try:

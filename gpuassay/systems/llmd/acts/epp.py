@@ -18,7 +18,7 @@ from gpuassay.cluster.errors import ClusterError, NotFromOutside
 from gpuassay.manifest import Manifest
 from gpuassay.record.metrics import Samples
 from gpuassay.systems.llmd import notes
-from gpuassay.systems.llmd.acts.deployment import Site
+from gpuassay.systems.llmd.acts.deployment import Deployment
 from gpuassay.systems.llmd.acts.epp_connection import PATIENCE, Connection
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.recording_server import canonical, digest
@@ -49,7 +49,7 @@ class Asking:
         picker: the picker.
     """
 
-    site: Site
+    site: Deployment
     connection: Connection
     picker: Picker
     _index: int = field(default=0)
@@ -134,7 +134,7 @@ def broken(lab: RoutingLab) -> type[Broken] | None:
 
 
 @contextmanager
-def asking(site: Site, picker: Picker | None = None) -> Generator[Asking]:
+def asking(site: Deployment, picker: Picker | None = None) -> Generator[Asking]:
     """Connect to a picker, by default the arm's, for the length of a `with` block; notes who is in the pool."""
     chosen = picker or site.picker
     site.lab.note(notes.MEMBERS, [replica.endpoint for replica in site.replicas])

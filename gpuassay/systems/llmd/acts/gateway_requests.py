@@ -1,4 +1,4 @@
-"""Requests to a gateway beyond what `Site.ask` does: GETs, picks that the test prescribes, streams that it leaves."""
+"""Requests to a gateway beyond what `Deployment.ask` does: GETs, prescribed picks, streams that it leaves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gpuassay.systems.llmd.rows import RequestRow, Sent
 from gpuassay.waiting import WaitTimeout, wait
 
 if TYPE_CHECKING:
-    from gpuassay.systems.llmd.acts.deployment import Site
+    from gpuassay.systems.llmd.acts.deployment import Deployment
     from gpuassay.systems.llmd.component.simulator import Replica
 
 SELECTION = "test-epp-endpoint-selection"
@@ -64,10 +64,10 @@ def naming(replicas: Sequence[Replica]) -> dict[str, str]:
 class Calls:
     """Requests through the gateway of a site, each on a connection of its own; rows go to the recording.
 
-    A row has what `Site.ask` gives it, and `method`, `body`, `sent` and `chunk_ns`.
+    A row has what `Deployment.ask` gives it, and `method`, `body`, `sent` and `chunk_ns`.
     """
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Deployment) -> None:
         self.site = site
         self._disturbing = threading.Lock()  # waves may be asked side by side
         self._indices = itertools.count(10_000)  # apart from the site's own asks

@@ -16,7 +16,7 @@ from gpuassay.waiting import WaitTimeout, wait
 
 if TYPE_CHECKING:
     from gpuassay.manifest import Manifest
-    from gpuassay.systems.llmd.acts.deployment import Site
+    from gpuassay.systems.llmd.acts.deployment import Deployment
 
 NEEDS = frozenset({"program:istio", OWN_ADDRESS})
 """Capabilities that scenarios behind Istio need."""
@@ -32,7 +32,7 @@ class Mesh:
         site: an arm with gateway "istio".
     """
 
-    site: Site
+    site: Deployment
 
     @property
     def gateway(self) -> IstioGateway:

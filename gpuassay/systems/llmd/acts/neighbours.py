@@ -26,7 +26,7 @@ from gpuassay.systems.llmd.rows import NeighbourRow
 from gpuassay.waiting import WaitTimeout, wait
 
 if TYPE_CHECKING:
-    from gpuassay.systems.llmd.acts.deployment import Site
+    from gpuassay.systems.llmd.acts.deployment import Deployment
     from gpuassay.systems.llmd.component.simulator import Replica
 
 SCRAPES = 2
@@ -145,7 +145,7 @@ class Watching:
         site: an arm that is up, without a gateway.
     """
 
-    site: Site
+    site: Deployment
     _number: int = field(default=0)
     _silent: int = field(default=0)
     _missed: bool = field(default=False)
@@ -229,7 +229,7 @@ class Watching:
         return found
 
 
-def _pid(site: Site) -> int | None:
+def _pid(site: Deployment) -> int | None:
     process = site.picker.child.process
     return process.pid if process is not None and process.alive else None
 
@@ -260,7 +260,7 @@ def batch(*events: Any) -> bytes:
 
 
 @contextmanager
-def publishing(site: Site) -> Generator[Callable[[Sequence[bytes]], None]]:
+def publishing(site: Deployment) -> Generator[Callable[[Sequence[bytes]], None]]:
     """A publisher beside the model servers; yields what sends one message and waits until it has passed the tap."""
     forwarder = site.routing.forwarder
     assert forwarder is not None

@@ -27,7 +27,7 @@ from gpuassay.systems.llmd.rows import PickerCall, RestArm, RestLog, RestSeries
 from gpuassay.waiting import WaitTimeout, wait
 
 if TYPE_CHECKING:
-    from gpuassay.systems.llmd.acts.deployment import Site
+    from gpuassay.systems.llmd.acts.deployment import Deployment
     from gpuassay.systems.llmd.component.metrics import Sample
 
 PICKER, GATEWAY = "picker", "gateway"
@@ -68,7 +68,7 @@ class _Look:
 
 
 @contextmanager
-def refereed(site: Site, arm: str) -> Generator[None]:
+def refereed(site: Deployment, arm: str) -> Generator[None]:
     """Look at an arm at the beginning of a `with` block, and at rest when it ended well; rows go to the recording."""
     began = _look(site)
     ends = _ends(site.routing.folder / "logs")
@@ -83,7 +83,7 @@ def refereed(site: Site, arm: str) -> Generator[None]:
         lab.rows(REST_LOGS).extend(_lines(arm, log, offset))
 
 
-def _programs(site: Site) -> dict[str, tuple[Child, Callable[[], list[Sample]]]]:
+def _programs(site: Deployment) -> dict[str, tuple[Child, Callable[[], list[Sample]]]]:
     routing = site.routing
     found = {replica.name: (replica.child, replica.metrics) for replica in routing.replicas}
     if routing.picker is not None:
@@ -94,7 +94,7 @@ def _programs(site: Site) -> dict[str, tuple[Child, Callable[[], list[Sample]]]]
     return found
 
 
-def _look(site: Site) -> _Look:
+def _look(site: Deployment) -> _Look:
     found = _Look()
     mutant = BROKEN.get(site.lab.mutant.name) if site.lab.mutant is not None else None
     for source, (child, metrics) in _programs(site).items():
@@ -123,7 +123,7 @@ def _frozen(pid: int) -> bool:
         return False
 
 
-def _rest(site: Site, began: _Look) -> tuple[_Look, bool]:
+def _rest(site: Deployment, began: _Look) -> tuple[_Look, bool]:
     """A look at which nothing is under way and nothing was counted since the one before; whether it came to that."""
     last, wanted = [_look(site)], _members(site)
 
@@ -143,7 +143,7 @@ def _counted(series: _Series) -> _Series:
     return {key: value for key, value in series.items() if is_of_requests(key[1])}
 
 
-def _busy(site: Site, began: _Look, now: _Look) -> bool:
+def _busy(site: Deployment, began: _Look, now: _Look) -> bool:
     """Whether a count of what is under way is not back at its start; not those that a scenario writes itself."""
     return any(
         value != began.series.get(key, 0.0)
@@ -152,17 +152,17 @@ def _busy(site: Site, began: _Look, now: _Look) -> bool:
     )
 
 
-def _ready(site: Site, now: _Look, wanted: int | None) -> bool:
+def _ready(site: Deployment, now: _Look, wanted: int | None) -> bool:
     """Whether a picker that counts endpoints counts all of the pool; of dead ones it may count less."""
     told = [value for (_, name, _), value in now.series.items() if is_ready(name)]
     return not told or wanted is None or len(now.pids) < len(_programs(site)) or sum(told) == wanted
 
 
-def _faked(site: Site) -> bool:
+def _faked(site: Deployment) -> bool:
     return "--fake-metrics" in site.routing.arm.simulator_flags
 
 
-def _members(site: Site) -> int | None:
+def _members(site: Deployment) -> int | None:
     """Endpoints of the pool by the API, None where nobody can tell."""
     with suppress(ClusterError):
         return len(site.routing.endpoints.members())
@@ -170,7 +170,7 @@ def _members(site: Site) -> int | None:
 
 
 def _arm(
-    site: Site, arm: str, began: _Look, ended: _Look, asked: Mapping[str, int], quiet: bool, took: float
+    site: Deployment, arm: str, began: _Look, ended: _Look, asked: Mapping[str, int], quiet: bool, took: float
 ) -> RestArm:
     wanted = site.routing.arm
     return RestArm(
@@ -195,7 +195,7 @@ def _arm(
     )
 
 
-def _refused(site: Site) -> int:
+def _refused(site: Deployment) -> int:
     lab = site.lab
     rows = sum(not row.ok for row in lab.rows(REQUESTS))
     return rows + sum(not call.picked or _failed(call) for call in lab.rows(PICKER_CALLS))

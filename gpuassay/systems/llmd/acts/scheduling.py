@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuassay.load.plan import CHAT_COMPLETIONS, COMPLETIONS
 from gpuassay.manifest import Manifest, dig
-from gpuassay.systems.llmd.acts.deployment import PATIENCE, Site
+from gpuassay.systems.llmd.acts.deployment import PATIENCE, Deployment
 from gpuassay.systems.llmd.component import profiles
 from gpuassay.systems.llmd.component.extproc import Answer, ExternalProcessing
 from gpuassay.systems.llmd.component.metrics import total
@@ -77,7 +77,7 @@ def weigh(**weights: float) -> Change:
     return change
 
 
-def reconfigure(site: Site, change: Change) -> None:
+def reconfigure(site: Deployment, change: Change) -> None:
     """Restart the picker with a changed configuration; what a mutant changes is changed again.
 
     Metrics of all endpoints are read anew before this returns.
@@ -97,7 +97,7 @@ def report(replica: Replica, **metrics: Any) -> None:
     replica.admin({"fake-metrics": {name.replace("_", "-"): value for name, value in metrics.items()}})
 
 
-def read_again(site: Site) -> None:
+def read_again(site: Deployment) -> None:
     """Restart the picker, so that it has read every endpoint's metrics as they are now, and remembers nothing."""
     picker = site.picker
     picker.restart()
@@ -108,7 +108,7 @@ def read_again(site: Site) -> None:
 
 
 def pick(
-    site: Site,
+    site: Deployment,
     wave: str,
     prompts: Sequence[Prompt],
     *,
@@ -155,13 +155,13 @@ def pick(
     return rows
 
 
-def chat_request(site: Site, prompt: Prompt) -> Manifest:
+def chat_request(site: Deployment, prompt: Prompt) -> Manifest:
     """A chat-completion request for the messages of a prompt."""
     messages = [{"role": role, "content": content} for role, content in prompt.messages]
     return {"model": site.routing.model, "messages": messages, "max_tokens": 1}
 
 
-def _picked(site: Site, answer: Answer, row: RequestRow) -> RequestRow:
+def _picked(site: Deployment, answer: Answer, row: RequestRow) -> RequestRow:
     """The row with what the picker answered."""
     if answer.destination is None:
         said = answer.immediate_body.decode(errors="replace") or answer.detail
@@ -177,7 +177,7 @@ def _picked(site: Site, answer: Answer, row: RequestRow) -> RequestRow:
 
 
 @contextmanager
-def events_held(site: Site) -> Generator[None]:
+def events_held(site: Deployment) -> Generator[None]:
     """Hold KV-cache events back for the length of a block, without losing any: what the picker does then it guesses."""
     forwarder = site.routing.forwarder
     if forwarder is None or not forwarder.child.alive:
@@ -190,7 +190,7 @@ def events_held(site: Site) -> Generator[None]:
         forwarder.child.resume()
 
 
-def await_averages(site: Site, *, queue: float, cache: float, timeout: float = 10) -> None:
+def await_averages(site: Deployment, *, queue: float, cache: float, timeout: float = 10) -> None:
     """Wait until the picker has read these averages over all endpoints: waiting requests, share of KV cache in use.
 
     Raises:

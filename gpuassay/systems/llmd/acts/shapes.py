@@ -20,7 +20,7 @@ from gpuassay.systems.llmd.readings import SHAPES
 from gpuassay.systems.llmd.rows import ShapeRow
 
 if TYPE_CHECKING:
-    from gpuassay.systems.llmd.acts.deployment import Site
+    from gpuassay.systems.llmd.acts.deployment import Deployment
 
 PATIENCE = 5.0
 """Seconds for one request."""
@@ -63,7 +63,7 @@ MODEL = "{model}"
 """Stands for the served model's name in the body of a shape."""
 
 
-def ask_shapes(site: Site, shapes: Sequence[Shape], *, directly: bool = True) -> None:
+def ask_shapes(site: Deployment, shapes: Sequence[Shape], *, directly: bool = True) -> None:
     """Ask each shape of the first replica, if `directly`, and through the gateway; rows go to the recording.
 
     A gateway that gives no answer several times in a row is asked no more: the judge misses the others.
@@ -81,7 +81,7 @@ def ask_shapes(site: Site, shapes: Sequence[Shape], *, directly: bool = True) ->
             return
 
 
-def ask_shape(site: Site, shape: Shape, url: str | None = None) -> ShapeRow:
+def ask_shape(site: Deployment, shape: Shape, url: str | None = None) -> ShapeRow:
     """Ask one shape of the server at a URL, or through the gateway; the row goes to the recording."""
     at = urlsplit(url or site.routing.url)
     row = _ask(shape, THROUGH if url is None else DIRECT, str(at.hostname), at.port or 80, site.routing.model)

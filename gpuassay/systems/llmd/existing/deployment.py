@@ -19,7 +19,7 @@ from gpuassay.load.headers import POD
 from gpuassay.record import facts
 from gpuassay.record.metrics import Samples
 from gpuassay.systems.llmd import notes
-from gpuassay.systems.llmd.acts.deployment import PATIENCE, Site, fresh_seed
+from gpuassay.systems.llmd.acts.deployment import PATIENCE, Deployment, fresh_seed
 from gpuassay.systems.llmd.component import profiles
 from gpuassay.systems.llmd.component.metrics import Sample
 from gpuassay.systems.llmd.component.probe import rounds
@@ -48,7 +48,7 @@ _turn = threading.Lock()
 
 
 @dataclass
-class OutsideSite(Site):
+class OutsideSite(Deployment):
     """A site whose parts are somebody's: requests, metrics, and the counters that tell who served.
 
     Attributes:
@@ -94,7 +94,7 @@ class OutsideSite(Site):
     def post(
         self, url: str, body: Mapping[str, Any], *, timeout: float, headers: Mapping[str, str], stream: bool = False
     ) -> requests.Response:
-        """As `Site.post`, with the headers that every request carries."""
+        """As `Deployment.post`, with the headers that every request carries."""
         return super().post(url, body, timeout=timeout, headers={**self.headers, **headers}, stream=stream)
 
     def present(self, certificate: str) -> None:
@@ -215,7 +215,7 @@ def _finished_of(samples: list[Sample], model: str = "", server: str = "the mode
 
 
 @contextmanager
-def borrowed(lab: RoutingLab, gateway: ExistingGateway, wanted: Arm) -> Generator[Site]:
+def borrowed(lab: RoutingLab, gateway: ExistingGateway, wanted: Arm) -> Generator[Deployment]:
     """The site of somebody's gateway for the length of a `with` block, one scenario at a time.
 
     Raises:

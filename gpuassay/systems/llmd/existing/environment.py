@@ -1,4 +1,4 @@
-"""The stage of somebody's gateway: requests through its URL, reads of the cluster's API, and not one write."""
+"""The environment of somebody's gateway: requests through its URL, reads of the cluster's API, and not one write."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gpuassay.access.kubeconfig import given
 from gpuassay.cluster.base import Cluster, Component
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.existing import connect
-from gpuassay.engine.environment import Host, Stage, described
-from gpuassay.engine.pools import Lane
+from gpuassay.engine.environment import Environment, Host, described
+from gpuassay.engine.pools import ClusterPool
 from gpuassay.manifest import Manifest, dig
 from gpuassay.provision import options
 from gpuassay.record.process import live_recorder
@@ -37,8 +37,8 @@ FEWEST = 2
 
 
 @dataclass
-class GatewayStage(Stage):
-    """A stage on which nothing is created, so that nothing has to be removed."""
+class GatewayEnvironment(Environment):
+    """An environment on which nothing is created, so that nothing has to be removed."""
 
     gateway: ExistingGateway = field(kw_only=True)
 
@@ -58,8 +58,8 @@ class GatewayStage(Stage):
         self.view.forget(lab.token)
 
 
-def gateway_stage(option: argparse.Namespace, named: GatewayOptions) -> Open:
-    """How to open the stage at the gateway that the command line names; tries everything once.
+def gateway_environment(option: argparse.Namespace, named: GatewayOptions) -> Open:
+    """How to open the environment at the gateway that the command line names; tries everything once.
 
     Raises:
         ClusterError: no kubeconfig given, or gateway, pool or model servers cannot be used; one line says why.
@@ -92,11 +92,11 @@ def gateway_stage(option: argparse.Namespace, named: GatewayOptions) -> Open:
         api.close()
 
     @contextmanager
-    def stage(run: Host, lane: Lane, assets: Assets) -> Generator[Stage]:
+    def environment(run: Host, pool: ClusterPool, assets: Assets) -> Generator[Environment]:
         del assets  # nothing of ours is started
         with ExitStack() as stack:
             run.say(f"using {named.named} and reading the cluster of {kubeconfig}")
-            folder = run.directory / lane.name
+            folder = run.directory / pool.name
             folder.mkdir(parents=True)
             reached, _ = connect(kubeconfig, context)
             stack.callback(reached.close)
@@ -122,12 +122,12 @@ def gateway_stage(option: argparse.Namespace, named: GatewayOptions) -> Open:
                 f" {len(gateway.replicas)} endpoints, on {cluster.description}"
             )
             stack.enter_context(described(run, cluster, "existing", description, cluster.capabilities))
-            yield GatewayStage(
+            yield GatewayEnvironment(
                 run_id=run.directory.name, cluster=cluster, view=view, capabilities=cluster.capabilities,
                 mutant=None, ours=False, gateway=gateway,
             )  # fmt: skip
 
-    return stage
+    return environment
 
 
 def _images(pods: list[Manifest]) -> list[Component]:

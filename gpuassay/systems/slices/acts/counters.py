@@ -40,7 +40,7 @@ _PROBE = "probe"
 """Pod by which it is known that the scheduler has seen the GPUs."""
 
 
-class Site:
+class PublishedGpus:
     """What a scenario can do with its published GPUs.
 
     Attributes:
@@ -124,7 +124,7 @@ class Site:
 
 
 @contextmanager
-def published(lab: Lab, gpus: Sequence[GpuModel]) -> Generator[Site]:
+def published(lab: Lab, gpus: Sequence[GpuModel]) -> Generator[PublishedGpus]:
     """Publish GPUs on a fake node of their own for the length of a `with` block.
 
     Args:
@@ -134,7 +134,7 @@ def published(lab: Lab, gpus: Sequence[GpuModel]) -> Generator[Site]:
     lab.cluster.tell(emulated=[EMULATED])
     node = lab.cluster.add_nodes(1, gpus=0, prefix=lab.unique("mig"))[0]
     made = [resource_slices.device_class(lab.unique("mig")), *resource_slices.published(node, gpus)]
-    site = Site(lab, node, gpus, name_of(made[0]))
+    site = PublishedGpus(lab, node, gpus, name_of(made[0]))
     try:
         for one in made:
             lab.create(one)

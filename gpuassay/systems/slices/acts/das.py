@@ -12,7 +12,7 @@ import msgspec
 from gpuassay.manifest import Manifest, dig
 from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import real_node as slices
-from gpuassay.systems.slices.acts.node import Site
+from gpuassay.systems.slices.acts.node import SlicedNode
 from gpuassay.systems.slices.acts.pods import WITNESS
 from gpuassay.workloads import containers
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.systems.slices.component.das import Das
 
 
-class DasSite(Site):
+class DasSite(SlicedNode):
     """What a scenario can do on a node of DAS; `part` is its daemonset."""
 
     @property

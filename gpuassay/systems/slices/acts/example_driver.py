@@ -6,8 +6,8 @@
         site.identify("a")
         site.finish()
 
-Notes are those of sliced nodes (`Site.note_rest`, `Site.identify`), so that the same judges take them: what a slice is
-there, a prepared device is here, told by its name instead of a UUID.
+Notes are those of sliced nodes (`note_rest`, `identify`), so that the same judges take them: what a slice is there, a
+prepared device is here, told by its name instead of a UUID.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _CDI_DEVICE = re.compile(r"\b[0-9a-f-]{36}-(gpu-\d+)")
 """A device of the driver's CDI files: UID of the claim and name of the device."""
 
 
-class Site(NodePods):
+class NodeWithDriver(NodePods):
     """What a scenario can do with claims for the driver's devices.
 
     Attributes:
@@ -141,7 +141,7 @@ def _users(claim: Manifest) -> list[str]:
 
 
 @contextmanager
-def opened(lab: Lab, *, devices: int) -> Generator[Site]:
+def opened(lab: Lab, *, devices: int) -> Generator[NodeWithDriver]:
     """Open a node with `devices` devices of the example driver for the length of a `with` block.
 
     Raises:
@@ -155,4 +155,4 @@ def opened(lab: Lab, *, devices: int) -> Generator[Site]:
         lab.note(notes.SLICER, "dra-example")
         lab.note(notes.NODE, name)
         lab.note(notes.EMULATED, [one["means"] for one in lab.cluster.emulated])
-        yield Site(lab, node, part)
+        yield NodeWithDriver(lab, node, part)

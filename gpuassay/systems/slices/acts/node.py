@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.systems.slices.component.fake_driver import FakeDriver
     from gpuassay.systems.slices.component.program import Part
 
-__all__ = ["GPUS", "SLICERS", "STATIC", "Opened", "Site", "SlicerName", "opened", "scheduler_away"]
+__all__ = ["GPUS", "SLICERS", "STATIC", "Opened", "SlicedNode", "SlicerName", "opened", "scheduler_away"]
 
 GPUS = ("a100-40gb", "a100-40gb")
 """What a node has unless a scenario asks for something else."""
@@ -49,7 +49,7 @@ KUBELET = {"syncFrequency": "2s"}
 """A failed preparation of a claim is tried again after this time, which is a minute by default."""
 
 
-class Site(Witnesses):
+class SlicedNode(Witnesses):
     """What a scenario can do on its sliced node: pods, notes of what there is, and faults."""
 
     def restart_kubelet(self, *, kill: bool = False) -> None:
@@ -126,7 +126,7 @@ class Site(Witnesses):
             self.lab.mutant.disturb_node(self.node)
 
 
-Opened = AbstractContextManager[Site]
+Opened = AbstractContextManager[SlicedNode]
 """What `opened` gives."""
 
 
@@ -158,7 +158,7 @@ def opened(
     before: Mapping[str, Any] | None = None,
     wants: Mapping[str, int] | None = None,
     **options: Any,
-) -> Generator[Site]:
+) -> Generator[SlicedNode]:
     """Open a sliced node for the length of a `with` block; what was done to its GPUs goes into the recording.
 
     On somebody's cluster it is one of theirs (`gpuassay.systems.slices.outside`).
@@ -209,7 +209,7 @@ def opened(
             real_node(lab.cluster, name, labels=labels, binds=binds, settings=KUBELET) as node,
             _slicer(lab, slicer, node, driver, options) as part,
         ):
-            site = (DasSite if slicer == "das" else Site)(lab, slicer, node, driver, part)
+            site = (DasSite if slicer == "das" else SlicedNode)(lab, slicer, node, driver, part)
             site.note_rest("begin")
             lab.mark("opened")
             if lab.mutant is not None:

@@ -1,6 +1,6 @@
 """What scenarios of slices do on the real node: pods that say what they are given, restarts, and looks from outside.
 
-One node stands for the whole stage; scenarios share it. One that restarts something on it is declared alone="cluster".
+One node is there for all scenarios. One that restarts something on it is declared alone="cluster".
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def node_of(lab: Lab, name: str = NODE) -> Node:
-    """A running real node of the stage."""
+    """A running real node of the environment."""
     return lab.cluster.real_nodes[name]
 
 

@@ -1,6 +1,6 @@
 """What must hold of slices at rest: books, slices and CDI devices agree; nothing is left; nobody waits in vain.
 
-`Site.note_rest` notes what exists at a moment: slices of the silicon, allocations of the API's or the kubelet's books,
+`note_rest` notes what exists at a moment: slices of the silicon, allocations of the API's or the kubelet's books,
 devices of the CDI files. Static slices (device plugin) stay as they are; slices on demand (DRA) come and go.
 """
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpuassay.cluster.base import Component
 from gpuassay.cluster.errors import ApiRefused
-from gpuassay.cluster.existing import Detected, Site
+from gpuassay.cluster.existing import Detected, Detection
 from gpuassay.manifest import Manifest, dig
 from gpuassay.systems.slices.component.dra import DRIVER
 from gpuassay.systems.slices.outside.supply import profile_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PLUGIN, DRA = "program:nvidia-device-plugin", "program:nvidia-dra"
 
 
-def detect(site: Site) -> Detected:
+def detect(site: Detection) -> Detected:
     """Look for nodes that offer GPUs or slices by the device plugin, and for ResourceSlices of the DRA driver.
 
     A cluster without either may get one for the run, so that scenarios of slices may be asked of any.

@@ -11,7 +11,7 @@ from gpuassay.cluster.errors import ClusterError, NotFromOutside
 from gpuassay.manifest import Manifest, dig
 from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import real_node as slices
-from gpuassay.systems.slices.acts.node import Site
+from gpuassay.systems.slices.acts.node import SlicedNode
 from gpuassay.systems.slices.acts.pods import NodePods, SlicerName
 from gpuassay.systems.slices.judge import told, words
 from gpuassay.systems.slices.judge.observed import claimed_devices
@@ -42,7 +42,7 @@ class SomebodysNode:
         raise NotFromOutside(f"{name} of a node is ours to touch only where the node is ours")
 
 
-class OutsideSite(Site):
+class OutsideSite(SlicedNode):
     """What a scenario can do on somebody's GPU node."""
 
     def __init__(self, lab: Lab, slicer: SlicerName, node: str, names: Mapping[str, str]) -> None:

@@ -13,8 +13,8 @@ from gpuassay.system import Invariants, Pool, System
 
 if TYPE_CHECKING:
     from gpuassay.cluster.base import Cluster
-    from gpuassay.engine.environment import Host, Stage
-    from gpuassay.engine.pools import Lane
+    from gpuassay.engine.environment import Environment, Host
+    from gpuassay.engine.pools import ClusterPool
     from gpuassay.toolchain import Assets
 
 NUMBERS = Part("numbers.jsonl", "a number that the controller gave", always=True)
@@ -50,7 +50,7 @@ def controller(cluster: Cluster) -> Generator[None]:
         thread.join()
 
 
-def _open(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage]:
+def _open(run: Host, pool: ClusterPool, assets: Assets) -> AbstractContextManager[Environment]:
     from gpuassay.engine.embedded import Prepared, on_embedded
     from gpuassay.record.resources import DEFAULT_RESOURCES, Resource
 
@@ -59,7 +59,7 @@ def _open(run: Host, lane: Lane, assets: Assets) -> AbstractContextManager[Stage
         return Prepared(capabilities={"numbered"}, logs={NUMBERS: cluster.directory / LOG})
 
     return on_embedded(
-        run, lane, assets, description="a control plane and the numbering controller",
+        run, pool, assets, description="a control plane and the numbering controller",
         recorded=(*DEFAULT_RESOURCES, Resource("ConfigMap", "/api/v1/configmaps")), prepare=prepare,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Lanes: clusters side by side, and the machine for one scenario at a time. No cluster is started."""
+"""Cluster pools: clusters side by side, and the machine for one scenario at a time. No cluster is started."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from gpuassay import pressure
 from gpuassay.engine.engine import Engine, Opener, read_status
-from gpuassay.engine.pools import ROOMY, Lane, MachineLock, Unavailable, lanes
+from gpuassay.engine.pools import ROOMY, ClusterPool, MachineLock, Unavailable, shared_out
 from gpuassay.record.recording import Recording
 from gpuassay.scenarios.declare import Alone, Scenario
 from gpuassay.system import pool
@@ -42,8 +42,8 @@ def made(
 
 
 @dataclass
-class FakeStage:
-    """A stage on which nothing stands: enough for the engine, and nothing else."""
+class FakeEnvironment:
+    """An environment on which nothing stands: enough for the engine, and nothing else."""
 
     name: str
     capabilities: frozenset[str] = frozenset()
@@ -51,7 +51,7 @@ class FakeStage:
     ours: bool = True
 
     @property
-    def view(self) -> FakeStage:
+    def view(self) -> FakeEnvironment:
         return self
 
     def gaps(self, _: str) -> list[Any]:
@@ -82,8 +82,8 @@ class FakeStage:
 
 
 @contextmanager
-def fake(lane: Lane) -> Generator[Any]:
-    yield FakeStage(lane.name)
+def fake(pool: ClusterPool) -> Generator[Any]:
+    yield FakeEnvironment(pool.name)
 
 
 def play(run: Path, scenarios: list[Scenario], opener: Any = fake) -> Engine:
@@ -106,18 +106,18 @@ def test_profiles_and_restarts_get_a_lane_of_their_own() -> None:
         made("slice", system="slices"),
         made("both", system="platform", profile="transformations"),
     ]
-    names = {lane.name: [one.id for one in lane.scenarios] for lane in lanes(some)}
+    names = {pool.name: [one.id for one in pool.scenarios] for pool in shared_out(some)}
     apart = {"cluster-routing": ["route"], "cluster-slices": ["slice"], "cluster-platform": ["both"]}
     assert names == {"cluster": ["plain", "measure"], "cluster-changing": ["fair", "restart"], **apart}
 
 
 def test_somebody_elses_cluster_is_one_lane() -> None:
     some = [made("plain"), made("fair", profile="fair-sharing"), made("route", system="routing")]
-    assert [lane.name for lane in lanes(some, pool("cluster"))] == ["cluster"]
+    assert [pool.name for pool in shared_out(some, pool("cluster"))] == ["cluster"]
 
 
 def test_lanes_act_side_by_side(tmp_path: Path) -> None:
-    """Red when one lane waits for the other: each of these two waits for the other to begin."""
+    """Red when one pool waits for the other: each of these two waits for the other to begin."""
     meet = threading.Barrier(2, timeout=SECONDS)
     engine = play(tmp_path, [made("one", lambda _: _pass(meet)), made("two", lambda _: _pass(meet), profile="dra")])
     assert (engine.problem, read_status(tmp_path)) == ("", ("done", ""))
@@ -129,16 +129,16 @@ def _pass(meet: threading.Barrier) -> None:
 
 
 def test_what_measures_waits_until_every_lane_is_done(tmp_path: Path) -> None:
-    """Red when a measurement begins while another lane still acts."""
+    """Red when a measurement begins while another pool still acts."""
     seen: list[str] = []
     go = threading.Event()
 
     def slow(_: Lab) -> None:
         go.wait(SECONDS)
-        seen.append("other lane")
+        seen.append("other pool")
 
     def first(_: Lab) -> None:
-        go.set()  # the main lane is done with its first scenario; the other has not ended yet
+        go.set()  # the main pool is done with its first scenario; the other has not ended yet
 
     play(
         tmp_path,
@@ -148,17 +148,17 @@ def test_what_measures_waits_until_every_lane_is_done(tmp_path: Path) -> None:
             made("slow", slow, profile="dra"),
         ],
     )
-    assert seen == ["other lane", "measurement"]
+    assert seen == ["other pool", "measurement"]
 
 
 def test_a_lane_that_cannot_be_opened_breaks_its_own_scenarios_only(tmp_path: Path) -> None:
-    """Red when a test would wait for ever, or another lane's scenarios suffer."""
+    """Red when a test would wait for ever, or another pool's scenarios suffer."""
 
     @contextmanager
-    def opener(lane: Lane) -> Generator[Any]:
-        if lane.name == "cluster-changing":
+    def opener(pool: ClusterPool) -> Generator[Any]:
+        if pool.name == "cluster-changing":
             raise RuntimeError("no room for a second cluster")
-        yield FakeStage(lane.name)
+        yield FakeEnvironment(pool.name)
 
     engine = play(tmp_path, [made("fine"), made("broken", profile="dra"), made("last", alone="machine")], opener)
     outcomes = {
@@ -172,10 +172,10 @@ def test_a_lane_that_this_machine_cannot_have_is_skipped_by_type(tmp_path: Path)
     """Red when a lack of rights or programs breaks the run, or hides what is lacking."""
 
     @contextmanager
-    def opener(lane: Lane) -> Generator[Any]:
-        if lane.name == "cluster-slices":
+    def opener(pool: ClusterPool) -> Generator[Any]:
+        if pool.name == "cluster-slices":
             raise Unavailable("the cluster lacks: real-kubelet (a real node needs root)")
-        yield FakeStage(lane.name)
+        yield FakeEnvironment(pool.name)
 
     engine = play(tmp_path, [made("fine"), made("slice", system="slices")], opener)
     found = {name: KueueRecording.load(tmp_path / "recordings" / name).meta for name in ("fine", "slice")}
@@ -210,7 +210,7 @@ def test_a_real_node_waits_for_the_kueues_on_a_small_machine(monkeypatch: pytest
         return cores
 
     monkeypatch.setattr(os, "sched_getaffinity", affinity)
-    main, slices = (Lane(pool(name), ()) for name in ("cluster", "cluster-slices"))
+    main, slices = (ClusterPool(pool(name), ()) for name in ("cluster", "cluster-slices"))
     floor, begun = MachineLock([main.name, slices.name]), threading.Event()
 
     def node() -> None:
@@ -230,8 +230,8 @@ def test_whose_the_cpu_time_was_is_not_said_beside_a_cluster_that_is_not_ours(tm
     """Red if the system under test, on somebody's cluster on this very machine, counts as a busy neighbour."""
 
     @contextmanager
-    def theirs(lane: Lane) -> Generator[Any]:
-        yield FakeStage(lane.name, ours=False)
+    def theirs(pool: ClusterPool) -> Generator[Any]:
+        yield FakeEnvironment(pool.name, ours=False)
 
     def long(_: Lab) -> None:
         time.sleep(pressure.SHORTEST)  # shorter ones have no share

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gpuassay.engine.environment import Stage
+from gpuassay.engine.environment import Environment
 from gpuassay.record import facts
 from gpuassay.record.timeline import EventLine
 from gpuassay.systems.kueue.settle import counted
@@ -44,10 +44,10 @@ def comes_to_rest(*changes: tuple[str, float]) -> bool:
     """Whether a scenario is said to be at rest at once, after changes of a kind so many seconds ago."""
     watched: Any = Watched(changes)
     nothing: Any = None
-    stage = Stage(
+    environment = Environment(
         run_id="x", cluster=nothing, view=watched, capabilities=frozenset(), mutant=None,
     )  # fmt: skip
-    stage.settle(watched, QUIET, counted)
+    environment.settle(watched, QUIET, counted)
     return watched.noted(facts.AT_REST)
 
 
