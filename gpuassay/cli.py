@@ -39,6 +39,7 @@ COMMANDS = (
     "reach",
     "compare",
     "matrix",
+    "whatif",
     "mutants",
     "vacuity",
     "catalogue",
