@@ -41,6 +41,10 @@ def add_options(group: pytest.OptionGroup) -> None:
         "--replay", metavar="RUN", type=path, help="judge a stored run (directory or .tar.xz) without any cluster"
     )
     group.addoption(
+        "--resume", metavar="RUN", type=path,
+        help="go on with a run that was broken off: what it recorded to the end is judged, the rest is acted out",
+    )  # fmt: skip
+    group.addoption(
         "--no-recorded",
         action="store_true",
         help="skip what cannot be had here, instead of judging recordings of it that come with the library",
@@ -88,7 +92,7 @@ OF_EXISTING = (
 )
 """Options that say something of an existing cluster."""
 
-OF_LIVE = ("mutant", "full", "asset", *OF_EXISTING)
+OF_LIVE = ("mutant", "full", "asset", "resume", *OF_EXISTING)
 """Options that change what is acted out: a replay acts nothing out. `--build` is "where scenarios need it" anyway."""
 
 

@@ -25,6 +25,7 @@ from gpuassay.scenarios.declare import Scenario, declared
 from gpuassay.session.ledger import Ledger
 from gpuassay.session.measure import Measure
 from gpuassay.session.plan import plan_lines
+from gpuassay.session.resumed import KEPT, Resumed, earlier, mixed
 from gpuassay.session.so_far import SoFar
 from gpuassay.session.speech import Speech
 from gpuassay.system import get, why_lacking
@@ -64,6 +65,8 @@ class Run:
     full: bool = False
     recorded: bool = True
     """Judge what cannot be acted out here from recordings that come with the library."""
+    resumed: Resumed | None = None
+    """The run that this one goes on with."""
     title: list[str] = field(default_factory=list[str])
     speech: Speech = field(default_factory=Speech)
     ledger: Ledger = field(default_factory=Ledger)
@@ -131,9 +134,21 @@ class Run:
                 lambda pool: provider.open(self, pool), self.directory, self.say, full=self.full, only=provider.only,
                 programs=provider.programs, assets=provider.assets, absent=provider.absent,
             )  # fmt: skip
-            self._engine.start(scenarios)
+            self._engine.start(self._take_over(scenarios))
             self._so_far = SoFar(self.ledger, self.directory)
             self._so_far.start()
+
+    def _take_over(self, scenarios: list[Scenario]) -> list[Scenario]:
+        """What has to be acted out: all scenarios but those that an earlier run recorded to the end."""
+        if self.resumed is None:
+            return scenarios
+        self.resumed.take(scenarios, self.directory)
+        if taken := self.resumed.taken:
+            kept = {key: self.resumed.known[key] for key in KEPT if key in self.resumed.known}
+            rundir.describe(self.directory, resumed_of=self.resumed.known["run_id"], **kept)
+            Measure(self.directory).exhibit(**self.resumed.exhibit())
+        self.say(f"{len(taken)} of {len(scenarios)} scenarios are taken over from run {self.resumed.known['run_id']}")
+        return [one for one in scenarios if one.id not in taken]
 
     def _check(self, scenarios: list[Scenario]) -> None:
         if self.replay is not None:
@@ -273,7 +288,15 @@ class Run:
             return "objects were left behind on the cluster"
         if self._engine is not None and self._engine.problem:
             return self._engine.problem
+        if self.resumed is not None and self.resumed.taken and (why := self._mixed()):
+            return why
         return None if accounting.green else accounting.why
+
+    def _mixed(self) -> str | None:
+        """Why what was taken over does not belong to what was acted out here, or None."""
+        assert self.resumed is not None
+        known = json.loads((self.directory / "run.json").read_text())
+        return mixed(self.resumed.known["components"], known["components"])
 
     def _tell_reach(self) -> None:
         """On somebody's cluster: what of the declared behaviours was judged there, as an exhibit."""
@@ -323,6 +346,8 @@ def open_run_of(config: pytest.Config) -> Run:
     if option.plan:
         toolchain.Assets.parse(option.asset)
         return Run(base / "plan", title=["gpuassay: plan only, nothing will run"])
+    now = {"mutant": option.mutant, "full": option.full, "machine": rundir.machine()["fingerprint"]}
+    resumed = earlier(Path(option.resume).absolute(), now) if option.resume else None
     provider = None
     if stored is None:
         from gpuassay.engine.provider import provider_for  # cluster clients: not for replays
@@ -342,15 +367,18 @@ def open_run_of(config: pytest.Config) -> Run:
         (directory / "no-recorded").touch()
     if option.mutant:
         title.append(f"gpuassay: MUTANT {option.mutant}: {mutants.get(option.mutant).breaks}")
+    if resumed:
+        title.append(f"gpuassay: goes on with run {resumed.known['run_id']}: what it recorded to the end is judged")
     rundir.begin(
         directory, mode="replay" if stored else "live", replay_of=known.get("run_id"), mutant=option.mutant,
         command=["pytest", *sys.argv[1:]],
     )  # fmt: skip
+    rundir.describe(directory, full=option.full)
     if stored:
         keep = ("cluster", "components", "machine", "emulated", "capabilities", "mutant")
         discovered = {key: known[key] for key in ("discovered",) if key in known}
         rundir.describe(directory, **{key: known[key] for key in keep}, **discovered)
     return Run(
         directory, replay=stored, provider=provider, mutant=option.mutant, full=option.full, recorded=recorded,
-        title=title,
+        resumed=resumed, title=title,
     )  # fmt: skip
