@@ -46,6 +46,7 @@ from gpuassay.session.outcome import (
 )
 from gpuassay.session.run import Run, open_run_of
 from gpuassay.session.serving import served
+from gpuassay.settings import Settings
 from gpuassay.system import BadSystem, broken, systems
 from gpuassay.told import told
 from gpuassay.toolchain import catalogue
@@ -137,7 +138,7 @@ def pytest_configure(config: pytest.Config) -> None:
         options.refuse_contradictions(config.option)
         for one in systems().values():
             if one.take_options:
-                one.take_options(config.option)
+                one.take_options(Settings.of(config.option))
         results = upstream.given(config.option.upstream_junit)
         upstream.distinct(results, config.option.replay)
         run = open_run_of(config)
@@ -209,7 +210,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if _is_worker(session.config):
         run.hand_to_controller(declarations, wanted)
     elif session.config.option.plan:
-        _begin(lambda: run.print_plan(declarations, wanted, session.items, session.config.option))
+        _begin(lambda: run.print_plan(declarations, wanted, session.items, Settings.of(session.config.option)))
         session.items.clear()
     else:
         _begin(lambda: run.begin(declarations, wanted))

@@ -27,7 +27,6 @@ from gpuassay.record.parts import Part
 from gpuassay.record.recording import Recording
 
 if TYPE_CHECKING:  # cluster clients: not for replays
-    from argparse import Namespace
     from pathlib import Path
 
     import pytest
@@ -41,6 +40,7 @@ if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.provision.component import Provided
     from gpuassay.scenarios.declare import Scenario
     from gpuassay.scenarios.lab import Lab
+    from gpuassay.settings import Settings
     from gpuassay.toolchain import Assets
 
 GROUP = "gpuassay.systems"
@@ -200,11 +200,11 @@ class System:
     provides: Callable[[], Sequence[Provided]] = tuple
     pod_logs: Sequence[PodLog] = ()
     operate: Callable[[Operation], AbstractContextManager[Operator]] | None = None
-    elsewhere: Callable[[Namespace], Open | None] | None = None
+    elsewhere: Callable[[Settings], Open | None] | None = None
     add_options: Callable[[pytest.OptionGroup], None] | None = None
-    take_options: Callable[[Namespace], None] | None = None
+    take_options: Callable[[Settings], None] | None = None
     says: Callable[[], Sequence[str]] | None = None
-    plan: Callable[[Namespace, Sequence[Scenario]], list[str] | None] | None = None
+    plan: Callable[[Settings, Sequence[Scenario]], list[str] | None] | None = None
 
 
 def _plain_lab() -> type[Lab]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Sequence
 
 from gpuassay.access.kubeconfig import given
@@ -13,6 +12,7 @@ from gpuassay.discovery.discover import discover
 from gpuassay.discovery.table import table
 from gpuassay.engine.environment import Host
 from gpuassay.record import rundir
+from gpuassay.settings import Settings
 from gpuassay.system import Rule, systems
 
 RULES = (
@@ -41,15 +41,15 @@ def tell(run: Host, api: Api) -> None:
     run.say("\n  ".join(["this cluster:", *table(found)]))
 
 
-def cluster_lines(option: Namespace, rules: Sequence[Rule]) -> list[str]:
-    """For `--plan`: the cluster that the options name, and which of `rules` the caller lacks there."""
-    if option.cluster != "existing":
+def cluster_lines(settings: Settings, rules: Sequence[Rule]) -> list[str]:
+    """For `--plan`: the cluster that the settings name, and which of `rules` the caller lacks there."""
+    if not settings.existing:
         return []
-    kubeconfig = given(option.gpuassay_kubeconfig)
+    kubeconfig = given(settings.kubeconfig)
     if kubeconfig is None:
         return ["the cluster is unknown: give --gpuassay-kubeconfig FILE"]
     try:
-        api, chosen = connect(kubeconfig, option.gpuassay_context)
+        api, chosen = connect(kubeconfig, settings.context)
     except ClusterError as error:
         return [f"the cluster is unknown: {error}"]
     try:

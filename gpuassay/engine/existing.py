@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Collection, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -23,6 +22,7 @@ from gpuassay.record.parts import Part
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import DEFAULT_RESOURCES, EXTRA_RESOURCES
 from gpuassay.scenarios import mutants
+from gpuassay.settings import Settings
 from gpuassay.system import Open, systems
 from gpuassay.toolchain import Assets
 from gpuassay.waiting import resume
@@ -37,22 +37,22 @@ SWEEP_SECONDS = 60.0
 """How long each kind of object may take to be gone: on a cluster with real kubelets pods take their time to end."""
 
 
-def existing_environment(option: argparse.Namespace) -> Open:
+def existing_environment(settings: Settings) -> Open:
     """How to open the environment on the cluster that the command line names; tries the connection at once.
 
     Raises:
         ClusterError: no kubeconfig given, the cluster cannot be used, or has no system to test; one line says why.
     """
-    kubeconfig = given(option.gpuassay_kubeconfig)
+    kubeconfig = given(settings.kubeconfig)
     if kubeconfig is None:
         raise ClusterError("--cluster existing needs --gpuassay-kubeconfig FILE, or KUBECONFIG in the environment")
-    asked, brought = options.asked(option), Assets.parse(option.asset)
+    asked, brought = options.asked(settings), Assets.parse(settings.assets)
     detectors = [one.detect() for one in systems().values() if one.detect]
     with existing(
         directory=Path(),
         kubeconfig=kubeconfig,
-        context=option.gpuassay_context,
-        allow_mutation=option.allow_cluster_mutation,
+        context=settings.context,
+        allow_mutation=settings.may_change,
         detectors=detectors,
     ) as tried:
         context = tried.context  # the current one may be another before the run is over
@@ -76,7 +76,7 @@ def existing_environment(option: argparse.Namespace) -> Open:
                     directory=folder,
                     kubeconfig=kubeconfig,
                     context=context,
-                    allow_mutation=option.allow_cluster_mutation,
+                    allow_mutation=settings.may_change,
                     detectors=detectors,
                 )
             )
@@ -84,7 +84,7 @@ def existing_environment(option: argparse.Namespace) -> Open:
             cluster.capabilities -= withheld(asked)
             stack.enter_context(provisioned(run, cluster, asked, brought))
             logs = _follow_logs(stack, cluster, run, folder)
-            operators = _operators(stack, cluster, run, logs, consent=option.allow_cluster_mutation)
+            operators = _operators(stack, cluster, run, logs, consent=settings.may_change)
             view = stack.enter_context(
                 live_recorder(cluster.kubeconfig, folder / "spool", resources=RECORDED, context=context)
             )
@@ -98,7 +98,7 @@ def existing_environment(option: argparse.Namespace) -> Open:
                 mutant=mutants.chosen(run.mutant),
                 logs=logs,
                 ours=False,
-                image=option.gpuassay_image,
+                image=settings.image,
                 operators=operators,
             )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from gpuassay.capabilities import PROGRAM
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.engine.environment import Environment, Host
 from gpuassay.engine.pools import ONE_CLUSTER, ClusterPool, programs_of
+from gpuassay.settings import Settings
 from gpuassay.system import Pool, systems
 from gpuassay.toolchain import catalogue, das
 from gpuassay.toolchain.assets import NEVER_BUILT
@@ -39,7 +39,7 @@ class Provider:
     absent: frozenset[str] = frozenset()
 
 
-def provider_for(option: argparse.Namespace) -> Provider:
+def provider_for(settings: Settings) -> Provider:
     """The place that the command line asks for.
 
     Raises:
@@ -47,18 +47,18 @@ def provider_for(option: argparse.Namespace) -> Provider:
             unknown; one line says which.
         ClusterError: the existing cluster, or what options say of it, cannot be used. Systems raise their own.
     """
-    assets = toolchain.Assets.parse(option.asset)
+    assets = toolchain.Assets.parse(settings.assets)
     _refuse_incomplete(assets)
-    elsewhere = [found for one in systems().values() if one.elsewhere and (found := one.elsewhere(option))]
-    if option.cluster == "existing":
+    elsewhere = [found for one in systems().values() if one.elsewhere and (found := one.elsewhere(settings))]
+    if settings.existing:
         from gpuassay.engine.existing import WIDTH, existing_environment
 
-        opens = elsewhere[0] if elsewhere else existing_environment(option)
+        opens = elsewhere[0] if elsewhere else existing_environment(settings)
         only = Pool(ONE_CLUSTER, opens, WIDTH)
         return Provider(lambda run, pool: only.open(run, pool, assets), only, absent=_absent(assets))
     if not sys.platform.startswith("linux"):
         raise ClusterError("a cluster of ours needs Linux; here: --cluster existing, or --replay RUN")
-    asked = catalogue.selected(option.build) if option.build else []
+    asked = catalogue.selected(settings.build) if settings.build else []
     return Provider(
         lambda run, pool: pool.kind.open(run, pool, assets),
         programs=lambda pool: programs_of(pool, asked),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import secrets
 import threading
@@ -18,6 +17,7 @@ from gpuassay.engine.runner import remedy
 from gpuassay.record import rundir
 from gpuassay.scenarios.declare import Scenario
 from gpuassay.scenarios.lab import Lab
+from gpuassay.settings import Settings
 from gpuassay.system import System, get, pool
 
 Say = Callable[[str], None]
@@ -31,11 +31,11 @@ class _Host:
 
 
 @contextmanager
-def environment(option: argparse.Namespace, system: str, folder: Path, say: Say) -> Generator[Environment]:
+def environment(settings: Settings, system: str, folder: Path, say: Say) -> Generator[Environment]:
     """A cluster with a system on it and a recorder watching, for the length of a `with` block.
 
     Args:
-        option: pytest's options; `--cluster` says whether it is ours or somebody's.
+        settings: say whether it is ours or somebody's.
         system: name of the system (`gpuassay.system`).
         folder: for logs and kubeconfig.
         say: is told how far things are.
@@ -44,12 +44,12 @@ def environment(option: argparse.Namespace, system: str, folder: Path, say: Say)
         Unavailable: this machine cannot have such a cluster; one line says why.
         ClusterError: somebody's cluster cannot be used, or ours cannot be started.
     """
-    provider = provider_for(option)
+    provider = provider_for(settings)
     run = rundir.new_run_dir(folder)  # its name labels all that is created, and is unique on any cluster
-    rundir.begin(run, mode="fixtures", replay_of=None, mutant=option.mutant, command=["pytest"])
+    rundir.begin(run, mode="fixtures", replay_of=None, mutant=settings.mutant, command=["pytest"])
     chosen = provider.only or pool(get(system).pools[0].name)
     ended = threading.Event()
-    with provider.open(_Host(run, option.mutant, say), ClusterPool(chosen, ())) as environment:
+    with provider.open(_Host(run, settings.mutant, say), ClusterPool(chosen, ())) as environment:
         environment.watch(until=ended)
         try:
             yield environment

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpuassay.arguments import path, text
+from gpuassay.settings import Settings
 from gpuassay.system import systems
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Asked:
         return Wish(self.source, self.version, self.values, self.mirror)
 
 
-def asked(option: Namespace) -> list[Asked]:
+def asked(settings: Settings) -> list[Asked]:
     """What is asked for, checked.
 
     Raises:
@@ -84,22 +84,22 @@ def asked(option: Namespace) -> list[Asked]:
     """
     found: list[Asked] = []
     for name in names():
-        values = tuple(Path(one) for one in _value(option, name, "values"))
+        values = tuple(Path(one) for one in _value(settings, name, "values"))
         one = Asked(
-            name, _value(option, name, "mode"), _value(option, name, "source") or "",
-            _value(option, name, "version") or "", values, option.mirror or "",
+            name, _value(settings, name, "mode"), _value(settings, name, "source") or "",
+            _value(settings, name, "version") or "", values, settings.mirror or "",
         )  # fmt: skip
-        _check(one, option)
+        _check(one, settings)
         found.append(one)
     return found
 
 
-def _check(one: Asked, option: Namespace) -> None:
+def _check(one: Asked, settings: Settings) -> None:
     installed = one.mode in (INSTALL, REINSTALL)
     extra = [what for what in ("source", "version", "values") if getattr(one, what)]
     if extra and not installed:
         raise ComponentOptionError(f"--{one.name}-{extra[0]} needs also --{one.name} {INSTALL}")
-    if one.mode != USE and option.cluster != "existing":
+    if one.mode != USE and not settings.existing:
         raise ComponentOptionError(f"--{one.name} {one.mode}: only with --cluster existing")
     if missing := [str(file) for file in one.values if not file.is_file()]:
         raise ComponentOptionError(f"--{one.name}-values: there is no file {missing[0]}")
@@ -109,5 +109,5 @@ def _dest(name: str, what: str) -> str:
     return f"component_{name.replace('-', '_')}_{what}"
 
 
-def _value(option: Namespace, name: str, what: str) -> Any:
-    return getattr(option, _dest(name, what))
+def _value(settings: Settings, name: str, what: str) -> Any:
+    return settings.option(_dest(name, what))

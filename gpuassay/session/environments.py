@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gpuassay.settings import Settings
 from gpuassay.system import System, get
 
 if TYPE_CHECKING:  # cluster clients: only where a test asks for a cluster
@@ -69,7 +70,7 @@ class Environments:
         if system in self._absent:
             pytest.skip(self._absent[system])
         if system not in self._open:
-            opening = environment(self.config.option, system, self.folder / system, print)
+            opening = environment(Settings.of(self.config.option), system, self.folder / system, print)
             try:
                 self._open[system] = FixtureEnvironment(get(system), self._stack.enter_context(opening))
             except (Unavailable, UnobtainableError) as lack:

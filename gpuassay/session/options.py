@@ -8,6 +8,7 @@ import pytest
 
 from gpuassay.arguments import path, text
 from gpuassay.provision import options as components
+from gpuassay.settings import Settings
 from gpuassay.system import systems
 
 
@@ -108,7 +109,7 @@ def refuse_contradictions(option: argparse.Namespace) -> None:
         if idle:
             _refuse(f"--replay judges what a run has recorded, nothing is acted out: leave out {', '.join(idle)}")
     try:
-        components.asked(option)
+        components.asked(Settings.of(option))
     except components.ComponentOptionError as error:
         _refuse(str(error))
     elsewhere = [_flag(name) for name in given if name in OF_EXISTING]

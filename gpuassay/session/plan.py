@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from gpuassay.scenarios.declare import Scenario
+from gpuassay.settings import Settings
 from gpuassay.system import get, systems
 
 
@@ -17,7 +17,7 @@ def plan_lines(
     declarations: Sequence[dict[str, Any]],
     scenarios: Sequence[Scenario],
     items: Sequence[pytest.Item],
-    option: Namespace,
+    settings: Settings,
 ) -> list[str]:
     """The plan as lines of text."""
     from gpuassay.engine.discovered import RULES, cluster_lines  # cluster clients: not for replays
@@ -32,14 +32,14 @@ def plan_lines(
     lines.append("capabilities (behaviours are skipped by type where one is missing):")
     lines += [f"  {need}: {count}" for need, count in sorted(wanted.items())] or ["  none"]
     named = [get(name) for name in dict.fromkeys(one.system for one in scenarios)]
-    own = [found for one in systems().values() if one.plan and (found := one.plan(option, scenarios))]
+    own = [found for one in systems().values() if one.plan and (found := one.plan(settings, scenarios))]
     if own:
         lines += [line for found in own for line in found]
     else:
         lines.append("permissions on an existing cluster (API group, resources, verbs):")
         rules = dict.fromkeys((*RULES, *(rule for one in named for rule in one.rules)))
         lines += [f"  {rule.group or 'core'}: {rule.resources}: {rule.verbs}" for rule in rules]
-        lines += cluster_lines(option, list(rules))
+        lines += cluster_lines(settings, list(rules))
     lines += [
         f"  {one['behaviour']} ({one['level']}): {one['title']}"
         for one in sorted(declarations, key=lambda d: d["behaviour"])

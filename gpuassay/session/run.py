@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import time
-from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ from gpuassay.session.plan import plan_lines
 from gpuassay.session.resumed import KEPT, Resumed, earlier, mixed
 from gpuassay.session.so_far import SoFar
 from gpuassay.session.speech import Speech
+from gpuassay.settings import Settings
 from gpuassay.system import get, why_lacking
 from gpuassay.told import told
 from gpuassay.waiting import wait
@@ -161,12 +161,12 @@ class Run:
         declarations: list[dict[str, Any]],
         scenarios: list[Scenario],
         items: list[pytest.Item],
-        option: Namespace,
+        settings: Settings,
     ) -> None:
         """Say what would run, what it needs and which permissions it takes."""
         self._begun = True
         self._check(scenarios)
-        for line in plan_lines(declarations, scenarios, items, option):
+        for line in plan_lines(declarations, scenarios, items, settings):
             self.speech.tell(line)
         self.planned = len(declarations)
 
@@ -352,7 +352,9 @@ def open_run_of(config: pytest.Config) -> Run:
     if stored is None:
         from gpuassay.engine.provider import provider_for  # cluster clients: not for replays
 
-        provider = provider_for(option)  # before anything is written: a cluster that cannot be used leaves nothing
+        provider = provider_for(
+            Settings.of(option)
+        )  # before anything is written: a cluster that cannot be used leaves nothing
     directory = rundir.new_run_dir(base)
     known = check_run(stored) if stored else {}
     title = [f"gpuassay: live run on cluster {option.cluster}, kept in {directory}"]

@@ -126,11 +126,12 @@ def test_no_refused_option_is_shown_with_its_secret(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("GPUASSAY_GATEWAY_TOKEN", TOKEN)
     program = (
         "import argparse, json, sys\n"
+        "from gpuassay.settings import Settings\n"
         "from gpuassay.systems.llmd.existing.options import BadGatewayOption, gateway_options\n"
         "for url in json.loads(sys.argv[1]):\n"
         "    told = dict(cluster='existing', gateway_model='m', inference_pool='a/b', gateway_url=url)\n"
         "    try:\n"
-        "        print('TAKEN', gateway_options(argparse.Namespace(**told)))\n"
+        "        print('TAKEN', gateway_options(Settings.of(argparse.Namespace(**told))))\n"
         "    except BadGatewayOption as error:\n"
         "        print(error)\n"
     )

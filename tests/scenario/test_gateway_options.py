@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gpuassay.scenarios.declare import Scenario
+from gpuassay.settings import Settings
 from gpuassay.system import OWN_ARMS
 from gpuassay.systems.llmd.existing.options import BadGatewayOption, MetricsAt, gateway_options
 from gpuassay.systems.llmd.existing.rbac import plan_lines
@@ -16,14 +17,15 @@ from gpuassay.systems.llmd.existing.rbac import plan_lines
 GOOD = {"gateway_url": "https://gate.example:8443/llm/", "gateway_model": "m", "inference_pool": "serving/pool"}
 
 
-def given(**values: object) -> argparse.Namespace:
+def given(**values: object) -> Settings:
     names = (
         "gateway_url", "gateway_model", "gateway_profile", "gateway_api", "gateway_headers",
         "gateway_client_certificate", "inference_pool", "endpoint_selector", "endpoint_metrics",
         "epp_target",
     )  # fmt: skip
     empty = dict.fromkeys(names)
-    return argparse.Namespace(**{"cluster": "existing", "gateway_insecure": False, "mutant": None} | empty | values)
+    told = {"cluster": "existing", "gateway_insecure": False, "mutant": None} | empty | values
+    return Settings.of(argparse.Namespace(**told))
 
 
 def test_what_is_named_is_understood() -> None:

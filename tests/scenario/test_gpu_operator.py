@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from gpuassay.engine.pools import ClusterPool, Unavailable
 from gpuassay.engine.provider import provider_for
 from gpuassay.manifest import Manifest
 from gpuassay.scenarios import mutants
+from gpuassay.settings import Settings
 from gpuassay.system import pool
 from gpuassay.systems.gpu_operator.acts.keep import since
 from gpuassay.systems.gpu_operator.acts.mig_manager import recut
@@ -339,8 +339,7 @@ def test_our_own_clusters_have_none(tmp_path: Path) -> None:
         def say(self, text: str) -> None:
             """Nothing."""
 
-    option = argparse.Namespace(asset=[], build=[], cluster="embedded", gateway_url=None)
-    provider = provider_for(option)
+    provider = provider_for(Settings())
     with pytest.raises(Unavailable, match="--cluster existing"):
         provider.open(cast("Host", Run()), ClusterPool(pool(POOL), ()))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ from gpuassay.engine.provider import provider_for
 from gpuassay.engine.runner import Runner
 from gpuassay.record.recording import Recording
 from gpuassay.scenarios.declare import Scenario
+from gpuassay.settings import Settings
 from gpuassay.toolchain import ToolchainError, UnobtainableError
 
 
@@ -77,6 +77,6 @@ def test_what_cannot_be_had_while_a_scenario_runs_is_a_skip(tmp_path: Path) -> N
 )
 def test_a_directory_that_lacks_programs_is_refused_before_anything(tmp_path: Path, name: str, words: str) -> None:
     """Red when an incomplete directory is found out by each scenario, after a cluster was started."""
-    option = argparse.Namespace(asset=[f"{name}={tmp_path}"], cluster="embedded")
+    settings = Settings(assets=[f"{name}={tmp_path}"])
     with pytest.raises(ToolchainError, match=rf"--asset {name}.*{words}.* missing"):
-        provider_for(option)
+        provider_for(settings)

@@ -11,6 +11,7 @@ import pytest
 
 from gpuassay.cluster.errors import NotFromOutside
 from gpuassay.cluster.own_image import NAME
+from gpuassay.settings import Settings
 from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts import epp
 from gpuassay.systems.llmd.acts.deployment import Deployment
@@ -27,10 +28,10 @@ def taken_back() -> Generator[None]:
     names.give(None, None)
 
 
-def option(**given: object) -> argparse.Namespace:
+def option(**given: object) -> Settings:
     empty = dict.fromkeys(("gateway_url", "gateway_model", "gateway_profile", "inference_pool", "endpoint_selector"))
     more = {"cluster": "existing", "prompts": None, "arm_image": None, "mirror": None}
-    return argparse.Namespace(**empty | more | given)
+    return Settings.of(argparse.Namespace(**empty | more | given))
 
 
 def test_a_change_that_no_pod_can_show_is_left_out_by_its_name() -> None:

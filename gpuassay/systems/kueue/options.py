@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpuassay.arguments import at_least, text
+from gpuassay.settings import Settings
 
 if TYPE_CHECKING:
     import pytest
@@ -51,7 +51,7 @@ def add_options(group: pytest.OptionGroup) -> None:
     )
 
 
-def take(option: argparse.Namespace) -> None:
+def take(settings: Settings) -> None:
     """Keep what was asked."""
-    CHOSEN.restarts = bool(vars(option).get("restart_kueue"))
-    CHOSEN.walk = vars(option).get("kueue_walk")
+    CHOSEN.restarts = bool(settings.option("restart_kueue"))
+    CHOSEN.walk = settings.option("kueue_walk")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from gpuassay.capabilities import Why
+from gpuassay.settings import Settings
 from gpuassay.system import OWN_ARMS, Invariants, Open, Pool, System
 from gpuassay.systems.llmd import readings
 from gpuassay.systems.llmd.existing import options
@@ -50,25 +50,25 @@ def _timed(recording: readings.RoutingRecording) -> list[str]:
     return rest.timed(recording)
 
 
-def _elsewhere(option: Namespace) -> Open | None:
-    named = options.gateway_options(option)
-    if named is None or option.cluster != "existing":
+def _elsewhere(settings: Settings) -> Open | None:
+    named = options.gateway_options(settings)
+    if named is None or not settings.existing:
         return None  # options without a cluster are refused when they are read
     from gpuassay.systems.llmd.existing.environment import gateway_environment
 
-    return gateway_environment(option, named)
+    return gateway_environment(settings, named)
 
 
-def _take_options(option: Namespace) -> None:
-    options.take(option)
+def _take_options(settings: Settings) -> None:
+    options.take(settings)
 
 
 def _says() -> list[str]:
     return options.said()
 
 
-def _plan(option: Namespace, scenarios: Sequence[Scenario]) -> list[str] | None:
-    named = options.gateway_options(option)
+def _plan(settings: Settings, scenarios: Sequence[Scenario]) -> list[str] | None:
+    named = options.gateway_options(settings)
     return None if named is None else plan_lines(named, scenarios)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import Resource
 from gpuassay.scenarios.declare import Scenario
 from gpuassay.scenarios.lab import Lab
+from gpuassay.settings import Settings
 from gpuassay.system import Open
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.existing.epp import speaks_tls
@@ -58,26 +58,26 @@ class GatewayEnvironment(Environment):
         self.view.forget(lab.token)
 
 
-def gateway_environment(option: argparse.Namespace, named: GatewayOptions) -> Open:
+def gateway_environment(settings: Settings, named: GatewayOptions) -> Open:
     """How to open the environment at the gateway that the command line names; tries everything once.
 
     Raises:
         ClusterError: no kubeconfig given, or gateway, pool or model servers cannot be used; one line says why.
     """
-    kubeconfig = given(option.gpuassay_kubeconfig)
+    kubeconfig = given(settings.kubeconfig)
     if kubeconfig is None:
         raise ClusterError(
             "--gateway-url and --epp-target need --gpuassay-kubeconfig FILE, or KUBECONFIG in the environment: model "
             "servers are found by the API"
         )
-    if changed := [one.name for one in options.asked(option) if one.mode not in (options.USE, options.NEVER)]:
+    if changed := [one.name for one in options.asked(settings) if one.mode not in (options.USE, options.NEVER)]:
         raise ClusterError(f"--{changed[0]} changes the cluster, a run at --gateway-url changes nothing: choose one")
     asked = Place(
         named.url, named.model, named.namespace, named.pool, named.selector, named.verify_tls, named.headers,
         certificate=named.certificate, others=named.models[1:], headers_file=named.headers_file,
         access=Access(named.endpoint_tls, named.endpoint_token, named.metrics), epp_target=named.epp_target,
     )  # fmt: skip
-    api, context = connect(kubeconfig, option.gpuassay_context)
+    api, context = connect(kubeconfig, settings.context)
     try:
         found = ExistingGateway(api, asked, Path(), named.profile)
         if len(found.replicas) < FEWEST:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import ssl
@@ -20,6 +19,7 @@ from gpuassay.load.addresses import without_secrets
 from gpuassay.load.credentials import TOKEN, read_headers
 from gpuassay.load.errors import LoadError
 from gpuassay.load.tls import add_certificate
+from gpuassay.settings import Settings
 from gpuassay.systems.llmd.existing import dialect
 from gpuassay.systems.llmd.existing.addresses import parts_of
 from gpuassay.systems.llmd.pods import names
@@ -183,30 +183,31 @@ def add_options(group: pytest.OptionGroup) -> None:
     )
 
 
-def take(option: argparse.Namespace) -> None:
+def take(settings: Settings) -> None:
     """Check the options, and hand the user's own prompts to the scenarios.
 
     Raises:
         BadGatewayOption: an option about a gateway cannot be used.
         gpuassay.systems.llmd.objects.prompt_files.BadPromptFile: neither can the prompts.
     """
-    gateway_options(option)
-    names.give(_arm_image(option), getattr(option, "mirror", None))
-    if option.prompts is not None and re.match(r"[a-z0-9+]+://", option.prompts):
-        raise BadGatewayOption(f"--prompts {option.prompts!r}: nothing is downloaded; fetch it and name the file")
-    if option.prompts and getattr(option, "replay", None):
+    gateway_options(settings)
+    prompts: str | None = settings.option("prompts")
+    names.give(_arm_image(settings), settings.mirror)
+    if prompts is not None and re.match(r"[a-z0-9+]+://", prompts):
+        raise BadGatewayOption(f"--prompts {prompts!r}: nothing is downloaded; fetch it and name the file")
+    if prompts and settings.replay:
         raise BadGatewayOption("--prompts: a replay asks nothing; leave out one of --prompts and --replay")
-    file, known = option.prompts, "gpuassay.systems.llmd.objects.prompt_files" in sys.modules
+    file, known = prompts, "gpuassay.systems.llmd.objects.prompt_files" in sys.modules
     if file is not None or known:  # those of an earlier run in this process are taken back
         from gpuassay.systems.llmd.objects import prompt_files
 
         prompt_files.give(None if file is None else Path(file))
 
 
-def _arm_image(option: argparse.Namespace) -> str | None:
+def _arm_image(settings: Settings) -> str | None:
     """The image of our programs in pods. Raises BadGatewayOption where it is none, or nobody would use it."""
-    image: str | None = getattr(option, "arm_image", None)
-    if image and option.cluster != "existing":
+    image: str | None = settings.option("arm_image")
+    if image and not settings.existing:
         raise BadGatewayOption("--arm-image: only with --cluster existing; embedded arms are processes")
     if image is not None and not _IMAGE.fullmatch(image):
         raise BadGatewayOption(f"--arm-image {image!r}: not of the form REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:...")
@@ -223,7 +224,7 @@ def said() -> list[str]:
     return [] if found is None else found.lines()
 
 
-def gateway_options(option: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> GatewayOptions | None:
+def gateway_options(settings: Settings, environ: Mapping[str, str] = os.environ) -> GatewayOptions | None:
     """The gateway that the command line, or else the environment, names; None where none is to be judged.
 
     The environment counts with `--cluster existing` only: a variable that is left over must not change another run.
@@ -231,9 +232,9 @@ def gateway_options(option: argparse.Namespace, environ: Mapping[str, str] = os.
     Raises:
         BadGatewayOption: one line.
     """
-    given = {name: getattr(option, name, None) for name in _OPTIONS}
-    flags = [name for name in _FLAGS if getattr(option, name, False)]
-    if option.cluster != "existing":
+    given = {name: settings.option(name) for name in _OPTIONS}
+    flags = [name for name in _FLAGS if settings.option(name)]
+    if not settings.existing:
         named = [_flag(name) for name, value in given.items() if value] + [_flag(name) for name in flags]
         if named:
             raise BadGatewayOption(f"{', '.join(named)}: only with --cluster existing; embedded arms are ours")
@@ -250,7 +251,7 @@ def gateway_options(option: argparse.Namespace, environ: Mapping[str, str] = os.
     if lacking:
         first = "--gateway-url" if found["gateway_url"] else "--epp-target"
         raise BadGatewayOption(f"{first} needs also {' and '.join(lacking)}")
-    if getattr(option, "mutant", None):
+    if settings.mutant:
         raise BadGatewayOption("--mutant breaks gateways that we start; one that is yours stays as it is")
     namespace, pool = _pool(found["inference_pool"])
     url, certificate = _url(found["gateway_url"]) if found["gateway_url"] else "", found["gateway_client_certificate"]
