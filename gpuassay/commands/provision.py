@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,16 +122,17 @@ def site(options: argparse.Namespace) -> Generator[Target]:
     from gpuassay.cluster.existing import existing, require
     from gpuassay.provision.install import Target
     from gpuassay.record.rundir import new_id
+    from gpuassay.scratch import scratch
     from gpuassay.toolchain import Assets
 
     assets = Assets.parse(getattr(options, "asset", []))
     with (
-        tempfile.TemporaryDirectory(prefix="gpuassay-") as folder,
+        scratch("provision") as folder,
         existing(
-            directory=Path(folder), kubeconfig=require(options.kubeconfig), context=options.context, allow_mutation=True
+            directory=folder, kubeconfig=require(options.kubeconfig), context=options.context, allow_mutation=True
         ) as cluster,
     ):
-        yield Target(cluster, new_id(), Path(folder), assets, lambda text: print(text, flush=True))
+        yield Target(cluster, new_id(), folder, assets, lambda text: print(text, flush=True))
 
 
 def look(options: argparse.Namespace) -> Objects:

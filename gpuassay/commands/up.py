@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from gpuassay.arguments import at_least, place, text
 from gpuassay.commands import SubParsers
 from gpuassay.gpus import MODELS
+from gpuassay.scratch import scratch
 from gpuassay.secrets import hide
 from gpuassay.session import signals
 from gpuassay.told import told
@@ -134,7 +134,7 @@ def run(options: argparse.Namespace) -> int:
         if options.directory is not None:
             _claim(options.directory)
         with contextlib.ExitStack() as stack:
-            folder = options.directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gpuassay-")))
+            folder = options.directory or stack.enter_context(scratch("up"))
             cluster = stack.enter_context(_opened(options, folder, assets))
             _describe(cluster, time.monotonic() - began)
             return _until_stopped(cluster)

@@ -55,7 +55,7 @@ class Helm:
     """Calls helm for one cluster."""
 
     def __init__(self, cluster: Cluster, assets: Assets | None, folder: Path) -> None:
-        """`folder` holds files of values while helm reads them, and what helm keeps for itself."""
+        """`folder` holds charts with their dependencies, and what helm keeps for itself; never values."""
         found = shutil.which("helm")
         if found is None:
             try:
@@ -71,7 +71,9 @@ class Helm:
         Raises:
             ClusterError: the chart or its values are no good; helm's own last line says why.
         """
-        told = self._run("template", chart.release, self._source(chart), "--include-crds", *self._arguments(chart))
+        told = self._run(
+            "template", chart.release, self._source(chart), "--include-crds", *_arguments(chart), values=chart
+        )
         try:
             return [one for one in yaml.safe_load_all(told) if one]
         except yaml.YAMLError as error:
@@ -79,7 +81,7 @@ class Helm:
 
     def install(self, chart: Chart) -> None:
         """Create its objects and run its hooks; that it works is for the caller to see."""
-        self._run("install", chart.release, self._source(chart), "--create-namespace", *self._arguments(chart))
+        self._run("install", chart.release, self._source(chart), "--create-namespace", *_arguments(chart), values=chart)
 
     def uninstall(self, release: str, namespace: str) -> None:
         """Remove a release; one that is gone is fine."""
@@ -104,14 +106,8 @@ class Helm:
             self._run("dependency", "build", str(copy / origin.name))
         return str(copy / origin.name)
 
-    def _arguments(self, chart: Chart) -> list[str]:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        own = self._folder / f"values-{chart.release}.json"
-        own.write_text(json.dumps(chart.values))  # JSON is YAML
-        files = [argument for one in (own, *chart.files) for argument in ("--values", str(one))]
-        return ["--namespace", chart.namespace, *files, *(["--version", chart.version] if chart.version else [])]
-
-    def _run(self, *words: str) -> str:
+    def _run(self, *words: str, values: Chart | None = None) -> str:
+        """Helm's output; the values of a chart go by its input, since a file could outlive us with what is in them."""
         cluster = self._cluster
         files = members(cluster.kubeconfig)
         where = ["--kubeconfig", str(files[0])] if len(files) == 1 else []
@@ -124,7 +120,7 @@ class Helm:
         try:
             done = subprocess.run(
                 [self.program, *words, *where], capture_output=True, text=True, timeout=SECONDS, check=False,
-                env=environment, preexec_fn=_die_with_us,
+                env=environment, preexec_fn=_die_with_us, input=json.dumps(values.values) if values else "",
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             raise ClusterError(f"helm {words[0]} took more than {SECONDS:g} s") from None
@@ -134,6 +130,11 @@ class Helm:
                 f"helm {words[0]} failed ({done.returncode}): {said[-1] if said else '(it printed nothing)'}"
             )
         return done.stdout
+
+
+def _arguments(chart: Chart) -> list[str]:
+    files = [argument for one in ("-", *chart.files) for argument in ("--values", str(one))]
+    return ["--namespace", chart.namespace, *files, *(["--version", chart.version] if chart.version else [])]
 
 
 def _die_with_us() -> None:

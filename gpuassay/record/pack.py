@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
 import io
 import json
 import lzma
 import os
 import re
-import shutil
 import tarfile
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from gpuassay import scratch
 from gpuassay.record.store import read_versioned
 
 FORMAT = 1
@@ -135,8 +133,7 @@ def open_run(path: Path | str) -> Path:
         raise RunError(f"{where}: no such run directory or archive")
     if not where.is_file():  # a pipe would be waited for, and could be read once only
         raise RunError(f"{where}: neither a run directory nor a regular file; write what it yields to a {SUFFIX} file")
-    folder = Path(tempfile.mkdtemp(prefix="gpuassay-run-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = scratch.take("run")
     try:
         with tarfile.open(where, "r:xz") as archive:
             for member in archive:

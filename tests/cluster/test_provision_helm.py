@@ -61,3 +61,12 @@ def test_several_kubeconfigs_reach_helm_as_a_list(program: Path, tmp_path: Path)
     with pytest.raises(ClusterError, match="Error: /a/one:/a/two: ") as refused:
         helm(tmp_path, "/a/one:/a/two").install(CHART)
     assert "--kubeconfig" not in str(refused.value)
+
+
+def test_values_reach_helm_by_no_file_of_ours(program: Path, tmp_path: Path) -> None:
+    """Red when values, which may hold secrets, lie in a file that a killed run leaves, or the user's count less."""
+    program.write_text('#!/bin/sh\necho "Error: $(cat) by $*" >&2\nexit 1\n')
+    chart = Chart("some/chart", "it", "there", {"password": "s3cret"}, files=(Path("theirs.yaml"),))
+    with pytest.raises(ClusterError, match=r'Error: {"password": "s3cret"} by .*--values - --values theirs.yaml'):
+        helm(tmp_path).install(chart)
+    assert [one for one in tmp_path.rglob("*") if one.is_file() and "s3cret" in one.read_text()] == []
