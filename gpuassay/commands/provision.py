@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,10 @@ from gpuassay.arguments import text
 
 if TYPE_CHECKING:
     from gpuassay.commands import SubParsers
-    from gpuassay.provision.component import Provided, Wish
+    from gpuassay.provision.component import Installation, Provided, Wish
     from gpuassay.provision.install import Target
     from gpuassay.provision.objects import Objects
+    from gpuassay.provision.plan import Wanted
 
 
 def cluster_options(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +38,10 @@ def add(subparsers: SubParsers) -> None:
     cluster_options(parser)
     parser.add_argument("--plan", action="store_true", help="say what would be done, and change nothing")
     parser.add_argument(
+        "--rights", action="store_true",
+        help="print a ClusterRole that suffices to install, check and remove them, and change nothing",
+    )  # fmt: skip
+    parser.add_argument(
         "--reinstall", action="store_true", help="what is ours is removed and installed anew; never somebody else's"
     )
     parser.add_argument(
@@ -49,6 +54,7 @@ def add(subparsers: SubParsers) -> None:
     parser.add_argument(
         "--values", action="append", default=[], metavar="NAME=FILE", type=text, help="values for its chart"
     )
+    parser.add_argument("--keep-failed", action="store_true", help="leave what does not come to work, to be looked at")
     parser.add_argument("--mirror", type=text, metavar="PREFIX", help="takes the place of registries in image names")
     parser.add_argument(
         "--asset", action="append", default=[], metavar="NAME=DIR", type=text, help="programs that you bring"
@@ -58,7 +64,7 @@ def add(subparsers: SubParsers) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Install; 0 when everything works, 2 when something cannot be installed (one line says why)."""
-    from gpuassay.provision.install import install
+    from gpuassay.provision.install import use
     from gpuassay.provision.objects import Objects
     from gpuassay.provision.plan import Wanted, plan
     from gpuassay.provision.registry import component
@@ -68,6 +74,9 @@ def run(options: argparse.Namespace) -> int:
     wishes = _wishes(options, asked)
     wanted = [Wanted(one, wishes[one.name], options.reinstall) for one in asked]
     with site(options) as at:
+        if options.rights:
+            _print_rights(at, wanted)
+            return 0
         for known, step in plan(wanted, Objects(at.cluster.api), at.assets):
             one = known.provided
             print(f"{one.name}: {step.words}", flush=True)
@@ -76,8 +85,62 @@ def run(options: argparse.Namespace) -> int:
             if step.remove_first:
                 _told(remove(at, one).left_by_upstream, one)
             if step.install:
-                print(f"{one.name}: {install(at, one, known.wish)}", flush=True)
+                print(f"{one.name}: {_installed(at, known, keep=options.keep_failed)}", flush=True)
+            else:
+                use(at, one)
     return 0
+
+
+def _installed(at: Target, known: Wanted, *, keep: bool) -> Installation:
+    """Install; what cannot be had is taken away again.
+
+    Raises:
+        ClusterError: it cannot be had; one line says why, and what has become of that which was begun.
+    """
+    from gpuassay.cluster.errors import ClusterError
+    from gpuassay.provision.install import install
+    from gpuassay.waiting import WaitError
+
+    try:
+        return install(at, known.provided, known.wish)
+    except (ClusterError, WaitError) as error:
+        raise ClusterError(f"{error}{_taken_back(at, known.provided, keep=keep)}") from None
+
+
+def _taken_back(at: Target, one: Provided, *, keep: bool) -> str:
+    """The end of a message: what has become of that which was begun."""
+    from gpuassay.cluster.errors import ClusterError
+    from gpuassay.provision import inventory
+    from gpuassay.provision.remove import remove
+    from gpuassay.waiting import WaitError
+
+    by_hand = f"; gpuassay remove {one.name} takes away what was begun"
+    try:
+        noted = inventory.read(at.cluster.api, one.name)
+        if noted is None or noted.run != at.run:
+            return ""
+        if keep:
+            return by_hand
+        print(f"{one.name}: cannot be had, what was begun is taken away", flush=True)
+        left = remove(at, one).differences
+    except (ClusterError, WaitError) as another:
+        return f"{by_hand}, which failed just now: {another}"
+    return f"; left: {left[0]}" if left else ""
+
+
+def _print_rights(at: Target, wanted: Sequence[Wanted]) -> None:
+    import yaml
+
+    from gpuassay.provision import rights
+    from gpuassay.provision.install import needed
+    from gpuassay.provision.objects import Objects
+    from gpuassay.provision.plan import informed
+
+    objects, all_of_it = Objects(at.cluster.api), [one.provided for one in wanted]
+    found = [
+        right for one in wanted for right in needed(at, one.provided, informed(one.wish, all_of_it, objects))
+    ]  # fmt: skip
+    print(yaml.safe_dump(rights.role("gpuassay-provision", found), sort_keys=False), end="")
 
 
 def _told(left: list[str], one: Provided) -> None:
@@ -120,6 +183,7 @@ def _wishes(options: argparse.Namespace, wanted: list[Provided]) -> dict[str, Wi
 def site(options: argparse.Namespace) -> Generator[Target]:
     """The cluster that the options name, for one call of a command."""
     from gpuassay.cluster.existing import existing, require
+    from gpuassay.cluster.patient import PatientApi
     from gpuassay.provision.install import Target
     from gpuassay.record.rundir import new_id
     from gpuassay.scratch import scratch
@@ -132,6 +196,7 @@ def site(options: argparse.Namespace) -> Generator[Target]:
             directory=folder, kubeconfig=require(options.kubeconfig), context=options.context, allow_mutation=True
         ) as cluster,
     ):
+        cluster.api = PatientApi(cluster.api)
         yield Target(cluster, new_id(), folder, assets, lambda text: print(text, flush=True))
 
 

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gpuassay.cluster.api import Api
+from gpuassay.cluster.access_review import Right, lacking
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.cluster.parallel import side_by_side
 from gpuassay.discovery.reading import Reading
-from gpuassay.manifest import Manifest, dig
 from gpuassay.system import Rule
-
-PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-
-
-@dataclass(frozen=True, order=True)
-class _Right:
-    """One verb on one resource of all namespaces."""
-
-    group: str
-    resource: str
-    verb: str
 
 
 @dataclass(frozen=True)
@@ -43,46 +29,29 @@ def rights(reading: Reading, rules: Iterable[Rule]) -> Rights:
 
     What a rule says of a verb in brackets (`patch (only with --allow-cluster-mutation)`) is told with it.
     """
-    wanted: dict[_Right, str] = {}
+    wanted: dict[Right, str] = {}
     for rule in rules:
         verbs, _, remark = rule.verbs.partition(" (")
         for resource in rule.resources.split():
             for verb in verbs.split():
-                right = _Right(rule.group, resource, verb)
+                right = Right(rule.group, resource, verb)
                 # a right that is needed without condition is needed
                 wanted[right] = remark.rstrip(")") if remark and wanted.get(right, remark) else ""
     groups = {one.group for one in wanted}
     unserved = sorted(group for group in groups if group and reading.serves(group) is False)
     asked = [one for one in sorted(wanted) if one.group not in unserved]
     try:
-        lacking = [] if _allowed(reading.api, _Right("*", "*", "*")) else _lacking(reading.api, asked)
+        missing = lacking(reading.api, asked)
     except ClusterError as error:
         reading.unreadable["rights"] = " ".join(str(error).split())[:200]
         return Rights(None, tuple(unserved))
-    return Rights(_lines({one: wanted[one] for one in lacking}), tuple(unserved))
+    return Rights(_lines({one: wanted[one] for one in missing}), tuple(unserved))
 
 
-def _lacking(api: Api, asked: Sequence[_Right]) -> list[_Right]:
-    answers = side_by_side(lambda right: _allowed(api, right), asked)
-    return [right for right, allowed in zip(asked, answers, strict=True) if not allowed]
-
-
-def _allowed(api: Api, right: _Right) -> bool:
-    resource, _, subresource = right.resource.partition("/")
-    attributes: Manifest = {"group": right.group, "resource": resource, "verb": right.verb}
-    if subresource:
-        attributes["subresource"] = subresource
-    body: Manifest = {
-        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    }  # fmt: skip
-    return bool(dig(json.loads(api.request("post", PATH, body)), "status", "allowed", default=False))
-
-
-def _lines(lacking: dict[_Right, str]) -> tuple[str, ...]:
+def _lines(missing: dict[Right, str]) -> tuple[str, ...]:
     """One line for resources of a group that lack the same verbs under the same condition."""
     verbs: dict[tuple[str, str, str], list[str]] = {}
-    for right, remark in lacking.items():
+    for right, remark in missing.items():
         verbs.setdefault((right.group, right.resource, remark), []).append(right.verb)
     alike: dict[tuple[str, str, str], list[str]] = {}
     for (group, resource, remark), some in verbs.items():

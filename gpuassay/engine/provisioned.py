@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.patient import PatientApi
 from gpuassay.engine.environment import Host
 from gpuassay.provision.component import Provided
-from gpuassay.provision.install import Target, found, install
+from gpuassay.provision.install import Target, found, install, use
 from gpuassay.provision.objects import Objects
 from gpuassay.provision.options import INSTALL, NEVER, REINSTALL, Asked
 from gpuassay.provision.plan import Wanted, plan
@@ -53,7 +54,8 @@ def provisioned(run: Host, cluster: Cluster, asked: Sequence[Asked], assets: Ass
     Raises:
         ClusterError: a component cannot be installed, or does not work; one line says why.
     """
-    site = Target(cluster, run.directory.name, run.directory / "provision", assets, run.say)
+    patient = replace(cluster, api=PatientApi(cluster.api))
+    site = Target(patient, run.directory.name, run.directory / "provision", assets, run.say)
     begun: list[Provided] = []
     try:
         for one, step in plan(_wanted(asked), Objects(cluster.api), assets):
@@ -64,6 +66,7 @@ def provisioned(run: Host, cluster: Cluster, asked: Sequence[Asked], assets: Ass
                 install(site, one.provided, one.wish)
             else:
                 run.say(f"{one.provided.name}: {step.words}")
+                use(site, one.provided)
             cluster.capabilities |= ({one.provided.capability} | one.provided.further) - {""}
         yield
     finally:

@@ -66,11 +66,10 @@ def note(api: Api, one: Changed) -> None:
     Raises:
         ClusterError: another run has changed it, and has not undone that.
     """
-    inventory.hold(api, one.run)
     marks = {labels.RUN: one.run, labels.COMPONENT: one.component, labels.CHANGED: "true"}
     content = {"changes": one.changes, "restart": one.restart}
     try:
-        api.create({
+        inventory.keep(api, one.run, {
             "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": _name(one.component), "namespace": NAMESPACE, "labels": marks},
             "data": {"format": FORMAT, "component": one.component, "run": one.run}

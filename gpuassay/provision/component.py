@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gpuassay.cluster.access_review import Right
 from gpuassay.cluster.api import Api
 from gpuassay.manifest import Manifest
 from gpuassay.provision.helm import Chart
@@ -103,6 +104,7 @@ class Provided:
         seconds: how long it may take.
         capability: what scenarios need where they need it.
         further: other capabilities of a cluster on which a run has installed it.
+        rights: what it takes to see that it works and to clear up after it, besides what its own objects take.
     """
 
     name: str
@@ -120,6 +122,7 @@ class Provided:
     seconds: float = READY_SECONDS
     capability: str = ""
     further: frozenset[str] = frozenset()
+    rights: Sequence[Right] = ()
 
     def runs(self, objects: Objects, there: Installation | None) -> bool:
         """Whether any pod of it is there, ready or not: then it is somebody's to mend."""

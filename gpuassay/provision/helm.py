@@ -20,7 +20,7 @@ from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.node import linux
 from gpuassay.environment import inherited
-from gpuassay.manifest import Manifest
+from gpuassay.manifest import Manifest, dig
 from gpuassay.toolchain import Assets
 from gpuassay.toolchain.errors import ToolchainError
 
@@ -71,6 +71,8 @@ class Helm:
         Raises:
             ClusterError: the chart or its values are no good; helm's own last line says why.
         """
+        if chart.version and Path(chart.source).exists():
+            self._refuse_another(chart)  # helm heeds a version of repositories only, and says nothing
         told = self._run(
             "template", chart.release, self._source(chart), "--include-crds", *_arguments(chart), values=chart
         )
@@ -78,6 +80,14 @@ class Helm:
             return [one for one in yaml.safe_load_all(told) if one]
         except yaml.YAMLError as error:
             raise ClusterError(f"chart {chart.source} renders to no YAML: {' '.join(str(error).split())}") from None
+
+    def _refuse_another(self, chart: Chart) -> None:
+        there = str(dig(yaml.safe_load(self._run("show", "chart", chart.source)), "version", default="unknown"))
+        if there.removeprefix("v") != chart.version.removeprefix("v"):
+            raise ClusterError(
+                f"chart {chart.source} is of version {there}, not {chart.version}: leave out its version, or name a "
+                "source that has it"
+            )
 
     def install(self, chart: Chart) -> None:
         """Create its objects and run its hooks; that it works is for the caller to see."""

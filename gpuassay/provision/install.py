@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpuassay import labels
+from gpuassay.cluster.access_review import Right
 from gpuassay.cluster.base import Cluster, Component
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.manifest import Manifest, dig
-from gpuassay.provision import inventory, pods
+from gpuassay.provision import inventory, pods, rights
 from gpuassay.provision.component import Content, Installation, Provided, Wish
 from gpuassay.provision.helm import Chart, Helm
 from gpuassay.provision.inventory import Inventory
@@ -21,6 +22,8 @@ from gpuassay.provision.objects import Objects, Ref
 from gpuassay.toolchain import Assets
 from gpuassay.waiting import WaitTimeout, wait
 
+USED_SECONDS = 60.0
+"""How long what somebody else has installed may take until it works: it is not being installed."""
 TELL_AFTER = 20.0
 """Seconds after which a person is told what a component still lacks."""
 LATE = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "APIService")
@@ -63,13 +66,36 @@ def install(site: Target, provided: Provided, wish: Wish) -> Installation:
     Raises:
         ClusterError: it cannot be installed, or does not work in time; one line says why.
     """
+    try:
+        return _install(site, provided, wish)
+    except ApiRefused as refused:
+        said = " ".join(refused.message.split())
+        raise ClusterError(f"{provided.title} cannot be installed: {said}{_who_stands_in_the_way(said)}") from None
+    except ClusterError as error:
+        raise ClusterError(f"{error}{_who_stands_in_the_way(str(error))}") from None
+
+
+def _who_stands_in_the_way(said: str) -> str:
+    if "failed calling webhook" not in said:
+        return ""
+    return "; that webhook is not ours, gpuassay doctor --cluster existing names those that do not answer"
+
+
+def use(site: Target, provided: Provided) -> None:
+    """Make sure that what is there works, whoever has installed it.
+
+    Raises:
+        ClusterError: it does not.
+    """
+    there = found(provided, Objects(site.cluster.api))
+    await_working(site, provided, provided.seconds if there and there.run else USED_SECONDS)
+
+
+def _install(site: Target, provided: Provided, wish: Wish) -> Installation:
     objects = Objects(site.cluster.api)
     refuse(provided, objects)
-    content = provided.content(site.assets, wish)
-    helm = Helm(site.cluster, site.assets, site.folder) if content.chart else None
-    definitions = [one for one in content.definitions if objects.get(Ref.of(one)) is None]
-    ours = _in_order([*definitions, *content.objects])
-    wanted = [*ours, *_in_order(helm.render(content.chart) if helm and content.chart else ())]
+    content, helm, ours, wanted = _content(site, provided, wish, objects)
+    rights.refuse_without(site.cluster.api, provided, rights.needed(provided, content, wanted, objects))
     refs = [_ref(one, provided, wanted, objects) for one in wanted]
     _refuse_there(provided, objects, refs)
     noted = _inventory(site, provided, content, refs, len(ours), wanted, objects)
@@ -84,6 +110,28 @@ def install(site: Target, provided: Provided, wish: Wish) -> Installation:
     await_working(site, provided)
     _tell(site, provided, noted, content)
     return Installation(noted.version, noted.namespace, noted.how, noted.run)
+
+
+def _content(
+    site: Target, provided: Provided, wish: Wish, objects: Objects
+) -> tuple[Content, Helm | None, list[Manifest], list[Manifest]]:
+    """What is installed, by whom, what of it we apply, and all of it, each in order."""
+    content = provided.content(site.assets, wish)
+    helm = Helm(site.cluster, site.assets, site.folder) if content.chart else None
+    definitions = [one for one in content.definitions if objects.get(Ref.of(one)) is None]
+    ours = _in_order([*definitions, *content.objects])
+    return content, helm, ours, [*ours, *_in_order(helm.render(content.chart) if helm and content.chart else ())]
+
+
+def needed(site: Target, provided: Provided, wish: Wish) -> list[Right]:
+    """The rights that an installation and its removal take; nothing is changed, and little is asked of the cluster.
+
+    Raises:
+        ClusterError: there is no such installation.
+    """
+    objects = Objects(site.cluster.api)
+    content, _, _, wanted = _content(site, provided, wish, objects)
+    return rights.needed(provided, content, wanted, objects)
 
 
 def refuse(provided: Provided, objects: Objects) -> None:
@@ -241,13 +289,13 @@ def mirrored(image: str, mirror: str) -> str:
     return f"{mirror.rstrip('/')}/{rest if named else image}"
 
 
-def await_working(site: Target, provided: Provided) -> None:
+def await_working(site: Target, provided: Provided, seconds: float | None = None) -> None:
     """Wait until a component works, and tell early what keeps it from that.
 
     Raises:
         ClusterError: it does not in time; each of its pods that is not ready says why.
     """
-    api = site.cluster.api
+    api, patience = site.cluster.api, seconds or provided.seconds
     began, told = time.monotonic(), set[str]()
 
     def look() -> str:
@@ -260,11 +308,11 @@ def await_working(site: Target, provided: Provided) -> None:
         return problem
 
     try:
-        wait(look, lambda problem: not problem, what=provided.title, timeout=provided.seconds, delay=0.5)
+        wait(look, lambda problem: not problem, what=provided.title, timeout=patience, delay=0.5)
     except WaitTimeout as late:
         why = pods.troubles(api, provided.namespace) or pods.refusals(api, provided.namespace)
         raise ClusterError(
-            f"{provided.title} does not work {provided.seconds:g} s after its installation: {late.last}"
+            f"{provided.title} does not work, {patience:g} s were waited for it: {late.last}"
             + "".join(f"; {line}" for line in why[:5])
         ) from None
 

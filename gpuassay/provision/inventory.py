@@ -21,6 +21,8 @@ from gpuassay.waiting import wait
 NAMESPACE = "gpuassay"
 """Holds one ConfigMap for each component that is ours; goes with the last of them."""
 FORMAT = "2"
+GONE_SECONDS = 60.0
+"""How long that namespace may take to be gone."""
 
 Key = tuple[str, str, str, str]
 
@@ -56,8 +58,35 @@ class Inventory:
     nodes: Mapping[str, Mapping[str, str]]
 
 
-def hold(api: Api, run: str) -> None:
-    """Make our namespace, where it is not there yet."""
+def keep(api: Api, run: str, noted: Manifest) -> None:
+    """Note something in our namespace, also while another run is about to take that away.
+
+    Whoever notes something touches the namespace afterwards; whoever deletes it does so only as it was before looking
+    whether anything is noted there (`release`). So one of the two sees the other.
+
+    Raises:
+        ApiRefused: with status 409 where it is noted already.
+    """
+
+    def done() -> bool:
+        try:
+            _make(api, run)
+            api.create(noted)
+            touched = api.patch("Namespace", NAMESPACE, {"metadata": {"annotations": {labels.RUN: run}}})
+        except ApiRefused as refused:
+            if refused.status == 404 or (refused.status == 403 and "terminat" in refused.message):
+                _await_gone(api)
+                return False
+            raise
+        ending = dig(touched, "metadata", "deletionTimestamp")
+        if ending:
+            _await_gone(api)
+        return not ending
+
+    wait(done, bool, what=f"namespace {NAMESPACE} to be ours", timeout=GONE_SECONDS, delay=0.2)
+
+
+def _make(api: Api, run: str) -> None:
     meta: Manifest = {"name": NAMESPACE, "labels": {labels.RUN: run, labels.COMPONENT: "inventory"}}
     try:
         api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
@@ -66,18 +95,30 @@ def hold(api: Api, run: str) -> None:
             raise
 
 
+def _await_gone(api: Api) -> None:
+    """Until our namespace, which is being deleted, is gone; another may have made it anew by then."""
+
+    def ending() -> bool:
+        return bool(dig(api.get("Namespace", NAMESPACE) or {}, "metadata", "deletionTimestamp"))
+
+    what = f"namespace {NAMESPACE} to be gone"
+    wait(ending, lambda now: not now, what=what, timeout=GONE_SECONDS, delay=0.2)
+
+
 def release(api: Api) -> None:
     """Our namespace goes with the last thing that is noted in it."""
+    found = api.get("Namespace", NAMESPACE)
+    if found is None or api.list("ConfigMap", NAMESPACE, labels.COMPONENT):
+        return
+    meta: Manifest = found["metadata"]
+    as_seen = {"preconditions": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}}
     try:
-        left = api.list("ConfigMap", NAMESPACE, labels.COMPONENT)
+        api.request("delete", f"/api/v1/namespaces/{NAMESPACE}", as_seen)
     except ApiRefused as refused:
-        if refused.status == 404:
+        if refused.status in (404, 409):  # gone, or another run has just noted something there
             return
         raise
-    if not left:
-        api.delete("Namespace", NAMESPACE)
-        what = f"namespace {NAMESPACE} to be gone"
-        wait(lambda: api.get("Namespace", NAMESPACE), lambda found: found is None, what=what, timeout=60, delay=0.2)
+    _await_gone(api)
 
 
 def write(api: Api, one: Inventory) -> None:
@@ -86,10 +127,9 @@ def write(api: Api, one: Inventory) -> None:
     Raises:
         ClusterError: another run has it, or is about to.
     """
-    hold(api, one.run)
     marks = {labels.RUN: one.run, labels.COMPONENT: one.component}
     try:
-        api.create({
+        keep(api, one.run, {
             "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": one.component, "namespace": NAMESPACE, "labels": marks},
             "data": {"format": FORMAT, **{name: str(getattr(one, name)) for name in _TEXTS},
@@ -102,6 +142,8 @@ def write(api: Api, one: Inventory) -> None:
         if refused.status != 409:
             raise
         other = read(api, one.component)
+        if other and other.run == one.run:
+            return  # asked for twice, as the answer to the first got lost
         raise ClusterError(
             f"{one.component} is being provisioned by run {other.run if other else 'another'}: wait for it, or "
             f"gpuassay remove {one.component}"

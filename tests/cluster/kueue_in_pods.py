@@ -123,7 +123,18 @@ class Standing:
         if key in self.stored:
             raise ApiRefused(409, "AlreadyExists", f"{key} is there")
         self.stored[key] = one
+        if one["kind"] == "Namespace":
+            one["metadata"] |= {"uid": f"uid-{next(self._numbers)}", "resourceVersion": str(next(self._numbers))}
         return one
+
+    def patch(self, kind: str, name: str, body: Manifest) -> Manifest:
+        """Merge patch of what is no Pod; it is newer then."""
+        if (kind, name) not in self.stored:
+            raise ApiRefused(404, "NotFound", f"{kind} {name} is not there")
+        found = self.stored[kind, name]
+        found.update(merged(found, body))
+        found["metadata"]["resourceVersion"] = str(next(self._numbers))
+        return found
 
     def delete(self, kind: str, name: str, namespace: str = "", *, grace_seconds: int | None = None) -> None:
         """It is gone at once."""
@@ -175,6 +186,11 @@ class Standing:
             found = self._at(path)
             assert found is not None
             found.update(merged(found, body))
+        elif verb == "delete":
+            found = self._at(path)
+            if found is None or any(found["metadata"][key] != value for key, value in body["preconditions"].items()):
+                raise ApiRefused(409 if found else 404, "Conflict" if found else "NotFound", path)
+            del self.stored[found["kind"], found["metadata"]["name"]]
         elif path.endswith("/token"):
             return json.dumps({"status": {"token": "t"}})
         elif not self.pods:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.engine import provisioned as runs
@@ -46,8 +47,9 @@ def test_a_component_that_somebody_uses_stays_and_is_told(tmp_path: Path, monkey
     monkeypatch.setattr(runs, "found", always(Installation("v1", "ns", "manifests", run=tmp_path.name)))
     monkeypatch.setattr(runs, "remove", remove)
     host = SimpleNamespace(directory=tmp_path, mutant=None, say=always(None))
-    cluster = SimpleNamespace(api=None, capabilities=frozenset[str]())
-    with runs.provisioned(cast("Host", host), cast("Cluster", cluster), [], Assets()):
+    api = cast("Api", SimpleNamespace(connection=None))
+    cluster = Cluster("theirs", "existing", tmp_path, api, tmp_path, frozenset())
+    with runs.provisioned(cast("Host", host), cluster, [], Assets()):
         pass
     assert removed == ["kueue", "device-plugin"]
     assert (tmp_path / "leaks.txt").read_text() == "kueue: Kueue is in use by ClusterQueue theirs\n"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpuassay.cluster import base
+from gpuassay.cluster.access_review import Right
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.manifest import Manifest, dig
@@ -135,4 +136,5 @@ OPERATOR = Provided(
     name=NAME, title="NVIDIA GPU Operator", namespace=NAMESPACE,
     detect=detect, content=content, problem=problem, in_use=in_use, made=made, lacking=lacking, group=GROUP,
     excludes=frozenset({"device-plugin"}), seconds=READY_SECONDS, capability=base.GPU_OPERATOR,
+    rights=(Right("node.k8s.io", "runtimeclasses", "delete"),),
 )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from gpuassay.cluster.access_review import Right
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.manifest import Manifest, dig
@@ -146,4 +147,9 @@ DAS = Provided(
     name="das", title="DAS", namespace=NAMESPACE,
     detect=detect, content=content, problem=problem, in_use=in_use, made=made, lacking=lacking, group=GROUP,
     after=frozenset({"gpu-operator"}), excludes=frozenset({"device-plugin", "dra-driver"}),
+    rights=(
+        Right("", "pods", "create"), Right("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "delete"),
+        Right("rbac.authorization.k8s.io", "clusterroles", "delete"),
+        Right("rbac.authorization.k8s.io", "clusterrolebindings", "delete"),
+    ),
 )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpuassay import toolchain
+from gpuassay.cluster.access_review import Right
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused
 from gpuassay.manifest import Manifest, dig
@@ -104,4 +105,5 @@ DRA = Provided(
     name="dra-driver", title="NVIDIA DRA driver", namespace=NAMESPACE,
     detect=detect, content=content, problem=problem, in_use=in_use, made=made, lacking=lacking,
     excludes=frozenset({"device-plugin", "das"}), capability="program:nvidia-dra",
+    rights=(Right(GROUP, "resourceslices", "delete"),),
 )  # fmt: skip
