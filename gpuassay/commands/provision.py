@@ -57,6 +57,10 @@ def add(subparsers: SubParsers) -> None:
     parser.add_argument("--keep-failed", action="store_true", help="leave what does not come to work, to be looked at")
     parser.add_argument("--mirror", type=text, metavar="PREFIX", help="takes the place of registries in image names")
     parser.add_argument(
+        "--pull-secret", type=text, metavar="FILE",
+        help="credentials for the images' registries, a file such as ~/.docker/config.json",
+    )  # fmt: skip
+    parser.add_argument(
         "--asset", action="append", default=[], metavar="NAME=DIR", type=text, help="programs that you bring"
     )
     parser.set_defaults(run=run)
@@ -174,6 +178,7 @@ def _wishes(options: argparse.Namespace, wanted: list[Provided]) -> dict[str, Wi
         one.name: Wish(
             sources.get(one.name, ""), versions.get(one.name, ""),
             [Path(file).expanduser() for name, file in values if name == one.name], options.mirror or "",
+            Path(options.pull_secret).expanduser() if options.pull_secret else None,
         )
         for one in wanted
     }  # fmt: skip

@@ -48,6 +48,7 @@ class Wish:
         version: of a chart from a repository.
         values: files of values for a chart.
         mirror: prefix that takes the place of the registries in image names.
+        pull_secret: file with credentials for the images' registries, as docker writes it; None where there are none.
         beside: components that are there, or are installed in the same go.
         groups: API groups that the cluster serves.
     """
@@ -56,6 +57,7 @@ class Wish:
     version: str = ""
     values: Sequence[Path] = ()
     mirror: str = ""
+    pull_secret: Path | None = None
     beside: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
 

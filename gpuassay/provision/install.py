@@ -19,6 +19,7 @@ from gpuassay.provision.helm import Chart, Helm
 from gpuassay.provision.inventory import Inventory
 from gpuassay.provision.marks import image
 from gpuassay.provision.objects import Objects, Ref
+from gpuassay.provision.pull_secret import name_it, secret
 from gpuassay.toolchain import Assets
 from gpuassay.waiting import WaitTimeout, wait
 
@@ -106,7 +107,7 @@ def _install(site: Target, provided: Provided, wish: Wish) -> Installation:
     _apply(site, ours, noted.applied)
     if helm and content.chart:
         helm.install(content.chart)
-    _mark(site, provided, refs, wish.mirror)
+    _mark(site, provided, refs, wish)
     await_working(site, provided)
     _tell(site, provided, noted, content)
     return Installation(noted.version, noted.namespace, noted.how, noted.run)
@@ -117,6 +118,8 @@ def _content(
 ) -> tuple[Content, Helm | None, list[Manifest], list[Manifest]]:
     """What is installed, by whom, what of it we apply, and all of it, each in order."""
     content = provided.content(site.assets, wish)
+    if wish.pull_secret:
+        content = replace(content, objects=[secret(wish.pull_secret, provided.namespace), *content.objects])
     helm = Helm(site.cluster, site.assets, site.folder) if content.chart else None
     definitions = [one for one in content.definitions if objects.get(Ref.of(one)) is None]
     ours = _in_order([*definitions, *content.objects])
@@ -263,13 +266,15 @@ def _marks(site: Target, provided: Provided) -> dict[str, str]:
     return {labels.RUN: site.run, labels.COMPONENT: provided.name}
 
 
-def _mark(site: Target, provided: Provided, refs: Sequence[Ref], mirror: str) -> None:
-    """Put the run's label on everything, and the mirror into the names of images."""
+def _mark(site: Target, provided: Provided, refs: Sequence[Ref], wish: Wish) -> None:
+    """Put the run's label on everything, the mirror into the names of images, and credentials beside them."""
     objects = Objects(site.cluster.api)
     side_by_side(lambda ref: objects.patch(ref, {"metadata": {"labels": _marks(site, provided)}}), refs)
-    if mirror:
-        for ref in refs:
-            _mirror(objects, ref, mirror)
+    for ref in refs:
+        if wish.mirror:
+            _mirror(objects, ref, wish.mirror)
+        if wish.pull_secret:
+            name_it(objects, ref)
 
 
 def _mirror(objects: Objects, ref: Ref, mirror: str) -> None:

@@ -50,6 +50,10 @@ def add_options(group: pytest.OptionGroup) -> None:
             help=f"values for the chart of {name}",
         )  # fmt: skip
     group.addoption("--mirror", metavar="PREFIX", type=text, help="takes the place of registries in image names")
+    group.addoption(
+        "--pull-secret", metavar="FILE", type=path,
+        help="credentials for the registries of what is installed, a file such as ~/.docker/config.json",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Asked:
 
     Attributes:
         mode: one of `MODES`.
-        source, version, values, mirror: as in `gpuassay.provision.component.Wish`.
+        source, version, values, mirror, pull_secret: as in `gpuassay.provision.component.Wish`.
     """
 
     name: str
@@ -67,13 +71,14 @@ class Asked:
     version: str
     values: tuple[Path, ...]
     mirror: str
+    pull_secret: Path | None = None
 
     @property
     def wish(self) -> Wish:
         """For an installation."""
         from gpuassay.provision.component import Wish
 
-        return Wish(self.source, self.version, self.values, self.mirror)
+        return Wish(self.source, self.version, self.values, self.mirror, self.pull_secret)
 
 
 def asked(settings: Settings) -> list[Asked]:
@@ -88,6 +93,7 @@ def asked(settings: Settings) -> list[Asked]:
         one = Asked(
             name, _value(settings, name, "mode"), _value(settings, name, "source") or "",
             _value(settings, name, "version") or "", values, settings.mirror or "",
+            Path(secret) if (secret := settings.option("pull_secret")) else None,
         )  # fmt: skip
         _check(one, settings)
         found.append(one)
