@@ -56,6 +56,11 @@ def provider_for(settings: Settings) -> Provider:
         opens = elsewhere[0] if elsewhere else existing_environment(settings)
         only = Pool(ONE_CLUSTER, opens, WIDTH)
         return Provider(lambda run, pool: only.open(run, pool, assets), only, absent=_absent(assets))
+    if settings.cluster == "kind":
+        from gpuassay.engine.kind import kind_pool
+
+        made = kind_pool(settings)
+        return Provider(lambda run, pool: made.open(run, pool, assets), made, absent=_absent(assets))
     if not sys.platform.startswith("linux"):
         raise ClusterError("a cluster of ours needs Linux; here: --cluster existing, or --replay RUN")
     asked = catalogue.selected(settings.build) if settings.build else []

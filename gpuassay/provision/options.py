@@ -105,8 +105,8 @@ def _check(one: Asked, settings: Settings) -> None:
     extra = [what for what in ("source", "version", "values") if getattr(one, what)]
     if extra and not installed:
         raise ComponentOptionError(f"--{one.name}-{extra[0]} needs also --{one.name} {INSTALL}")
-    if one.mode != USE and not settings.existing:
-        raise ComponentOptionError(f"--{one.name} {one.mode}: only with --cluster existing")
+    if one.mode != USE and settings.cluster not in ("existing", "kind"):
+        raise ComponentOptionError(f"--{one.name} {one.mode}: only with --cluster existing or --cluster kind")
     if missing := [str(file) for file in one.values if not file.is_file()]:
         raise ComponentOptionError(f"--{one.name}-values: there is no file {missing[0]}")
 

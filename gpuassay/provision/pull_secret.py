@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.manifest import Manifest, dig
@@ -27,8 +27,8 @@ def secret(file: Path, namespace: str) -> Manifest:
         raise ClusterError(f"--pull-secret: {file} cannot be read: {error.strerror}") from None
     except ValueError:
         raise ClusterError(f"--pull-secret: {file} is not JSON: name a file such as ~/.docker/config.json") from None
-    auths: Any = dig(loaded, "auths", default={}) if isinstance(loaded, dict) else {}
-    if not isinstance(auths, dict) or not any(isinstance(one, dict) and one for one in auths.values()):
+    auths: Any = dig(cast("Manifest", loaded), "auths", default={}) if isinstance(loaded, dict) else {}
+    if not isinstance(auths, dict) or not any(cast("dict[str, object]", auths).values()):
         raise ClusterError(
             f"--pull-secret: {file} holds no credentials under `auths` (where a helper of docker keeps them, a cluster "
             "cannot reach them): make one by docker --config DIR login without credsStore"

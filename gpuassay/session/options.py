@@ -14,7 +14,15 @@ from gpuassay.system import systems
 
 def add_options(group: pytest.OptionGroup) -> None:
     """Our options; all but `--cluster`, `--replay`, `--mutant`, `--full`, `--plan` and `--asset` carry our prefix."""
-    group.addoption("--cluster", choices=("embedded", "existing"), default="embedded", help="what to test against")
+    group.addoption(
+        "--cluster", choices=("embedded", "existing", "kind"), default="embedded", help="what to test against"
+    )
+    group.addoption("--kind-node-image", metavar="IMAGE", type=text, help="--cluster kind: image of its nodes")
+    group.addoption("--kind-config", metavar="FILE", type=path, help="--cluster kind: its configuration")
+    group.addoption(
+        "--kind-load", metavar="ARCHIVE", action="append", default=[], type=path,
+        help="--cluster kind: load an archive of images onto its nodes",
+    )  # fmt: skip
     group.addoption(
         "--gpuassay-kubeconfig",
         metavar="FILE",
@@ -93,7 +101,13 @@ OF_EXISTING = (
 )
 """Options that say something of an existing cluster."""
 
-OF_LIVE = ("mutant", "full", "asset", "resume", *OF_EXISTING)
+OF_KIND = ("kind_node_image", "kind_config", "kind_load")
+"""Options that say something of a cluster that kind makes."""
+
+NOT_OF_KIND = ("gpuassay_kubeconfig", "gpuassay_context", "allow_cluster_mutation")
+"""Options that such a cluster leaves no choice in."""
+
+OF_LIVE = ("mutant", "full", "asset", "resume", *OF_EXISTING, *OF_KIND)
 """Options that change what is acted out: a replay acts nothing out. `--build` is "where scenarios need it" anyway."""
 
 
@@ -105,7 +119,7 @@ def refuse_contradictions(option: argparse.Namespace) -> None:
     """
     given = [name for name in OF_LIVE if _given(option, name)]
     if option.replay:
-        idle = [*(["--cluster existing"] if option.cluster == "existing" else []), *map(_flag, given)]
+        idle = [*([f"--cluster {option.cluster}"] if option.cluster != "embedded" else []), *map(_flag, given)]
         if idle:
             _refuse(f"--replay judges what a run has recorded, nothing is acted out: leave out {', '.join(idle)}")
     try:
@@ -115,6 +129,10 @@ def refuse_contradictions(option: argparse.Namespace) -> None:
     elsewhere = [_flag(name) for name in given if name in OF_EXISTING]
     if option.cluster == "embedded" and elsewhere:
         _refuse(f"{', '.join(elsewhere)}: only with --cluster existing; without it the run has a cluster of its own")
+    if option.cluster != "kind" and (elsewhere := [_flag(name) for name in given if name in OF_KIND]):
+        _refuse(f"{', '.join(elsewhere)}: only with --cluster kind")
+    if option.cluster == "kind" and (elsewhere := [_flag(name) for name in given if name in NOT_OF_KIND]):
+        _refuse(f"{', '.join(elsewhere)}: --cluster kind makes a cluster of its own; leave it out")
     if _value(option, "setuponly") and not _value(option, "setupplan"):
         _refuse("--setup-only runs no test, so nothing would be judged: --setup-plan or --plan say what would run")
     workers = _value(option, "numprocesses")
