@@ -11,6 +11,7 @@ from gpuassay.cluster.errors import ClusterError
 from gpuassay.provision.helm import Chart, Helm
 from gpuassay.toolchain import programs
 from gpuassay.toolchain.errors import ToolchainError
+from tests.cluster.conftest import need_programs
 from tests.cluster.served import served
 
 CHART = Chart("some/chart", "it", "there", {"a": 1})
@@ -70,3 +71,44 @@ def test_values_reach_helm_by_no_file_of_ours(program: Path, tmp_path: Path) -> 
     with pytest.raises(ClusterError, match=r'Error: {"password": "s3cret"} by .*--values - --values theirs.yaml'):
         helm(tmp_path).install(chart)
     assert [one for one in tmp_path.rglob("*") if one.is_file() and "s3cret" in one.read_text()] == []
+
+
+@pytest.fixture
+def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Helm:
+    """Helm itself, of our toolchain; the values of its one chart are rendered into a ConfigMap."""
+    need_programs("helm")
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    chart = tmp_path / "chart"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("{apiVersion: v2, name: chart, version: 0.19.2}")
+    (chart / "values.yaml").write_text("{a: 0, b: 0}")
+    (chart / "templates" / "all.yaml").write_text(
+        "{apiVersion: v1, kind: ConfigMap, metadata: {name: all}, data: {a: '{{ .Values.a }}', b: '{{ .Values.b }}'}}"
+    )
+    return helm(tmp_path)
+
+
+def test_helm_itself_takes_values_from_its_input(real: Helm, tmp_path: Path) -> None:
+    """Red when our values get lost, or count more than the user's."""
+    theirs = tmp_path / "theirs.yaml"
+    theirs.write_text("b: 2")
+    (one,) = real.render(Chart(str(tmp_path / "chart"), "it", "there", {"a": 1, "b": 1}, files=(theirs,)))
+    assert one["data"] == {"a": "1", "b": "2"}
+
+
+def test_a_chart_of_another_version_is_refused(real: Helm, tmp_path: Path) -> None:
+    """Red when a version that a folder does not have is passed over, as helm does by itself."""
+    folder = str(tmp_path / "chart")
+    assert real.render(Chart(folder, "it", "there", {}, version="v0.19.2"))
+    with pytest.raises(ClusterError, match=r"is of version 0\.19\.2, not 9\.9\.9: leave out its version, or name"):
+        real.render(Chart(folder, "it", "there", {}, version="9.9.9"))
+
+
+@pytest.mark.parametrize(("content", "words"), [("a: [", "yaml"), ("- a", "cannot unmarshal")])
+def test_values_that_are_none_are_told_in_one_line(real: Helm, tmp_path: Path, content: str, words: str) -> None:
+    """Red when broken values are passed over, or told by a page."""
+    theirs = tmp_path / "theirs.yaml"
+    theirs.write_text(content)
+    with pytest.raises(ClusterError, match=rf"^helm template failed \(1\): .*{words}") as refused:
+        real.render(Chart(str(tmp_path / "chart"), "it", "there", {}, files=(theirs,)))
+    assert "\n" not in str(refused.value) and str(theirs) in str(refused.value)
