@@ -53,6 +53,10 @@ def add(subparsers: SubParsers) -> None:
         help="with --like-yours: how GPUs are cut beforehand: all-balanced, none, or profiles such as 3g.20gb,2g.10gb; "
         "given several times for the first GPU, the second .., the last for all further ones (default: MIG mode off)",
     )  # fmt: skip
+    parser.add_argument(
+        "--emulated-version", type=text, metavar="1.N",
+        help="with --like-yours: imitate the API of an older Kubernetes, such as 1.34, with the same programs",
+    )  # fmt: skip
     parser.add_argument("--directory", type=place, help="empty folder for logs and kubeconfig (default: temporary)")
     parser.add_argument(
         "--asset", action="append", default=[], metavar="NAME=DIR", type=text, help="programs that you bring"
@@ -75,6 +79,8 @@ def refused(options: argparse.Namespace) -> str | None:
     """Why the options cannot be followed together, or None."""
     model, number = options.gpus or ("", 0)
     if not options.like_yours:
+        if options.emulated_version:
+            return "only --like-yours imitates an older Kubernetes: leave out --emulated-version"
         if options.mig:
             return "only GPUs of --like-yours can be cut: leave out --mig"
         return "fake nodes have GPUs of no model: give --gpus a number" if model else None
@@ -100,7 +106,13 @@ def _opened(options: argparse.Namespace, folder: Path, assets: Assets) -> Genera
         nodes = NODES if options.nodes is None else options.nodes
         gpus = (model,) * number if model else ()
         with like_yours(
-            directory=folder, nodes=nodes, gpus=gpus, mig=options.mig, assets=assets, say=say_on_stderr
+            directory=folder,
+            nodes=nodes,
+            gpus=gpus,
+            mig=options.mig,
+            assets=assets,
+            say=say_on_stderr,
+            emulated_version=options.emulated_version,
         ) as cluster:
             yield cluster
         return

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from gpuassay import labels
+from gpuassay import labels, scratch
 from gpuassay.cluster.base import Cluster
 from gpuassay.engine.like_yours import like_yours
 from gpuassay.manifest import Manifest
@@ -86,11 +86,11 @@ class Row:
 
 
 @contextmanager
-def like_a_users() -> Generator[Cluster]:
-    """Two nodes with two fake GPUs each, and another tenant's objects."""
+def like_a_users(kubernetes: str | None = None) -> Generator[Cluster]:
+    """Two nodes with two fake GPUs each, and another tenant's objects; `kubernetes`: an older version is imitated."""
     with (
-        tempfile.TemporaryDirectory(prefix="gpuassay-proof-") as folder,
-        like_yours(directory=Path(folder) / "cluster", gpus=GPUS) as up,
+        scratch.scratch("proof") as folder,
+        like_yours(directory=folder / "cluster", gpus=GPUS, emulated_version=kubernetes) as up,
     ):
         up.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tenant"}})
         meta = {"name": "theirs", "namespace": "tenant"}
@@ -118,7 +118,7 @@ def everything(cluster: Cluster) -> dict[tuple[str, str, str, str], Manifest]:
     return {key: one for key, one in snapshot.items() if key[1] not in ("Pod", "ReplicaSet")}
 
 
-def scratch() -> set[str]:
+def files_of_commands() -> set[str]:
     """Folders of commands; what stands in them must not outlive these for long."""
     return {one.name for one in Path(tempfile.gettempdir()).glob("gpuassay-provision-*")}
 
@@ -193,7 +193,7 @@ def _as_somebody_elses(cluster: Cluster, trial: Trial, words: Sequence[str]) -> 
 
 def _killed(cluster: Cluster, trial: Trial, words: Sequence[str], moment: float, row: Row) -> None:
     """Killed at a moment, and removed by what stands on the cluster; what its files held is gone with the next call."""
-    old = scratch()
+    old = files_of_commands()
     begun = subprocess.Popen(command(cluster, *words), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         begun.wait(moment)  # the moment is what is tried, nothing is waited for
@@ -208,7 +208,7 @@ def _killed(cluster: Cluster, trial: Trial, words: Sequence[str], moment: float,
             assert "the cluster is as before" in said, said
 
     row.mended.append(_timed(mend))
-    assert scratch() <= old, f"files of killed commands stay: {scratch() - old}"
+    assert files_of_commands() <= old, f"files of killed commands stay: {files_of_commands() - old}"
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -234,9 +234,10 @@ def main() -> None:
     parser.add_argument("trials", nargs="*", choices=[*TRIALS, []], help="default: all")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kubernetes", metavar="1.N", help="an older version whose API is imitated")
     options = parser.parse_args()
     rows: list[Row] = []
-    with like_a_users() as cluster, tempfile.TemporaryDirectory() as folder:
+    with like_a_users(options.kubernetes) as cluster, tempfile.TemporaryDirectory() as folder:
         for name in options.trials or TRIALS:
             rows.append(prove(cluster, name, Path(folder), kills=options.kills, seed=options.seed))
             print(json.dumps(asdict(rows[-1])), flush=True)

@@ -21,6 +21,7 @@ from gpuassay.provision.helm import Chart
 from gpuassay.provision.objects import Objects, Ref
 from gpuassay.provision.source import objects_of
 from gpuassay.system import OWN_ARMS
+from gpuassay.systems.llmd import provision_route
 from gpuassay.systems.llmd.component import crds, profiles
 from gpuassay.systems.llmd.component.images import PICKER
 from gpuassay.systems.llmd.component.served import APP, NAME, PORT, deployment, model_of, read
@@ -96,8 +97,11 @@ def content(assets: Assets, wish: Wish) -> Content:
         wish.version,
         beside=not wish.source,
     )
+    routes = [provision_route.route(values.gateway, RELEASE, NAMESPACE)] if values.gateway else []
+    if routes and provision_route.GROUP not in wish.groups:
+        raise ClusterError(f"gateway {values.gateway} in values of llmd: this cluster has no Gateway API")
     return Content(
-        chart=chart, objects=(deployment(servers, NAMESPACE),),
+        chart=chart, objects=(deployment(servers, NAMESPACE), *routes),
         definitions=crds.definitions(module), version=version,
         settings=f"{servers.replicas} model servers {servers.image}, model {servers.model}, picker's configuration "
         f"{values.picker_profile or 'of the chart'}",
@@ -156,7 +160,9 @@ def problem(api: Api) -> str:
         choices = json.loads(answer)["choices"]
     except (ValueError, KeyError, TypeError):
         choices = None
-    return "" if choices else f"{asked} is answered with no choices: {answer[:200]!r}"
+    if choices:
+        return provision_route.problem(api, RELEASE, NAMESPACE)
+    return f"{asked} is answered with no choices: {answer[:200]!r}"
 
 
 def in_use(objects: Objects) -> Sequence[Ref]:

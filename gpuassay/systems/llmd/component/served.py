@@ -50,14 +50,16 @@ class Values(msgspec.Struct, frozen=True, rename="camel"):
     Attributes:
         model_servers: what is served.
         picker_profile: configuration of the endpoint picker in `manifests/llmd`; "" for the chart's own.
+        gateway: `NAMESPACE/NAME` of a Gateway that is to lead to the pool as well; "" for none.
     """
 
     model_servers: Servers = msgspec.field(default_factory=Servers)
     picker_profile: str = ""
+    gateway: str = ""
 
 
 def read(files: Sequence[Path]) -> Values:
-    """What files of values say under `modelServers` and `pickerProfile`; the last file wins, key by key.
+    """What files of values say under `modelServers`, `pickerProfile` and `gateway`; the last file wins, key by key.
 
     The chart of the endpoint picker has no such keys, and lets them be.
 
@@ -65,7 +67,7 @@ def read(files: Sequence[Path]) -> Values:
         ClusterError: a file is not to be read, or says something that there is not; one line says which.
     """
     servers: dict[str, Any] = {}
-    profile = ""
+    profile = gateway = ""
     for file in files:
         try:
             loaded: Any = yaml.safe_load(file.read_text()) or {}
@@ -75,8 +77,8 @@ def read(files: Sequence[Path]) -> Values:
         except msgspec.ValidationError as error:
             raise ClusterError(f"values {file}: {error}") from None
         servers |= loaded.get("modelServers", {})
-        profile = said.picker_profile or profile
-    return Values(msgspec.convert(servers, Servers), profile)
+        profile, gateway = said.picker_profile or profile, said.gateway or gateway
+    return Values(msgspec.convert(servers, Servers), profile, gateway)
 
 
 def deployment(servers: Servers, namespace: str) -> Manifest:
