@@ -11,6 +11,7 @@ from gpuassay.cluster.api import Api
 from gpuassay.manifest import Manifest
 from gpuassay.provision.helm import Chart
 from gpuassay.provision.objects import Objects, Ref
+from gpuassay.provision.olm import Package
 from gpuassay.toolchain import Assets
 
 READY_SECONDS = 300.0
@@ -68,6 +69,7 @@ class Content:
 
     Attributes:
         chart: installed by helm.
+        package: installed by the cluster's Operator Lifecycle Manager; its objects are among `objects`.
         objects: applied by us, the first first.
         definitions: CustomResourceDefinitions that others bring too: one that is there already is used, and stays.
         version: of it; by default what its first image says.
@@ -75,6 +77,7 @@ class Content:
     """
 
     chart: Chart | None = None
+    package: Package | None = None
     objects: Sequence[Manifest] = ()
     definitions: Sequence[Manifest] = ()
     version: str = ""

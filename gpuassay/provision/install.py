@@ -9,16 +9,18 @@ from pathlib import Path
 
 from gpuassay import labels
 from gpuassay.cluster.access_review import Right
+from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import Cluster, Component
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.manifest import Manifest, dig
-from gpuassay.provision import inventory, pods, rights
+from gpuassay.provision import inventory, olm, pods, rights
 from gpuassay.provision.component import Content, Installation, Provided, Wish
 from gpuassay.provision.helm import Chart, Helm
 from gpuassay.provision.inventory import Inventory
 from gpuassay.provision.marks import image
 from gpuassay.provision.objects import Objects, Ref
+from gpuassay.provision.olm import Package
 from gpuassay.provision.pull_secret import name_it, secret
 from gpuassay.toolchain import Assets
 from gpuassay.waiting import WaitTimeout, wait
@@ -96,15 +98,24 @@ def _install(site: Target, provided: Provided, wish: Wish) -> Installation:
     objects = Objects(site.cluster.api)
     refuse(provided, objects)
     content, helm, ours, wanted = _content(site, provided, wish, objects)
+    package = content.package
+    if package and package.namespace != provided.namespace:
+        provided = replace(provided, namespace=package.namespace)
+        refuse(provided, objects)
     rights.refuse_without(site.cluster.api, provided, rights.needed(provided, content, wanted, objects))
     refs = [_ref(one, provided, wanted, objects) for one in wanted]
+    if package:
+        refs.insert(len(ours), package.starts)
     _refuse_there(provided, objects, refs)
-    noted = _inventory(site, provided, content, refs, len(ours), wanted, objects)
+    applied = refs[: len(ours) + bool(package)]
+    noted = _inventory(site, provided, content, refs, applied, wanted, objects)
     site.say(f"installing {provided.title} {noted.version} ({noted.how})")
     inventory.write(site.cluster.api, noted)
     if noted.namespace_is_ours:
         _make_namespace(site, provided)
-    _apply(site, ours, noted.applied)
+    _apply(site, ours, noted.applied[: len(ours)])
+    if package:
+        _start(site, provided, package)
     if helm and content.chart:
         helm.install(content.chart)
     _mark(site, provided, refs, wish)
@@ -119,7 +130,8 @@ def _content(
     """What is installed, by whom, what of it we apply, and all of it, each in order."""
     content = provided.content(site.assets, wish)
     if wish.pull_secret:
-        content = replace(content, objects=[secret(wish.pull_secret, provided.namespace), *content.objects])
+        namespace = content.package.namespace if content.package else provided.namespace
+        content = replace(content, objects=[secret(wish.pull_secret, namespace), *content.objects])
     helm = Helm(site.cluster, site.assets, site.folder) if content.chart else None
     definitions = [one for one in content.definitions if objects.get(Ref.of(one)) is None]
     ours = _in_order([*definitions, *content.objects])
@@ -193,7 +205,7 @@ def _inventory(
     provided: Provided,
     content: Content,
     refs: Sequence[Ref],
-    applied: int,
+    applied: Sequence[Ref],
     wanted: Sequence[Manifest],
     objects: Objects,
 ) -> Inventory:
@@ -205,10 +217,10 @@ def _inventory(
         version=content.version or _version(wanted, provided.name),
         namespace=provided.namespace,
         namespace_is_ours=objects.get(Ref("v1", "Namespace", "", provided.namespace)) is None,
-        how=_how(chart, refs[:applied]),
+        how=f"{olm.HOW}{content.package.name}" if content.package else _how(chart, applied),
         release=chart.release if chart else "",
         refs=refs,
-        applied=refs[:applied],
+        applied=applied,
         before=frozenset(snapshot),
         nodes={key[3]: one["labels"] for key, one in snapshot.items() if key[:2] == ("", "Node")},
     )
@@ -260,6 +272,16 @@ def _served(site: Target, kind: tuple[str, str]) -> Objects:
         lambda: Objects(site.cluster.api), lambda new: kind in new.kinds,
         what=f"kind {kind[1]} to be served", timeout=60, delay=0.2,
     )  # fmt: skip
+
+
+def _start(site: Target, provided: Provided, package: Package) -> None:
+    """Wait until an operator is installed, and give it the object that starts its work."""
+
+    def problem(api: Api) -> str:
+        return olm.problem(api, package)
+
+    await_working(site, replace(provided, problem=problem))
+    _apply(site, [olm.example(site.cluster.api, package)], [package.starts])
 
 
 def _marks(site: Target, provided: Provided) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.manifest import dig
-from gpuassay.provision import inventory
+from gpuassay.provision import inventory, olm
 from gpuassay.provision.component import Provided
 from gpuassay.provision.helm import Helm
 from gpuassay.provision.install import LATE, Target
@@ -61,12 +61,14 @@ def remove(site: Target, provided: Provided, *, force: bool = False) -> Removal:
     if noted.release:
         Helm(site.cluster, site.assets, site.folder).uninstall(noted.release, noted.namespace)
     rest = [ref for ref in reversed(noted.applied) if ref.kind not in (*LATE, DEFINITION, "Namespace")]
+    if noted.how.startswith(olm.HOW):  # first what the operator works on, while it lives
+        delete_all(objects, rest[:1], done)
     delete_all(objects, rest, done)
     _await_pods(site, noted)
     _clear(objects, provided, noted, done)
     _restore_nodes(objects, noted, done)
     inventory.forget(site.cluster.api, provided.name)
-    done.differences = differences(Objects(site.cluster.api), noted)
+    done.differences = differences(Objects(site.cluster.api), noted, provided.group)
     return done
 
 
@@ -156,7 +158,8 @@ def _clear(objects: Objects, provided: Provided, noted: Inventory, done: Removal
     """Note what is left of the component, then delete that too."""
     now = Objects(objects.api)
     left = now.there([ref for ref in noted.refs if ref.kind != "Namespace"])
-    made = [ref for ref in provided.made(now) if ref.key not in noted.before]
+    brought = (*provided.made(now), *olm.left(now, noted.how, noted.namespace))
+    made = [ref for ref in brought if ref.key not in noted.before]
     strangers = [ref for ref in dict.fromkeys((*_new(now, noted), *made)) if ref not in left]
     done.left_by_upstream = [str(ref) for ref in (*left, *strangers) if ref not in noted.applied]
     definitions = [ref for ref in left if ref.kind == DEFINITION]
@@ -221,14 +224,23 @@ def _of_system(label: str) -> bool:
     return domain.endswith(SYSTEM_LABELS) and not domain.startswith("feature.node")
 
 
-def differences(objects: Objects, noted: Inventory) -> list[str]:
-    """What is not as it was before the installation, as far as it can be its doing."""
+def differences(objects: Objects, noted: Inventory, group: str = "") -> list[str]:
+    """What is not as it was before the installation, as far as it can be its doing.
+
+    Definitions of the component's API group count too, whoever has made them: an operator makes its own.
+    """
     snapshot = objects.snapshot()
     # what is gone from a namespace is more likely its owner's doing
     gone = [key for key in noted.before if key not in snapshot and not key[2]]
     groups = {ref.name.partition(".")[2] for ref in _definitions(noted)}
     known = {ref.key for ref in noted.refs}
-    new = [key for key in snapshot if key not in noted.before and (key in known or key[0] in groups)]
+    if noted.how.startswith(olm.HOW):
+        groups.add(group)
+    new = [
+        key for key in snapshot
+        if key not in noted.before
+        and (key in known or key[0] in groups or (key[1] == DEFINITION and key[3].partition(".")[2] in groups))
+    ]  # fmt: skip
     said = [f"{_text(key)} was there before and is gone" for key in gone if _still_served(objects, key)]
     return said + [f"{_text(key)} is still there" for key in new]
 

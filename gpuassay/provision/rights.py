@@ -8,6 +8,7 @@ from gpuassay.cluster.access_review import Right, lacking
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.manifest import Manifest
+from gpuassay.provision import olm
 from gpuassay.provision.component import Content, Provided
 from gpuassay.provision.objects import Objects
 
@@ -15,6 +16,7 @@ RBAC = "rbac.authorization.k8s.io"
 KEPT = ("create", "delete", "patch", "update")
 """What is done to what an installation brings; helm updates what we would patch."""
 READ = ("get", "list")
+OPERATOR_VERSIONS = "clusterserviceversions"
 OURS = (
     *(Right("", "namespaces", verb) for verb in ("create", "delete", "patch")),
     *(Right("", "configmaps", verb) for verb in KEPT),
@@ -52,6 +54,9 @@ def needed(provided: Provided, content: Content, wanted: Iterable[Manifest], obj
             found.add((_group(key[0]), known[key]))
     if content.chart:
         found.add(("", "secrets"))  # helm's own inventory
+    if content.package:
+        found |= {(olm.GROUP, one) for one in ("subscriptions", "operatorgroups", "installplans", OPERATOR_VERSIONS)}
+        found |= {(_group(content.package.starts.version), "*"), ("apiextensions.k8s.io", "customresourcedefinitions")}
     rights = {Right(group, resource, verb) for group, resource in found for verb in KEPT} | set(OURS)
     for group, resource in found:
         rights |= set(HANDED_OUT.get(resource, ()) if group == RBAC else ())

@@ -13,6 +13,7 @@ from gpuassay.cluster.access_review import Right
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.manifest import Manifest, dig
+from gpuassay.provision import olm
 from gpuassay.provision.component import Content, Installation, Provided, Wish
 from gpuassay.provision.helm import Chart
 from gpuassay.provision.marks import how, image
@@ -65,11 +66,27 @@ def content(assets: Assets, wish: Wish) -> Content:
             "the GPU Operator's chart has to be named: --gpu-operator-source CHART (gpuassay provision: --source "
             "gpu-operator=CHART), a folder, archive, URL or REPOSITORY/NAME such as nvidia/gpu-operator"
         )
+    if named := olm.channel_and_catalog(wish.source):
+        return _by_olm(wish, *named)
     if objects := objects_of(wish.source):
         return Content(objects=objects)
     values, settings = _values(wish)
     chart = Chart(wish.source, RELEASE, NAMESPACE, values, tuple(wish.values), wish.version)
     return Content(chart=chart, version=wish.version, settings=settings)
+
+
+def _by_olm(wish: Wish, channel: str, catalog: str) -> Content:
+    """NVIDIA's certified operator, and the ClusterPolicy of its example, with what of the chart's values is in it."""
+    values, settings = _values(wish)
+    overlay = {key: values[key] for key in ("mig", "devicePlugin", "dcgmExporter")}
+    starts = Ref(CONFIGURED[0][0], CONFIGURED[0][1], "", "gpu-cluster-policy")
+    package = olm.Package(
+        "gpu-operator-certified", "nvidia-gpu-operator", starts, channel, catalog or "certified-operators",
+        own_namespace=True, overlay=overlay,
+    )  # fmt: skip
+    olm.refuse_without(package, wish.groups)
+    version = f"channel {channel or 'of its default'}"
+    return Content(package=package, objects=package.objects, version=version, settings=settings)
 
 
 def _values(wish: Wish) -> tuple[dict[str, Any], str]:

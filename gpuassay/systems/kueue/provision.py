@@ -10,6 +10,7 @@ from gpuassay.cluster import base
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.manifest import Manifest, dig
+from gpuassay.provision import olm
 from gpuassay.provision.component import Content, Installation, Provided, Wish
 from gpuassay.provision.helm import Chart
 from gpuassay.provision.marks import how, image
@@ -22,6 +23,10 @@ from gpuassay.toolchain import Assets, catalogue
 GROUP = "kueue.x-k8s.io"
 MANAGER = "kueue-controller-manager"
 RELEASE = "kueue"
+
+OPERATED = "openshift-kueue-operator"
+"""Where Red Hat's build goes."""
+STARTS = Ref("kueue.openshift.io/v1", "Kueue", "", "cluster")
 
 PROBE: Manifest = {
     "apiVersion": f"{GROUP}/v1beta2",
@@ -49,6 +54,11 @@ def detect(objects: Objects) -> Installation | None:
 
 def content(assets: Assets, wish: Wish) -> Content:
     """Upstream's chart of the version that the suite is for, unmodified, or what the user names."""
+    if named := olm.channel_and_catalog(wish.source):
+        channel, catalog = named
+        package = olm.Package("kueue-operator", OPERATED, STARTS, channel, catalog or "redhat-operators")
+        olm.refuse_without(package, wish.groups)
+        return Content(package=package, objects=package.objects, version=f"channel {channel or 'of its default'}")
     if objects := objects_of(wish.source):
         return Content(objects=objects)
     source = wish.source or str(toolchain.module_dir("kueue", MODULE, assets) / "charts" / "kueue")

@@ -12,6 +12,7 @@ from gpuassay.cluster.access_review import Right
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.manifest import Manifest, dig
+from gpuassay.provision import olm
 from gpuassay.provision.component import Content, Installation, Provided, Wish
 from gpuassay.provision.marks import how, image
 from gpuassay.provision.objects import Objects, Ref
@@ -21,6 +22,7 @@ from gpuassay.toolchain import Assets
 
 GROUP = "inference.redhat.com"
 CERT_MANAGER = "cert-manager.io"
+PACKAGE = "das-operator"
 CAPABLE = "nvidia.com/mig.capable"
 WEBHOOK = "das-mutating-webhook-configuration"
 OPERATORS = ("das-operator", "instaslice-operator")
@@ -57,8 +59,14 @@ def content(assets: Assets, wish: Wish) -> Content:
     if not wish.source:
         raise ClusterError(
             "DAS can only be brought: --das-source FOLDER (gpuassay provision: --source das=FOLDER), FOLDER with its "
-            "manifests, as in deploy/ of its sources"
+            "manifests, as in deploy/ of its sources; or, where OLM is, olm[:CHANNEL][@CATALOG]"
         )
+    if named := olm.channel_and_catalog(wish.source):
+        channel, catalog = named
+        starts = Ref(f"{GROUP}/v1alpha1", "DASOperator", NAMESPACE, "cluster")
+        package = olm.Package(PACKAGE, NAMESPACE, starts, channel, catalog or "redhat-operators", own_namespace=True)
+        olm.refuse_without(package, wish.groups)
+        return Content(package=package, objects=package.objects, version=f"channel {channel or 'of its default'}")
     objects = objects_of(wish.source)
     if not any(one["kind"] == "Deployment" for one in objects) or not any(_defines(one) for one in objects):
         raise ClusterError(
