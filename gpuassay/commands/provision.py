@@ -186,13 +186,19 @@ def _wishes(options: argparse.Namespace, wanted: list[Provided]) -> dict[str, Wi
 
 @contextlib.contextmanager
 def site(options: argparse.Namespace) -> Generator[Target]:
-    """The cluster that the options name, for one call of a command."""
+    """The cluster that the options name, for one call of a command.
+
+    Raises:
+        ClusterError: it cannot be used, or what the block waited for did not happen.
+    """
+    from gpuassay.cluster.errors import ClusterError
     from gpuassay.cluster.existing import existing, require
     from gpuassay.cluster.patient import PatientApi
     from gpuassay.provision.install import Target
     from gpuassay.record.rundir import new_id
     from gpuassay.scratch import scratch
     from gpuassay.toolchain import Assets
+    from gpuassay.waiting import WaitError
 
     assets = Assets.parse(getattr(options, "asset", []))
     with (
@@ -202,7 +208,10 @@ def site(options: argparse.Namespace) -> Generator[Target]:
         ) as cluster,
     ):
         cluster.api = PatientApi(cluster.api)
-        yield Target(cluster, new_id(), folder, assets, lambda text: print(text, flush=True))
+        try:
+            yield Target(cluster, new_id(), folder, assets, lambda text: print(text, flush=True))
+        except WaitError as error:
+            raise ClusterError(str(error)) from None
 
 
 def look(options: argparse.Namespace) -> Objects:
