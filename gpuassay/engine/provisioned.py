@@ -66,7 +66,7 @@ def provisioned(run: Host, cluster: Cluster, asked: Sequence[Asked], assets: Ass
                 install(site, one.provided, one.wish)
             else:
                 run.say(f"{one.provided.name}: {step.words}")
-                use(site, one.provided)
+                _await_used(site, one.provided)
             cluster.capabilities |= ({one.provided.capability} | one.provided.further) - {""}
         yield
     finally:
@@ -74,6 +74,14 @@ def provisioned(run: Host, cluster: Cluster, asked: Sequence[Asked], assets: Ass
         removals = {one.name: _removed(site, one) for one in reversed(begun)}
         if begun:
             _write(run.directory, removals)
+
+
+def _await_used(site: Target, provided: Provided) -> None:
+    """Another run may still be installing it; what is broken is judged as it is, and told."""
+    try:
+        use(site, provided)
+    except ClusterError as broken:
+        site.say(str(broken))
 
 
 def _removed(site: Target, provided: Provided) -> Removal:

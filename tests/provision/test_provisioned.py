@@ -27,6 +27,25 @@ def always(value: object) -> Any:
     return told
 
 
+def test_what_is_there_and_broken_is_told_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when a broken installation of somebody's ends the run that is to judge it, or its state is not told."""
+    said: list[str] = []
+
+    def use(site: Any, one: Provided) -> None:
+        del site
+        raise ClusterError(f"{one.name} does not work")
+
+    one = cast("Provided", SimpleNamespace(name="kueue", capability="kueue", further=frozenset[str]()))
+    monkeypatch.setattr(runs, "plan", always([(Wanted(one, cast("Any", None)), Step("used as it is"))]))
+    monkeypatch.setattr(runs, "use", use)
+    host = SimpleNamespace(directory=tmp_path, mutant=None, say=said.append)
+    api = cast("Api", SimpleNamespace(connection=None))
+    cluster = Cluster("theirs", "existing", tmp_path, api, tmp_path, frozenset())
+    with runs.provisioned(cast("Host", host), cluster, [], Assets()):
+        assert cluster.capabilities == {"kueue"}
+    assert said == ["kueue: used as it is", "kueue does not work"]
+
+
 def test_a_component_that_somebody_uses_stays_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Red when the end of a run forces somebody's objects away, or one component that stays keeps the next."""
     removed: list[str] = []
