@@ -161,13 +161,20 @@ def _clear(objects: Objects, provided: Provided, noted: Inventory, done: Removal
     brought = (*provided.made(now), *olm.left(now, noted.how, noted.namespace))
     made = [ref for ref in brought if ref.key not in noted.before]
     strangers = [ref for ref in dict.fromkeys((*_new(now, noted), *made)) if ref not in left]
-    done.left_by_upstream = [str(ref) for ref in (*left, *strangers) if ref not in noted.applied]
+    stays = [ref for ref in (*left, *strangers) if ref not in noted.applied and not _goes(now, ref)]
+    done.left_by_upstream = [str(ref) for ref in stays]
     definitions = [ref for ref in left if ref.kind == DEFINITION]
     delete_all(now, [ref for ref in (*strangers, *reversed(left)) if ref not in definitions], done)
     delete_all(now, custom_objects(now, definitions), done)
     delete_all(now, definitions, done)
     if noted.namespace_is_ours:
         delete_all(now, [Ref("v1", "Namespace", "", noted.namespace)], done)
+
+
+def _goes(objects: Objects, ref: Ref) -> bool:
+    """Whether an object is being deleted already, and only waited for."""
+    found = objects.get(ref)
+    return found is None or bool(dig(found, "metadata", "deletionTimestamp"))
 
 
 def _new(objects: Objects, noted: Inventory) -> list[Ref]:
