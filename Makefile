@@ -10,7 +10,7 @@ ARGS ?=
 # a folder of suites/ in ARGS stands for all of them
 SUITES = $(if $(filter suites/%,$(ARGS)),,suites)
 .NOTPARALLEL:
-.PHONY: help suite test demo doctor build lint types format unit programs setup lock clean
+.PHONY: help suite paper test demo doctor build lint types format unit programs setup lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ suite: setup ## prove queueing, routing and (as root) slicing on embedded cluste
 	elif [ $$code -eq 3 ]; then echo "gpuassay: no live run on this machine (see the line above); judging the committed recordings instead"; \
 	$(PY) -m gpuassay demo; \
 	else exit $$code; fi
+
+paper: setup ## decide the paper's claims (35 minutes on two quiet cores, resumable) and write docs/paper
+	@$(PY) -m gpuassay paper $(ARGS)
 
 test: lint types unit ## lint, format, types, imports, spelling, then all tests
 

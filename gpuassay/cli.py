@@ -42,6 +42,8 @@ COMMANDS = (
     "whatif",
     "mutants",
     "vacuity",
+    "power",
+    "paper",
     "catalogue",
     "api",
     "pack",

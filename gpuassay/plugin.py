@@ -102,6 +102,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "needs(*capabilities): skipped by type where the cluster lacks one",
         "perf: a measurement; runs alone",
         "scale: a measurement at a thousand nodes",
+        "paper: a claim of the paper, decided in rounds; only where -m names it",
         "upstream: another project's own suite; only where -m names it",
         "upgrade: from an older version of a component to the one under test; only where -m names it",
     ):

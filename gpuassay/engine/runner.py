@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuassay.cluster.errors import ClusterError, ComponentDied, NotFromOutside
-from gpuassay.engine import recordings
+from gpuassay.engine import kept, recordings
 from gpuassay.engine.throttle import Throttle
 from gpuassay.record.recording import RecordingMeta, write_recording
 from gpuassay.secrets import hide
@@ -105,6 +105,10 @@ class Runner:
         environment = self.environment
         if self.environment.collapsed.is_set():
             self._write_outcome(scenario, "error", environment.broken() or "")
+            return
+        if scenario.keep and environment.mutant is None and kept.whole(scenario.id, self.run_dir):
+            self.say(f"{scenario.id}: recorded by an earlier run, not acted out again")
+            self.done(scenario, "ok")
             return
         token = f"{scenario.short}-x{secrets.token_hex(3)}"
         system = get(scenario.system)

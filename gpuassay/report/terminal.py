@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gpuassay.report.account import GLYPH
+from gpuassay.report.claims import claim_line, claims
 from gpuassay.report.findings import Finding, findings, verdict_sentence
 from gpuassay.report.rundir import ReportError, RunDir, load
 from gpuassay.report.text import one_line, plural, seconds
@@ -32,6 +33,7 @@ def _ending(rundir: RunDir) -> list[str]:
     lines.append(verdict_sentence(rundir, account))
     lines.append(f"{plural(account.declared, 'behaviour')} declared{took} = {counts or 'nothing'}")
     lines.extend(f"note: {one_line(problem)}" for problem in rundir.problems)
+    lines.extend(claim_line(one) for one in claims(rundir.verdicts))
     found = findings(rundir.verdicts)
     lines.extend(_line(finding) for finding in found[:MOST])
     if len(found) > MOST:

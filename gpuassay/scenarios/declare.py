@@ -27,6 +27,7 @@ class Scenario:
         needs: capabilities of the cluster without which it is skipped by type.
         timeout: seconds it may be expected to take; the longest are begun first, and its tests wait accordingly.
         module: importable module that declares it.
+        keep: taken over, not acted out again, where an earlier run in the same folder of runs has recorded it.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Scenario:
     needs: frozenset[str]
     timeout: float
     module: str
+    keep: bool = False
 
     @property
     def short(self) -> str:
@@ -60,9 +62,11 @@ def scenario(
     needs: Iterable[str] = (),
     outside: bool = False,
     timeout: float = 60,
+    keep: bool = False,
 ) -> Callable[[Callable[[Any], None]], Any]:
     """Declare a scenario. Tests of the module take it by name and get its `Recording`.
 
+    `keep`: what an earlier run of this machine with the same programs has recorded is judged, not acted out again.
     `outside`: it can be acted out where the system under test is somebody's as well, in what their users may do.
 
     Example:
@@ -85,6 +89,7 @@ def scenario(
             needs=frozenset([*needs, *implied]),
             timeout=timeout,
             module=module,
+            keep=keep,
         )
 
         @pytest.fixture(name=function.__name__)

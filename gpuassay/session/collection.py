@@ -73,7 +73,7 @@ def arrange(items: list[pytest.Item], suites: Sequence[Path]) -> None:
             profiles.setdefault(one.profile, len(profiles))
         # judged in the order in which pools end: a cluster's restarts come before its other profiles
         alone = any(one.alone == "machine" for one in scenarios)
-        perf = item.get_closest_marker("perf") is not None or item.get_closest_marker("scale") is not None
+        perf = any(item.get_closest_marker(name) is not None for name in ("perf", "scale", "paper"))
         keys[item.nodeid] = (perf, alone, min((profiles[one.profile] for one in scenarios), default=0))
         for kind, value in (
             ("epic", behaviour.suite),

@@ -56,7 +56,7 @@ def _read(item: pytest.Item) -> Declared | None:
         behaviour=behaviour,
         title=line["title"],
         defect=str(link.args[0]) if link else "",
-        measured=any(item.get_closest_marker(name) is not None for name in ("perf", "scale")),
+        measured=any(item.get_closest_marker(name) is not None for name in ("perf", "scale", "paper")),
         needs=frozenset(needs.union(*(one.needs for one in scenarios_of(item)))),
     )
 
@@ -69,7 +69,12 @@ def everything() -> list[Declared]:
     """
     collector = _Collector()
     # whatever the user's variable selects, and from whatever folder
-    words = [str(resources.ROOT / "suites"), "-m", "upstream or upgrade or not upstream", f"--rootdir={resources.ROOT}"]
+    words = [
+        str(resources.ROOT / "suites"),
+        "-m",
+        "upstream or upgrade or paper or not upstream",
+        f"--rootdir={resources.ROOT}",
+    ]
     words += [f"--config-file={resources.ROOT / 'pyproject.toml'}", "--collect-only", "-qq", "-p", "no:cacheprovider"]
     os.environ.pop("PYTEST_ADDOPTS", None)
     with contextlib.redirect_stdout(io.StringIO()):

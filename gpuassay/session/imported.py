@@ -11,6 +11,7 @@ from gpuassay.record.upstream import Results
 from gpuassay.session.upstream import GIVEN, OPTION, RESULTS, BadImport
 
 MARKER = "upstream"
+PAPER = "paper"
 """Of tests that another project judges."""
 UPGRADE = "upgrade"
 """Of tests that begin with an older version of a component."""
@@ -96,9 +97,9 @@ def _suite_of(item: pytest.Item) -> str | None:
 
 
 def leave_out(items: list[pytest.Item], config: pytest.Config) -> None:
-    """Deselect what takes programs of its own unless `-m` names it: upstream's own suites, and upgrades."""
+    """Deselect what takes long or programs of its own unless `-m` names it: upstream's suites, upgrades, the paper."""
     imported = config.rootpath / IMPORTED
-    unnamed = [name for name in (MARKER, UPGRADE) if name not in config.option.markexpr]
+    unnamed = [name for name in (MARKER, UPGRADE, PAPER) if name not in config.option.markexpr]
     left = [
         item
         for item in items

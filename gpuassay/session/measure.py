@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
 
 from gpuassay.manifest import Manifest
-from gpuassay.stats.evidence import Estimate, Kind
+
+if TYPE_CHECKING:
+    from gpuassay.stats.claims import Claim, Ruling
+    from gpuassay.stats.evidence import Estimate, Kind
 
 
 ALPHA = 0.01
 """One-sided level at which detectable effects are told: that of a single claim with one look."""
+
+
+OUTCOMES = {
+    "holds": "reproduced", "refuted": "not reproduced", "undecided": "not decided", "hopeless": "not decided",
+}  # fmt: skip
+"""Rulings in the words of a reproduction."""
+
+
+def _bars(claim: Claim) -> str:
+    low, high = claim.bars
+    if claim.kind == "ratio":
+        low, high = math.exp(low), math.exp(high)
+    told = {"lower": f"below {low:.4g}", "higher": f"above {high:.4g}", "equal": f"{low:.4g} to {high:.4g}"}
+    return told[claim.direction]
 
 
 @dataclass
@@ -50,6 +70,24 @@ class Measure:
         figures = {"effect_error": found.error, "effect_freedom": found.freedom, **seen}
         self.values |= {key: value if value is None else float(f"{value:.4g}") for key, value in figures.items()}
         self.values |= {"effect_of": kind, "effect_unit": unit, "rounds": found.n}
+
+    def claim(self, where: str, claim: Claim, ruling: Ruling, unit: str = "") -> None:
+        """How a claim of the paper stands: its value, ours with the interval that decided, and how it was decided.
+
+        `where` is the table or figure it stands in, `unit` that of its figures ("" for ratios).
+        """
+        if ruling.estimate is not None:
+            self.effect(ruling.estimate, claim.kind, unit)
+        self.value(claim_in=where, paper=claim.paper, ours=ruling.value, unit=unit, rounds=ruling.rounds)
+        self.value(outcome=OUTCOMES[ruling.outcome], confidence=ruling.confidence, detectable_80=ruling.detectable)
+        self.threshold(_bars(claim))
+        if ruling.confidence:
+            self.interval(ruling.low, ruling.high)
+
+    def untestable(self, where: str, paper: float | None, why: str, unit: str = "") -> NoReturn:
+        """Skip a claim of the paper that cannot be tested here, and say why."""
+        self.value(claim_in=where, paper=paper, ours=None, unit=unit, outcome="not testable here")
+        pytest.skip(f"not testable here: {why}")
 
     def threshold(self, limit: float | str) -> None:
         """What the judged figure was held against."""

@@ -131,6 +131,7 @@ class Ruling:
         reason: one sentence.
         detectable: least effect beyond the bar that these rounds find in 80 of 100 cases, relative or in its unit; None
             without a spread.
+        estimate: what it rests on; None of a single round.
     """
 
     outcome: Outcome
@@ -141,6 +142,7 @@ class Ruling:
     rounds: int
     reason: str
     detectable: float | None = None
+    estimate: Estimate | None = None
 
 
 def judge(family: Mapping[str, tuple[Claim, Evidence]], plan: Plan, *, refused: str = "") -> dict[str, Ruling]:
@@ -226,7 +228,7 @@ def _ruling(outcome: Outcome, found: Evidence, estimate: Estimate, level: float,
     half = estimate.error * _critical(level, estimate.freedom)
     return Ruling(
         outcome, found.told(estimate.centre), found.told(estimate.centre - half), found.told(estimate.centre + half),
-        1 - 2 * level, estimate.n, reason, detectable(estimate, level, found.kind),
+        1 - 2 * level, estimate.n, reason, detectable(estimate, level, found.kind), estimate,
     )  # fmt: skip
 
 

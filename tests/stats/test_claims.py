@@ -58,7 +58,7 @@ def test_an_effect_that_is_not_worth_calling_one_is_not_called_one() -> None:
 
 
 def test_a_makespan_three_per_cent_longer_is_found_with_five_pairs() -> None:
-    """With the spread of our own A/A recordings: in 4 of 5 runs at least; equal arms are called longer in 1 % at most."""
+    """With the spread of our own A/A recordings: in 4 of 5 runs; equal arms are called longer in at most 1 %."""
     longer = outcomes(400, lambda source: family(source, FIXED, [1.03], SLOWER, rounds=5))
     equal = outcomes(400, lambda source: family(source, FIXED, [1.0], SLOWER, rounds=5))
     assert sum(one["0"] == "holds" for one in longer) >= 320

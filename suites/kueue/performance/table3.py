@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -87,9 +87,11 @@ class Runner:
         return sum(is_true(job, "Complete") for job in self.arm.lab.objects("Job"))
 
 
-def open_arm(on: KueueBench, name: str, seed: int, scale: float, number: int) -> Runner:
+def open_arm(
+    on: KueueBench, name: str, seed: int, scale: float, number: int, configurations: Mapping[str, str] = ARMS
+) -> Runner:
     """Make an arm's pool, queues and job list."""
-    configuration = ARMS[name]
+    configuration = configurations[name]
     arm = on.arm(f"{name}-{number}")
     lab = arm.lab
     on.environment.cluster.add_nodes(1, labels={mixes.POOL: lab.token}, prefix=f"pool-{lab.token}")

@@ -7,6 +7,7 @@ from functools import cache
 from statistics import median
 
 from gpuassay import Measure
+from gpuassay.stats.ratios import Outcome, equivalent
 from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.judge.measured_figures import ArmFigures, arm_figures, arm_lanes, twin_error
 from gpuassay.systems.kueue.judge.measured_order import arm_order
@@ -29,6 +30,7 @@ TITLES = {
     "preemption": "+ preemption",
     "two-queues-large-borrows": "2 queues, large may borrow",
     "two-queues-both-borrow": "2 queues, both may borrow",
+    "two-queues": "2 queues, large may borrow",
     CONTROL: "BestEffortFIFO again (A/A)",
 }
 
@@ -64,6 +66,29 @@ def ratio(arms: Mapping[str, KueueRecording], name: str, of: Callable[[ArmFigure
     """Median over rounds of an arm's figure relative to that of plain Jobs in the same round."""
     pairs = zip(rounds(arms, name), rounds(arms, "pure"), strict=True)
     return median(of(figures_of(one)) / of(figures_of(base)) for one, base in pairs)
+
+
+def control(arms: Mapping[str, KueueRecording]) -> tuple[list[float], list[float]]:
+    """Makespans of FIFO and of FIFO again, round by round."""
+    once, again = ([figures_of(arm).makespan for arm in rounds(arms, name)] for name in ("fifo", CONTROL))
+    return once, again
+
+
+def control_outcome(arms: Mapping[str, KueueRecording], limit: float) -> Outcome:
+    """Whether the two agree within `limit` (relative): by TOST, or in a single round by their values alone."""
+    once, again = control(arms)
+    if len(once) > 1:
+        return equivalent(again, once, limit)
+    return "pass" if abs(again[0] / once[0] - 1) <= limit else "inconclusive"
+
+
+def control_off(arms: Mapping[str, KueueRecording], limit: float) -> str:
+    """Why makespans of these rounds are not to be judged; "" where the control agrees within `limit`."""
+    if control_outcome(arms, limit) == "pass":
+        return ""
+    once, again = control(arms)
+    off = median(two / one for one, two in zip(once, again, strict=True)) - 1
+    return f"control is {off:+.1%} off, limit {limit:.0%}: runs disturb each other, or {len(once)} is too few"
 
 
 def show(arms: Mapping[str, KueueRecording], measure: Measure, scale: float) -> None:

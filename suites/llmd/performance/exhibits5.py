@@ -7,6 +7,7 @@ from typing import Any
 
 from gpuassay import Inconclusive, Measure
 from gpuassay.load.gate import Control
+from gpuassay.stats.evidence import Evidence, differences
 from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.judge.performance import Overhead, overhead
 from gpuassay.systems.llmd.judge.share import Share, share
@@ -53,6 +54,12 @@ def arms_of(recording: RoutingRecording) -> list[str]:
 def added(recording: RoutingRecording, arm: str, base: str, tokens: int, concurrency: int) -> Overhead:
     """What `arm` adds to the TTFT of `base`."""
     return overhead(concurrency, *(rounds_of(recording, name, tokens, concurrency) for name in (arm, base)))
+
+
+def in_ms(found: Overhead, than: Overhead | None = None) -> Evidence:
+    """What is added in ms, round by round; or by how much more than another overhead of the same rounds."""
+    base = [0.0] * len(found.rounds) if than is None else [1e3 * one for one in than.rounds]
+    return differences([1e3 * one for one in found.rounds], base)
 
 
 def control_of(recording: RoutingRecording, tokens: int, concurrency: int) -> Control:

@@ -13,8 +13,8 @@ LIMITS = thresholds.load(Path(__file__).with_name("thresholds.json"))
 
 
 def settle(judged: Judged, recording: RoutingRecording) -> None:
-    """Fail, or be inconclusive, as judged; what a crowded machine may explain is inconclusive on one."""
-    if judged.outcome != "pass" and not judged.certain:
+    """Fail, or be inconclusive, as judged; on a crowded machine nothing holds, and only what is certain fails."""
+    if not judged.certain:
         LIMITS.refuse_noise(recording)
     if judged.outcome == "inconclusive":
         raise Inconclusive(judged.reason)

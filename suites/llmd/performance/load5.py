@@ -80,7 +80,7 @@ def scrape_label(arm: str, tokens: int, concurrency: int, moment: str) -> str:
     return f"{arm}/{tokens}/{concurrency}/{moment}"
 
 
-def _arms(lab: RoutingLab, stack: ExitStack) -> dict[str, tuple[Deployment, str | None]]:
+def open_arms(lab: RoutingLab, stack: ExitStack) -> dict[str, tuple[Deployment, str | None]]:
     """Deployment and URL (None: its gateway) of every arm."""
     cache = Cache(blocks=16_384)
     profiles = {GATEWAY: "round-robin", RANDOM: "random", PRECISE: "precise"}
@@ -108,7 +108,7 @@ def act(lab: RoutingLab) -> None:
     """Rounds of all arms at every load, after a control of the generator at the same load."""
     loads = FULL if lab.full else QUICK
     with ExitStack() as stack:
-        arms = _arms(lab, stack)
+        arms = open_arms(lab, stack)
         for load in loads:
             prompts = {
                 one.label: one for one in prompt_set([load.tokens] * 4, seed=load.tokens, prefix=f"t{load.tokens}-")

@@ -20,6 +20,7 @@ from suites.llmd.performance.exhibits5 import (
     busy_of,
     concurrencies,
     control_of,
+    in_ms,
     rounds_at,
     rounds_of,
     share_of,
@@ -70,6 +71,7 @@ def test_asking_a_picker_costs_little(ways: RoutingRecording, measure: Measure, 
     limit = BOUNDS_S[arm]
     measure.value(added_ms=found.added.value * 1e3, base_ms=found.base * 1e3, rounds=len(found.rounds))
     measure.interval(found.added.low * 1e3, found.added.high * 1e3)
+    measure.effect(in_ms(found).after(), "difference", "ms")
     measure.threshold(limit * 1e3)
     judged = bound_verdict(found, limit)
     if not judged.certain:  # else the generator's error is in the TTFT that it is many times of
@@ -111,6 +113,7 @@ def test_the_papers_overhead_is_not_exceeded(ways: RoutingRecording, measure: Me
     measure.value(in_the_papers_band=paper_band_verdict(found).outcome)
     measure.threshold(FIGURE_5.most_ms)
     busy = {one.concurrency: busy_of(ways, RANDOM, TOKENS, one.concurrency) for one in found}
+    measure.effect(in_ms(found[-1]).after(), "difference", "ms")
     judged = worst_of([bound_verdict(one, FIGURE_5.most_ms / 1e3, busy[one.concurrency]) for one in found])
     measure.value(**{f"cpu_busy_at_{streams}": share for streams, share in busy.items()})
     for one in found:
@@ -130,4 +133,5 @@ def test_overhead_grows_with_streams(ways: RoutingRecording, measure: Measure) -
     found = [added(ways, RANDOM, GATEWAY, TOKENS, streams) for streams in concurrencies(ways, TOKENS)]
     judged = growth_verdict(found)
     measure.value(least_ms=found[0].added.value * 1e3, most_ms=found[-1].added.value * 1e3)
+    measure.effect(in_ms(found[-1], found[0]).after(), "difference", "ms")
     settle(judged, ways)

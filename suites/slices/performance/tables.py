@@ -126,7 +126,7 @@ def _play(arm: Arm[Lab], table: str, name: str, seed: int, scale: float, number:
         jobs.clear(site)
 
 
-def _pair(on: Bench[Lab], table: str, names: Sequence[str], seed: int, scale: float, number: int) -> None:
+def pair(on: Bench[Lab], table: str, names: Sequence[str], seed: int, scale: float, number: int) -> None:
     """Arms side by side, each on a node of its own; their recordings are written at the end."""
     ready = threading.Barrier(len(names))
     opened = [on.arm(f"{table}-{name}-{number}") for name in names]
@@ -153,7 +153,7 @@ def act(lab: Lab) -> None:
             for table, (each, _, pairs) in TABLES.items():
                 for names in pairs:
                     lab.progress(f"{2 * each} jobs on {' and '.join(names)}, run times x {scale:.3g}, round {number}")
-                    _pair(on, table, names, seed, scale, number)
+                    pair(on, table, names, seed, scale, number)
         lab.cluster.tell(on.environment.cluster.components, on.environment.cluster.emulated)  # for reports
         lab.note(SCALE, scale)
         lab.note(ROUNDS, rounds)

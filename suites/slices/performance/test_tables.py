@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
 
-from gpuassay import INFO, MUST, SHOULD, Arms, Inconclusive, Lab, Measure, behaviour, scenario
+from gpuassay import MUST, SHOULD, Arms, Inconclusive, Lab, Measure, behaviour, scenario
 from gpuassay.stats import thresholds
-from gpuassay.stats.ratios import paired_ratio, three_valued
 from gpuassay.systems.slices.judge import at_rest as slices_rest
 from gpuassay.systems.slices.judge import performance as judged
 from gpuassay.systems.slices.judge.times import bias
@@ -22,8 +20,6 @@ pytestmark = [pytest.mark.perf, pytest.mark.timeout(7200)]
 PAPER = "paper on Kueue, DAS and llm-d: Tables 5 and 6"
 LIMITS = thresholds.load(Path(__file__).with_name("thresholds.json"))
 SLICED = ("dynamic", "best", "balanced")
-CLAIMS = {"mean": 18 / 28, "p95": 36 / 51}
-"""Table 6: completion times with dynamic slices over those on whole GPUs."""
 
 
 @scenario(system="slices", alone="machine", needs={"program:nvidia-dra", "program:nvidia-device-plugin"}, timeout=7200)
@@ -69,9 +65,7 @@ def test_net_completion_times_are_those_of_the_twin(
         )
         measure.interval(low, high)
         measure.threshold(f"{low:.2f} to {high:.2f} s")
-        right = low <= seen.completion.mean <= high and last <= seen.makespan <= longest
-        if not right:
-            LIMITS.refuse_noise(arm)
+        LIMITS.refuse_noise(arm)
         assert low <= seen.completion.mean <= high, (
             f"net mean {seen.completion.mean:.2f} s, twin {low:.2f} to {high:.2f}"
         )
@@ -97,46 +91,18 @@ def test_slices_gain_what_the_twin_predicts(
         gross = tuple(figures.gross_of(arm).completion.mean for arm in (one, base))
         clean = tuple(figures.net_of(arm).completion.mean for arm in (one, base))
         shares.append(bias((gross[0], gross[1]), (clean[0], clean[1])))
-        measure.value(ratio=ratio, gross_ratio=gross[0] / gross[1], paper=CLAIMS["mean"], latency_share=shares[-1])
+        measure.value(ratio=ratio, gross_ratio=gross[0] / gross[1], paper=18 / 28, latency_share=shares[-1])
         measure.interval(low, high)
         limit = min(1.0, high * (1 + LIMITS.limit("twin_margin")))
         measure.threshold(limit)
-        if ratio > limit:
-            LIMITS.refuse_noise(one)
-            LIMITS.refuse_noise(base)
+        LIMITS.refuse_noise(one)
+        LIMITS.refuse_noise(base)
         assert ratio <= limit, f"net ratio {ratio:.3f} of means, the twin's is {low:.3f} to {high:.3f}"
     if max(shares) > LIMITS.limit("overhead_share"):
         raise Inconclusive(
             f"Kubernetes' own latencies, which do not shrink with run times, add {max(shares):.0%} of the effect, limit"
             f" {LIMITS.limit('overhead_share'):.0%}: --full has longer run times"
         )
-
-
-@pytest.mark.parametrize("figure", CLAIMS)
-@behaviour(
-    "slices.performance.paper-claim", level=INFO, spec=PAPER,
-    red_when="dynamic slices do not shorten the completion times of 32 jobs", mutant="",
-)  # fmt: skip
-def test_the_papers_claim_about_completion_times(
-    tables_5_and_6: SlicesRecording, arms: Arms, measure: Measure, figure: str
-) -> None:
-    """Dynamic slices shorten completion of 32 jobs against whole GPUs (paper: mean 36 %, 95th percentile 29 %)."""
-    found = arms(tables_5_and_6)
-    mine = [getattr(figures.net_of(one).completion, figure) for one in figures.complete(found, "t6", "dynamic")]
-    base = [getattr(figures.net_of(one).completion, figure) for one in figures.complete(found, "t6", "whole")]
-    ratio = math.prod(a / b for a, b in zip(mine, base, strict=True)) ** (1 / len(mine))
-    measure.value(net_ratio=ratio, paper_ratio=CLAIMS[figure], rounds=len(mine))
-    measure.threshold(1.0)
-    if len(mine) < 2:
-        raise Inconclusive(
-            f"ratio {ratio:.3f} in one round, paper {CLAIMS[figure]:.3f}: one round has no interval (--full has three)"
-        )
-    interval = paired_ratio(mine, base)
-    measure.interval(interval.low, interval.high)
-    outcome = three_valued(interval, 1.0)
-    if outcome == "inconclusive":
-        raise Inconclusive(f"ratio {interval.ratio:.3f} ({interval.low:.3f} to {interval.high:.3f}) straddles 1")
-    assert outcome == "pass", f"slices do not shorten completion: {interval.ratio:.3f} times that on whole GPUs"
 
 
 @behaviour(
