@@ -77,7 +77,7 @@ def page(rundir: RunDir, digest: str, command: str) -> str:
         [
             "# The paper's claims, decided",
             "",
-            "*Evaluating Kubernetes Performance for GenAI Inference* (arXiv 2602.04900), Tables 3 to 6 and Figures 5 to 7,",
+            "*Evaluating Kubernetes Performance for GenAI Inference* (arXiv 2602.04900), Tables 3 to 6, Figures 5-7,",
             f"on emulated GPUs. This page is generated: {told}.",
             "",
             f"Made by `{command}`; run {rundir.run.run_id}. SHA-256 over its recordings: `{digest}`.",
