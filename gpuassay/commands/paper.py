@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     runs: Path = options.runs.absolute()
     opened = open_run(options.stored) if options.stored else None
     if opened is None:
-        code = bundled.run(["-m", "paper", "--build", "slices", "--build", "routing", f"--run-dir={runs}"])
+        code = bundled.run(["-m", "paper", "--build", "slices", f"--run-dir={runs}"])
         if code not in PLAYED:
             return code
         opened = max(runs.iterdir())

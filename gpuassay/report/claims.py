@@ -61,6 +61,24 @@ def _number(value: Any, unit: str) -> str:
     return f"{value:.3g} {unit}".strip()
 
 
+HEAD = ("where", "claim", "paper", "here (interval that decided)", "", "why", "least effect seen in 80 %")
+
+
+def exhibit(found: Sequence[Verdict]) -> dict[str, Any]:
+    """Claims of a run as a table of its report."""
+    return {
+        "id": "paper-claims",
+        "title": "The paper's claims, decided",
+        "kind": "table",
+        "columns": [name or "outcome" for name in HEAD],
+        "rows": [[*cells(one), detectable(one)] for one in found],
+        "notes": [
+            "Intervals are at each claim's own share of its family's error of 1 %. The least effect is beyond the bar."
+        ],
+        "section": "The paper",
+    }
+
+
 def page(rundir: RunDir, digest: str, command: str) -> str:
     """The published page, markdown."""
     found = claims(rundir.verdicts)
@@ -71,7 +89,6 @@ def page(rundir: RunDir, digest: str, command: str) -> str:
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
     rows = [(*cells(one), detectable(one)) for one in found]
     table = [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows]
-    head = ("where", "claim", "paper", "here (interval that decided)", "", "why", "least effect seen in 80 %")
     missing = [one for one in rundir.verdicts if WHERE not in one.measured and one.state in WITHOUT]
     return "\n".join(
         [
@@ -83,8 +100,8 @@ def page(rundir: RunDir, digest: str, command: str) -> str:
             f"Made by `{command}`; run {rundir.run.run_id}. SHA-256 over its recordings: `{digest}`.",
             "What is emulated and how a claim is decided: [measuring](../performance.md#the-paper-decided).",
             "",
-            f"| {' | '.join(head)} |",
-            f"|{' --- |' * len(head)}",
+            f"| {' | '.join(HEAD)} |",
+            f"|{' --- |' * len(HEAD)}",
             *table,
             *(["", "Not played:", ""] if missing else []),
             *(f"- {one.behaviour}: {one_line(one.reason, 200) or WITHOUT[State(one.state)]}" for one in missing),

@@ -278,6 +278,7 @@ class Run:
         self.ledger.write(self.directory)
         if self.provider is not None and self.provider.only is not None:
             self._tell_reach()
+        self._tell_claims()
         try:
             report.write(self.directory)
         except report.ReportError as error:
@@ -306,6 +307,13 @@ class Run:
         asked = [reach.Asked(one.behaviour, one.suite, one.feature in MEASURED) for one in verdicts]
         counted = reach.reach(asked, [verdicts], why_lacking)
         Measure(self.directory).exhibit(**reach.exhibit(counted, "this cluster"))
+
+    def _tell_claims(self) -> None:
+        """Claims of the paper, where some were judged, as an exhibit."""
+        from gpuassay.report import claims
+
+        if found := claims.claims(list(self.ledger.verdicts.values())):
+            Measure(self.directory).exhibit(**claims.exhibit(found))
 
     def ending(self) -> list[str]:
         """The lines the terminal ends with."""

@@ -10,7 +10,7 @@ import pytest
 
 from gpuassay import cli
 from gpuassay.commands import power
-from gpuassay.report.claims import claim_line, claims
+from gpuassay.report.claims import claim_line, claims, exhibit
 from gpuassay.session.measure import Measure
 from gpuassay.stats.claims import Claim, Plan, judge
 from gpuassay.stats.evidence import differences, pairs
@@ -66,6 +66,13 @@ def test_a_line_says_the_papers_value_ours_and_what_became_of_it(tmp_path: Path)
     assert claim_line(untestable(tmp_path)) == (
         "Table 6 dram: paper 38 %, ours -: NOT TESTABLE HERE, fake GPUs do no work"
     )
+
+
+def test_the_report_shows_what_could_have_been_seen_beside_each_claim() -> None:
+    table = exhibit([REPRODUCED, OPEN])
+    assert [row[4] for row in table["rows"]] == ["reproduced", "not decided"]
+    assert table["rows"][0][-1].endswith(" %")
+    assert table["rows"][1][-1] == "-"
 
 
 def test_only_claims_are_listed_by_table() -> None:
