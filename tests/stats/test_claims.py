@@ -81,6 +81,24 @@ def test_the_error_is_kept_where_the_truth_is_the_bar() -> None:
     assert wrong / 600 <= 0.015  # 0.01, and two standard errors of the simulation
 
 
+@pytest.mark.parametrize("spread", [0.01, 0.057])
+def test_a_baseline_played_four_times_a_round_keeps_the_error(spread: float) -> None:
+    """Plain Jobs scatter by 5.7 %, a queued arm by as much or less: equal means are called different in 1 % at most."""
+    source, wrong = np.random.default_rng(5), 0
+    plan = Plan((3, 5, 7), (0.1, 0.5, 0.4))
+    for _ in range(300):
+        base = np.exp(source.normal(0, 0.057, (7, 4))).tolist()
+        made = {
+            str(i): (
+                Claim(str(i), "makespan", "lower", 0.02),
+                several(np.exp(source.normal(0, spread, (7, 1))).tolist(), base),
+            )
+            for i in range(4)
+        }
+        wrong += any(one.outcome == "holds" for one in judge(made, plan).values())
+    assert wrong <= 3
+
+
 def test_one_round_never_decides() -> None:
     for rounds in (1, 2):
         found = judge({"a": (FASTER, pairs([0.5] * rounds, [1.0] * rounds))}, Plan())["a"]
