@@ -1,11 +1,13 @@
-"""GPUs that are published as counters, on a fake node: the real scheduler gives out their slices, nothing runs on them.
+"""GPUs that are published as counters: the real scheduler gives out their slices, nothing runs on them.
 
     with counters.published(lab, [gpu_model("a100-40gb")]) as site:
         site.ask("small", "1g.5gb")
         site.observe_settled("full")
         site.finish()
 
-Every scenario has a node and ResourceSlices of its own. No kubelet prepares a claim there: KWOK plays the pods.
+Every scenario has a node and ResourceSlices of its own. At home the node is fake, and KWOK plays the pods. On
+somebody's cluster it is one of theirs: no driver of that name is there, so that its kubelet prepares no claim, and the
+pods that are bound to it wait until they are deleted.
 """
 
 from __future__ import annotations
@@ -14,20 +16,23 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from gpuassay.capabilities import CLUSTER_WIDE, FAKE_NODES
+from gpuassay.cluster.errors import ApiRefused, NotFromOutside
 from gpuassay.gpus import GpuModel
-from gpuassay.manifest import Manifest, name_of
+from gpuassay.manifest import Manifest, dig, name_of
 from gpuassay.systems.slices import notes
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.judge import counters as judged
 from gpuassay.systems.slices.judge.observed import claimed_devices
 from gpuassay.systems.slices.model.placement import Place
+from gpuassay.systems.slices.outside.supply import turn, usable
 from gpuassay.workloads import claims as resource_slices
 
 if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.base import Emulated
     from gpuassay.scenarios.lab import Lab
 
-NEEDS = frozenset({"fake-nodes", "cluster-wide-configuration"})
+NEEDS = frozenset({CLUSTER_WIDE})
 """Capabilities that a scenario of such GPUs needs."""
 
 EMULATED: Emulated = {
@@ -125,25 +130,80 @@ class PublishedGpus:
 
 @contextmanager
 def published(lab: Lab, gpus: Sequence[GpuModel]) -> Generator[PublishedGpus]:
-    """Publish GPUs on a fake node of their own for the length of a `with` block.
+    """Publish GPUs on a node of their own for the length of a `with` block.
 
     Args:
         lab: the scenario's lab; needs `NEEDS`.
         gpus: at most eight; the order of a profile's starts is that in which its places are listed.
+
+    Raises:
+        NotFromOutside: somebody's cluster has no node for it, or knows no counters of GPUs.
     """
     lab.cluster.tell(emulated=[EMULATED])
-    node = lab.cluster.add_nodes(1, gpus=0, prefix=lab.unique("mig"))[0]
-    made = [resource_slices.device_class(lab.unique("mig")), *resource_slices.published(node, gpus)]
-    site = PublishedGpus(lab, node, gpus, name_of(made[0]))
+    with _node(lab) as node:
+        made = [resource_slices.device_class(lab.unique("mig")), *resource_slices.published(node, gpus)]
+        site = PublishedGpus(lab, node, gpus, name_of(made[0]))
+        try:
+            for one in made:
+                lab.create(one)
+            if not lab.cluster.has(FAKE_NODES):
+                _require_counters(lab, made[1:])
+            # it is given nothing before the scheduler knows the class and every ResourceSlice of the node
+            site.ask(_PROBE, gpus[0].profiles[0].name)
+            lab.observe(lambda: site.given(_PROBE), "the scheduler knows the GPUs")
+            site.delete(_PROBE)
+            yield site
+        finally:
+            for one in made:
+                lab.delete(one["kind"], name_of(one))
+
+
+@contextmanager
+def _node(lab: Lab) -> Generator[str]:
+    """A node that no other scenario publishes GPUs on."""
+    if lab.cluster.has(FAKE_NODES):
+        node = lab.cluster.add_nodes(1, gpus=0, prefix=lab.unique("mig"))[0]
+        try:
+            yield node
+        finally:
+            lab.cluster.remove_nodes([node])
+        return
+    with turn(f"{lab.cluster.name}, counters", lambda: lendable(usable(lab.api)), str) as lent:
+        yield lent
+
+
+def lendable(nodes: Sequence[Manifest]) -> list[str]:
+    """Names of the nodes that any pod may use, and that are known by their host name.
+
+    Raises:
+        NotFromOutside: there is none.
+    """
+    found = [
+        name_of(one) for one in nodes
+        if not dig(one, "spec", "taints", default=[])
+        and dig(one, "metadata", "labels", "kubernetes.io/hostname", default="") == name_of(one)
+    ]  # fmt: skip
+    if not found:
+        raise NotFromOutside("GPUs are published on a node that is Ready and without taints, and there is none")
+    return found
+
+
+def _require_counters(lab: Lab, made: Sequence[Manifest]) -> None:
+    """Leave the scenario where the API server drops what it does not know: places would be given out twice."""
     try:
-        for one in made:
-            lab.create(one)
-        # it is given nothing before the scheduler knows the class and every ResourceSlice of the node
-        site.ask(_PROBE, gpus[0].profiles[0].name)
-        lab.observe(lambda: site.given(_PROBE), "the scheduler knows the GPUs")
-        site.delete(_PROBE)
-        yield site
-    finally:
-        for one in made:
-            lab.delete(one["kind"], name_of(one))
-        lab.cluster.remove_nodes([node])
+        stored = [lab.api.get("ResourceSlice", name_of(one)) or {} for one in made]
+    except ApiRefused as refused:
+        raise NotFromOutside(f"ResourceSlices have to be read: {refused.message}") from None
+    if not keeps_counters(stored):
+        raise NotFromOutside("the API server keeps no counters of devices (feature gate DRAPartitionableDevices)")
+
+
+def keeps_counters(stored: Sequence[Manifest]) -> bool:
+    """Whether ResourceSlices as they were stored have counters, and devices that consume some."""
+    devices = [one for each in stored for one in _listed(each, "devices")]
+    return any(_listed(one, "sharedCounters") for one in stored) and any(one.get("consumesCounters") for one in devices)
+
+
+def _listed(stored: Manifest, field: str) -> list[Manifest]:
+    found: list[Manifest] | None = dig(stored, "spec", field, default=None)
+    return found or []
