@@ -149,3 +149,15 @@ def test_nothing_listens_once_it_is_closed(tmp_path: Path) -> None:
         with pytest.raises(OSError):
             socket.create_connection(("127.0.0.1", local), 1)
         found.close()
+
+
+def test_a_way_that_does_not_close_in_time_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when a scenario that failed on a busy machine is told as a TimeoutError without a word."""
+    monkeypatch.setattr("gpuassay.cluster.port_forward.CONNECT_SECONDS", 0.05)
+    busy = threading.Event()
+    with pytest.raises(ValueError, match="what went wrong"), tunnels(tmp_path, 1) as ways:
+        ways._loop.call_soon_threadsafe(busy.wait)  # pyright: ignore[reportPrivateUsage]
+        raise ValueError("what went wrong")
+    busy.set()
+    ways._thread.join(10)  # pyright: ignore[reportPrivateUsage]
+    ways._loop.close()  # pyright: ignore[reportPrivateUsage]

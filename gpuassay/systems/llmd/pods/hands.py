@@ -38,6 +38,8 @@ FIRST_MINOR = 35
 AT_A_TIME = 24
 """Connections that are kept waiting for clients of a stand-in."""
 _ASK_SECONDS = 15.0
+_START_SECONDS = 90.0
+"""A start may copy the program first, where what is mounted from an image must not be run (`noexec`)."""
 
 
 def possible(api: Api) -> bool:
@@ -72,13 +74,11 @@ class HandChild(PodChild):
         """Arguments of the container: those of the hands."""
         return [MODULE, "--scratch", SCRATCH]
 
-    def _ask(self, path: str, **asked: Any) -> dict[str, Any]:
+    def _ask(self, path: str, seconds: float = _ASK_SECONDS, **asked: Any) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self._control}/{path}"
         try:
             answer = (
-                self._http.post(url, json=asked, timeout=_ASK_SECONDS)
-                if asked
-                else self._http.get(url, timeout=_ASK_SECONDS)
+                self._http.post(url, json=asked, timeout=seconds) if asked else self._http.get(url, timeout=seconds)
             )
             said: dict[str, Any] = answer.json()
         except (requests.RequestException, ValueError) as error:
@@ -106,7 +106,7 @@ class HandChild(PodChild):
         self.await_running()
         self._offset = self.log_offset()
         own = {name: value.replace("$(IP)", self.address) for name, value in self.env.items()}
-        self._ask("start", argv=[str(one) for one in self.command], env=own, files=self.written)
+        self._ask("start", _START_SECONDS, argv=[str(one) for one in self.command], env=own, files=self.written)
 
     def await_running(self) -> Manifest:
         """Wait until its hands answer; returns the pod. Errors as of a pod."""
