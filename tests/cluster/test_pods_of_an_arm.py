@@ -21,6 +21,7 @@ from gpuassay.systems.llmd.pods.gateway import PodEnvoy
 from gpuassay.systems.llmd.pods.manifests import Program
 from gpuassay.systems.llmd.pods.parts import PodPicker, PodReplica
 from gpuassay.systems.llmd.pods.program import PodChild
+from gpuassay.toolchain.errors import UnobtainableError
 from gpuassay.waiting import WaitError
 from tests.cluster.pods_of_an_arm import NAMESPACE, Place, Store, Tunnels, place
 
@@ -201,8 +202,40 @@ def test_what_no_pod_can_be_is_a_typed_skip(here: Place) -> None:
     ):
         with pytest.raises(NotFromOutside), routing_in_pods(here.cluster, here.folder, NAMESPACE, arm):
             pass
-    with pytest.raises(NotFromOutside, match="gaie"):
-        PodPicker(here, implementation("gaie"), Arm(picker="gaie", cache=Cache(blocks=0), profile="random"), {})
+    with pytest.raises(NotFromOutside, match="light"):
+        PodPicker(here, implementation("light"), Arm(picker="light", profile="built-in"), None)
+
+
+@pytest.mark.parametrize(("minor", "starts"), [("36", "/program/epp"), ("34", "")])
+def test_the_inference_extensions_own_picker_is_a_pod_of_its_own_image(tmp_path: Path, minor: str, starts: str) -> None:
+    """Red when behaviours of one picker are judged on another one's image, or with another one's program."""
+    where = place(tmp_path, Store(minor))
+    arm = Arm(picker="gaie", cache=Cache(blocks=0), profile="random")
+    child = PodPicker(where, implementation("gaie"), arm, {}).child
+    (image,) = child.program.images if starts else (child.program.image,)
+    assert image.startswith("registry.k8s.io/gateway-api-inference-extension/epp:v")
+    assert str(child.command[0]) == starts or not starts
+
+
+@pytest.mark.parametrize(("picker", "skipped"), [("gaie", True), ("llm-d", False)])
+def test_a_picker_whose_image_is_nowhere_is_lacking_where_clusters_may_lack_it(
+    tmp_path: Path, picker: str, skipped: bool
+) -> None:
+    """Red when 69 behaviours of a second picker are errors on a cluster without its image, or the first one's are
+    skipped.
+    """
+    store = Store()
+    where = place(tmp_path, store)
+    child = PodPicker(where, implementation(picker), Arm(picker=picker, profile="random"), {}).child
+    child.begin()
+    for pod in store.of_kind("pods").values():
+        pod["status"]["containerStatuses"] = [
+            {"state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}
+        ]
+    expected = UnobtainableError if skipped else WaitError
+    with pytest.raises(expected, match="ErrImagePull: not found") as raised:
+        child.await_running()
+    assert str(raised.value).startswith("program:gaie-epp (") is skipped
 
 
 def test_a_program_that_runs_is_not_started_twice(here: Place) -> None:

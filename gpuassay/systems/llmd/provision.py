@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from gpuassay import toolchain
+from gpuassay.capabilities import PROGRAM
 from gpuassay.cluster.access_review import Right
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused, ClusterError
@@ -173,6 +174,7 @@ def in_use(objects: Objects) -> Sequence[Ref]:
 
 LLMD = Provided(
     name="llmd", title="llm-d routing", namespace=NAMESPACE,
-    detect=detect, content=content, problem=problem, in_use=in_use, capability="routing", further=frozenset({OWN_ARMS}),
     rights=(Right("", "services/proxy", "create"),),
+    detect=detect, content=content, problem=problem, in_use=in_use, capability="routing",
+    further=frozenset({OWN_ARMS, f"{PROGRAM}gaie-epp"}),  # whether the image is there, its pods tell
 )  # fmt: skip

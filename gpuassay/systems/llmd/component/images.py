@@ -4,30 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 from gpuassay import toolchain
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.images import NONROOT, Source
 from gpuassay.cluster.own_image import own_image
 from gpuassay.cluster.shared_libraries import shared_libraries
+from gpuassay.systems.llmd.component.picker import IMPLEMENTATIONS
 from gpuassay.systems.llmd.gateway import envoy
 from gpuassay.toolchain import Assets
 
 USER = f"{NONROOT}:{NONROOT}"
-CHART_PICKER = "registry.k8s.io/gateway-api-inference-extension/epp:v1.4.0"
-"""What the charts of Gateway API Inference Extension ask for; llm-d's picker, which is built on it, stands in."""
 CHART_ENVOY = "docker.io/envoyproxy/envoy:distroless-v1.33.2"
 ENVOY = "docker.io/envoyproxy/envoy:distroless-"
 """A version follows."""
 PICKER, SIMULATOR = "ghcr.io/llm-d/llm-d-inference-scheduler", "ghcr.io/llm-d/llm-d-inference-sim"
 
 
+@dataclass(frozen=True)
+class Published:
+    """An endpoint picker's image, as upstream publishes it.
+
+    Attributes:
+        repository: its name without a tag; the tag is the version.
+        program: the picker in it.
+    """
+
+    repository: str
+    program: str
+
+
+PICKERS = {
+    "llm-d": Published(PICKER, "/app/epp"),
+    "gaie": Published("registry.k8s.io/gateway-api-inference-extension/epp", "/epp"),
+}
+"""By name of the implementation; paths as in the Dockerfiles of the two repositories."""
+
+
 def images(assets: Assets) -> Iterator[Source]:
     """Those whose programs are there."""
-    if toolchain.available("llmd-epp", assets) is None:
-        picker = toolchain.programs("llmd-epp", assets)
-        names = (f"{PICKER}:{picker.version}", CHART_PICKER)
-        yield Source(names, {"/app/epp": picker.path("epp")}, ("/app/epp",), user=USER)
+    for name, published in PICKERS.items():
+        chosen = IMPLEMENTATIONS[name]
+        if toolchain.available(chosen.component, assets) is None:
+            picker, at = toolchain.programs(chosen.component, assets), published.program
+            names = (f"{published.repository}:{picker.version}",)
+            yield Source(names, {at: picker.path(chosen.program)}, (at,), user=USER)
     if toolchain.available("llmd-sim", assets) is None:
         simulator = toolchain.programs("llmd-sim", assets)
         program = "/app/llm-d-inference-sim"

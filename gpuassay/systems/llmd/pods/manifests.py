@@ -35,6 +35,7 @@ class Program:
         mounts: further ConfigMaps, with the folders in which they are found.
         images: images that are mounted as volumes, with their folders.
         scratch: folder from which programs may be run, "" for none.
+        lacking: what the cluster lacks where the image cannot be pulled; "": that is an error.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Program:
     mounts: Mapping[str, str] = field(default_factory=dict[str, str])
     images: Mapping[str, str] = field(default_factory=dict[str, str])
     scratch: str = ""
+    lacking: str = ""
 
 
 def pod_template(program: Program, arguments: Sequence[str], files: str, labels: Mapping[str, str]) -> Manifest:

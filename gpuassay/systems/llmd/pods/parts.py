@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from gpuassay import toolchain
+from gpuassay.capabilities import PROGRAM
 from gpuassay.cluster.errors import NotFromOutside
 from gpuassay.cluster.program import http, log_objects
 from gpuassay.manifest import dig
 from gpuassay.systems.llmd.component.helpers import PROTO_FOLDER, PROTO_MODULE, Forwarder, Tokenizer
-from gpuassay.systems.llmd.component.images import PICKER, SIMULATOR
+from gpuassay.systems.llmd.component.images import PICKERS, SIMULATOR
 from gpuassay.systems.llmd.component.picker import Implementation, Picker, arguments
 from gpuassay.systems.llmd.component.simulator import Replica
 from gpuassay.systems.llmd.component.simulator import arguments as simulator_arguments
@@ -32,6 +33,8 @@ TOKENIZER, TOKENS = "tokenizer", 50051
 FIRST = 8000
 """Port of the first model server; each has its own, as with processes."""
 FILE = "picker.yaml"
+OPTIONAL = frozenset({"gaie-epp"})
+"""Components of which a cluster with routing may have no image: what needs them is a typed skip then."""
 SERVE = "gpuassay.systems.llmd.component.serve"
 
 
@@ -58,7 +61,8 @@ class PodPicker(Picker):
         Raises:
             NotFromOutside: no image of this picker is known.
         """
-        if chosen.name != "llm-d":
+        published = PICKERS.get(chosen.name)
+        if published is None:
             raise NotFromOutside(f"no image of the endpoint picker {chosen.name!r} is known")
         self.implementation, self.pool, self.configuration = chosen, arm.pool, configuration
         self.version = catalogue.component(chosen.component).version
@@ -66,21 +70,25 @@ class PodPicker(Picker):
         self._http = http()
         self.service = name
         self.siblings: list[PodPicker] = []
-        image, ports = names.pulled(f"{PICKER}:{self.version}"), (GRPC, HEALTH, METRICS, EVENTS)
+        image, ports = names.pulled(f"{published.repository}:{self.version}"), (GRPC, HEALTH, METRICS, EVENTS)
         env = {"NAMESPACE": place.namespace, **arm.picker_env}
         more = arm.picker_flags if extra is None else extra
         held = hands.possible(place.api)
+        lacking = f"{PROGRAM}{chosen.component}" if chosen.component in OPTIONAL else ""
         file = Path(hands.SCRATCH if held else CONFIGURATION) / FILE
         options = [
             *arguments(chosen, arm.pool, place.namespace, (GRPC, HEALTH, METRICS), file, arm.verbosity), *more,
         ]  # fmt: skip
         if held:
-            inside = Program(name, names.own(), ports, env, account=NAME, images={image: hands.PROGRAM})
+            inside = Program(
+                name, names.own(), ports, env, account=NAME, images={image: hands.PROGRAM}, lacking=lacking
+            )  # fmt: skip
             self.child: PodChild = hands.HandChild(
-                place, inside, [f"{hands.PROGRAM}/app/epp", *options], controlled=True
+                place, inside, [f"{hands.PROGRAM}{published.program}", *options], controlled=True
             )
         else:
-            self.child = PodChild(place, Program(name, image, ports, env, account=NAME), options, controlled=True)
+            outright = Program(name, image, ports, env, account=NAME, lacking=lacking)
+            self.child = PodChild(place, outright, options, controlled=True)
         self.port, self._health_port, self._metrics_port = map(self.child.reach, (GRPC, HEALTH, METRICS))
 
     def make(self) -> None:

@@ -25,6 +25,7 @@ from gpuassay.cluster.program import Child
 from gpuassay.manifest import Manifest, dig
 from gpuassay.systems.llmd.pods import manifests
 from gpuassay.systems.llmd.pods.manifests import Program
+from gpuassay.toolchain.errors import UnobtainableError
 from gpuassay.waiting import wait
 
 START_SECONDS = 120.0
@@ -167,7 +168,8 @@ class PodChild(Child):
         """Wait until the container runs, and begin to keep its log; returns the pod.
 
         Raises:
-            ClusterError: it ended, or its image cannot be had; the kubelet's words are shown.
+            gpuassay.waiting.WaitError: its image cannot be had; the kubelet's words are shown.
+            UnobtainableError: likewise, of a program that a cluster may lack.
             gpuassay.waiting.WaitTimeout: it does not run in time.
         """
 
@@ -179,9 +181,12 @@ class PodChild(Child):
         def error(_: Manifest | None) -> str | None:
             pod = self.pod()
             waits = _state(pod, "waiting") if pod else None
-            if waits and waits.get("reason") in _BAD:
-                return f"{waits['reason']}: {waits.get('message', '')}"
-            return None
+            if not waits or waits.get("reason") not in _BAD:
+                return None
+            said = f"{waits['reason']}: {waits.get('message', '')}"
+            if self.program.lacking:
+                raise UnobtainableError(f"{self.program.lacking} ({said})")
+            return said
 
         found = wait(
             begun, lambda pod: pod is not None, what=f"the pod of {self.name} to run", timeout=START_SECONDS,
