@@ -87,7 +87,7 @@ def test_a_restart_of_the_kubelet_leaves_nothing(kubelet_restarted: SlicesRecord
     assert slices_rest.left_findings(kubelet_restarted) == [], kubelet_restarted.timeline_text()
 
 
-@per_slicer(timeout=80)
+@per_slicer(timeout=80, outside=True)
 def slicer_restarted(lab: Lab, slicer: slicing.SlicerName) -> None:
     """The MIG provider is killed while a pod asks, and started; then it is stopped in order and started again."""
     with _opened(lab, slicer) as site:

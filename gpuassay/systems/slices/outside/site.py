@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Never
 from urllib.parse import parse_qs, urlsplit
 
@@ -107,6 +108,34 @@ class OutsideSite(SlicedNode):
         """Slices of the profile that the node offers now."""
         node = self.lab.api.get("Node", self.node.name) or {}
         return int(dig(node, "status", "allocatable", self.resource(profile), default="0"))
+
+    def _all_offered(self) -> dict[str, int]:
+        """Everything of NVIDIA's that the node offers now."""
+        node = self.lab.api.get("Node", self.node.name) or {}
+        there: dict[str, str] = dig(node, "status", "allocatable", default={})
+        return {name: int(count) for name, count in there.items() if name.startswith("nvidia.com/")}
+
+    def observe_withdrawn(self) -> None:
+        """Note whether the node stops to offer what the device plugin handed out."""
+        if self.slicer == "device-plugin":
+            self.lab.observe(lambda: not any(self._all_offered().values()), "the node offers no slice")
+
+    @contextmanager
+    def slicer_away(self, *, kill: bool) -> Generator[None]:
+        """End the slicer's pod on the node for the length of a `with` block; it is ready again afterwards.
+
+        Raises:
+            NotFromOutside, UnobtainableError: it cannot be found there, or is somebody's who has not allowed it.
+        """
+        from gpuassay.systems.slices.outside.away import away
+
+        before = self._all_offered()
+        with away(self.lab, self.slicer, self.node.name, kill=kill):
+            self.lab.mark("slicer-away")
+            yield
+            self.lab.mark("first-back", once=True)
+            self.lab.mark("slicer-back")
+        self.lab.observe(lambda: before.items() <= self._all_offered().items(), "the node offers all slices")
 
     def require_asked_profiles(self, why: str) -> None:
         """Leave the scenario, as one that cannot be had here, where the node has other profiles than it asks for.
