@@ -34,6 +34,7 @@ COMMANDS = (
     "status",
     "remove",
     "sweep",
+    "role",
     "new-suite",
     "report",
     "reach",

@@ -11,6 +11,7 @@ from gpuassay.systems.kueue.system import CHANGING, MAIN, PROGRAMS, SWEPT, check
 from gpuassay.systems.kueue.system import SYSTEM as KUEUE
 from gpuassay.systems.platform.readings import PlatformRecording
 from gpuassay.systems.slices.system import OWN_NODE, RECORDED, lacking, untimed
+from gpuassay.systems.slices.system import RULES as OF_SLICES
 from gpuassay.toolchain.catalogue import NODE
 
 if TYPE_CHECKING:  # cluster clients: not for `--help`
@@ -62,6 +63,7 @@ SYSTEM = System(
     settled=settled,
     swept=SWEPT,
     check=check,
+    rules=tuple(dict.fromkeys((*KUEUE.rules, *OF_SLICES))),
     recorded=(RECORDED,),
     mutants="gpuassay.systems.platform.mutants",
 )
