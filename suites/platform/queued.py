@@ -81,6 +81,11 @@ class QueuedSite:
         self.site, self.lab = site, lab
         jobs.note(site, ())
 
+    @property
+    def at_home(self) -> bool:
+        """Whether the node is ours."""
+        return self.lab.cluster.provider != "existing"
+
     def queue(self, base: str, quotas: Mapping[str, int], **options: Any) -> Queue:
         """A queue with these quotas, which judges are told; `options` are those of `Lab.cluster_queue`."""
         self.lab.note(QUOTAS, dict(quotas))
