@@ -48,8 +48,7 @@ def _candidate(site: Deployment, name: str, rules: list[rights.Rule]) -> Picker:
     assert first is not None
     for made in rights.objects(name, namespace, rules):
         lab.create(made)
-    identity = rights.kubeconfig(lab.cluster, name, namespace, site.routing.folder)
-    return first.sibling(name, env={"KUBECONFIG": str(identity)})
+    return first.sibling_as(name)
 
 
 def _refused(picker: Picker, resource: str, verb: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import trustme
 
 from gpuassay import MUST, SHOULD, Measure, Note, behaviour
-from gpuassay.systems.llmd.acts.deployment import opened
+from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.epp import asking
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.picker import Picker
@@ -46,10 +46,20 @@ def _trust_anybody(bootstrap: dict[str, Any]) -> None:
             cluster["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 
-def _accepts(port: int) -> bool:
+def _accepts(site: Deployment, port: int) -> bool:
+    """Whether it listens; a way through an API server takes every connection, and ends those that lead nowhere."""
     with socket.socket() as probe:
         probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        if probe.connect_ex(("127.0.0.1", port)) != 0:
+            return False
+        if site.routing.at_hand:
+            return True
+        try:
+            return bool(probe.recv(1))
+        except TimeoutError:  # it waits for us to begin the handshake
+            return True
+        except OSError:
+            return False
 
 
 def _shaken(port: int) -> dict[str, Any]:
@@ -90,7 +100,7 @@ def secured(lab: RoutingLab, picker: str) -> None:
         assert first is not None
         # it says SERVING before it listens: first it makes itself a key, which takes RSA with 4,096 bits some time
         began = time.monotonic()
-        lab.observe(lambda: _accepts(first.port), "the picker listens", timeout=30)
+        lab.observe(lambda: _accepts(site, first.port), "the picker listens", timeout=30)
         lab.note(LISTENS_AFTER, round(time.monotonic() - began, 3))
         folder = site.routing.folder / "certificate"
         given = _certificate(folder)
@@ -99,7 +109,7 @@ def secured(lab: RoutingLab, picker: str) -> None:
         second: Picker = first.sibling("certified", extra=flags)
         stack.callback(second.kill)
         second.start()
-        lab.observe(lambda: _accepts(second.port), "the other picker listens", timeout=30)
+        lab.observe(lambda: _accepts(site, second.port), "the other picker listens", timeout=30)
         lab.note(OWN, _shaken(first.port))
         lab.note(GIVEN, _shaken(second.port) | {"expected": given})
         with asking(site) as epp:

@@ -98,8 +98,35 @@ def test_a_second_picker_is_one_more_deployment(here: Place, store: Store) -> No
     assert spec["serviceAccountName"] == "endpoint-picker"
     with pytest.raises(NotFromOutside, match="env"):
         picker.sibling("third", env={"KUBECONFIG": "x"})
-    with pytest.raises(NotFromOutside, match="files of this machine"):
-        picker.sibling("third", extra=("--cert-path", str(here.folder)))
+
+
+def test_a_picker_with_rights_of_its_own_is_another_account(here: Place, store: Store) -> None:
+    """Red when a picker that lacks a right on purpose runs as the one that has them all."""
+    other = PodPicker(here, implementation("llm-d"), ARM, {}).sibling_as("without-pods")
+    assert isinstance(other, PodPicker)
+    other.make()
+    spec = store.of_kind("deployments")["without-pods"]["spec"]["template"]["spec"]
+    assert spec["serviceAccountName"] == "without-pods"
+
+
+def test_a_certificate_goes_into_the_pod(tmp_path: Path) -> None:
+    """Red when a picker in a pod is told to read a file that is on this machine alone, or silently makes its own."""
+    folder = tmp_path / "certificate"
+    folder.mkdir()
+    (folder / "tls.crt").write_text("shown")
+    (folder / "tls.key").write_text("kept")
+    flags = ("--secure-serving=true", "--cert-path", str(folder))
+    there = place(tmp_path, Store())
+    second = PodPicker(there, implementation("llm-d"), ARM, {"plugins": []}).sibling("certified", extra=flags)
+    assert isinstance(second, PodPicker) and isinstance(second.child, hands.HandChild)
+    assert second.child.command[-3:] == ["--secure-serving=true", "--cert-path", hands.SCRATCH]
+    asked: dict[str, Any] = {}
+    second.child._ask = lambda path, *_, **more: asked.update({path: more}) or {}  # type: ignore[method-assign]
+    second.launch()
+    assert asked["start"]["files"].keys() == {"picker.yaml", "tls.crt", "tls.key"}
+    older = PodPicker(place(tmp_path, Store("34")), implementation("llm-d"), ARM, {})
+    with pytest.raises(NotFromOutside, match="image volumes"):
+        older.sibling("certified", extra=flags)
 
 
 @pytest.mark.parametrize(("minor", "images"), [("36", 1), ("35+", 1), ("34", 0)])

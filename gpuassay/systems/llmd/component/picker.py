@@ -125,6 +125,7 @@ class Picker(OneProcess):
             Picker, cluster, chosen, program, version, folder,
             pool=pool, namespace=namespace, verbosity=verbosity, extra=extra, env=env,
         )  # fmt: skip
+        self._cluster, self._namespace, self._folder = cluster, namespace, folder
         self.implementation, self.version, self.pool = chosen, version, pool
         self.configuration = configuration
         self.port, self._health_port, self._metrics_port = ports
@@ -149,6 +150,17 @@ class Picker(OneProcess):
             "name": name,
         }
         return self._sibling(**settled | other)
+
+    def sibling_as(self, account: str) -> Picker:
+        """Another picker of the same pool, not started, that is a ServiceAccount of the pool's namespace.
+
+        Raises:
+            ApiRefused: the API server gives no token.
+        """
+        from gpuassay.systems.llmd.component.rbac import kubeconfig  # which knows pickers
+
+        identity = kubeconfig(self._cluster, account, self._namespace, self._folder)
+        return self.sibling(account, env={"KUBECONFIG": str(identity)})
 
     @property
     def target(self) -> str:

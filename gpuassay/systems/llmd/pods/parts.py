@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -55,25 +55,26 @@ class PodPicker(Picker):
         *,
         name: str = NAME,
         extra: tuple[str, ...] | None = None,
+        account: str = NAME,
     ) -> None:
-        """Nothing is started yet; `extra`: further arguments, those of the arm by default.
+        """Nothing is started yet; `extra`: further arguments, those of the arm by default, `account`: who it is.
 
         Raises:
-            NotFromOutside: no image of this picker is known.
+            NotFromOutside: no image of this picker is known, or it is to read files in a pod that takes none.
         """
         published = PICKERS.get(chosen.name)
         if published is None:
             raise NotFromOutside(f"no image of the endpoint picker {chosen.name!r} is known")
         self.implementation, self.pool, self.configuration = chosen, arm.pool, configuration
         self.version = catalogue.component(chosen.component).version
-        self._place, self._arm = place, arm
+        self._place, self._arm, self._account = place, arm, account
         self._http = http()
         self.service = name
         self.siblings: list[PodPicker] = []
         image, ports = names.pulled(f"{published.repository}:{self.version}"), (GRPC, HEALTH, METRICS, EVENTS)
         env = {"NAMESPACE": place.namespace, **arm.picker_env}
-        more = arm.picker_flags if extra is None else extra
         held = hands.possible(place.api)
+        more, self._given = self._carried(arm.picker_flags if extra is None else extra, held)
         lacking = f"{PROGRAM}{chosen.component}" if chosen.component in OPTIONAL else ""
         file = Path(hands.SCRATCH if held else CONFIGURATION) / FILE
         options = [
@@ -81,13 +82,13 @@ class PodPicker(Picker):
         ]  # fmt: skip
         if held:
             inside = Program(
-                name, names.own(), ports, env, account=NAME, images={image: hands.PROGRAM}, lacking=lacking
+                name, names.own(), ports, env, account=account, images={image: hands.PROGRAM}, lacking=lacking
             )  # fmt: skip
             self.child: PodChild = hands.HandChild(
                 place, inside, [f"{hands.PROGRAM}{published.program}", *options], controlled=True
             )
         else:
-            outright = Program(name, image, ports, env, account=NAME, lacking=lacking)
+            outright = Program(name, image, ports, env, account=account, lacking=lacking)
             self.child = PodChild(place, outright, options, controlled=True)
         self.port, self._health_port, self._metrics_port = map(self.child.reach, (GRPC, HEALTH, METRICS))
 
@@ -96,30 +97,47 @@ class PodPicker(Picker):
         if isinstance(self.child, hands.HandChild):
             self.child.make()
 
+    def _carried(self, options: Sequence[str], held: bool) -> tuple[list[str], dict[str, str]]:
+        """Arguments as they are in a pod, and the files that those of a folder of this machine stand for, by name."""
+        here, found, files = str(self._place.folder), list[str](), dict[str, str]()
+        for one in options:
+            if not one.startswith(here):
+                found.append(one)
+                continue
+            if not held:
+                raise NotFromOutside(
+                    f"files of a picker take image volumes (Kubernetes 1.{hands.FIRST_MINOR}): {Path(one).name}"
+                )
+            files |= {file.name: file.read_text() for file in sorted(Path(one).iterdir())}
+            found.append(hands.SCRATCH)
+        return found, files
+
     def sibling(self, name: str, **other: Any) -> Picker:
         """Another picker of the same pool, not started.
 
         Raises:
-            NotFromOutside: it is to be somebody else, or to read files of this machine.
+            NotFromOutside: it is to have an environment or ports of its own.
         """
-        settled: dict[str, Any] = {"configuration": self.configuration, "extra": ()} | other
-        if settled.keys() != {"configuration", "extra"}:
-            raise NotFromOutside(f"a second picker with {', '.join(other)} of its own takes processes of ours")
-        files = [one for one in settled["extra"] if str(self._place.folder) in one]
-        if files:
-            raise NotFromOutside(f"a picker in a pod does not see files of this machine: {files[0]}")
+        settled: dict[str, Any] = {"configuration": self.configuration, "extra": (), "account": self._account} | other
+        if beyond := settled.keys() - {"configuration", "extra", "account"}:
+            raise NotFromOutside(f"a second picker with {', '.join(sorted(beyond))} of its own takes processes of ours")
         made = PodPicker(
-            self._place, self.implementation, self._arm, settled["configuration"], name=name, extra=settled["extra"]
-        )
+            self._place, self.implementation, self._arm, settled["configuration"],
+            name=name, extra=settled["extra"], account=settled["account"],
+        )  # fmt: skip
         self.siblings.append(made)
         return made
+
+    def sibling_as(self, account: str) -> Picker:
+        """Another picker of the same pool, not started, that is a ServiceAccount of the arm's namespace."""
+        return self.sibling(account, account=account)
 
     def launch(self) -> None:
         """Make its Deployment with the configuration as it is now."""
         if self.configuration is not None:
             files = {FILE: json.dumps(self.configuration, indent=1)}
             if isinstance(self.child, hands.HandChild):
-                self.child.written = files
+                self.child.written = files | self._given
             else:
                 self.child.files = files
         self.child.launch()
