@@ -56,6 +56,14 @@ def log_objects(text: str) -> list[dict[str, Any]]:
     return found
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process is stopped by a signal (proc(5), state T): it cannot answer."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].startswith("T")
+    except (OSError, IndexError):
+        return False
+
+
 class Child:
     """A program that can be started again with the same command line.
 
@@ -91,6 +99,13 @@ class Child:
         """Whether it runs now."""
         process = self.process
         return process is not None and process.alive
+
+    def start_seen(self) -> str | None:
+        """What tells this start of the program from others; None while it does not run, or is stopped by a signal."""
+        process = self.process
+        if process is None or not process.alive or is_stopped(process.pid):
+            return None
+        return str(process.pid)
 
     def launch(self) -> None:
         """Start the program; what makes it ready is the caller's to wait for.

@@ -11,12 +11,11 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from gpuassay import MUST, Note, behaviour, scenario, toolchain
-from gpuassay.cluster.ports import free_ports
-from gpuassay.cluster.program import Child
+from gpuassay import MUST, Note, behaviour, scenario
 from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.acts.scheduling import read_again
+from gpuassay.systems.llmd.acts.sidecar import sidecar_before
 from gpuassay.systems.llmd.component.metrics import total
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
 from gpuassay.systems.llmd.component.spec import Arm
@@ -61,27 +60,11 @@ def disaggregated(configuration: dict[str, Any]) -> None:
 def sidecar(lab: RoutingLab, site: Deployment) -> Generator[None]:
     """Put the sidecar before the second replica, which moves to another port; roles are told by the Pods' labels."""
     prefill, decode = site.replicas
-    inner = free_ports(1)[0]
-    command = list(decode.child.command)
-    command[command.index(str(decode.port))] = str(inner)
-    decode.child.kill()
-    decode.child.command = command
-    program = toolchain.programs("pd-sidecar", lab.cluster.assets).path("pd-sidecar")
-    flags = ["--port", str(decode.port), "--vllm-port", str(inner), "--secure-proxy=false", "--kv-connector", "nixlv2"]
-    beside = Child(
-        lab.cluster, f"{site.routing.namespace}-sidecar", site.routing.folder / "logs" / "sidecar.log",
-        [program, *flags],
-    )  # fmt: skip
-    decode.child.launch()
-    beside.launch()
-    try:
-        beside.await_ready(decode.healthy, what="sidecar and decode replica to be healthy")
+    with sidecar_before(lab, site, decode):
         for replica, role in ((prefill, "prefill"), (decode, "decode")):
             site.routing.endpoints.set_labels(replica.name, {ROLE: role})
         read_again(site)
         yield
-    finally:
-        beside.stop(2)
 
 
 def served(site: Deployment) -> dict[str, float]:

@@ -72,13 +72,56 @@ def test_a_program_is_started_killed_and_started_again(tmp_path: Path) -> None:
     script = "import os, sys, time; open(sys.argv[1], 'a').write(os.environ['WORD']); time.sleep(600)"
     argv = [sys.executable, "-c", script, str(told)]
     with hands(tmp_path) as pod:
-        assert pod.ask("state") == {"status": 200, "running": False, "exit": None}
+        nothing = {"status": 200, "running": False, "exit": None, "pid": None, "stopped": False}
+        assert pod.ask("state") == nothing
         assert pod.ask("start", argv=argv, env={"WORD": "one"})["running"]
         wait(told.exists, bool, what="the program to run", timeout=10)
         assert pod.ask("start", argv=argv, env={"WORD": "two"})["status"] == 409
-        assert pod.ask("signal", number=int(signal.SIGKILL), wait=5) == {"status": 200, "running": False, "exit": -9}
+        killed = pod.ask("signal", number=int(signal.SIGKILL), wait=5)
+        assert (killed["running"], killed["exit"]) == (False, -9)
         assert pod.ask("start", argv=argv, env={"WORD": "three"})["running"]
         wait(told.read_text, "onethree".__eq__, what="the second start", timeout=10)
+
+
+def test_a_start_is_told_from_another_and_from_one_that_is_stopped(tmp_path: Path) -> None:
+    """Red when a program that was started anew behind a scenario's back, or that a signal holds, looks as before."""
+    argv = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with hands(tmp_path) as pod:
+        first = pod.ask("start", argv=argv)["pid"]
+        pod.ask("signal", number=int(signal.SIGSTOP), wait=0)
+        wait(lambda: pod.ask("state")["stopped"], bool, what="it to be stopped", timeout=10)
+        pod.ask("signal", number=int(signal.SIGCONT), wait=0)
+        wait(lambda: pod.ask("state")["stopped"], (False).__eq__, what="it to go on", timeout=10)
+        pod.ask("signal", number=int(signal.SIGKILL), wait=5)
+        assert pod.ask("start", argv=argv)["pid"] != first
+
+
+def test_a_program_beside_another_starts_and_ends_with_it(tmp_path: Path) -> None:
+    """Red when a sidecar is left behind, or holds its port against the next start."""
+    script = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()} '); time.sleep(600)"
+    one, other = tmp_path / "one", tmp_path / "other"
+
+    def argv(told: Path) -> list[str]:
+        return [sys.executable, "-c", script, str(told)]
+
+    def there(told: Path) -> list[str]:
+        return told.read_text().split() if told.exists() else []
+
+    with hands(tmp_path) as pod:
+        for starts in (1, 2):
+            assert pod.ask("start", argv=argv(one), beside=argv(other))["running"]
+            wait(lambda: (len(there(one)), len(there(other))), (starts, starts).__eq__, what="both", timeout=10)
+            pod.ask("signal", number=int(signal.SIGKILL), wait=5)
+            last = there(other)[-1]
+            wait(lambda last=last: gone(int(last)), bool, what="the other's end", timeout=10)
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended; one that nobody has waited for has, too."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].startswith("Z")
+    except OSError:
+        return True
 
 
 def test_a_program_that_may_not_be_run_where_it_is_runs_as_a_copy(tmp_path: Path) -> None:

@@ -265,6 +265,46 @@ def test_a_picker_whose_image_is_nowhere_is_lacking_where_clusters_may_lack_it(
     assert str(raised.value).startswith("program:gaie-epp (") is skipped
 
 
+def test_a_start_in_a_pod_is_told_from_the_next_and_what_was_done_is_kept(here: Place, store: Store) -> None:
+    """Red when the referee cannot look at an arm in pods, or blames a picker for a crash that was ordered."""
+    child = PodChild(here, Program("one", "image:1", (80,)), [])
+    assert child.start_seen() is None
+    child.launch()
+    first = child.start_seen()
+    child.kill()
+    assert child.start_seen() is None
+    child.launch()
+    assert first is not None and child.start_seen() not in (first, None)
+    assert child.disturbances == ["kill"]
+    store.stuck = "CrashLoopBackOff"
+    child.kill()
+    child.launch()
+    assert child.start_seen() is None
+
+
+def test_a_program_in_hands_tells_its_starts(here: Place) -> None:
+    """Red when a program that hangs is asked for its metrics, or a pod that does not answer breaks the referee."""
+    picker = PodPicker(here, implementation("llm-d"), ARM, {})
+    child = picker.child
+    assert isinstance(child, hands.HandChild)
+    state = {"running": True, "exit": None, "pid": 7, "stopped": False}
+    child._ask = lambda *_, **__: dict(state)  # type: ignore[method-assign]
+    child.address = "10.0.0.9"
+    assert child.start_seen() == "10.0.0.9/7"
+    child.suspend()
+    child.kill()
+    child.stop()
+    assert child.disturbances == ["suspend", "kill", "stop"]
+    state["stopped"] = True
+    assert child.start_seen() is None
+
+    def silent(*_: object, **__: object) -> dict[str, Any]:
+        raise ClusterError("the pod does not answer")
+
+    child._ask = silent  # type: ignore[method-assign]
+    assert child.start_seen() is None
+
+
 def test_a_program_that_runs_is_not_started_twice(here: Place) -> None:
     """Red when a second start takes the place of the first one."""
     child = PodChild(here, Program("one", "image:1", (80,)), [])

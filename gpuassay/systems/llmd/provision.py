@@ -176,5 +176,5 @@ LLMD = Provided(
     name="llmd", title="llm-d routing", namespace=NAMESPACE,
     rights=(Right("", "services/proxy", "create"),),
     detect=detect, content=content, problem=problem, in_use=in_use, capability="routing",
-    further=frozenset({OWN_ARMS, f"{PROGRAM}gaie-epp"}),  # whether the image is there, its pods tell
+    further=frozenset({OWN_ARMS, f"{PROGRAM}gaie-epp", f"{PROGRAM}pd-sidecar"}),  # whether images are there, pods tell
 )  # fmt: skip

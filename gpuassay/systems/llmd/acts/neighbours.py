@@ -175,12 +175,12 @@ class Watching:
         if self._silent >= GIVEN_UP:
             act()
             self._note(NeighbourRow(
-                neighbour=neighbour, fault=fault, asked=1, answered=0, slowest_s=0.0, alive=_pid(self.site) is not None,
+                neighbour=neighbour, fault=fault, asked=1, answered=0, slowest_s=0.0, alive=self._start() is not None,
                 followed=None if expected is None else False, detail="not asked: nobody was answered before",
             ))  # fmt: skip
             return
         picker = self.site.picker
-        pid, offset = _pid(self.site), picker.log_offset()
+        start, offset = self._start(), picker.log_offset()
         before = self._counters()
         act()
         wave, more = f"{neighbour}/{fault}", dict(fields or {})
@@ -198,7 +198,7 @@ class Watching:
         self._note(
             NeighbourRow(
                 neighbour=neighbour, fault=fault, asked=len(rows), answered=sum(row.ok for row in rows),
-                slowest_s=round(max(row.took_s for row in rows), 3), alive=pid is not None and _pid(self.site) == pid,
+                slowest_s=round(max(row.took_s for row in rows), 3), alive=start is not None and self._start() == start,
                 followed=followed, said=sorted(told)[:5], counted=counted[:5],
                 detail=next((row.detail or row.error for row in rows if not row.ok), ""),
             )
@@ -219,6 +219,10 @@ class Watching:
             return False
         return True
 
+    def _start(self) -> str | None:
+        """Which start of the picker lives."""
+        return self.site.picker.child.start_seen()
+
     def _counters(self) -> dict[str, float]:
         """The picker's own counters of what went wrong, by name and labels."""
         found: dict[str, float] = {}
@@ -227,11 +231,6 @@ class Watching:
             if is_counted(name) and not is_of_runtime(name) and ("error" in name or "fail" in name or "drop" in name):
                 found[f"{name}{sorted(row['labels'].items())}"] = row["value"]
         return found
-
-
-def _pid(site: Deployment) -> int | None:
-    process = site.picker.child.process
-    return process.pid if process is not None and process.alive else None
 
 
 def _complains(line: Mapping[str, Any]) -> bool:

@@ -58,12 +58,12 @@ class _Look:
 
     Attributes:
         series: value by source, name and labels.
-        pids: process id of each program that lives.
+        starts: which start of each program lives.
         silent: programs that live and do not tell their metrics.
     """
 
     series: _Series = field(default_factory=dict[Any, float])
-    pids: dict[str, int] = field(default_factory=dict[str, int])
+    starts: dict[str, str] = field(default_factory=dict[str, str])
     silent: list[str] = field(default_factory=list[str])
 
 
@@ -98,10 +98,10 @@ def _look(site: Deployment) -> _Look:
     found = _Look()
     mutant = BROKEN.get(site.lab.mutant.name) if site.lab.mutant is not None else None
     for source, (child, metrics) in _programs(site).items():
-        process = child.process
-        if process is None or not process.alive or _frozen(process.pid):
+        start = child.start_seen()
+        if start is None:
             continue
-        found.pids[source] = process.pid
+        found.starts[source] = start
         try:
             rows: list[Any] = list(metrics())
         except ClusterError:
@@ -113,14 +113,6 @@ def _look(site: Deployment) -> _Look:
             if is_kept(row["name"], row["labels"]):
                 found.series[source, row["name"], tuple(sorted(row["labels"].items()))] = float(row["value"])
     return found
-
-
-def _frozen(pid: int) -> bool:
-    """Whether a process is stopped by a signal (proc(5), state T): it cannot answer."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].startswith("T")
-    except (OSError, IndexError):
-        return False
 
 
 def _rest(site: Deployment, began: _Look) -> tuple[_Look, bool]:
@@ -155,7 +147,7 @@ def _busy(site: Deployment, began: _Look, now: _Look) -> bool:
 def _ready(site: Deployment, now: _Look, wanted: int | None) -> bool:
     """Whether a picker that counts endpoints counts all of the pool; of dead ones it may count less."""
     told = [value for (_, name, _), value in now.series.items() if is_ready(name)]
-    return not told or wanted is None or len(now.pids) < len(_programs(site)) or sum(told) == wanted
+    return not told or wanted is None or len(now.starts) < len(_programs(site)) or sum(told) == wanted
 
 
 def _faked(site: Deployment) -> bool:
@@ -184,8 +176,8 @@ def _arm(
         took_s=took,
         members=_members(site),
         programs=list(_programs(site)),
-        alive=list(ended.pids),
-        restarted=[name for name, pid in ended.pids.items() if began.pids.get(name) != pid],
+        alive=list(ended.starts),
+        restarted=[name for name, start in ended.starts.items() if began.starts.get(name) != start],
         silent=ended.silent,
         through={kind: count - asked.get(kind, 0) for kind, count in site.through.items()},
         disturbed=sorted(site.disturbed()),

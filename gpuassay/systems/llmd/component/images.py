@@ -24,11 +24,11 @@ PICKER, SIMULATOR = "ghcr.io/llm-d/llm-d-inference-scheduler", "ghcr.io/llm-d/ll
 
 @dataclass(frozen=True)
 class Published:
-    """An endpoint picker's image, as upstream publishes it.
+    """An image, as upstream publishes it.
 
     Attributes:
         repository: its name without a tag; the tag is the version.
-        program: the picker in it.
+        program: what runs in it.
     """
 
     repository: str
@@ -40,6 +40,8 @@ PICKERS = {
     "gaie": Published("registry.k8s.io/gateway-api-inference-extension/epp", "/epp"),
 }
 """By name of the implementation; paths as in the Dockerfiles of the two repositories."""
+SIDECAR = Published("ghcr.io/llm-d/llm-d-routing-sidecar", "/app/pd-sidecar")
+"""llm-d's P/D sidecar."""
 
 
 def images(assets: Assets) -> Iterator[Source]:
@@ -50,6 +52,9 @@ def images(assets: Assets) -> Iterator[Source]:
             picker, at = toolchain.programs(chosen.component, assets), published.program
             names = (f"{published.repository}:{picker.version}",)
             yield Source(names, {at: picker.path(chosen.program)}, (at,), user=USER)
+    if toolchain.available("pd-sidecar", assets) is None:
+        sidecar, at = toolchain.programs("pd-sidecar", assets), SIDECAR.program
+        yield Source((f"{SIDECAR.repository}:{sidecar.version}",), {at: sidecar.path("pd-sidecar")}, (at,), user=USER)
     if toolchain.available("llmd-sim", assets) is None:
         simulator = toolchain.programs("llmd-sim", assets)
         program = "/app/llm-d-inference-sim"

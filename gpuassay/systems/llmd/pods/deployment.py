@@ -128,6 +128,7 @@ class PodRouting(Routing):
             done("endpoints known")
         self.endpoints.on_change = None if self.envoy is None else self.envoy.set_members
         self.endpoints.sync()
+        self.endpoints.changes = 1  # those so far are of its start
         if self.arm.precise and self.arm.probe:
             self.await_events(EVENT_SECONDS)
             done("events flow")

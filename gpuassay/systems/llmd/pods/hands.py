@@ -66,6 +66,8 @@ class HandChild(PodChild):
         self.address = ""
         self.written: dict[str, str] = {}
         """Files that are written into `SCRATCH` before each start."""
+        self.beside: list[str] = []
+        """Another program of the pod, which starts and ends with the first one."""
         self._http = http()
         self._control = self.reach(CONTROL)
         self._way = self.reach(WAY)
@@ -95,6 +97,14 @@ class HandChild(PodChild):
         except ClusterError:
             return False
 
+    def start_seen(self) -> str | None:
+        """As of a process: its address and the pid of the program, which is another after each start."""
+        try:
+            state = self._ask("state")
+        except ClusterError:
+            return None
+        return f"{self.address}/{state['pid']}" if state["running"] and not state["stopped"] else None
+
     def make(self) -> None:
         """Make the pod, without starting the program."""
         self.begin()
@@ -106,7 +116,8 @@ class HandChild(PodChild):
         self.await_running()
         self._offset = self.log_offset()
         own = {name: value.replace("$(IP)", self.address) for name, value in self.env.items()}
-        self._ask("start", _START_SECONDS, argv=[str(one) for one in self.command], env=own, files=self.written)
+        argv = [str(one) for one in self.command]
+        self._ask("start", _START_SECONDS, argv=argv, env=own, files=self.written, beside=self.beside)
 
     def await_running(self) -> Manifest:
         """Wait until its hands answer; returns the pod. Errors as of a pod."""
@@ -147,6 +158,7 @@ class HandChild(PodChild):
 
     def terminate(self, timeout: float = 10.0) -> None:
         """SIGTERM, then wait until it has ended by itself; SIGKILL after `timeout` seconds."""
+        self.disturbances.append("stop")
         self.signal(signal.SIGCONT)
         self.signal(signal.SIGTERM, min(timeout, _ASK_SECONDS - 2))
         self.signal(signal.SIGKILL, 2.0)
@@ -155,10 +167,17 @@ class HandChild(PodChild):
 
     def kill(self) -> None:
         """SIGKILL; the pod stays."""
+        self.disturbances.append("kill")
         self.signal(signal.SIGKILL, 5.0)
+
+    def renew(self, program: Program) -> None:
+        """Take the pod away, for `launch` to make another one of it, by `program`."""
+        self._delete(0)
+        self.program = replace(program, scratch=SCRATCH, command=self.program.command)
 
     def suspend(self) -> None:
         """SIGSTOP: connections stay, nothing answers."""
+        self.disturbances.append("suspend")
         self.signal(signal.SIGSTOP)
 
     def resume(self) -> None:

@@ -115,6 +115,13 @@ class PodChild(Child):
         pod = self.pod()
         return pod is not None and _state(pod, "running") is not None
 
+    def start_seen(self) -> str | None:
+        """As of a process: the pod, and how often its container was started; None while it does not run."""
+        pod = self.pod()
+        if pod is None or _state(pod, "running") is None:
+            return None
+        return f"{pod['metadata']['uid']}/{_restarts(pod)}"
+
     def reach(self, port: int) -> int:
         """The port of 127.0.0.1 that leads to one of its ports."""
         return self._place.tunnels.open(self._place.namespace, self._named, port)
@@ -136,7 +143,7 @@ class PodChild(Child):
         if self.alive:
             raise ClusterError(f"{self.name} runs already")
         if self.pod() is not None:  # its program has ended
-            self.kill()
+            self._delete(0)
         self.begin()
 
     def arguments(self) -> list[str]:
@@ -237,12 +244,14 @@ class PodChild(Child):
 
     def terminate(self, timeout: float = 10.0) -> None:
         """SIGTERM by the kubelet, then wait until the pod is gone; SIGKILL after `timeout` seconds."""
+        self.disturbances.append("stop")
         self._delete(max(1, round(timeout)))
 
     stop = terminate
 
     def kill(self) -> None:
         """Delete the pod without grace, and wait until it is gone."""
+        self.disturbances.append("kill")
         self._delete(0)
 
     def _delete(self, grace: int) -> None:

@@ -3,7 +3,8 @@
 Run as `python -m gpuassay.systems.llmd.component.serve.hands`, the only container of a model server's pod; the program
 comes from its own image, mounted as a volume. It is asked over HTTP on loopback, which only `portforward` reaches:
 
-- GET /state, POST /start {"argv", "env", "files"}, POST /signal {"number", "wait"}; all answer {"running", "exit"}
+- GET /state, POST /start {"argv", "env", "files", "beside"}, where `beside` is another program that starts and ends
+  with the first one, POST /signal {"number", "wait"}; all answer {"running", "exit", "pid", "stopped"}
 - POST /expose {"port"}: what connects to that port of the pod is handed to whoever waits at port `WAY`, so that a
   server of another machine answers in the pod's place; {"port": 0} ends that
 """
@@ -36,23 +37,31 @@ _BLOCK = 1 << 16
 
 
 class Hands:
-    """One program, and one port that somebody else may answer at."""
+    """One program, one beside it, and one port that somebody else may answer at."""
 
     def __init__(self, scratch: Path) -> None:
         """`scratch`: a folder from which programs may be run."""
         self._scratch = scratch
         self._process: subprocess.Popen[bytes] | None = None
+        self._beside: subprocess.Popen[bytes] | None = None
         self._exposed: socket.socket | None = None
         self._waiting: SimpleQueue[socket.socket] = SimpleQueue()
         self._lock = threading.Lock()
 
     def state(self) -> dict[str, Any]:
-        """Whether the program runs, and its latest exit code (negative: signal)."""
-        code = None if self._process is None else self._process.poll()
-        return {"running": self._process is not None and code is None, "exit": code}
+        """Whether the program runs, its latest exit code (negative: signal), its pid, and whether it is stopped."""
+        process = self._process
+        code = None if process is None else process.poll()
+        running = process is not None and code is None
+        pid = process.pid if process is not None else None
+        return {"running": running, "exit": code, "pid": pid, "stopped": running and _stopped(pid)}
 
-    def start(self, argv: Sequence[str], env: Mapping[str, str], files: Mapping[str, str]) -> dict[str, Any]:
+    def start(
+        self, argv: Sequence[str], env: Mapping[str, str], files: Mapping[str, str], beside: Sequence[str] = ()
+    ) -> dict[str, Any]:
         """Write files into the scratch folder and start the program; its output is the container's.
+
+        `beside`: another program, which takes every signal that the first one takes.
 
         Raises:
             ValueError: it runs already.
@@ -63,10 +72,22 @@ class Hands:
                 raise ValueError("it runs already")
             for name, content in files.items():
                 (self._scratch / name).write_text(content)
-            program = sys.executable if argv[0] == PYTHON else str(self._runnable(Path(argv[0])))
-            command = [program, *argv[1:]]
-            self._process = subprocess.Popen(command, env={**os.environ, **env}, start_new_session=True)
+            self._end_beside()
+            self._process = self._begun(argv, env)
+            if beside:
+                self._beside = self._begun(beside, env)
             return self.state()
+
+    def _begun(self, argv: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        program = sys.executable if argv[0] == PYTHON else str(self._runnable(Path(argv[0])))
+        return subprocess.Popen([program, *argv[1:]], env={**os.environ, **env}, start_new_session=True)
+
+    def _end_beside(self) -> None:
+        """End what was beside a program that has ended: its port is wanted again."""
+        if self._beside is not None:
+            self._beside.kill()
+            self._beside.wait()
+            self._beside = None
 
     def _runnable(self, program: Path) -> Path:
         """The program itself, or a copy of it: an image that is mounted as a volume may forbid that it is run there."""
@@ -79,11 +100,12 @@ class Hands:
         return copy
 
     def signal(self, number: int, wait: float) -> dict[str, Any]:
-        """Send a signal to the program and its children; wait up to `wait` seconds for its end."""
-        process = self._process
-        if process is not None and process.poll() is None:
+        """Send a signal to the programs and their children; wait up to `wait` seconds for its end."""
+        there = [one for one in (self._process, self._beside) if one is not None and one.poll() is None]
+        for process in there:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
+        for process in there:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(wait)
         return self.state()
@@ -128,6 +150,13 @@ class Hands:
                 self._waiting.put(server.accept()[0])
 
 
+def _stopped(pid: int | None) -> bool:
+    """Whether a signal has stopped a process (proc(5), state T)."""
+    with contextlib.suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].startswith("T")
+    return False
+
+
 def carry(source: socket.socket, sink: socket.socket) -> None:
     """Pass bytes on until one side ends; then both do."""
     with contextlib.suppress(OSError):
@@ -155,7 +184,7 @@ def _handler(hands: Hands) -> type[BaseHTTPRequestHandler]:
             try:
                 match self.path:
                     case "/start":
-                        self._answer(200, hands.start(asked["argv"], asked.get("env") or {}, asked.get("files") or {}))
+                        self._answer(200, self._start(asked))
                     case "/signal":
                         self._answer(200, hands.signal(int(asked["number"]), float(asked.get("wait") or 0)))
                     case "/expose":
@@ -164,6 +193,11 @@ def _handler(hands: Hands) -> type[BaseHTTPRequestHandler]:
                         self._answer(404, {"error": f"nothing is called {self.path}"})
             except (OSError, ValueError, KeyError) as error:
                 self._answer(409, {"error": f"{type(error).__name__}: {error}"})
+
+        def _start(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+            env: dict[str, str] = asked.get("env") or {}
+            files: dict[str, str] = asked.get("files") or {}
+            return hands.start(asked["argv"], env, files, asked.get("beside") or ())
 
         def _answer(self, status: int, said: dict[str, Any]) -> None:
             body = json.dumps(said).encode()
