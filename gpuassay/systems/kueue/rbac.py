@@ -6,6 +6,7 @@ from gpuassay.system import Rule
 
 _CHANGED = "(for profiles and restarts of Kueue)"
 _METRICS = "(for Kueue's metrics)"
+_COUNTERS = "(for GPUs that are published as counters, with --allow-cluster-mutation)"
 _LENT = "(for topology-aware scheduling, with --allow-cluster-mutation)"
 
 RULES = (
@@ -16,6 +17,7 @@ RULES = (
     Rule(
         "resource.k8s.io", "deviceclasses resourceclaims resourceclaimtemplates", "create get list watch patch delete"
     ),
+    Rule("resource.k8s.io", "resourceslices", f"create get list watch delete {_COUNTERS}"),
     Rule("", "pods/log", "get (of Kueue's pods; without it the order of its decisions is not judged)"),
     Rule("", "configmaps", f"create get list patch delete {_CHANGED}"),
     Rule("coordination.k8s.io", "leases", f"get {_CHANGED}"),

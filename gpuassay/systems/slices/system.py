@@ -33,6 +33,8 @@ RULES = (
     Rule("", "resourcequotas", "create get list delete"),
     Rule("resource.k8s.io", "resourceslices resourceclaims", "list watch"),
     Rule("resource.k8s.io", "resourceclaimtemplates deviceclasses", "create get list patch delete"),
+    Rule("apps", "daemonsets", "list patch (who makes slices, and its restart)"),
+    Rule("", "configmaps", "create get list delete (for a restart of who makes slices)"),
 )
 """Besides those of every scenario; nodes are only read."""
 
