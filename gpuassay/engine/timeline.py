@@ -74,7 +74,7 @@ class Timeline:
                 "title": "Scenarios by cluster pool",
                 "kind": "gantt",
                 "unit": "s",
-                "pools": [{"label": row, "bars": [_bar(one) for one in spans if one.row == row]} for row in rows],
+                "lanes": [{"label": row, "bars": [_bar(one) for one in spans if one.row == row]} for row in rows],
                 "notes": ["What a pool does at the same time lies below each other."],
             },
             {
