@@ -120,7 +120,7 @@ def faulty_metrics(replica: Replica) -> Generator[Callable[[Page], Callable[[], 
         def handle_error(self, request: Any, client_address: Any) -> None:
             """A picker that does not wait is part of the test."""
 
-    server = Server((replica.address, replica.port), Handler)
+    server = Server(replica.stand_in_address, Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="faulty metrics", daemon=True)
     thread.start()
 
@@ -129,7 +129,8 @@ def faulty_metrics(replica: Replica) -> Generator[Callable[[Page], Callable[[], 
         return lambda: state["seen"]
 
     try:
-        yield show
+        with replica.answered_by(server.server_address[1]):
+            yield show
     finally:
         ended.set()
         server.shutdown()
@@ -265,7 +266,7 @@ def publishing(site: Deployment) -> Generator[Callable[[Sequence[bytes]], None]]
     assert forwarder is not None
     with zmq.Context() as context, context.socket(zmq.PUB) as socket:
         socket.linger = 0
-        socket.connect(f"tcp://127.0.0.1:{forwarder.listen}")
+        socket.connect(f"tcp://127.0.0.1:{forwarder.way_in}")
 
         def send(frames: Sequence[bytes]) -> None:
             before = len(forwarder.events())

@@ -61,6 +61,7 @@ class Forwarder:
 
     Attributes:
         listen: port to which model servers publish.
+        way_in: port of this machine that leads there.
         to: port that the picker has bound.
         tap: file with one JSON line per message (`gpuassay.systems.llmd.component.serve.forwarder`).
         child: the process.
@@ -69,6 +70,7 @@ class Forwarder:
     def __init__(self, cluster: Cluster, folder: Path, namespace: str, listen: int, to: int) -> None:
         """Nothing is started yet."""
         self.listen, self.to, self.tap = listen, to, folder / "kv-events.jsonl"
+        self.way_in = listen
         command = own_program("forwarder", "--listen", listen, "--to", to, "--tap", self.tap)
         log = folder / "logs" / "forwarder.log"
         self.child = Child(cluster, f"{namespace}-forwarder", log, command, OWN_ENVIRONMENT)

@@ -243,7 +243,7 @@ class PodForwarder(Forwarder):
         ]  # fmt: skip
         self.listen, self.to = PUBLISHED, EVENTS
         self.child = hands.HandChild(place, Program(FORWARDER, names.own(), (PUBLISHED,)), options)
-        self.tap = self.child.log
+        self.tap, self.way_in = self.child.log, self.child.reach(PUBLISHED)
 
     def aim(self, address: str) -> None:
         """Say at which address the picker takes events."""
