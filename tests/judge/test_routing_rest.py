@@ -89,6 +89,14 @@ def test_a_sound_arm_is_not_blamed_and_older_recordings_are_not_judged() -> None
     assert rest.untimed(RoutingRecording.of_parts(RecordingMeta(scenario="old"))) == []
 
 
+def test_who_left_may_be_counted_as_an_answer_and_nobody_else() -> None:
+    """Red when a client that left makes a sound picker look wrong, or excuses more answers than clients that left."""
+    left = arm(through={"POST 2xx": 5, "none": 1}, disturbed=["picker: suspend"])
+    for answers, found in ((6, False), (7, True)):
+        told = rest.untimed(recording(with_(picker("inference_objective_new_thing_count", answers)), left))
+        assert any("more than 5" in one for one in told) is found, told
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
