@@ -40,9 +40,9 @@ from gpuassay.session.outcome import (
     MEASURE,
     RECORDINGS,
     enter,
-    reason_of,
     recordings_of,
     refuse_another_failure,
+    refuted_reason,
 )
 from gpuassay.session.run import Run, open_run_of
 from gpuassay.session.serving import served
@@ -284,7 +284,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
             refuse_another_failure(refuted, *defect.args)
         if behaviour is None or not behaviour.timed or contended is None or defect is not None:
             raise
-        raise Inconclusive(f"{contended}, and what was seen hangs on a clock: {reason_of(str(refuted))}") from refuted
+        raise Inconclusive(f"{contended}, and what was seen hangs on a clock: {refuted_reason(refuted)}") from refuted
     for recording in recordings_of(pyfuncitem):
         contended = contention.evidence([recording.meta])
         late = invariants.timed(recording)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from gpuassay.record.recording import Recording
+from gpuassay.refutation import Told, refutation
 from gpuassay.secrets import hide
 from gpuassay.session.ledger import PROPERTY
 from gpuassay.session.measure import Measure
@@ -21,9 +23,6 @@ RECORDINGS = pytest.StashKey[list[Recording]]()
 
 LONGEST = 20_000
 """Characters of a reason: thirty lines of a dead component's log fit in."""
-
-BARE_TIMELINE = re.compile(r"\s*-?\d+ ms ")
-"""How a line of `Recording.timeline_text` begins."""
 
 
 def recordings_of(item: pytest.Item) -> list[Recording]:
@@ -48,8 +47,12 @@ def enter(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
             error is None or isinstance(error, AssertionError | pytest.fail.Exception)
         )
         state = State.FAIL if is_finding else State.ERROR
-        message = str(report.longrepr) if error is None else f"{type(error).__name__}: {error}"
-        found |= {"state": state.value, "reason": reason_of(message)}
+        if is_finding and error is not None:
+            reason = refuted_reason(error, recordings_of(item))
+            _head_with(report, reason.split("\n", 1)[0])
+        else:
+            reason = reason_of(str(report.longrepr) if error is None else f"{type(error).__name__}: {error}")
+        found |= {"state": state.value, "reason": reason}
     origin = next((one.recorded for one in recordings_of(item) if one.recorded), None)
     if origin is not None and report.when == "call":
         state = State(found.get("state", State.PASS)).recorded
@@ -74,19 +77,30 @@ def refuse_another_failure(refuted: BaseException, link: str, shows: str) -> Non
         pytest.fail.Exception: it fails in another way, and the known defect excuses only itself.
     """
     if not re.search(shows, str(refuted)):
-        told = reason_of(str(refuted))
+        told = refuted_reason(refuted)
         pytest.fail(f"not the known defect {link}, which shows as {shows!r}: {told}", pytrace=False)
 
 
-def reason_of(message: str) -> str:
-    """An exception's message as a reason: equal for equal recordings, so without addresses.
+def refuted_reason(error: BaseException, recordings: Sequence[Recording] = ()) -> str:
+    """Why a behaviour is refuted: a sentence (expected, seen, where), below it what else is known.
 
-    pytest appends its own rendering of the assertion to a message that the test gave; the message alone is the reason.
-    A bare timeline says what happened and not what was wrong: there the rendering comes first.
+    Equal for equal recordings: a replay gives the same.
     """
+    told = refutation(str(error), error.__traceback__)
+    names = [one.name for one in recordings]
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    where = f" (recording {names[0]}{more})" if names and names[0] not in told.sentence else ""
+    return reason_of(Told(told.sentence + where, told.detail).text)
+
+
+def reason_of(message: str) -> str:
+    """An exception's message as a reason: equal for equal recordings, so without addresses."""
     told = message.removeprefix("AssertionError: ").removeprefix("Failed: ")
-    given, marker, rendered = told.partition("\nassert ")
-    if marker and given:
-        lines = [line.strip() for line in rendered.splitlines() if line.strip() and "Use -v" not in line]
-        told = f"expected {'; '.join(lines)}\n{given}" if BARE_TIMELINE.match(given) else given
     return re.sub(r" at 0x[0-9a-f]+", "", hide(told))[:LONGEST]
+
+
+def _head_with(report: pytest.TestReport, sentence: str) -> None:
+    """Let pytest's own outlets (junit.xml, the short summary) begin with the sentence."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None:
+        crash.message = sentence
