@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from gpuassay.refutation import sentence_of
 from gpuassay.report.account import Accounting, worst_first
+from gpuassay.report.defects import KNOWN
+from gpuassay.report.remedies import remedy
 from gpuassay.report.rundir import RunDir
 from gpuassay.verdict import State, Verdict
 
@@ -16,33 +19,52 @@ class Finding:
 
     Attributes:
         state: how they ended.
-        verdicts: the behaviours; more than one only for SKIP and ERROR.
+        verdicts: the behaviours; more than one only for SKIP, ERROR and known defects.
+        told: the reason in a sentence; of what was skipped, what would lift it.
     """
 
     state: State
     verdicts: list[Verdict]
+    told: str = ""
 
     @property
     def first(self) -> Verdict:
         """The behaviour that stands for the finding."""
         return self.verdicts[0]
 
+    @property
+    def rest(self) -> str:
+        """What is known beyond the sentence."""
+        return self.first.reason.strip().removeprefix(self.told).strip("\n")
+
+
+ELSEWHERE = (*KNOWN, State.SKIP)
+"""States that the page tells by component and by remedy."""
+
 
 def findings(verdicts: Iterable[Verdict]) -> list[Finding]:
-    """Everything that did not pass, worst first; what was skipped or broke for one reason is one finding."""
+    """Everything that did not pass, worst first; what one thing would mend, or explains, is one finding."""
     found: list[Finding] = []
     groups: dict[tuple[State, str], Finding] = {}
     for verdict in worst_first(verdicts):
         state = State(verdict.state)
         if state in (State.PASS, State.PASS_RECORDED):
             continue
-        key = state, verdict.reason
-        if state in (State.SKIP, State.ERROR) and key in groups:
+        told = _told(state, verdict)
+        key = state, told
+        if state in (*ELSEWHERE, State.ERROR) and key in groups:
             groups[key].verdicts.append(verdict)
             continue
-        groups[key] = Finding(state, [verdict])
+        groups[key] = Finding(state, [verdict], told)
         found.append(groups[key])
     return found
+
+
+def _told(state: State, verdict: Verdict) -> str:
+    if state is State.SKIP:
+        what, command = remedy(verdict.reason)
+        return f"{what}: {command}" if command else verdict.reason
+    return sentence_of(verdict.reason)
 
 
 def subject(rundir: RunDir) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
+from gpuassay.refutation import sentence_of
 from gpuassay.report.text import one_line
 from gpuassay.verdict import State, Verdict
 
@@ -32,6 +33,7 @@ def junit(verdicts: Sequence[Verdict]) -> str:
         labels = {"classname": file.removesuffix(".py").replace("/", "."), "name": name}
         case = ElementTree.SubElement(suite, "testcase", labels)
         if kind:
-            reason = one.reason if one.state in (State.FAIL, State.ERROR) else f"{one.state}: {one.reason}"
+            told = sentence_of(one.reason)
+            reason = told if one.state in (State.FAIL, State.ERROR) else f"{one.state}: {told}"
             ElementTree.SubElement(case, kind, {"message": one_line(reason, 1000)})
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"

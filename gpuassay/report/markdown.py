@@ -112,16 +112,16 @@ def _finding(finding: Finding, limit: int) -> Iterator[str]:
     sign = f"{GLYPH[finding.state]} **{finding.state}**"
     if len(finding.verdicts) > 1:
         names = ", ".join(escape(verdict.behaviour) for verdict in finding.verdicts)
-        yield f"- {sign} {plural(len(finding.verdicts), 'behaviour')}: {escape(one_line(first.reason, 300))} ({names})"
+        yield f"- {sign} {plural(len(finding.verdicts), 'behaviour')}: {escape(one_line(finding.told, 300))} ({names})"
         return
     yield f"- {sign} {first.level} {escape(one_line(first.title))} ({escape(first.behaviour)})"
-    if finding.state in (State.FAIL, State.ERROR):
-        ticks = max((len(run) for run in re.findall(r"`+", first.reason)), default=0)
+    yield f"  {escape(one_line(finding.told or 'no reason was given', 500))}"
+    if finding.state in (State.FAIL, State.ERROR) and finding.rest:
+        ticks = max((len(run) for run in re.findall(r"`+", finding.rest)), default=0)
         fence = "`" * max(3, ticks + 1)
-        body = clip(first.reason or "no reason was given", limit)
-        yield "\n".join(["", f"  {fence}text", *(f"  {line}" for line in body.split("\n")), f"  {fence}", ""])
-    else:
-        yield f"  {escape(one_line(first.reason or 'no reason was given', 300))}"
+        body = clip(finding.rest, limit)
+        text = [f"  {fence}text", *(f"  {line}" for line in body.split("\n")), f"  {fence}"]
+        yield "\n".join(["", "  <details><summary>what was seen</summary>", "", *text, "", "  </details>", ""])
 
 
 def _exhibit(exhibit: Exhibit) -> Iterator[str]:

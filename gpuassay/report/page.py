@@ -10,7 +10,9 @@ from markupsafe import Markup
 from gpuassay.report import gantt, heatmap, lines, slicemap
 from gpuassay.report.account import MEANING, WORST_FIRST, worst_first
 from gpuassay.report.exhibits import Cdf, Exhibit, Gantt, Heatmap, Lines, SliceMap, by_section
+from gpuassay.report.findings import ELSEWHERE
 from gpuassay.report.matrix import with_conformance
+from gpuassay.report.multiples import small_multiples
 from gpuassay.report.rundir import RunDir
 from gpuassay.report.templates import asset, script_hash, template
 from gpuassay.report.view import View, limit_for, measured, recording_link
@@ -27,6 +29,8 @@ def page(rundir: RunDir, view: View) -> str:
         rundir=rundir,
         run=rundir.run,
         view=view,
+        findings=[one for one in view.findings if one.state not in ELSEWHERE],
+        multiples=[(one, Markup(one.picture)) for one in small_multiples(exhibits)],
         states=WORST_FIRST,
         meanings=MEANING,
         catalogue=worst_first(rundir.verdicts),

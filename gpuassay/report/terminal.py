@@ -48,5 +48,5 @@ def _ending(rundir: RunDir) -> list[str]:
 def _line(finding: Finding) -> str:
     first = finding.first
     name = first.behaviour if len(finding.verdicts) == 1 else plural(len(finding.verdicts), "behaviour")
-    reason = one_line(first.reason, 140) or "no reason was given"
+    reason = one_line(finding.told, 140) or "no reason was given"
     return f"  {GLYPH[finding.state]} {finding.state:<12} {first.level:<6} {one_line(name, 80)}: {reason}"

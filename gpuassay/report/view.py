@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 from gpuassay.report.account import Accounting, accounting
+from gpuassay.report.decision import Decision, decision
+from gpuassay.report.defects import Component, by_component
 from gpuassay.report.findings import Finding, findings, headline, killers, subject, verdict_sentence
 from gpuassay.report.rundir import RunDir
 from gpuassay.report.text import NOTHING, elapsed, mapping, number, one_line, sequence
@@ -39,6 +41,8 @@ class View:
     tone: str
     banner: str
     findings: list[Finding]
+    decision: Decision
+    defects: list[Component]
     wall_seconds: float | None
     command: str
     replay_command: str
@@ -58,6 +62,8 @@ def view(rundir: RunDir) -> View:
         tone=_tone(rundir, account),
         banner=run.banner,
         findings=findings(rundir.verdicts),
+        decision=decision(rundir),
+        defects=by_component(rundir.verdicts),
         wall_seconds=elapsed(run.started, run.ended),
         command=shlex.join(run.command),
         replay_command=shlex.join(["python", "-m", "pytest", "suites", "--replay", f"reports/runs/{run.run_id}"]),

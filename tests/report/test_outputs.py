@@ -34,7 +34,7 @@ def test_the_summary_holds_verdict_accounting_findings_tables_and_versions(tmp_p
 
 
 def test_a_reason_cannot_leave_its_fence(tmp_path: Path) -> None:
-    bad = verdict(state=State.FAIL, reason="````\n# out\n<b>x")
+    bad = verdict(state=State.FAIL, reason="out of order\n````\n# out\n<b>x")
     text = write(write_run(tmp_path / "run", [bad])).summary.read_text()
     assert "\n  `````text\n  ````\n  # out\n  <b>x\n  `````\n" in text
 
