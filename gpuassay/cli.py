@@ -41,6 +41,7 @@ COMMANDS = (
     "compare",
     "matrix",
     "whatif",
+    "kill-matrix",
     "mutants",
     "vacuity",
     "power",

@@ -12,9 +12,7 @@ import errno
 import io
 import json
 import os
-import subprocess
 import sys
-import tempfile
 from collections import defaultdict
 from pathlib import Path
 
@@ -23,11 +21,11 @@ import pytest
 from gpuassay import writable
 from gpuassay.arguments import place, text
 from gpuassay.commands import SubParsers
+from gpuassay.kills.store import IDENTITY
+from gpuassay.kills.trial import trial
 from gpuassay.scenarios import mutants
 from gpuassay.session.collection import behaviour_of
 from gpuassay.verdict import State
-
-IDENTITY = "identity"
 
 
 class _Collector:
@@ -111,15 +109,11 @@ def _refuse_out(file: Path) -> None:
 
 def _try(name: str, tests: list[str], markers: str) -> dict[str, str]:
     """Behaviour id -> state of every behaviour that names the mutant, in one run with it."""
-    with tempfile.TemporaryDirectory(prefix="gpuassay-mutant-") as place:
-        command = [sys.executable, "-m", "pytest", "-q", "--no-header", "--mutant", name, "--run-dir", f"{place}/runs"]
-        done = subprocess.run([*command, "-m", markers, *tests], capture_output=True, text=True, check=False)
-        verdicts = sorted(Path(place, "runs").glob("*/verdicts.jsonl"))
-        if not verdicts:
-            print(done.stdout[-3000:] + done.stderr[-1000:], file=sys.stderr)
-            return dict.fromkeys(tests, State.ERROR.value)
-        lines = [json.loads(line) for line in verdicts[0].read_text().splitlines()]
-    states = {line["behaviour"]: line["state"] for line in lines}
+    found = trial(name, tests, markers)
+    if not found.states:
+        print(found.words, file=sys.stderr)
+        return dict.fromkeys(tests, State.ERROR.value)
+    states = found.states
     killed = sum(state == State.FAIL for state in states.values())
     print(f"{name}: {killed} of {len(states)} behaviours red", flush=True)
     return states

@@ -9,6 +9,7 @@ from typing import Any
 from gpuassay.report.account import GLYPH, MEANING, WORST_FIRST, Counts
 from gpuassay.report.exhibits import Cdf, Exhibit, Gantt, Heatmap, Lines, SliceMap, Table, by_section
 from gpuassay.report.findings import Finding
+from gpuassay.report.kills import with_kills
 from gpuassay.report.lines import quantile
 from gpuassay.report.matrix import with_conformance
 from gpuassay.report.rundir import RunDir
@@ -73,7 +74,9 @@ def _document(rundir: RunDir, view: View) -> Iterator[str]:
         yield f"\n> Know this first: {escape(problem)}"
     yield from _accounting(view)
     yield from _findings(view)
-    for section, exhibits in by_section(with_conformance(rundir.exhibits, rundir.verdicts)):
+    for section, exhibits in by_section(
+        with_kills(with_conformance(rundir.exhibits, rundir.verdicts), rundir.verdicts)
+    ):
         yield f"\n## {escape(section)}"
         for exhibit in exhibits:
             yield from _exhibit(exhibit)

@@ -11,6 +11,7 @@ from gpuassay.report import gantt, heatmap, lines, slicemap
 from gpuassay.report.account import MEANING, WORST_FIRST, worst_first
 from gpuassay.report.exhibits import Cdf, Exhibit, Gantt, Heatmap, Lines, SliceMap, by_section
 from gpuassay.report.findings import ELSEWHERE
+from gpuassay.report.kills import with_kills
 from gpuassay.report.matrix import with_conformance
 from gpuassay.report.multiples import small_multiples
 from gpuassay.report.rundir import RunDir
@@ -24,7 +25,7 @@ _REASONS = 300_000
 def page(rundir: RunDir, view: View) -> str:
     """The page for `rundir`."""
     script = asset("report.js")
-    exhibits = with_conformance(rundir.exhibits, rundir.verdicts)
+    exhibits = with_kills(with_conformance(rundir.exhibits, rundir.verdicts), rundir.verdicts)
     return template("report.html.j2").render(
         rundir=rundir,
         run=rundir.run,

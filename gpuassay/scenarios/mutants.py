@@ -37,6 +37,7 @@ class Mutant:
         disturb: done to an arm before every wave of requests through its gateway.
         disturb_silicon: done to the GPUs of a sliced node before the scenario uses them.
         disturb_upgrade: done to the cluster of a scenario (its lab) right after an upgrade.
+        layer: what it changes, where that does not follow from the above.
     """
 
     name: str
@@ -49,7 +50,29 @@ class Mutant:
     disturb_node: Callable[[Node], None] = lambda _: None
     disturb_silicon: Callable[[Silicon], None] = lambda _: None
     disturb_upgrade: Callable[[Any], None] = lambda _: None
+    layer: str = ""
 
+    @property
+    def where(self) -> str:
+        """What it changes: objects, patches, deployment, node, GPU, protocol, or nothing."""
+        return self.layer or ", ".join(dict.fromkeys(layer for name, layer in _LAYERS.items() if self._uses(name)))
+
+    def _uses(self, name: str) -> bool:
+        own = getattr(self, name)
+        return own is not copy.deepcopy if name == "change" else own is not type(self).__dict__[name]
+
+
+_LAYERS = {
+    "change": "objects",
+    "change_patch": "patches",
+    "change_arm": "deployment",
+    "disturb": "deployment",
+    "disturb_upgrade": "deployment",
+    "change_node": "node",
+    "disturb_node": "node",
+    "disturb_silicon": "GPU",
+}
+"""What a mutant changes by each of its functions."""
 
 MUTANTS: dict[str, Mutant] = {}
 
@@ -128,9 +151,7 @@ def chosen(name: str | None) -> Mutant | None:
     return get(name) if name else None
 
 
-@mutant("identity", "nothing: kills no behaviour, or the suite is at fault")
-def _identity(obj: Manifest) -> None:
-    pass
+register(Mutant("identity", "nothing: kills no behaviour, or the suite is at fault", copy.deepcopy, layer="nothing"))
 
 
 def load() -> None:

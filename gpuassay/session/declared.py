@@ -25,6 +25,7 @@ class Declared:
         defect: the upstream issue that it is known to fail by, "" where there is none.
         measured: it is a measurement (`-m perf` or `-m scale`), not a rule.
         needs: capabilities of the cluster that it takes.
+        test: its test, as pytest names it.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Declared:
     defect: str
     measured: bool
     needs: frozenset[str]
+    test: str = ""
 
 
 class _Collector:
@@ -58,6 +60,7 @@ def _read(item: pytest.Item) -> Declared | None:
         defect=str(link.args[0]) if link else "",
         measured=any(item.get_closest_marker(name) is not None for name in ("perf", "scale", "paper")),
         needs=frozenset(needs.union(*(one.needs for one in scenarios_of(item)))),
+        test=line["test"],
     )
 
 

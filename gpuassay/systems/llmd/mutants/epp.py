@@ -59,7 +59,7 @@ def picker_mutant(name: str, breaks: str) -> Callable[[type[Broken]], type[Broke
     """Register a broken picker."""
 
     def register(made: type[Broken]) -> type[Broken]:
-        arm_mutant(name, breaks)(_unchanged)
+        arm_mutant(name, breaks, layer="protocol")(_unchanged)
         BROKEN[name] = made
         return made
 
