@@ -56,6 +56,8 @@ def run(options: argparse.Namespace) -> int:
     if handed is not None:  # for the runs with mutants; what is declared does not depend on it
         os.environ["PYTEST_ADDOPTS"] = handed
     _describe(results, declared)
+    if options.page:
+        save(results, options.results)  # the report takes the layers from there
     if options.page or options.check:
         return _page(declared, results, check=options.check)
     wanted = _wanted(_chosen(declared, options), results, again=options.again)
