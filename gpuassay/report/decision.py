@@ -114,7 +114,8 @@ def refuted(verdict: Verdict, rundir: RunDir) -> Refuted:
         return Refuted(
             verdict, sentence, "The system was broken on purpose; run it without the mutant:", shlex.join(again)
         )
-    command = shlex.join([*again, "--replay", f"reports/runs/{rundir.run.run_id}"])
+    stored = rundir.run.replay_of or rundir.run.run_id  # a replay holds no recordings of its own
+    command = shlex.join([*again, "--replay", f"reports/runs/{stored}"])
     return Refuted(verdict, sentence, "Judge its recording again, then report it with the recording:", command)
 
 
