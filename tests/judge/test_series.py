@@ -120,6 +120,16 @@ def test_evictions_are_counted_under_their_reason() -> None:
         assert [one for one in found if "evicted" in one or "preempted" in one] == []
 
 
+def test_evictions_of_a_queue_that_was_deleted_are_not_told() -> None:
+    """Red when a counter is missed that went with its ClusterQueue, or one that did not go is not."""
+    evicted = holding("d")
+    evicted["status"]["conditions"] = conditions(Evicted="True Deactivated")
+    there = series.findings(left(cluster_queue(2), evicted, metrics=page(SOUND[:1])))
+    gone = series.findings(left(evicted, deleted=[cluster_queue(2)], metrics=page(SOUND[:1])))
+    told = [[one for one in found if "evicted_workloads" in one] for found in (there, gone)]
+    assert (len(told[0]), len(told[1])) == (1, 0), told
+
+
 def test_counters_of_a_restarted_kueue_are_left_out() -> None:
     """Red when counters that began anew accuse."""
     young: tuple[str, dict[str, str], float] = ("process_start_time_seconds", {}, START / 1e9 + 5)

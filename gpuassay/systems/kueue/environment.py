@@ -114,7 +114,7 @@ def installer(say: Callable[[str], None], which: str, tested: toolchain.Assets |
                 "kueue-metrics",
                 *FRAMEWORKS.values(),
                 *_gates(queueing),
-                *([] if CHOSEN.walk is None else [WALKS]),
+                WALKS,
                 *(FLOORS.values() if cluster.has(base.FAKE_NODES) else ()),
             },
             logs={LOG: queueing.log_path},

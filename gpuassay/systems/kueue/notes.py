@@ -14,6 +14,8 @@ EXPECTED_ERRORS = Note("expected_errors", list[str], "what Kueue may log as an e
 CONFIGURATION_KNOWN = Note("configuration_known", bool, "whether Kueue's configuration is the profile's", default=True)
 RESTARTED = Note("restarted_at", int, "when Kueue was restarted after the scenario, ns since the epoch", default=0)
 
+EDITED_IN_USE = Note("edited_in_use", bool, "whether objects in use were edited at random", default=False)
+
 CONFIGURATION = Note("configuration", str, "configuration of the arm: one of the paper's, or `pure` for plain Jobs")
 SEED = Note("seed", int, "of the mix of jobs")
 SCALE = Note("scale", float, "by what the paper's run times are multiplied")

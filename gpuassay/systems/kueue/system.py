@@ -180,7 +180,7 @@ SYSTEM = System(
         "kueue-process": Why.CONSENT,
         "kueue-metrics": Why.PROCESS,
         "scheduler-log": Why.PROCESS,
-        options.WALKS: Why.ON_REQUEST,
+        options.WALKS: Why.PROCESS,
         **dict.fromkeys((*FRAMEWORKS.values(), *CONTROLLERS), Why.ABSENT),
         **dict.fromkeys(FLOORS.values(), Why.CONSENT),
     },

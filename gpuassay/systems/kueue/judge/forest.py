@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from gpuassay.manifest import Manifest, dig
 from gpuassay.systems.kueue.judge.rest import Rest
@@ -14,17 +14,24 @@ FlavorResource = tuple[str, str]
 
 def forest(rest: Rest) -> dict[FlavorResource, QuotaTree] | None:
     """The tree of each flavor and resource, without any usage; None where cohorts form a cycle."""
+    return grown(rest.cluster_queues, rest.cohorts)
+
+
+def grown(
+    cluster_queues: Mapping[str, Manifest], declared_cohorts: Mapping[str, Manifest]
+) -> dict[FlavorResource, QuotaTree] | None:
+    """The trees of these ClusterQueues and Cohorts, by name; None where cohorts form a cycle."""
     queues: dict[FlavorResource, dict[str, Quota]] = defaultdict(dict)
     cohorts: dict[FlavorResource, dict[str, Quota]] = defaultdict(dict)
-    for into, objects in ((queues, rest.cluster_queues), (cohorts, rest.cohorts)):
+    for into, objects in ((queues, cluster_queues), (cohorts, declared_cohorts)):
         for name, obj in objects.items():
             for key, quota in entries(obj):
                 into[key][name] = quota
     above_queue = {
-        name: str(parent) for name, obj in rest.cluster_queues.items() if (parent := dig(obj, "spec", "cohortName"))
+        name: str(parent) for name, obj in cluster_queues.items() if (parent := dig(obj, "spec", "cohortName"))
     }
     above_cohort = {
-        name: str(parent) for name, obj in rest.cohorts.items() if (parent := dig(obj, "spec", "parentName"))
+        name: str(parent) for name, obj in declared_cohorts.items() if (parent := dig(obj, "spec", "parentName"))
     }
     try:
         return {

@@ -15,7 +15,7 @@ from gpuassay import labels
 from gpuassay.manifest import Manifest, dig, is_true, name_of
 from gpuassay.record.recording import Timeline
 from gpuassay.systems.kueue import notes
-from gpuassay.systems.kueue.judge import announced, charges, idle, known, ledger, recount, restarted, series
+from gpuassay.systems.kueue.judge import announced, charges, edits, idle, known, ledger, recount, restarted, series
 from gpuassay.systems.kueue.judge.rest import Usage, usage_of
 from gpuassay.systems.kueue.model.quota import parse_quantity
 from gpuassay.systems.kueue.readings import KueueRecording
@@ -61,7 +61,7 @@ def untimed(recording: KueueRecording) -> list[str]:
 
 def timed(recording: KueueRecording) -> list[str]:
     """Broken invariants that a sound system shows as well where it gets no CPU: something was expected by a time."""
-    return [
+    found = [
         *_running_means_admitted(recording),
         *ledger.findings(recording),
         *announced.findings(recording),
@@ -70,6 +70,7 @@ def timed(recording: KueueRecording) -> list[str]:
         *known.news([*recount.findings(recording), *series.findings(recording)]),
         *(line for line in _errors(recording) if _LATE.search(line)),
     ]
+    return edits.news(recording, found) if recording.note(notes.EDITED_IN_USE) else found
 
 
 def _quota_entries(queue: Manifest) -> Iterator[tuple[str, Manifest]]:

@@ -30,7 +30,10 @@ def tallies(recording: KueueRecording, rest: Rest) -> Iterator[Tally]:
         for name in (stem, histogram):
             yield Tally(PREFIX + name, CQ, exactly(by_queue), leave_out=turns.gone)
             yield Tally(LOCAL + name, LQ, exactly(by_local), leave_out=turns.gone_l)
-    elsewhere = frozenset(key for key in {*turns.evicted, *turns.finished} if not key[0])  # never had a ClusterQueue
+    # those that never had a ClusterQueue, and those whose ClusterQueue was deleted, and with it its series
+    elsewhere = frozenset(
+        key for key in {*turns.evicted, *turns.finished} if not key[0] or (key[0],) in turns.gone
+    )  # fmt: skip
     yield Tally(f"{PREFIX}evicted_workloads_total", (*CQ, "reason"), exactly(turns.evicted), leave_out=elsewhere)
     yield Tally(f"{PREFIX}preempted_workloads_total", ("reason",), exactly(turns.preempted))
     yield Tally(f"{PREFIX}finished_workloads_total", CQ, exactly(turns.finished), leave_out=elsewhere)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 
 from gpuassay import labels
+from gpuassay.cluster.errors import ApiRefused
 from gpuassay.manifest import Manifest, dig
 from gpuassay.scenarios.mutants import mutant
 
@@ -37,3 +38,24 @@ def _validation_missing(obj: Manifest) -> None:
     marks = {key: value for key, value in metadata["labels"].items() if key in (labels.RUN, labels.SCENARIO)}
     metadata["labels"], metadata["annotations"] = form["labels"] | marks, form["annotations"]
     obj["spec"] = form["spec"]
+
+
+HOSTILE = "gpuassay.io/hostile"
+"""Annotation of an object with a hostile value."""
+
+
+def is_hostile(obj: Manifest) -> bool:
+    """Whether an object carries that annotation."""
+    return dig(obj, "metadata", "annotations", HOSTILE) is not None
+
+
+@mutant("validation-crashes", "the webhooks panic on objects with odd values")
+def _validation_crashes(obj: Manifest) -> None:
+    if is_hostile(obj):
+        raise ApiRefused(500, "InternalError", "failed calling webhook: panic: runtime error")
+
+
+@mutant("validation-mute", "refusals do not say what is wrong")
+def _validation_mute(obj: Manifest) -> None:
+    if is_hostile(obj):
+        raise ApiRefused(422, "Invalid", "the object is invalid")

@@ -1,155 +1,101 @@
-"""Random walks over Kueue's objects: a site of queues and cohorts, and edits of everything in it, from a seed. Pure.
+"""Random walks over Kueue's objects as data: a site of queues and cohorts, and steps that edit everything in it.
 
-The same seed gives the same site and the same steps; what a step finds to act on (the third of those that hold quota)
-is decided when it is acted out.
+A walk comes from a seed or from a file; the same seed gives the same site and the same steps. What a drawn step finds
+to act on (the third of those that hold quota) is decided when it is acted out: the walk as it was taken names it, so
+that steps can be left out without moving the others.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from gpuassay.labels import GPU
+import msgspec
+
 from gpuassay.manifest import Manifest
-from gpuassay.systems.kueue.objects import queues as kueue
-
-TAINT: Manifest = {"key": "gpuassay.io/walk", "value": "special", "effect": "NoSchedule"}
-LABEL = "gpuassay.io/walk-zone"
-NEVER_LOWER = ("Never", "LowerPriority", "LowerOrNewerEqualPriority")
-
-ACTS: Mapping[str, int] = {
-    "create": 10, "finish": 4, "delete": 2, "quota": 3, "cohort": 2, "halt": 1, "resume": 2, "halt-local": 1,
-    "resume-local": 2, "deactivate": 1, "reactivate": 2, "priority": 2, "requeue": 2, "recreate-local": 1,
-    "root": 1, "done": 2,
-}  # fmt: skip
-"""What a step may be, and how often."""
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     """One step.
 
     Attributes:
-        act: one of `ACTS`.
+        act: what is done, one of `steps.ACTS`.
+        on: name of what it is done to, without the scenario's suffix; "" to choose by `pick`.
         pick: chooses among what there is to act on, by remainder.
         value: what the step sets.
+        pause: the longest wait, in s, for an answer of the system before the next step.
     """
 
     act: str
-    pick: int
+    on: str = ""
+    pick: int = 0
     value: Any = None
+    pause: float = 0.0
+
+    def text(self) -> str:
+        """One line for people."""
+        value = "" if self.value is None else f" {msgspec.json.encode(self.value).decode()}"
+        return f"{self.act} {self.on or f'#{self.pick}'}{value}"
 
 
-@dataclass(frozen=True)
-class WalkSetup:
-    """Where a walk goes: names are stems, the scenario makes them unique.
+class Cohort(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A cohort: its parent ("" for a root), and quota of its own by flavor."""
+
+    parent: str = ""
+    quota: dict[str, list[Manifest]] = {}
+
+
+class Queue(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A ClusterQueue: quota by flavor, its cohort ("" for none), and further fields of `spec`."""
+
+    quota: dict[str, list[Manifest]]
+    cohort: str = ""
+    spec: Manifest = {}
+
+
+class Site(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a walk goes. Names are stems, the scenario makes them unique.
 
     Attributes:
-        cohorts: parent of each cohort, "" for a root.
-        queues: of each ClusterQueue its cohort ("" for none), its groups with flavors by stem, and further options.
+        cohorts: parents before their children.
+        queues: ClusterQueues; each has a LocalQueue of its name.
         flavors: options of each flavor.
+        classes: values of priority classes.
     """
 
-    cohorts: Mapping[str, str]
-    queues: Mapping[str, Mapping[str, Any]]
-    flavors: Mapping[str, Mapping[str, Any]]
+    cohorts: dict[str, Cohort]
+    queues: dict[str, Queue]
+    flavors: dict[str, Manifest]
+    classes: dict[str, int]
 
 
-@dataclass
-class Walk:
+class Walk(msgspec.Struct, frozen=True):
     """A site and the steps on it."""
 
     seed: int
-    site: WalkSetup
-    steps: list[Step] = field(default_factory=list[Step])
+    site: Site
+    steps: list[Step]
+
+    def of(self, steps: Sequence[Step]) -> Walk:
+        """The same site with other steps."""
+        return Walk(self.seed, self.site, list(steps))
+
+    def save(self, path: Path) -> None:
+        """Write it where `read` finds it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
 
 
-def walk(seed: int, length: int) -> Walk:
-    """The walk of a seed; a longer one of the same seed begins with the same steps."""
-    dice = random.Random(f"site {seed}")
-    made = Walk(seed, _site(dice))
-    dice = random.Random(f"steps {seed}")
-    for number in range(length):
-        act = "create" if number < len(made.site.queues) else dice.choices([*ACTS], [*ACTS.values()])[0]
-        made.steps.append(Step(act, dice.randrange(1000), _value(act, dice, made.site)))
-    return made
+def read(path: Path) -> Walk:
+    """A walk from a file.
 
-
-def _site(dice: random.Random) -> WalkSetup:
-    cohorts: dict[str, str] = {}
-    for name in ("red", "green", "blue")[: dice.randrange(4)]:
-        cohorts[name] = dice.choice(["", *cohorts]) if cohorts else ""
-    flavors: dict[str, dict[str, Any]] = {
-        "plain": {},
-        "tainted": {"node_taints": [TAINT]},
-        "zoned": {"node_labels": {LABEL: "a"}},
-    }
-    queues = {f"q{index}": _queue(dice, [*cohorts], [*flavors]) for index in range(dice.randrange(3, 6))}
-    return WalkSetup(cohorts, queues, flavors)
-
-
-def _queue(dice: random.Random, cohorts: list[str], flavors: list[str]) -> dict[str, Any]:
-    cohort = dice.choice(["", *cohorts, *cohorts])
-    chosen = dice.sample(flavors, dice.choice([1, 1, 2]))
-    resources = [GPU, *(["pods"] if dice.random() < 0.25 else [])]
-    group = {flavor: [quota(dice, name, limited=bool(cohort)) for name in resources] for flavor in chosen}
-    preemption: dict[str, Any] = {
-        "withinClusterQueue": dice.choice(NEVER_LOWER),
-        "reclaimWithinCohort": dice.choice(("Never", "LowerPriority", "Any")),
-    }
-    return {
-        "cohort": cohort,
-        "group": group,
-        "strategy": dice.choice(("BestEffortFIFO", "BestEffortFIFO", "StrictFIFO")),
-        "preemption": preemption,
-    }
-
-
-def quota(dice: random.Random, resource: str, *, limited: bool) -> Manifest:
-    """Quota for a resource; limits only where there is a cohort to borrow from and lend to."""
-    nominal = dice.randrange(5) if resource == GPU else dice.randrange(2, 9)
-    limits: dict[str, int | None] = {
-        "borrowing": dice.choice([None, None, 0, 1, 3]) if limited else None,
-        "lending": dice.choice([None, None, 0, min(1, nominal), nominal]) if limited else None,
-    }
-    return kueue.quota(resource, nominal, **limits)
-
-
-def _value(act: str, dice: random.Random, site: WalkSetup) -> Any:
-    match act:
-        case "create":
-            return {
-                "gpus": dice.choice([1, 1, 1, 2, 3]),
-                "count": dice.choice([1, 1, 2]),
-                "priority": dice.randrange(3),
-                "tolerates": dice.random() < 0.5,
-                "zone": dice.choice(["", "", "a", "b"]),
-                "distinct": dice.random() < 0.6,
-            }
-        case "quota":
-            return {
-                "nominalQuota": str(dice.randrange(5)),
-                "borrowingLimit": dice.choice([None, "0", "2"]),
-                "lendingLimit": dice.choice([None, "0", "1"]),
-            }
-        case "cohort" | "root":
-            return dice.choice(["", *site.cohorts])
-        case "priority":
-            return dice.randrange(3)
-        case "finish" | "delete":
-            return dice.choice([1, 1, 2])
-        case _:
-            return None
-
-
-def pod_of(value: Mapping[str, Any], shape: str) -> Manifest:
-    """Further fields of the pod spec of a created Workload; `shape`: its name, for a shape of its own."""
-    tolerations: list[Manifest] = kueue.shape(shape) if value["distinct"] else []
-    if value["tolerates"]:
-        tolerations = [*tolerations, {**TAINT, "operator": "Equal"}]
-    pod: Manifest = {"tolerations": tolerations} if tolerations else {}
-    if value["zone"]:
-        pod["nodeSelector"] = {LABEL: value["zone"]}
-    return pod
+    Raises:
+        ValueError: it cannot be read, or holds no walk; one line that says why.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Walk)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}") from None
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{path} holds no walk: {error}") from None
