@@ -98,6 +98,17 @@ class Objects:
             if "/" not in one["name"]
         ]
 
+    def chosen(self, kind: Kind) -> bool:
+        """Whether objects of a kind are looked at in this version: the preferred one, where that has the kind."""
+        if kind.version in self.preferred:
+            return True
+        group = kind.version.rpartition("/")[0]
+        alike = [
+            version for version, name in self.kinds
+            if name == kind.name and version.rpartition("/")[0] == group
+        ]  # fmt: skip
+        return kind.version == alike[0] and self.preferred.isdisjoint(alike)
+
     def kind(self, ref: Ref) -> Kind | None:
         """Its kind; None where the cluster serves no such."""
         return self.kinds.get((ref.version, ref.kind))
@@ -168,7 +179,7 @@ class Objects:
 
     def labelled(self, selector: str) -> list[Ref]:
         """Everything that carries a label."""
-        kinds = [one for one in self.kinds.values() if one.listable and one.version in self.preferred]
+        kinds = [one for one in self.kinds.values() if one.listable and self.chosen(one)]
         found = side_by_side(lambda kind: self.list(kind, selector), kinds)
         return sorted(Ref.of(one) for some in found for one in some)
 
@@ -176,7 +187,7 @@ class Objects:
         """Every object by `Ref.key`, less what comes and goes by itself: its labels, and the taints of nodes."""
         kinds = [
             one for one in self.kinds.values()
-            if one.listable and one.version in self.preferred and one.name not in RESTLESS
+            if one.listable and self.chosen(one) and one.name not in RESTLESS
         ]  # fmt: skip
         found = side_by_side(self.list, kinds)
         return {Ref.of(one).key: _kept(one) for some in found for one in some if not _follows(one)}

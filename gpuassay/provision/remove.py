@@ -95,7 +95,7 @@ def custom_objects(objects: Objects, definitions: Iterable[Ref]) -> list[Ref]:
     names = {ref.name for ref in definitions}
     kinds = [
         one for (version, _), one in objects.kinds.items()
-        if f"{one.plural}.{version.rpartition('/')[0]}" in names and one.listable and version in objects.preferred
+        if f"{one.plural}.{version.rpartition('/')[0]}" in names and one.listable and objects.chosen(one)
     ]  # fmt: skip
     return [Ref.of(one) for some in side_by_side(objects.list, kinds) for one in some]
 
@@ -196,7 +196,7 @@ def of_it_kinds(objects: Objects, noted: Inventory, groups: set[str]) -> list[tu
     """Kinds of which the component may have made objects."""
     return [
         key for key, one in objects.kinds.items()
-        if one.listable and one.version in objects.preferred and one.name not in ("Event", "Pod", "ReplicaSet")
+        if one.listable and objects.chosen(one) and one.name not in ("Event", "Pod", "ReplicaSet")
         and (one.namespaced or one.version.rpartition("/")[0] in groups)
     ]  # fmt: skip
 
