@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-HERE = Path(os.environ["KIND_STANDIN"])
+HERE = Path(os.environ.get("KIND_STANDIN", ""))
 
 
 def create(name: str, kubeconfig: Path) -> None:
