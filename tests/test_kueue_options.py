@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gpuassay.settings import Settings
 from gpuassay.systems.kueue import options
 from gpuassay.systems.kueue.objects.walk_steps import walk
 
@@ -20,7 +21,7 @@ def as_before() -> Iterator[None]:
     vars(options.CHOSEN).update(before)
 
 
-def parsed(*words: str) -> argparse.Namespace:
+def parsed(*words: str) -> Settings:
     """The command line as pytest hands it over."""
     parser = argparse.ArgumentParser(exit_on_error=False)
 
@@ -28,7 +29,7 @@ def parsed(*words: str) -> argparse.Namespace:
         addoption = staticmethod(parser.add_argument)
 
     options.add_options(Group())  # type: ignore[arg-type]
-    return parser.parse_args(words)
+    return Settings.of(parser.parse_args(words))
 
 
 def test_nothing_asked_is_the_sample() -> None:

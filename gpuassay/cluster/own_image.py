@@ -15,7 +15,11 @@ from gpuassay.cluster.shared_libraries import shared_libraries
 NAME = f"ghcr.io/gpuassay/gpuassay:{gpuassay.__version__}"
 """`--arm-image` names another one: any image that has Python, as `python` on the PATH, and gpuassay."""
 SITE = "/opt/gpuassay"
-PACKAGES = ("grpcio", "grpcio-tools", "msgspec", "protobuf", "pyzmq", "setuptools", "typing-extensions")
+PACKAGES = (
+    *("grpcio", "grpcio-tools", "msgspec", "protobuf", "pyzmq", "setuptools", "typing-extensions"),
+    *("aiohttp", "aiohappyeyeballs", "aiosignal", "attrs", "frozenlist", "idna", "multidict", "propcache", "tenacity"),
+    *("uvloop", "yarl"),
+)
 """Distributions that those programs import."""
 _LEFT_OUT = frozenset({"site-packages", "test", "tests", "idlelib", "tkinter", "lib2to3", "ensurepip", "turtledemo"})
 

@@ -1,4 +1,4 @@
-"""A bench: a fresh cluster for one measurement, on which several arms run side by side.
+"""A bench: a fresh cluster for one measurement, or somebody's, on which several arms run side by side.
 
 Every arm has a lab, a namespace and a recording of its own: `recordings/<scenario>.<arm>`. Arms share the control
 plane and the system under test, never nodes or quota, so what they can do to each other is slow each other down: an
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.embedded import embedded
 from gpuassay.engine import recordings
-from gpuassay.engine.environment import Environment
+from gpuassay.engine.environment import Environment, environment_of
 from gpuassay.manifest import Manifest
 from gpuassay.record import facts
 from gpuassay.record.live import LiveView
@@ -47,7 +47,7 @@ class Arm(Generic[L]):
 
 @dataclass
 class Bench(Generic[L]):
-    """A cluster of its own for one measurement.
+    """Where one measurement is made: a cluster of its own, or the one on which the scenario acts.
 
     Attributes:
         environment: cluster and recorder.
@@ -70,10 +70,12 @@ class Bench(Generic[L]):
 
     def lab(self, token: str) -> L:
         """A lab on this bench, of the kind that the scenario's own is."""
-        return type(self.host)(
-            token=token, run_id=self.environment.run_id, cluster=self.environment.cluster, view=self.environment.view,
-            mutant=self.environment.mutant, full=self.host.full, progress=self.host.progress,
-        )  # fmt: skip
+        return self.environment.lab_of(type(self.host), token, full=self.host.full, progress=self.host.progress)
+
+    @property
+    def swept(self) -> Sequence[tuple[str, str]]:
+        """What the system makes that is cleared away with an arm's Jobs and Pods (`System.swept`)."""
+        return ()
 
     def arm(self, name: str) -> Arm[L]:
         """Open an arm: a namespace, and events that are kept from now on."""
@@ -97,7 +99,10 @@ class Bench(Generic[L]):
             self.environment, one.lab, self.host.place.with_name(f"{self.host.place.name}.{one.name}"), one.began,
             profile=self.profile, lines={**found, **(lines or {})},
         )  # fmt: skip
-        self.environment.view.forget(one.lab.token)
+        if self.environment.ours:
+            self.environment.view.forget(one.lab.token)
+        else:  # the cluster outlives the bench
+            self.environment.clear(one.lab, self.swept)
         self.host.note_next(facts.ARMS, one.name)
 
     def close_all(self) -> None:
@@ -143,6 +148,12 @@ def bench(lab: L, *, resources: Iterable[Resource], **cluster_options: Any) -> G
         environment = Environment(lab.run_id, cluster, view, cluster.capabilities, lab.mutant)
         with watched(environment):
             yield Bench(environment, lab)
+
+
+def on_the_spot(lab: Lab) -> Environment | None:
+    """The environment of a lab on somebody's cluster, which a bench uses as it is; None where the cluster is ours."""
+    found = environment_of(lab)
+    return None if found.ours else found
 
 
 def recorded(lab: Lab, cluster: Cluster, resources: Iterable[Resource]) -> AbstractContextManager[LiveView]:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 from gpuassay import pressure
 from gpuassay.cluster import base
@@ -18,6 +19,7 @@ from gpuassay.record import facts, rundir
 from gpuassay.record.live import SHARED
 from gpuassay.record.parts import AUDIT
 from gpuassay.record.resources import RecorderError
+from gpuassay.scenarios.lab import Lab
 from gpuassay.system import get
 from gpuassay.waiting import WaitTimeout
 
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from gpuassay.record.live import LiveView
     from gpuassay.record.parts import Part
     from gpuassay.scenarios.declare import Scenario
-    from gpuassay.scenarios.lab import Lab
     from gpuassay.scenarios.mutants import Mutant
 
 WATCH = 0.3
@@ -91,6 +92,8 @@ def described(
         describe()
 
 
+L = TypeVar("L", bound=Lab)
+
 Beside = Callable[[str, int, int], list[str]]
 """Which components were being built while a recording of that name was made between two times (ns)."""
 
@@ -134,13 +137,18 @@ class Environment:
 
     def lab(self, scenario: Scenario, token: str, *, full: bool, progress: Callable[[str], None]) -> Lab:
         """A lab for one scenario, of the kind that its system has."""
-        made = get(scenario.system).lab()(
+        return self.lab_of(get(scenario.system).lab(), token, full=full, progress=progress)
+
+    def lab_of(self, kind: type[L], token: str, *, full: bool, progress: Callable[[str], None]) -> L:
+        """A lab of a kind on this environment."""
+        made = kind(
             token=token, run_id=self.run_id, cluster=self.cluster, view=self.view,
             mutant=self.mutant, full=full, progress=progress,
             image="" if base.FAKE_NODES in self.capabilities else self.image,
         )  # fmt: skip
         for one in self.operators:
             one.equip(made)
+        _under[made] = self
         return made
 
     def lacking(self, scenario: Scenario) -> frozenset[str]:
@@ -255,3 +263,11 @@ class Environment:
         if self.ours:
             # a request to an API server that lost its etcd hangs for a minute; to one that is gone it fails at once
             self.cluster.supervisor.stop(*self.cluster.processes, grace=0)
+
+
+_under: WeakKeyDictionary[Lab, Environment] = WeakKeyDictionary()
+
+
+def environment_of(lab: Lab) -> Environment:
+    """What a lab acts on. Raises KeyError for one that no environment has made."""
+    return _under[lab]

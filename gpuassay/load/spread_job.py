@@ -49,6 +49,7 @@ class Pods:
         start_in: s from now to the common instant; pods must be pulled and running by then.
         name: of the Job.
         run: value of the label by which everything is removed.
+        latest: s after the common instant from which on a pod does not begin; None: as a load pod has it.
     """
 
     namespace: str
@@ -57,6 +58,7 @@ class Pods:
     start_in: float = 60.0
     name: str = "gpuassay-load"
     run: str = "load"
+    latest: float | None = None
 
 
 def objects(plan: Plan, pods: Pods, start_at: float) -> list[Manifest]:
@@ -95,6 +97,8 @@ def objects(plan: Plan, pods: Pods, start_at: float) -> list[Manifest]:
     for variable in container["env"]:
         if variable["name"] in given:
             variable["value"] = given[variable["name"]]
+    if pods.latest is not None:
+        container["env"].append({"name": "LOAD_LATEST", "value": f"{pods.latest:g}"})
     template["spec"]["volumes"][0]["projected"]["sources"] = [
         {"configMap": {"name": one["metadata"]["name"]}} for one in maps
     ]
@@ -179,7 +183,7 @@ class Harvest:
                 self.lost[name] = f"deleted; it was {_state(before.get(name, pod))}"
             elif _phase(pod) in ("Succeeded", "Failed"):
                 self._read(name, pod)
-            elif _phase(pod) == "Pending" and time.time() > self._start_at + LATEST_START:
+            elif _phase(pod) == "Pending" and time.time() > self._start_at + max(LATEST_START, self._pods.latest or 0):
                 self.lost[name] = f"it did not start; {_state(pod)}"
         return {name: _state(pod) for name, pod in self._last.items()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -10,6 +11,19 @@ from gpuassay.arguments import path, text
 from gpuassay.provision import options as components
 from gpuassay.settings import Settings
 from gpuassay.system import systems
+
+PROMETHEUS_TOKEN = "GPUASSAY_PROMETHEUS_TOKEN"
+"""Environment variable with a bearer token for the Prometheus; in no file and no message."""
+
+
+def _base_url(word: str) -> str:
+    given = text(word).rstrip("/")
+    parts = urlsplit(given)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise argparse.ArgumentTypeError("give the base URL of a Prometheus, such as http://127.0.0.1:9090")
+    if parts.username or parts.password:
+        raise argparse.ArgumentTypeError(f"a URL is kept in files: give the token in ${PROMETHEUS_TOKEN} instead")
+    return given
 
 
 def add_options(group: pytest.OptionGroup) -> None:
@@ -42,6 +56,13 @@ def add_options(group: pytest.OptionGroup) -> None:
     )
     group.addoption(
         "--allow-cluster-mutation", action="store_true", help="existing cluster: may change cluster-wide configuration"
+    )
+    group.addoption(
+        "--prometheus",
+        metavar="URL",
+        type=_base_url,
+        help="existing cluster: a Prometheus that knows its GPUs (DCGM) and workers; it is read for measurements "
+        f"(${PROMETHEUS_TOKEN}: a bearer token)",
     )
     for one in systems().values():
         if one.add_options:
@@ -98,6 +119,7 @@ OF_EXISTING = (
     "gpuassay_context",
     "gpuassay_image",
     "allow_cluster_mutation",
+    "prometheus",
 )
 """Options that say something of an existing cluster."""
 

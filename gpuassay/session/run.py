@@ -67,6 +67,8 @@ class Run:
     """Judge what cannot be acted out here from recordings that come with the library."""
     resumed: Resumed | None = None
     """The run that this one goes on with."""
+    prometheus: str = ""
+    """Base URL of one that knows what GPUs and workers did."""
     title: list[str] = field(default_factory=list[str])
     speech: Speech = field(default_factory=Speech)
     ledger: Ledger = field(default_factory=Ledger)
@@ -278,6 +280,7 @@ class Run:
         self.ledger.write(self.directory)
         if self.provider is not None and self.provider.only is not None:
             self._tell_reach()
+            self._tell_activity()
         self._tell_claims()
         try:
             report.write(self.directory)
@@ -314,6 +317,18 @@ class Run:
 
         if found := claims.claims(list(self.ledger.verdicts.values())):
             Measure(self.directory).exhibit(**claims.exhibit(found))
+
+    def _tell_activity(self) -> None:
+        """What a Prometheus knows of the time of measurements, as an exhibit, where one was named."""
+        if not self.prometheus:
+            return
+        from gpuassay.session import activity
+
+        measured = [one for one in self.ledger.verdicts.values() if one.feature in MEASURED]
+        names = dict.fromkeys(name for one in measured for name in one.recordings)
+        Measure(self.directory).exhibit(
+            **activity.exhibit(self.prometheus, activity.windows(self.directory, list(names)))
+        )
 
     def ending(self) -> list[str]:
         """The lines the terminal ends with."""
@@ -390,5 +405,5 @@ def open_run_of(config: pytest.Config) -> Run:
         rundir.describe(directory, **{key: known[key] for key in keep}, **discovered)
     return Run(
         directory, replay=stored, provider=provider, mutant=option.mutant, full=option.full, recorded=recorded,
-        resumed=resumed, title=title,
+        resumed=resumed, title=title, prometheus=vars(option).get("prometheus") or "",
     )  # fmt: skip

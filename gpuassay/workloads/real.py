@@ -37,8 +37,8 @@ def with_real_containers(obj: Manifest, image: str) -> Manifest:
 
     A pod that says something of its readiness has a probe for it, which reads that annotation in a file likewise.
     `image` needs a POSIX shell with `sleep`. A pod without a run time runs until it is deleted, or until its annotation
-    says one: the kubelet shows it in a file (downward API), as KWOK reads it on fake nodes. Containers of our workload
-    program take its steps in that shell.
+    says one: the kubelet shows it in a file (downward API), as KWOK reads it on fake nodes. An annotation may say what
+    is run instead of a sleep. Containers of our workload program take its steps in that shell.
     """
     if obj.get("kind") == "Workload":
         return obj  # nothing runs
@@ -52,7 +52,8 @@ def with_real_containers(obj: Manifest, image: str) -> Manifest:
         later = (
             f"until [ -s {FOLDER}/run-for ]; do sleep 1; done; t=$(cat {FOLDER}/run-for); sleep ${{t%s}}; exit {code}"
         )
-        script = f"sleep {seconds}; exit {code}" if seconds else later
+        doing = str(notes.get(labels.COMMAND, "sleep {seconds}")).replace("{seconds}", seconds)
+        script = f"{doing}; exit {code}" if seconds else later
         for container in spec["containers"]:
             container |= {"image": image, "command": ["/bin/sh", "-c", script]}
             if labels.NOT_READY in notes or labels.START_DELAY in notes:

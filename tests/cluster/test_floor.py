@@ -59,6 +59,16 @@ def test_on_few_nodes_a_rack_is_one_node_with_all_of_its_gpus() -> None:
     assert whole.on(1) == whole
 
 
+def test_plans_of_several_arms_spread_over_the_nodes() -> None:
+    own = Own(["n1", "n2", "n3"])
+    api = standing("n1", "n2", "n3")
+    taken = [
+        own.lay(lab(api, f"arm-xabc{number:03d}"), Plan({"pool": "pool"}, per_rack=1, each=8, first=number)).racks
+        for number in range(5)
+    ]
+    assert [next(iter(one)) for one in taken] == ["n1", "n2", "n3", "n1", "n2"]
+
+
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_nodes_are_given_back_as_they_were(elsewhere: bool) -> None:
     """Red when a label or a resource of ours stays on a node, also where another process has to clean up."""

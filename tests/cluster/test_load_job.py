@@ -43,6 +43,9 @@ def test_the_job_says_how_many_and_when() -> None:
     sources = spec["template"]["spec"]["volumes"][0]["projected"]["sources"]
     assert [one["configMap"]["name"] for one in sources] == [one["metadata"]["name"] for one in maps]
     assert all(one["metadata"]["labels"]["gpuassay.io/run"] == "load" for one in (*maps, job))
+    assert "LOAD_LATEST" not in told
+    alone = objects(PLAN, Pods("default", "x", 1, latest=60.0), 0.0)[-1]["spec"]["template"]["spec"]["containers"][0]
+    assert {"name": "LOAD_LATEST", "value": "60"} in alone["env"]
     with pytest.raises(LoadError, match="5 load pods for 4 streams and 12 asks: each needs one"):
         objects(PLAN, Pods("default", "x", 5), 0.0)
 

@@ -46,7 +46,9 @@ def site_at(url: str, replicas: list[Counting]) -> OutsideSite:
     lab: Any = Noting()
     lab.rows = defaultdict[Any, Any](list).__getitem__
     lab.mutant, lab.token, lab.gateway = None, "t", object()
-    routing: Any = SimpleNamespace(url=url, model="m", replicas=replicas, forwarder=None, at_hand=True)
+    routing: Any = SimpleNamespace(
+        url=url, model="m", replicas=replicas, forwarder=None, at_hand=True, inside=str
+    )  # fmt: skip
     return OutsideSite(lab, routing, headers={"authorization": "Bearer x"})
 
 

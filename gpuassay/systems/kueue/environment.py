@@ -25,7 +25,7 @@ from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component import Kueue
 from gpuassay.systems.kueue.options import CHOSEN, WALKS
 from gpuassay.systems.kueue.readings import END, LOG, RESTARTED
-from gpuassay.systems.kueue.system import FLOORS, FRAMEWORKS, MAIN
+from gpuassay.systems.kueue.system import FLOORS, FRAMEWORKS, MAIN, PLACES
 from gpuassay.toolchain.catalogue import AT
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def installer(say: Callable[[str], None], which: str, tested: toolchain.Assets |
                 *FRAMEWORKS.values(),
                 *_gates(queueing),
                 WALKS,
-                *(FLOORS.values() if cluster.has(base.FAKE_NODES) else ()),
+                *((*FLOORS.values(), PLACES) if cluster.has(base.FAKE_NODES) else ()),
             },
             logs={LOG: queueing.log_path},
             environment=partial(KueueEnvironment, kueue=queueing),

@@ -19,13 +19,16 @@ from gpuassay.scenarios.lab import Lab
 from gpuassay.systems.kueue.acts import floor
 from gpuassay.systems.kueue.acts.floor import Own, suitable
 from gpuassay.systems.kueue.acts.lab import KueueLab
+from gpuassay.systems.kueue.acts.own_gpus import free_nodes
 from gpuassay.systems.kueue.component.deployed import find
 from gpuassay.systems.kueue.component.pod_configuration import tells_quotas
 from gpuassay.systems.kueue.component.pod_metrics import scraper
 from gpuassay.systems.kueue.component.pods import COMPONENT, KueueInPods
 from gpuassay.systems.kueue.component.profiles import profile
 from gpuassay.systems.kueue.detect import frameworks_of
-from gpuassay.systems.kueue.system import FLOORS
+from gpuassay.systems.kueue.model.paper import GPUS
+from gpuassay.systems.kueue.options import CHOSEN
+from gpuassay.systems.kueue.system import FLOORS, PLACES
 from gpuassay.waiting import resume
 
 NOT_OURS = (
@@ -109,8 +112,10 @@ def _operated(operation: Operation, kueue: KueueInPods, mine: Inventory | None) 
         found.add("kueue-metrics")
     lent = suitable(api.list("Node")) if operation.consent and not operation.cluster.has(base.FAKE_NODES) else []
     found |= {capability for count, capability in FLOORS.items() if count <= len(lent)}
+    if lent or (CHOSEN.own_gpus and free_nodes(api, GPUS, operation.run)):
+        found.add(PLACES)
     if operation.cluster.has(base.FAKE_NODES, base.CLUSTER_WIDE):
-        found |= set(FLOORS.values())
+        found |= {*FLOORS.values(), PLACES}
     try:
         yield KueueOperator(kueue, frozenset(found), reason, ours, Own(lent) if lent else None)
     finally:

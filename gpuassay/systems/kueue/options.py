@@ -30,6 +30,8 @@ class Chosen:
         walk_again: a walk from a file, to be taken instead.
         walk_minutes: how long walks go on, from seed to seed; 0: one round.
         walks_asked: whether any of this was asked for; else there is the sample that every run takes.
+        own_gpus: arms of Table 3 have the GPUs of the cluster's own nodes.
+        job_command: what their jobs run on real nodes instead of sleeping, "" for nothing.
     """
 
     restarts: bool = False
@@ -37,6 +39,8 @@ class Chosen:
     walk_again: Walk | None = None
     walk_minutes: float = 0.0
     walks_asked: bool = False
+    own_gpus: bool = False
+    job_command: str = ""
 
 
 WALKS = "random-walks"
@@ -89,13 +93,44 @@ def add_options(group: pytest.OptionGroup) -> None:
         default=0,
         help="go on with random walks of Kueue for so many minutes, from seed to seed (default: one round)",
     )
+    group.addoption(
+        "--own-gpus",
+        action="store_true",
+        help="existing cluster: Table 3 on its nodes that offer exactly eight nvidia.com/gpu, all free, an arm on each",
+    )
+    group.addoption(
+        "--job-command",
+        metavar="COMMAND",
+        type=_command,
+        help="existing cluster: what Table 3's jobs run in --gpuassay-image, with {seconds} for their time "
+        "(default: sleep {seconds})",
+    )
+
+
+def _command(word: str) -> str:
+    if "{seconds}" not in text(word):
+        raise argparse.ArgumentTypeError("say by {seconds} where the time of a job goes, such as 'burn {seconds}'")
+    return word
 
 
 def take(settings: Settings) -> None:
-    """Keep what was asked."""
-    CHOSEN.restarts = bool(settings.option("restart_kueue"))
+    """Keep what was asked.
+
+    Raises:
+        pytest.UsageError: something is asked that only a cluster of somebody's has.
+    """
+    for name in ("own_gpus", "job_command"):
+        if settings.option(name) and not settings.existing:
+            from pytest import UsageError
+
+            raise UsageError(
+                f"gpuassay: --{name.replace('_', '-')}: only with --cluster existing, whose pods really run"
+            )
     given = settings.option("kueue_walk")
+    CHOSEN.restarts = bool(settings.option("restart_kueue"))
     CHOSEN.walk = int(given) if given is not None and given.isdecimal() else FIRST_SEED
     CHOSEN.walk_again = None if given is None or given.isdecimal() else _read(given)
     CHOSEN.walk_minutes = float(settings.option("kueue_walk_minutes") or 0)
     CHOSEN.walks_asked = given is not None or CHOSEN.walk_minutes > 0
+    CHOSEN.own_gpus = bool(settings.option("own_gpus"))
+    CHOSEN.job_command = settings.option("job_command") or ""

@@ -37,6 +37,8 @@ CONTROLLERS = ("jobset-controller", "lws-controller")
 """Capabilities of clusters on which their controllers work, too."""
 FLOORS = {2: "floor-of-two", 4: "floor-of-four"}
 """Capabilities of clusters with so many nodes that scenarios may put into racks."""
+PLACES = "places-of-eight"
+"""Capability: arms of a measurement can have eight places each that nobody else takes, on fake nodes or lent ones."""
 
 PROGRAMS = ("kueue", "controlplane", "kwok", "kustomize")
 WIDTH = 12
@@ -133,6 +135,7 @@ REMEDIES = {
     "kueue-process": "let the run install Kueue, --kueue install, or lend what is there, --allow-cluster-mutation",
     "kueue-metrics": "let the run install Kueue, --kueue install, or set metrics.enableClusterQueueResources in its "
     "configuration; the rights to forward a port and to make a role for /metrics",
+    PLACES: "a node without taints, lent with --allow-cluster-mutation, or one with eight free GPUs, --own-gpus",
     "floor-of-two": "two nodes without taints, lent with --allow-cluster-mutation",
     "floor-of-four": "four nodes without taints, lent with --allow-cluster-mutation",
     "jobset": "--jobset install",
@@ -150,6 +153,7 @@ OFFERS = frozenset(
         *FRAMEWORKS.values(),
         *CONTROLLERS,
         *FLOORS.values(),
+        PLACES,
     ]
 )
 """Capabilities that environments of Kueue may have."""
@@ -182,7 +186,7 @@ SYSTEM = System(
         "scheduler-log": Why.PROCESS,
         options.WALKS: Why.PROCESS,
         **dict.fromkeys((*FRAMEWORKS.values(), *CONTROLLERS), Why.ABSENT),
-        **dict.fromkeys(FLOORS.values(), Why.CONSENT),
+        **dict.fromkeys((*FLOORS.values(), PLACES), Why.CONSENT),
     },
     remedies=REMEDIES,
     invariants=Invariants(_untimed, _timed),

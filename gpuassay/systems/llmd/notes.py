@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpuassay.load.gate import Control
 from gpuassay.manifest import Manifest
 from gpuassay.record.notes import Note
 
@@ -10,6 +11,9 @@ SERVERS = Note("servers", list[str], "names of the model servers behind the gate
 CLAIM = Note("claim", str, "by what rule the picker is said to choose", default="precise")
 PICKERS_UNSEEN = Note("pickers_unseen", str, "why the pickers' own metrics could not be read", default="")
 MEMBERS = Note("members", list[str], "`address:port` of each replica in the pool")
+POD_CONTROLS = Note(
+    "pod_controls", dict[str, Control], "by wave, the error of the worst generator of those that were pods", default={}
+)
 CPU_BUSY = Note(
     "cpu_busy", dict[str, float | None], "share of all CPUs' time in use during a wave; null where nobody can tell",
     default={},

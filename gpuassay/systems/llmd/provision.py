@@ -12,7 +12,6 @@ from typing import Any
 import yaml
 
 from gpuassay import toolchain
-from gpuassay.capabilities import PROGRAM
 from gpuassay.cluster.access_review import Right
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused, ClusterError
@@ -29,6 +28,8 @@ from gpuassay.systems.llmd.component.served import APP, NAME, PORT, deployment, 
 from gpuassay.toolchain import Assets, catalogue
 
 NAMESPACE = "llm-d-routing"
+PROGRAMS = ("program:llmd-epp", "program:llmd-sim", "program:gaie-epp", "program:pd-sidecar")
+"""What arms as pods are made of, as capabilities: their images are pulled."""
 RELEASE = "llmd"
 SERVICE = f"{RELEASE}-epp"
 """The chart's name for the picker's Deployment and Service; the gateway is a port of that Service."""
@@ -176,5 +177,5 @@ LLMD = Provided(
     name="llmd", title="llm-d routing", namespace=NAMESPACE,
     rights=(Right("", "services/proxy", "create"),),
     detect=detect, content=content, problem=problem, in_use=in_use, capability="routing",
-    further=frozenset({OWN_ARMS, f"{PROGRAM}gaie-epp", f"{PROGRAM}pd-sidecar"}),  # whether images are there, pods tell
+    further=frozenset({OWN_ARMS, *PROGRAMS}),  # whether images are there, pods tell
 )  # fmt: skip

@@ -48,7 +48,7 @@ SYSTEM = System(
             width=5,
             after=(MAIN, CHANGING),
             programs=(*PROGRAMS, *NODE),
-            extra=("nvidia-device-plugin", "nvidia-dra", "dra-example"),
+            extra=("nvidia-device-plugin", "nvidia-dra", "dra-example", "llmd-epp", "llmd-sim"),
             lacking=lacking,
         ),
     ),

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 
 import yaml
 
-from gpuassay import Manifest, Note, resources
+from gpuassay import Manifest, Note, labels, resources
 from gpuassay.engine.bench import Arm
 from gpuassay.manifest import is_true
 from gpuassay.record.parts import AUDIT
 from gpuassay.systems.kueue import notes
+from gpuassay.systems.kueue.acts import own_gpus
 from gpuassay.systems.kueue.acts.bench import KueueBench, bench
+from gpuassay.systems.kueue.acts.floor import Plan
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.model import figures
 from gpuassay.systems.kueue.model.paper import GPUS, table3_mix
 from gpuassay.systems.kueue.model.predict import CONFIGURATIONS, predict
 from gpuassay.systems.kueue.model.twin import TwinJob
 from gpuassay.systems.kueue.objects import mixes
+from gpuassay.systems.kueue.options import CHOSEN
 from gpuassay.systems.kueue.readings import LOG
 
 MANIFESTS = resources.MANIFESTS / "kueue" / "table3"
@@ -52,6 +55,7 @@ PRIORITIES = {"priority": (100, 1000), "preemption": (100, 1000)}
 
 FINISHED = Note("finished", int, "how many jobs of the arm are complete in the end")
 ROUNDS = Note("rounds", int, "how many rounds were played")
+GROUND = Note("ground", str, "what the arms' eight GPUs are", default="8 fake GPUs")
 COSTS = Note(
     "costs",
     list[dict[str, dict[str, dict[str, float]]]],
@@ -73,6 +77,7 @@ class Runner:
     configuration: mixes.Configuration
     jobs: list[TwinJob]
     patience: float
+    command: str = ""
 
     def submit(self, begin: float) -> None:
         """Create the jobs on schedule (`begin` is a monotonic time, s)."""
@@ -80,7 +85,10 @@ class Runner:
         for job in self.jobs:
             pause.wait(max(0.0, begin + job.arrival - time.monotonic()))
             self.arm.lab.view.check()
-            self.arm.lab.create(self.configuration.job(job.cls, job.name, job.run))
+            made = self.configuration.job(job.cls, job.name, job.run)
+            if self.command:
+                made["spec"]["template"]["metadata"]["annotations"][labels.COMMAND] = self.command
+            self.arm.lab.create(made)
 
     def finished(self) -> int:
         """How many jobs are complete."""
@@ -88,14 +96,20 @@ class Runner:
 
 
 def open_arm(
-    on: KueueBench, name: str, seed: int, scale: float, number: int, configurations: Mapping[str, str] = ARMS
+    on: KueueBench,
+    name: str,
+    seed: int,
+    scale: float,
+    number: int,
+    configurations: Mapping[str, str] = ARMS,
+    node: str = "",
 ) -> Runner:
-    """Make an arm's pool, queues and job list."""
+    """Make an arm's pool, queues and job list; `node`: of somebody's, whose GPUs it has."""
     configuration = configurations[name]
     arm = on.arm(f"{name}-{number}")
     lab = arm.lab
-    on.environment.cluster.add_nodes(1, labels={mixes.POOL: lab.token}, prefix=f"pool-{lab.token}")
-    made = mixes.configuration(documents(configuration), lab.token, lab.namespace, lab.token)
+    places = _places(on, lab, list(configurations).index(name), node)
+    made = mixes.configuration(documents(configuration), lab.token, lab.namespace, lab.token, places)
     queues = ("cq-medium", "cq-large") if configuration.startswith("two-queues") else ("cluster-queue",) * 2
     jobs = table3_mix(seed, scale, queues=(queues[0], queues[1]), priorities=PRIORITIES.get(configuration, (0, 0)))
     for manifest in made.queues:
@@ -108,7 +122,18 @@ def open_arm(
     lab.note(notes.GPUS, GPUS)
     lab.note(notes.JOBS, jobs)
     predicted = figures.makespan(predict(configuration, seed, scale).runs)
-    return Runner(arm, made, jobs, patience=3 * predicted + 60)
+    return Runner(arm, made, jobs, 3 * predicted + 60, "" if on.environment.ours else CHOSEN.job_command)
+
+
+def _places(on: KueueBench, lab: KueueLab, number: int, node: str) -> mixes.Places | None:
+    """An arm's eight places: a fake node of 8 GPUs; on somebody's cluster, its own GPUs or places on a lent node."""
+    if node:
+        return mixes.Places({own_gpus.HOST: node}, labels.GPU, own_gpus.TOLERATED)
+    if on.environment.ours:
+        on.environment.cluster.add_nodes(1, labels={mixes.POOL: lab.token}, prefix=f"pool-{lab.token}")
+        return None
+    floor = lab.floor(Plan({"pool": "pool"}, per_rack=1, each=GPUS, first=number))
+    return mixes.Places(floor.labels, floor.resource)
 
 
 def play(runners: Sequence[Runner], progress_of: KueueLab, on: KueueBench) -> dict[str, dict[str, float]]:
@@ -140,27 +165,48 @@ def play(runners: Sequence[Runner], progress_of: KueueLab, on: KueueBench) -> di
     return submitted
 
 
+def _ground() -> str:
+    """What the arms' GPUs are on somebody's cluster, and what runs on them."""
+    runs = f"real containers that run `{CHOSEN.job_command}`" if CHOSEN.job_command else "real containers that sleep"
+    if CHOSEN.own_gpus:
+        return f"the 8 GPUs of a node of the cluster's ({runs})"
+    return f"8 places (an extended resource of the arm's own, no GPU; {runs})"
+
+
+def batched(names: Iterable[str], size: int) -> list[list[str]]:
+    """Names in groups of at most `size`. Raises ValueError unless size >= 1."""
+    listed = list(names)
+    return [listed[first : first + size] for first in range(0, len(listed), size)]
+
+
 def act(lab: KueueLab) -> None:
     """Every arm, in as many rounds as the mode has; the scheduler's log and histograms apart."""
     scale, rounds = FULL if lab.full else QUICK
     with bench(lab) as on:
+        nodes = [""] * len(ARMS)
+        if not on.environment.ours:
+            nodes = own_gpus.some(lab.api, GPUS, lab.run_id) if CHOSEN.own_gpus else nodes
+            lab.note(GROUND, _ground())
         scheduler = on.arm(SCHEDULER)
         scheduler.lab.scrape("before")
         costs: list[dict[str, dict[str, dict[str, float]]]] = []
         for number in range(1, rounds + 1):
-            lab.progress(f"round {number} of {rounds}: {len(ARMS)} arms side by side, run times x {scale:.3g}")
-            with ThreadPoolExecutor(len(ARMS)) as pool:
-                opening = [
-                    pool.submit(open_arm, on, name, number if lab.full else QUICK_SEED, scale, number) for name in ARMS
-                ]
-                runners = [one.result() for one in opening]
-            before = on.costs()
-            submitted = play(runners, lab, on)
-            on.settle()
-            for one in runners:
-                on.arms.remove(one.arm)
-                on.close(one.arm)
-            costs.append({"before": before, "submitted": submitted, "after": on.costs()})
+            seed = number if lab.full else QUICK_SEED
+            for names in batched(ARMS, len(nodes)):
+                lab.progress(f"round {number} of {rounds}: {len(names)} arms side by side, run times x {scale:.3g}")
+                with ThreadPoolExecutor(len(names)) as pool:
+                    opening = [
+                        pool.submit(open_arm, on, name, seed, scale, number, node=node)
+                        for name, node in zip(names, nodes, strict=False)
+                    ]
+                    runners = [one.result() for one in opening]
+                before = on.costs()
+                submitted = play(runners, lab, on)
+                on.settle()
+                for one in runners:
+                    on.arms.remove(one.arm)
+                    on.close(one.arm)
+                costs.append({"before": before, "submitted": submitted, "after": on.costs()})
         scheduler.lab.scrape("after")
         on.arms.remove(scheduler)
         cycles = [line for line in on.all_lines(scheduler.began.positions) if "schedulingCycle" in line]

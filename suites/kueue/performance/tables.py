@@ -91,11 +91,11 @@ def control_off(arms: Mapping[str, KueueRecording], limit: float) -> str:
     return f"control is {off:+.1%} off, limit {limit:.0%}: runs disturb each other, or {len(once)} is too few"
 
 
-def show(arms: Mapping[str, KueueRecording], measure: Measure, scale: float) -> None:
-    """Write all of Table 3's exhibits."""
+def show(arms: Mapping[str, KueueRecording], measure: Measure, scale: float, ground: str) -> None:
+    """Write all of Table 3's exhibits; `ground` says what the arms' GPUs are."""
     number = len(rounds(arms, "pure"))
     notes = [
-        f"{number} round{'s' * (number > 1)} of 32 jobs per configuration on 8 fake GPUs, one created per second, run "
+        f"{number} round{'s' * (number > 1)} of 32 jobs per configuration on {ground}, one created per second, run "
         f"times of the paper's kind times {scale:.3g}, side by side on one control plane.",
         "The hand-over (exit of a container to start of the next: two one-second batches of the job controller and of "
         "Kueue, then a start) does not shrink with run times: it is measured in this run and taken out in the columns "

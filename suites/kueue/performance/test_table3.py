@@ -15,7 +15,7 @@ from gpuassay.stats.evidence import pairs
 from gpuassay.stats.ratios import paired_ratio
 from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts.lab import KueueLab
-from gpuassay.systems.kueue.judge.handover import NothingMeasured, handover, preempted_jobs
+from gpuassay.systems.kueue.judge.handover import NothingMeasured, handover, most_held, preempted_jobs
 from gpuassay.systems.kueue.judge.measured_figures import arm_lanes
 from gpuassay.systems.kueue.judge.runs import job_runs, own_admissions
 from gpuassay.systems.kueue.model import figures
@@ -38,7 +38,7 @@ def control_off(found: Mapping[str, KueueRecording]) -> str:
     return tables.control_off(found, LIMITS.limit("control_makespan"))
 
 
-@scenario(alone="machine", needs={"control-plane", "kueue-process"}, timeout=7200)
+@scenario(alone="machine", needs={"places-of-eight", "kueue-metrics", "scheduler-log"}, timeout=7200)
 def configurations(lab: KueueLab) -> None:
     """Five queue configurations of 32 jobs each; one is run in two variants and one twice as a control."""
     table3.act(lab)
@@ -55,7 +55,7 @@ def test_every_job_of_every_configuration_finishes_on_eight_gpus(
     found = arms(configurations)
     done = {name: arm.note(table3.FINISHED) for name, arm in found.items() if name != table3.SCHEDULER}
     assert set(done.values()) == {32}, done
-    tables.show(found, measure, configurations.note(notes.SCALE))
+    tables.show(found, measure, configurations.note(notes.SCALE), configurations.note(table3.GROUND))
     measure.value(cpu_stall_share=configurations.meta.pressure.get("cpu_stall_share"))
     held = {name: len(arm_lanes(arm)) for name, arm in found.items() if name != table3.SCHEDULER}
     assert set(held.values()) == {8}, held
@@ -194,12 +194,9 @@ def test_only_preemption_kills_and_only_medium_jobs(
     red_when="the large queue never borrows, or the medium queue does", mutant="borrowing-off",
 )  # fmt: skip
 def test_large_jobs_borrow_what_medium_ones_leave(configurations: KueueRecording, arms: Arms, measure: Measure) -> None:
-    """The large queue, which may borrow, uses more than its 4 GPUs, and the medium queue never does."""
+    """The large queue, which may borrow, is given more than its quota of 4 GPUs, and the medium queue never is."""
     for arm in must_have(rounds(arms(configurations), "two-queues-large-borrows"), "rounds"):
-        most = {
-            cls: max(level for _, level in figures.running_steps([run for run in job_runs(arm) if run.cls == cls]))
-            for cls in ("medium", "large")
-        }
+        most = {cls: most_held(arm, cls) for cls in ("medium", "large")}
         measure.value(most_medium=most["medium"], most_large=most["large"])
         assert most["medium"] <= 4, most
         assert most["large"] > 4, most

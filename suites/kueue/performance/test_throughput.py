@@ -39,7 +39,7 @@ PROBLEMS = Note("problems", list[str], "what went wrong on the way, the first tw
 COSTS = Note("costs", dict[str, dict[str, dict[str, float]]], "`before` the load and `after` it")
 
 
-@scenario(alone="machine", needs={"control-plane", "kueue-process"}, timeout=1800)
+@scenario(alone="machine", needs={"kueue-process", "scheduler-log"}, timeout=1800)
 def baseline(lab: KueueLab) -> None:
     """The load of Kueue's own baseline test, with its counts divided, runs on a full Kueue with webhooks."""
     document = generator_document(lab.cluster.assets)

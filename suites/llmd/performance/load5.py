@@ -17,6 +17,7 @@ from gpuassay.load.control import control
 from gpuassay.load.gate import Control
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.load.timing import EchoTiming
+from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.simulator import NO_LATENCY, Cache
@@ -147,6 +148,10 @@ def rounds(
             site.load(named, prompts, order, shape, max_tokens=1, warm_up=concurrency, to=url)
     for name in asking:
         arms[name][0].scrape(scrape_label(name, tokens, concurrency, "after"))
+    asked = f"/{tokens}/{concurrency}/"
+    own = [one for named, one in lab.noted(notes.POD_CONTROLS).items() if asked in named]
+    if own:  # pods have measured their own error, where they stood
+        lab.note_under(CONTROL, f"{tokens}/{concurrency}", max(own, key=lambda one: one.error_p99))
 
 
 def fill_caches(arms: dict[str, tuple[Deployment, str | None]], prompts: dict[str, Prompt]) -> None:

@@ -8,7 +8,7 @@ caches: its first pass is cold, its second one warm.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
@@ -246,9 +246,17 @@ def act(lab: RoutingLab) -> None:
             ordered = arms[turn:] + arms[:turn]
             for first in range(0, len(ordered), together):
                 _round(lab, load, ordered[first : first + together], concurrency, number)
+        own = [one for named, one in lab.noted(notes.POD_CONTROLS).items() if named.split("/")[1] == str(concurrency)]
+        if own:  # pods have measured their own error, where they stood
+            lab.note_under(CONTROL, concurrency, worst(own))
     lab.note(notes.WAYS, list(arms))
     lab.note(CONCURRENCIES, list(concurrencies))
     lab.note(notes.ROUNDS, rounds)
+
+
+def worst(controls: Iterable[Control]) -> Control:
+    """The generator that errs most, of several that put load side by side."""
+    return max(controls, key=lambda one: one.error_p99)
 
 
 def _together(arms: int, concurrency: int, rounds: int) -> int:

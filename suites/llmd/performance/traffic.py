@@ -35,6 +35,7 @@ from gpuassay.systems.llmd.model.saturation import Prediction, Staircase, predic
 from gpuassay.systems.llmd.model.simulation import LatencyLaw, Platform, Run, Traffic, distinct_traffic, token_traffic
 from gpuassay.systems.llmd.objects.prompts import Prompt, conversations, prompt_set, shared_prefix, shuffled_order
 from gpuassay.systems.llmd.objects.tokens import token_ids
+from suites.llmd.performance.load67 import worst
 
 REPLICAS, CACHE, OUTPUT_TOKENS = 8, Cache(blocks=896, block_size=16), 4
 LATENCY = Latency(max_running=8, factor_under_load=2.0)
@@ -128,6 +129,11 @@ def act(lab: RoutingLab) -> None:
     profiles = list(mode.stairs)
     for first in range(0, len(profiles), together):
         _play(lab, mode, profiles[first : first + together])
+    own = lab.noted(notes.POD_CONTROLS)
+    for name, steps in (("shapes", SHAPES), ("staircase", ("staircase",))):
+        measured_there = [one for named, one in own.items() if named.partition("/")[2] in steps]
+        if measured_there:  # pods have measured their own error, where they stood
+            lab.note_under(CONTROL, name, worst(measured_there))
     lab.note(notes.WAYS, profiles)
     lab.note(TOGETHER, together)
     lab.note(STAIRS, dict(mode.stairs))

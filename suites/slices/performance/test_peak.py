@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.perf, pytest.mark.timeout(1200)]
 PAPER = "paper on Kueue, DAS and llm-d: Table 6"
 
 
-@scenario(system="slices", needs={"program:nvidia-dra"}, timeout=240)
+@scenario(system="slices", needs={"program:nvidia-dra"}, outside=True, timeout=240)
 def thirty_two(lab: Lab) -> None:
     """32 jobs, medium and large in turn, each created once the pod of the one before is there; none ends by itself."""
     mix = slice_mix(1, slowdown=CROWDED)

@@ -8,7 +8,7 @@ import pytest
 
 from gpuassay.manifest import Manifest
 from gpuassay.record.recording import RecordingMeta
-from gpuassay.systems.kueue.judge.handover import NothingMeasured, handover
+from gpuassay.systems.kueue.judge.handover import NothingMeasured, handover, most_held
 from gpuassay.systems.kueue.judge.measured_figures import arm_figures, arm_lanes, twin_error
 from gpuassay.systems.kueue.judge.measured_order import REQUEUED, arm_order
 from gpuassay.systems.kueue.judge.runs import Bar, critical_waits, job_runs, lanes, total_waits
@@ -31,6 +31,44 @@ def test_job_runs_are_those_of_the_run(configuration: str) -> None:
         assert [a.killed for a in found[expected.name].attempts] == [a.killed for a in expected.attempts]
         for mine, theirs in zip(found[expected.name].attempts, expected.attempts, strict=True):
             assert (mine.start, mine.end) == pytest.approx((theirs.start, theirs.end))
+
+
+def test_a_run_that_the_kubelet_told_only_at_its_end_is_a_run() -> None:
+    """Red when a job whose pod went from Pending to Succeeded at once counts as one that never ran."""
+    recording, run = staged("fifo")
+    events: list[Manifest] = []
+    for event in recording.events:
+        obj = copy.deepcopy(event.object)
+        if obj["kind"] == "Pod" and obj["status"]["phase"] == "Running":
+            obj["status"]["phase"] = "Pending"
+        elif obj["kind"] == "Pod":
+            times = {"startedAt": "2026-01-01T09:00:58+09:00", "finishedAt": "2026-01-01T00:01:03Z"}
+            obj["status"]["containerStatuses"] = [{"state": {"terminated": times}}]
+        events.append({"at": event.at, "type": event.type, "object": obj})
+    late = KueueRecording.of_parts(recording.meta, events=events, log=recording.kueue_log)
+    found = {one.name: one for one in job_runs(late)}
+    for expected in run.runs:
+        [mine], [theirs] = found[expected.name].attempts, expected.attempts
+        assert theirs.end is not None
+        assert (mine.start, mine.end) == pytest.approx((theirs.end - 5, theirs.end))
+
+
+@pytest.mark.parametrize(
+    ("configuration", "medium", "large"),
+    [
+        ("two-queues-large-borrows", (4, 4), (5, 8)),
+        ("two-queues-both-borrow", (1, 8), (5, 8)),
+        ("fifo", (1, 8), (1, 8)),
+    ],
+)
+def test_what_a_class_is_given_is_counted_in_quota(
+    configuration: str, medium: tuple[int, int], large: tuple[int, int]
+) -> None:
+    """Red when quota that was borrowed is not seen, or given back too late or too early."""
+    recording, _ = staged(configuration)
+    assert medium[0] <= most_held(recording, "medium") <= medium[1]
+    assert large[0] <= most_held(recording, "large") <= large[1]
+    assert most_held(recording, "other") == 0
 
 
 @pytest.mark.parametrize("configuration", QUEUED)

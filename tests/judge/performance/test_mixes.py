@@ -49,6 +49,34 @@ def _documents(name: str) -> list[Manifest]:
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_on_somebodys_nodes_places_stand_for_gpus(name: str) -> None:
+    """Red when a Job, a quota or a flavor of an arm still means GPUs, or nodes of others."""
+    places = mixes.Places({"gpuassay.io/floor-x1": "here"}, "gpuassay.io/racked-gpu-x1")
+    made = mixes.configuration(_documents(name), "x1", "ga-x1", "pool-x1", places)
+    assert labels.GPU not in str([made.queues, made.jobs]) and mixes.POOL not in str(made)
+    gpus = mixes.configuration(_documents(name), "x1", "ga-x1", "pool-x1")
+    for queue, same in zip(made.queues, gpus.queues, strict=True):
+        if queue["kind"] == "ClusterQueue":
+            [group], [asked] = queue["spec"]["resourceGroups"], same["spec"]["resourceGroups"]
+            assert group["coveredResources"] == [places.resource]
+            quotas = [[one | {"name": ""} for one in flavor["resources"]] for flavor in group["flavors"]]
+            assert quotas == [[one | {"name": ""} for one in flavor["resources"]] for flavor in asked["flavors"]]
+        if queue["kind"] == "ResourceFlavor":
+            assert queue["spec"]["nodeLabels"] == places.labels
+    for cls in ("medium", "large"):
+        spec = made.job(cls, "one", 1.0)["spec"]["template"]["spec"]
+        assert spec["containers"][0]["resources"]["limits"] == {places.resource: "1"}
+        assert spec.get("nodeSelector", places.labels) == places.labels
+        assert ("nodeSelector" in spec) == (name == "pure")
+        assert "tolerations" not in spec
+    own = mixes.Places({"kubernetes.io/hostname": "n1"}, labels.GPU, [{"key": labels.GPU, "operator": "Exists"}])
+    made = mixes.configuration(_documents(name), "x1", "ga-x1", "pool-x1", own)
+    spec = made.job("large", "one", 1.0)["spec"]["template"]["spec"]
+    assert spec["containers"][0]["resources"]["limits"] == {labels.GPU: "1"}
+    assert spec["tolerations"] == [{"key": labels.GPU, "operator": "Exists"}]
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_a_configuration_moves_out_of_the_way_of_others(name: str) -> None:
     made = mixes.configuration(_documents(name), "x1", "ga-x1", "pool-x1")
     known = {name_of(one) for one in made.queues if "namespace" not in one["metadata"]}

@@ -1,13 +1,13 @@
-"""A bench with Kueue on it: the cluster of its own that a measurement of Kueue has."""
+"""A bench with Kueue on it: a cluster of its own, or the scenario's where that is somebody's."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from gpuassay.engine.bench import Bench, bench_cluster, recorded, watched
+from gpuassay.engine.bench import Bench, bench_cluster, on_the_spot, recorded, watched
 from gpuassay.engine.environment import Environment
 from gpuassay.manifest import Manifest
 from gpuassay.record.lines import LineIndex
@@ -18,6 +18,7 @@ from gpuassay.systems.kueue import component as kueue
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.readings import LOG
 from gpuassay.systems.kueue.settle import counted
+from gpuassay.systems.kueue.system import SWEPT
 
 
 @dataclass
@@ -25,15 +26,20 @@ class KueueBench(Bench[KueueLab]):
     """A cluster with Kueue for one measurement.
 
     Attributes:
-        kueue: the installation.
+        kueue: our installation; None on somebody's cluster, where the run's operator knows it.
     """
 
-    kueue: kueue.Kueue = field(kw_only=True)
+    kueue: kueue.Kueue | None = field(kw_only=True)
 
     @property
     def profile(self) -> str:
         """Kueue's configuration."""
-        return self.kueue.profile.name
+        return self.kueue.profile.name if self.kueue else super().profile
+
+    @property
+    def swept(self) -> Sequence[tuple[str, str]]:
+        """Workloads."""
+        return SWEPT
 
     def settled(self, lab: Lab) -> bool:
         """Whether ClusterQueues count as many workloads as there are."""
@@ -42,7 +48,8 @@ class KueueBench(Bench[KueueLab]):
     def lab(self, token: str) -> KueueLab:
         """A lab that knows this Kueue."""
         made = super().lab(token)
-        made.owns(self.kueue)
+        if self.kueue:
+            made.owns(self.kueue)
         return made
 
     def all_lines(self, since: Mapping[Part, int]) -> list[Manifest]:
@@ -54,13 +61,16 @@ class KueueBench(Bench[KueueLab]):
 def bench(
     lab: KueueLab, *, resources: Iterable[Resource] = DEFAULT_RESOURCES, **cluster_options: Any
 ) -> Generator[KueueBench]:
-    """Open a bench with Kueue for the length of a `with` block.
+    """Open a bench with Kueue for the length of a `with` block; on somebody's cluster it is that one and its Kueue.
 
     Args:
         lab: the scenario's lab; a mutant of the run works on the bench too.
-        resources: what is recorded.
-        **cluster_options: as `gpuassay.engine.bench.bench_cluster` takes them.
+        resources: what is recorded, at least.
+        **cluster_options: as `gpuassay.engine.bench.bench_cluster` takes them, of a cluster of ours.
     """
+    if there := on_the_spot(lab):
+        yield KueueBench(there, lab, kueue=None)
+        return
     with (
         bench_cluster(lab, **cluster_options) as cluster,
         recorded(lab, cluster, resources) as view,

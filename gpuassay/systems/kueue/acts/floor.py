@@ -56,12 +56,14 @@ class Plan:
         per_rack: nodes of each rack.
         each: GPUs of each node.
         folds: whether one node per rack with all of its GPUs does as well.
+        first: of somebody's nodes, the number of the one to begin with, so that several plans spread over them.
     """
 
     racks: Mapping[str, str]
     per_rack: int = 2
     each: int = 4
     folds: bool = False
+    first: int = 0
 
     def on(self, count: int) -> Plan:
         """The plan for so many nodes: the same, or folded."""
@@ -102,7 +104,8 @@ class Own:
             ClusterError: there are too few, or they cannot be changed.
         """
         plan = wanted.on(len(self.names))
-        floor, left = _empty(lab, plan.each), iter(self.names)
+        turn = wanted.first % len(self.names)
+        floor, left = _empty(lab, plan.each), iter([*self.names[turn:], *self.names[:turn]])
         filled = {rack: [next(left) for _ in range(plan.per_rack)] for rack in plan.racks}
         place = {node: rack for rack, nodes in filled.items() for node in nodes}
         back = {"metadata": {"labels": dict.fromkeys(_marks(floor, "", ""))}}

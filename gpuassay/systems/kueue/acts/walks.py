@@ -122,8 +122,8 @@ class Party:
             if restart:
                 for one in arms:
                     one.lab.note(notes.RESTARTED, time.time_ns())
-                self._bench.kueue.stop()
-                self._bench.kueue.start()
+                self._kueue.stop()
+                self._kueue.start()
                 self._until_steady()
                 list(pool.map(self._settle, arms))
                 for one in arms:
@@ -139,11 +139,17 @@ class Party:
         self.lab.note(TOOK, {name: round(float(number), 1) for name, number in spent.items()})
         return list(zip(taken, found, strict=True))
 
+    @property
+    def _kueue(self) -> Kueue:
+        """The bench's own: walks are not taken on somebody's cluster."""
+        assert self._bench.kueue is not None
+        return self._bench.kueue
+
     def _until_steady(self) -> None:
         """Give a Kueue that has just started time to read everything: until its gauges stand still."""
 
         def gauges() -> str:
-            rows = [row for row in self._bench.kueue.metrics() if str(row["name"]).startswith("kueue_")]
+            rows = [row for row in self._kueue.metrics() if str(row["name"]).startswith("kueue_")]
             return repr([row for row in rows if row["name"].endswith(GAUGES)])
 
         seen, since = gauges(), time.monotonic()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from statistics import median
 
 from gpuassay.manifest import is_true
 from gpuassay.record.recording import Timeline
-from gpuassay.systems.kueue.judge.runs import job_runs, own_admissions, seconds
+from gpuassay.systems.kueue.judge.runs import job_runs, own_admissions, planned, seconds
 from gpuassay.systems.kueue.model.twin import Latencies, OwnLags
 from gpuassay.systems.kueue.readings import KueueRecording
 
@@ -76,6 +77,21 @@ def workloads_of_jobs(recording: KueueRecording) -> dict[str, Timeline]:
         except LookupError:
             continue
     return found
+
+
+def most_held(recording: KueueRecording, cls: str) -> int:
+    """How many jobs of a class had quota at once, at the most: from QuotaReserved to Finished, eviction or deletion."""
+    workloads = workloads_of_jobs(recording)
+    changes: list[tuple[int, int]] = []
+    for job in planned(recording):
+        before = False
+        for event in workloads[job.name].events if job.cls == cls and job.name in workloads else ():
+            obj = event.object
+            holds = event.type != "DELETED" and is_true(obj, "QuotaReserved") and not is_true(obj, "Finished")
+            if holds != before:
+                changes.append((event.at, 1 if holds else -1))
+            before = holds
+    return max(accumulate(step for _, step in sorted(changes)), default=0)
 
 
 def preempted_jobs(recording: KueueRecording) -> list[str]:

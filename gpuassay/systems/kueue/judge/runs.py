@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from gpuassay.manifest import Manifest, dig
@@ -45,8 +46,9 @@ def planned(recording: KueueRecording) -> list[TwinJob]:
 def job_runs(recording: KueueRecording) -> list[JobRun]:
     """What became of every planned job, by receipt times of watch events (s since `origin_ns`).
 
-    Created: the Job's first event. Start: its pod is Running. End: its pod has Succeeded; a pod that is deleted before,
-    or fails, was killed and its attempt is thrown away. A job that was never created has no run.
+    Created: the Job's first event. Start: its pod is Running, or, where that was never reported, the end less what its
+    containers ran. End: its pod has Succeeded; a pod that is deleted before, or fails, was killed and its attempt is
+    thrown away. A job that was never created has no run.
     """
     pods = _pods_by_owner(recording)
     jobs = recording.timelines("Job")
@@ -76,11 +78,28 @@ def _phase(pod: Manifest) -> str:
     return str(dig(pod, "status", "phase", default=""))
 
 
+def _ran(pod: Manifest) -> int:
+    """For how long a pod's containers ran, in ns, by the node's clock; a kubelet tells whole seconds.
+
+    A busy kubelet reports nothing between Pending and Succeeded, so that no watch shows a short run.
+    """
+    ended: list[Manifest] = [
+        dig(one, "state", "terminated", default={}) for one in dig(pod, "status", "containerStatuses", default=[])
+    ]
+    spans = [
+        datetime.fromisoformat(one["finishedAt"]) - datetime.fromisoformat(one["startedAt"])
+        for one in ended if one.get("startedAt") and one.get("finishedAt")
+    ]  # fmt: skip
+    return max((span // timedelta(microseconds=1) for span in spans), default=0) * 1000
+
+
 def _attempt(recording: KueueRecording, pod: Timeline) -> Attempt | None:
     start = pod.when(lambda obj: _phase(obj) == "Running")
+    succeeded = pod.when(lambda obj: _phase(obj) == "Succeeded")
+    if start is None and succeeded is not None:
+        start = succeeded - _ran(pod.final)
     if start is None:
         return None
-    succeeded = pod.when(lambda obj: _phase(obj) == "Succeeded")
     if succeeded is not None:
         return Attempt(seconds(recording, start), seconds(recording, succeeded))
     gone = pod.when(lambda obj: _phase(obj) == "Failed")

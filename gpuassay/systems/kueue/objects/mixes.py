@@ -45,7 +45,24 @@ class Configuration:
         return made
 
 
-def configuration(documents: Sequence[Manifest], suffix: str, namespace: str, pool: str) -> Configuration:
+@dataclass(frozen=True)
+class Places:
+    """What stands for an arm's eight GPUs on nodes that are somebody's.
+
+    Attributes:
+        labels: of the nodes that have them.
+        resource: under which they are offered.
+        tolerations: of the pods that have them.
+    """
+
+    labels: Mapping[str, str]
+    resource: str
+    tolerations: Sequence[Manifest] = ()
+
+
+def configuration(
+    documents: Sequence[Manifest], suffix: str, namespace: str, pool: str, places: Places | None = None
+) -> Configuration:
     """The documents of one file of `manifests/kueue/table3`, moved out of the way of other arms.
 
     Args:
@@ -53,6 +70,7 @@ def configuration(documents: Sequence[Manifest], suffix: str, namespace: str, po
         suffix: appended to the names of cluster-scoped objects and to every reference to them.
         namespace: where LocalQueues and Jobs go.
         pool: value of the node label `POOL`; flavors, and Jobs outside of Kueue, keep to nodes that carry it.
+        places: instead of GPUs of the nodes of `pool`.
 
     Raises:
         ValueError: a document is of a kind that no configuration holds.
@@ -61,6 +79,7 @@ def configuration(documents: Sequence[Manifest], suffix: str, namespace: str, po
     def unique(name: str) -> str:
         return f"{name}-{suffix}"
 
+    where = {POOL: pool} if places is None else dict(places.labels)
     queues: list[Manifest] = []
     jobs: dict[str, Manifest] = {}
     for document in documents:
@@ -68,9 +87,11 @@ def configuration(documents: Sequence[Manifest], suffix: str, namespace: str, po
         metadata, spec = moved["metadata"], moved.get("spec", {})
         match moved["kind"]:
             case "ResourceFlavor":
-                spec["nodeLabels"] = spec.get("nodeLabels", {}) | {POOL: pool}
+                spec["nodeLabels"] = (spec.get("nodeLabels", {}) if places is None else {}) | where
             case "ClusterQueue":
                 for group in spec["resourceGroups"]:
+                    if places is not None:
+                        _covers(group, places.resource)
                     for flavor in group["flavors"]:
                         flavor["name"] = unique(flavor["name"])
                 if "cohortName" in spec:
@@ -84,7 +105,13 @@ def configuration(documents: Sequence[Manifest], suffix: str, namespace: str, po
                 if labels.PRIORITY_CLASS in marks:
                     marks[labels.PRIORITY_CLASS] = unique(marks[labels.PRIORITY_CLASS])
                 if labels.QUEUE_NAME not in marks:
-                    spec["template"]["spec"]["nodeSelector"] = {POOL: pool}
+                    spec["template"]["spec"]["nodeSelector"] = where
+                if places is not None:
+                    if places.tolerations:
+                        spec["template"]["spec"]["tolerations"] = list(places.tolerations)
+                    for container in spec["template"]["spec"]["containers"]:
+                        limits = container["resources"]["limits"]
+                        limits[places.resource] = limits.pop(labels.GPU)
             case kind:
                 raise ValueError(f"a queue configuration holds no {kind}")
         if "namespace" in metadata:
@@ -96,6 +123,14 @@ def configuration(documents: Sequence[Manifest], suffix: str, namespace: str, po
         else:
             queues.append(moved)
     return Configuration(tuple(queues), jobs)
+
+
+def _covers(group: Manifest, resource: str) -> None:
+    """Have a resource group of GPUs be one of `resource` (edited in place)."""
+    group["coveredResources"] = [resource]
+    for flavor in group["flavors"]:
+        for one in flavor["resources"]:
+            one["name"] = resource
 
 
 # --- Kueue's own generator ------------------------------------------------------------------------------------------

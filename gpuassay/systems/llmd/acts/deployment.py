@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from gpuassay.capabilities import CONTROL_PLANE
-from gpuassay.cluster.errors import ClusterError, NotFromOutside
+from gpuassay.cluster.errors import ClusterError
 from gpuassay.load.headers import POD
 from gpuassay.load.plan import CHAT_COMPLETIONS, COMPLETIONS, KEPT_HEADERS, Ask, ClosedLoop, Plan, Shape
+from gpuassay.load.rows import LoadResult
 from gpuassay.load.runner import run
 from gpuassay.load.session import GatewaySession
 from gpuassay.manifest import dig
@@ -39,6 +40,7 @@ from gpuassay.systems.llmd.readings import KV_EVENTS, REQUESTS
 from gpuassay.systems.llmd.rows import KvEvent, RequestRow, of_wave
 
 if TYPE_CHECKING:
+    from gpuassay.cluster.base import Cluster
     from gpuassay.systems.llmd.acts.lab import RoutingLab
 
 JSON = {"content-type": "application/json"}
@@ -254,16 +256,16 @@ class Deployment:
             timeout: seconds for each request.
             to: base URL; the gateway by default.
 
+        On a cluster, where the arm is reached by the API server only, the process is a pod beside it.
+
         Raises:
-            NotFromOutside: the gateway is reached by the API server only, whose time would be measured too.
+            LoadError: the load could not be put.
         """
-        if not self.routing.at_hand:
-            raise NotFromOutside("load through the API server would measure that one: it takes load from inside")
         if to is None and self.lab.mutant is not None:
             self.lab.mutant.disturb(self.routing)
         stream = {"stream": True, "stream_options": {"include_usage": True}}
         plan = Plan(
-            url=to or self.routing.url,
+            url=self.routing.inside(to or self.routing.url),
             model=self.routing.model,
             bodies={
                 label: self.body(prompts[label], prompts[label].max_tokens or max_tokens, **stream)
@@ -276,14 +278,25 @@ class Deployment:
             preflight=False,
             verify_tls=self.verify_tls,
         )
-        name = wave.replace("/", "-").replace(" ", "-")
-        result = run(plan, self.routing.folder / "load", name=name, environ=self.environment)
+        result = self._carried_out(wave, plan)
         rows = [of_wave(row, wave) for row in result.rows]
         self.lab.rows(REQUESTS).extend(rows)
         if to is None:
             self.count(rows)
         self.lab.note_under(notes.CPU_BUSY, wave, result.tail.busy_share)
         return rows
+
+    def _carried_out(self, wave: str, plan: Plan) -> LoadResult:
+        if self.routing.at_hand:
+            name = wave.replace("/", "-").replace(" ", "-")
+            return run(plan, self.routing.folder / "load", name=name, environ=self.environment)
+        from gpuassay.systems.llmd.pods.load import from_pods
+
+        found = from_pods(self.lab.api, self.routing.namespace, plan, self.lab.run_id)
+        controls = [one.control for one in found.notes if one.control is not None]
+        if controls:
+            self.lab.note_under(notes.POD_CONTROLS, wave, max(controls, key=lambda one: one.error_p99))
+        return found.result
 
     def scrape(self, label: str) -> None:
         """Keep the metrics of every model server and of the picker under `label`; sources are their names."""
@@ -309,13 +322,13 @@ def fresh_seed(lab: RoutingLab, number: int = 0) -> int:
     return number if lab.gateway is None else number + int.from_bytes(hashlib.sha256(lab.token.encode()).digest()[:6])
 
 
-def _standing(lab: RoutingLab, folder: Path, namespace: str, arm: Arm) -> AbstractContextManager[Routing]:
-    """The arm as processes where the API server is ours, else as pods."""
-    if lab.cluster.has(CONTROL_PLANE):
-        return routing(lab.cluster, folder, namespace, arm)
+def standing(cluster: Cluster, folder: Path, namespace: str, arm: Arm) -> AbstractContextManager[Routing]:
+    """The arm as processes where the API server is ours, else as pods; errors as of `routing`, `routing_in_pods`."""
+    if cluster.has(CONTROL_PLANE):
+        return routing(cluster, folder, namespace, arm)
     from gpuassay.systems.llmd.pods.deployment import routing_in_pods
 
-    return routing_in_pods(lab.cluster, folder, namespace, arm)
+    return routing_in_pods(cluster, folder, namespace, arm)
 
 
 @contextmanager
@@ -343,7 +356,7 @@ def opened(lab: RoutingLab, arm: Arm | None = None, *, name: str = "arm") -> Gen
     folder = lab.cluster.directory / "arms" / lab.token / name
     namespace = lab.namespace if name == "arm" else f"{lab.namespace}-{name}"
     marked = replace(built, labels={**built.labels, **lab.marks})
-    with _standing(lab, folder, namespace, marked) as up:
+    with standing(lab.cluster, folder, namespace, marked) as up:
         site = Deployment(lab, up)
         try:
             with rest.refereed(site, name):

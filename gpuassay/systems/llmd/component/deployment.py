@@ -80,6 +80,10 @@ class Routing:
             raise ClusterError("this arm has no gateway: ask its picker by `external_processing`")
         return self.envoy.url
 
+    def inside(self, url: str) -> str:
+        """Where those beside the arm reach what is reached from here at `url`, the gateway or a model server."""
+        return url
+
     @property
     def istio(self) -> IstioGateway:
         """The gateway as Istio's.

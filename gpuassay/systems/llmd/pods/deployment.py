@@ -28,7 +28,8 @@ from gpuassay.systems.llmd.component.picker import implementation
 from gpuassay.systems.llmd.component.spec import ISTIO, VLLM, Arm
 from gpuassay.systems.llmd.pods import manifests
 from gpuassay.systems.llmd.pods.endpoints import PodEndpoints
-from gpuassay.systems.llmd.pods.gateway import PodEnvoy
+from gpuassay.systems.llmd.pods.gateway import LISTENER, PodEnvoy
+from gpuassay.systems.llmd.pods.gateway import NAME as GATEWAY
 from gpuassay.systems.llmd.pods.parts import (
     EVENTS,
     FORWARDER,
@@ -87,6 +88,19 @@ class PodRouting(Routing):
     def emulated(self) -> list[Emulated]:
         """What is not real, and what a reader must conclude from that."""
         return emulated(self.arm, PODS)
+
+    def inside(self, url: str) -> str:
+        """The address in the cluster.
+
+        Raises:
+            NotFromOutside: it is neither the gateway nor a model server.
+        """
+        if isinstance(self.envoy, PodEnvoy) and url == self.envoy.url:
+            return f"http://{service_address(self.envoy.place, GATEWAY)}:{LISTENER}"
+        for one in self.replicas:
+            if url == one.url:
+                return f"http://{one.endpoint}"
+        raise NotFromOutside(f"{url} is reached from this machine alone")
 
     def programs(self) -> list[PodChild]:
         """Every program of it."""
@@ -212,21 +226,21 @@ def _built(place: Place, arm: Arm) -> PodRouting:
     for one in (tokenizer, forwarder):
         if one is not None:
             _offer(place, one.child)
-    tokens = _address(place, TOKENIZER) if tokenizer else ""
+    tokens = service_address(place, TOKENIZER) if tokenizer else ""
     picker = _picker(place, arm, tokens) if with_picker else None
     if picker is not None:
         _offer(place, picker.child)
     if isinstance(forwarder, PodForwarder) and picker is not None:
-        forwarder.aim(_address(place, NAME))
+        forwarder.aim(service_address(place, NAME))
     events = {
-        "forwarder": lambda: f"tcp://{_address(place, FORWARDER)}:{PUBLISHED}",
-        "direct": lambda: f"tcp://{_address(place, NAME)}:{EVENTS}",
+        "forwarder": lambda: f"tcp://{service_address(place, FORWARDER)}:{PUBLISHED}",
+        "direct": lambda: f"tcp://{service_address(place, NAME)}:{EVENTS}",
     }.get(path, lambda: None)()
     selector = {"app": arm.pool}
     replicas = [PodReplica(place, arm, number, events, selector) for number in range(arm.replicas)]
     envoy = None
     if arm.gateway is not None:
-        envoy = PodEnvoy(place, arm, picker, _address(place, NAME) if picker else "")
+        envoy = PodEnvoy(place, arm, picker, service_address(place, NAME) if picker else "")
         _offer(place, envoy.child)
     endpoints = PodEndpoints(place.api, arm.pool, place.namespace, replicas, arm.labels)
     built = PodRouting(
@@ -262,7 +276,7 @@ def _picker(place: Place, arm: Arm, tokenizer: str) -> PodPicker:
     return made
 
 
-def _address(place: Place, service: str) -> str:
+def service_address(place: Place, service: str) -> str:
     """The address of a Service."""
     found = dig(place.api.get("Service", service, place.namespace) or {}, "spec", "clusterIP")
     if not found or found == "None":

@@ -35,7 +35,7 @@ class PodEnvoy(Envoy):
     def __init__(self, place: Place, arm: Arm, picker: PodPicker | None, picker_address: str) -> None:
         """Nothing is started yet; `picker_address`: of the picker's Service."""
         _, self.version = program()
-        self._place, self._versions, self._http = place, 0, http()
+        self.place, self._versions, self._http = place, 0, http()
         file = Path(MEMBERS_AT) / "endpoints.json"
         inside = Plan(
             listener=LISTENER, admin=ADMIN, endpoints=file, picker=GRPC,
@@ -72,7 +72,7 @@ class PodEnvoy(Envoy):
 
     def _write(self, members: Sequence[str]) -> None:
         self._versions += 1
-        place, text = self._place, json.dumps(configuration.endpoints(members, self._versions))
+        place, text = self.place, json.dumps(configuration.endpoints(members, self._versions))
         place.api.apply(manifests.files(MEMBERS, place.namespace, {"endpoints.json": text}, place.labels))
         for pod in place.api.list("Pod", place.namespace, f"{PROGRAM}={NAME}"):
             note = {"metadata": {"annotations": {CHANGED: str(time.time_ns())}}}

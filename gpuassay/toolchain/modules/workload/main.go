@@ -6,6 +6,7 @@
 //	env [PREFIX]        the environment, sorted, NAME=VALUE lines
 //	list DIR            names in a directory, sorted; nothing where it does not exist
 //	cat FILE            a file
+//	add A*B             say "sum=" and the product: evidence that somebody computed
 //	touch FILE          make an empty file, with the folders above it
 //	get URL             ask by HTTP: status and body
 //	api PATH            ask the API server as programs in pods do: by the name of its Service, with the pod's account
@@ -83,6 +84,11 @@ func act(verb, argument string) {
 		text, err := os.ReadFile(argument)
 		refuse(err)
 		fmt.Print(string(text))
+	case "add":
+		var left, right int64
+		_, err := fmt.Sscanf(argument, "%d*%d", &left, &right)
+		refuse(err)
+		fmt.Printf("sum=%d\n", left*right)
 	case "touch":
 		refuse(os.MkdirAll(filepath.Dir(argument), 0o755))
 		refuse(os.WriteFile(argument, nil, 0o644))
