@@ -22,6 +22,8 @@ EXIT_CODE = "gpuassay.io/exit-code"
 """Pod annotation: what the fake container exits with; "0" without it."""
 NOT_READY = "gpuassay.io/not-ready"
 """Pod annotation: the fake pod runs but never becomes Ready."""
+GANG = "gpuassay.io/gang"
+"""Pod label: the gang that a pod was asked for as a member of, whatever a broken system makes of it."""
 
 QUEUE_NAME = "kueue.x-k8s.io/queue-name"
 PRIORITY_CLASS = "kueue.x-k8s.io/priority-class"

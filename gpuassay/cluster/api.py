@@ -264,6 +264,11 @@ class Api:
                 self._version = cast("dict[str, str]", self.read("/version"))
             return self._version
 
+    def forget_version(self) -> None:
+        """Another server answers at the same address from now on."""
+        with self._lock:
+            self._version = None
+
     def close(self) -> None:
         """Close the connections."""
         self.connection.close()

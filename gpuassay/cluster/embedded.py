@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -133,6 +133,29 @@ def _wait_ready(api: Api, supervisor: Supervisor) -> bool:
     return answer == "port lost"
 
 
+def replace_control_plane(cluster: Cluster, assets: Assets) -> None:
+    """Put another Kubernetes in the place of a cluster's, over the same etcd, which stays as it is.
+
+    In the order of Kubernetes' version skew policy: the API server, then controller manager and scheduler, which work
+    on against the new API server until it is their turn. There is one of each, so the API is away for a moment.
+
+    Raises:
+        ClusterError: the new API server does not start; the message is its own complaint.
+        gpuassay.waiting.WaitTimeout: it is not ready in time.
+        gpuassay.toolchain.ToolchainError: the version cannot be had.
+    """
+    control = toolchain.programs("controlplane", assets)
+    cluster.supervisor.replace("kube-apiserver", control.path("kube-apiserver"))
+    if _wait_ready(cluster.api, cluster.supervisor):
+        raise ClusterError("the API server lost its port to another program while it was replaced")
+    cluster.api.forget_version()
+    for name in ("kube-controller-manager", "kube-scheduler"):
+        cluster.supervisor.replace(name, control.path(name), grace=1)
+    kube = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    cluster.tell(Component.of(control, name) for name in kube)
+    _wait_accounts(cluster.api, cluster.supervisor)
+
+
 def _wait_accounts(api: Api, supervisor: Supervisor) -> None:
     """Wait for the ServiceAccount that every pod of namespace `default` needs: the controller manager works."""
 
@@ -171,6 +194,7 @@ def embedded(
     feature_gates: Mapping[str, bool] | None = None,
     node_lease_seconds: int | None = None,
     services: bool = False,
+    served: Iterable[str] = (),
 ) -> Generator[Cluster]:
     """Run a cluster for the length of a `with` block.
 
@@ -185,13 +209,15 @@ def embedded(
         feature_gates: Kubernetes feature gates.
         node_lease_seconds: lease of fake nodes; by default 40, and 200 from 200 nodes on.
         services: nodes will have proxies for Services (`gpuassay.cluster.whole`).
+        served: API versions that are off by default, such as "scheduling.k8s.io/v1alpha2".
 
     Raises:
         ClusterError: it cannot be started; ComponentDied with the log's last lines when a program ended.
         gpuassay.waiting.WaitTimeout: a step took too long.
     """
     lease = node_lease_seconds or (200 if nodes >= 200 else 40)
-    options = Options(audit, performance, emulated_version, tuple((feature_gates or {}).items()), lease, services)
+    gates = tuple((feature_gates or {}).items())
+    options = Options(audit, performance, emulated_version, gates, lease, services, tuple(served))
     control, fake = toolchain.programs("controlplane", assets), toolchain.programs("kwok", assets)
     files = Files(directory.absolute())
     if files.etcd.exists():

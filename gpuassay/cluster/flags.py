@@ -22,6 +22,7 @@ class Options:
         feature_gates: Kubernetes feature gates for all programs.
         node_lease_seconds: lease of fake nodes; long leases keep a thousand idle nodes cheap.
         services: whether Services have proxies: aggregated APIs and webhooks are then asked at the addresses of pods.
+        served: API versions that the API server serves only when asked to, such as "scheduling.k8s.io/v1alpha2".
     """
 
     audit: bool = True
@@ -30,6 +31,7 @@ class Options:
     feature_gates: tuple[tuple[str, bool], ...] = ()
     node_lease_seconds: int = 40
     services: bool = False
+    served: tuple[str, ...] = ()
 
     def common(self) -> list[str]:
         """Flags that all three Kubernetes programs share."""
@@ -80,6 +82,7 @@ def apiserver(
         "--service-cluster-ip-range=10.0.0.0/16", "--authorization-mode=Node,RBAC", "--allow-privileged",
         "--enable-admission-plugins=NodeRestriction", "--event-ttl=3h", "--shutdown-delay-duration=0s",
         *(["--enable-aggregator-routing=true"] if options.services else []),
+        *([f"--runtime-config={','.join(f'{one}=true' for one in options.served)}"] if options.served else []),
         *([f"--audit-policy-file={audit_policy}", f"--audit-log-path={audit_log}"] if options.audit else []),
         *(["--max-requests-inflight=0", "--max-mutating-requests-inflight=0", "--enable-priority-and-fairness=false"]
           if options.performance else []),

@@ -48,6 +48,7 @@ events.k8s.io/v1                Event
 rbac.authorization.k8s.io/v1    ClusterRole ClusterRoleBinding                                        -
 rbac.authorization.k8s.io/v1    Role RoleBinding
 scheduling.k8s.io/v1            PriorityClass                                                         -
+scheduling.k8s.io/v1alpha2      PodGroup
 coordination.k8s.io/v1          Lease
 storage.k8s.io/v1               StorageClass                                                          -
 node.k8s.io/v1                  RuntimeClass                                                          -

@@ -213,6 +213,7 @@ class Supervisor:
     def __init__(self) -> None:
         """No children yet."""
         self._children: dict[str, Process] = {}
+        self._started: dict[str, tuple[list[str | Path], Path, Path | None, Mapping[str, str] | None]] = {}
         self._first: ComponentDied | None = None
         self._guard = threading.Lock()
         self._stopping = False
@@ -234,7 +235,19 @@ class Supervisor:
         """Start a child with `env` added to our environment; a death that nobody asked for is kept."""
         process = start(name, argv, log, cwd=cwd, env=inherited() | dict(env) if env else None, on_death=self._died)
         self._children[name] = process
+        self._started[name] = (list(argv), log, cwd, env)
         return process
+
+    def replace(self, name: str, program: Path, *, grace: float = 5.0) -> Process:
+        """Stop the child called `name` and start `program` in its place, with the same arguments, log and environment.
+
+        Raises:
+            KeyError: there is no such child.
+            OSError: the program cannot be started.
+        """
+        argv, log, cwd, env = self._started[name]
+        self.stop(name, grace=grace)
+        return self.start(name, [program, *argv[1:]], log, cwd=cwd, env=env)
 
     def stop(self, *names: str, grace: float = 5.0) -> None:
         """Stop the named children side by side; the others are not touched."""

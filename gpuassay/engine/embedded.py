@@ -56,6 +56,8 @@ def on_embedded(
     tier: str = "embedded/T0",
     prepare: Prepare = _nothing,
     audited: bool = False,
+    feature_gates: Mapping[str, bool] | None = None,
+    served: Iterable[str] = (),
 ) -> Generator[Environment]:
     """Open an environment on a control plane of this machine, for the length of a `with` block.
 
@@ -70,6 +72,8 @@ def on_embedded(
         tier: how much of it is real, for the report.
         prepare: puts the system on the cluster.
         audited: what the API server's audit log says of a scenario's objects goes into its recording.
+        feature_gates: Kubernetes feature gates.
+        served: API versions that are off by default.
 
     Raises:
         ClusterError: it cannot be started.
@@ -77,11 +81,12 @@ def on_embedded(
     with ExitStack() as stack:
         folder = run.directory / pool.name
         run.say(f"starting the control plane of {pool.name}")
-        cluster = stack.enter_context(embedded(directory=folder, assets=assets, nodes=nodes))
+        own = embedded(directory=folder, assets=assets, nodes=nodes, feature_gates=feature_gates, served=served)
+        cluster = stack.enter_context(own)
         view = stack.enter_context(live_recorder(cluster.kubeconfig, folder / "spool", resources=tuple(recorded)))
         prepared = prepare(cluster, stack) or Prepared()
-        own = cluster.capabilities if nodes else cluster.capabilities - {base.FAKE_NODES}
-        offered = frozenset({*own, *capabilities, *prepared.capabilities})
+        there = cluster.capabilities if nodes else cluster.capabilities - {base.FAKE_NODES}
+        offered = frozenset({*there, *capabilities, *prepared.capabilities})
         stack.enter_context(described(run, cluster, tier, description, offered))
         run.say(f"scenarios of {pool.name} begin")
         yield prepared.environment(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpuassay.environment import inherited
-from gpuassay.toolchain.catalogue import AT, COMPONENTS, Component, at_version, component
+from gpuassay.toolchain.catalogue import AT, COMPONENTS, Component, at_version, component, release
 from gpuassay.toolchain.errors import ToolchainError
 
 ENVTEST = {
@@ -84,6 +84,16 @@ class Assets:
         at_version(name, version)
         others = {one: directory for one, directory in self.explicit.items() if one != name}
         return Assets(others, self.environ, {**self.versions, name: version.removeprefix("v")})
+
+    def upgrade(self, name: str, version: str) -> tuple[Assets, Assets]:
+        """Where an upgrade of a component begins and ends: its chosen version and `version`, the older one first.
+
+        Raises:
+            ToolchainError: it cannot be built.
+        """
+        other = self.at(name, version)
+        ends = sorted((self, other), key=lambda one: release(one.component(name).version))
+        return ends[0], ends[1]
 
     def component(self, name: str) -> Component:
         """The component called `name`, at the version that the user has chosen.

@@ -26,6 +26,7 @@ _KUBE_STAMPS = {
 }
 _KUBERNETES = MODULES / "kubernetes"
 _RAISED = "dependencies raised to Kueue's versions"
+_ONE_PROGRAM = "upstream's commands linked into one program"
 _CONTAINERD = "github.com/containerd/containerd/v2"
 _RUNC = "github.com/opencontainers/runc"
 _CNI = "github.com/containernetworking/plugins"
@@ -74,7 +75,7 @@ _OWN: dict[str, Component] = {
             # Without these the programs say v0.0.0-master, which clients that parse the version refuse.
             stamps=_KUBE_STAMPS,
             cpu_seconds=225,
-            altered=f"upstream's commands linked into one program; {_RAISED}",
+            altered=f"{_ONE_PROGRAM}; {_RAISED}",
             follows="kueue",
         ),
         Component(
@@ -344,12 +345,22 @@ _OWN: dict[str, Component] = {
 """Every component at the suite's own version, by name."""
 
 
+_ALTERED = {
+    "controlplane@1.37.1": _ONE_PROGRAM,
+    "nvidia-dra@0.4.1": "",
+}
+"""How other versions differ from what upstream publishes, where that is not as of the suite's own version."""
+
+
 def _other_versions() -> dict[str, Component]:
     """Components at versions that the suite is run on beside its own: a folder `NAME@VERSION` of modules for each."""
     found: dict[str, Component] = {}
     for directory in sorted(MODULES.glob(f"*{AT}*")):
         base = _OWN[directory.name.partition(AT)[0]]
-        found[directory.name] = replace(base, name=directory.name, directory=directory, optional=True)
+        found[directory.name] = replace(
+            base, name=directory.name, directory=directory, optional=True, follows="",
+            altered=_ALTERED.get(directory.name, base.altered),
+        )  # fmt: skip
     return found
 
 
@@ -383,6 +394,11 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 the suite's own versions."""
 
 
+def release(version: str) -> tuple[int, ...]:
+    """A release such as v1.36.2 as numbers that can be compared; what follows a "-" or "+" does not count."""
+    return tuple(int(part) for part in version.removeprefix("v").split("-")[0].split("+")[0].split("."))
+
+
 def selected(names: Iterable[str]) -> list[str]:
     """Components by their names and those of groups, each once; the required ones if none is named.
 
@@ -399,6 +415,18 @@ def versions(name: str) -> list[str]:
     return [component(name).version.removeprefix("v"), *others]
 
 
+def nearest(wanted: str, there: Iterable[str]) -> str | None:
+    """The release of `there` that differs least from `wanted`: in its major version first, then minor, then patch.
+
+    None where `wanted` is no release.
+    """
+    try:
+        numbers = release(wanted)
+        return min(there, key=lambda one: [abs(a - b) for a, b in zip(release(one), numbers, strict=False)])
+    except ValueError:
+        return None
+
+
 def at_version(name: str, version: str) -> Component:
     """A component at one of its versions.
 
@@ -411,9 +439,12 @@ def at_version(name: str, version: str) -> Component:
     try:
         return COMPONENTS[f"{name}{AT}{wanted}"]
     except KeyError:
-        there = ", ".join(versions(name))
+        there = versions(name)
+        near = nearest(wanted, there)
+        meant = f"; nearest is {near}" if near else ""
         raise ToolchainError(
-            f"{name} cannot be built at version {version}: there are {there} (bring your own: --asset {name}=DIR)"
+            f"{name} cannot be built at version {version}: there are {', '.join(there)}{meant}"
+            f" (bring your own: --asset {name}=DIR)"
         ) from None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from gpuassay import SHOULD, Manifest, behaviour, dig, scenario
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.events import missing_events
+from gpuassay.systems.kueue.model.reasons import WAITS
 from gpuassay.systems.kueue.readings import KueueRecording
 
 SPEC = "https://kueue.sigs.k8s.io/docs/tasks/troubleshooting/troubleshooting_jobs/"
@@ -72,8 +73,9 @@ def test_preemption_is_told(told: KueueRecording) -> None:
     red_when="a Workload stays pending without a Warning event", mutant="quota-doubled",
 )  # fmt: skip
 def test_waiting_is_told(told: KueueRecording) -> None:
-    """A Workload that does not fit has a Warning event with reason Pending."""
-    _judge(told, [("Workload of waiting", "Pending", "Warning")])
+    """A Workload that does not fit has a Warning event with reason Pending, or WaitingForQuota from Kueue 0.20 on."""
+    missing = [missing_events(told, [("Workload of waiting", reason, "Warning")]) for reason in sorted(WAITS)]
+    assert not all(missing), "\n".join([*map("; ".join, missing), told.timeline_text()])
 
 
 @behaviour(

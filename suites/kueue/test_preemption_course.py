@@ -9,6 +9,7 @@ from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.preempting import evictions, expected_victims, told_evictions, victims_by_name
 from gpuassay.systems.kueue.judge.queueing import decisions
 from gpuassay.systems.kueue.model.preemption import Policy
+from gpuassay.systems.kueue.model.reasons import WAITS
 from gpuassay.systems.kueue.readings import KueueRecording
 
 SPEC = "https://kueue.sigs.k8s.io/docs/concepts/preemption/"
@@ -51,10 +52,11 @@ def test_conditions_tell_of_the_preemption(jobs_preempted: KueueRecording) -> No
         ("Evicted", "True", "Preempted"),
         ("Preempted", "True", "InClusterQueue"),
         ("Requeued", "True", "Preempted"),
-        ("QuotaReserved", "False", "Pending"),
     }
     timeline = jobs_preempted.timeline_text()
     assert expected <= seen, f"missing {sorted(expected - seen)} among {sorted(seen)}\n{timeline}"
+    waits = {("QuotaReserved", "False", reason) for reason in WAITS}
+    assert waits & seen, f"none of {sorted(waits)} among {sorted(seen)}\n{timeline}"
     message = next(one.message for one in changes if one.type == "Preempted" and one.status == "True")
     assert preemptor.uid in message, f"expected the preemptor's UID {preemptor.uid} in {message!r}"
 

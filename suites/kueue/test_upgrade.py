@@ -1,4 +1,4 @@
-"""What survives an upgrade of Kueue with work in flight, from an older version to the one under test (-m upgrade)."""
+"""What survives an upgrade with work in flight: of Kueue, or of Kubernetes' control plane under it (-m upgrade)."""
 
 from __future__ import annotations
 
@@ -31,13 +31,19 @@ PODS = 8
 WAITING = tuple(f"w{i}" for i in range(6))
 FIELDS = ("pendingWorkloads", "reservingWorkloads", "admittedWorkloads", "flavorsReservation", "flavorsUsage")
 
-VERSIONS = {version: {"kueue-process", f"program:kueue@{version}"} for version in ("0.17.1", "0.18.4")}
-"""Older versions: the last minor release before the suite's own, and one more, since users skip releases."""
+VERSIONS = {
+    **{version: {"kueue-process", f"program:kueue@{version}"} for version in ("0.17.1", "0.18.4")},
+    "kubernetes-1.37.1": {"kueue-process", "program:controlplane@1.37.1"},
+}
+"""Older versions of Kueue: the last minor release before the suite's own, and one more, since users skip releases.
+
+The control plane is upgraded from the suite's own version to the minor release after it.
+"""
 
 
 @per_variant(VERSIONS, lambda _, __: None, system="kueue", timeout=300, alone="cluster")
 def upgraded(lab: KueueLab, version: str) -> None:
-    """A cohort of 8 GPUs is full, six jobs wait and one is held; Kueue is upgraded; then the jobs get their turns."""
+    """A cohort of 8 GPUs is full, six jobs wait, one is held; Kueue or Kubernetes is upgraded; jobs get their turns."""
     cohort = lab.unique("cohort")
     # each queue uses its own quota: what a start does to lent quota is kueue.restart.lent-stays-lent
     large = lab.queue(gpus=5, base="large", cohort=cohort)
@@ -102,7 +108,7 @@ def _between(recording: KueueRecording) -> tuple[int, int]:
     red_when="an upgrade evicts an admitted workload, requeues it or makes its Workload anew", mutant="upgrade-evicts",
 )  # fmt: skip
 def test_admitted_workloads_keep_their_quota(upgraded: KueueRecording) -> None:
-    """What is admitted when Kueue is upgraded stays admitted all the time and is never evicted."""
+    """What is admitted when Kueue or Kubernetes is upgraded stays admitted all the time and is never evicted."""
     found = upgrade.lost_quota(upgraded, *_between(upgraded), (*RUNNING, "lone"))
     assert found == [], upgraded.timeline_text()
 
@@ -112,7 +118,7 @@ def test_admitted_workloads_keep_their_quota(upgraded: KueueRecording) -> None:
     red_when="an upgrade suspends a running job, or a pod of it ends, is deleted or made anew", mutant="upgrade-evicts",
 )  # fmt: skip
 def test_running_pods_are_left_alone(upgraded: KueueRecording) -> None:
-    """Each pod that runs when Kueue is upgraded runs on: the same pod, of a job and by itself."""
+    """Each pod that runs when Kueue or Kubernetes is upgraded runs on: the same pod, of a job and by itself."""
     found = upgrade.disturbed_pods(upgraded, *_between(upgraded), PODS)
     assert found == [], upgraded.timeline_text()
 
@@ -132,7 +138,7 @@ def test_usage_is_counted_as_before(upgraded: KueueRecording) -> None:
     red_when="an upgrade changes the order of waiting workloads, or loses one", mutant="priority-reversed",
 )  # fmt: skip
 def test_the_order_survives(upgraded: KueueRecording) -> None:
-    """Workloads that wait when Kueue is upgraded get quota by priority and creation, as if nothing had been."""
+    """Workloads that wait when Kueue or Kubernetes is upgraded get quota by priority and creation, as without it."""
     assert order_findings(upgraded, WAITING) == [], upgraded.timeline_text()
     early = set(WAITING) & set(decided_before(upgraded, upgraded.mark("looked at")))
     assert not early, f"admitted although the cohort was full: {', '.join(sorted(early))}"

@@ -125,3 +125,18 @@ def test_usage_is_read_while_it_lives(tmp_path: Path) -> None:
     child.stop(grace=0)
     assert child.cpu_seconds() is None
     assert not os.path.exists(f"/proc/{child.pid}")
+
+
+def test_a_child_is_replaced_by_another_program_with_its_arguments(tmp_path: Path) -> None:
+    """Red when arguments, log or environment are lost, or the end of the old one counts as a death."""
+    other = tmp_path / "other"
+    other.write_text('#!/bin/sh\necho "other $1 $MARK"; exec sleep 100\n')
+    other.chmod(0o755)
+    supervisor = Supervisor()
+    old = supervisor.start("child", [SHELL, "-c", "exec sleep 100"], tmp_path / "log", env={"MARK": "here"})
+    new = supervisor.replace("child", other, grace=1)
+    said(new, "other -c here")
+    assert supervisor.processes["child"] is new and not old.alive and supervisor.death() is None
+    supervisor.stop("child")
+    with pytest.raises(KeyError):
+        supervisor.replace("nobody", other)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gpuassay.toolchain import Assets, ToolchainError, available, catalogue, module_dir, programs
-from gpuassay.toolchain.catalogue import Component
+from gpuassay.toolchain.catalogue import Component, nearest
 from tests.toolchain.fake import FakeGo
 
 ENVTEST = ("etcd", "kube-apiserver", "kubectl")
@@ -165,3 +165,22 @@ def test_every_other_version_is_what_its_folder_says() -> None:
         assert one.version == f"v{name.partition(catalogue.AT)[2]}"
         assert one.optional
         assert name not in catalogue.GROUPS["all"]
+
+
+def test_an_upgrade_goes_from_the_older_to_the_newer() -> None:
+    """Red when the suite's own version always comes last."""
+    assets = Assets.parse([], {})
+    older, own = assets.upgrade("nvidia-dra", "0.4.1")
+    assert (older.versions, own.versions) == ({"nvidia-dra": "0.4.1"}, {})
+    same, newer = assets.upgrade("controlplane", "1.37.1")
+    assert (same.versions, newer.versions) == ({}, {"controlplane": "1.37.1"})
+    with pytest.raises(ToolchainError, match=r"built at version 1\.38\.0: .*; nearest is 1\.37\.1"):
+        assets.upgrade("controlplane", "1.38.0")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "near"),
+    [("0.18.3", "0.18.4"), ("0.20.0", "0.19.2"), ("0.16.9", "0.17.1"), ("0.19.9", "0.19.2"), ("main", None)],
+)
+def test_the_nearest_version_is_named(wanted: str, near: str | None) -> None:
+    assert nearest(wanted, ["0.19.2", "0.17.1", "0.18.4"]) == near

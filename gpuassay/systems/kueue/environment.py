@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from gpuassay import toolchain
 from gpuassay.capabilities import PROGRAM
 from gpuassay.cluster import base
+from gpuassay.cluster.embedded import replace_control_plane
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.engine.embedded import Prepare, Prepared, on_embedded
 from gpuassay.engine.environment import Environment, Host
@@ -25,8 +26,8 @@ from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component import Kueue
 from gpuassay.systems.kueue.options import CHOSEN, WALKS
 from gpuassay.systems.kueue.readings import END, LOG, RESTARTED
-from gpuassay.systems.kueue.system import FLOORS, FRAMEWORKS, MAIN, PLACES
-from gpuassay.toolchain.catalogue import AT
+from gpuassay.systems.kueue.system import CONTROL_PLANE, FLOORS, FRAMEWORKS, MAIN, PLACES
+from gpuassay.toolchain.catalogue import AT, release
 
 if TYPE_CHECKING:
     from gpuassay.cluster.base import Cluster
@@ -38,6 +39,8 @@ NODES = 40
 """Fake nodes of 8 GPUs: more than all concurrent scenarios together can fill."""
 FEW_NODES = 4
 """Likewise, for the one scenario of an upgrade."""
+UPGRADING = "https://kueue.sigs.k8s.io/docs/installation/#upgrading"
+"""What Kueue documents of upgrades."""
 
 
 @dataclass
@@ -46,9 +49,11 @@ class KueueEnvironment(Environment):
 
     Attributes:
         kueue: the installation.
+        kubernetes: where its one scenario finds the control plane that takes the place of the cluster's.
     """
 
     kueue: Kueue = field(kw_only=True)
+    kubernetes: toolchain.Assets | None = None
     turn: Lock = field(default_factory=Lock)
     """Of the scenario that has Kueue for itself."""
     holder: str = ""
@@ -59,6 +64,8 @@ class KueueEnvironment(Environment):
         if isinstance(made, KueueLab):
             made.owns(self.kueue)
             made.has_kueue_alone = scenario.alone == "cluster"
+            if self.kubernetes is not None:
+                made.upgrade_kubernetes = partial(replace_control_plane, self.cluster, self.kubernetes)
         return made
 
     def prepare(self, lab: Lab) -> None:
@@ -102,8 +109,16 @@ class KueueEnvironment(Environment):
         return None
 
 
-def installer(say: Callable[[str], None], which: str, tested: toolchain.Assets | None = None) -> Prepare:
-    """Puts Kueue on a cluster; `which` of the run's clusters, for the progress line; `tested`: to be upgraded to."""
+def installer(
+    say: Callable[[str], None],
+    which: str,
+    tested: toolchain.Assets | None = None,
+    kubernetes: toolchain.Assets | None = None,
+) -> Prepare:
+    """Puts Kueue on a cluster; `which` of the run's clusters, for the progress line; `tested`: to be upgraded to.
+
+    `kubernetes`: likewise of the control plane.
+    """
 
     def prepare(cluster: Cluster, stack: ExitStack) -> Prepared:
         say(f"installing Kueue of {which}")
@@ -118,7 +133,7 @@ def installer(say: Callable[[str], None], which: str, tested: toolchain.Assets |
                 *((*FLOORS.values(), PLACES) if cluster.has(base.FAKE_NODES) else ()),
             },
             logs={LOG: queueing.log_path},
-            environment=partial(KueueEnvironment, kueue=queueing),
+            environment=partial(KueueEnvironment, kueue=queueing, kubernetes=kubernetes),
         )
 
     return prepare
@@ -139,9 +154,10 @@ def upgrading_environment(
     """Open the environment of an upgrade: Kueue of an older version, which a scenario replaces by the one under test.
 
     Raises:
-        Unavailable: the older version is not built.
+        Unavailable: the older version is not built, or is not the older one: Kueue documents no downgrade.
     """
     older = f"kueue{AT}{version}"
+    refuse_downgrade(version, assets)
     if (problem := toolchain.available(older, assets)) is not None:
         raise Unavailable(f"the cluster lacks: {PROGRAM}{older} ({problem})")
     return on_embedded(
@@ -149,6 +165,40 @@ def upgrading_environment(
         description=f"control plane and Kueue v{version}, which is upgraded while it works",
         recorded=(*DEFAULT_RESOURCES, *EXTRA_RESOURCES), nodes=FEW_NODES,
         prepare=installer(run.say, pool.name, assets), audited=True,
+    )  # fmt: skip
+
+
+def refuse_downgrade(version: str, assets: toolchain.Assets) -> None:
+    """Raise Unavailable where `version` of Kueue would be replaced by an older one, or by itself.
+
+    Of programs that the user has built nothing tells the version: they are taken for newer.
+    """
+    tested = assets.component("kueue").version
+    if assets.directory("kueue") is None and release(tested) <= release(version):
+        step = f"from {version} to {tested.removeprefix('v')} is no upgrade"
+        what = f"{step}, and Kueue documents no downgrade: {UPGRADING}"
+        raise Unavailable(f"the cluster lacks: an older {PROGRAM}kueue ({what})")
+
+
+def upgrading_kubernetes(
+    run: Host, pool: ClusterPool, assets: toolchain.Assets, version: str
+) -> AbstractContextManager[Environment]:
+    """Open the environment of an upgrade of the control plane: from an older one to that under test, or to a newer one.
+
+    Raises:
+        Unavailable: the other version is not built.
+    """
+    other = f"{CONTROL_PLANE}{AT}{version}"
+    if (problem := toolchain.available(other, assets)) is not None:
+        raise Unavailable(f"the cluster lacks: {PROGRAM}{other} ({problem})")
+    older, newer = assets.upgrade(CONTROL_PLANE, version)
+
+    from_, to = (one.component(CONTROL_PLANE).version for one in (older, newer))
+    return on_embedded(
+        run, pool, older, capabilities={"scheduler-log", f"{PROGRAM}{other}"},
+        description=f"control plane of Kubernetes {from_} and Kueue; {to} takes its place over the same etcd",
+        recorded=(*DEFAULT_RESOURCES, *EXTRA_RESOURCES), nodes=FEW_NODES,
+        prepare=installer(run.say, pool.name, kubernetes=newer), audited=True,
     )  # fmt: skip
 
 

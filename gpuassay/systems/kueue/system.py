@@ -29,6 +29,9 @@ CHANGING = "cluster-changing"
 """The pool whose Kueue gets other configurations, is restarted and killed: meanwhile the other goes on."""
 UPGRADING = "cluster-from-"
 """Begins the names of pools whose Kueue is of an older version, and upgraded by their one scenario."""
+KUBERNETES = "cluster-kubernetes-"
+"""Begins the names of pools whose control plane is replaced: by or from that version."""
+CONTROL_PLANE = "controlplane"
 
 FRAMEWORKS = {"jobset.x-k8s.io": "jobset", "leaderworkerset.x-k8s.io": "leader-worker-set"}
 """API groups of frameworks that a cluster may lack, and the capability of one that serves them."""
@@ -57,15 +60,36 @@ def _open_older(run: Host, pool: ClusterPool, assets: Assets) -> AbstractContext
     return upgrading_environment(run, pool, assets, pool.name.removeprefix(UPGRADING))
 
 
+def _open_kubernetes(run: Host, pool: ClusterPool, assets: Assets) -> AbstractContextManager[Environment]:
+    from gpuassay.systems.kueue.environment import upgrading_kubernetes
+
+    return upgrading_kubernetes(run, pool, assets, pool.name.removeprefix(KUBERNETES))
+
+
 def _older() -> tuple[str, ...]:
     """Versions of Kueue that upgrades begin with, as components."""
     return tuple(name for name in COMPONENTS if name.startswith("kueue@"))
 
 
+def _kubernetes() -> tuple[str, ...]:
+    """Other versions of the control plane, as components."""
+    return tuple(name for name in COMPONENTS if name.startswith(f"{CONTROL_PLANE}{AT}"))
+
+
+def _upgrades() -> dict[str, Pool]:
+    """Pools of upgrades, by the component that is the other version."""
+    made = [(one, UPGRADING, _open_older) for one in _older()]
+    made += [(one, KUBERNETES, _open_kubernetes) for one in _kubernetes()]
+    return {
+        one: Pool(f"{begins}{one.partition(AT)[2]}", opens, 1, after=(MAIN, CHANGING), programs=PROGRAMS, extra=(one,))
+        for one, begins, opens in made
+    }
+
+
 def _pool_of(scenario: Scenario) -> str:
-    for name in _older():
+    for name, pool in UPGRADES.items():
         if f"{PROGRAM}{name}" in scenario.needs:
-            return f"{UPGRADING}{name.partition(AT)[2]}"
+            return pool.name
     return CHANGING if scenario.profile != "default" or scenario.alone == "cluster" else MAIN
 
 
@@ -158,22 +182,14 @@ OFFERS = frozenset(
 )
 """Capabilities that environments of Kueue may have."""
 
+UPGRADES = _upgrades()
+
 SYSTEM = System(
     name="kueue",
     pools=(
         Pool(MAIN, _open, WIDTH, programs=PROGRAMS),
         Pool(CHANGING, _open, WIDTH, programs=PROGRAMS),
-        *(
-            Pool(
-                f"{UPGRADING}{one.partition(AT)[2]}",
-                _open_older,
-                1,
-                after=(MAIN, CHANGING),
-                programs=PROGRAMS,
-                extra=(one,),
-            )
-            for one in _older()
-        ),
+        *UPGRADES.values(),
     ),
     pool_of=_pool_of,
     lab=_lab,

@@ -11,7 +11,7 @@ from gpuassay.capabilities import Why
 from gpuassay.record.bundled import Bundle
 from gpuassay.system import Invariants, Pool, Rule, System
 from gpuassay.systems.slices import readings
-from gpuassay.toolchain.catalogue import NODE
+from gpuassay.toolchain.catalogue import AT, COMPONENTS, NODE
 
 if TYPE_CHECKING:  # cluster clients: not for `--help`
     from pathlib import Path
@@ -93,6 +93,15 @@ def _gpu_kit(folder: Path, models: Sequence[str], mig: Sequence[str]) -> Kit:
     return gpu_kit(folder, models, mig)
 
 
+SLICERS = ("nvidia-device-plugin", "nvidia-dra")
+"""Components that slice GPUs and can be built."""
+
+
+def _others() -> list[str]:
+    """Their other versions, with which upgrades begin or end."""
+    return [one for one in COMPONENTS if one.partition(AT)[0] in SLICERS and AT in one]
+
+
 SYSTEM = System(
     name="slices",
     pools=(
@@ -102,7 +111,7 @@ SYSTEM = System(
             width=6,
             after=AFTER,
             programs=("controlplane", "kwok", *NODE),
-            extra=("nvidia-device-plugin", "nvidia-dra", "dra-example", "kubectl", "istio", "gaie-conformance"),
+            extra=(*SLICERS, *_others(), "dra-example", "kubectl", "istio", "gaie-conformance"),
             lacking=lacking,
         ),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -61,6 +61,9 @@ class KueueLab(Lab):
     ground: Own | None = None
     """Nodes of somebody's cluster that may be put into racks."""
 
+    upgrade_kubernetes: Callable[[], None] | None = None
+    """Puts another control plane in the place of this cluster's, where it is that whose upgrade is rehearsed."""
+
     has_kueue_alone: bool = False
     """Nobody else uses Kueue meanwhile, so that it may be restarted at the end."""
 
@@ -86,9 +89,12 @@ class KueueLab(Lab):
         return self.installed
 
     def upgrade(self) -> None:
-        """Put the Kueue under test in the place of an older one, whose cluster this is."""
+        """Put the Kueue, or the Kubernetes, under test in the place of an older one, whose cluster this is."""
         begun = time.time_ns()
-        self.kueue.upgrade()
+        if self.upgrade_kubernetes is not None:
+            self.upgrade_kubernetes()
+        else:
+            self.kueue.upgrade()
         self.note(facts.REDEFINED, [begun, time.time_ns() + WATCHES_RETURN])
         if self.mutant is not None:
             self.mutant.disturb_upgrade(self)

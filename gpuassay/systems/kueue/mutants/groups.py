@@ -61,3 +61,9 @@ def _writes_unseen(obj: Manifest) -> None:
         obj["metadata"]["name"] = obj["metadata"]["name"].replace(
             obj["metadata"]["labels"][labels.SCENARIO], "unmarked"
         )
+
+
+@mutant("gangs-may-shrink", "jobs start with as many pods as there is quota for")
+def _gangs_may_shrink(obj: Manifest) -> None:
+    if obj["kind"] == "Job" and obj["spec"]["parallelism"] > 1:
+        obj["metadata"].setdefault("annotations", {})[labels.MIN_PARALLELISM] = "1"

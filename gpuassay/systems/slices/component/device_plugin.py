@@ -15,7 +15,7 @@ from typing import Any, Literal
 from gpuassay.cluster.node.real import Node
 from gpuassay.systems.slices.component.fake_driver import FakeDriver
 from gpuassay.systems.slices.component.program import READY_SECONDS, Part, upstream
-from gpuassay.toolchain import programs
+from gpuassay.toolchain import Assets, programs
 from gpuassay.waiting import wait
 
 COMPONENT = "nvidia-device-plugin"
@@ -73,6 +73,7 @@ def device_plugin(
     lists: Lists = "envvar",
     config: Mapping[str, Any] | None = None,
     name: str = "nvidia-device-plugin",
+    assets: Assets | None = None,
 ) -> Generator[DevicePlugin]:
     """Run the device plugin on `node` for the length of a `with` block.
 
@@ -83,6 +84,7 @@ def device_plugin(
         lists: how containers are told.
         config: the plugin's configuration file (version v1) beyond options, such as `{"sharing": {...}}`.
         name: of its process on the node.
+        assets: choose its version; the cluster's if None.
 
     Raises:
         ClusterError: it ends at once; its last word is the message.
@@ -96,7 +98,7 @@ def device_plugin(
         file = config_file(driver, config, name)
         arguments.append(f"--config-file={file}")
     env = {**driver.environment(), "NODE_NAME": node.name}
-    program = upstream(node, COMPONENT, "nvidia-device-plugin")
+    program = upstream(node, COMPONENT, "nvidia-device-plugin", assets)
     with DevicePlugin(node, name, program, arguments, env).running() as plugin:
         yield plugin
 

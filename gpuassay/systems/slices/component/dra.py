@@ -16,6 +16,7 @@ from gpuassay.manifest import Manifest, dig
 from gpuassay.systems.slices.component.device_plugin import resource
 from gpuassay.systems.slices.component.fake_driver import FakeDriver
 from gpuassay.systems.slices.component.program import READY_SECONDS, Part, Program, upstream
+from gpuassay.toolchain import Assets
 from gpuassay.waiting import wait
 
 COMPONENT = "nvidia-dra"
@@ -113,6 +114,7 @@ def dra_driver(
     *,
     gates: Mapping[str, bool] | None = None,
     name: str = "nvidia-dra-driver",
+    assets: Assets | None = None,
 ) -> Generator[DraDriver]:
     """Run the DRA driver on `node`, with device classes of all profiles of its GPUs, for a `with` block.
 
@@ -121,6 +123,7 @@ def dra_driver(
         driver: the node's fake driver; its `proc` is mounted at the node's /proc/driver.
         gates: feature gates of the driver; DynamicMIG alone if None.
         name: of its process on the node.
+        assets: choose its version; the cluster's if None.
 
     Raises:
         ClusterError: it ends at once; its last word is the message.
@@ -140,6 +143,6 @@ def dra_driver(
     ]  # fmt: skip
     # ALT_PROC_DEVICES_PATH is upstream's own switch for a mock NVML.
     env = {**driver.environment(), "ALT_PROC_DEVICES_PATH": str(driver.character_devices)}
-    program = upstream(node, COMPONENT, "gpu-kubelet-plugin")
+    program = upstream(node, COMPONENT, "gpu-kubelet-plugin", assets)
     with DraDriver(node, name, program, arguments, env, DRIVER).running() as part:
         yield part

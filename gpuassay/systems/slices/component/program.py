@@ -23,13 +23,13 @@ Program = tuple[Path, Component]
 """A program's file, and what reports say of it."""
 
 
-def upstream(node: Node, component: str, program: str) -> Program:
-    """A program of our toolchain's `component`.
+def upstream(node: Node, component: str, program: str, assets: toolchain.Assets | None = None) -> Program:
+    """A program of our toolchain's `component`, of the version that `assets` choose; of the cluster's if None.
 
     Raises:
         gpuassay.toolchain.errors.ToolchainError: it cannot be had.
     """
-    programs = toolchain.programs(component, node.cluster.assets)
+    programs = toolchain.programs(component, assets or node.cluster.assets)
     return programs.path(program), Component.of(programs, program)
 
 
@@ -50,8 +50,17 @@ class Part:
         self.program, component = program
         self._arguments, self._env = [str(one) for one in arguments], dict(env)
         self._process: Process | None = None
+        self._tell(component)
+
+    def _tell(self, component: Component) -> None:
         # A program that has no fake driver is given no fake GPUs.
-        node.cluster.tell([component], [driver_root.EMULATED] if silicon.ENVIRONMENT in self._env else [])
+        emulated = [driver_root.EMULATED] if silicon.ENVIRONMENT in self._env else []
+        self.node.cluster.tell([component], emulated)
+
+    def become(self, program: Program) -> None:
+        """Have the next start run another version, with the same command line and environment."""
+        self.program, component = program
+        self._tell(component)
 
     @property
     def alive(self) -> bool:

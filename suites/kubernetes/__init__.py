@@ -1,0 +1,1 @@
+"""Kubernetes: what its own scheduler promises of groups of pods."""
