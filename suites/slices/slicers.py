@@ -53,6 +53,11 @@ _HALF = Deviation(
     shows="half a slice",
 )  # fmt: skip
 
+_SEVENTHS = Deviation(
+    ("dra",), f"{DRIVER}/issues/1480",
+    "of two compute profiles of seven slices the driver takes the one that the GPU has not",
+    shows="expected a slice of every profile, none of 7g",
+)  # fmt: skip
 _EARLY = Deviation(
     ("device-plugin",), "https://github.com/kubernetes/kubernetes/issues/125579",
     "the kubelet refuses pods for good that it comes to before their device plugin has registered",
@@ -70,6 +75,7 @@ _PLAIN_NAME = Deviation(
 )  # fmt: skip
 KNOWN: dict[str, Deviation] = {
     "slices.faults.reboot-returns": _EARLY,
+    "slices.profiles.wholes": _SEVENTHS,
     "slices.shapes.mixed-profiles": _LAST_WINS,
     "slices.shapes.media-extensions": _PLAIN_NAME,
     "slices.health.together": _XID,

@@ -37,7 +37,7 @@ def full_gpu(lab: Lab, slicer: slicing.SlicerName) -> None:
         site.observe_running(*LATER)
         site.identify(*LATER)
         site.note_rest("full-again")
-        site.finish()
+        site.finish(again=True)
 
 
 @behaviour(

@@ -27,7 +27,7 @@ def two_pods(lab: Lab, slicer: slicing.SlicerName) -> None:
         site.observe_running(*PODS)
         site.identify(*PODS)
         site.note_rest("full")
-        site.finish()
+        site.finish(again=True)
 
 
 @behaviour(

@@ -12,6 +12,8 @@ from suites.slices.slicers import DRIVER, MIG, per_slicer
 
 CREATE_GPU, CREATE_COMPUTE = "nvmlDeviceCreateGpuInstanceWithPlacement", "nvmlGpuInstanceCreateComputeInstance"
 DESTROY = "nvmlGpuInstanceDestroy"
+ONCE = "4g.20gb"
+"""A profile of which a GPU has one place. Not the whole GPU: the driver cannot make a slice of that at all (#1480)."""
 SLOW = 2.0
 """Seconds that a slow call takes."""
 PATIENCE = 12.0
@@ -22,7 +24,7 @@ PATIENCE = 12.0
 def creation_fails_once(lab: Lab, slicer: slicing.SlicerName) -> None:
     """The first creation of a GPU instance fails; the pod waits, is deleted, and another one asks."""
     fault = {"function": CREATE_GPU, "code": INSUFFICIENT_RESOURCES}
-    with slicing.opened(lab, slicer, gpus=["a100-40gb"], before=fault) as site:
+    with slicing.opened(lab, slicer, gpus=["a100-40gb"], before=fault, agreeing=False) as site:
         site.pod("unlucky", "1g.5gb")
         site.observe_running("unlucky", timeout=PATIENCE)
         site.identify("unlucky")
@@ -71,15 +73,15 @@ def test_a_failed_creation_does_not_harm_the_next_pod(creation_fails_once: Slice
 def half_a_slice(lab: Lab, slicer: slicing.SlicerName) -> None:
     """A GPU instance is created but its compute instance is not; the driver is killed and restarted."""
     fault = {"function": CREATE_COMPUTE, "code": INSUFFICIENT_RESOURCES}
-    with slicing.opened(lab, slicer, gpus=["a100-40gb"], before=fault) as site:
-        site.pod("unlucky", "7g.40gb")
+    with slicing.opened(lab, slicer, gpus=["a100-40gb"], before=fault, agreeing=False) as site:
+        site.pod("unlucky", ONCE)
         site.observe_stuck("unlucky")
         site.note_rest("half")
         site.delete("unlucky", grace=0)
         with site.slicer_away(kill=True):
             pass
         lab.observe(lambda: not site.silicon.slices(), "the half slice is swept", timeout=5)
-        site.pod("next", "7g.40gb")
+        site.pod("next", ONCE)
         site.observe_running("next", timeout=PATIENCE)
         site.identify("next")
         site.finish()
@@ -100,7 +102,7 @@ def test_half_a_slice_is_swept_at_the_start(half_a_slice: SlicesRecording) -> No
     red_when="the placement of a GPU instance without a compute instance is never usable again",
 )  # fmt: skip
 def test_the_place_of_half_a_slice_can_be_used_again(half_a_slice: SlicesRecording) -> None:
-    """After the driver's restart the next pod gets the whole GPU that the incomplete slice had occupied."""
+    """After the driver's restart the next pod gets the place that the incomplete slice had occupied."""
     ran = slices_seen.ran(half_a_slice)
     half = [one for one in half_a_slice.silicon if one.kind == slices_seen.MADE]
     asked = half_a_slice.timelines("Pod").keys()

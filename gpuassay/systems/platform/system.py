@@ -10,7 +10,7 @@ from gpuassay.system import Invariants, Pool, System
 from gpuassay.systems.kueue.system import CHANGING, MAIN, PROGRAMS, SWEPT, check, settled
 from gpuassay.systems.kueue.system import SYSTEM as KUEUE
 from gpuassay.systems.platform.readings import PlatformRecording
-from gpuassay.systems.slices.system import OWN_NODE, RECORDED, lacking, untimed
+from gpuassay.systems.slices.system import OWN_NODE, RECORDED, lacking, timed, untimed
 from gpuassay.systems.slices.system import RULES as OF_SLICES
 from gpuassay.toolchain.catalogue import NODE
 
@@ -39,6 +39,10 @@ def _untimed(recording: Any) -> list[str]:
     return [*KUEUE.invariants.untimed(recording), *untimed(recording)]
 
 
+def _timed(recording: Any) -> list[str]:
+    return [*KUEUE.invariants.timed(recording), *timed(recording)]
+
+
 SYSTEM = System(
     name="platform",
     pools=(
@@ -59,7 +63,7 @@ SYSTEM = System(
     needs_inside=frozenset({OWN_NODE}),
     why={"platform": Why.FAULTS, OWN_NODE: Why.FAULTS},
     detect=_detect,
-    invariants=Invariants(_untimed, KUEUE.invariants.timed),
+    invariants=Invariants(_untimed, _timed),
     settled=settled,
     swept=SWEPT,
     check=check,

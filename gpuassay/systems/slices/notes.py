@@ -64,6 +64,60 @@ class Rest(msgspec.Struct, frozen=True, omit_defaults=True):
     usage: dict[str, int] | None = None
 
 
+class Claimed(msgspec.Struct, frozen=True):
+    """A claim that holds devices, as the API has it.
+
+    Attributes:
+        name: of the claim.
+        users: UIDs of the pods for which it is reserved.
+        slices: UUIDs of its devices, or words about one that does not exist.
+        published: whether all its devices are in the newest complete ResourceSlices of their pool.
+    """
+
+    name: str
+    users: list[str]
+    slices: list[str]
+    published: bool
+
+
+class Contained(msgspec.Struct, frozen=True):
+    """A container as the node has it, whatever the API says of its pod.
+
+    Attributes:
+        uid: of its pod.
+        pod: name of its pod.
+        name: of the container.
+        slices: UUIDs of what the runtime was told to give it, by environment and device nodes.
+        processes: how many live in its cgroup.
+    """
+
+    uid: str
+    pod: str
+    name: str
+    slices: list[str]
+    processes: int
+
+
+class Accounts(msgspec.Struct, frozen=True):
+    """What five witnesses say of who holds which slice, at one moment.
+
+    Attributes:
+        pods: the scenario's pods in the API: phase by UID.
+        claims: claims that hold devices, by UID; none where slices are asked for without a claim.
+        driver: UUIDs in the checkpoint by claim (of the DRA driver) or by pod (of the kubelet, for a device plugin).
+        cdi: UUIDs in the driver's CDI files by claim; None where there are none to be read.
+        silicon: the slices that there are, by UUID.
+        containers: those that hold slices, and those that nobody tells of.
+    """
+
+    pods: dict[str, str]
+    claims: dict[str, Claimed]
+    driver: dict[str, list[str]]
+    cdi: dict[str, list[str]] | None
+    silicon: list[str]
+    containers: list[Contained]
+
+
 class Told(msgspec.Struct, frozen=True):
     """What kubectl told: its exit code (None where it took too long), its output and its error."""
 
@@ -77,6 +131,13 @@ NODE = Note("node", str, "name of the sliced node")
 GPUS = Note("gpus", list[str], "models of the node's GPUs, by index")
 GPU_UUIDS = Note("gpu_uuids", list[str], "UUIDs of the node's GPUs, by index")
 REST = Note("rest", dict[str, Rest], "what exists at a named moment")
+ACCOUNTS = Note(
+    "accounts", dict[str, Accounts], "what five witnesses say of the slices, at named moments of rest", default={}
+)
+TOGETHER = Note(
+    "together", list[str], "live containers of two pods that were seen to have one slice, whatever the API says",
+    default=[],
+)  # fmt: skip
 HELD = Note(
     "held", dict[str, dict[str, list[str]]], "UUIDs of the slices that containers say they were given, by pod and name",
     default={},

@@ -10,7 +10,7 @@ from gpuassay import resources
 from gpuassay.capabilities import Why
 from gpuassay.record.bundled import Bundle
 from gpuassay.system import Invariants, Pool, Rule, System
-from gpuassay.systems.slices import readings
+from gpuassay.systems.slices import options, readings
 from gpuassay.toolchain.catalogue import AT, COMPONENTS, NODE
 
 if TYPE_CHECKING:  # cluster clients: not for `--help`
@@ -54,6 +54,13 @@ def untimed(recording: Any) -> list[str]:
     from gpuassay.systems.slices.judge import invariants
 
     return invariants.untimed(recording)
+
+
+def timed(recording: Any) -> list[str]:
+    """Invariants of slices that hang on a clock."""
+    from gpuassay.systems.slices.judge import invariants
+
+    return invariants.timed(recording)
 
 
 def lacking() -> str | None:
@@ -120,7 +127,7 @@ SYSTEM = System(
     needs=frozenset({"slices"}),
     needs_inside=frozenset({OWN_NODE}),
     why={"slices": Why.FAULTS, OWN_NODE: Why.FAULTS},
-    invariants=Invariants(untimed),
+    invariants=Invariants(untimed, timed),
     recorded=(RECORDED,),
     rules=RULES,
     detect=_detect,
@@ -129,4 +136,6 @@ SYSTEM = System(
     provides=_provides,
     gpu_kit=_gpu_kit,
     mutants="gpuassay.systems.slices.mutants",
+    add_options=options.add_options,
+    take_options=options.take,
 )

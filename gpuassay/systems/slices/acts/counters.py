@@ -118,8 +118,12 @@ class PublishedGpus:
 
     def given(self, name: str) -> bool:
         """Whether a pod has its devices and its node; deleted between the two it leaves its claim allocated."""
+        return self.given_by(name, name)
+
+    def given_by(self, name: str, claim: str) -> bool:
+        """Whether a pod has its node, and its claim, which is called otherwise, its devices."""
         pod = self.lab.get("Pod", name)
-        return pod is not None and judged.on_a_node(pod) and self.holds(name)
+        return pod is not None and judged.on_a_node(pod) and self.holds(claim)
 
     def finish(self) -> None:
         """Delete all pods, those that wait first, and mark the end."""

@@ -80,6 +80,19 @@ class SlicedNode(Witnesses):
         self.lab.mark("slicer-back")
         self.start_slicer()
 
+    @contextmanager
+    def kubelet_frozen(self) -> Generator[None]:
+        """Stop the kubelet's process (SIGSTOP) for the length of a `with` block (through the mutant): it hangs."""
+        kubelet = self.lab.cluster.processes[f"{self.node.name}-kubelet"]
+        kubelet.freeze()
+        try:
+            self.lab.mark("kubelet-frozen")
+            self._disturb()
+            yield
+        finally:
+            kubelet.thaw()
+        self.lab.mark("kubelet-back")
+
     def start_slicer(self) -> None:
         """Start the slicer's program again; returns once the node offers what it should."""
         from gpuassay.systems.slices.component.dra import DraDriver
@@ -116,6 +129,13 @@ class SlicedNode(Witnesses):
         self._disturb()
         self.start_slicer()
 
+    def restart_all(self) -> None:
+        """Restart kubelet and slicer in order, behind nobody's back; pods go on running."""
+        self.part.stop()
+        self.node.stop_kubelet()
+        self.node.start_kubelet()
+        self.start_slicer()
+
     def break_slice(self, broken: Slice, xid: int) -> None:
         """A critical error on a slice (through the mutant, when there is one)."""
         self._disturb()
@@ -133,19 +153,24 @@ Opened = AbstractContextManager[SlicedNode]
 @contextmanager
 def scheduler_away(lab: Lab) -> Generator[None]:
     """Kill the cluster's scheduler for the length of a `with` block, then start it again; for alone="cluster"."""
+    old = lab.cluster.supervisor.processes["kube-scheduler"]
+    old.kill()
+    lab.mark("scheduler-away")
+    yield
+    lab.mark("scheduler-back")
+    start_scheduler(lab)
+
+
+def start_scheduler(lab: Lab) -> None:
+    """Start the cluster's scheduler, which has ended."""
     from gpuassay import toolchain
     from gpuassay.cluster import flags
 
     name = "kube-scheduler"
     supervisor = lab.cluster.supervisor
-    old = supervisor.processes[name]
-    old.kill()
-    lab.mark("scheduler-away")
-    yield
-    lab.mark("scheduler-back")
     program = toolchain.programs("controlplane", lab.cluster.assets).path(name)
     command = flags.scheduler(program, lab.cluster.kubeconfig_for(name), flags.Options())
-    supervisor.start(name, command, old.log, cwd=lab.cluster.directory / "work")
+    supervisor.start(name, command, supervisor.processes[name].log, cwd=lab.cluster.directory / "work")
 
 
 @contextmanager
@@ -157,6 +182,7 @@ def opened(
     geometry: Geometry | None = None,
     before: Mapping[str, Any] | None = None,
     wants: Mapping[str, int] | None = None,
+    agreeing: bool = True,
     **options: Any,
 ) -> Generator[SlicedNode]:
     """Open a sliced node for the length of a `with` block; what was done to its GPUs goes into the recording.
@@ -171,6 +197,7 @@ def opened(
         before: a fault that is set before anything else, as arguments of `Silicon.inject`.
         wants: how many slices of each profile are free on somebody's node at the beginning, where they were cut
             beforehand; those of `geometry` if None.
+        agreeing: False where a listed defect keeps the five accounts from agreeing, so that they are not taken.
         **options: of `device_plugin`, `dra_driver` or `das_slicer`.
 
     Raises:
@@ -210,7 +237,9 @@ def opened(
             _slicer(lab, slicer, node, driver, options) as part,
         ):
             site = (DasSite if slicer == "das" else SlicedNode)(lab, slicer, node, driver, part)
+            site.agreeing = agreeing
             site.note_rest("begin")
+            site.observe_accounts("begin")
             lab.mark("opened")
             if lab.mutant is not None:
                 lab.mutant.disturb_silicon(silicon)
@@ -218,6 +247,7 @@ def opened(
             lab.note(notes.GPUS, list(gpus))
             lab.note(notes.NODE, name)
             yield site
+            site.observe_accounts("end")
     finally:
         lab.rows(SILICON).extend([SiliconEvent(node=lab.token, **one.row()) for one in silicon.events()])
         silicon.close()

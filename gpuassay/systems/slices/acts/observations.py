@@ -1,16 +1,18 @@
-"""What there is on a sliced node, by three witnesses: containers, the books (API or kubelet), the silicon."""
+"""What there is on a sliced node, by its witnesses: containers, the books (API, kubelet, driver), the silicon."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gpuassay.manifest import Manifest, dig
 from gpuassay.silicon import Slice, minors
 from gpuassay.systems.slices import notes
+from gpuassay.systems.slices.acts import accounts
 from gpuassay.systems.slices.acts import real_node as slices
 from gpuassay.systems.slices.acts.pods import Pods
+from gpuassay.systems.slices.judge import accounts as judged
 from gpuassay.systems.slices.judge.observed import claimed_devices
 
 _DEVICE = re.compile(r"gpu-(\d+)-mig-([\w-]+?)-\d+-(\d+)")
@@ -20,10 +22,28 @@ _NAMED = re.compile(r"^NVIDIA_VISIBLE_DEVICES=(.*)$", re.MULTILINE)
 
 
 class Witnesses(Pods):
-    """A sliced node of which notes are taken."""
+    """A sliced node of which notes are taken.
 
-    def finish(self) -> None:
-        """Delete all pods that are there, give slices on demand time to go, and note what is left, as `end`."""
+    Attributes:
+        agreeing: whether the five accounts can come to agree.
+    """
+
+    agreeing: bool = True
+
+    def restart_all(self) -> None:
+        """Restart kubelet and slicer while pods go on running."""
+        raise NotImplementedError
+
+    def finish(self, *, again: bool = False) -> None:
+        """Delete all pods that are there, give slices on demand time to go, and note what is left, as `end`.
+
+        What the five accounts say is noted before that, while slices are held, as `held`; and if `again` once more
+        after a restart of kubelet and slicer, as `held-again`.
+        """
+        self.observe_accounts("held")
+        if again:
+            self.restart_all()
+            self.observe_accounts("held-again")
         self.delete(*(one["metadata"]["name"] for one in self.lab.objects("Pod")))
         self.observe_empty()
         self.note_rest("end")
@@ -70,11 +90,58 @@ class Witnesses(Pods):
         """What exists now."""
         there = self.silicon.slices()
         return notes.Rest(
-            slices=[uuid for one in there for uuid in one.uuids or (f"bare {one.profile} at {one.gpu}:{one.start}",)],
+            slices=_uuids(there),
             allocated=self._claimed(there) if self.slicer == "dra" else self._booked(),
             cdi=[uuid_at(there, device) for device in self._cdi_devices()],
             pods=sorted(one["metadata"]["name"] for one in self.lab.objects("Pod")),
         )
+
+    def observe_accounts(self, label: str) -> None:
+        """Note what five witnesses say of the slices (`notes.ACCOUNTS`), as soon as they agree or have had time to."""
+        if not self.agreeing:
+            return
+        self.lab.observe(lambda: not judged.differences(self.accounts(), self.slicer), f"accounts agree: {label}")
+        self.lab.note_under(notes.ACCOUNTS, label, self.accounts())
+
+    def accounts(self) -> notes.Accounts:
+        """What five witnesses say now."""
+        from gpuassay.systems.slices.component.dra import PLUGIN_FOLDER
+
+        there = self.silicon.slices()
+        on_demand, paths = self.slicer == "dra", self.node.paths
+
+        def uuids(devices: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+            return {uid: [uuid_at(there, one) for one in ones] for uid, ones in devices.items()}
+
+        offered = self._offered() if on_demand else set[str]()
+        return notes.Accounts(
+            pods={one["metadata"]["uid"]: dig(one, "status", "phase", default="") for one in self.lab.objects("Pod")},
+            claims={
+                one["metadata"]["uid"]: notes.Claimed(
+                    one["metadata"]["name"],
+                    [user["uid"] for user in dig(one, "status", "reservedFor", default=[])],
+                    [uuid_at(there, device) for device in claimed_devices(one)],
+                    offered >= set(claimed_devices(one)),
+                )
+                for one in (self.claims() if on_demand else ())
+            },
+            driver=uuids(accounts.prepared(paths.at(f"{PLUGIN_FOLDER}/checkpoint.json")))
+            if on_demand
+            else accounts.booked(paths.device_plugins / "kubelet_internal_checkpoint"),
+            cdi=uuids(accounts.named_in_cdi(paths.cdi, _DEVICE)) if on_demand else None,
+            silicon=_uuids(there) if on_demand else [*_uuids(there), *self.silicon.gpus],
+            containers=accounts.contained(self.node, self.resolve),
+        )
+
+    def _offered(self) -> set[str]:
+        """Devices of the newest complete ResourceSlices of this node."""
+        from gpuassay.systems.slices.component.dra import complete, resource_slices
+
+        found = resource_slices(self.node)
+        newest = max((dig(one, "spec", "pool", "generation") for one in found), default=0)
+        current = [one for one in found if dig(one, "spec", "pool", "generation") == newest]
+        devices = (device["name"] for one in current for device in dig(one, "spec", "devices", default=[]))
+        return set(devices) if complete(current) else set()
 
     def _claimed(self, there: Sequence[Slice]) -> list[notes.Allocation]:
         claims = [(dig(one, "status", "reservedFor", default=[]), claimed_devices(one)) for one in self.claims()]
@@ -117,6 +184,10 @@ class Witnesses(Pods):
             self.lab.observe(
                 lambda: not (self.silicon.slices() or self.lab.objects("ResourceClaim") or self._cdi_devices()), empty
             )
+
+
+def _uuids(there: Sequence[Slice]) -> list[str]:
+    return [uuid for one in there for uuid in one.uuids or (f"bare {one.profile} at {one.gpu}:{one.start}",)]
 
 
 def uuid_at(there: Sequence[Slice], device: str) -> str:

@@ -1,8 +1,9 @@
-"""What holds of the slices in every recording, whatever its scenario; no delay explains a finding."""
+"""What holds of the slices in every recording, whatever its scenario."""
 
 from __future__ import annotations
 
 from gpuassay.systems.slices import notes
+from gpuassay.systems.slices.judge import accounts
 from gpuassay.systems.slices.judge.geometry import sharing_findings, standing, vanished_findings
 from gpuassay.systems.slices.judge.observed import changes, placing_findings, runs
 from gpuassay.systems.slices.judge.told import inventory_findings
@@ -31,3 +32,8 @@ def untimed(recording: SlicesRecording) -> list[str]:
         ghosts = [uuid for uuid in run.held if uuid.startswith(SLICE) and uuid not in there]
         found += [f"pod {run.pod} ran on {uuid}, which did not exist then" for uuid in ghosts]
     return found
+
+
+def timed(recording: SlicesRecording) -> list[str]:
+    """Accounts of the slices that did not come to agree in the time that they had; a slow machine explains that."""
+    return accounts.findings(recording)

@@ -246,9 +246,15 @@ class OutsideSite(SlicedNode):
         }
         return [notes.Allocation(pod, uuid) for pod, uuid in sorted(found)]
 
-    def finish(self) -> None:
+    def observe_accounts(self, label: str) -> None:
+        """Nothing is noted: books of the driver, CDI files and containers lie on somebody's node."""
+
+    def restart_all(self) -> None:
+        """Nothing is restarted that is somebody's."""
+
+    def finish(self, *, again: bool = False) -> None:
         """As of any site; a pod that ran and was not looked at is first asked for evidence that it did."""
         for name in self._running():
             if name not in self._seen:
                 self.identify(name)
-        super().finish()
+        super().finish(again=again)
