@@ -26,7 +26,7 @@ def test_jobs_are_sorted_and_arrivals_begin_at_zero(tmp_path: Path) -> None:
         ("", "is empty: begin with a header line"),
         (HEADER, "holds no jobs"),
         ("arrival,gpus,queue\n1,1,q\n", "line 1: column 'seconds' is missing"),
-        ("arrival,gpus,seconds,queue,priorty\n", "line 1: column 'priorty' is not known"),
+        ("arrival,gpus,seconds,queue,prio\n", "line 1: column 'prio' is not known"),
         ("arrival,gpus,seconds,queue,gpus\n", "line 1: column 'gpus' stands there twice"),
         (HEADER + "0,1,60,q\n", "line 2: 4 fields under 6 columns"),
         (HEADER + "0,1,60,q,a,0\n0,,60,q,b,0\n", "line 3, column gpus: is empty"),
