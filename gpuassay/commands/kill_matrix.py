@@ -8,7 +8,6 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from gpuassay import __version__, resources
 from gpuassay.arguments import place, text
@@ -163,7 +162,7 @@ def _wrong(name: str, states: Mapping[str, State]) -> list[str]:
     ]
 
 
-def _page(declared: Sequence[Declared], results: Results, *, check: bool, file: Path = PAGE) -> int:
+def _page(declared: Sequence[Declared], results: Results, *, check: bool) -> int:
     rows = [
         Row(one.id, one.behaviour.suite, one.behaviour.level, one.behaviour.mutant, results.layer(one.behaviour.mutant),
             one.defect)
@@ -171,9 +170,9 @@ def _page(declared: Sequence[Declared], results: Results, *, check: bool, file: 
     ]  # fmt: skip
     made = page(rows, results)
     if not check:
-        file.write_text(made)
+        PAGE.write_text(made)
         return 0
-    if not file.exists() or file.read_text() != made:
+    if not PAGE.exists() or PAGE.read_text() != made:
         print("docs/kill-matrix.md is out of date: run `python -m gpuassay kill-matrix --page`")
         return 1
     return 0

@@ -137,7 +137,7 @@ def test_files_wait_for_nothing_but_slices(pipeline: PlatformRecording, measure:
 
 @pytest.mark.perf
 @behaviour(
-    "platform.pipeline.end-to-end", level=SHOULD, spec=PAPER,
+    "platform.performance.pipeline-explained", level=SHOULD, spec=PAPER,
     red_when="a file takes longer than queueing, its run time and 5 s for each step explain", mutant="audio-slow",
 )  # fmt: skip
 def test_the_time_of_every_file_is_explained(pipeline: PlatformRecording, measure: Measure) -> None:

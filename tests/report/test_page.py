@@ -124,7 +124,7 @@ def test_a_table_aligns_its_columns_and_marks_states(tmp_path: Path) -> None:
         "rows": [["a", None, "PASS"], ["b", 2, None], ["c", 1, "SKIP"]],
     }  # fmt: skip
     page = write(write_run(tmp_path / "run", six_states(), exhibits=[table])).page.read_text()
-    body = page[page.index('<table class="exhibit">') :]
+    body = page[page.index('id="exhibit-t"') :]
     body = body[: body.index("</table>")]
     assert re.findall(r'class="num">([^<]*)<', body) == ["mean", number(None), "2", "1"]
     assert body.count('<span class="badge pass">') == body.count('<span class="badge skip">') == 1
