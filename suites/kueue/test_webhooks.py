@@ -29,10 +29,18 @@ def _named(lab: KueueLab, manifest: Manifest, name: str) -> Manifest:
     return manifest | {"metadata": manifest["metadata"] | {"name": name, "namespace": lab.namespace}}
 
 
+def _of_own_cohort(lab: KueueLab, manifest: Manifest) -> Manifest:
+    """Scenarios that act at the same time share no cohort: its gauges would count what the other makes."""
+    own = lab.unique(refused.COHORT)
+    spec = {key: own if value == refused.COHORT else value for key, value in manifest.get("spec", {}).items()}
+    return manifest | ({"spec": spec} if spec else {})
+
+
 def _attempt_all(lab: KueueLab, cases: Sequence[Refusal]) -> None:
     for case in cases:
-        lab.attempt(case.label, with_acceptable(_named(lab, case.bad, case.label), case.healthy))
-        lab.attempt(twin_label(case.label), _named(lab, case.healthy, f"{case.label}-twin"))
+        bad, healthy = _of_own_cohort(lab, case.bad), _of_own_cohort(lab, case.healthy)
+        lab.attempt(case.label, with_acceptable(_named(lab, bad, case.label), healthy))
+        lab.attempt(twin_label(case.label), _named(lab, healthy, f"{case.label}-twin"))
 
 
 def _parameters(feature: str, cases: Sequence[Refusal]) -> list[Any]:
