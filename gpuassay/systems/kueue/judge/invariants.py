@@ -29,6 +29,7 @@ HARMLESS_ERRORS = (
     r"is invalid: spec\.template",  # template restored before the job controller has finished suspending; retried
     r"context canceled",
     r"the object has been modified",
+    r"Precondition failed: UID in precondition",  # deleted and made anew under its name meanwhile; retried
     r"not found",  # objects deleted by the scenario while a reconcile was under way
     r"http: TLS handshake error",
     r"No matching API in the server",
