@@ -29,7 +29,7 @@ AT = "/sidecar"
 
 @contextmanager
 def sidecar_before(lab: RoutingLab, site: Deployment, decode: Replica) -> Generator[None]:
-    """Put the sidecar at a replica's port for the length of a `with` block; the replica moves to another one.
+    """Put the sidecar at a replica's port for the length of a `with` block; the replica moves elsewhere and ends with it.
 
     Raises:
         NotFromOutside: the cluster has no image volumes.
@@ -70,6 +70,7 @@ def _process(lab: RoutingLab, site: Deployment, decode: Replica) -> Generator[No
         yield
     finally:
         beside.stop(2)
+        decode.child.kill()  # nobody reaches it without the sidecar
 
 
 def _in_the_pod(decode: Replica) -> None:
