@@ -29,7 +29,7 @@ AT = "/sidecar"
 
 @contextmanager
 def sidecar_before(lab: RoutingLab, site: Deployment, decode: Replica) -> Generator[None]:
-    """Put the sidecar at a replica's port for the length of a `with` block; the replica moves elsewhere and ends with it.
+    """Put the sidecar at a replica's port for the length of a `with` block; the replica moves, and ends with it.
 
     Raises:
         NotFromOutside: the cluster has no image volumes.
