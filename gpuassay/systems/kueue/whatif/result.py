@@ -99,7 +99,7 @@ def caveats(answer: Answer) -> list[str]:
         if isinstance(side.twin, str):
             said.append(f"{side.label}: there is no twin, for {side.twin}; Kueue's figures stand alone.")
         elif side.echo is None:
-            said.append(f"{side.label}: not all jobs came to an end, so twin and play were not compared.")
+            said.append(f"{side.label}: not all jobs came to an end in both, so nothing proves the twin here.")
         else:
             said.append(
                 f"{side.label}: Kueue's makespan is {side.echo:.2f} times that of a twin told the play's delays. "
