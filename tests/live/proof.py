@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -103,11 +104,19 @@ def command(cluster: Cluster, *words: str) -> list[str]:
     return [sys.executable, "-m", "gpuassay", *words, "--kubeconfig", str(cluster.kubeconfig)]
 
 
+def environment(cluster: Cluster) -> dict[str, str]:
+    """Of commands: temporary files lie in a folder of this proof, for others may run on this machine."""
+    folder = cluster.directory / "tmp"
+    folder.mkdir(exist_ok=True)
+    return {**os.environ, "TMPDIR": str(folder)}
+
+
 def call(cluster: Cluster, *words: str, code: int = 0) -> str:
     """Run a command as a user does; what it printed."""
     done = subprocess.run(
-        command(cluster, *words), capture_output=True, text=True, cwd=ROOT, timeout=SECONDS, check=False
-    )
+        command(cluster, *words), capture_output=True, text=True, cwd=ROOT, env=environment(cluster), timeout=SECONDS,
+        check=False,
+    )  # fmt: skip
     assert done.returncode == code, f"{words}: {done.stdout}{done.stderr}"
     return done.stdout + done.stderr
 
@@ -118,9 +127,9 @@ def everything(cluster: Cluster) -> dict[tuple[str, str, str, str], Manifest]:
     return {key: one for key, one in snapshot.items() if key[1] not in ("Pod", "ReplicaSet")}
 
 
-def files_of_commands() -> set[str]:
+def files_of_commands(cluster: Cluster) -> set[str]:
     """Folders of commands; what stands in them must not outlive these for long."""
-    return {one.name for one in Path(tempfile.gettempdir()).glob("gpuassay-provision-*")}
+    return {one.name for one in Path(environment(cluster)["TMPDIR"]).glob("gpuassay-provision-*")}
 
 
 def prove(cluster: Cluster, name: str, folder: Path, *, kills: int, seed: int) -> Row:
@@ -193,8 +202,11 @@ def _as_somebody_elses(cluster: Cluster, trial: Trial, words: Sequence[str]) -> 
 
 def _killed(cluster: Cluster, trial: Trial, words: Sequence[str], moment: float, row: Row) -> None:
     """Killed at a moment, and removed by what stands on the cluster; what its files held is gone with the next call."""
-    old = files_of_commands()
-    begun = subprocess.Popen(command(cluster, *words), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    old = files_of_commands(cluster)
+    begun = subprocess.Popen(
+        command(cluster, *words), cwd=ROOT, env=environment(cluster), stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     try:
         begun.wait(moment)  # the moment is what is tried, nothing is waited for
     except subprocess.TimeoutExpired:
@@ -208,7 +220,8 @@ def _killed(cluster: Cluster, trial: Trial, words: Sequence[str], moment: float,
             assert "the cluster is as before" in said, said
 
     row.mended.append(_timed(mend))
-    assert files_of_commands() <= old, f"files of killed commands stay: {files_of_commands() - old}"
+    left = files_of_commands(cluster) - old
+    assert not left, f"files of killed commands stay: {left}"
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -17,6 +17,7 @@ from gpuassay.provision.objects import Objects, Ref
 from gpuassay.systems.llmd.component import crds
 from gpuassay.systems.llmd.gateway import envoy
 from gpuassay.systems.llmd.provision import NAMESPACE, SERVICE
+from gpuassay.waiting import wait
 from tests.cluster.conftest import need_whole_cluster
 from tests.live.test_provision import TENANT, call, everything
 
@@ -82,6 +83,16 @@ def test_an_unknown_value_is_refused_before_anything_is_made(yours: Cluster, tmp
     assert everything(yours) == before
 
 
+def _apply(yours: Cluster, manifest: Manifest) -> None:
+    """Apply it once discovery tells of its kind, which may be after its path answers."""
+    ref = Ref.of(manifest)
+    known = wait(
+        lambda: Objects(yours.api), lambda new: new.kind(ref) is not None, what=f"discovery to tell of {ref.kind}",
+        timeout=60,
+    )  # fmt: skip
+    known.apply(ref, manifest)
+
+
 def test_definitions_that_were_there_are_used_and_stay(yours: Cluster) -> None:
     """Red when definitions of somebody else's go with our routing, or keep it from being installed."""
     module = toolchain.module_dir("llmd-epp", crds.MODULE, yours.assets)
@@ -90,10 +101,10 @@ def test_definitions_that_were_there_are_used_and_stay(yours: Cluster) -> None:
         for one in theirs:
             yours.api.apply(one)
         crds.wait_served(yours, crds.INFERENCE_POOL)
-        Objects(yours.api).apply(Ref.of(pool("theirs")), pool("theirs"))
+        _apply(yours, pool("theirs"))
         before = everything(yours)
         call(yours, "provision", "llmd")
-        Objects(yours.api).apply(Ref.of(pool("later")), pool("later"))
+        _apply(yours, pool("later"))
         call(yours, "remove", "llmd")  # the later pool keeps its definition, so it is no reason against
         Objects(yours.api).delete(Ref.of(pool("later")))
         assert everything(yours) == before
@@ -106,7 +117,7 @@ def test_somebody_elses_routing_is_used_and_pools_of_others_keep_ours(yours: Clu
     """Red when a pool of somebody's goes with our definitions, or a picker of somebody else's is touched."""
     before = everything(yours)
     call(yours, "provision", "llmd")
-    Objects(yours.api).apply(Ref.of(pool("theirs")), pool("theirs"))
+    _apply(yours, pool("theirs"))
     assert "in use by InferencePool tenant/theirs" in call(yours, "remove", "llmd", code=2)
     noted = yours.api.get("ConfigMap", "llmd", "gpuassay")
     assert noted is not None
