@@ -9,39 +9,28 @@ from typing import Any
 
 import msgspec
 
-from gpuassay.cluster.errors import ApiRefused
 from gpuassay.manifest import Manifest
 from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts import walk_work
 from gpuassay.systems.kueue.acts.floor import HOST, Floor, Plan
 from gpuassay.systems.kueue.acts.lab import KueueLab
+from gpuassay.systems.kueue.acts.step_taker import StepTaker
 from gpuassay.systems.kueue.acts.walks import REFUSED
 from gpuassay.systems.kueue.judge.floor_walk import ASKED, FOREIGN, NODES, PLACES, Asked, Foreign, NodeState, Place
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.systems.kueue.objects.floor_walk import EACH, PER_RACK, RACKS
 from gpuassay.systems.kueue.objects.walks import Step, Walk
-from gpuassay.waiting import WaitTimeout
 from gpuassay.workloads import core
 
 QUEUE = "queue"
 TAINT: Manifest = {"key": "gpuassay.io/walk", "value": "special", "effect": "NoSchedule"}
 OPEN: Manifest = {"taints": None, "unschedulable": None}
-ROUNDS = 40
 
 
 @dataclass
-class FloorWalker:
-    """A walk under way.
+class FloorWalker(StepTaker):
+    """A walk over nodes."""
 
-    Attributes:
-        taken: the steps as they were taken.
-        refused: what was not done.
-    """
-
-    lab: KueueLab
-    walk: Walk
-    taken: list[Step] = field(default_factory=list[Step])
-    refused: list[str] = field(default_factory=list[str])
     _nodes: dict[str, Manifest] = field(default_factory=dict[str, Manifest])
     """Every node as it was at first."""
     _stems: dict[str, str] = field(default_factory=dict[str, str])
@@ -75,28 +64,15 @@ class FloorWalker:
             "drop": self._drop, "restore": self._restore,
             "foreign": self._strange, "foreign-gone": self._strange_gone,
         }  # fmt: skip
-        for number, step in enumerate(self.walk.steps):
-            before, on = self._version(), step.on or (f"w{number:03d}" if step.act in {"place", "foreign"} else "")
-            named = msgspec.structs.replace(step, on=on)
-            try:
-                on = acts[step.act](named) if step.act in acts else walk_work.ACTS[step.act](self.lab, self.walk, named)
-            except (ApiRefused, LookupError, WaitTimeout) as refused:
-                self.refused.append(f"{step.text()}: {refused}")
-            self.taken.append(msgspec.structs.replace(step, on=on))
-            if step.pause:
-                self.lab.observe(
-                    lambda before=before: self._version() != before, f"step {number} seen", timeout=step.pause
-                )
+
+        def act(step: Step) -> str:
+            return acts[step.act](step) if step.act in acts else walk_work.ACTS[step.act](self.lab, self.walk, step)
+
+        self.take_steps(act, {"place", "foreign"})
 
     def rest(self) -> None:
         """End evictions until nobody is evicted any more."""
-        for _ in range(ROUNDS):
-            if not self.lab.observe(lambda: bool(walk_work.to_end(self.lab)), "another eviction", timeout=2.5):
-                return
-            self.refused += walk_work.end_all(self.lab)
-
-    def _version(self) -> int:
-        return max((int(one["metadata"]["resourceVersion"]) for one in self.lab.objects("Workload")), default=0)
+        self.end_evictions(within=2.5)
 
     def _say(self, node: str, *, there: bool, open: bool) -> None:
         self._states[node] = NodeState(time.time_ns(), node, there, open)
