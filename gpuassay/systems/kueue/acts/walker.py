@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from gpuassay.manifest import dig
 from gpuassay.systems.kueue.acts import walk_edits, walk_work
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.acts.step_taker import StepTaker
@@ -12,6 +13,9 @@ from gpuassay.systems.kueue.objects.walks import Step, Walk
 
 ACTS: Mapping[str, Callable[[KueueLab, Walk, Step], str]] = {**walk_work.ACTS, **walk_edits.ACTS}
 """What each act does, and the name of what it was done to."""
+
+GC_SECONDS = 45.0
+"""Twice the period of the pod garbage collector, 20 s (`pkg/controller/podgc`, `gcCheckPeriod`), and some more."""
 
 
 class Walker(StepTaker):
@@ -38,3 +42,13 @@ class Walker(StepTaker):
     def rest(self) -> None:
         """End evictions until nobody is evicted any more, and let Jobs end that end of themselves."""
         self.end_evictions(within=1.5)
+        self.lab.observe(
+            self._collected, "pods that were deleted before they had a node to be failed", timeout=GC_SECONDS
+        )
+
+    def _collected(self) -> bool:
+        """Whether no pod is left for Kubernetes' garbage collector to fail: it would do so amid later looks."""
+        return not any(
+            dig(pod, "metadata", "deletionTimestamp") and dig(pod, "status", "phase") == "Pending"
+            for pod in self.lab.objects("Pod")
+        )
