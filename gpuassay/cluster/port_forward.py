@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakSet
 
 import aiohttp
 
 from gpuassay.access.connection import Handshake
 from gpuassay.access.errors import AccessError
+from gpuassay.background import Background
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ClusterError
 
@@ -28,8 +29,6 @@ BLOCK = 1 << 16
 CONNECT_SECONDS = 10.0
 SETTLE_SECONDS = 3.0
 """How long connections may take to be closed."""
-
-T = TypeVar("T")
 
 
 class Tunnels:
@@ -41,9 +40,7 @@ class Tunnels:
     def __init__(self, api: Api) -> None:
         """Nothing is connected yet."""
         self._api = api
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="tunnels", daemon=True)
-        self._thread.start()
+        self._background = Background("tunnels")
         self._tasks: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.Server] = []
         self._session: aiohttp.ClientSession | None = None
@@ -59,21 +56,15 @@ class Tunnels:
 
     def open(self, namespace: str, pod: Callable[[], str], port: int) -> int:
         """A port of 127.0.0.1 that leads to `port` of a pod; `pod` gives its name when somebody connects."""
-        return self._run(self._serve(namespace, pod, port))
+        return self._background.run(self._serve(namespace, pod, port), 2 * CONNECT_SECONDS)
 
     def close(self) -> None:
         """Close all ports and connections. Idempotent; what does not close in time on a busy machine goes with us."""
-        if not self._thread.is_alive():
+        if self._background.closed:
             return
         with suppress(TimeoutError):  # it would take the place of what went wrong inside the `with` block
-            self._run(self._end())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(CONNECT_SECONDS)
-        if not self._thread.is_alive():
-            self._loop.close()
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(2 * CONNECT_SECONDS)
+            self._background.run(self._end(), 2 * CONNECT_SECONDS)
+        self._background.close(CONNECT_SECONDS)
 
     async def _serve(self, namespace: str, pod: Callable[[], str], port: int) -> int:
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -177,8 +168,8 @@ class Tunnels:
         for one in self._sockets:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
-        end = self._loop.time() + SETTLE_SECONDS
-        while any(one.fileno() >= 0 for one in self._sockets) and self._loop.time() < end:
+        end = time.monotonic() + SETTLE_SECONDS
+        while any(one.fileno() >= 0 for one in self._sockets) and time.monotonic() < end:
             await asyncio.sleep(0.01)
 
 

@@ -156,8 +156,8 @@ def test_a_way_that_does_not_close_in_time_hides_nothing(tmp_path: Path, monkeyp
     monkeypatch.setattr("gpuassay.cluster.port_forward.CONNECT_SECONDS", 0.05)
     busy = threading.Event()
     with pytest.raises(ValueError, match="what went wrong"), tunnels(tmp_path, 1) as ways:
-        ways._loop.call_soon_threadsafe(busy.wait)  # pyright: ignore[reportPrivateUsage]
+        ways._background._loop.call_soon_threadsafe(busy.wait)  # pyright: ignore[reportPrivateUsage]
         raise ValueError("what went wrong")
     busy.set()
-    ways._thread.join(10)  # pyright: ignore[reportPrivateUsage]
-    ways._loop.close()  # pyright: ignore[reportPrivateUsage]
+    ways._background.close(10)  # pyright: ignore[reportPrivateUsage]
+    assert ways._background.closed  # pyright: ignore[reportPrivateUsage]

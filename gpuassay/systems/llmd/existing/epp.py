@@ -6,13 +6,14 @@ The relay takes any certificate, as gateways do that are told so, and gives plai
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from gpuassay.background import Background
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.systems.llmd.existing.addresses import parts_of
 
@@ -47,14 +48,16 @@ def reached(target: str) -> Generator[str]:
     if not speaks_tls(target):
         yield target
         return
-    listener = socket.create_server(("127.0.0.1", 0))
-    threading.Thread(target=_relay, args=(listener, target), daemon=True).start()
+    background = Background("relay to a picker")
     try:
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        server = background.run(_listening(target), SECONDS)
+        try:
+            yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            with contextlib.suppress(TimeoutError):
+                background.run(_closed(server), SECONDS)
     finally:
-        with contextlib.suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
+        background.close(SECONDS)
 
 
 def _context() -> ssl.SSLContext:
@@ -64,33 +67,30 @@ def _context() -> ssl.SSLContext:
     return context
 
 
-def _relay(listener: socket.socket, target: str) -> None:
-    while True:
-        try:
-            near, _ = listener.accept()
-        except OSError:
-            return
-        try:
-            far = _context().wrap_socket(socket.create_connection(parts_of(target), SECONDS))
-        except OSError:
-            near.close()
-            continue
-        far.settimeout(None)
-        threading.Thread(target=_both_ways, args=(near, far), daemon=True).start()
+async def _listening(target: str) -> asyncio.Server:
+    """A relay on a port of 127.0.0.1."""
+    host, port = parts_of(target)
+
+    async def accept(near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        # an SSLSocket would not do: two threads may not read and write one at a time before Python 3.13
+        with contextlib.suppress(OSError, TimeoutError, asyncio.CancelledError), contextlib.closing(back):
+            async with asyncio.timeout(SECONDS):
+                far, forth = await asyncio.open_connection(host, port, ssl=_context())
+            try:
+                ways = [asyncio.ensure_future(_pump(near, forth)), asyncio.ensure_future(_pump(far, back))]
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                forth.transport.abort()  # a picker that has gone takes no leave
+
+    return await asyncio.start_server(accept, "127.0.0.1", 0)
 
 
-def _both_ways(near: socket.socket, far: ssl.SSLSocket) -> None:
-    with near, far:
-        back = threading.Thread(target=_pump, args=(far, near), daemon=True)
-        back.start()
-        _pump(near, far)
-        back.join()
+async def _closed(server: asyncio.Server) -> None:
+    server.close()
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError):
-        while data := source.recv(_PIECE):
-            sink.sendall(data)
-    for one in (source, sink):
-        with contextlib.suppress(OSError):
-            one.shutdown(socket.SHUT_RDWR)
+        while block := await source.read(_PIECE):
+            sink.write(block)
+            await sink.drain()
