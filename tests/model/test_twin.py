@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -199,6 +200,44 @@ def test_what_a_preemptor_waits_for_is_not_lent_away() -> None:
     run = simulate(jobs, queues, replace(SLOW, evict_lag=3.0), cohort="team")
     assert run.admissions.index("urgent") < run.admissions.index("late")
     assert [e.victim for e in run.evictions] == ["b0"]
+
+
+def cohort_of(*jobs: TwinJob, slow: float = 5.0, **queues: TwinQueue) -> TwinRun:
+    """Jobs in a cohort whose evictions take some seconds."""
+    return simulate(jobs, list(queues.values()), Latencies(0, 0, 0, 1.0, slow), cohort="all")
+
+
+def test_a_cycle_counts_what_its_victims_hold_as_free() -> None:
+    """Red when the twin keeps to quota where Kueue gives what a big victim holds to every later head."""
+    run = cohort_of(
+        TwinJob("stays", "a", 0, 100, 2, 10), TwinJob("victim", "a", 1, 100, 8), TwinJob("ends", "a", 2, 8, 2, 10),
+        TwinJob("left", "b", 3, 5, 2), TwinJob("right", "c", 3, 5, 2), TwinJob("urgent", "a", 11, 5, 4, 10),
+        a=TwinQueue("a", Quota(12), policy=PREEMPT), b=TwinQueue("b", Quota(0)), c=TwinQueue("c", Quota(0)),
+    )  # fmt: skip
+    assert [(e.at, e.victim) for e in run.evictions] == [(11, "victim")]
+    assert [d.workload.name for d in run.decisions if d.at == 11] == ["left", "right"]
+
+
+def test_a_preemptor_that_an_earlier_head_left_no_room_preempts_nobody_more() -> None:
+    """Red when a borrowing preemptor does not come after a head within its queue's own quota, or goes on preempting."""
+    run = cohort_of(
+        TwinJob("high", "a", 0, 100, 2, 10), TwinJob("low", "a", 1, 100, 2), TwinJob("held", "b", 1, 100, 2, 10),
+        TwinJob("urgent", "a", 5, 5, 4, 10), TwinJob("own", "b", 5, 5, 2),
+        a=TwinQueue("a", Quota(4), policy=PREEMPT), b=TwinQueue("b", Quota(4)),
+    )  # fmt: skip
+    assert [d.workload.name for d in run.decisions if d.at == 5] == ["own"]
+    assert [(e.at, e.victim) for e in run.evictions] == [(11, "low")]
+
+
+@pytest.mark.parametrize(("reclaim", "borrowed_at"), [("Never", 20), ("Any", 6)])
+def test_a_strict_queue_keeps_its_quota_for_its_head_unless_it_may_reclaim(reclaim: str, borrowed_at: float) -> None:
+    """Red when a head that waits for quota of its own queue sees it lent away although it cannot get it back."""
+    run = cohort_of(
+        TwinJob("first", "a", 0, 50, 2), TwinJob("big", "b", 0, 20, 4), TwinJob("wants", "a", 5, 5, 4),
+        TwinJob("borrows", "b", 6, 5, 2),
+        a=TwinQueue("a", Quota(4), "StrictFIFO", Policy(reclaim=cast(Any, reclaim))), b=TwinQueue("b", Quota(4)),
+    )  # fmt: skip
+    assert [d.at for d in run.decisions if d.workload.name == "borrows"] == [borrowed_at]
 
 
 def test_a_victim_that_ends_by_itself_first_is_not_run_again() -> None:

@@ -91,7 +91,7 @@ def victims(preemptor: Holder, policy: Policy, holders: Iterable[Holder], tree: 
     """
     node = tree.queue(preemptor.queue)
     request = preemptor.request
-    if request <= node.available() or request > node.potential() or not _may_try(node, request, policy):
+    if request <= node.available() or not may_preempt(node, request, policy):
         return []
     same, hierarchical, prioritised = _candidates(preemptor, policy, list(holders), tree)
     ordered = [
@@ -115,8 +115,10 @@ def victims(preemptor: Holder, policy: Policy, holders: Iterable[Holder], tree: 
     return []
 
 
-def _may_try(node: Node, request: Amount, policy: Policy) -> bool:
-    """The flavor assigner asks for preemption only where reclaiming cannot need more than the queue's due."""
+def may_preempt(node: Node, request: Amount, policy: Policy) -> bool:
+    """Whether preemption is looked at: only where reclaiming cannot need more than the queue's due."""
+    if request > node.potential():
+        return False
     return node.quota.nominal >= request or policy.borrow_within_cohort != "Never" or _fits_below_root(node, request)
 
 

@@ -1,7 +1,8 @@
 """The twin: a discrete-event model of Kueue over GPU jobs, and of a plain scheduler without Kueue.
 
 It predicts order, starts, ends and evictions from run times. Source of the rules, Kueue v0.19.2:
-`pkg/scheduler/scheduler.go` (one head per ClusterQueue and cycle; `makeClassicalIterator` orders the heads),
+`pkg/scheduler/scheduler.go` (one head per ClusterQueue and cycle; `makeClassicalIterator` orders the heads;
+`processEntry` decides what earlier heads leave to later ones),
 `pkg/cache/queue/cluster_queue.go` (heap, sticky preemptor, parked workloads; workloads of the shape of a parked one
 are parked unseen, `SchedulingEquivalenceHashing`), `pkg/cache/queue/inadmissible_workloads.go` (the requeue batch).
 """
@@ -9,7 +10,7 @@ are parked unseen, `SchedulingEquivalenceHashing`), `pkg/cache/queue/inadmissibl
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gpuassay.systems.kueue.model import preemption
@@ -17,7 +18,7 @@ from gpuassay.systems.kueue.model.branch import Branch
 from gpuassay.systems.kueue.model.figures import Attempt, JobRun
 from gpuassay.systems.kueue.model.order import Decision, Inversion, QueuedWorkload, Strategy, Wait, inversions
 from gpuassay.systems.kueue.model.pending import Heap, Live, TwinJob, TwinQueue
-from gpuassay.systems.kueue.model.quota import QuotaTree
+from gpuassay.systems.kueue.model.quota import Amount, QuotaTree
 
 
 @dataclass(frozen=True)
@@ -284,32 +285,64 @@ class _Simulation:
         heads = [(heap, head) for heap in self.heaps.values() if (head := self.head(heap, now)) is not None]
         nominated = [(heap, head, self.nominate(head)) for heap, head in heads]
         nominated.sort(key=lambda n: (self.borrows(n[1]), -n[1].job.priority, n[1].queued.timestamp))
-        changed, reserved = False, list[Live]()
+        changed, reserved, leaving = False, list[tuple[str, Amount]](), dict[str, preemption.Holder]()
         for heap, live, targets in nominated:
             if targets is None:
-                if self.fits(live) and self.missed(live, now):
+                fits = self.room(live, leaving.values())
+                if fits and self.missed(live, now):
                     heap.park(live)
                     changed = True
-                elif self.fits(live) and not self.held(live, now):
+                elif fits and not self.held(live, now):
                     self.admit(live, now)
                     changed = True
             elif targets:
+                holders = {t.holder.name: t.holder for t in targets}
+                if holders.keys() & leaving or not self.room(live, [*leaving.values(), *holders.values()]):
+                    continue  # an earlier head of this cycle has taken its place or its victims; it comes again
+                leaving |= holders
                 heap.sticky = live
                 fresh = [t for t in targets if not self.jobs[t.holder.name].evicted]
                 for target in fresh:
                     self.evict(self.jobs[target.holder.name], live, target.reason, now)
                 changed = changed or bool(fresh)
-                reserved.append(live)  # later heads of this cycle may not take what the preemptor waits for
-                self.tree.add(live.job.queue, live.job.gpus)
+                reserved.append(self.reserve(live, live.job.gpus))  # later heads may not take what it waits for
             elif live.job.name == self.branch.expected and self.branch.soon(self.releases, now):
                 continue  # the release may as well have come first
-            elif heap.spec.strategy == "BestEffortFIFO":
-                heap.sticky = None if heap.sticky is live else heap.sticky
-                heap.park(live)
-                changed = True
-        for live in reserved:
-            self.tree.remove(live.job.queue, live.job.gpus)
+            else:
+                if heap.spec.policy.reclaim != "Any":
+                    reserved.append(self.reserve(live, self.due(live, heap.spec.policy)))
+                if heap.spec.strategy == "BestEffortFIFO":
+                    heap.sticky = None if heap.sticky is live else heap.sticky
+                    heap.park(live)
+                    changed = True
+        for queue, amount in reserved:
+            self.tree.remove(queue, amount)
         return changed
+
+    def reserve(self, live: Live, amount: Amount) -> tuple[str, Amount]:
+        """Count an amount as used for the rest of a cycle."""
+        self.tree.add(live.job.queue, amount)
+        return live.job.queue, amount
+
+    def due(self, live: Live, policy: preemption.Policy) -> Amount:
+        """What a head without victims keeps others from taking in its cycle (`quotaResourcesToReserve`)."""
+        node, request = self.tree.queue(live.job.queue), live.job.gpus
+        if not preemption.may_preempt(node, request, policy):
+            return 0
+        if not self.borrows(live):
+            return max(0, min(request, node.quota.nominal - node.usage()))
+        limit = node.quota.borrowing_limit
+        return request if limit is None else max(0, min(request, node.quota.nominal + limit - node.usage()))
+
+    def room(self, live: Live, leaving: Iterable[preemption.Holder]) -> bool:
+        """Whether it fits once those that are being preempted in this cycle have gone."""
+        gone = list(leaving)
+        for holder in gone:
+            self.tree.remove(holder.queue, holder.request)
+        fits = self.fits(live)
+        for holder in gone:
+            self.tree.add(holder.queue, holder.request)
+        return fits
 
     def head(self, heap: Heap, now: float) -> Live | None:
         """The head of a heap; behind one that has just come, the one that the live run admitted before it came."""
