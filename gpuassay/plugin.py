@@ -35,6 +35,7 @@ from gpuassay.session import (
 )
 from gpuassay.session.collection import behaviour_of
 from gpuassay.session.measure import Measure
+from gpuassay.session.opening import open_run_of
 from gpuassay.session.outcome import (
     LONGEST,
     MEASURE,
@@ -44,7 +45,7 @@ from gpuassay.session.outcome import (
     refuse_another_failure,
     refuted_reason,
 )
-from gpuassay.session.run import Run, open_run_of
+from gpuassay.session.run import Run
 from gpuassay.session.serving import served
 from gpuassay.settings import Settings
 from gpuassay.system import BadSystem, broken, systems

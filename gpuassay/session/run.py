@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,33 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gpuassay import toolchain
-from gpuassay.engine.engine import Engine, read_status
-from gpuassay.record import bundled, rundir
-from gpuassay.record.pack import RunError, check_run, judged_recordings, open_run
+from gpuassay.engine.engine import Engine
+from gpuassay.record import rundir
+from gpuassay.record.pack import RunError
 from gpuassay.record.recording import Recording
 from gpuassay.record.rows import UnusableError
-from gpuassay.scenarios import mutants
 from gpuassay.scenarios.declare import Scenario, declared
+from gpuassay.session.exhibits import tell_activity, tell_claims, tell_reach
 from gpuassay.session.ledger import Ledger
 from gpuassay.session.measure import Measure
 from gpuassay.session.plan import plan_lines
-from gpuassay.session.resumed import KEPT, Resumed, earlier, mixed
+from gpuassay.session.recordings import Recordings
+from gpuassay.session.resumed import KEPT, Resumed, mixed
 from gpuassay.session.so_far import SoFar
 from gpuassay.session.speech import Speech
 from gpuassay.settings import Settings
-from gpuassay.system import get, why_lacking
+from gpuassay.system import get
 from gpuassay.told import told
-from gpuassay.waiting import wait
 
 if TYPE_CHECKING:
     from gpuassay.engine.provider import Provider
-
-PATIENCE = 1800.0
-"""Seconds a test waits for its scenario; each wait inside a scenario has its own, shorter deadline."""
-
-MEASURED = frozenset({"performance", "throughput"})
-"""Features that are measurements, by the ids of their behaviours."""
 
 _UNUSABLE = tuple(f"{kind.__name__}: " for kind in (UnusableError, RunError))
 """How the reason of a test begins whose recording cannot be used."""
@@ -80,9 +71,12 @@ class Run:
     _unreported: str = ""
     _unwritten: str = ""
     """Why the run's files could not be written, "" where they could."""
-    _recordings: dict[str, Recording] = field(default_factory=dict[str, Recording])
-    _stored: frozenset[str] | None = None
-    """Names of the recordings that the replayed run judged, once somebody asked."""
+
+    def __post_init__(self) -> None:
+        """Say where recordings are found."""
+        self._recordings = Recordings(
+            self.directory, self.replay, self.recorded, engine_ended=self._engine_ended, meanwhile=self.speech.flush
+        )
 
     @classmethod
     def of_worker(cls, directory: Path) -> Run:
@@ -181,66 +175,12 @@ class Run:
 
     def recording(self, scenario: Scenario) -> Recording:
         """The recording of a scenario, loaded once per process; waits for it in a live run."""
-        if scenario.id not in self._recordings:
-            found = self._recordings[scenario.id] = self._find(scenario)
-            found.system = scenario.system
-        return self._recordings[scenario.id]
+        return self._recordings.of(scenario)
 
-    def _find(self, scenario: Scenario) -> Recording:
-        place = (self.replay or self.directory) / "recordings" / scenario.id
-        kind = get(scenario.system).recording
-        if self.replay is not None:
-            if not place.exists():
-                self._refuse_a_gap(self.replay, scenario)
-                pytest.skip(f"not part of the replayed run: scenario {scenario.id}")
-            return kind.load(place).require_known().require_of(scenario.id)
-
-        while read_status(self.directory)[0] == "building" and not (place / "recording.json").exists():
-            self._pause(0.2)  # a build takes what it takes; what is missing then is told by the engine
-
-        def broken(_: object) -> str | None:
-            state, reason = read_status(self.directory)
-            gone = state in {"failed", "done", "absent"} and not (place / "recording.json").exists()
-            if gone:
-                return f"the engine {state} before scenario {scenario.id}: {reason}"
-            if self._engine is not None and self._engine.ended and not (place / "recording.json").exists():
-                # it could not even say so: a full disk
-                return f"the engine ended before scenario {scenario.id}: {self._engine.problem or 'no word of it'}"
+    def _engine_ended(self) -> str | None:
+        if self._engine is None or not self._engine.ended:
             return None
-
-        wait(
-            lambda: (place / "recording.json").exists(),
-            bool,
-            what=f"scenario {scenario.id}",
-            timeout=max(PATIENCE, scenario.timeout),
-            error=broken,
-            delay=0.05,
-            pause=self._pause,
-        )
-        live = kind.load(place).require_of(scenario.id)
-        if live.meta.outcome != "skip" or not self.recorded:
-            return live
-        found = bundled.find(get(scenario.system).recorded, scenario.id)
-        if found is None:
-            return live
-        kept = kind.load(found[0]).require_known().require_of(scenario.id)
-        kept.recorded = found[1]
-        return kept
-
-    def _refuse_a_gap(self, stored: Path, scenario: Scenario) -> None:
-        """A stored run need not have acted out everything; what it has judged must be there.
-
-        Raises:
-            UnusableError: the run judged that scenario, or nothing tells what it judged.
-        """
-        if self._stored is None:
-            self._stored = judged_recordings(stored)
-        if scenario.id in self._stored:
-            raise UnusableError(f"{stored}: recording {scenario.id} is missing: the run judged it, now it is not there")
-
-    def _pause(self, seconds: float) -> None:
-        self.speech.flush()
-        time.sleep(seconds)
+        return self._engine.problem or "no word of it"
 
     def take(self, report: pytest.TestReport) -> None:
         """Enter what a report says of a behaviour."""
@@ -279,9 +219,9 @@ class Run:
         leaks = self.directory / "leaks.txt"
         self.ledger.write(self.directory)
         if self.provider is not None and self.provider.only is not None:
-            self._tell_reach()
-            self._tell_activity()
-        self._tell_claims()
+            tell_reach(self.ledger, self.directory)
+            tell_activity(self.ledger, self.directory, self.prometheus)
+        tell_claims(self.ledger, self.directory)
         try:
             report.write(self.directory)
         except report.ReportError as error:
@@ -301,34 +241,6 @@ class Run:
         assert self.resumed is not None
         known = json.loads((self.directory / "run.json").read_text())
         return mixed(self.resumed.known["components"], known["components"])
-
-    def _tell_reach(self) -> None:
-        """On somebody's cluster: what of the declared behaviours was judged there, as an exhibit."""
-        from gpuassay.report import reach
-
-        verdicts = list(self.ledger.verdicts.values())
-        asked = [reach.Asked(one.behaviour, one.suite, one.feature in MEASURED) for one in verdicts]
-        counted = reach.reach(asked, [verdicts], why_lacking)
-        Measure(self.directory).exhibit(**reach.exhibit(counted, "this cluster"))
-
-    def _tell_claims(self) -> None:
-        """Claims of the paper, where some were judged, as an exhibit."""
-        from gpuassay.report import claims
-
-        if found := claims.claims(list(self.ledger.verdicts.values())):
-            Measure(self.directory).exhibit(**claims.exhibit(found))
-
-    def _tell_activity(self) -> None:
-        """What a Prometheus knows of the time of measurements, as an exhibit, where one was named."""
-        if not self.prometheus:
-            return
-        from gpuassay.session import activity
-
-        measured = [one for one in self.ledger.verdicts.values() if one.feature in MEASURED]
-        names = dict.fromkeys(name for one in measured for name in one.recordings)
-        Measure(self.directory).exhibit(
-            **activity.exhibit(self.prometheus, activity.windows(self.directory, list(names)))
-        )
 
     def ending(self) -> list[str]:
         """The lines the terminal ends with."""
@@ -354,56 +266,3 @@ class Run:
         if self._engine is not None and self._engine.problem:
             lines.append(f"the cluster could not be used or taken down in order: {self._engine.problem}"[:2000])
         return lines
-
-
-def open_run_of(config: pytest.Config) -> Run:
-    """Make the run that the command line asks for.
-
-    Raises:
-        Exception: bad input; its message is one line for the user.
-    """
-    option = config.option
-    # absolute: a test may change the folder that it works in
-    base = Path(option.run_dir).absolute() if option.run_dir else config.rootpath / "reports" / "runs"
-    stored = open_run(Path(option.replay)) if option.replay else None
-    if option.plan:
-        toolchain.Assets.parse(option.asset)
-        return Run(base / "plan", title=["gpuassay: plan only, nothing will run"])
-    now = {"mutant": option.mutant, "full": option.full, "machine": rundir.machine()["fingerprint"]}
-    resumed = earlier(Path(option.resume).absolute(), now) if option.resume else None
-    provider = None
-    if stored is None:
-        from gpuassay.engine.provider import provider_for  # cluster clients: not for replays
-
-        provider = provider_for(
-            Settings.of(option)
-        )  # before anything is written: a cluster that cannot be used leaves nothing
-    directory = rundir.new_run_dir(base)
-    known = check_run(stored) if stored else {}
-    title = [f"gpuassay: live run on cluster {option.cluster}, kept in {directory}"]
-    if stored:
-        (directory / "replay-of.txt").write_text(str(stored))
-        title = [f"gpuassay: REPLAY of run {known['run_id']}: recordings are judged again, nothing runs"]
-    latest = base.parent / "latest"
-    if os.path.lexists(latest) and not rundir.points_at_a_run(latest):
-        title.append(f"gpuassay: {latest} is no link of ours and stays as it is; the run is in {directory}")
-    recorded = not (option.no_recorded or option.mutant)  # what is broken on purpose is broken in no recording
-    if not recorded:
-        (directory / "no-recorded").touch()
-    if option.mutant:
-        title.append(f"gpuassay: MUTANT {option.mutant}: {mutants.get(option.mutant).breaks}")
-    if resumed:
-        title.append(f"gpuassay: goes on with run {resumed.known['run_id']}: what it recorded to the end is judged")
-    rundir.begin(
-        directory, mode="replay" if stored else "live", replay_of=known.get("run_id"), mutant=option.mutant,
-        command=["pytest", *sys.argv[1:]],
-    )  # fmt: skip
-    rundir.describe(directory, full=option.full)
-    if stored:
-        keep = ("cluster", "components", "machine", "emulated", "capabilities", "mutant")
-        discovered = {key: known[key] for key in ("discovered",) if key in known}
-        rundir.describe(directory, **{key: known[key] for key in keep}, **discovered)
-    return Run(
-        directory, replay=stored, provider=provider, mutant=option.mutant, full=option.full, recorded=recorded,
-        resumed=resumed, title=title, prometheus=vars(option).get("prometheus") or "",
-    )  # fmt: skip

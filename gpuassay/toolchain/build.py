@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gpuassay.toolchain import cache, golang, halting, native
-from gpuassay.toolchain.catalogue import Component
+from gpuassay.toolchain.component import Component
 from gpuassay.toolchain.errors import ToolchainError, UnobtainableError
 from gpuassay.toolchain.golang import Go
 from gpuassay.toolchain.progress import PackageCount, Say, build_seconds, duration

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from gpuassay.toolchain import halting
-from gpuassay.toolchain.catalogue import Component
+from gpuassay.toolchain.component import Component
 from gpuassay.toolchain.errors import ToolchainError
 from gpuassay.toolchain.progress import Say
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from gpuassay.toolchain import gomod
 
+MODULES = Path(__file__).parent / "modules"
+"""Holds one Go module per directory, each with its committed go.sum."""
+
 
 @dataclass(frozen=True)
 class Component:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuassay.toolchain import cache
-from gpuassay.toolchain.catalogue import Component
+from gpuassay.toolchain.component import Component
 from gpuassay.toolchain.errors import ToolchainError
 from gpuassay.toolchain.progress import Say
 from gpuassay.toolchain.wheels import MANIFEST, PACKAGE, project

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gpuassay.toolchain import build, cache, golang, installed
 from gpuassay.toolchain.assets import Assets
-from gpuassay.toolchain.catalogue import Component
+from gpuassay.toolchain.component import Component
 from gpuassay.toolchain.errors import ToolchainError
 from gpuassay.toolchain.progress import Say, build_seconds, duration, say_on_stderr, silent
 

@@ -28,7 +28,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gpuassay.toolchain import cache
-from gpuassay.toolchain.catalogue import Component
+from gpuassay.toolchain.component import Component
 from gpuassay.toolchain.errors import ToolchainError
 from gpuassay.toolchain.golang import Go
 

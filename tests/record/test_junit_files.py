@@ -10,7 +10,8 @@ import pytest
 from gpuassay.record import junit
 from gpuassay.record.junit.numbers import count, seconds
 from gpuassay.record.upstream import Outcome
-from tests.record.junit_files import READ, REFUSED
+from tests.record.junit_files import READ
+from tests.record.junit_refused import REFUSED
 
 
 @pytest.mark.parametrize("kind", READ)

@@ -14,8 +14,8 @@ from gpuassay.cli import main
 from gpuassay.report.exhibits import EXHIBIT
 from gpuassay.report.reach import NOISE, NOT_ASKED, RECORDED, UNLISTED, Asked, exhibit, lines, reach
 from gpuassay.session.declared import everything
+from gpuassay.session.exhibits import MEASURED
 from gpuassay.session.names import capabilities as known_capabilities
-from gpuassay.session.run import MEASURED
 from gpuassay.system import why_lacking
 from gpuassay.verdict import State
 from tests.report.synthetic import run_json, verdict

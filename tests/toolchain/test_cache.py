@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gpuassay.toolchain import ToolchainError, cache, programs
-from gpuassay.toolchain.catalogue import Component
+from gpuassay.toolchain.component import Component
 from tests.toolchain.fake import GO_MOD, FakeGo
 
 

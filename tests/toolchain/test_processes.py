@@ -14,7 +14,7 @@ import pytest
 import tenacity
 
 from gpuassay.toolchain import ToolchainError, halting, programs
-from gpuassay.toolchain.catalogue import Component
+from gpuassay.toolchain.component import Component
 from tests.toolchain.fake import FakeGo
 
 

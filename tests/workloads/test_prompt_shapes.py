@@ -8,7 +8,8 @@ import pytest
 
 from gpuassay.systems.llmd.objects.prompt_files import BadPromptFile, read_prompts
 from gpuassay.systems.llmd.objects.tokens import chat_text, count, readable
-from tests.workloads.prompt_shapes import BAD, GOOD, Shape
+from tests.workloads.prompt_shapes import GOOD, Shape
+from tests.workloads.prompt_shapes_refused import BAD
 
 
 def written(folder: Path, shape: Shape) -> Path:
