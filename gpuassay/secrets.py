@@ -1,7 +1,11 @@
-"""Nothing that we print or write holds a secret: what is known to be one is replaced wherever text leaves us.
+"""What a secret is, and how it is hidden: nothing that we print or write holds one.
 
-Known are the gateway's token and what a kubeconfig says of its users. A server may say a token back, an exception may
-quote a header: so the text is searched, wherever it came from.
+Three things make a secret: it was learned (the gateway's token, what a kubeconfig says of its users, what a plugin or
+a provider gave), it has the shape of one (a private key, a JSON Web Token, credentials in a URL or a header), or it
+stands under a name that sounds like one (a variable, a flag, a field). A server may say a token back, an exception may
+quote a header: so text is searched where it leaves us, wherever it came from. What is learned holds for the whole
+process. One thing is hidden elsewhere: what the headers of a single request of a load say, in what is answered to it
+(`gpuassay.load.credentials.hidden`).
 """
 
 from __future__ import annotations
@@ -29,18 +33,28 @@ TOO_SHORT = 4
 _NAMES = r"(?:[\w-]*(?:token|passw(?:or)?d|secret|api-?_?key|access-?_?key|signature)[\w-]*|key|sig|code|auth)"
 _QUERY = re.compile(rf"(?i)([?&;]{_NAMES}=)[^&;#\s\"']+")
 _USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/?#\s\"'@]*(?:@[^/?#\s\"'@]*)*@")
-_BEARER = re.compile(r"(?i)\b(bearer|basic)(\s+)[\w.~+/=-]{16,}")
-_OPTION = re.compile(r"(?i)(-{0,2}[\w-]*(?:token|passw(?:or)?d|secret|api-?_?key|client-?_?key)[\w-]*)")
+_BEARER = re.compile(r"(?i)\b(bearer|basic)(\s+)(?:[\w.~+/=-]{16,}|(?=\S*\d)[\w.~+/=-]{8,})")
+_HEADER = re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"\[]*(?:(?:bearer|basic)\s+)?)[^\s'\"]+")
+_JWT = re.compile(r"\beyJ[\w-]{5,}(?:\.[\w-]*){1,4}")
+_NAMED = re.compile(r"(?i)token|secret|passw|pwd|credential|api.?key|access.?key|private.?key|client.?key|key-data")
+_OPTION = re.compile(r"-{0,2}[\w-]+")
 _PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END|\Z)", re.DOTALL)
-_FIELD = re.compile(r"(?i)token|password|secret|key-data|apikey|api-key")
+_PATH = ("client-key", "tokenFile")
+"""Fields of a kubeconfig that name a file: sound secret, and are none."""
 
 _learned: set[str] = set()
 
 
-def learn(secret: str) -> None:
-    """From now on `secret` is replaced."""
-    if secret.strip():
-        _learned.update({secret, secret.strip()})
+def sounds_secret(name: str) -> bool:
+    """Whether a field, a variable or a flag of this name is likely to hold a secret."""
+    return _NAMED.search(name) is not None
+
+
+def learn(*secrets: str | None) -> None:
+    """From now on each of them is replaced, in all that this process says; what is empty is passed over."""
+    for secret in secrets:
+        if secret and secret.strip():
+            _learned.update({secret, secret.strip()})
 
 
 def learn_kubeconfig(place: Path) -> None:
@@ -53,7 +67,7 @@ def learn_kubeconfig(place: Path) -> None:
             if name == "tokenFile":
                 with suppress(OSError, ValueError):
                     learn((place.expanduser().parent / value).read_text())
-            elif _FIELD.search(name):
+            elif name not in _PATH and sounds_secret(name):
                 learn(value)
 
 
@@ -100,15 +114,22 @@ def _forms(secret: str) -> list[str]:
 
 
 def hide(text: str) -> str:
-    """As `hide_known`, and what looks like a secret: credentials in URLs, bearer tokens, private keys.
+    """As `hide_known`, and what looks like a secret: credentials in URLs and headers, tokens, private keys.
 
     Example:
         hide("https://me:pw@host/v1?api-key=abc")  # https://[hidden]@host/v1?api-key=[hidden]
     """
     text = _USERINFO.sub(rf"\1{HIDDEN}@", hide_known(text))
     text = _QUERY.sub(rf"\1{HIDDEN}", text)
+    text = _HEADER.sub(rf"\1{HIDDEN}", text)
     text = _BEARER.sub(rf"\1\2{HIDDEN}", text)
+    text = _JWT.sub(HIDDEN, text)
     return _PRIVATE_KEY.sub(rf"\1{HIDDEN}\2", text)
+
+
+def hide_line(text: str) -> str:
+    """As `hide`, then as one line: for what a program, a server or a library has said."""
+    return " ".join(hide(text).split())
 
 
 def hide_words(words: Iterable[str]) -> list[str]:
@@ -119,9 +140,13 @@ def hide_words(words: Iterable[str]) -> list[str]:
         name, equals, _ = word.partition("=")
         if value_of_secret and not word.startswith("-"):
             found.append(HIDDEN)
-        elif equals and _OPTION.fullmatch(name):
+        elif equals and _names_a_secret(name):
             found.append(f"{name}={HIDDEN}")
         else:
             found.append(hide(word))
-        value_of_secret = not equals and word.startswith("-") and _OPTION.fullmatch(word) is not None
+        value_of_secret = not equals and word.startswith("-") and _names_a_secret(word)
     return found
+
+
+def _names_a_secret(option: str) -> bool:
+    return _OPTION.fullmatch(option) is not None and sounds_secret(option)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from gpuassay.secrets import hide
+from gpuassay.secrets import hide, hide_line
 
 LONGEST = 2000
 """Characters of such a line."""
@@ -15,7 +15,7 @@ def told(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and type(error).__str__ is OSError.__str__:
         named = [_shown(one) for one in (error.filename, error.filename2) if one is not None]
         return hide(f"{' -> '.join(named)}: {error.strerror}" if named else error.strerror)
-    line = hide(" ".join(str(error).split())) or type(error).__name__
+    line = hide_line(str(error)) or type(error).__name__
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
 
 

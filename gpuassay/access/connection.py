@@ -22,12 +22,12 @@ from gpuassay.access import tls
 from gpuassay.access.address import address_of, skips_verification
 from gpuassay.access.credentials import Grant, credentials_of
 from gpuassay.access.errors import AccessError
-from gpuassay.access.hiding import Hiding
 from gpuassay.access.kubeconfig import Chosen, choose
 from gpuassay.access.material import Pair, authority
 from gpuassay.access.pool import open_pool
 from gpuassay.access.proxy import Proxy, proxy_for
 from gpuassay.access.words import why
+from gpuassay.secrets import hide_line, learn
 
 REDIRECTS = range(300, 400)
 RETRIES = urllib3.Retry(3, redirect=0, backoff_factor=0.1, retry_after_max=10, raise_on_status=False)
@@ -72,7 +72,7 @@ class Connection:
         Raises:
             AccessError: something of it cannot be used.
         """
-        self.chosen, self.hide = chosen, Hiding()
+        self.chosen = chosen
         self.address = address_of(chosen)
         self._insecure = skips_verification(chosen)
         self._authority = authority(chosen) if self.address.secure else None
@@ -82,11 +82,11 @@ class Connection:
             )
         self.proxy = proxy_for(chosen, self.address, {} if direct else None)
         if self.proxy:
-            self.hide.add([self.proxy.password])
+            learn(self.proxy.password)
         if self._insecure:  # whoever accepts any certificate has said so; a warning per request says nothing more
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._size = size
-        self._credentials = credentials_of(chosen, self.address, self.hide)
+        self._credentials = credentials_of(chosen, self.address)
         self._impersonation = _impersonation(chosen)
         self._lock = threading.Lock()
         self._pair: Pair | None = None
@@ -111,7 +111,7 @@ class Connection:
     def doubt(self) -> str:
         """What may be wrong with the credentials where the server does not accept them, or ""."""
         with suppress(AccessError):
-            return self.hide(self._credentials.doubt)
+            return hide_line(self._credentials.doubt)
         return ""
 
     def _opened(self, pair: Pair | None) -> urllib3.PoolManager:
@@ -187,7 +187,7 @@ class Connection:
             except (HTTPError, OSError, ValueError) as e:
                 # what urllib3 says may quote headers and addresses
                 reason = why(e, self.address, self.proxy, timeout[1], certificate=grant.pair is not None)
-                raise NoAnswer(self.hide(reason)) from None
+                raise NoAnswer(hide_line(reason)) from None
             if response.status != 401 or last or not self._credentials.renew(grant):
                 return response
             response.drain_conn()

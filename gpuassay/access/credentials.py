@@ -13,12 +13,12 @@ from typing import Protocol
 
 from gpuassay.access.address import Address
 from gpuassay.access.errors import AccessError
-from gpuassay.access.hiding import Hiding
 from gpuassay.access.kubeconfig import Chosen
 from gpuassay.access.material import Pair, checked_token, client_pair, not_redacted, read_file
 from gpuassay.access.oidc import Provider
 from gpuassay.access.oidc import expiry as jwt_expiry
 from gpuassay.access.plugin import Plugin
+from gpuassay.secrets import learn
 
 PAUSE = 5.0
 """s between two runs of a plugin that gives nothing new, or nothing good."""
@@ -81,13 +81,13 @@ class Fixed:
 class TokenFile:
     """A token in a file that somebody renews, as in a pod."""
 
-    def __init__(self, path: Path, whose: str, hiding: Hiding, instead: str, pair: Pair | None) -> None:
+    def __init__(self, path: Path, whose: str, instead: str, pair: Pair | None) -> None:
         """Read it; `instead` counts while the file cannot be read, and `pair` goes along.
 
         Raises:
             AccessError: it holds no token, and there is no other.
         """
-        self._path, self._what, self._hiding = path, f"tokenFile of {whose}", hiding
+        self._path, self._what = path, f"tokenFile of {whose}"
         self._lock = threading.Lock()
         self._stamp: tuple[int, ...] = ()
         self._token, self._pair = instead, pair
@@ -110,7 +110,7 @@ class TokenFile:
             if self._token:  # while it is written anew, the last one counts
                 return
             raise
-        self._hiding.add([token])
+        learn(token)
         self._token, self._stamp = token, stamp
 
     def grant(self) -> Grant:
@@ -202,13 +202,13 @@ def _bearer(token: str, pair: Pair | None = None, expires: datetime | None = Non
     return Grant(f"Bearer {token}" if token else "", pair, expires)
 
 
-def _basic(name: str, password: str, hiding: Hiding, pair: Pair | None = None) -> Grant:
+def _basic(name: str, password: str, pair: Pair | None = None) -> Grant:
     told = base64.b64encode(f"{name}:{password}".encode()).decode()
-    hiding.add([password, told])
+    learn(password, told)
     return Grant(f"Basic {told}", pair)
 
 
-def credentials_of(chosen: Chosen, address: Address, hiding: Hiding) -> Credentials:
+def credentials_of(chosen: Chosen, address: Address) -> Credentials:
     """The credentials of a context's user.
 
     A token counts before name and password, these before a plugin, and that before an auth-provider, as in client-go; a
@@ -218,7 +218,7 @@ def credentials_of(chosen: Chosen, address: Address, hiding: Hiding) -> Credenti
         AccessError: they cannot be used.
     """
     user, whose = chosen.user, chosen.of_user
-    hiding.add([user.token, user.client_key_data])
+    learn(user.token, user.client_key_data)
     pair = client_pair(chosen)
     if (user.token or user.token_file) and (user.username or user.password):
         raise AccessError(f"{whose} has a token and a password; only one may be given")
@@ -226,7 +226,7 @@ def credentials_of(chosen: Chosen, address: Address, hiding: Hiding) -> Credenti
         raise AccessError(f"{whose} has exec and auth-provider; only one may be given")
     token = checked_token(user.token, f"token of {whose}") if user.token and user.token.strip() else ""
     if user.token_file:
-        return TokenFile(chosen.user_entry.beside(user.token_file), whose, hiding, token, pair)
+        return TokenFile(chosen.user_entry.beside(user.token_file), whose, token, pair)
     if token:
         return Fixed(_bearer(token, pair))
     if user.username or user.password:
@@ -236,15 +236,15 @@ def credentials_of(chosen: Chosen, address: Address, hiding: Hiding) -> Credenti
         if ":" in user.username:
             raise AccessError(f"username of {whose} holds a colon, which HTTP does not allow")
         not_redacted(user.password, f"password of {whose}")
-        return Fixed(_basic(user.username, user.password, hiding, pair))
+        return Fixed(_basic(user.username, user.password, pair))
     if user.exec is not None:
-        return _by_plugin(chosen, address, hiding, pair)
+        return _by_plugin(chosen, address, pair)
     if user.auth_provider is not None:
-        return _by_provider(chosen, hiding, pair)
+        return _by_provider(chosen, pair)
     if pair is not None:
         return Fixed(Grant(pair=pair))
     if address.userinfo is not None:
-        return Fixed(_basic(*address.userinfo, hiding))
+        return Fixed(_basic(*address.userinfo))
     return Fixed(Grant(), _nothing(chosen))
 
 
@@ -256,8 +256,8 @@ def _nothing(chosen: Chosen) -> str:
     return f"{chosen.of_user} gives no credentials ({empty}), so the server was asked as nobody"
 
 
-def _by_plugin(chosen: Chosen, address: Address, hiding: Hiding, pair: Pair | None) -> Credentials:
-    plugin = Plugin(chosen, address.url, hiding)
+def _by_plugin(chosen: Chosen, address: Address, pair: Pair | None) -> Credentials:
+    plugin = Plugin(chosen, address.url)
 
     def ask() -> Grant:
         given = plugin.run()
@@ -266,12 +266,12 @@ def _by_plugin(chosen: Chosen, address: Address, hiding: Hiding, pair: Pair | No
     return Asked(ask(), ask, plugin.who)
 
 
-def _by_provider(chosen: Chosen, hiding: Hiding, pair: Pair | None) -> Credentials:
+def _by_provider(chosen: Chosen, pair: Pair | None) -> Credentials:
     provider, whose = chosen.user.auth_provider, chosen.of_user
     name = (provider.name if provider else None) or ""
     config = (provider.config if provider else None) or {}
     if name == "oidc":
-        source = Provider(chosen, hiding)
+        source = Provider(chosen)
 
         def grant(token: str) -> Grant:
             ends = jwt_expiry(token)
@@ -284,7 +284,7 @@ def _by_provider(chosen: Chosen, hiding: Hiding, pair: Pair | None) -> Credentia
         with suppress(ValueError):
             ends = datetime.fromisoformat(config.get("expiry") or "")
         if ends is None or (ends if ends.tzinfo else ends.replace(tzinfo=UTC)) > datetime.now(UTC):
-            hiding.add([config["access-token"]])
+            learn(config["access-token"])
             return Fixed(_bearer(checked_token(config["access-token"] or "", f"access-token of {whose}"), pair))
     if not name:
         raise AccessError(f"auth-provider of {whose} has no name")

@@ -24,12 +24,12 @@ import yaml
 from gpuassay.access import tls
 from gpuassay.access.address import Address
 from gpuassay.access.errors import AccessError
-from gpuassay.access.hiding import Hiding
 from gpuassay.access.kubeconfig import Chosen, choose
 from gpuassay.access.material import certificates_in, checked_token, not_redacted, read_file
 from gpuassay.access.pool import open_pool
 from gpuassay.access.proxy import proxy_from
 from gpuassay.access.words import why
+from gpuassay.secrets import hide_line, learn
 
 SECONDS = 15.0
 """How long the provider may take, s."""
@@ -54,14 +54,14 @@ def expiry(token: str) -> float | None:
 class Provider:
     """The provider of one user."""
 
-    def __init__(self, chosen: Chosen, hiding: Hiding) -> None:
+    def __init__(self, chosen: Chosen) -> None:
         """Take what the kubeconfig says of it."""
         provider = chosen.user.auth_provider
         self._told: dict[str, str] = {
             key: value for key, value in ((provider.config if provider else None) or {}).items() if value
         }
-        hiding.add(self._told.get(key) for key in ("id-token", "refresh-token", "client-secret"))
-        self._chosen, self._hiding = chosen, hiding
+        learn(*(self._told.get(key) for key in ("id-token", "refresh-token", "client-secret")))
+        self._chosen = chosen
 
     @property
     def _who(self) -> str:
@@ -99,7 +99,7 @@ class Provider:
         with suppress(AccessError):
             provider = choose(self._chosen.files, self._chosen.context).user.auth_provider
             self._told |= {key: value for key, value in ((provider and provider.config) or {}).items() if value}
-            self._hiding.add(self._told.get(key) for key in ("id-token", "refresh-token"))
+            learn(self._told.get("id-token"), self._told.get("refresh-token"))
         if self._told.get("id-token") != before or not self._told.get("refresh-token"):
             return self.token()
         return self._renewed("has ended or is refused")
@@ -114,7 +114,7 @@ class Provider:
         found = self._asked("GET", f"{issuer}/.well-known/openid-configuration", start, {}, {})
         endpoint = found.get("token_endpoint")
         if not isinstance(endpoint, str):
-            raise AccessError(f"{start} {self._hiding(issuer)} is no OIDC provider, it names no token_endpoint")
+            raise AccessError(f"{start} {hide_line(issuer)} is no OIDC provider, it names no token_endpoint")
         form = {"grant_type": "refresh_token", "refresh_token": self._told["refresh-token"]}
         name, secret = self._told["client-id"], self._told.get("client-secret", "")
         login: dict[str, str] = {}
@@ -129,7 +129,7 @@ class Provider:
         new = {"id-token": token}
         if isinstance(refresh := answer.get("refresh_token"), str):
             new["refresh-token"] = refresh
-        self._hiding.add(new.values())
+        learn(*new.values())
         self._told |= new
         _write_back(self._chosen.user_entry.path, self._chosen.user_name, new)
         return checked_token(token, self._who)
@@ -152,14 +152,14 @@ class Provider:
             answer: Any = json.loads(response.data)
             told = cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
         except urllib3.exceptions.HTTPError as e:
-            raise AccessError(f"{start} the provider: {self._hiding(why(e, address, proxy, SECONDS))}") from None
+            raise AccessError(f"{start} the provider: {hide_line(why(e, address, proxy, SECONDS))}") from None
         except ValueError:
             raise AccessError(f"{start} the provider's answer is no JSON") from None
         finally:
             pool.clear()
         if response.status != 200:
             said = " ".join(str(told[key]) for key in ("error", "error_description") if told.get(key))
-            raise AccessError(f"{start} the provider answers {response.status} {self._hiding(said)[:200]}".rstrip())
+            raise AccessError(f"{start} the provider answers {response.status} {hide_line(said)[:200]}".rstrip())
         return told
 
     def _authority(self) -> str | None:

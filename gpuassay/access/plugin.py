@@ -20,9 +20,9 @@ from typing import Any, cast
 
 from gpuassay.access import shapes
 from gpuassay.access.errors import AccessError
-from gpuassay.access.hiding import Hiding, sounds_secret
 from gpuassay.access.kubeconfig import Chosen
 from gpuassay.access.material import Pair, authority, certificates_in, checked_token, key_in
+from gpuassay.secrets import hide_line, learn, sounds_secret
 
 GROUP = "client.authentication.k8s.io"
 VERSIONS = tuple(f"{GROUP}/{one}" for one in ("v1", "v1beta1", "v1alpha1"))
@@ -64,15 +64,15 @@ def _secrets(told: shapes.Exec) -> list[str | None]:
 class Plugin:
     """The plugin of one user."""
 
-    def __init__(self, chosen: Chosen, server: str, hiding: Hiding) -> None:
+    def __init__(self, chosen: Chosen, server: str) -> None:
         """Check what the kubeconfig says of it; nothing runs yet.
 
         Raises:
             AccessError: that cannot be used.
         """
         told = chosen.user.exec or shapes.Exec()
-        self._told, self._chosen, self._server, self._hiding = told, chosen, server, hiding
-        hiding.add(_secrets(told))
+        self._told, self._chosen, self._server = told, chosen, server
+        learn(*_secrets(told))
         if not told.command:
             raise AccessError(f"exec of {chosen.of_user} names no command")
         command = told.command
@@ -131,7 +131,7 @@ class Plugin:
         except (FileNotFoundError, NotADirectoryError):
             hint = " ".join((self._told.install_hint or "").split())
             where = "is not there" if os.path.dirname(self._words[0]) else "is not installed (not in PATH)"
-            raise AccessError(f"{self._who} {where}{f': {self._hiding(hint)}' if hint else ''}") from None
+            raise AccessError(f"{self._who} {where}{f': {hide_line(hint)}' if hint else ''}") from None
         except (OSError, ValueError) as e:
             reason = getattr(e, "strerror", None) or "its arguments or environment hold a null byte"
             raise AccessError(f"{self._who} cannot be started: {reason}") from None
@@ -173,7 +173,7 @@ class Plugin:
         return found
 
     def _short(self, text: str) -> str:
-        hidden = self._hiding(text)
+        hidden = hide_line(text)
         return hidden if len(hidden) <= SHOWN else f"... {hidden[-SHOWN:]}"
 
     def _before_json(self, said: str) -> str:
@@ -199,7 +199,7 @@ class Plugin:
         if version != self._told.api_version:
             spoken = version if isinstance(version, str) and version.startswith(GROUP) else "none that is known"
             raise AccessError(
-                f"{self._who} answers in apiVersion {self._hiding(spoken)}, the kubeconfig asks for "
+                f"{self._who} answers in apiVersion {hide_line(spoken)}, the kubeconfig asks for "
                 f"{self._told.api_version}: renew the plugin, or write the kubeconfig anew with it{told}"
             )
         status = found.get("status")
@@ -212,7 +212,7 @@ class Plugin:
         key, expires = status.get("clientKeyData") or "", status.get("expirationTimestamp")
         if not all(isinstance(one, str) for one in (token, certificate, key)):
             raise AccessError(f"{self._who} gave a token or certificate that is no text")
-        self._hiding.add([token])
+        learn(token)
         if bool(certificate) != bool(key):
             lacking = "clientKeyData" if certificate else "clientCertificateData"
             raise AccessError(f"{self._who} gave no {lacking} with the other half of the certificate")

@@ -16,10 +16,10 @@ from typing import Any, cast
 
 from gpuassay.access.connection import ONCE, REDIRECTS, RETRIES, Connection, NoAnswer
 from gpuassay.access.errors import AccessError
-from gpuassay.access.hiding import Hiding
 from gpuassay.cluster.errors import ApiRefused, ClusterError, NotAnswered
 from gpuassay.cluster.kinds import kind_of
 from gpuassay.manifest import Manifest, dig
+from gpuassay.secrets import hide_line
 
 FIELD_MANAGER = "gpuassay"
 MERGE = "application/merge-patch+json"
@@ -43,17 +43,17 @@ def _plain(body: str) -> str:
     return said if len(said) <= _SAID else f"{said[:_SAID]}..."
 
 
-def _refusal(status: int, body: str, hide: Hiding) -> ApiRefused:
+def _refusal(status: int, body: str) -> ApiRefused:
     try:
         answer: Any = json.loads(body)
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        return ApiRefused(status, "Unknown", _plain(hide(body)))
+        return ApiRefused(status, "Unknown", _plain(hide_line(body)))
     said = cast("dict[str, Any]", answer)
     details: Any = said.get("details")
     causes: Any = cast("dict[str, Any]", details).get("causes") if isinstance(details, dict) else None
-    message = hide(str(said.get("message") or _plain(body)))
+    message = hide_line(str(said.get("message") or _plain(body)))
     return ApiRefused(status, said.get("reason") or "Unknown", message, causes or [])
 
 
@@ -124,10 +124,10 @@ class Api:
             raise ClusterError(str(e)) from None
         text = answer.data.decode(errors="replace")
         if answer.status in REDIRECTS:
-            where = self.connection.hide(answer.headers.get("Location", "").partition("?")[0])
+            where = hide_line(answer.headers.get("Location", "").partition("?")[0])
             raise ApiRefused(answer.status, "Redirect", f"sends on to {where or 'somewhere else'} instead of answering")
         if answer.status >= 400:
-            raise _refusal(answer.status, text, self.connection.hide)
+            raise _refusal(answer.status, text)
         return text
 
     def _object(
@@ -252,7 +252,7 @@ class Api:
         if not isinstance(found, dict):
             raise ClusterError(
                 f"GET {path} is not answered by an API server: a login page or a proxy stands in front of it, or "
-                f"server is another's address; it says: {_plain(self.connection.hide(answer))}"
+                f"server is another's address; it says: {_plain(hide_line(answer))}"
             )
         return cast("Manifest", found)
 

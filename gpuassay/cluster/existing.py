@@ -20,7 +20,7 @@ from gpuassay.cluster.embedded import EMULATED
 from gpuassay.cluster.errors import ApiRefused, ClusterError, NotAnswered
 from gpuassay.cluster.nodes import STAGES_LABEL
 from gpuassay.manifest import Manifest, dig
-from gpuassay.secrets import learn_kubeconfig
+from gpuassay.secrets import hide_line, learn_kubeconfig
 
 TRIED: tuple[float, float] = (5, 20)
 """Seconds to connect, and to wait for an answer, while the connection is tried."""
@@ -77,7 +77,7 @@ def _try(api: Api) -> None:
 def _refused(api: Api, context: str, answer: ApiRefused) -> str:
     """What the server's answer means, and what may be wrong on our side."""
     server, doubt = f"the API server of context {context!r}", api.connection.doubt
-    said = api.connection.hide(str(answer))
+    said = hide_line(str(answer))
     if answer.status == 401:
         reason = doubt or "they are expired, or of another cluster"
         return f"{server} does not accept its credentials (401): {reason}"

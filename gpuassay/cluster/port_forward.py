@@ -22,6 +22,7 @@ from gpuassay.access.errors import AccessError
 from gpuassay.background import Background
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ClusterError
+from gpuassay.secrets import hide_line
 
 PROTOCOL = "v4.channel.k8s.io"
 DATA, ERROR = 0, 1
@@ -143,7 +144,7 @@ class Tunnels:
                 return
 
     def _complain(self, said: str) -> None:
-        self.complaints = [*self.complaints[-9:], self._api.connection.hide(said)]
+        self.complaints = [*self.complaints[-9:], hide_line(said)]
 
     async def _end(self) -> None:
         for server in self._servers:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from gpuassay.load.errors import LoadError
-from gpuassay.secrets import learn
+from gpuassay.secrets import HIDDEN, learn
 
 TOKEN = "GPUASSAY_GATEWAY_TOKEN"
 """Environment variable with the token: a secret has no place on a command line."""
@@ -103,5 +103,5 @@ def secrets(headers: Mapping[str, str]) -> list[str]:
 def hidden(text: str, of: Iterable[str]) -> str:
     """The text with every secret in it blacked out: servers are about that repeat what they were sent."""
     for one in of:
-        text = text.replace(one, "***")
+        text = text.replace(one, HIDDEN)
     return text

@@ -47,10 +47,6 @@ class KubeConnection:
         except AccessError as e:
             raise RecorderError(str(e)) from None
 
-    def hide(self, text: str) -> str:
-        """The text as one line, without what the kubeconfig keeps secret."""
-        return self._access.hide(text)
-
     def get(self, path: str, query: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         """GET `path`; the body is not read yet. Raises urllib3's HTTPError on network errors."""
         try:

@@ -18,6 +18,7 @@ from gpuassay.record.connection import KubeConnection
 from gpuassay.record.resources import RecorderConfig, RecorderError, Resource
 from gpuassay.record.spool import Spool
 from gpuassay.record.watcher import Watcher
+from gpuassay.secrets import hide_line
 
 PR_SET_PDEATHSIG = 1
 """From linux/prctl.h."""
@@ -67,16 +68,16 @@ def record(config: RecorderConfig, stop: Event, wake: Wakeups) -> None:
     broken: list[RecorderError] = []
 
     def note(line: str) -> None:
-        _note(connection.hide(line))
+        _note(hide_line(line))
 
     def follow(resource: Resource, spool: Spool) -> None:
         try:
             Watcher(connection, resource, spool, stop, label_selector=config.label_selector, note=note).run()
         except RecorderError as e:
-            broken.append(RecorderError(connection.hide(str(e))))
+            broken.append(RecorderError(hide_line(str(e))))
             stop.set()
         except Exception as e:  # a thread that dies silently would be a gap that nobody sees
-            broken.append(RecorderError(connection.hide(f"{resource.kind}: {type(e).__name__}: {e}")))
+            broken.append(RecorderError(hide_line(f"{resource.kind}: {type(e).__name__}: {e}")))
             stop.set()
 
     for resource in config.resources:

@@ -81,7 +81,7 @@ def test_without_a_client_secret_the_client_names_itself(tmp_path: Path, server:
 
 def test_a_provider_that_refuses_is_one_line_without_secrets(tmp_path: Path, server: Server, provider: Server) -> None:
     said = refused(written(tmp_path, config(server, user(provider, refresh_token="S3CRET-old"))))
-    assert "log in again; the provider answers 400 invalid_grant *** has ended" in said and "S3CRET" not in said
+    assert "log in again; the provider answers 400 invalid_grant [hidden] has ended" in said and "S3CRET" not in said
     provider.answer = lambda _: (200, "text/html", "<html>S3CRET</html>")
     said = refused(written(tmp_path, config(server, user(provider))))
     assert "the provider's answer is no JSON" in said and "S3CRET" not in said

@@ -161,7 +161,7 @@ FAILS: dict[str, tuple[str, str]] = {
     "killed": ("os.kill(os.getpid(), 9)", "failed (exit code -9)"),
     "tells its secret": (
         'print("bad secret " + os.environ["AWS_SECRET_ACCESS_KEY"] + " " + sys.argv[2], file=sys.stderr); sys.exit(1)',
-        "bad secret *** ***",
+        "bad secret [hidden] [hidden]",
     ),
 }
 

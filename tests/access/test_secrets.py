@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import trustme
 
-from gpuassay.access.hiding import Hiding
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.existing import connect
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import RecorderError, Resource
+from gpuassay.secrets import hide_line, learn
 from tests.access.apiserver import Answer, Asked, Server, config, written
 from tests.access.test_plugins import program, user
 from tests.access.test_refused import b64, jwt, oidc
@@ -146,16 +146,18 @@ def test_the_recorder_shows_none_either(tmp_path: Path, server: Server, who: str
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("Authorization: Bearer abcdef0123456789", "Authorization: Bearer ***"),
-        (f"got {JWT}!", "got ***!"),
-        ("http://me:pw@proxy:3128 refuses", "http://proxy:3128 refuses"),
-        ("-----BEGIN RSA PRIVATE KEY-----\nAB\n-----END RSA PRIVATE KEY-----", "***"),
+        ("Authorization: Bearer abcdef0123456789", "Authorization: Bearer [hidden]"),
+        (f"got {JWT}!", "got [hidden]!"),
+        ("http://me:pw@proxy:3128 refuses", "http://[hidden]@proxy:3128 refuses"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nAB\n-----END RSA PRIVATE KEY-----",
+            "-----BEGIN RSA PRIVATE KEY-----[hidden]-----END RSA PRIVATE KEY-----",
+        ),
         ("run: cloud login --profile dev", "run: cloud login --profile dev"),
         ("a basic configuration", "a basic configuration"),
-        ("known-1 and known-12", "*** and ***"),
+        ("known-1 and known-12", "[hidden] and [hidden]"),
     ],
 )
 def test_what_has_the_shape_of_a_secret_is_hidden(text: str, shown: str) -> None:
-    hiding = Hiding()
-    hiding.add(["known-1", "known-12", "ab", None, ""])
-    assert hiding(text) == shown
+    learn("known-1", "known-12", "ab", None, "")
+    assert hide_line(text) == shown

@@ -283,7 +283,7 @@ def test_a_server_that_repeats_a_token_does_not_put_it_into_rows(monkeypatch: py
     said = fixed(b"no: Bearer s3cret, k3y", status="401 Unauthorized")
     with serving(lambda sock, _: sock.sendall(said)) as (url, _):
         rows = carry_out(plan_for(url, 1, asks=(Ask("p0", {"api-key": "k3y"}),))).rows
-    assert rows[0].detail == "no: ***, ***"
+    assert rows[0].detail == "no: [hidden], [hidden]"
 
 
 @pytest.mark.parametrize("value", ["Bearer s3cret", "s3cret s3cret", "s3cret\ns3cret", "s3cret\u00e9"])

@@ -18,6 +18,7 @@ from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.cluster.forward import SECONDS, forwarded
 from gpuassay.cluster.metrics import ACCEPT, Sample, parse
 from gpuassay.manifest import Manifest
+from gpuassay.secrets import learn
 
 Scrape = Callable[[str, str, int], list[Sample]]
 """Samples of a pod, by its namespace, name and port."""
@@ -63,7 +64,7 @@ def _token(api: Api, name: str, run: str, made: list[tuple[str, str, str | None]
     asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 86400}}
     path = f"/api/v1/namespaces/{name}/serviceaccounts/{name}/token"
     token = str(json.loads(api.request("post", path, asked))["status"]["token"])
-    api.connection.hide.add([token])
+    learn(token)
     return token
 
 
