@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import pytest
 
-from gpuassay.record.recording import Recording
 from gpuassay.verdict import Behaviour, Level
 
 Test = TypeVar("Test", bound=Callable[..., Any])
@@ -70,12 +69,6 @@ def defect_marks(link: str, reason: str, *, shows: str, racy: bool = False) -> l
         raise ValueError(f"known defect {link}: shows={shows!r} is no regular expression: {error}") from None
     failing = pytest.mark.xfail(reason=f"{reason} ({link})", strict=not racy, raises=AssertionError)
     return [pytest.mark.known_defect(link, shows), failing]
-
-
-def arms_of_ours(recording: Recording, why: str) -> None:
-    """Skip by type what cannot be judged of a recording of somebody's gateway; `why` says what is lacking there."""
-    if recording.outside is not None:
-        pytest.skip(f"from outside: {why}")
 
 
 def needs(*capabilities: str) -> Callable[[Test], Test]:

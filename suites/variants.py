@@ -12,7 +12,7 @@ import pytest
 
 from gpuassay import Recording, scenario
 from gpuassay.behaviours import defect_marks
-from gpuassay.scenarios.declare import Alone
+from gpuassay.scenarios.declare import Alone as Alone
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ from gpuassay import MUST, SHOULD, Manifest, behaviour, dig, scenario
 from gpuassay.labels import GPU
 from gpuassay.manifest import is_true
 from gpuassay.presence import must_have
-from gpuassay.record.recording import Timeline
 from gpuassay.systems.kueue.acts.lab import KueueLab, Queue
 from gpuassay.systems.kueue.judge.gates import admitted_at, bound, gate_findings, gated, pod_set_shapes
-from gpuassay.systems.kueue.readings import KueueRecording
+from gpuassay.systems.kueue.readings import KueueRecording, Timeline
 from gpuassay.workloads import core
 
 SPEC = "https://kueue.sigs.k8s.io/docs/tasks/run/plain_pods/"

@@ -9,10 +9,9 @@ from __future__ import annotations
 from gpuassay import MUST, Manifest, behaviour, dig, scenario
 from gpuassay.labels import GPU
 from gpuassay.manifest import condition, is_true
-from gpuassay.record.recording import Timeline
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge.gates import admitted_at, bound, gate_findings, gated, pod_set_shapes
-from gpuassay.systems.kueue.readings import KueueRecording
+from gpuassay.systems.kueue.readings import KueueRecording, Timeline
 from gpuassay.workloads import core
 
 RUN = "https://kueue.sigs.k8s.io/docs/tasks/run"

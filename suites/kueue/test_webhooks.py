@@ -9,8 +9,8 @@ import pytest
 
 from gpuassay import MUST, Manifest, behaviour, scenario
 from gpuassay.labels import GPU, QUEUE_NAME
-from gpuassay.scenarios.lab import CLUSTER_SCOPED
 from gpuassay.systems.kueue.acts.lab import KueueLab
+from gpuassay.systems.kueue.acts.naming import named
 from gpuassay.systems.kueue.judge.refusal import SCHEMA, refusal_findings, twin_label
 from gpuassay.systems.kueue.mutants.refusal import with_acceptable
 from gpuassay.systems.kueue.objects import queues as kueue
@@ -23,12 +23,6 @@ from suites.kueue.refused import Refusal
 MUTANT = "validation-missing"
 
 
-def _named(lab: KueueLab, manifest: Manifest, name: str) -> Manifest:
-    if manifest["kind"] in CLUSTER_SCOPED:
-        return manifest | {"metadata": manifest["metadata"] | {"name": lab.unique(name)}}
-    return manifest | {"metadata": manifest["metadata"] | {"name": name, "namespace": lab.namespace}}
-
-
 def _of_own_cohort(lab: KueueLab, manifest: Manifest) -> Manifest:
     """Scenarios that act at the same time share no cohort: its gauges would count what the other makes."""
     own = lab.unique(refused.COHORT)
@@ -39,8 +33,8 @@ def _of_own_cohort(lab: KueueLab, manifest: Manifest) -> Manifest:
 def _attempt_all(lab: KueueLab, cases: Sequence[Refusal]) -> None:
     for case in cases:
         bad, healthy = _of_own_cohort(lab, case.bad), _of_own_cohort(lab, case.healthy)
-        lab.attempt(case.label, with_acceptable(_named(lab, bad, case.label), healthy))
-        lab.attempt(twin_label(case.label), _named(lab, healthy, f"{case.label}-twin"))
+        lab.attempt(case.label, with_acceptable(named(lab, bad, case.label), healthy))
+        lab.attempt(twin_label(case.label), named(lab, healthy, f"{case.label}-twin"))
 
 
 def _parameters(feature: str, cases: Sequence[Refusal]) -> list[Any]:

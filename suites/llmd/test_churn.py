@@ -14,13 +14,13 @@ from gpuassay import MUST, Measure, Note, behaviour, scenario
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
+from gpuassay.systems.llmd.acts.scheduling import place
 from gpuassay.systems.llmd.component import crds
 from gpuassay.systems.llmd.component.simulator import Cache, Latency
 from gpuassay.systems.llmd.component.spec import Arm
 from gpuassay.systems.llmd.judge import churn as judge
 from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
-from suites.llmd.test_scheduling_requests import place
 
 SPEC = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/tree/main/docs/proposals/004-endpoint-picker-protocol"
 

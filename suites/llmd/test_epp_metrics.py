@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuassay import MUST, SHOULD, Measure, behaviour
-from gpuassay.cluster.program import http
 from gpuassay.systems.llmd.acts.deployment import Deployment, opened
-from gpuassay.systems.llmd.acts.epp import PATIENCE, Asking, asking, running, scrape
+from gpuassay.systems.llmd.acts.epp import Asking, asking, running, scrape, served
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import epp as judge
 from gpuassay.systems.llmd.judge import epp_metrics
@@ -35,11 +34,7 @@ SPLIT_USAGE = ((900, 90, 0), (901, 91, 0))
 def _forward(site: Deployment, epp: Asking, number: int) -> None:
     """What a gateway does: ask the picker, send the request where it says, and show the picker the response."""
     body = epp.body(f"A prompt for a real model server, number {number}.", ignore_eos=True)
-
-    def serve(endpoint: str) -> bytes:
-        return http().post(f"http://{endpoint}/v1/completions", data=body, timeout=PATIENCE).content
-
-    epp.exchange("real", body, serve)
+    epp.exchange("real", body, lambda endpoint: served(endpoint, body))
 
 
 @per_epp(timeout=20)

@@ -11,12 +11,11 @@ from typing import Any
 
 import requests
 
-from gpuassay import MUST, SHOULD, Manifest, Note, behaviour, known_defect, scenario
-from gpuassay.cluster.kinds import Kind
+from gpuassay import MUST, SHOULD, Note, behaviour, known_defect, scenario
 from gpuassay.load.headers import POD
 from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
-from gpuassay.systems.llmd.acts.scheduling import FAKE, only, pick, read_again, reconfigure, report
+from gpuassay.systems.llmd.acts.scheduling import FAKE, only, pick, place, read_again, reconfigure, report
 from gpuassay.systems.llmd.component import crds
 from gpuassay.systems.llmd.component.extproc import ExternalProcessing
 from gpuassay.systems.llmd.component.metrics import total
@@ -67,19 +66,6 @@ def held(configuration: dict[str, Any]) -> None:
     """Requests wait for at most two seconds while the pool is saturated."""
     configuration["featureGates"] = ["flowControl"]
     configuration["flowControl"] = {"defaultRequestTTL": "2s"}
-
-
-def place(site: Deployment, kind: Kind, name: str, spec: Manifest) -> None:
-    """Make an object of the inference extension that belongs to the arm's pool (or what a mutant makes of it)."""
-    lab = site.lab
-    wanted: Manifest = {
-        "apiVersion": kind.version,
-        "kind": kind.name,
-        "metadata": {"name": name, "namespace": site.routing.namespace, "labels": lab.marks},
-        "spec": {"poolRef": {"group": "inference.networking.k8s.io", "name": site.routing.pool}, **spec},
-    }
-    lab.asked.append(wanted)
-    lab.api.apply(lab.mutant.change(wanted) if lab.mutant is not None else wanted)
 
 
 @scenario(system="routing", timeout=30)

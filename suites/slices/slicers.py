@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuassay import Lab
-from gpuassay.scenarios.declare import Alone
 from gpuassay.systems.slices.acts.node import SLICERS as SLICER_NAMES
 from gpuassay.systems.slices.acts.node import SlicerName
 from suites.slices.das_known import DAS_KNOWN, NO_MEDIA, ONE_OF_TWO
-from suites.variants import Deviation, per_variant
+from suites.variants import Alone, Deviation, per_variant
 
 MIG = "https://docs.nvidia.com/datacenter/tesla/mig-user-guide/"
 DEVICE_PLUGINS = "https://kubernetes.io/docs/concepts/extend-kubernetes/compute-storage-net/device-plugins/"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from gpuassay import MUST, Lab, Measure, Recording, behaviour, known_defect, scenario
-from gpuassay.record.upstream import RESULTS
+from gpuassay.systems.upstream import RESULTS
 from gpuassay.systems.upstream import judge as upstream
 from gpuassay.systems.upstream.acts import NEEDS, conform
 from suites.upstream.verdicts import take_over

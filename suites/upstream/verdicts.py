@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpuassay import Measure
-from gpuassay.record.upstream import Case, Outcome, Results
+from gpuassay.systems.upstream import Case, Outcome, Results
 from gpuassay.systems.upstream import judge as upstream
 
 

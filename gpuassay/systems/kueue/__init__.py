@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from gpuassay.systems.kueue.judge.queueing import order_findings as order_findings
     from gpuassay.systems.kueue.objects import queues as queues
     from gpuassay.systems.kueue.readings import KueueRecording as KueueRecording
+    from gpuassay.systems.kueue.readings import Timeline as Timeline
 
 _PLACE_OF = {
     "KueueLab": "acts.lab",
     "KueueRecording": "readings",
     "Queue": "acts.lab",
+    "Timeline": "readings",
     "decided_before": "judge.queueing",
     "decisions": "judge.queueing",
     "order_findings": "judge.queueing",

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from gpuassay.manifest import Manifest, dig, is_true
 from gpuassay.record.parts import METRICS, Part
-from gpuassay.record.recording import Event, Recording, Timeline
+from gpuassay.record.recording import Event, Recording
+from gpuassay.record.recording import Timeline as Timeline
 from gpuassay.systems.kueue import log as kueuelog
 from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.log import Admission, Cycle

@@ -1,1 +1,7 @@
-"""Other projects' own suites, run and read."""
+"""Other projects' own suites, run and read. The names of this page are its public face for suites."""
+
+from __future__ import annotations
+
+from gpuassay.record.upstream import RESULTS, Case, Outcome, Results
+
+__all__ = ["RESULTS", "Case", "Outcome", "Results"]

@@ -13,13 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from gpuassay import Note
-from gpuassay.engine.kept import take
-from gpuassay.record.parts import AUDIT
 from gpuassay.stats.claims import Plan, settled
 from gpuassay.systems.kueue import notes
-from gpuassay.systems.kueue.acts.bench import KueueBench, bench
+from gpuassay.systems.kueue.acts.bench import KueueBench, bench, take
 from gpuassay.systems.kueue.acts.lab import KueueLab
-from gpuassay.systems.kueue.readings import LOG, KueueRecording
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.workloads.run_times import PAPERS_FILES
 from suites.kueue.performance import paper_claims
 from suites.kueue.performance.paper_claims import ARMS, SCHEDULER
@@ -62,9 +60,8 @@ def _round(lab: KueueLab, on: KueueBench, number: int) -> None:
     for one in runners:
         on.arms.remove(one.arm)
         on.close(one.arm)
-    on.arms.remove(scheduler)
     cycles = [line for line in on.all_lines(scheduler.began.positions) if "schedulingCycle" in line]
-    on.close(scheduler, lines={LOG: cycles, AUDIT: ()})
+    on.close_with(scheduler, cycles)
 
 
 def _recorded(lab: KueueLab, rounds: int) -> Mapping[str, KueueRecording]:

@@ -7,17 +7,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 
-import yaml
-
-from gpuassay import Manifest, Note, labels, resources
-from gpuassay.engine.bench import Arm
+from gpuassay import Note, labels
 from gpuassay.manifest import is_true
-from gpuassay.record.parts import AUDIT
 from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts import own_gpus
-from gpuassay.systems.kueue.acts.bench import KueueBench, bench
+from gpuassay.systems.kueue.acts.bench import KueueArm, KueueBench, bench
 from gpuassay.systems.kueue.acts.floor import Plan
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.model import figures
@@ -25,10 +20,8 @@ from gpuassay.systems.kueue.model.paper import GPUS, table3_mix
 from gpuassay.systems.kueue.model.predict import CONFIGURATIONS, predict
 from gpuassay.systems.kueue.model.twin import TwinJob
 from gpuassay.systems.kueue.objects import mixes
+from gpuassay.systems.kueue.objects.table3 import table3_objects
 from gpuassay.systems.kueue.options import CHOSEN
-from gpuassay.systems.kueue.readings import LOG
-
-MANIFESTS = resources.MANIFESTS / "kueue" / "table3"
 
 CONTROL = "fifo-again"
 """The A/A arm: FIFO once more."""
@@ -63,17 +56,11 @@ COSTS = Note(
 )
 
 
-@cache
-def documents(configuration: str) -> tuple[Manifest, ...]:
-    """The objects of a configuration's file."""
-    return tuple(yaml.safe_load_all((MANIFESTS / f"{configuration}.yaml").read_text()))
-
-
 @dataclass
 class Runner:
     """One arm of one round."""
 
-    arm: Arm[KueueLab]
+    arm: KueueArm
     configuration: mixes.Configuration
     jobs: list[TwinJob]
     patience: float
@@ -109,7 +96,7 @@ def open_arm(
     arm = on.arm(f"{name}-{number}")
     lab = arm.lab
     places = _places(on, lab, list(configurations).index(name), node)
-    made = mixes.configuration(documents(configuration), lab.token, lab.namespace, lab.token, places)
+    made = mixes.configuration(table3_objects(configuration), lab.token, lab.namespace, lab.token, places)
     queues = ("cq-medium", "cq-large") if configuration.startswith("two-queues") else ("cluster-queue",) * 2
     jobs = table3_mix(seed, scale, queues=(queues[0], queues[1]), priorities=PRIORITIES.get(configuration, (0, 0)))
     for manifest in made.queues:
@@ -208,9 +195,8 @@ def act(lab: KueueLab) -> None:
                     on.close(one.arm)
                 costs.append({"before": before, "submitted": submitted, "after": on.costs()})
         scheduler.lab.scrape("after")
-        on.arms.remove(scheduler)
         cycles = [line for line in on.all_lines(scheduler.began.positions) if "schedulingCycle" in line]
-        on.close(scheduler, lines={LOG: cycles, AUDIT: ()})
+        on.close_with(scheduler, cycles)
         lab.note(notes.SCALE, scale)
         lab.note(ROUNDS, rounds)
         lab.note(COSTS, costs)

@@ -10,13 +10,11 @@ import pytest
 
 from gpuassay import SHOULD, Arms, Manifest, Measure, Note, behaviour, dig, scenario
 from gpuassay.manifest import is_true
-from gpuassay.record.parts import AUDIT
-from gpuassay.record.resources import Resource
-from gpuassay.systems.kueue.acts.bench import KueueBench, bench
+from gpuassay.systems.kueue.acts.bench import KueueBench, Resource, bench
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.acts.minimal_manager import WORKLOAD_PATHS
 from gpuassay.systems.kueue.objects import queues as kueue
-from gpuassay.systems.kueue.readings import LOG, KueueRecording
+from gpuassay.systems.kueue.readings import KueueRecording
 from gpuassay.workloads import core
 
 pytestmark = [pytest.mark.scale, pytest.mark.timeout(7200)]
@@ -70,8 +68,7 @@ def thousand_nodes(lab: KueueLab) -> None:
         _pods(steps, own)
         _workloads(steps, own)
         own.note(STEPS, steps.steps)
-        on.arms.remove(arm)
-        on.close(arm, lines={LOG: [], AUDIT: ()})
+        on.close_with(arm, [])
 
 
 def _nodes(steps: _Steps) -> None:

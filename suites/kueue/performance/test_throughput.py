@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from gpuassay import INFO, MUST, Arms, Inconclusive, Measure, Note, behaviour, scenario
-from gpuassay.record.parts import AUDIT
 from gpuassay.stats import thresholds
 from gpuassay.stats.quantiles import quantile
 from gpuassay.systems.kueue import notes
@@ -20,7 +19,7 @@ from gpuassay.systems.kueue.judge import throughput
 from gpuassay.systems.kueue.log import ASSUMED, COMPLETE, HEADS
 from gpuassay.systems.kueue.objects import mixes
 from gpuassay.systems.kueue.objects import queues as kueue
-from gpuassay.systems.kueue.readings import LOG, KueueRecording
+from gpuassay.systems.kueue.readings import KueueRecording
 
 pytestmark = [pytest.mark.perf, pytest.mark.timeout(1800)]
 
@@ -73,8 +72,7 @@ def baseline(lab: KueueLab) -> None:
         own.note(COSTS, {"before": before, "after": on.costs()})
         on.settle()
         log = [line for line in on.all_lines(arm.began.positions) if line.get("msg") in (HEADS, ASSUMED, COMPLETE)]
-        on.arms.remove(arm)
-        on.close(arm, lines={LOG: log, AUDIT: ()})
+        on.close_with(arm, log)
 
 
 def _namespace(name: str) -> dict[str, object]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from gpuassay import Note, toolchain
+from gpuassay import Note
 from gpuassay.load.control import control
 from gpuassay.load.gate import Control
 from gpuassay.load.plan import ClosedLoop
@@ -85,7 +85,7 @@ def open_arms(lab: RoutingLab, stack: ExitStack) -> dict[str, tuple[Deployment, 
     """Deployment and URL (None: its gateway) of every arm."""
     cache = Cache(blocks=16_384)
     profiles = {GATEWAY: "round-robin", RANDOM: "random", PRECISE: "precise"}
-    if lab.full and toolchain.available("gaie-epp", lab.cluster.assets) is None:
+    if lab.full and lab.has_program("gaie-epp"):
         profiles |= {GAIE_RANDOM: "random", GAIE_APPROXIMATE: "approximate"}
     sites = {
         name: stack.enter_context(

@@ -9,12 +9,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 
-from gpuassay.cluster.parallel import side_by_side
 from gpuassay.load.control import control
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.load.timing import EchoTiming
 from gpuassay.stats.claims import Plan
-from gpuassay.systems.llmd import notes
+from gpuassay.systems.llmd import notes, side_by_side
 from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.spec import Arm

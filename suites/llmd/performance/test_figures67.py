@@ -9,7 +9,6 @@ import pytest
 from gpuassay import INFO, MUST, SHOULD, Measure, behaviour, scenario
 from gpuassay.load.gate import require_valid
 from gpuassay.presence import must_have
-from gpuassay.record.metrics import Samples
 from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.judge import routing
@@ -85,16 +84,11 @@ def test_the_hit_rate_is_what_the_model_expects(passes: RoutingRecording, measur
         for number in range(1, passes.note(notes.ROUNDS) + 1):
             before = "begin"
             for phase, model in zip(("cold", "warm"), load67.modelled(arm, concurrency, number, load), strict=True):
-                samples = [passes.metrics(wave(arm, concurrency, number, one)) for one in (before, phase)]
-                rate = counter_hit_rate(*_servers(samples))
+                earlier, later = (passes.metrics(wave(arm, concurrency, number, one)) for one in (before, phase))
+                rate = counter_hit_rate(earlier, later)
                 measure.value(**{f"{phase}_hit_rate": rate, f"{phase}_model": model.hit_rate.mean})
                 assert not routing.hit_rate_findings(rate, model.hit_rate, f"{phase} hit rate of {arm}", SLACK)
                 before = phase
-
-
-def _servers(samples: list[Samples]) -> tuple[Samples, Samples]:
-    before, after = samples
-    return before, after
 
 
 @behaviour(

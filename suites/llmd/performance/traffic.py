@@ -17,12 +17,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from gpuassay import Note
-from gpuassay.cluster.parallel import side_by_side
 from gpuassay.load.control import control
 from gpuassay.load.gate import Control
 from gpuassay.load.plan import ClosedLoop, Poisson, Schedule
 from gpuassay.load.timing import EchoTiming
-from gpuassay.systems.llmd import notes
+from gpuassay.systems.llmd import notes, side_by_side
 from gpuassay.systems.llmd.acts.deployment import Deployment, opened
 from gpuassay.systems.llmd.acts.lab import RoutingLab
 from gpuassay.systems.llmd.component.simulator import Cache, Latency

@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from gpuassay import Lab
-from gpuassay.engine.bench import Bench, bench
-from gpuassay.engine.kept import take
 from gpuassay.stats.claims import Plan
 from gpuassay.workloads.run_times import PAPERS_FILES
 from suites.slices.performance import tables
@@ -19,17 +17,17 @@ PLAN = Plan(looks=(3,), shares=(1.0,))
 
 def act(lab: Lab) -> None:
     """As many rounds as the plan has, both ways side by side."""
-    from gpuassay.systems.slices.environment import RECORDED  # cluster clients: not for replays
+    from gpuassay.systems.slices.acts.bench import SliceBench, bench, take  # cluster clients: not for replays
 
     rounds = PLAN.looks[-1]
     with ExitStack() as stack:
-        on: Bench[Lab] | None = None
+        on: SliceBench | None = None
         for number in range(1, rounds + 1):
             if take(lab, [f"t6-{way}-{number}" for way in WAYS]):
                 lab.progress(f"round {number}: recorded by an earlier run, not played again")
                 continue
             if on is None:
-                on = stack.enter_context(bench(lab, resources=RECORDED))
+                on = stack.enter_context(bench(lab))
             lab.progress(f"round {number} of {rounds}: 32 jobs on {' and '.join(WAYS)}, run times x {SCALE:.3g}")
             tables.pair(on, "t6", WAYS, PAPERS_FILES, SCALE, number)
         if on is not None:

@@ -9,10 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpuassay import Lab, Note
-from gpuassay.engine.bench import Arm, Bench, bench
 from gpuassay.silicon import Geometry
 from gpuassay.systems.slices.acts import node as slicing
 from gpuassay.systems.slices.acts.node import SlicedNode, SlicerName
@@ -21,6 +20,9 @@ from gpuassay.systems.slices.model.placement import Place
 from gpuassay.systems.slices.model.predict import balanced, best_static, slicers
 from gpuassay.systems.slices.model.slices import SliceJob
 from suites.slices.performance import jobs
+
+if TYPE_CHECKING:
+    from gpuassay.systems.slices.acts.bench import SliceArm, SliceBench
 
 SPACING = 0.1
 """Seconds between creations, at every scale: the paper's second, shortened, would outrun the job controller."""
@@ -97,12 +99,12 @@ def geometry(way: Way) -> Geometry:
 
 
 @contextmanager
-def _open(arm: Arm[Lab], way: Way) -> Generator[SlicedNode]:
+def _open(arm: SliceArm, way: Way) -> Generator[SlicedNode]:
     with slicing.opened(arm.lab, way.slicer, gpus=(GPU_MODEL,) * GPUS, geometry=geometry(way), **way.options) as site:
         yield site
 
 
-def _play(arm: Arm[Lab], table: str, name: str, seed: int, scale: float, number: int, ready: threading.Barrier) -> None:
+def _play(arm: SliceArm, table: str, name: str, seed: int, scale: float, number: int, ready: threading.Barrier) -> None:
     """One arm, from its node to its end."""
     way, made = WAYS[name], mix(table, name, seed, scale)
     patience = 4 * sum(one.run for one in made) / GPUS + 90
@@ -126,7 +128,7 @@ def _play(arm: Arm[Lab], table: str, name: str, seed: int, scale: float, number:
         jobs.clear(site)
 
 
-def pair(on: Bench[Lab], table: str, names: Sequence[str], seed: int, scale: float, number: int) -> None:
+def pair(on: SliceBench, table: str, names: Sequence[str], seed: int, scale: float, number: int) -> None:
     """Arms side by side, each on a node of its own; their recordings are written at the end."""
     ready = threading.Barrier(len(names))
     opened = [on.arm(f"{table}-{name}-{number}") for name in names]
@@ -144,10 +146,10 @@ def pair(on: Bench[Lab], table: str, names: Sequence[str], seed: int, scale: flo
 
 def act(lab: Lab) -> None:
     """Both tables, in as many rounds as the mode has."""
-    from gpuassay.systems.slices.environment import RECORDED  # cluster clients: not for replays
+    from gpuassay.systems.slices.acts.bench import bench  # cluster clients: not for replays
 
     scale, rounds = FULL if lab.full else QUICK
-    with bench(lab, resources=RECORDED) as on:
+    with bench(lab) as on:
         for number in range(1, rounds + 1):
             seed = number if lab.full else QUICK_SEED
             for table, (each, _, pairs) in TABLES.items():

@@ -1,4 +1,7 @@
-"""A bench with Kueue on it: a cluster of its own, or the scenario's where that is somebody's."""
+"""A bench with Kueue on it: a cluster of its own, or the scenario's where that is somebody's.
+
+With it comes what a measurement on it needs: `KueueArm`, `take` (rounds of an earlier run), `Resource`.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from gpuassay.engine.bench import Bench, bench_cluster, on_the_spot, recorded, watched
+from gpuassay.engine.bench import Arm, Bench, bench_cluster, on_the_spot, recorded, watched
 from gpuassay.engine.environment import Environment
+from gpuassay.engine.kept import take as take
 from gpuassay.manifest import Manifest
 from gpuassay.record.lines import LineIndex
-from gpuassay.record.parts import Part
-from gpuassay.record.resources import DEFAULT_RESOURCES, Resource
+from gpuassay.record.parts import AUDIT, Part
+from gpuassay.record.resources import DEFAULT_RESOURCES
+from gpuassay.record.resources import Resource as Resource
 from gpuassay.scenarios.lab import Lab
 from gpuassay.systems.kueue import component as kueue
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.readings import LOG
 from gpuassay.systems.kueue.settle import counted
 from gpuassay.systems.kueue.system import SWEPT
+
+KueueArm = Arm[KueueLab]
 
 
 @dataclass
@@ -55,6 +62,14 @@ class KueueBench(Bench[KueueLab]):
     def all_lines(self, since: Mapping[Part, int]) -> list[Manifest]:
         """All of Kueue's log lines since `since` (a value of `Environment.positions`)."""
         return self.environment.lines("", since, everything=True)[LOG]
+
+    def close_with(self, one: KueueArm, log: Iterable[Manifest]) -> None:
+        """Close an arm with these of Kueue's log lines, whomever they concern, and without requests to the API server.
+
+        For an arm that stands for the whole cluster: its requests would be those of every arm.
+        """
+        self.arms.remove(one)
+        self.close(one, lines={LOG: log, AUDIT: ()})
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpuassay.cluster.errors import ClusterError, NotFromOutside
+from gpuassay.cluster.program import http
 from gpuassay.manifest import Manifest
 from gpuassay.record.metrics import Samples
 from gpuassay.systems.llmd import notes
@@ -32,6 +33,11 @@ from gpuassay.waiting import WaitTimeout, wait
 
 FOLLOWED = 3.0
 """Seconds for a change to show: thrice what is asked of a picker, so that a late one is told from a blind one."""
+
+
+def served(endpoint: str, body: bytes) -> bytes:
+    """What a model server (`HOST:PORT`) answers to a completion that is asked of it directly."""
+    return http().post(f"http://{endpoint}/v1/completions", data=body, timeout=PATIENCE).content
 
 
 def meaning(body: bytes) -> str:

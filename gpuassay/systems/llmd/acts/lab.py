@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpuassay import toolchain
 from gpuassay.scenarios.lab import Lab
 
 if TYPE_CHECKING:
@@ -15,3 +16,7 @@ class RoutingLab(Lab):
 
     gateway: ExistingGateway | None = None
     """Somebody's, where routing is judged there; None where pickers and gateways are ours."""
+
+    def has_program(self, name: str) -> bool:
+        """Whether a component is built or brought, so that an arm may use it."""
+        return toolchain.available(name, self.cluster.assets) is None

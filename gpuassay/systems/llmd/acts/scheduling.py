@@ -27,6 +27,7 @@ from gpuassay.systems.llmd.rows import RequestRow
 from gpuassay.waiting import wait
 
 if TYPE_CHECKING:
+    from gpuassay.cluster.kinds import Kind
     from gpuassay.systems.llmd.component.profiles import Change
 
 FAKE = ("--fake-metrics", json.dumps({"running-requests": 0, "waiting-requests": 0, "kv-cache-usage": 0}))
@@ -90,6 +91,19 @@ def reconfigure(site: Deployment, change: Change) -> None:
         site.routing.arm.change_picker(configuration)
     picker.configuration = configuration
     read_again(site)
+
+
+def place(site: Deployment, kind: Kind, name: str, spec: Manifest) -> None:
+    """Make an object of the inference extension that belongs to the arm's pool (or what a mutant makes of it)."""
+    lab = site.lab
+    wanted: Manifest = {
+        "apiVersion": kind.version,
+        "kind": kind.name,
+        "metadata": {"name": name, "namespace": site.routing.namespace, "labels": lab.marks},
+        "spec": {"poolRef": {"group": "inference.networking.k8s.io", "name": site.routing.pool}, **spec},
+    }
+    lab.asked.append(wanted)
+    lab.api.apply(lab.mutant.change(wanted) if lab.mutant is not None else wanted)
 
 
 def report(replica: Replica, **metrics: Any) -> None:
