@@ -72,20 +72,6 @@ class DasSite(SlicedNode):
             "no slice, claim or CDI device is left",
         )
 
-    def observe_offered(self) -> None:
-        """Note whether the node comes to offer every profile (`Recording.observed`)."""
-        from gpuassay.systems.slices.component.das import offered
-        from gpuassay.systems.slices.component.program import allocatable
-
-        wanted = offered(self.driver).items()
-        self.lab.observe(lambda: wanted <= allocatable(self.node).items(), "the node offers all slices")
-
-    def observe_withdrawn(self) -> None:
-        """Note whether the node stops to offer slices."""
-        from gpuassay.systems.slices.component.program import allocatable
-
-        self.lab.observe(lambda: not any(allocatable(self.node).values()), "the node offers no slice")
-
     @contextmanager
     def slicer_away(self, *, kill: bool) -> Generator[None]:
         """As of any slicer; the kubelet is given time to notice, or it would be asked for what it no longer has."""
@@ -95,10 +81,9 @@ class DasSite(SlicedNode):
 
     def offers_all(self) -> bool:
         """Whether the node offers every profile."""
-        from gpuassay.systems.slices.component.das import offered
         from gpuassay.systems.slices.component.program import allocatable
 
-        return offered(self.driver).items() <= allocatable(self.node).items()
+        return self.part.offers().items() <= allocatable(self.node).items()
 
     def observe_unclaimed(self, name: str) -> None:
         """Note whether the claims of a pod go."""
@@ -121,11 +106,6 @@ class DasSite(SlicedNode):
         finally:
             api.apply(das_cluster.runtime_class())
             self.lab.observe(self.das.webhook.mutates, "pods are accepted again")
-
-    def start_slicer(self) -> None:
-        """Start the daemonset again; notes whether the node comes to offer what it should."""
-        self.part.start()
-        self.observe_offered()
 
     # --- faults and odd pods -----------------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.node.real import Node
     from gpuassay.scenarios.lab import Lab
     from gpuassay.systems.slices.component.fake_driver import FakeDriver
-    from gpuassay.systems.slices.component.program import Part
+    from gpuassay.systems.slices.component.partitioner import Partitioner
 
 __all__ = ["GPUS", "SLICERS", "STATIC", "Opened", "SlicedNode", "SlicerName", "opened", "scheduler_away"]
 
@@ -54,19 +54,13 @@ class SlicedNode(Witnesses):
 
     def restart_kubelet(self, *, kill: bool = False) -> None:
         """Restart the kubelet (through the mutant, when there is one); returns once the slicer is known to it again."""
-        from gpuassay.systems.slices.component.device_plugin import DevicePlugin, offered
-
-        part, known = self.part, 0
-        if isinstance(part, DevicePlugin):
-            known = part.registrations()
+        known = self.part.after_kubelet()
         self.lab.mark("kubelet-restart")
         self.node.stop_kubelet(kill=kill)
         self._disturb()
         self.node.start_kubelet()
-        if isinstance(part, DevicePlugin):
-            # the node's status may be of before the restart; a pod that comes before the plugin fails for good
-            wanted = known + len(offered(self.driver, "mixed"))
-            self.lab.observe(lambda: part.registrations() >= wanted, "the device plugin has registered again")
+        if known is not None:
+            self.lab.observe(known, "the slicer has registered again")
         self.observe_offered()
 
     @contextmanager
@@ -95,23 +89,17 @@ class SlicedNode(Witnesses):
 
     def start_slicer(self) -> None:
         """Start the slicer's program again; returns once the node offers what it should."""
-        from gpuassay.systems.slices.component.dra import DraDriver
-
-        before = len(self.part.log.read_text())
-        part = self.part
-        part.start()
-        if isinstance(part, DraDriver):
-            # it says once, a second after its start, how far its registration is; a kubelet that knows it goes on
-            self.lab.observe(lambda: "registration status" in part.log.read_text()[before:], "the driver is back")
+        known = self.part.after_start()
+        self.part.start()
+        if known is not None:
+            self.lab.observe(known, "the slicer is back")
         self.observe_offered()
 
     def observe_offered(self) -> None:
-        """Note whether the node comes to offer all static slices."""
-        from gpuassay.systems.slices.component.device_plugin import offered
+        """Note whether the node comes to offer what it should, where that is told as extended resources."""
         from gpuassay.systems.slices.component.program import allocatable
 
-        if self.slicer == "device-plugin":
-            wanted = offered(self.driver, "mixed").items()
+        if wanted := self.part.offers().items():
             self.lab.observe(lambda: wanted <= allocatable(self.node).items(), "the node offers all slices")
 
     def reboot(self) -> None:
@@ -121,7 +109,7 @@ class SlicedNode(Witnesses):
         self.silicon.reboot()
         _new_boot(self.driver)
         self.node.reboot()
-        if self.slicer == "device-plugin":  # as an administrator's service does at boot
+        if self.part.static:  # as an administrator's service does at boot
             geometry: dict[int, list[str | tuple[str, int]]] = {}
             for one in before:
                 geometry.setdefault(one.gpu, []).append((one.profile, one.start))
@@ -274,13 +262,13 @@ def _new_boot(driver: FakeDriver) -> Path:
 @contextmanager
 def _slicer(
     lab: Lab, slicer: SlicerName, node: Node, driver: FakeDriver, options: Mapping[str, Any]
-) -> Generator[Part]:
+) -> Generator[Partitioner]:
     from gpuassay.systems.slices.component.das import das_slicer
-    from gpuassay.systems.slices.component.device_plugin import device_plugin, offered
+    from gpuassay.systems.slices.component.device_plugin import device_plugin
     from gpuassay.systems.slices.component.dra import dra_driver
     from gpuassay.systems.slices.component.program import await_allocatable
 
-    making: AbstractContextManager[Part]
+    making: AbstractContextManager[Partitioner]
     if slicer == "device-plugin":
         making = device_plugin(node, driver, **options)
     elif slicer == "das":
@@ -289,6 +277,6 @@ def _slicer(
     else:
         making = dra_driver(node, driver, **options)
     with making as part:
-        if slicer == "device-plugin":
-            await_allocatable(node, offered(driver, options.get("strategy", "mixed")), part=part)
+        if part.static:  # those that cut on demand have waited themselves
+            await_allocatable(node, part.offers(), part=part)
         yield part

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # cluster clients: not for replays
     from gpuassay.cluster.node.real import Node
     from gpuassay.scenarios.lab import Lab
     from gpuassay.systems.slices.component.fake_driver import FakeDriver
-    from gpuassay.systems.slices.component.program import Part
+    from gpuassay.systems.slices.component.partitioner import Partitioner
 
 SlicerName = Literal["device-plugin", "dra", "das"]
 SLICERS: tuple[SlicerName, ...] = get_args(SlicerName)
@@ -108,7 +108,7 @@ class Pods(NodePods):
         part: the slicer's program on the node.
     """
 
-    def __init__(self, lab: Lab, slicer: SlicerName, node: Node, driver: FakeDriver, part: Part) -> None:
+    def __init__(self, lab: Lab, slicer: SlicerName, node: Node, driver: FakeDriver, part: Partitioner) -> None:
         """Used by `opened`."""
         super().__init__(lab, node)
         self.slicer, self.driver, self.part = slicer, driver, part
@@ -169,10 +169,10 @@ class Pods(NodePods):
         return allocatable(self.node).get(resource(profile), 0)
 
     def observe_withdrawn(self) -> None:
-        """Note whether the node stops to offer static slices."""
+        """Note whether the node stops to offer slices, where they are told as extended resources."""
         from gpuassay.systems.slices.component.program import allocatable
 
-        if self.slicer == "device-plugin":
+        if self.part.offers():
             self.lab.observe(lambda: not any(allocatable(self.node).values()), "the node offers no slice")
 
     def observe_stuck(self, name: str) -> None:

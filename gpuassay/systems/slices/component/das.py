@@ -147,12 +147,14 @@ class Webhook:
 
 
 class Das(Part):
-    """DAS on one node: the daemonset, with the webhook beside it.
+    """DAS on one node: the daemonset, with the webhook beside it; a `Partitioner` that cuts on demand.
 
     Attributes:
         driver: the fake driver that it works on.
         webhook: for the pods of the namespace.
     """
+
+    static = False
 
     def __init__(self, node: Node, driver: FakeDriver, webhook: Webhook) -> None:
         """Nothing is started yet."""
@@ -174,7 +176,17 @@ class Das(Part):
             ClusterError: it ended meanwhile; its last word is the message.
             gpuassay.waiting.WaitTimeout: it does not come to that.
         """
-        await_allocatable(self.node, offered(self.driver), part=self, timeout=_READY_SECONDS)
+        await_allocatable(self.node, self.offers(), part=self, timeout=_READY_SECONDS)
+
+    def offers(self) -> dict[str, int]:
+        """As `offered`."""
+        return offered(self.driver)
+
+    def after_start(self) -> None:
+        """What it offers tells."""
+
+    def after_kubelet(self) -> None:
+        """What it offers tells."""
 
     def waits_for_policy(self) -> bool:
         """Whether its latest start has said that the GPU Operator is not ready."""

@@ -7,14 +7,14 @@ The plugin offers slices that exist when it starts; nothing is cut on demand. So
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from gpuassay.cluster.node.real import Node
 from gpuassay.systems.slices.component.fake_driver import FakeDriver
-from gpuassay.systems.slices.component.program import READY_SECONDS, Part, upstream
+from gpuassay.systems.slices.component.program import READY_SECONDS, Part, Program, upstream
 from gpuassay.toolchain import Assets, programs
 from gpuassay.waiting import wait
 
@@ -50,7 +50,38 @@ def offered(driver: FakeDriver, strategy: Strategy) -> dict[str, int]:
 
 
 class DevicePlugin(Part):
-    """A running device plugin."""
+    """A running device plugin: a `Partitioner` of slices that were cut beforehand.
+
+    Attributes:
+        driver: the fake driver that it works on.
+        strategy: how it offers slices.
+    """
+
+    static = True
+
+    def __init__(
+        self, node: Node, name: str, program: Program, arguments: Sequence[object], driver: FakeDriver,
+        strategy: Strategy,
+    ) -> None:  # fmt: skip
+        """As `Part`."""
+        super().__init__(node, name, program, arguments, {**driver.environment(), "NODE_NAME": node.name})
+        self.driver = driver
+        self.strategy: Strategy = strategy
+
+    def offers(self) -> dict[str, int]:
+        """As `offered`."""
+        return offered(self.driver, self.strategy)
+
+    def after_start(self) -> None:
+        """What it offers tells."""
+
+    def after_kubelet(self) -> Callable[[], bool]:
+        """It registers every resource anew; the node's status may be of before the restart, so that it cannot tell.
+
+        A pod that comes before the plugin fails for good.
+        """
+        wanted = self.registrations() + len(self.offers())
+        return lambda: self.registrations() >= wanted
 
     def await_ready(self) -> None:
         """Wait until it has registered; raises as `Part`'s."""
@@ -97,9 +128,8 @@ def device_plugin(
     if config is not None:
         file = config_file(driver, config, name)
         arguments.append(f"--config-file={file}")
-    env = {**driver.environment(), "NODE_NAME": node.name}
     program = upstream(node, COMPONENT, "nvidia-device-plugin", assets)
-    with DevicePlugin(node, name, program, arguments, env).running() as plugin:
+    with DevicePlugin(node, name, program, arguments, driver, strategy or "mixed").running() as plugin:
         yield plugin
 
 

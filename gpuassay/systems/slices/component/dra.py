@@ -7,7 +7,7 @@ report names. Sources: the driver's Helm chart (flags, device classes) and its f
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Self
 
@@ -70,11 +70,13 @@ def complete(slices: Iterable[Manifest]) -> bool:
 
 
 class DraDriver(Part):
-    """A running DRA driver.
+    """A running DRA driver: a `Partitioner` that cuts on demand.
 
     Attributes:
         driver: its name in ResourceSlices and claims.
     """
+
+    static = False
 
     def __init__(
         self, node: Node, name: str, program: Program, arguments: Sequence[object], env: Mapping[str, str], driver: str
@@ -101,6 +103,18 @@ class DraDriver(Part):
             return complete(resource_slices(self.node, self.driver)) and self.registered()
 
         wait(ready, bool, what=f"{self.name} to publish its devices", timeout=READY_SECONDS, delay=0.05)
+
+    def offers(self) -> dict[str, int]:
+        """None: slices are devices of ResourceSlices."""
+        return {}
+
+    def after_start(self) -> Callable[[], bool]:
+        """It says once, a second after its start, how far its registration is."""
+        before = len(self.log.read_text())
+        return lambda: "registration status" in self.log.read_text()[before:]
+
+    def after_kubelet(self) -> None:
+        """A kubelet finds the driver's socket by itself, and goes on."""
 
     def registered(self) -> bool:
         """Whether the kubelet has taken its registration of the latest start."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from gpuassay import silicon, toolchain
 from gpuassay.cluster.base import Component
@@ -31,6 +31,14 @@ def upstream(node: Node, component: str, program: str, assets: toolchain.Assets 
     """
     programs = toolchain.programs(component, assets or node.cluster.assets)
     return programs.path(program), Component.of(programs, program)
+
+
+class Mortal(Protocol):
+    """Something that may end while one waits for it."""
+
+    def refuse_death(self) -> None:
+        """Raise ClusterError if it has ended, with its last word."""
+        ...
 
 
 class Part:
@@ -135,7 +143,7 @@ def _resources(found: Manifest | None, which: str) -> dict[str, int]:
 
 
 def await_allocatable(
-    node: Node, expected: Mapping[str, int], *, part: Part | None = None, timeout: float = READY_SECONDS
+    node: Node, expected: Mapping[str, int], *, part: Mortal | None = None, timeout: float = READY_SECONDS
 ) -> None:
     """Wait until the node offers at least `expected` and each exactly.
 
