@@ -35,15 +35,19 @@ def check(items: Iterable[pytest.Item]) -> None:
         if behaviour is None:
             continue
         if behaviour.mutant and behaviour.mutant not in mutants.known():
-            _refuse(f"{item.nodeid}: no mutant is called", behaviour.mutant, mutants.known())
+            raise pytest.UsageError(
+                f"{item.nodeid}: no mutant is called {behaviour.mutant!r}; {mutants.like(behaviour.mutant)}"
+            )
         asked = [(item.nodeid, need) for marker in item.iter_markers("needs") for need in marker.args]
         asked += [(f"scenario {one.id}", need) for one in scenarios_of(item) for need in sorted(one.needs)]
         for where, need in asked:
             if need not in capabilities() and not need.startswith(GATE):
-                _refuse(f"{where}: no cluster has a capability called", need, capabilities())
+                raise pytest.UsageError(f"{where}: no cluster has a capability called {need!r}; {_like(need)}")
 
 
-def _refuse(what: str, name: str, known: Iterable[str]) -> None:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
-    raise pytest.UsageError(f"{what} {name!r}; {hint}")
+def _like(capability: str) -> str:
+    """Those of similar names; where there are none, all but the programs, of which there are as many as components."""
+    if near := difflib.get_close_matches(capability, capabilities(), n=1):
+        return f"did you mean {near[0]!r}?"
+    there = sorted(one for one in capabilities() if not one.startswith(PROGRAM))
+    return f"there are {', '.join(there)}, {PROGRAM}COMPONENT and {GATE}FEATURE"

@@ -226,6 +226,21 @@ def test_declarations_are_checked(suite: SmallSuite) -> None:
     assert "demo.a.b is declared twice" in suite.run().output
 
 
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        ('@behaviour("demo.a.b", level=MUST, spec="s", red_when="x", mutant="zzz")', "no mutant is called 'zzz'; "),
+        ('@needs("zzz")\n@says("demo.a.b")', "no cluster has a capability called 'zzz'; there are audit-log, "),
+    ],
+)
+def test_a_name_like_no_other_is_one_short_line(suite: SmallSuite, written: str, line: str) -> None:
+    """Red when a name that nobody knows is let in, or is answered with a wall of some hundred others."""
+    suite.write(f'from gpuassay import MUST, behaviour, needs\n{written}\ndef test_one(act):\n    """One."""\n')
+    outcome = suite.run()
+    [told] = [one for one in outcome.output.splitlines() if line in one]
+    assert outcome.code == 4 and len(told) < 700, told
+
+
 def test_bad_input_is_one_line_and_exit_code_2(suite: SmallSuite, tmp_path: Path) -> None:
     """Red when bad input shows a traceback, another code, or leaves a run directory."""
     suite.write('@says("demo.a.b")\ndef test_one(act): pass\n')
