@@ -21,7 +21,7 @@ def cut_nodes(lab: Lab) -> None:
 
 @behaviour(
     "gpu-operator.mig-as-configured", level=MUST, spec=DOCS,
-    red_when="the MIG manager tells success, and labels or allocatable slices are not those of the configuration",
+    red_when="the MIG manager reports success, and labels or allocatable slices are not those of the configuration",
     mutant="mig-success-without-slices",
 )  # fmt: skip
 def test_a_node_is_cut_as_its_configuration_says(cut_nodes: Recording) -> None:
@@ -57,5 +57,5 @@ def marked_node(lab: Lab) -> None:
     mutant="mig-config-lost",
 )  # fmt: skip
 def test_the_mig_manager_cuts_a_node_and_back(marked_node: Recording) -> None:
-    """To a new MIG configuration and back, the state goes from pending to success and operands are deployed again."""
+    """After a change of MIG configuration, and one back, the state goes from pending to success, operands return."""
     assert mig_manager.recut_findings(marked_node.note(mig_manager.RECUT)) == []

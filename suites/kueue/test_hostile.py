@@ -42,10 +42,10 @@ def attacked(lab: KueueLab) -> None:
 
 @behaviour(
     "kueue.hostile.answered", level=MUST, spec=SPEC, mutant="validation-crashes",
-    red_when="a hostile object or change gets a 5xx or no answer, or Kueue panics",
+    red_when="a malformed or extreme object or change gets a 5xx or no answer, or Kueue panics",
 )  # fmt: skip
 def test_every_hostile_request_is_answered(attacked: KueueRecording) -> None:
-    """Every hostile object and change is taken or refused with a 4xx, and Kueue never panics."""
+    """Every malformed or extreme object and change is accepted or refused with a 4xx, and Kueue never panics."""
     tried = must_have(attacked.note(TRIED), "hostile requests", least=100)
     found = [*hostile.unanswered(tried), *hostile.panics(attacked.kueue_log)]
     assert not found, f"{len(found)} of {len(tried)} requests:\n" + "\n".join(found)
@@ -56,7 +56,7 @@ def test_every_hostile_request_is_answered(attacked: KueueRecording) -> None:
     red_when="a refusal does not say which field is at fault",
 )  # fmt: skip
 def test_every_refusal_names_the_field(attacked: KueueRecording) -> None:
-    """Every refusal of a hostile value names the field at fault."""
+    """Every refusal of a malformed or extreme value names the field at fault."""
     tried = must_have(_refused(attacked), "refusals", least=20)
     found = hostile.unnamed(one for one in tried if not one.field.endswith(TIME))
     assert not found, f"{len(found)} of {len(tried)} refusals:\n" + "\n".join(found)
@@ -69,10 +69,10 @@ def test_every_refusal_names_the_field(attacked: KueueRecording) -> None:
 )
 @behaviour(
     "kueue.hostile.names-a-bad-time", level=SHOULD, spec=SPEC,
-    red_when="the refusal of a taint's time does not say that it is at fault",
+    red_when="the refusal of a taint's invalid time does not name it",
 )  # fmt: skip
 def test_the_refusal_of_a_bad_time_names_the_field(attacked: KueueRecording) -> None:
-    """The refusal of a ResourceFlavor whose taint has no time as `timeAdded` names that field."""
+    """The refusal of a ResourceFlavor whose taint has an invalid `timeAdded` names that field."""
     tried = must_have([one for one in _refused(attacked) if one.field.endswith(TIME)], "refusals of a time")
     found = hostile.unnamed(tried)
     assert not found, "\n".join(found)
@@ -84,10 +84,10 @@ def _refused(recording: KueueRecording) -> list[Tried]:
 
 @behaviour(
     "kueue.hostile.healthy-goes-on", level=MUST, spec=SPEC, mutant="admission-off",
-    red_when="after hostile objects a healthy one is refused, or healthy work is not admitted",
+    red_when="after malformed objects a valid one is refused, or a workload is not admitted",
 )  # fmt: skip
 def test_healthy_work_goes_on(attacked: KueueRecording) -> None:
-    """Beside and after hostile objects healthy ones are accepted, and healthy work is admitted in every queue."""
+    """Beside and after malformed objects valid ones are accepted, and workloads are admitted in every queue."""
     tried = must_have(attacked.note(TRIED), "requests", least=100)
     found = hostile.broken(tried)
     assert not found, "\n".join(found)

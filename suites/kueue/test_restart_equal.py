@@ -84,10 +84,10 @@ def test_a_restart_changes_nothing(everything: KueueRecording) -> None:
 )  # fmt: skip
 @behaviour(
     "kueue.restart.local-queue-gauges", level=MUST, spec=METRICS, timed=True,
-    red_when="after a restart of Kueue the gauges of a LocalQueue's resources tell less than is held",
+    red_when="after a restart of Kueue the gauges of a LocalQueue's resources are lower than what is held",
 )  # fmt: skip
 def test_a_restart_keeps_the_gauges_of_local_queues(everything: KueueRecording) -> None:
-    """After a restart of Kueue the gauges of what a LocalQueue reserves and uses tell what they told before."""
+    """After a restart of Kueue the gauges of what a LocalQueue reserves and uses have the values they had before."""
     found = [one for one in _moved(everything) if "kueue_local_queue_resource_" in one]
     assert found == [], "\n".join(found)
 
@@ -98,10 +98,10 @@ def test_a_restart_keeps_the_gauges_of_local_queues(everything: KueueRecording) 
 )  # fmt: skip
 @behaviour(
     "kueue.restart.cohort-gauge", level=MUST, spec=METRICS, timed=True,
-    red_when="after a restart of Kueue a cohort's gauge of admitted workloads tells less than run in its subtree",
+    red_when="after a restart of Kueue a cohort's gauge of admitted workloads is lower than what runs in its subtree",
 )  # fmt: skip
 def test_a_restart_keeps_the_gauge_of_cohorts(everything: KueueRecording) -> None:
-    """After a restart of Kueue the gauge of admitted workloads in a cohort's subtree tells what it told before."""
+    """After a restart of Kueue the gauge of admitted workloads in a cohort's subtree has the value it had before."""
     found = [one for one in _moved(everything) if "kueue_cohort_subtree_admitted_active_workloads" in one]
     assert found == [], "\n".join(found)
 

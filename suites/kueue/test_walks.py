@@ -94,30 +94,28 @@ def _judge(party: KueueRecording, arms: Arms, judge: Callable[[KueueRecording], 
     assert not found, "\n".join([*told, *shrunk])
 
 
-RED_WHEN = (
-    "after random edits a count, a charge or a gauge is wrong, somebody waits who fits, or got what there was not"
-)
+RED_WHEN = "after random changes a count, charge or gauge is wrong, a workload that fits waits, or quota is exceeded"
 
 
 @behaviour("kueue.walks.books", level=MUST, spec=SPEC, timed=True, red_when=RED_WHEN, mutant="requests-halved")
 def test_the_books_are_right_after_walks(walked: KueueRecording, arms: Arms) -> None:
-    """After random steps on random queues all books are right, nobody waits who fits, and a restart changes nothing."""
+    """After random changes and a restart every count, charge and gauge is right, and no workload that fits waits."""
     _judge(walked, arms)
 
 
 @behaviour("kueue.walks.fair-books", level=MUST, spec=SPEC, timed=True, red_when=RED_WHEN, mutant="requests-halved")
 def test_the_books_are_right_after_fair_walks(walked_fairly: KueueRecording, arms: Arms) -> None:
-    """After random steps with fair sharing all books are right, and a restart changes nothing."""
+    """After random changes under fair sharing every count, charge and gauge is right, and still so after a restart."""
     _judge(walked_fairly, arms)
 
 
 @behaviour(
     "kueue.walks.node-ledger", level=MUST, spec="https://kueue.sigs.k8s.io/docs/concepts/topology_aware_scheduling/",
     timed=True, mutant="topology-lost",
-    red_when="a node is promised more than it has, or while closed, or pods miss the domain they ask for, or wait",
+    red_when="a node is overbooked, or used while unschedulable, or pods leave their domain, or wait although they fit",
 )  # fmt: skip
 def test_the_node_ledger_holds_after_walks(walked_floors: KueueRecording, arms: Arms) -> None:
-    """While nodes come and go no node is promised more than it has, domains are as asked, nobody waits who fits."""
+    """While nodes come and go, no node is overbooked, topology is kept, and no workload that fits waits."""
     _judge(walked_floors, arms, judge_floor.news)
 
 
@@ -128,9 +126,9 @@ def test_the_node_ledger_holds_after_walks(walked_floors: KueueRecording, arms: 
 @behaviour(
     "kueue.walks.returned-node", level=MUST, spec="https://kueue.sigs.k8s.io/docs/concepts/topology_aware_scheduling/",
     timed=True, mutant="topology-lost",
-    red_when="a node that was deleted and has come back is promised again to others than those who still hold it",
+    red_when="a node that was deleted and has come back is assigned again although its earlier pods still hold it",
 )  # fmt: skip
 def test_a_node_that_comes_back_is_not_promised_twice(walked_floors: KueueRecording, arms: Arms) -> None:
-    """A node that is deleted and comes back is promised only as far as nobody is assigned to it."""
+    """Of a node that was deleted and has come back, only what its earlier pods leave free is assigned."""
     found = [one for recording in arms(walked_floors).values() for one in judge_floor.findings(recording)]
     assert not [one for one in found if judge_floor.RETURNED in one], "\n".join(found)

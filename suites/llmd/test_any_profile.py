@@ -64,7 +64,7 @@ def claim_asked(lab: RoutingLab, claim: str) -> None:
     mutant="gateway-hides-usage",
 )  # fmt: skip
 def test_every_answer_tells_its_usage(claim_asked: RoutingRecording) -> None:
-    """Every request is answered, and tells its prompt's and its answer's tokens, whole or streamed."""
+    """Every response, streamed or not, reports how many tokens prompt and answer have."""
     whole = [row for wave in ("cold", "first", "repeat") for row in claim_asked.asks(wave)]
     streams = claim_asked.asks("burst")
     assert not routing.failure_findings([*whole, *streams])
@@ -90,10 +90,10 @@ def test_new_prompts_are_spread(claim_asked: RoutingRecording, measure: Measure)
 @of_claims("claim_asked", RANDOM)
 @behaviour(
     "llmd.any-profile.random-is-even", level=MUST, spec=SPEC,
-    red_when="a picker that is said to choose at random prefers some model servers", mutant="pool-only-shrinks",
+    red_when="a picker declared random prefers some model servers", mutant="pool-only-shrinks",
 )  # fmt: skip
 def test_a_random_choice_is_even(claim_asked: RoutingRecording) -> None:
-    """A picker that is said to choose at random gives every model server its share of new prompts."""
+    """A picker declared random gives every model server its share of new prompts."""
     rows = claim_asked.asks("cold")
     routing.require_told(rows)
     assert not routing.uniformity_findings(rows, claim_asked.note(notes.SERVERS), len(rows))
@@ -117,10 +117,10 @@ def test_a_burst_makes_no_replica_hot(claim_asked: RoutingRecording, measure: Me
 @of_claims("claim_asked", APPROXIMATE)
 @behaviour(
     "llmd.any-profile.repeats-stick", level=MUST, spec=SPEC,
-    red_when="a picker that is said to remember prefixes sends a prompt elsewhere than before", mutant="picker-random",
+    red_when="a picker declared prefix-aware sends a prompt elsewhere than before", mutant="picker-random",
 )  # fmt: skip
 def test_a_picker_that_remembers_sends_repeats_where_they_went(claim_asked: RoutingRecording) -> None:
-    """A picker that is said to remember prefixes sends each of 8 prompts to one replica all four times."""
+    """A picker declared prefix-aware sends each of 8 prompts to one replica all four times."""
     rows = claim_asked.asks("first") + claim_asked.asks("repeat")
     assert not routing.failure_findings(rows) + routing.stickiness_findings(rows)
 
@@ -128,10 +128,10 @@ def test_a_picker_that_remembers_sends_repeats_where_they_went(claim_asked: Rout
 @of_claims("claim_asked", *FORGET)
 @behaviour(
     "llmd.any-profile.repeats-scatter", level=MUST, spec=SPEC,
-    red_when="prompts stick to model servers although the picker is said to look at no prompt", mutant="picker-sticks",
+    red_when="prompts stick to model servers although the picker is declared blind to prompts", mutant="picker-sticks",
 )  # fmt: skip
 def test_a_picker_that_looks_at_no_prompt_ties_none(claim_asked: RoutingRecording) -> None:
-    """A picker that is said to look at no prompt sends repeats where they went no more often than chance does."""
+    """A picker declared blind to prompts sends repeats to their former replica no more often than chance."""
     rows = claim_asked.asks("first") + claim_asked.asks("repeat")
     names = claim_asked.note(notes.SERVERS)
     assert not routing.failure_findings(rows) + claims.scatter_findings(rows, len(names))
@@ -152,11 +152,11 @@ def one_busy(lab: RoutingLab) -> None:
 
 @behaviour(
     "llmd.any-profile.busy-avoided", level=MUST, spec=SPEC, timed=True,
-    red_when="a picker that is said to look at load sends new requests to a busy model server as often as to others",
+    red_when="a picker declared load-aware sends new requests to a busy model server as often as to others",
     mutant="picker-random",
 )  # fmt: skip
 def test_a_busy_replica_is_avoided(one_busy: RoutingRecording, measure: Measure) -> None:
-    """While one model server is busy, a picker said to look at load gives it next to none of the new prompts."""
+    """While one model server is busy, a picker declared load-aware gives it next to none of the new prompts."""
     if not (one_busy.observed("the model server is busy") and one_busy.observed("it still is")):
         raise Inconclusive("the model server was not busy all the time, or its metrics do not tell")
     rows = one_busy.asks("beside")

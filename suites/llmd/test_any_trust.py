@@ -105,11 +105,11 @@ def steered(lab: RoutingLab) -> None:
 
 @behaviour(
     "llmd.any-trust.clients-cannot-steer", level=MUST, spec=PROTOCOL,
-    red_when="a client chooses the model server by a header of its own, or has a request sent to nowhere",
+    red_when="a client's own header chooses the model server, or sends a request to an address outside the pool",
     mutant="gateway-trusts-clients",
 )  # fmt: skip
 def test_clients_do_not_choose_the_model_server(steered: RoutingRecording) -> None:
-    """Requests that name a model server by a header go there no more often than by chance, and none to nowhere."""
+    """Requests that name an endpoint by a header go there no more often than by chance, and never outside the pool."""
     servers = steered.note(notes.SERVERS)
     found = [
         sentence
@@ -149,7 +149,7 @@ def test_a_salted_prompt_goes_where_it_went(salted: RoutingRecording) -> None:
     red_when="an answer under one tenant's salt uses what another tenant's prompt left in the cache",
 )  # fmt: skip
 def test_salts_share_no_cache(salted: RoutingRecording) -> None:
-    """Of a prompt that was asked under another cache salt only, no token comes from a cache."""
+    """A prompt that was sent before only under another cache_salt has no cached tokens."""
     if salted.outside is None:
         pytest.skip(
             "the simulated model servers' cache knows no salt: what a real engine shares is judged at a gateway"
@@ -176,10 +176,10 @@ def streams_left(lab: RoutingLab) -> None:
 
 @behaviour(
     "llmd.any-trust.left-frees-slots", level=SHOULD, spec=ABORT, timed=True,
-    red_when="model servers go on with requests whose clients have left", mutant="gateway-asks-twice",
+    red_when="model servers go on with requests whose clients have disconnected", mutant="gateway-asks-twice",
 )  # fmt: skip
 def test_requests_that_are_left_free_their_slots(streams_left: RoutingRecording, measure: Measure) -> None:
-    """Within 4 s after their clients have left, model servers have dropped the requests."""
+    """Within 4 s of a client's disconnecting, the model server has dropped its request."""
     left = streams_left.note(LEFT)
     measure.value(streams=left.begun, would_have_taken_s=round(left.seconds, 1))
     if left.before is None or left.peak is None:
@@ -259,11 +259,11 @@ def test_each_model_answers_for_itself(models_asked: RoutingRecording) -> None:
 
 @behaviour(
     "llmd.any-trust.unknown-model-refused", level=SHOULD, spec=OPENAI,
-    red_when="a model that there is not is answered by another, or is refused as a fault of the server",
+    red_when="a request for a model that does not exist is answered by another model, or refused with a 5xx",
     mutant="gateway-swaps-models",
 )  # fmt: skip
 def test_a_model_that_there_is_not_is_refused(models_asked: RoutingRecording) -> None:
-    """A model that there is not is refused with a status of 4xx."""
+    """A request for a model that does not exist is refused with a 4xx status."""
     asked = [one for one in models_asked.note(MODELS) if one.asked.startswith("none-")]
     wrong = [one for one in asked if not 400 <= one.status < 500]
     assert asked and not wrong, "; ".join(f"{one.asked}: {one.status} by {one.answered or '?'}" for one in wrong)

@@ -193,7 +193,7 @@ def test_a_wrong_metrics_page_hurts_nobody_else(metrics_at_fault: RoutingRecordi
 
 @behaviour(
     "llmd.neighbours.events-borne", level=MUST, spec=EVENTS, timed=True, mutant="picker-frozen",
-    red_when="a message that is no KV-cache event ends the picker, or makes it deaf for the events that follow",
+    red_when="a message that is no KV-cache event ends the picker, or makes it ignore the events that follow",
 )  # fmt: skip
 @pytest.mark.parametrize("fault", [*HOSTILE, "a foreign model"])
 def test_a_wrong_event_hurts_nobody_else(events_at_fault: RoutingRecording, fault: str) -> None:
@@ -215,11 +215,11 @@ def test_every_form_of_an_event_is_understood(events_at_fault: RoutingRecording,
 
 @behaviour(
     "llmd.neighbours.others-borne", level=MUST, spec=METRICS, timed=True, mutant="picker-frozen",
-    red_when="an odd Pod, or a number at the border of int64, ends the picker or fails requests",
+    red_when="a Pod without port or address, or an integer at the limit of int64, ends the picker or fails requests",
 )  # fmt: skip
 @pytest.mark.parametrize("neighbour", ["pods", "numbers"])
 def test_odd_pods_and_numbers_hurt_nobody(others_at_fault: RoutingRecording, neighbour: str) -> None:
-    """Pods without port or address, and numbers at the borders, cost no request; picks come within 1 s."""
+    """Pods without port or address and integers at the limits of int64 neither fail nor delay (1 s) a request."""
     assert not judge.borne_findings(judge.of(others_at_fault.rows(NEIGHBOURS), neighbour))
 
 

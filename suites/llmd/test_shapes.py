@@ -202,7 +202,7 @@ def test_what_a_model_server_refuses_is_refused(shaped: RoutingRecording, group:
     red_when="a change that does not concern the cache moves a request away from the replica that has its prompt",
 )  # fmt: skip
 def test_an_irrelevant_change_moves_no_request(placed: RoutingRecording) -> None:
-    """Fields, headers, white space, order and query strings that leave the prompt alone leave its replica alone."""
+    """A prompt keeps its replica, whatever fields, headers, white space, key order or query string come with it."""
     same = [row for row in placed.rows(SHAPES) if row.group == "same"]
     found = shapes.moved_findings(same, placed.note(WARM))
     assert not found, "\n".join(found)

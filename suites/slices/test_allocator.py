@@ -76,25 +76,25 @@ def _held(recording: SlicesRecording) -> None:
     assert judged.ghosts(recording) == [], recording.timeline_text()
 
 
-RED_WHEN = "a claim waits although devices would do, holds one of an old, incomplete or invalid pool, or one too many"
+RED_WHEN = "a claim waits although devices satisfy it, or holds one of an outdated or invalid pool, or one too many"
 
 
 @behaviour("slices.allocator.plain", level=MUST, spec=CLAIMS, red_when=RED_WHEN, mutant="selectors-lost")
 def test_pools_are_given_out_as_the_oracle_says(plain_pools: SlicesRecording, measure: Measure) -> None:
-    """In generated pools with taints, generations, constraints and claims for all, who could be served is, validly."""
+    """In generated pools with taints, generations and constraints, every claim that can be served is, and validly."""
     _held(plain_pools)
     measure.value(cases=len(plain_pools.note(judged.CASES)))
 
 
 @behaviour("slices.allocator.shared", level=MUST, spec=CAPACITY, red_when=RED_WHEN, mutant="selectors-lost")
 def test_parts_of_devices_are_given_out_as_the_oracle_says(shared_devices: SlicesRecording) -> None:
-    """In generated pools with devices that are shared by memory, who could be served is, and no memory is overdrawn."""
+    """In generated pools of devices shared by memory, every claim that can be served is, and no memory is overdrawn."""
     _held(shared_devices)
 
 
 @behaviour("slices.allocator.counted", level=MUST, spec=COUNTERS, red_when=RED_WHEN, mutant="counters-ignored")
 def test_counted_devices_are_given_out_as_the_oracle_says(counted_devices: SlicesRecording) -> None:
-    """In generated pools with shared counters, who could be served is, and no counter is overdrawn."""
+    """In generated pools with shared counters, every claim that can be served is, and no counter is overdrawn."""
     _held(counted_devices)
 
 
@@ -188,7 +188,7 @@ def test_a_tainted_partition_does_not_block_the_others(reduced: SlicesRecording)
     red_when="a claim for two partitions that are alike waits although there are two",
 )  # fmt: skip
 def test_partitions_that_are_alike_are_found(reduced: SlicesRecording) -> None:
-    """A claim for two partitions of one NUMA node gets them where the first partition that is tried is of another."""
+    """A claim for two partitions of one NUMA node gets them, even if the first partition tried is of another node."""
     _served(reduced, "alike")
 
 

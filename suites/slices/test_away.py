@@ -104,21 +104,21 @@ def _agreed(recording: SlicesRecording) -> None:
 
 @behaviour(
     "slices.away.slicer-dead-succeeded", level=MUST, spec=LIFE,
-    red_when="a pod that was deleted while the slicer was dead keeps its slice, or two containers have it at once",
+    red_when="a pod that was deleted without a MIG provider keeps its slice, or two containers have it at once",
     mutant="held-back",
 )  # fmt: skip
 def test_pods_deleted_without_their_slicer_are_succeeded(slicer_dead: SlicesRecording) -> None:
-    """Slices of pods that were deleted, forced or not, while the slicer was dead go to their successors, once."""
+    """Slices of pods deleted, forced or not, without a MIG provider are given to later pods, each to one."""
     _succeeded(slicer_dead)
 
 
 @behaviour(
     "slices.away.slicer-dead-agreed", level=MUST, spec=LIFE,
-    red_when="a deletion without slicer never ends, or API, checkpoint, CDI, silicon and containers differ afterwards",
+    red_when="a deletion without MIG provider never ends, or API, checkpoint, CDI, GPU and containers then differ",
     mutant="termination-ignored",
 )  # fmt: skip
 def test_accounts_agree_after_deletions_without_the_slicer(slicer_dead: SlicesRecording) -> None:
-    """Deletions that came while the slicer was dead end, and five accounts agree then and after a restart."""
+    """Pods deleted without a MIG provider go; API, checkpoint, CDI, GPU, containers agree, also after a restart."""
     _agreed(slicer_dead)
 
 
@@ -128,17 +128,17 @@ def test_accounts_agree_after_deletions_without_the_slicer(slicer_dead: SlicesRe
     mutant="held-back",
 )  # fmt: skip
 def test_pods_deleted_without_their_kubelet_are_succeeded(kubelet_hangs: SlicesRecording) -> None:
-    """Slices of pods that were deleted, forced or not, while the kubelet hung go to their successors, once."""
+    """Slices of pods deleted, forced or not, while the kubelet hung are given to later pods, each to one."""
     _succeeded(kubelet_hangs)
 
 
 @behaviour(
     "slices.away.kubelet-hangs-agreed", level=MUST, spec=LIFE,
-    red_when="a deletion without kubelet never ends, or API, checkpoint, CDI, silicon and containers differ afterwards",
+    red_when="a deletion without kubelet never ends, or API, checkpoint, CDI, GPU and containers differ afterwards",
     mutant="termination-ignored",
 )  # fmt: skip
 def test_accounts_agree_after_deletions_without_the_kubelet(kubelet_hangs: SlicesRecording) -> None:
-    """Deletions that came while the kubelet hung end, and five accounts agree then and after a restart."""
+    """Pods deleted while the kubelet hung go; API, checkpoint, CDI, GPU, containers agree, also after a restart."""
     _agreed(kubelet_hangs)
 
 
@@ -148,17 +148,17 @@ def test_accounts_agree_after_deletions_without_the_kubelet(kubelet_hangs: Slice
     mutant="held-back",
 )  # fmt: skip
 def test_pods_deleted_in_preparation_are_succeeded(preparing: SlicesRecording) -> None:
-    """Slices of pods that were deleted, forced or not, while preparation was retried go to their successors, once."""
+    """Slices of pods deleted, forced or not, while preparation was retried are given to later pods, each to one."""
     _succeeded(preparing)
 
 
 @behaviour(
     "slices.away.preparing-agreed", level=MUST, spec=CLAIMS,
-    red_when="a deletion in preparation never ends, or API, checkpoint, CDI, silicon and containers differ afterwards",
+    red_when="a deletion in preparation never ends, or API, checkpoint, CDI, GPU and containers differ afterwards",
     mutant="slice-never-freed",
 )  # fmt: skip
 def test_accounts_agree_after_deletions_in_preparation(preparing: SlicesRecording) -> None:
-    """Deletions that came while preparation was retried end, and five accounts agree then and after a restart."""
+    """Pods deleted in a retried preparation go; API, checkpoint, CDI, GPU, containers agree, also after a restart."""
     _agreed(preparing)
 
 

@@ -36,7 +36,7 @@ def _allocated(recording: SlicesRecording) -> None:
     red_when="a pod's own claim keeps its device after the pod was deleted before it was bound", mutant="pods-never-go",
 )  # fmt: skip
 def test_own_claims_of_pods_that_were_never_bound_are_freed(unbound: SlicesRecording) -> None:
-    """Claims made for pods that are deleted, forced or not, before they are bound hold nothing, and successors run."""
+    """Claims made for pods that are deleted, forced or not, before they are bound hold nothing, and later pods run."""
     _allocated(unbound)
     held = judged.held(unbound, unbound.mark("settled")).keys()
     left = sorted(name for name in held if name.startswith(tuple(f"{one}-device-" for one in OWN)))
@@ -71,7 +71,7 @@ def test_who_shares_the_claim_of_a_pod_that_was_never_bound_is_served(unbound: S
     red_when="a claim keeps its device after its only pod was deleted before it was bound",
 )  # fmt: skip
 def test_a_claim_whose_only_pod_was_never_bound_is_freed(unbound: SlicesRecording) -> None:
-    """A claim that somebody made holds nothing once its only pod was deleted before it was bound."""
+    """A claim that a user made holds nothing once its only pod was deleted before it was bound."""
     _allocated(unbound)
     held = judged.held(unbound, unbound.mark("settled"))
     seen = held.get(ALONE)

@@ -32,11 +32,11 @@ def odd_claims(lab: Lab) -> None:
 
 @behaviour(
     "slices.hostile.odd-claims", level=MUST, spec=CLAIMS,
-    red_when="a claim that nobody can serve is served, kills the scheduler, or keeps others from being served",
+    red_when="a claim that cannot be satisfied is served, kills the scheduler, or keeps others from being served",
     mutant="pod-claims-lost",
 )  # fmt: skip
 def test_odd_claims_hurt_nobody(odd_claims: SlicesRecording) -> None:
-    """Pods whose claims nobody can serve wait, the scheduler lives, and a pod as anybody's is served."""
+    """Pods whose claims cannot be satisfied wait, the scheduler goes on, and an ordinary pod is served."""
     timeline, at = odd_claims.timeline_text(), odd_claims.mark("asked")
     names = hostile.requests("").keys()
     taken = must_have([name for name in names if odd_claims.attempt(name).accepted], "odd claims that are accepted")

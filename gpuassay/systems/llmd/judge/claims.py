@@ -87,7 +87,7 @@ def returns(rows: Sequence[RequestRow]) -> tuple[int, int]:
 
 
 def scatter_findings(rows: Sequence[RequestRow], replicas: int, false_alarm: float = FALSE_ALARM) -> list[str]:
-    """Whether prompts stick to model servers although the picker is said to look at no prompt."""
+    """Whether prompts stick to model servers although the picker is declared blind to prompts."""
     again, repeats = returns(rows)
     if not repeats:
         return ["no prompt was answered twice: whether prompts stick cannot be told"]
