@@ -73,6 +73,38 @@ def test_counting_those_of_a_deleted_queue_is_the_known_defect() -> None:
     assert known.news(recount.findings(left(cluster_queue(pending=2), wanting("c"), deleted=[gone]))) != []
 
 
+INCOMPLETE = wanting("d") | {
+    "status": {"conditions": conditions(QuotaReserved="False Pending", WaitingForReplacementPods="True Preempted")}
+}
+COUNTED = "counts 1 Workloads as waiting for quota that wait for replacement pods"
+
+
+def test_counting_those_that_wait_for_pods_is_the_known_defect() -> None:
+    """Red when the referee does not tell the known defect from others, or takes it for sound."""
+    cq, lq, waits = cluster_queue(pending=2), local_queue(pending=2), wanting("c")
+    found = recount.findings(left(cq, lq, waits, INCOMPLETE))
+    assert found == [f"ClusterQueue cq {COUNTED}", f"LocalQueue lq {COUNTED}"]
+    assert known.news(found) == []
+    assert recount.findings(left(cluster_queue(pending=1), local_queue(pending=1), waits, INCOMPLETE)) == []
+
+
+@pytest.mark.parametrize(
+    ("pending", "others"),
+    [
+        (2, []),  # no group at all
+        (3, [INCOMPLETE]),  # more than there are
+        (0, [INCOMPLETE]),  # fewer than wait
+        (2, [INCOMPLETE | {"spec": INCOMPLETE["spec"] | {"queueName": "elsewhere"}}]),
+        (2, [INCOMPLETE | {"spec": INCOMPLETE["spec"] | {"active": False}}]),
+        (2, [holding("d") | {"status": {"conditions": conditions(Finished="True", WaitingForReplacementPods="True")}}]),
+    ],
+)
+def test_no_other_count_is_excused_by_it(pending: int, others: list[Manifest]) -> None:
+    """Red when a wrong count passes for the known defect where no group of the queue waits for pods, or too few do."""
+    found = recount.findings(left(cluster_queue(pending=pending), local_queue(pending=1), wanting("c"), *others))
+    assert any("ClusterQueue cq counts pendingWorkloads=" in one for one in known.news(found)), found
+
+
 def with_status(workload: Manifest, **status: Any) -> Manifest:
     """The Workload with further fields of its status."""
     return workload | {"status": workload["status"] | status}

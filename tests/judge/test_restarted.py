@@ -106,6 +106,26 @@ def test_active_and_inadmissible_may_change_places() -> None:
     assert restarted.findings(told(metrics=[page[0], gauge(RESTARTED, 0, "kueue_pending_workloads")])) != []
 
 
+def test_only_who_waits_for_pods_may_leave_the_count() -> None:
+    """Red when a restart may move a count of who waits, or the known defect is not told from others."""
+    group = changed(
+        wanting("d"), conditions=conditions(QuotaReserved="False", WaitingForReplacementPods="True Preempted")
+    )
+    name = "kueue_pending_workloads"
+
+    def moved(before: int, after: int, *more: Manifest) -> list[str]:
+        lines = [_line(START + 50 * MS, "ADDED", obj, 9) for obj in more]
+        about: RecordingMeta = meta(notes={"at_rest": True, "restarted_at": AT})
+        lines += [_line(START + MS * n, "ADDED", obj, n) for n, obj in enumerate(OBJECTS, 1)]
+        page = [gauge(END, before, name), gauge(RESTARTED, after, name)]
+        found = restarted.findings(KueueRecording.of_parts(about, events=lines, metrics=page))
+        return [one for one in found if " moved " in one]
+
+    assert len(moved(2, 1, group)) == 1 and known.news(moved(2, 1, group)) == []
+    for red in (moved(2, 1), moved(3, 1, group), moved(1, 2, group), moved(2, 1, changed(group, conditions=[]))):
+        assert len(red) == 1 and known.news(red) == red
+
+
 def test_the_scenario_itself_ends_before_the_restart() -> None:
     """Red when judges of the scenario see what the restart brought."""
     seen = told(changed(C, conditions=conditions(QuotaReserved="True")))

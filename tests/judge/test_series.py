@@ -108,6 +108,22 @@ def test_what_is_gone_or_never_was_is_not_told(name: str, labels: dict[str, str]
     assert len(found) == 1 and found[0].endswith("tells 1, recount gives 0"), found
 
 
+def test_who_waits_for_pods_may_be_counted_and_nobody_else() -> None:
+    """Red when a gauge of who waits may tell more than those who wait for quota or for replacement pods."""
+    group = wanting("d")
+    group["status"]["conditions"] = conditions(WaitingForReplacementPods="True Preempted")
+
+    def told(waiting: float, *more: Manifest) -> list[str]:
+        rows = [
+            (name, labels, waiting if name == "kueue_pending_workloads" else value) for name, labels, value in SOUND
+        ]
+        return series.findings(left(*OBJECTS, *more, metrics=page(rows)))
+
+    assert told(1, group) == told(2, group) == []
+    assert told(3, group) == ["kueue_pending_workloads of cluster_queue=cq tells 3, recount gives 1 to 2"]
+    assert told(2) == ["kueue_pending_workloads of cluster_queue=cq tells 2, recount gives 1"]
+
+
 def test_evictions_are_counted_under_their_reason() -> None:
     """Red when evictions are recounted under another reason, or given-up Workloads under their long one."""
     for reason, counted in (("Preempted", "Preempted"), ("DeactivatedDueToRequeuingLimitExceeded", "Deactivated")):

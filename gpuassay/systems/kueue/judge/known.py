@@ -14,6 +14,10 @@ TRANSFORMED_AND_CLAIMED: Final = "https://github.com/kubernetes-sigs/kueue/issue
 RAW_AFTER_BACKOFF: Final = "https://github.com/kubernetes-sigs/kueue/issues/15093"
 COUNTED_IN_FLIGHT: Final = "https://github.com/kubernetes-sigs/kueue/blob/v0.19.2/pkg/cache/queue/manager.go#L936"
 COUNTED_AFTER_STOP: Final = "https://github.com/kubernetes-sigs/kueue/pull/15576"
+COUNTED_INCOMPLETE: Final = (
+    "https://github.com/kubernetes-sigs/kueue/blob/v0.19.2/pkg/controller/core/workload_controller.go#L1433"
+)
+ADMITTED_INCOMPLETE: Final = "https://github.com/kubernetes-sigs/kueue/issues/12656"
 GAUGES_AFTER_RESTART: Final = (
     "https://github.com/kubernetes-sigs/kueue/blob/v0.19.2/pkg/controller/core/localqueue_controller.go#L257"
 )
@@ -35,6 +39,8 @@ KNOWN: Final = {
     r"is charged nothing, when tried again after its backoff": RAW_AFTER_BACKOFF,
     r"^LocalQueue \S+ counts one waiting Workload too few": COUNTED_IN_FLIGHT,
     r"still counts \d+ waiting Workloads of a LocalQueue that was stopped or deleted": COUNTED_AFTER_STOP,
+    r"counts \d+ Workloads as waiting for quota that wait for replacement pods": COUNTED_INCOMPLETE,
+    r"^a restart of Kueue moved \S*pending\S*\{.*: the difference waits for replacement": COUNTED_INCOMPLETE,
     r"^a restart of Kueue moved kueue_local_queue_resource_\w+\{.*\} from \S+ to 0$": GAUGES_AFTER_RESTART,
     r"^a restart of Kueue moved kueue_cohort_subtree_admitted_active_workloads\{": COHORT_GAUGE_AFTER_RESTART,
 }

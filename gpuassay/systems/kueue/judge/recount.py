@@ -23,7 +23,10 @@ def findings(recording: KueueRecording) -> list[str]:
         mine = [one for one in rest.holding() if dig(one, "status", "admission", "clusterQueue") == name]
         waiting = [(one, sure) for one, sure in rest.waiting() if rest.queue_of(one) == name]
         left = sum(rest.left_by(one) == name for one, _ in rest.waiting())
-        found += _recount(f"ClusterQueue {name}", queue, queue, mine, waiting, rest, left=left)
+        found += _recount(
+            f"ClusterQueue {name}", queue, queue, mine, waiting, rest, left=left,
+            incomplete=len(rest.incomplete_in(name)),
+        )  # fmt: skip
     for (_, name), local in rest.local_queues.items():
         cluster_queue = rest.cluster_queues.get(str(dig(local, "spec", "clusterQueue", default="")))
         if "status" not in local or cluster_queue is None:
@@ -36,7 +39,8 @@ def findings(recording: KueueRecording) -> list[str]:
         waiting = [(one, sure) for one, sure in rest.waiting() if rest.local_queue_of(one) is local]
         if dig(local, "spec", "stopPolicy", default="None") != "None":
             waiting = []
-        found += _recount(f"LocalQueue {name}", local, cluster_queue, mine, waiting, rest)
+        incomplete = sum(rest.local_queue_of(one) is local for one in rest.incomplete_in(name_of(cluster_queue)))
+        found += _recount(f"LocalQueue {name}", local, cluster_queue, mine, waiting, rest, incomplete=incomplete)
     return found
 
 
@@ -49,10 +53,12 @@ def _recount(
     rest: Rest,
     *,
     left: int = 0,
+    incomplete: int = 0,
 ) -> Iterator[str]:
     """Findings about the status of `obj`, whose quota is that of the ClusterQueue `queue`.
 
-    `left`: how many Workloads waited in it until their LocalQueue was stopped or deleted.
+    `left`: how many Workloads waited in it until their LocalQueue was stopped or deleted; `incomplete`: how many wait
+    for replacement pods instead.
     """
     doubtful = [one for one in mine if dig(one, "spec", "active", default=True) is False]
     admitted = [one for one in mine if is_true(one, "Admitted")]
@@ -63,6 +69,10 @@ def _recount(
         ("admittedWorkloads", len([one for one in admitted if one not in doubtful]), len(admitted)),
     ):
         told = int(dig(obj, "status", field, default=0))
+        if field == "pendingWorkloads":
+            if strays := min(incomplete, max(0, told - most)):
+                yield f"{what} counts {strays} Workloads as waiting for quota that wait for replacement pods"
+            told -= strays
         if field == "pendingWorkloads" and most < told <= most + left:
             yield f"{what} still counts {told - most} waiting Workloads of a LocalQueue that was stopped or deleted"
         elif field == "pendingWorkloads" and obj is not queue and told == least - 1:

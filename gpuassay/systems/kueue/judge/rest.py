@@ -110,6 +110,13 @@ class Rest:
             if left <= _BACKOFF_SLACK:
                 yield one, left <= -_BACKOFF_SLACK
 
+    def incomplete_in(self, queue: str) -> list[Manifest]:
+        """Workloads of pod groups that would wait in a ClusterQueue, had they not to wait for replacement pods."""
+        return [
+            one for one in self.workloads
+            if is_true(one, "WaitingForReplacementPods") and self.queue_of(one) == queue and _unreserved(one)
+        ]  # fmt: skip
+
     def held(self, workloads: Iterable[Manifest] | None = None) -> Usage:
         """Quota in use, of all that hold quota or of `workloads`."""
         total: Usage = defaultdict(Fraction)
@@ -117,6 +124,12 @@ class Rest:
             for key, amount in usage_of(one).items():
                 total[key] += amount
         return total
+
+
+def _unreserved(workload: Manifest) -> bool:
+    """Whether it is alive and holds no quota."""
+    active = dig(workload, "spec", "active", default=True) is not False
+    return active and not is_true(workload, "QuotaReserved") and not is_true(workload, "Finished")
 
 
 def _seconds_left(until: str | None, end_ns: int) -> float:

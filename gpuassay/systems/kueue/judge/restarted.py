@@ -10,13 +10,17 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any, cast
 
 from gpuassay.manifest import Manifest, dig
 from gpuassay.record.metrics import Samples
 from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.judge import recount
+from gpuassay.systems.kueue.judge.counting import counting
 from gpuassay.systems.kueue.judge.gates import gated
+from gpuassay.systems.kueue.judge.rest import Rest
+from gpuassay.systems.kueue.model.charge import charge
 from gpuassay.systems.kueue.readings import END, RESTARTED, KueueRecording
 
 _TIMES = {"lastTransitionTime", "observedGeneration", "lastUpdate", "requeueAt", "message", "pendingWorkloads"}
@@ -48,6 +52,9 @@ GAUGES = (
     "kueue_local_queue_status",
 )
 
+_OF_WAITING = ("pending_workloads", "resource_pending")
+"""Ends of the names of gauges of who waits."""
+
 
 def findings(recording: KueueRecording) -> list[str]:
     """What a restart after the scenario changed, as sentences; none where Kueue was not restarted."""
@@ -58,7 +65,7 @@ def findings(recording: KueueRecording) -> list[str]:
     found += [f"{one}, after a restart of Kueue" for one in recount.findings(recording.with_restart)]
     labels = {row["label"] for row in recording.samples()}
     if {END, RESTARTED} <= labels:
-        found += _moved(recording.metrics(END), recording.metrics(RESTARTED))
+        found += _moved(recording.metrics(END), recording.metrics(RESTARTED), _incomplete(Rest(recording)))
     return found
 
 
@@ -121,13 +128,32 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _moved(before: Samples, after: Samples) -> Iterator[str]:
+def _incomplete(rest: Rest) -> dict[str, Fraction]:
+    """How many Workloads wait for replacement pods, and what they ask for, by labels that may have counted them."""
+    found: dict[str, Fraction] = defaultdict(Fraction)
+    for queue in rest.cluster_queues:
+        for one in rest.incomplete_in(queue):
+            local, namespace = dig(one, "spec", "queueName"), dig(one, "metadata", "namespace")
+            for labels in (f"cluster_queue={queue}", f"name={local}, namespace={namespace}"):
+                found[labels] += 1
+            if (how := counting(rest.recording, str(namespace))) is None:
+                continue
+            for pod_set in dig(one, "spec", "podSets", default=[]):
+                each, _ = charge(dig(pod_set, "template", "spec", default={}), how)
+                for resource, amount in each.items():
+                    found[f"cluster_queue={queue}, resource={resource}"] += amount * int(pod_set.get("count", 1))
+    return found
+
+
+def _moved(before: Samples, after: Samples, incomplete: dict[str, Fraction]) -> Iterator[str]:
     for name in GAUGES:
         was, now = _values(before, name), _values(after, name)
         for key in sorted({*was, *now}):
             old, new = was.get(key, 0.0), now.get(key, 0.0)
             if old != new and not (math.isnan(old) and math.isnan(new)):
-                yield f"a restart of Kueue moved {name}{{{key}}} from {old:g} to {new:g}"
+                strays = name.endswith(_OF_WAITING) and new < old <= new + incomplete.get(key, 0)
+                why = ": the difference waits for replacement pods" if strays else ""
+                yield f"a restart of Kueue moved {name}{{{key}}} from {old:g} to {new:g}{why}"
 
 
 def _values(page: Samples, name: str) -> dict[str, float]:

@@ -98,6 +98,11 @@ def _waiting(rest: Rest) -> Iterator[Tally]:
                 unsure.add((queue,))
             for resource, amount in each.items():
                 asked[queue, resource] += float(amount) * int(pod_set.get("count", 1))
+    for queue in rest.cluster_queues:
+        for one in rest.incomplete_in(queue):  # may be counted: a known defect, see `known.COUNTED_INCOMPLETE`
+            of_queue[queue,][1] += 1
+            of_local[_local_of(one)][1] += 1
+            unsure.add((queue,))
     yield Tally(f"{PREFIX}pending_workloads", CQ, _ranges(of_queue))
     yield Tally(f"{LOCAL}pending_workloads", LQ, _ranges(of_local))
     strange = frozenset(key for key in asked if (key[0],) in unsure)
