@@ -11,6 +11,7 @@ from gpuassay.systems.kueue.judge import known, recount
 from gpuassay.systems.kueue.judge.invariants import timed
 from gpuassay.systems.kueue.objects import queues as kueue
 from tests.judge.rests import cluster_queue, holding, left, local_queue, wanting
+from tests.judge.test_walks import told
 from tests.record.parts import conditions
 
 WORKLOADS = [holding("a"), holding("b"), wanting("c")]
@@ -71,6 +72,25 @@ def test_counting_those_of_a_deleted_queue_is_the_known_defect() -> None:
     assert found == ["ClusterQueue cq still counts 1 waiting Workloads of a LocalQueue that was stopped or deleted"]
     assert known.news(found) == []
     assert known.news(recount.findings(left(cluster_queue(pending=2), wanting("c"), deleted=[gone]))) != []
+
+
+@pytest.mark.parametrize(
+    ("stopped_at", "gone_at", "excused"),
+    [(20, 30, True), (30, 20, False), (None, 30, False)],  # stopped, then deleted; the other way round; never stopped
+)
+def test_who_was_deleted_in_a_stopped_queue_may_still_be_counted(
+    stopped_at: int | None, gone_at: int, *, excused: bool
+) -> None:
+    """Red when one who waited in a LocalQueue that was stopped is news once deleted, or one deleted before is not."""
+    lq, stopped = local_queue(), local_queue()
+    stopped["spec"] = stopped["spec"] | {"stopPolicy": "Hold"}
+    events = [(0, cluster_queue(pending=1)), (1, lq), (2, wanting("c")), (gone_at, wanting("c"))]
+    deleted = [3]
+    if stopped_at is not None:
+        events.insert(3 if stopped_at < gone_at else 4, (stopped_at, stopped))
+        deleted = [4 if stopped_at < gone_at else 3]
+    found = recount.findings(told(*events, deleted=deleted))
+    assert len(found) == 1 and (known.news(found) == []) is excused, found
 
 
 INCOMPLETE = wanting("d") | {

@@ -22,7 +22,7 @@ def findings(recording: KueueRecording) -> list[str]:
             continue
         mine = [one for one in rest.holding() if dig(one, "status", "admission", "clusterQueue") == name]
         waiting = [(one, sure) for one, sure in rest.waiting() if rest.queue_of(one) == name]
-        left = sum(rest.left_by(one) == name for one, _ in rest.waiting())
+        left = sum(rest.left_by(one) == name for one, _ in rest.waiting()) + rest.deleted_since(name)
         found += _recount(
             f"ClusterQueue {name}", queue, queue, mine, waiting, rest, left=left,
             incomplete=len(rest.incomplete_in(name)),
@@ -57,7 +57,8 @@ def _recount(
 ) -> Iterator[str]:
     """Findings about the status of `obj`, whose quota is that of the ClusterQueue `queue`.
 
-    `left`: how many Workloads waited in it until their LocalQueue was stopped or deleted; `incomplete`: how many wait
+    `left`: how many Workloads waited in it until their LocalQueue was stopped or deleted, those deleted
+    since too; `incomplete`: how many wait
     for replacement pods instead.
     """
     doubtful = [one for one in mine if dig(one, "spec", "active", default=True) is False]

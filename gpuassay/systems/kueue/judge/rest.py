@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from gpuassay.manifest import Manifest, condition, dig, is_true
+from gpuassay.record.recording import Timeline
 from gpuassay.systems.kueue.model.quota import parse_quantity
 from gpuassay.systems.kueue.readings import KueueRecording
 
@@ -75,6 +76,17 @@ class Rest:
         local = self.once.get((namespace, str(dig(workload, "spec", "queueName", default=""))))
         return "" if self.queue_of(workload) else str(dig(local, "spec", "clusterQueue", default=""))
 
+    def deleted_since(self, queue: str) -> int:
+        """How many waited in a ClusterQueue until their LocalQueue was stopped or deleted, and were deleted later."""
+        lines = {(one.namespace, one.name): one for one in self.recording.timelines("LocalQueue").values()}
+        count = 0
+        for one in self.recording.timelines("Workload").values():
+            if not one.deleted or not _unreserved(one.final) or self.left_by(one.final) != queue:
+                continue
+            local = lines[one.namespace, str(dig(one.final, "spec", "queueName", default=""))]
+            count += one.events[-1].at > _left_at(local)
+        return count
+
     def cohorts_above(self, queue: str) -> list[str]:
         """Cohorts above a ClusterQueue, nearest first; of a cycle each once."""
         above: list[str] = []
@@ -124,6 +136,15 @@ class Rest:
             for key, amount in usage_of(one).items():
                 total[key] += amount
         return total
+
+
+def _left_at(local: Timeline) -> int:
+    """When a LocalQueue was last stopped or deleted, in ns; 0 if it was never open."""
+    open_at = [
+        number for number, event in enumerate(local.events)
+        if event.type != "DELETED" and dig(event.object, "spec", "stopPolicy", default="None") == "None"
+    ]  # fmt: skip
+    return local.events[open_at[-1] + 1].at if open_at and open_at[-1] + 1 < len(local.events) else 0
 
 
 def _unreserved(workload: Manifest) -> bool:
