@@ -86,7 +86,10 @@ class Pool:
 
 @dataclass(frozen=True)
 class Rule:
-    """A permission on somebody's cluster: API group ("" for core), resources and verbs as words; for `--plan`."""
+    """A permission on somebody's cluster: API group ("" for core), resources and verbs as words; for `--plan`.
+
+    A resource that begins with a slash is a path of the server that is none (`nonResourceURLs`), such as `/metrics`.
+    """
 
     group: str
     resources: str

@@ -15,7 +15,7 @@ PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 @dataclass(frozen=True, order=True)
 class Right:
-    """One verb on one resource (`pods`, `pods/log`) of all namespaces."""
+    """One verb on one resource (`pods`, `pods/log`) of all namespaces, or on a path that is none (`/metrics`)."""
 
     group: str
     resource: str
@@ -46,6 +46,8 @@ def allowed(api: Api, right: Right) -> bool:
         attributes["subresource"] = subresource
     body: Manifest = {
         "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
+        "spec": {"nonResourceAttributes": {"path": right.resource, "verb": right.verb}}
+        if right.resource.startswith("/")
+        else {"resourceAttributes": attributes},
     }  # fmt: skip
     return bool(dig(json.loads(api.request("post", PATH, body)), "status", "allowed", default=False))

@@ -63,6 +63,8 @@ class Api:
     def __init__(self, connection: Connection) -> None:
         """Use `from_kubeconfig`, or a connection that is open."""
         self.connection = connection
+        self.denied: set[str] = set()
+        """Rights that its identity was found to lack, such as `create jobs.batch`."""
         self._version: dict[str, str] | None = None
         self._lock = threading.Lock()
 
@@ -77,6 +79,12 @@ class Api:
             return cls(Connection.open(path, context, direct=direct, size=_CONNECTIONS))
         except AccessError as e:
             raise ClusterError(str(e)) from None
+
+    def apart(self) -> Api:
+        """The same access by the same connection; what it is denied stands in its own `denied`."""
+        other = Api(self.connection)
+        other._version = self._version
+        return other
 
     def request(
         self,
@@ -127,7 +135,10 @@ class Api:
             where = hide_line(answer.headers.get("Location", "").partition("?")[0])
             raise ApiRefused(answer.status, "Redirect", f"sends on to {where or 'somewhere else'} instead of answering")
         if answer.status >= 400:
-            raise _refusal(answer.status, text)
+            refused = _refusal(answer.status, text)
+            if refused.denied:
+                self.denied.add(refused.denied)
+            raise refused
         return text
 
     def _object(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -122,6 +122,10 @@ class Cluster:
         """Add to what reports say of the cluster, once each."""
         self.components += [one for one in components if one not in self.components]
         self.emulated += [one for one in emulated if one not in self.emulated]
+
+    def apart(self) -> Cluster:
+        """The same cluster with an `Api` of its own, which is told apart by what it was denied."""
+        return replace(self, api=self.api.apart())
 
     @property
     def processes(self) -> Mapping[str, Process]:

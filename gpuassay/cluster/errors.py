@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -60,3 +61,16 @@ class ApiRefused(ClusterError):  # noqa: N818 - reads as what it is
         """Keep the parts."""
         super().__init__(f"{status} {reason}: {message}")
         self.status, self.reason, self.message, self.causes = status, reason, message, list(causes)
+
+    @property
+    def denied(self) -> str:
+        """The right that the caller lacks, as kubectl writes it (`create jobs.batch`), where that is the reason; or "".
+
+        By the sentence of the API server's authorizer (k8s.io/apiserver, responsewriters.forbiddenMessage); a webhook
+        that refuses an object answers 403 as well, and says something else.
+        """
+        found = _DENIED.search(self.message) if self.status == 403 else None
+        return f"{found[1]} {found[2]}{f'.{found[3]}' if found[3] else ''}" if found else ""
+
+
+_DENIED = re.compile(r'User "[^"]*" cannot (\w+) resource "([^"]+)" in API group "([^"]*)"')

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from gpuassay.cluster.access_review import Right, allowed
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused
+from gpuassay.cluster.kinds import kind_of
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.labels import COMPONENT, RUN
 from gpuassay.manifest import Manifest
@@ -36,8 +38,26 @@ def _listed(api: Api, selector: str, kind: str) -> list[Manifest]:
         return api.list(kind, label_selector=selector)
     except ApiRefused as e:
         if e.status in (403, 404, 405):
-            return []  # not served, or not ours to list: then we cannot have created any
+            return []  # not served, or not ours to list: `_hidden` tells of those that we may create all the same
         raise
+
+
+def _hidden(api: Api, kind: str) -> list[str]:
+    """A line where objects of a kind may be created and not listed: what there is of them stays unseen."""
+    try:
+        api.raw(f"{kind_of(kind).path()}?limit=1")
+    except ApiRefused as e:
+        group, plural = _place(kind)
+        if e.denied and allowed(api, Right(group, plural, "create")):
+            return [f"{kind}: whether any is left cannot be seen, this identity may not {e.denied}"]
+        if e.status not in (403, 404, 405):
+            raise
+    return []
+
+
+def _place(kind: str) -> tuple[str, str]:
+    group, slash, _ = kind_of(kind).version.partition("/")
+    return group if slash else "", kind_of(kind).plural
 
 
 def _find(api: Api, run_id: str, kind: str) -> list[Found]:
@@ -71,9 +91,16 @@ def _text(found: Found) -> str:
     return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
 
 
-def _delete(api: Api, found: Found) -> None:
+def _delete(api: Api, found: Found) -> str:
+    """Delete an object; the right to do so that we lack, or ""."""
     kind, namespace, name = found
-    api.delete(kind, name, namespace, grace_seconds=0 if kind == "Pod" else None)
+    try:
+        api.delete(kind, name, namespace, grace_seconds=0 if kind == "Pod" else None)
+    except ApiRefused as e:
+        if not e.denied:
+            raise
+        return e.denied
+    return ""
 
 
 def sweep(api: Api, run_id: str, timeout: float = 60) -> list[str]:
@@ -81,12 +108,20 @@ def sweep(api: Api, run_id: str, timeout: float = 60) -> list[str]:
 
     Every step is waited for before the next: a queue that goes before its Workloads leaves them without a controller.
     """
+    denied: dict[str, None] = {}
     for step in _STEPS:
         mine = [found for some in side_by_side(partial(_find, api, run_id), step) for found in some]
-        side_by_side(partial(_delete, api), mine)
-        if mine and not _gone(api, run_id, step, timeout):
+        answers = dict(zip(mine, side_by_side(partial(_delete, api), mine), strict=True))
+        denied |= {one: None for one in answers.values() if one}
+        # what may not be deleted goes with its namespace, or stays and is told
+        going = tuple({kind: None for (kind, _, _), right in answers.items() if not right})
+        if going and not _gone(api, run_id, going, timeout):
             break
-    return leftovers(api, run_id)
+    refused = [f"this identity may not {one}" for one in denied]
+    kinds = [kind for step in _STEPS for kind in step]
+    hidden = [line for lines in side_by_side(partial(_hidden, api), kinds) for line in lines]
+    left = leftovers(api, run_id)
+    return [*left, *(refused if left else []), *hidden]
 
 
 def _gone(api: Api, run_id: str, kinds: tuple[str, ...], timeout: float) -> bool:

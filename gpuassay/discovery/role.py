@@ -19,13 +19,15 @@ def cluster_role(name: str, rules: Iterable[Rule]) -> Manifest:
             wanted.setdefault((rule.group, resource), {}).update(dict.fromkeys(verbs))
     together: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for (group, resource), verbs in sorted(wanted.items()):
-        together.setdefault((group, tuple(sorted(verbs))), []).append(resource)
+        # paths and resources are never of one rule: an API group is none of a path's
+        together.setdefault(("/" if resource.startswith("/") else group, tuple(sorted(verbs))), []).append(resource)
     return {
         "apiVersion": f"{RBAC}/v1",
         "kind": "ClusterRole",
         "metadata": {"name": name},
         "rules": [
-            {"apiGroups": [group], "resources": resources, "verbs": list(verbs)}
+            ({"nonResourceURLs": resources} if group == "/" else {"apiGroups": [group], "resources": resources})
+            | {"verbs": list(verbs)}
             for (group, verbs), resources in together.items()
         ],
     }

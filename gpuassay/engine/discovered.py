@@ -21,6 +21,7 @@ RULES = (
     Rule("batch", "jobs", "create get list watch patch delete deletecollection"),
     Rule("events.k8s.io", "events", "get list watch"),
     Rule("", "nodes", "get list"),
+    Rule("", "serviceaccounts", "get"),
 )
 """What every scenario uses; everything created carries the run's label. Systems add their own."""
 

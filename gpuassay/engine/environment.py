@@ -117,6 +117,7 @@ class Environment:
         logs: logs of the system under test, by the part of a recording that their lines go into.
         ours: the cluster is a child of this process, not somebody's.
         image: of pods' containers on somebody's cluster.
+        unseen: by system, why what happens to it could not be seen there (`gpuassay.engine.sight`).
         operators: change systems on somebody's cluster, as far as they may.
         beside: what was being built meanwhile.
         collapsed: set when a component or the recorder died and everything under way was ended.
@@ -131,6 +132,7 @@ class Environment:
     logs: Mapping[Part, LineIndex] = field(default_factory=dict["Part", "LineIndex"])
     ours: bool = True
     image: str = ""
+    unseen: Mapping[str, str] = field(default_factory=dict[str, str])
     operators: Sequence[Operator] = ()
     beside: Beside = _nothing_beside
     collapsed: threading.Event = field(default_factory=threading.Event)
@@ -141,8 +143,10 @@ class Environment:
 
     def lab_of(self, kind: type[L], token: str, *, full: bool, progress: Callable[[str], None]) -> L:
         """A lab of a kind on this environment."""
+        # on somebody's cluster with access of its own: what is denied to a scenario is told from what is to others
+        cluster = self.cluster if self.ours else self.cluster.apart()
         made = kind(
-            token=token, run_id=self.run_id, cluster=self.cluster, view=self.view,
+            token=token, run_id=self.run_id, cluster=cluster, view=self.view,
             mutant=self.mutant, full=full, progress=progress,
             image="" if base.FAKE_NODES in self.capabilities else self.image,
         )  # fmt: skip

@@ -11,6 +11,7 @@ from gpuassay.access.kubeconfig import given
 from gpuassay.cluster import base, leaks, pod_logs
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.existing import existing
+from gpuassay.engine import sight
 from gpuassay.engine.discovered import tell
 from gpuassay.engine.environment import Environment, Host, described
 from gpuassay.engine.operating import Operation, Operator
@@ -59,9 +60,10 @@ def existing_environment(settings: Settings) -> Open:
         check(tried, asked, brought)
         installs = any(one.mode in (options.INSTALL, options.REINSTALL) for one in asked)
         if not installs and not tried.components:
+            hidden = "; ".join(sight.unseen(tried.api, RECORDED, systems().values()).values())
             raise ClusterError(
                 f"nothing that can be judged is installed on {tried.name}: install it, or let this run do so with "
-                "--kueue install, --device-plugin install ..."
+                f"--kueue install, --device-plugin install ...{f'; or it is hidden: {hidden}' if hidden else ''}"
             )
 
     @contextmanager
@@ -83,6 +85,7 @@ def existing_environment(settings: Settings) -> Open:
             tell(run, cluster.api)
             cluster.capabilities -= withheld(asked)
             stack.enter_context(provisioned(run, cluster, asked, brought))
+            unseen = sight.unseen(cluster.api, RECORDED, systems().values())
             logs = _follow_logs(stack, cluster, run, folder)
             operators = _operators(stack, cluster, run, logs, consent=settings.may_change)
             view = stack.enter_context(
@@ -100,6 +103,7 @@ def existing_environment(settings: Settings) -> Open:
                 ours=False,
                 image=settings.image,
                 operators=operators,
+                unseen=unseen,
             )
 
     return environment

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuassay.cluster.errors import ClusterError, ComponentDied, NotFromOutside
-from gpuassay.engine import kept, recordings
+from gpuassay.engine import kept, recordings, sight
 from gpuassay.engine.throttle import Throttle
 from gpuassay.record.recording import RecordingMeta, write_recording
 from gpuassay.secrets import hide
@@ -90,6 +90,9 @@ class Runner:
                 self._act(one)
 
     def _skip(self, scenario: Scenario) -> bool:
+        if unseen := self.environment.unseen.get(scenario.system):
+            self._write_outcome(scenario, "skip", f"from outside: {unseen}")
+            return True
         lacking = sorted(self.environment.lacking(scenario))
         if lacking:
             self._write_outcome(scenario, "skip", f"the cluster lacks: {', '.join(lacking)}{remedy(lacking)}")
@@ -130,6 +133,9 @@ class Runner:
         if outcome == "ok" and (broken := environment.broken()):
             # what was observed last may be the death and not the behaviour
             outcome, reason = "error", broken
+        if not environment.ours and lab.api.denied:  # then it did something else than it says, however it ended
+            outcome = "error" if outcome == "ok" else outcome
+            reason = sight.denied(lab.api.denied, scenario.system, reason)
         lines = environment.lines(token, began.positions, everything=bool(scenario.alone))
         recordings.write(
             environment, lab, place, began, profile=scenario.profile, lines=lines, outcome=outcome, error=reason,

@@ -180,6 +180,8 @@ class Lab:
         try:
             request()
         except ApiRefused as refused:
+            if refused.denied:  # to us, whatever was tried: nothing that the system under test has done
+                raise
             outcome = Attempt(False, refused.status, refused.reason, refused.message)
         self.note_under(facts.ATTEMPTS, label, outcome)
         return outcome.accepted

@@ -62,6 +62,8 @@ class Stub(Api):
 
     def _post(self, path: str, body: Manifest, query: Mapping[str, object]) -> Manifest:
         if path == REVIEWS:
+            if path_asked := body["spec"].get("nonResourceAttributes"):
+                return {"status": {"allowed": self.may("", path_asked["path"], path_asked["verb"])}}
             right = body["spec"]["resourceAttributes"]
             resource = "/".join(filter(None, (right["resource"], right.get("subresource"))))
             return {"status": {"allowed": self.may(right["group"], resource, right["verb"])}}

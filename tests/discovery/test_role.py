@@ -19,9 +19,11 @@ def test_a_role_has_every_verb_of_every_resource_once() -> None:
             Rule("", "pods", "get list"),
             Rule("", "pods nodes", "patch (only with --allow-cluster-mutation)"),
             Rule("batch", "jobs", "get"),
+            Rule("", "/metrics", "get (for its metrics)"),
         ],
     )
     assert role["rules"] == [
+        {"nonResourceURLs": ["/metrics"], "verbs": ["get"]},
         {"apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"]},
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "patch"]},
         {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get"]},
@@ -39,8 +41,8 @@ def test_the_command_prints_objects_to_apply(capsys: pytest.CaptureFixture[str])
     assert main(["role", "kueue", "platform", "--name", "mine", "--account", "team/judge"]) == 0
     role, account, binding = yaml.safe_load_all(capsys.readouterr().out)
     assert (role["kind"], role["metadata"]["name"]) == ("ClusterRole", "mine")
-    assert any("clusterqueues" in one["resources"] for one in role["rules"])
-    assert any("resourceslices" in one["resources"] for one in role["rules"])
+    resources = {name for one in role["rules"] for name in one.get("resources", [])}
+    assert {"clusterqueues", "resourceslices", "serviceaccounts"} <= resources
     assert account["metadata"] == {"name": "judge", "namespace": "team"}
     assert binding["roleRef"]["name"] == "mine" and binding["subjects"][0]["namespace"] == "team"
 

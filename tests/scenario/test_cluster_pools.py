@@ -49,6 +49,7 @@ class FakeEnvironment:
     capabilities: frozenset[str] = frozenset()
     collapsed: threading.Event = field(default_factory=threading.Event)
     ours: bool = True
+    unseen: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def view(self) -> FakeEnvironment:
@@ -64,7 +65,8 @@ class FakeEnvironment:
 
     def lab(self, scenario: Scenario, token: str, **_: Any) -> Any:
         del scenario
-        lab: dict[str, Any] = {"notes": {}, "asked": [], "samples": [], "parts": {}}
+        api = SimpleNamespace(denied=set[str]())
+        lab: dict[str, Any] = {"notes": {}, "asked": [], "samples": [], "parts": {}, "api": api}
         return SimpleNamespace(**lab, namespaces=[], token=token)
 
     def prepare(self, lab: Lab) -> None: ...

@@ -37,7 +37,7 @@ def test_a_skip_says_how_the_program_is_had(tmp_path: Path, need: str, words: st
     def lacking(one: Scenario) -> frozenset[str]:
         return one.needs
 
-    environment = cast("Environment", SimpleNamespace(lacking=lacking, collapsed=threading.Event()))
+    environment = cast("Environment", SimpleNamespace(lacking=lacking, collapsed=threading.Event(), unseen={}))
     one = Scenario("s", cast("Any", act), "slices", "default", "", frozenset({need}), 60, __name__)
     outcomes: list[str] = []
 
@@ -57,7 +57,7 @@ def test_what_cannot_be_had_while_a_scenario_runs_is_a_skip(tmp_path: Path) -> N
     def act(_: object) -> None:
         raise UnobtainableError("the fake GPU library is built with a C compiler and there is no cc")
 
-    environment = Mock(collapsed=threading.Event(), lacking=Mock(return_value=frozenset[str]()))
+    environment = Mock(collapsed=threading.Event(), lacking=Mock(return_value=frozenset[str]()), unseen={})
     environment.set_profile.return_value = environment.broken.return_value = None
     environment.positions.return_value, environment.lines.return_value = {}, {}
     environment.beside.return_value = []

@@ -25,6 +25,7 @@ RULES = (
     Rule("", "serviceaccounts", f"create delete {_METRICS}"),
     Rule("", "serviceaccounts/token", f"create {_METRICS}"),
     Rule("rbac.authorization.k8s.io", "clusterroles clusterrolebindings", f"create delete {_METRICS}"),
+    Rule("", "/metrics", f"get {_METRICS}"),
     Rule("", "nodes nodes/status", f"patch {_LENT}"),
     Rule("apps", "deployments statefulsets", "create get list watch patch delete"),
     Rule("kueue.x-k8s.io", "workloads workloads/status localqueues", "create get list watch patch update delete"),
