@@ -49,6 +49,10 @@ PROGRAM = "program:"
 """Prefix of a component whose programs are there."""
 
 
+DENIED = "this identity may not "
+"""Begins what is told of a right that the caller lacks."""
+
+
 class Why(StrEnum):
     """Why a behaviour cannot be judged on a cluster that lacks a capability: a closed list."""
 
@@ -59,6 +63,7 @@ class Why(StrEnum):
     FAULTS = "it breaks nodes, GPUs or servers on purpose, which only ones of our own allow"
     MACHINES = "it needs more nodes than there are machines: fake ones"
     ON_REQUEST = "it runs on request alone, by an option"
+    RIGHTS = "the run had no right to see or do it"
     MARKED = "the cluster's owner has to mark an object that may be used for it"
 
 

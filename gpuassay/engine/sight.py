@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from gpuassay.capabilities import DENIED
 from gpuassay.cluster.access_review import Right, lacking
 from gpuassay.cluster.api import Api
 from gpuassay.manifest import Manifest
@@ -55,13 +56,13 @@ def _always(rule: Rule) -> Sequence[str]:
 
 def _sentence(missing: Collection[Right], system: str) -> str:
     some = ", ".join(map(str, missing))
-    return f"this identity may not {some}, so what happens could not be seen{_remedy(system)}"
+    return f"{DENIED}{some}, so what happens could not be seen{_remedy(system)}"
 
 
 def denied(rights: Collection[str], system: str, reason: str) -> str:
     """Why a scenario says nothing that was denied some rights; `reason`: what it broke with, or ""."""
     some = ", ".join(sorted(rights))
-    return f"this identity may not {some}{_remedy(system)}" + (f"; then {reason}" if reason else "")
+    return f"{DENIED}{some}{_remedy(system)}" + (f"; then {reason}" if reason else "")
 
 
 def _remedy(system: str) -> str:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from gpuassay.capabilities import Why
+from gpuassay.capabilities import DENIED, Why
 from gpuassay.manifest import Manifest
 from gpuassay.report.text import one_line
 from gpuassay.verdict import ON_RECORDINGS, State, Verdict
@@ -117,6 +117,8 @@ def _reason(verdict: Verdict | None, why: Callable[[str], Why | None]) -> tuple[
     state = State(verdict.state)
     if state is State.INCONCLUSIVE:
         return NOISE, ""
+    if DENIED in verdict.reason and state in (State.ERROR, State.SKIP):
+        return Why.RIGHTS.value, one_line(verdict.reason[verdict.reason.index(DENIED) :])
     if state is State.ERROR:
         return BROKE, one_line(verdict.reason)
     if state in ON_RECORDINGS:

@@ -44,6 +44,8 @@ def test_only_a_live_judgement_counts(state: State) -> None:
         (State.SKIP, "the cluster lacks: gate:PartialAdmission", Why.SWITCHED_OFF),
         (State.SKIP, "the cluster lacks: program:vllm (bring it)", Why.ABSENT),
         (State.SKIP, "from outside: the pods of somebody's gateway cannot be touched from outside", Why.FAULTS),
+        (State.SKIP, "from outside: this identity may not watch workloads.kueue.x-k8s.io, so ...", Why.RIGHTS),
+        (State.ERROR, "ScenarioBroke: scenario a: this identity may not create jobs.batch", Why.RIGHTS),
         (State.SKIP, "the cluster lacks: nobody-knows", UNLISTED),
         (State.SKIP, "not today", UNLISTED),
         (State.INCONCLUSIVE, "2 % of noise", NOISE),
