@@ -17,7 +17,7 @@ from gpuassay.system import Rule, systems
 
 RULES = (
     Rule("", "namespaces", "create get list watch patch delete"),
-    Rule("", "pods", "create get list watch patch delete"),
+    Rule("", "pods", "create get list watch patch delete deletecollection"),
     Rule("batch", "jobs", "create get list watch patch delete deletecollection"),
     Rule("events.k8s.io", "events", "get list watch"),
     Rule("", "nodes", "get list"),

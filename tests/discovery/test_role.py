@@ -7,8 +7,8 @@ import yaml
 
 from gpuassay.cli import main
 from gpuassay.discovery.role import cluster_role
-from gpuassay.engine.discovered import every_rule
-from gpuassay.system import Rule
+from gpuassay.engine.discovered import RULES, every_rule
+from gpuassay.system import Rule, systems
 
 
 def test_a_role_has_every_verb_of_every_resource_once() -> None:
@@ -28,6 +28,23 @@ def test_a_role_has_every_verb_of_every_resource_once() -> None:
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "patch"]},
         {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get"]},
     ]
+
+
+@pytest.mark.parametrize("name", ["kueue", "slices", "routing", "platform"])
+def test_what_every_scenario_does_is_among_the_rights(name: str) -> None:
+    """Red when a right is left out without which no scenario begins, or none is cleared away."""
+    system = systems()[name]
+    swept = [("batch", "jobs"), ("", "pods"), *((where.split("/")[1], plural) for where, plural in system.swept)]
+    needed = {("", "serviceaccounts", "get"), *((*one, "deletecollection") for one in swept)}
+    rules = cluster_role("r", (*RULES, *system.rules))["rules"]
+    held = {
+        (group, resource, verb)
+        for one in rules
+        for group in one.get("apiGroups", [])
+        for resource in one.get("resources", [])
+        for verb in one["verbs"]
+    }
+    assert needed <= held
 
 
 def test_no_rule_of_a_system_is_a_wildcard() -> None:

@@ -7,6 +7,7 @@ from gpuassay.system import Rule
 _CHANGED = "(for profiles and restarts of Kueue)"
 _METRICS = "(for Kueue's metrics)"
 _COUNTERS = "(for GPUs that are published as counters, with --allow-cluster-mutation)"
+_HOSTILE = "(for objects that walk through every field, on request)"
 _LENT = "(for topology-aware scheduling, with --allow-cluster-mutation)"
 
 RULES = (
@@ -29,6 +30,8 @@ RULES = (
     Rule("", "nodes nodes/status", f"patch {_LENT}"),
     Rule("apps", "deployments statefulsets", "create get list watch patch delete"),
     Rule("kueue.x-k8s.io", "workloads workloads/status localqueues", "create get list watch patch update delete"),
+    Rule("kueue.x-k8s.io", "workloads", "deletecollection"),
+    Rule("apiextensions.k8s.io", "customresourcedefinitions", f"list {_HOSTILE}"),
     Rule(
         "kueue.x-k8s.io",
         "clusterqueues cohorts resourceflavors workloadpriorityclasses admissionchecks admissionchecks/status "
