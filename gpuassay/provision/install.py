@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpuassay import labels
+from gpuassay.capabilities import DENIED
 from gpuassay.cluster.access_review import Right
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import Cluster, Component
@@ -327,6 +328,8 @@ def await_working(site: Target, provided: Provided, seconds: float | None = None
 
     def look() -> str:
         problem = provided.problem(api)
+        if DENIED in problem:  # waiting gives nobody a right
+            raise ClusterError(f"{provided.title}: {problem}")
         if problem and time.monotonic() - began > TELL_AFTER:
             for line in pods.troubles(api, provided.namespace) or pods.refusals(api, provided.namespace):
                 if line not in told:

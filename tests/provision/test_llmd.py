@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from gpuassay.cluster.errors import ClusterError
+from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.manifest import Manifest
 from gpuassay.provision.component import Wish
+from gpuassay.provision.install import Target, await_working
 from gpuassay.provision.objects import Kind, Objects
 from gpuassay.systems.llmd.component.images import SIMULATOR
-from gpuassay.systems.llmd.component.served import deployment, model_of, read
-from gpuassay.systems.llmd.provision import content, detect, in_use
+from gpuassay.systems.llmd.component.served import NAME, deployment, model_of, read
+from gpuassay.systems.llmd.provision import LLMD, NAMESPACE, content, detect, in_use, problem
 from gpuassay.toolchain import Assets
 from tests.cluster.conftest import need_programs
+from tests.discovery.stub import Stub
 
 V1 = "inference.networking.k8s.io/v1"
 POOL: Manifest = {"apiVersion": V1, "kind": "InferencePool", "metadata": {"name": "p", "namespace": "serving"}}
@@ -152,3 +155,23 @@ def test_a_named_picker_configuration_goes_into_the_chart(tmp_path: Path) -> Non
     assert chart is not None
     extension = chart.values["inferenceExtension"]
     assert "running-requests-size-scorer" in extension["pluginsCustomConfig"][extension["pluginsConfigFile"]]
+
+
+class Lesser(Stub):
+    """Has the model servers, and denies every completion."""
+
+    def request(self, method: str, path: str, body: Any = None, **more: Any) -> str:
+        if method == "post":
+            raise ApiRefused(403, "Forbidden", 'User "it" cannot create resource "services/proxy" in API group ""')
+        return super().request(method, path, body, **more)
+
+
+def test_who_may_not_ask_for_a_completion_is_told_so_at_once() -> None:
+    """Red when a right that is lacking is waited for, or verb and resource are not named."""
+    servers: Manifest = {"spec": {"template": {"spec": {"containers": [{"args": ["--model", "m"]}]}}}}
+    path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{NAME}"
+    api = Lesser("v1.36.0", {path: servers})
+    assert "this identity may not create services/proxy" in problem(api)
+    site = cast("Target", SimpleNamespace(cluster=SimpleNamespace(api=api), say=print))
+    with pytest.raises(ClusterError, match="this identity may not create services/proxy"):
+        await_working(site, LLMD, 3600)

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from gpuassay import toolchain
+from gpuassay.capabilities import DENIED
 from gpuassay.cluster.access_review import Right
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused, ClusterError
@@ -155,6 +156,8 @@ def problem(api: Api) -> str:
     try:
         answer = api.request("post", path, body)
     except ApiRefused as refused:
+        if refused.denied:
+            return f"{asked} cannot be tried: {DENIED}{refused.denied}"
         return f"{asked} ends with HTTP status {refused.status}: {' '.join(refused.message.split())}"
     except ClusterError as error:
         return f"{asked}: {error}"

@@ -10,6 +10,7 @@ RULES = (
     Rule("", "services configmaps serviceaccounts", f"create get list patch delete ({_ONLY})"),
     Rule("", "pods/status", f"patch ({_ONLY})"),
     Rule("", "pods/portforward", f"get create ({_ONLY})"),
+    Rule("", "services/proxy", f"create ({_ONLY}: whether a completion comes)"),
     Rule("", "pods/log", f"get ({_ONLY})"),
     Rule("apps", "deployments", f"create get list patch delete ({_ONLY})"),
     Rule("rbac.authorization.k8s.io", "roles rolebindings", f"create get patch delete ({_ONLY})"),
