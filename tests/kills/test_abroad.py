@@ -20,6 +20,7 @@ from tests.live.rights_loop import SAMPLES
         (Broken("kueue", "preemption-off", 9, {"a": "FAIL", "b": "PASS"}), "must be FAIL: b: PASS"),
         (Broken("kueue", "preemption-off", 9, {"a": "ERROR"}), "must be FAIL: a: ERROR"),
         (Broken("kueue", "preemption-off", 9, {"a": "SKIP"}), "nothing was judged"),
+        (Broken("kueue", "preemption-off", 9, {"a": "INCONCLUSIVE"}), "nothing was judged"),
         (Broken("kueue", "preemption-off", 9), "nothing was judged"),
     ],
 )

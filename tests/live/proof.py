@@ -179,18 +179,24 @@ def _used_as_it_is(cluster: Cluster, words: Sequence[str], whose: str) -> None:
     assert f"used as it is, {whose}" in (said := call(cluster, *words)), said
 
 
-def _as_somebody_elses(cluster: Cluster, trial: Trial, words: Sequence[str]) -> None:
-    """Installed by us, and then without anything that says so, as if another had done it."""
-    call(cluster, *words)
-    noted = cluster.api.get("ConfigMap", trial.component, NAMESPACE)
+def disown(cluster: Cluster, component: str) -> Manifest:
+    """Take off all that says that a component is ours; what was noted of it, to be created again."""
+    noted = cluster.api.get("ConfigMap", component, NAMESPACE)
     assert noted is not None
     del noted["metadata"]["resourceVersion"]
-    cluster.api.delete("ConfigMap", trial.component, NAMESPACE)
+    cluster.api.delete("ConfigMap", component, NAMESPACE)
     objects = Objects(cluster.api)
     bare = {"metadata": {"labels": {labels.RUN: None, labels.COMPONENT: None}}}
     for ref in objects.labelled(labels.RUN):
         if (ref.kind, ref.name) != ("Namespace", NAMESPACE):
             objects.patch(ref, bare)
+    return noted
+
+
+def _as_somebody_elses(cluster: Cluster, trial: Trial, words: Sequence[str]) -> None:
+    """Installed by us, and then without anything that says so, as if another had done it."""
+    call(cluster, *words)
+    noted = disown(cluster, trial.component)
     installed = everything(cluster)
     _used_as_it_is(cluster, words, "somebody else's")
     assert "is not replaced" in call(cluster, *words, "--reinstall", code=2)
