@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -246,27 +246,24 @@ def _runs(options: argparse.Namespace, known: Sequence[Row]) -> list[Row]:
     rules = printed_role(sample.systems)
     tests = sample.drawn(everything(), options.seed)
     made = {one.right for one in known if one.system == sample.systems[0]}
-    wanted = [one for one in rights_of(rules) if str(one) not in made and (options.only or "") in str(one)]
+    rights = [one for one in rights_of(rules) if str(one) not in made and (options.only or "") in str(one)]
+    random.Random(options.seed).shuffle(rights)  # what a first call has time for is a sample, too
+    wanted: list[Right | None] = [*([] if "" in made else [None]), *rights]
     found: list[Row] = []
     with options.rows.open("a") as file, cluster_for(sample) as cluster, ThreadPoolExecutor(options.beside) as pool:
-
-        def keep(row: Row) -> None:
-            found.append(row)
-            file.write(json.dumps(asdict(row)) + "\n")
-            file.flush()
-            print(f"{row.right or 'the whole role'}: {row.seconds} s, {row.summary}", flush=True)
-
         began = time.monotonic()
-        if "" not in made:
-            keep(run_as(cluster, sample, tests, rules, None))
 
-        def one(right: Right) -> Row | None:
+        def one(right: Right | None) -> Row | None:
             if time.monotonic() - began > options.seconds:
                 return None
-            return run_as(cluster, sample, tests[: options.loop], rules, right)
+            return run_as(cluster, sample, tests[: options.loop] if right else tests, rules, right)
 
-        for row in filter(None, pool.map(one, wanted)):
-            keep(row)
+        for done in as_completed([pool.submit(one, right) for right in wanted]):
+            if row := done.result():
+                found.append(row)
+                file.write(json.dumps(asdict(row)) + "\n")
+                file.flush()
+                print(f"{row.right or 'the whole role'}: {row.seconds} s, {row.summary}", flush=True)
     return found
 
 
