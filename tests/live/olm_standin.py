@@ -7,18 +7,16 @@ makes a manager once the object is there that starts it.
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
 from typing import Any
 
 from gpuassay.cluster.api import Api
-from gpuassay.cluster.errors import ClusterError
-from gpuassay.manifest import Manifest
+from gpuassay.manifest import Manifest, dig
 from gpuassay.provision.objects import Objects, Ref
 from gpuassay.provision.olm import GROUP, V1, V1ALPHA1
 
 PACKAGE, PLACE, CSV = "kueue-operator", "openshift-kueue-operator", "kueue-operator.v1.3.0"
+PLAN = Ref(V1ALPHA1, "InstallPlan", PLACE, "install-1")
+VERSION = Ref(V1ALPHA1, "ClusterServiceVersion", PLACE, CSV)
 LABEL = {f"{GROUP}/{PACKAGE}.{PLACE}": ""}
 EXAMPLES = [{
     "apiVersion": "kueue.openshift.io/v1", "kind": "Kueue", "metadata": {"name": "example"},
@@ -50,8 +48,14 @@ BROUGHT = (
 )
 
 
-def installed(api: Api, answers: Manifest) -> None:
-    """One look of OLM at its Subscription; `answers`: the status that it gets in the place of a sound one."""
+def installed(api: Api, answers: Manifest, refusal: Manifest) -> None:
+    """One look of OLM at its Subscription, a step at a time as OLM does: plan, version with definitions, success.
+
+    Args:
+        api: of the cluster.
+        answers: the status that the Subscription gets in the place of a sound one.
+        refusal: the status that the InstallPlan gets, and keeps.
+    """
     objects = Objects(api)
     subscription = Ref(V1ALPHA1, "Subscription", PLACE, PACKAGE)
     found = objects.get(subscription)
@@ -60,16 +64,30 @@ def installed(api: Api, answers: Manifest) -> None:
     if answers:
         objects.patch(subscription, {"status": answers})
         return
-    group = objects.get(Ref(V1, "OperatorGroup", PLACE, PACKAGE))
-    if group is None or found.get("status"):
+    plan, version = objects.get(PLAN), objects.get(VERSION)
+    if objects.get(Ref(V1, "OperatorGroup", PLACE, PACKAGE)) is None:
         return
-    meta: dict[str, Any] = {"name": CSV, "namespace": PLACE, "labels": LABEL}
-    notes = {"annotations": {"alm-examples": json.dumps(EXAMPLES)}}
-    version: Manifest = {"apiVersion": V1ALPHA1, "kind": "ClusterServiceVersion", "metadata": meta | notes}
-    for one in (version, *BROUGHT):
-        objects.apply(Ref.of(one), one)
-    objects.patch(subscription, {"status": {"currentCSV": CSV, "installPlanRef": {"name": "install-1"}}})
-    objects.patch(Ref.of(version), {"status": {"phase": "Succeeded"}})
+    if plan is None:
+        uid = found["metadata"]["uid"]
+        owner = {"apiVersion": V1ALPHA1, "kind": subscription.kind, "name": PACKAGE, "uid": uid}
+        objects.apply(PLAN, _made(PLAN, ownerReferences=[owner]))
+        objects.patch(PLAN, {"status": refusal or {"phase": "Installing"}})
+        objects.patch(subscription, {"status": {"currentCSV": CSV, "installPlanRef": {"name": PLAN.name}}})
+    elif refusal:
+        return
+    elif version is None:
+        for one in (_made(VERSION, annotations={"alm-examples": json.dumps(EXAMPLES)}), *BROUGHT):
+            objects.apply(Ref.of(one), one)
+        objects.patch(VERSION, {"status": {"phase": "Installing", "message": "waiting for its Deployment"}})
+    elif dig(version, "status", "phase") == "Installing":
+        objects.patch(VERSION, {"status": {"phase": "Succeeded"}})
+        objects.patch(PLAN, {"status": {"phase": "Complete"}})
+
+
+def _made(ref: Ref, **more: object) -> Manifest:
+    """An object of OLM's own, with the label by which an Operator knows its parts."""
+    meta: dict[str, Any] = {"name": ref.name, "namespace": ref.namespace, "labels": LABEL}
+    return {"apiVersion": ref.version, "kind": ref.kind, "metadata": meta | more}
 
 
 def started(api: Api) -> None:
@@ -77,7 +95,7 @@ def started(api: Api) -> None:
     objects = Objects(api)
     if not objects.get(Ref("kueue.openshift.io/v1", "Kueue", "", "cluster")):
         return
-    owner = objects.get(Ref(V1ALPHA1, "ClusterServiceVersion", PLACE, CSV))
+    owner = objects.get(VERSION)
     name, image = "kueue-controller-manager", "registry.example/kueue/kueue-rhel9:v0.16.2"
     if owner is None or api.get("Deployment", name, PLACE):
         return
@@ -92,21 +110,7 @@ def started(api: Api) -> None:
     })  # fmt: skip
 
 
-@contextmanager
-def playing(api: Api, answers: Manifest | None = None) -> Generator[None]:
-    """Both, for the length of a `with` block."""
-    ended = threading.Event()
-
-    def play() -> None:
-        while not ended.wait(0.3):
-            with suppress(ClusterError, KeyError):  # what is just going or coming is looked at again
-                installed(api, answers or {})
-                started(api)
-
-    thread = threading.Thread(target=play)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+def looked(api: Api, answers: Manifest | None = None, refusal: Manifest | None = None) -> None:
+    """One look of both."""
+    installed(api, answers or {}, refusal or {})
+    started(api)

@@ -21,15 +21,16 @@ from gpuassay.systems.kueue.provision import KUEUE
 from gpuassay.toolchain import Assets
 from gpuassay.waiting import wait
 from tests.live import olm_standin as standin
+from tests.live.playing import playing
 from tests.live.proof import everything
 
 HASTY = replace(KUEUE, seconds=30)
 
 
-@pytest.fixture
-def theirs(programs: None, tmp_path: Path) -> Generator[Cluster]:
+@pytest.fixture(scope="module")
+def theirs(programs: None, tmp_path_factory: pytest.TempPathFactory) -> Generator[Cluster]:
     """A cluster with the definitions of OLM."""
-    with embedded(directory=tmp_path / "cluster", nodes=1) as up:
+    with embedded(directory=tmp_path_factory.mktemp("theirs"), nodes=1) as up:
         objects = Objects(up.api)
         for one in standin.OLM:
             objects.apply(Ref.of(one), one)
@@ -49,7 +50,7 @@ def site(cluster: Cluster, folder: Path) -> Target:
 def test_an_operator_is_asked_for_started_and_removed(theirs: Cluster, tmp_path: Path) -> None:
     """Red when nothing comes of a Subscription, the operator's work is not begun, or something of it stays."""
     before, at = everything(theirs), site(theirs, tmp_path)
-    with standin.playing(theirs.api):
+    with playing(lambda: standin.looked(theirs.api)):
         made = install(at, HASTY, wish(theirs, "olm:stable-v1.3"))
         assert (made.namespace, made.how) == (standin.PLACE, "OLM subscription kueue-operator")
         objects = Objects(theirs.api)
@@ -70,11 +71,26 @@ UNHEALTHY: Manifest = {
 }
 
 
-def test_a_channel_that_there_is_not_is_told_in_olms_words(theirs: Cluster, tmp_path: Path) -> None:
+FAILED: Manifest = {
+    "phase": "Failed", "conditions": [{"type": "Installed", "status": "False", "message": "retry: no such right"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answers", "refusal", "words"),
+    [
+        (UNHEALTHY, {}, "ResolutionFailed: no operators found in channel nope"),
+        ({}, FAILED, "InstallPlan install-1 is Failed: retry: no such right"),
+        ({}, {"phase": "RequiresApproval"}, "InstallPlan install-1 is RequiresApproval"),
+    ],
+)
+def test_what_comes_to_nothing_is_told_in_olms_words(
+    theirs: Cluster, tmp_path: Path, answers: Manifest, refusal: Manifest, words: str
+) -> None:
     """Red when a Subscription of which nothing comes is waited for without a word, or stays."""
     before, at = everything(theirs), site(theirs, tmp_path)
-    with standin.playing(theirs.api, UNHEALTHY):
-        with pytest.raises(ClusterError, match="ResolutionFailed: no operators found in channel nope"):
+    with playing(lambda: standin.looked(theirs.api, answers, refusal)):
+        with pytest.raises(ClusterError, match=words):
             install(at, replace(HASTY, seconds=5), wish(theirs, "olm:nope"))
         assert remove(at, HASTY).differences == []
     assert everything(theirs) == before
