@@ -15,7 +15,7 @@ from gpuassay.cluster.base import Cluster, Component
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.cluster.parallel import side_by_side
 from gpuassay.manifest import Manifest, dig
-from gpuassay.provision import inventory, olm, pods, rights
+from gpuassay.provision import inventory, olm, pods, rights, rollout
 from gpuassay.provision.component import Content, Installation, Provided, Wish
 from gpuassay.provision.helm import Chart, Helm
 from gpuassay.provision.inventory import Inventory
@@ -120,7 +120,7 @@ def _install(site: Target, provided: Provided, wish: Wish) -> Installation:
     if helm and content.chart:
         helm.install(content.chart)
     _mark(site, provided, refs, wish)
-    await_working(site, provided)
+    await_working(site, _as_wished(provided, refs, objects) if wish.mirror or wish.pull_secret else provided)
     _tell(site, provided, noted, content)
     return Installation(noted.version, noted.namespace, noted.how, noted.run)
 
@@ -298,6 +298,15 @@ def _mark(site: Target, provided: Provided, refs: Sequence[Ref], wish: Wish) -> 
             _mirror(objects, ref, wish.mirror)
         if wish.pull_secret:
             name_it(objects, ref)
+
+
+def _as_wished(provided: Provided, refs: Sequence[Ref], objects: Objects) -> Provided:
+    """The component, which works once the pods do whose images and credentials have just been changed."""
+
+    def problem(api: Api) -> str:
+        return provided.problem(api) or rollout.unfinished(objects, refs)
+
+    return replace(provided, problem=problem)
 
 
 def _mirror(objects: Objects, ref: Ref, mirror: str) -> None:

@@ -6,6 +6,8 @@ from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused
 from gpuassay.manifest import Manifest, dig
 
+MOST = 300
+"""Characters of a reason; of a longer one the beginning says what was tried, and the end why it failed."""
 _BEGINNING = frozenset({"ContainerCreating", "PodInitializing"})
 
 
@@ -37,7 +39,7 @@ def trouble(pod: Manifest) -> str:
 
 def _short(one: Manifest) -> str:
     text = " ".join(str(one.get("message") or one.get("reason") or "(no message)").split())
-    return text if len(text) < 300 else f"{text[:300]}..."
+    return text if len(text) <= MOST else f"{text[: MOST // 2]} ... {text[-MOST // 2 :]}"
 
 
 def refusals(api: Api, namespace: str) -> list[str]:
