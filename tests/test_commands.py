@@ -67,6 +67,7 @@ EMPTY = "the value is empty"
         (["up", "--nodes", "5001"], "must be at most 5000"),
         (["up", "--gpus", "-1"], "a number up to 1024, or MODEL*NUMBER"),
         (["up", "--mig", "all-balanced"], "only GPUs of --like-yours can be cut"),
+        (["up", "--private-registries", "file"], "only nodes of --like-yours pull images"),
         (["up", "--like-yours", "--mig", "all-balanced"], "there are none: give --gpus MODEL*NUMBER"),
         (["up", "--profile="], EMPTY),
         (["doctor", "--kubeconfig="], EMPTY),

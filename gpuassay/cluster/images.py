@@ -60,10 +60,12 @@ class Blobs:
     Attributes:
         blobs: digest to the parts that follow one another.
         references: name with registry and tag to the digest of its manifest.
+        logins: registry that serves all of them under its own name to who logs in, to the digest of the credentials.
     """
 
     blobs: dict[str, list[Part]] = field(default_factory=dict[str, list[Part]])
     references: dict[str, str] = field(default_factory=dict[str, str])
+    logins: dict[str, str] = field(default_factory=dict[str, str])
 
     def add(self, image: Source) -> None:
         """Add an image.
@@ -171,6 +173,7 @@ def save(blobs: Blobs, target: Path) -> None:
     """Write what a registry in another process is to serve, at once or not at all."""
     told = {
         "references": blobs.references,
+        "logins": blobs.logins,
         "blobs": {
             digest: [{"file": str(part)} if isinstance(part, Path) else {"hex": part.hex()} for part in parts]
             for digest, parts in blobs.blobs.items()
@@ -188,4 +191,4 @@ def load(source: Path) -> Blobs:
         digest: [Path(part["file"]) if "file" in part else bytes.fromhex(part["hex"]) for part in parts]
         for digest, parts in told["blobs"].items()
     }
-    return Blobs(blobs, told["references"])
+    return Blobs(blobs, told["references"], told["logins"])

@@ -57,6 +57,11 @@ def add(subparsers: SubParsers) -> None:
         "--emulated-version", type=text, metavar="1.N",
         help="with --like-yours: imitate the API of an older Kubernetes, such as 1.34, with the same programs",
     )  # fmt: skip
+    parser.add_argument(
+        "--private-registries", type=place, metavar="FILE",
+        help="with --like-yours: the registries that FILE names (as docker login writes it) have every image under "
+        "their own names, for who shows these credentials: what --mirror and --pull-secret are tried with",
+    )  # fmt: skip
     parser.add_argument("--directory", type=place, help="empty folder for logs and kubeconfig (default: temporary)")
     parser.add_argument(
         "--asset", action="append", default=[], metavar="NAME=DIR", type=text, help="programs that you bring"
@@ -81,6 +86,8 @@ def refused(options: argparse.Namespace) -> str | None:
     if not options.like_yours:
         if options.emulated_version:
             return "only --like-yours imitates an older Kubernetes: leave out --emulated-version"
+        if options.private_registries:
+            return "only nodes of --like-yours pull images: leave out --private-registries"
         if options.mig:
             return "only GPUs of --like-yours can be cut: leave out --mig"
         return "fake nodes have GPUs of no model: give --gpus a number" if model else None
@@ -113,6 +120,7 @@ def _opened(options: argparse.Namespace, folder: Path, assets: Assets) -> Genera
             assets=assets,
             say=say_on_stderr,
             emulated_version=options.emulated_version,
+            private=options.private_registries,
         ) as cluster:
             yield cluster
         return

@@ -61,6 +61,7 @@ def whole_cluster(
     sources: Sequence[Source] = (),
     kits: Sequence[Kit] = (),
     emulated_version: str | None = None,
+    logins: Mapping[str, str] | None = None,
 ) -> Generator[Cluster]:
     """Run a whole cluster for the length of a `with` block. Root only.
 
@@ -71,6 +72,7 @@ def whole_cluster(
         sources: images that pods may pull besides CoreDNS.
         kits: what each node has besides, in the order of nodes; fewer are allowed.
         emulated_version: Kubernetes minor version whose API is imitated, such as "1.35".
+        logins: private registries that have all images for who logs in (`gpuassay.cluster.whole.logins.logins`).
 
     Raises:
         ClusterError: it cannot be started; one line says why.
@@ -86,7 +88,7 @@ def whole_cluster(
             directory=folder, assets=assets, nodes=0, services=True, emulated_version=emulated_version
         )  # fmt: skip
         cluster = stack.enter_context(control)
-        blobs = Blobs()
+        blobs = Blobs(logins=dict(logins or {}))
         for source in (dns.source(), *sources):
             blobs.add(source)
         (folder / "registry").mkdir(exist_ok=True)

@@ -2,20 +2,25 @@
 
 Serves the images of FILE (`gpuassay.cluster.images.save`) whatever registry their names say, which containerd
 tells by `?ns=` (OCI Distribution Specification 1.1, pull only). What is not there is not there, as on a site without
-access to the world. Listens on the node's loopback, so nobody else reaches it.
+access to the world. A private registry has the same images under its own name, for who logs in. Listens on the
+node's loopback, so nobody else reaches it.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from gpuassay.cluster.images import MANIFEST, Blobs, Part, blocks, load, size
+from gpuassay.cluster.whole import logins
 
 PORT = 5000
+LOGIN: Mapping[str, str] = {"WWW-Authenticate": 'Basic realm="private registry"'}
+NONE: Mapping[str, str] = {}
 
 
 class Registry(ThreadingHTTPServer):
@@ -61,31 +66,52 @@ class _Handler(BaseHTTPRequestHandler):
         *repository, kind, reference = unquote(asked.path).removeprefix("/v2/").split("/")
         assert isinstance(self.server, Registry)
         images = self.server.images
+        registry = parse_qs(asked.query).get("ns", [""])[0]
+        login = images.logins.get(registry)
+        if login is not None and login != logins.digest(self.headers.get("Authorization", "")):
+            self._ask_for_login(with_body=with_body)
+            return
         digest = reference
         if kind == "manifests" and not reference.startswith("sha256:"):
-            registry = parse_qs(asked.query).get("ns", [""])[0]
-            digest = images.references.get(f"{registry}/{'/'.join(repository)}:{reference}", "")
+            digest = _manifest(images, registry, f"{'/'.join(repository)}:{reference}")
         if kind in ("manifests", "blobs") and digest in images.blobs:
             media = MANIFEST if kind == "manifests" else "application/octet-stream"
             self._answer(200, media, images.blobs[digest], digest=digest, with_body=with_body)
         else:
             self._refuse(with_body=with_body)
 
+    def _ask_for_login(self, *, with_body: bool) -> None:
+        said = {"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}
+        body: list[Part] = [json.dumps(said).encode()]
+        self._answer(401, "application/json", body, with_body=with_body, headers=LOGIN)
+
     def _refuse(self, *, with_body: bool) -> None:
         said = {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "this cluster has no such image, and no internet"}]}
         self._answer(404, "application/json", [json.dumps(said).encode()], with_body=with_body)
 
-    def _answer(self, status: int, media: str, parts: list[Part], *, digest: str = "", with_body: bool) -> None:
+    def _answer(
+        self, status: int, media: str, parts: list[Part], *, digest: str = "", with_body: bool,
+        headers: Mapping[str, str] = NONE,
+    ) -> None:  # fmt: skip
         self.send_response(status)
         self.send_header("Content-Type", media)
         self.send_header("Content-Length", str(size(parts)))
         self.send_header("Docker-Distribution-Api-Version", "registry/2.0")
         if digest:
             self.send_header("Docker-Content-Digest", digest)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
         if with_body:
             for block in blocks(parts):
                 self.wfile.write(block)
+
+
+def _manifest(images: Blobs, registry: str, name: str) -> str:
+    """Digest of an image, "" where there is none; a private registry has what any other has."""
+    if registry not in images.logins:
+        return images.references.get(f"{registry}/{name}", "")
+    return next((digest for known, digest in images.references.items() if known.partition("/")[2] == name), "")
 
 
 def main() -> None:
