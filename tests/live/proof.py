@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import statistics
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from gpuassay.provision.inventory import NAMESPACE
 from gpuassay.provision.objects import Objects
 from gpuassay.waiting import wait
 from tests.live import proof_uses as uses
+from tests.live import stub_das
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 400.0
@@ -45,12 +47,14 @@ class Trial:
         use: does with it what users do; raises where it does not work.
         words: further words of `gpuassay provision`, made with a folder for files.
         needs: programs, by component of the toolchain.
+        around: what stands in for something while it is tried, and goes with it.
     """
 
     component: str
     use: Callable[[Cluster], None]
     words: Callable[[Path], Sequence[str]] = lambda _: ()
     needs: Sequence[str] = ()
+    around: Callable[[Cluster], AbstractContextManager[None]] = lambda _: nullcontext()
 
 
 TRIALS = {
@@ -61,6 +65,12 @@ TRIALS = {
     "llmd": Trial("llmd", uses.a_completion_comes, needs=("llmd-epp", "llmd-sim")),
     "jobset": Trial("jobset", uses.a_jobset_ends, needs=("jobset",)),
     "lws": Trial("lws", uses.a_group_is_ready, needs=("lws",)),
+    "das-stub": Trial(
+        "das",
+        uses.a_pod_goes_to_das,
+        lambda at: ("--source", f"das={stub_das.manifests(at)}"),
+        around=stub_das.around,
+    ),
 }
 
 
@@ -132,8 +142,17 @@ def files_of_commands(cluster: Cluster) -> set[str]:
     return {one.name for one in Path(environment(cluster)["TMPDIR"]).glob("gpuassay-provision-*")}
 
 
-def prove(cluster: Cluster, name: str, folder: Path, *, kills: int, seed: int) -> Row:
-    """All of it for one trial; AssertionError where something is not as it has to be."""
+def prove(cluster: Cluster, name: str, folder: Path, *, kills: int, seed: int, until: float = math.inf) -> Row:
+    """All of it for one trial; no kill begins after `until`, a moment of the monotonic clock.
+
+    Raises:
+        AssertionError: something is not as it has to be.
+    """
+    with TRIALS[name].around(cluster):
+        return _prove(cluster, name, folder, kills=kills, seed=seed, until=until)
+
+
+def _prove(cluster: Cluster, name: str, folder: Path, *, kills: int, seed: int, until: float) -> Row:
     trial = TRIALS[name]
     words = ("provision", trial.component, *trial.words(folder))
     before, row = everything(cluster), Row(name)
@@ -143,6 +162,9 @@ def prove(cluster: Cluster, name: str, folder: Path, *, kills: int, seed: int) -
     _same(cluster, before, "after somebody else's was removed")
     chance = random.Random(f"{seed} {name}")
     for _ in range(kills):
+        if time.monotonic() > until:
+            break
+        print(f"{name}: {json.dumps(asdict(row))}", file=sys.stderr, flush=True)
         _killed(cluster, trial, words, chance.uniform(0, row.install), row)
         _same(cluster, before, f"after a kill at {row.killed[-1]:.2f} s")
     return row
@@ -253,12 +275,14 @@ def main() -> None:
     parser.add_argument("trials", nargs="*", choices=[*TRIALS, []], help="default: all")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="no further kill begins after so many")
     parser.add_argument("--kubernetes", metavar="1.N", help="an older version whose API is imitated")
     options = parser.parse_args()
     rows: list[Row] = []
+    until = time.monotonic() + 60 * options.minutes
     with like_a_users(options.kubernetes) as cluster, tempfile.TemporaryDirectory() as folder:
         for name in options.trials or TRIALS:
-            rows.append(prove(cluster, name, Path(folder), kills=options.kills, seed=options.seed))
+            rows.append(prove(cluster, name, Path(folder), kills=options.kills, seed=options.seed, until=until))
             print(json.dumps(asdict(rows[-1])), flush=True)
     print(table(rows))
 

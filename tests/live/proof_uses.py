@@ -14,6 +14,7 @@ from gpuassay.manifest import Manifest, dig
 from gpuassay.provision.objects import Objects, Ref
 from gpuassay.systems.kueue.component.installation import MODULE
 from gpuassay.systems.llmd.provision import NAMESPACE, SERVICE
+from gpuassay.systems.slices.component.das_cluster import SCHEDULER
 from gpuassay.toolchain import Assets
 from gpuassay.waiting import wait
 
@@ -114,6 +115,15 @@ def a_completion_comes(cluster: Cluster) -> None:
     path = f"/api/v1/namespaces/{NAMESPACE}/services/{SERVICE}:8081/proxy/v1/completions"
     asked: Manifest = {"model": "llama", "prompt": "Who are you?", "max_tokens": 4}
     assert json.loads(cluster.api.request("post", path, asked))["choices"]
+
+
+def a_pod_goes_to_das(cluster: Cluster) -> None:
+    """A pod that asks for a slice is given to DAS's scheduler, another is not; neither is created."""
+    path = f"/api/v1/namespaces/{PLACE}/pods"
+    for limit, wanted in (("nvidia.com/mig-1g.5gb", SCHEDULER), ("cpu", "default-scheduler")):
+        pod = made("v1", "Pod", "used", pod_spec("true", resources={"limits": {limit: 1}}))
+        told = json.loads(cluster.api.request("post", path, pod, query={"dryRun": "All"}))
+        assert dig(told, "spec", "schedulerName") == wanted, told
 
 
 def a_jobset_ends(cluster: Cluster) -> None:
