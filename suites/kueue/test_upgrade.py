@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
 from gpuassay import MUST, SHOULD, Manifest, Note, behaviour, dig
 from gpuassay.manifest import is_true
+from gpuassay.presence import must_have
+from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.judge import upgrade
 from gpuassay.systems.kueue.judge.queueing import decided_before, order_findings
@@ -31,8 +34,10 @@ PODS = 8
 WAITING = tuple(f"w{i}" for i in range(6))
 FIELDS = ("pendingWorkloads", "reservingWorkloads", "admittedWorkloads", "flavorsReservation", "flavorsUsage")
 
+KILLED = "0.18.4-killed"
 VERSIONS = {
     **{version: {"kueue-process", f"program:kueue@{version}"} for version in ("0.17.1", "0.18.4")},
+    KILLED: {"kueue-process", "program:kueue@0.18.4", "killed-upgrade"},
     "kubernetes-1.37.1": {"kueue-process", "program:controlplane@1.37.1"},
 }
 """Older versions of Kueue: the last minor release before the suite's own, and one more, since users skip releases.
@@ -41,9 +46,24 @@ The control plane is upgraded from the suite's own version to the minor release 
 """
 
 
+def deaths(seed: int) -> list[notes.BrokenOff]:
+    """Tries that are killed: while manifests are applied, before the new manager is ready, and about when it is."""
+    dice = random.Random(f"killed upgrade {seed}")
+    spans = ((0.0, 0.5), (0.5, 4.0))
+    half = notes.BrokenOff(round(dice.uniform(0.2, 0.9), 2), 0)
+    return [half, *(notes.BrokenOff(1, round(dice.uniform(*span) + 0.01, 2)) for span in spans)]
+
+
+DEATHS = {KILLED: deaths(18)}
+"""By variant: how its upgrade is killed before a last try succeeds."""
+
+
 @per_variant(VERSIONS, lambda _, __: None, system="kueue", timeout=300, alone="cluster")
 def upgraded(lab: KueueLab, version: str) -> None:
-    """A cohort of 8 GPUs is full, six jobs wait, one is held; Kueue or Kubernetes is upgraded; jobs get their turns."""
+    """A cohort of 8 GPUs is full, six jobs wait, one is held; Kueue or Kubernetes is upgraded; jobs get their turns.
+
+    Or three upgrades of Kueue are killed half-way, and the fourth succeeds.
+    """
     cohort = lab.unique("cohort")
     # each queue uses its own quota: what a start does to lent quota is kueue.restart.lent-stays-lent
     large = lab.queue(gpus=5, base="large", cohort=cohort)
@@ -64,6 +84,9 @@ def upgraded(lab: KueueLab, version: str) -> None:
     lab.note(BEFORE, _told(lab, queues))
     lab.scrape("before")
     lab.mark("upgrade begins")
+    for number, death in enumerate(DEATHS.get(version, ())):
+        lab.break_off_upgrade(death)
+        lab.attempt(f"{number}", core.job(f"while-down-{number}", lab.namespace, large.local))
     lab.upgrade()
     lab.mark("upgraded")
     # marker: the new version has decided on a queue of its own, so it has seen the cluster
@@ -121,6 +144,17 @@ def test_running_pods_are_left_alone(upgraded: KueueRecording) -> None:
     """Each pod that runs when Kueue or Kubernetes is upgraded runs on: the same pod, of a job and by itself."""
     found = upgrade.disturbed_pods(upgraded, *_between(upgraded), PODS)
     assert found == [], upgraded.timeline_text()
+
+
+@behaviour(
+    "kueue.upgrade.killed-lets-nothing-through", level=MUST, spec=CONCEPT,
+    red_when="a Job is taken past Kueue while an upgrade lies half-done and no manager runs", mutant="job-wrapped",
+)  # fmt: skip
+def test_a_broken_off_upgrade_lets_no_job_through(upgraded_0_18_4_killed: KueueRecording) -> None:
+    """While an upgrade lies half-done, at whatever moment it was killed, Kueue's webhook refuses Jobs by its name."""
+    recording = upgraded_0_18_4_killed
+    killed = must_have(recording.note(notes.BROKEN_OFF), "upgrades that were killed", len(DEATHS[KILLED]))
+    assert upgrade.let_through(killed, recording.attempts) == []
 
 
 @behaviour(

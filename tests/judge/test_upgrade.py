@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from gpuassay.manifest import Manifest
+from gpuassay.record.facts import Attempt
 from gpuassay.record.recording import RecordingMeta
 from gpuassay.systems.kueue.judge import upgrade
+from gpuassay.systems.kueue.notes import BrokenOff
 from gpuassay.systems.kueue.readings import KueueRecording
 
 BEGUN, ENDED = 1_000, 2_000
@@ -114,3 +116,25 @@ def test_other_counts_are_found() -> None:
     assert upgrade.uncounted(before, after) == []
     after["large"]["pendingWorkloads"] = 5
     assert upgrade.uncounted(before, after) == ["large: pendingWorkloads was 6, is 5"]
+
+
+HALF, STARTED = BrokenOff(0.5, 0), BrokenOff(1, 0.3)
+REFUSED = Attempt(False, 500, "InternalError", 'failed calling webhook "mjob.kb.io": connection refused')
+
+
+def test_refusals_in_the_name_of_the_webhook_are_no_findings() -> None:
+    assert upgrade.let_through([HALF, STARTED], {"0": REFUSED, "1": REFUSED}) == []
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (Attempt(True), "a Job was taken"),
+        (Attempt(False, 403, "Forbidden", "exceeded quota"), "refused with 403, not by Kueue's webhook"),
+        (None, "no Job was tried"),
+    ],
+)
+def test_a_job_that_gets_through_a_broken_off_upgrade_is_found(second: Attempt | None, said: str) -> None:
+    attempts = {"0": REFUSED} | ({"1": second} if second else {})
+    [found] = upgrade.let_through([HALF, STARTED], attempts)
+    assert said in found and "100% of the manifests applied, the new manager 0.3 s old" in found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -149,7 +149,7 @@ def kueue_environment(run: Host, pool: ClusterPool, assets: toolchain.Assets) ->
 
 
 def upgrading_environment(
-    run: Host, pool: ClusterPool, assets: toolchain.Assets, version: str
+    run: Host, pool: ClusterPool, assets: toolchain.Assets, version: str, offers: Collection[str] = ()
 ) -> AbstractContextManager[Environment]:
     """Open the environment of an upgrade: Kueue of an older version, which a scenario replaces by the one under test.
 
@@ -161,7 +161,7 @@ def upgrading_environment(
     if (problem := toolchain.available(older, assets)) is not None:
         raise Unavailable(f"the cluster lacks: {PROGRAM}{older} ({problem})")
     return on_embedded(
-        run, pool, assets.at("kueue", version), capabilities={"scheduler-log", f"{PROGRAM}{older}"},
+        run, pool, assets.at("kueue", version), capabilities={"scheduler-log", f"{PROGRAM}{older}", *offers},
         description=f"control plane and Kueue v{version}, which is upgraded while it works",
         recorded=(*DEFAULT_RESOURCES, *EXTRA_RESOURCES), nodes=FEW_NODES,
         prepare=installer(run.say, pool.name, assets), audited=True,

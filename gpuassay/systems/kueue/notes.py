@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from gpuassay.record.notes import Note
 from gpuassay.systems.kueue.model.pending import TwinJob
 
@@ -13,6 +15,22 @@ QUOTA_CHANGED = Note("quota_changed", list[str], "ClusterQueues whose quota is c
 EXPECTED_ERRORS = Note("expected_errors", list[str], "what Kueue may log as an error here, as expressions", default=[])
 CONFIGURATION_KNOWN = Note("configuration_known", bool, "whether Kueue's configuration is the profile's", default=True)
 RESTARTED = Note("restarted_at", int, "when Kueue was restarted after the scenario, ns since the epoch", default=0)
+
+
+@dataclass(frozen=True)
+class BrokenOff:
+    """How far an upgrade had come when it was killed.
+
+    Attributes:
+        applied: the share of the new version's manifests that was applied, from 0 to 1, definitions before webhooks.
+        lived: seconds that the new manager had run; 0: it was not started yet.
+    """
+
+    applied: float
+    lived: float
+
+
+BROKEN_OFF = Note("broken_off", list[BrokenOff], "upgrades that were killed before one came to its end", default=[])
 
 EDITED_IN_USE = Note("edited_in_use", bool, "whether objects in use were edited at random", default=False)
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from gpuassay.capabilities import PROGRAM, Why
-from gpuassay.system import Invariants, PodLog, Pool, System
+from gpuassay.system import Invariants, Open, PodLog, Pool, System
 from gpuassay.systems.kueue import options, readings
 from gpuassay.systems.kueue.rbac import RULES
 from gpuassay.toolchain.catalogue import AT, COMPONENTS
@@ -29,6 +29,10 @@ CHANGING = "cluster-changing"
 """The pool whose Kueue gets other configurations, is restarted and killed: meanwhile the other goes on."""
 UPGRADING = "cluster-from-"
 """Begins the names of pools whose Kueue is of an older version, and upgraded by their one scenario."""
+KILLED = "cluster-killed-from-"
+"""Likewise, where the upgrade is killed before it succeeds."""
+KILLED_UPGRADE = "killed-upgrade"
+"""Capability: the cluster's Kueue is of an older version, and its upgrade may be killed half-way."""
 KUBERNETES = "cluster-kubernetes-"
 """Begins the names of pools whose control plane is replaced: by or from that version."""
 CONTROL_PLANE = "controlplane"
@@ -60,6 +64,12 @@ def _open_older(run: Host, pool: ClusterPool, assets: Assets) -> AbstractContext
     return upgrading_environment(run, pool, assets, pool.name.removeprefix(UPGRADING))
 
 
+def _open_killed(run: Host, pool: ClusterPool, assets: Assets) -> AbstractContextManager[Environment]:
+    from gpuassay.systems.kueue.environment import upgrading_environment
+
+    return upgrading_environment(run, pool, assets, pool.name.removeprefix(KILLED), {KILLED_UPGRADE})
+
+
 def _open_kubernetes(run: Host, pool: ClusterPool, assets: Assets) -> AbstractContextManager[Environment]:
     from gpuassay.systems.kueue.environment import upgrading_kubernetes
 
@@ -76,18 +86,21 @@ def _kubernetes() -> tuple[str, ...]:
     return tuple(name for name in COMPONENTS if name.startswith(f"{CONTROL_PLANE}{AT}"))
 
 
+def _upgrading(other: str, begins: str, opens: Open) -> Pool:
+    """The pool of one upgrade; `other` is the component that is the other version."""
+    name = f"{begins}{other.partition(AT)[2]}"
+    return Pool(name, opens, 1, after=(MAIN, CHANGING), programs=PROGRAMS, extra=(other,))
+
+
 def _upgrades() -> dict[str, Pool]:
     """Pools of upgrades, by the component that is the other version."""
     made = [(one, UPGRADING, _open_older) for one in _older()]
     made += [(one, KUBERNETES, _open_kubernetes) for one in _kubernetes()]
-    return {
-        one: Pool(f"{begins}{one.partition(AT)[2]}", opens, 1, after=(MAIN, CHANGING), programs=PROGRAMS, extra=(one,))
-        for one, begins, opens in made
-    }
+    return {one: _upgrading(one, begins, opens) for one, begins, opens in made}
 
 
 def _pool_of(scenario: Scenario) -> str:
-    for name, pool in UPGRADES.items():
+    for name, pool in (KILLED_UPGRADES if KILLED_UPGRADE in scenario.needs else UPGRADES).items():
         if f"{PROGRAM}{name}" in scenario.needs:
             return pool.name
     return CHANGING if scenario.profile != "default" or scenario.alone == "cluster" else MAIN
@@ -173,7 +186,7 @@ SWEPT = (("apis/kueue.x-k8s.io/v1beta2", "workloads"),)
 
 OFFERS = frozenset(
     [
-        *("kueue-process", "kueue-metrics", "scheduler-log", options.WALKS),
+        *("kueue-process", "kueue-metrics", "scheduler-log", KILLED_UPGRADE, options.WALKS),
         *FRAMEWORKS.values(),
         *CONTROLLERS,
         *FLOORS.values(),
@@ -183,6 +196,7 @@ OFFERS = frozenset(
 """Capabilities that environments of Kueue may have."""
 
 UPGRADES = _upgrades()
+KILLED_UPGRADES = {one: _upgrading(one, KILLED, _open_killed) for one in _older()}
 
 SYSTEM = System(
     name="kueue",
@@ -190,6 +204,7 @@ SYSTEM = System(
         Pool(MAIN, _open, WIDTH, programs=PROGRAMS),
         Pool(CHANGING, _open, WIDTH, programs=PROGRAMS),
         *UPGRADES.values(),
+        *KILLED_UPGRADES.values(),
     ),
     pool_of=_pool_of,
     lab=_lab,
@@ -200,6 +215,7 @@ SYSTEM = System(
         "kueue-process": Why.CONSENT,
         "kueue-metrics": Why.PROCESS,
         "scheduler-log": Why.PROCESS,
+        KILLED_UPGRADE: Why.FAULTS,
         options.WALKS: Why.PROCESS,
         **dict.fromkeys((*FRAMEWORKS.values(), *CONTROLLERS), Why.ABSENT),
         **dict.fromkeys((*FLOORS.values(), PLACES), Why.CONSENT),

@@ -38,6 +38,10 @@ class Manager(Protocol):
         """Take the place of an older one."""
         ...
 
+    def break_off_upgrade(self, applied: float, lived: float) -> None:
+        """Begin to take its place, and be killed; `applied`, `lived`: see `notes.BrokenOff`."""
+        ...
+
 
 WATCHES_RETURN = 30_000_000_000
 """Nanoseconds within which every watch that the replacement of a definition has ended is there again."""
@@ -63,6 +67,8 @@ class KueueLab(Lab):
 
     upgrade_kubernetes: Callable[[], None] | None = None
     """Puts another control plane in the place of this cluster's, where it is that whose upgrade is rehearsed."""
+
+    _redefining_since: int = 0
 
     has_kueue_alone: bool = False
     """Nobody else uses Kueue meanwhile, so that it may be restarted at the end."""
@@ -90,7 +96,7 @@ class KueueLab(Lab):
 
     def upgrade(self) -> None:
         """Put the Kueue, or the Kubernetes, under test in the place of an older one, whose cluster this is."""
-        begun = time.time_ns()
+        begun = self._redefining_since or time.time_ns()
         if self.upgrade_kubernetes is not None:
             self.upgrade_kubernetes()
         else:
@@ -98,6 +104,12 @@ class KueueLab(Lab):
         self.note(facts.REDEFINED, [begun, time.time_ns() + WATCHES_RETURN])
         if self.mutant is not None:
             self.mutant.disturb_upgrade(self)
+
+    def break_off_upgrade(self, killed: notes.BrokenOff) -> None:
+        """Begin the upgrade, and be killed in it, of which `upgrade` is a later try."""
+        self._redefining_since = self._redefining_since or time.time_ns()
+        self.kueue.break_off_upgrade(killed.applied, killed.lived)
+        self.note_next(notes.BROKEN_OFF, killed)
 
     def scrape(self, label: str) -> None:
         """Keep all of Kueue's own metrics under `label` ("before" and "after" give deltas)."""

@@ -85,22 +85,35 @@ def _release(cluster: Cluster, assets: Assets, certificates: WebhookCertificates
         framework: toolchain.module_dir("kueue", path, assets) / file for framework, (path, file) in OTHER_CRDS.items()
     }
 
-    def prepare(port: int | None, frameworks: Collection[str]) -> None:
+    def prepare(port: int | None, frameworks: Collection[str], share: float) -> None:
         files = [file for framework, file in others.items() if framework in frameworks]
         crds = manifests.custom_resources(files, cache.root())
-        _apply(cluster, (manifests.localized(own, port, certificates) if port else []) + crds)
+        _apply(cluster, (manifests.localized(own, port, certificates) if port else []) + crds, share)
 
     cluster.tell([replace(Component.of(programs, NAME), version=version)])
     return Release(version, programs.path(NAME), prepare)
 
 
-def _apply(cluster: Cluster, objects: list[Manifest]) -> None:
-    """Apply side by side: the namespace first, webhooks last, and wait until the API server serves the new kinds."""
-    api = cluster.api
+def in_order(objects: list[Manifest], share: float = 1) -> tuple[list[Manifest], list[Manifest], list[Manifest]]:
+    """The namespace, webhooks as the last, and all else between, the largest CRDs first: they are the slowest.
+
+    Of all of it, in this order, the first share alone (0 to 1).
+    """
     first = [o for o in objects if o["kind"] == "Namespace"]
     last = [o for o in objects if o["kind"] in manifests.WEBHOOKS]
-    # the largest CRDs are the slowest, so they go first
     between = sorted((o for o in objects if o not in first and o not in last), key=lambda o: -len(str(o)))
+    left = round(share * len(objects))
+    taken: list[list[Manifest]] = []
+    for some in (first, between, last):
+        taken.append(some[:left])
+        left -= len(taken[-1])
+    return taken[0], taken[1], taken[2]
+
+
+def _apply(cluster: Cluster, objects: list[Manifest], share: float) -> None:
+    """Apply side by side, in order, and wait until the API server serves the new kinds before webhooks ask for them."""
+    api = cluster.api
+    first, between, last = in_order(objects, share)
     side_by_side(api.apply, first)
     side_by_side(api.apply, between)
     side_by_side(partial(_wait_served, cluster), [o for o in between if o["kind"] == "CustomResourceDefinition"])

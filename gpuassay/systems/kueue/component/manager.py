@@ -35,12 +35,13 @@ class Release:
     Attributes:
         version: such as `v0.19.2`.
         program: its manager.
-        prepare: applies its manifests for a webhook port (None: they are there already) and the CRDs of frameworks.
+        prepare: applies its manifests for a webhook port (None: they are there already) and the CRDs of frameworks; of
+            all of it the first share alone, from 0 to 1.
     """
 
     version: str
     program: Path
-    prepare: Callable[[int | None, Collection[str]], None]
+    prepare: Callable[[int | None, Collection[str], float], None]
 
 
 class Kueue:
@@ -108,17 +109,17 @@ class Kueue:
             if self._ports is None:
                 health, metrics, webhook = free_ports(3)
                 self._ports = health, metrics, webhook
-                self._release.prepare(webhook, missing)
+                self._release.prepare(webhook, missing, 1)
             elif missing:
-                self._release.prepare(None, missing)
+                self._release.prepare(None, missing, 1)
             self._prepared |= missing
             if self._try_start(*self._ports):
                 return
             self._ports = None
         raise ClusterError(f"Kueue lost its ports to other programs {PORT_ATTEMPTS} times in a row")
 
-    def _try_start(self, health: int, metrics: int, webhook: int) -> bool:
-        """Start once; False when a port was lost."""
+    def _launch(self, health: int, metrics: int, webhook: int) -> Process:
+        """Start the process with the current profile, and wait for nothing."""
         own: dict[str, Any] = {
             "health": {"healthProbeBindAddress": f"127.0.0.1:{health}"},
             "metrics": {"bindAddress": f"127.0.0.1:{metrics}", "enableClusterQueueResources": True},
@@ -129,13 +130,17 @@ class Kueue:
         self._started_at = self.log_path.stat().st_size if self.log_path.exists() else 0
         self._scraper = Scraper(self.cluster.api, metrics)
         self.cluster.supervisor.forget(NAME)
-        process = self.cluster.supervisor.start(
+        return self.cluster.supervisor.start(
             NAME,
             [self._release.program, f"--config={self.configuration}",
              f"--kubeconfig={self.cluster.kubeconfig_for(NAME)}", "--zap-log-level=2", "--zap-encoder=json"],
             self.log_path,
             cwd=self._folder,
         )  # fmt: skip
+
+    def _try_start(self, health: int, metrics: int, webhook: int) -> bool:
+        """Start once; False when a port was lost."""
+        process = self._launch(health, metrics, webhook)
 
         def look() -> str:
             if not process.alive:
@@ -195,6 +200,29 @@ class Kueue:
         self.stop()
         self._release, self._ports, self._prepared = release, None, set()
         self.start()
+
+    def break_off_upgrade(self, applied: float, lived: float) -> None:
+        """Begin an upgrade, and be killed in it: what was done by then stays, and no manager runs.
+
+        Args:
+            applied: the share of the new version's manifests that is applied by then, definitions before webhooks.
+            lived: for how many seconds the new manager has run when it is killed; 0: it is not started.
+
+        Raises:
+            gpuassay.toolchain.ToolchainError: the version under test cannot be had.
+            ClusterError: the API server refuses its manifests, or the new manager ends by itself.
+        """
+        release = self._tested()
+        self.stop()
+        self._release = release
+        health, metrics, webhook = free_ports(3)
+        release.prepare(webhook, set(self.profile.frameworks()), applied)
+        if not lived:
+            return
+        process = self._launch(health, metrics, webhook)
+        if process.wait(lived):  # the moment is what is tried, nothing is waited for
+            raise ClusterError(f"the new Kueue ended before it was killed: {' '.join(process.tail(3))}")
+        process.kill()
 
     def remove(self) -> None:
         """Delete the webhooks first, so that nothing is refused for want of an answer, then stop the manager."""

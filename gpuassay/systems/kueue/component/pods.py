@@ -97,6 +97,10 @@ class KueueInPods:
         """Raise NotFromOutside: a version is its owner's to choose."""
         raise NotFromOutside("Kueue in pods is upgraded by whoever has installed it")
 
+    def break_off_upgrade(self, applied: float, lived: float) -> None:
+        """Raise NotFromOutside, as `upgrade` does."""
+        self.upgrade()
+
     def undo(self, *, stays: bool) -> None:
         """Bring back what was changed; where it `stays` wait until it works again."""
         if not self.changed:

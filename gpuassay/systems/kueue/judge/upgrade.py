@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from gpuassay.manifest import Manifest, condition, dig, is_true
+from gpuassay.record.facts import Attempt
 from gpuassay.record.recording import Event
+from gpuassay.systems.kueue.notes import BrokenOff
 from gpuassay.systems.kueue.readings import KueueRecording
 
 CONFIGURATION = ("ResourceFlavor", "ClusterQueue", "LocalQueue", "Cohort", "WorkloadPriorityClass")
@@ -128,3 +130,21 @@ def uncounted(before: Mapping[str, Manifest], after: Mapping[str, Manifest]) -> 
         for field, value in told.items()
         if after.get(queue, {}).get(field) != value
     ]
+
+
+def let_through(killed: Sequence[BrokenOff], attempts: Mapping[str, Attempt]) -> list[str]:
+    """Jobs that were taken, or refused by somebody else than Kueue's webhook, after each killed try; a line each.
+
+    `attempts` are named by the number of the try, from 0.
+    """
+    found: list[str] = []
+    for number, death in enumerate(killed):
+        how = f"{death.applied:.0%} of the manifests applied, the new manager {death.lived:g} s old"
+        outcome = attempts.get(str(number))
+        if outcome is None:
+            found.append(f"{how}: no Job was tried")
+        elif outcome.accepted:
+            found.append(f"{how}: a Job was taken")
+        elif "job.kb.io" not in outcome.message:
+            found.append(f"{how}: refused with {outcome.status}, not by Kueue's webhook: {outcome.message}")
+    return found
