@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from gpuassay.discovery.reading import Reading
 from gpuassay.discovery.stuck import stuck
 from gpuassay.manifest import Manifest, condition, dig, is_true
-from gpuassay.provision.component import Provided
+from gpuassay.provision.component import Provided, Renamed
 from gpuassay.provision.dead_ends import answering, in_vain
 
 WEBHOOKS = {
@@ -46,7 +46,7 @@ class Preflight:
 
 
 def preflight(reading: Reading, components: Iterable[Provided], now: datetime | None = None) -> Preflight:
-    """Look for nodes, webhooks and APIs that do not answer, and for what does not end.
+    """Look for nodes, webhooks and APIs that do not answer, what nobody heeds, and what does not end.
 
     Args:
         reading: of the cluster.
@@ -58,6 +58,7 @@ def preflight(reading: Reading, components: Iterable[Provided], now: datetime | 
         lambda: _nodes(reading),
         lambda: _webhooks(reading, known),
         lambda: _apis(reading, known),
+        lambda: [one for each in known for one in _unheeded(reading, each.renamed)],
         lambda: [
             Trouble(one.words, mend(known, one.groups, one.way_out, reading))
             for one in stuck(reading, now or datetime.now(UTC))
@@ -152,6 +153,29 @@ def _apis(reading: Reading, components: Sequence[Provided]) -> list[Trouble]:
         place = str(dig(one, "spec", "service", "namespace", default=""))
         found.append(Trouble(what, mend(components, (place, str(dig(one, "spec", "group"))), remedy, reading)))
     return found
+
+
+def _unheeded(reading: Reading, renamed: Iterable[Renamed]) -> list[Trouble]:
+    """Objects of a group that is defined beside its successor, which alone is heeded."""
+    definitions = reading.all("apiextensions.k8s.io", "customresourcedefinitions") or ()
+    names = {str(one["metadata"]["name"]) for one in definitions}
+    found: list[Trouble] = []
+    for one in renamed:
+        older, newer = f"{one.plural}.{one.old}", f"{one.plural}.{one.new}"
+        objects = reading.all(one.old, one.plural) if {older, newer} <= names else ()
+        if objects:
+            more = f" and {len(objects) - 1} more" if len(objects) > 1 else ""
+            what = (
+                f"{older} is defined beside {newer}, and {one.who} heeds the latter alone: "
+                f"{_named(objects[0])}{more} of the former has no effect there ({one.source})"
+            )
+            found.append(Trouble(what, f"make it anew in {one.new}; then kubectl delete crd {older}"))
+    return found
+
+
+def _named(one: Manifest) -> str:
+    meta = one["metadata"]
+    return f"{meta['namespace']}/{meta['name']}" if meta.get("namespace") else str(meta["name"])
 
 
 def _short(text: object) -> str:

@@ -84,6 +84,25 @@ class Content:
     settings: str = ""
 
 
+@dataclass(frozen=True)
+class Renamed:
+    """A kind that has moved to another API group.
+
+    Attributes:
+        plural: its name in paths.
+        old: group of its definition before.
+        new: group since.
+        who: programs that heed the new group alone where both are defined.
+        source: where that is written.
+    """
+
+    plural: str
+    old: str
+    new: str
+    who: str
+    source: str
+
+
 def _nothing(objects: Objects) -> Sequence[Ref]:
     del objects
     return ()
@@ -110,6 +129,7 @@ class Provided:
         capability: what scenarios need where they need it.
         further: other capabilities of a cluster on which a run has installed it.
         rights: what it takes to see that it works and to clear up after it, besides what its own objects take.
+        renamed: its kinds that have moved to another API group, so that a cluster may have both definitions.
     """
 
     name: str
@@ -128,6 +148,7 @@ class Provided:
     capability: str = ""
     further: frozenset[str] = frozenset()
     rights: Sequence[Right] = ()
+    renamed: Sequence[Renamed] = ()
 
     def runs(self, objects: Objects, there: Installation | None) -> bool:
         """Whether any pod of it is there, ready or not: then it is somebody's to mend."""

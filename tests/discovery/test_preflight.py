@@ -121,3 +121,29 @@ def test_secrets_are_never_read() -> None:
     stub = Stub("v1.34.1", {})
     preflight(Reading(stub), components().values(), NOW)
     assert not any("secrets" in path for path in stub.asked)
+
+
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+OLDER, NEWER = "inference.networking.x-k8s.io", "llm-d.ai"
+
+
+def definition(group: str) -> Manifest:
+    return named(f"inferenceobjectives.{group}", spec={"group": group, "names": {"plural": "inferenceobjectives"}})
+
+
+@pytest.mark.parametrize(
+    ("groups", "objects", "troubles"), [((OLDER, NEWER), 2, 1), ((OLDER, NEWER), 0, 0), ((OLDER,), 2, 0)]
+)
+def test_objects_that_the_newer_of_two_definitions_makes_void_are_named(
+    groups: tuple[str, ...], objects: int, troubles: int
+) -> None:
+    """Red when a cluster with both definitions loses its objectives in silence, or one with one is accused."""
+    path = f"/apis/{OLDER}/v1alpha2/inferenceobjectives"
+    found = lines(
+        {DEFINITIONS: [definition(one) for one in groups], path: [named("gold", "models")] * objects},
+        groups={OLDER: ["v1alpha2"]},
+    )
+    assert len(found) == troubles
+    for line in found:
+        assert "models/gold and 1 more of the former has no effect there" in line
+        assert line.endswith(f"kubectl delete crd inferenceobjectives.{OLDER}")

@@ -26,6 +26,7 @@ from gpuassay.systems.llmd import provision_route
 from gpuassay.systems.llmd.component import crds, profiles
 from gpuassay.systems.llmd.component.images import PICKER
 from gpuassay.systems.llmd.component.served import APP, NAME, PORT, deployment, model_of, read
+from gpuassay.systems.llmd.versions import POOL_GROUP, RENAMED, X_GROUP
 from gpuassay.toolchain import Assets, catalogue
 
 NAMESPACE = "llm-d-routing"
@@ -35,7 +36,7 @@ RELEASE = "llmd"
 SERVICE = f"{RELEASE}-epp"
 """The chart's name for the picker's Deployment and Service; the gateway is a port of that Service."""
 GATEWAY_PORT = 8081
-POOL_GROUPS = ("inference.networking.k8s.io", "inference.networking.x-k8s.io")
+POOL_GROUPS = (POOL_GROUP, X_GROUP)
 FILE = "gpuassay.yaml"
 """The picker's configuration beside the chart's own, in the chart's ConfigMap."""
 
@@ -181,4 +182,5 @@ LLMD = Provided(
     rights=(Right("", "services/proxy", "create"),),
     detect=detect, content=content, problem=problem, in_use=in_use, capability="routing",
     further=frozenset({OWN_ARMS, *PROGRAMS}),  # whether images are there, pods tell
+    renamed=RENAMED,
 )  # fmt: skip

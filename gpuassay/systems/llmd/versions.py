@@ -1,0 +1,78 @@
+"""What llm-d's endpoint pickers call things, by version. Pure.
+
+A version that is not here is not judged by these names: nobody has read what it calls things. Series have a table of
+their own (`judge.metrics`), since they carry their names with them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpuassay.provision.component import Renamed
+
+X_GROUP = "inference.networking.x-k8s.io"
+POOL_GROUP = "inference.networking.k8s.io"
+LLMD_GROUP = "llm-d.ai"
+
+
+@dataclass(frozen=True)
+class PickerNames:
+    """Names of one minor release.
+
+    Attributes:
+        module: Go module of the picker.
+        group: API group of InferenceObjective and InferenceModelRewrite, and of its own configuration.
+        accepts: older groups whose configuration it still loads.
+        objective: header that names an InferenceObjective.
+        fairness: header that names a tenant.
+        active_ports: annotation of a pod that says which ports are served.
+        gates: feature gates of our configurations that it does not refuse.
+    """
+
+    module: str
+    group: str
+    accepts: tuple[str, ...]
+    objective: str
+    fairness: str
+    active_ports: str
+    gates: frozenset[str]
+
+
+_BEFORE = PickerNames(
+    "github.com/llm-d/llm-d-inference-scheduler", X_GROUP, (), "x-gateway-inference-objective",
+    "x-gateway-inference-fairness-id", f"{POOL_GROUP}/active-ports", frozenset({"prepareDataPlugins", "flowControl"}),
+)  # fmt: skip
+_ROUTER = PickerNames(
+    "github.com/llm-d/llm-d-router", LLMD_GROUP, (X_GROUP,), "x-llm-d-inference-objective",
+    "x-llm-d-inference-fairness-id", f"{LLMD_GROUP}/active-ports", frozenset({"flowControl"}),
+)  # fmt: skip
+
+NAMES = {"0.7": _BEFORE, "0.10": _ROUTER}
+"""By minor release: llm-d-inference-scheduler v0.7.1, which runs here, and llm-d-router v0.10.0 by its source."""
+
+
+def picker_names(version: str) -> PickerNames:
+    """The names of a release such as v0.10.0.
+
+    Raises:
+        LookupError: nobody has read that release; one line says which are known, and what to do.
+    """
+    minor = ".".join(version.removeprefix("v").split(".")[:2])
+    if minor not in NAMES:
+        raise LookupError(
+            f"what llm-d's endpoint picker {version} calls its API groups and headers is not known here, only that of "
+            f"{', '.join(NAMES)}: add it to {__name__}.NAMES from its source"
+        )
+    return NAMES[minor]
+
+
+_ISSUE = "https://github.com/llm-d/llm-d-router/issues/1449"
+_POOLS = "https://gateway-api-inference-extension.sigs.k8s.io/guides/ga-migration/"
+_NEWER = f"llm-d's endpoint picker from {next(minor for minor, one in NAMES.items() if one is _ROUTER)} on"
+
+RENAMED = (
+    Renamed("inferenceobjectives", _BEFORE.group, _ROUTER.group, _NEWER, _ISSUE),
+    Renamed("inferencemodelrewrites", _BEFORE.group, _ROUTER.group, _NEWER, _ISSUE),
+    Renamed("inferencepools", X_GROUP, POOL_GROUP, "a gateway that knows InferencePool v1", _POOLS),
+)
+"""Kinds of routing that a cluster may have twice after an upgrade."""
