@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 JUDGED = (0, 1)
 """Exit codes of pytest after which there are verdicts."""
 
+OTHERWISE = {"kubernetes": "controlplane"}
+"""What a component is called by people, and by the toolchain."""
+
 
 class NoRunError(Exception):
     """A version could not be judged at all; the message says which, and what the run said last."""
@@ -70,7 +73,8 @@ def _asked(option: str) -> tuple[str, list[str]]:
     from gpuassay.toolchain import ToolchainError
     from gpuassay.toolchain.catalogue import at_version
 
-    name, equals, listed = option.partition("=")
+    called, equals, listed = option.partition("=")
+    name = OTHERWISE.get(called, called)
     versions = list(dict.fromkeys(one.strip().removeprefix("v") for one in listed.split(",") if one.strip()))
     if not equals or len(versions) < 2:
         raise ToolchainError(f"--version {option}: give a component and two versions or more, kueue=0.18.4,0.19.2")

@@ -56,6 +56,13 @@ SOUND: list[tuple[str, dict[str, str], float]] = [
 ]
 
 
+def of_version(version: str) -> list[tuple[str, dict[str, str], float]]:
+    """What a sound Kueue 0.17 exports, which says that it is of a version."""
+    lacks = ("kueue_cluster_queue_info", "kueue_cluster_queue_resource_pending")
+    rows = [(name, labels, 0.0 if value == math.inf else value) for name, labels, value in SOUND if name not in lacks]
+    return [*rows, ("kueue_build_info", {"git_version": version}, 1)]
+
+
 def page(rows: Sequence[tuple[str, dict[str, str], float]] = SOUND, label: str = END) -> list[Manifest]:
     """Samples as a recording has them."""
     return [
@@ -79,6 +86,21 @@ def test_sound_series_pass() -> None:
     """Red when a sound page is refused."""
     assert series.findings(left(*OBJECTS, metrics=page())) == []
     assert timed(left(*OBJECTS, metrics=page())) == []
+
+
+def test_an_older_version_is_held_to_what_it_exports() -> None:
+    """Red when Kueue 0.17 is accused of lacking what came later, or a newer one may lack it."""
+    assert series.findings(left(*OBJECTS, metrics=page(of_version("v0.17.1")))) == []
+    for newer in ("v0.18.4", "v0.19.2", "main"):
+        found = "\n".join(series.findings(left(*OBJECTS, metrics=page(of_version(newer)))))
+        assert "kueue_cluster_queue_info of " in found and "kueue_cluster_queue_resource_pending of " in found
+        assert "kueue_cluster_queue_borrowing_limit of cluster_queue=cq, flavor=gpu" in found
+
+
+def test_an_older_version_that_tells_a_limit_which_is_not_set_is_refused() -> None:
+    rows = [*of_version("v0.17.1"), ("kueue_cluster_queue_lending_limit", CQ | FLAVOR, 3.0)]
+    [found] = series.findings(left(*OBJECTS, metrics=page(rows)))
+    assert "lending_limit of cluster_queue=cq" in found and found.endswith("tells 3, recount gives 0")
 
 
 @pytest.mark.parametrize("index", range(1, len(SOUND)))

@@ -140,6 +140,13 @@ def test_versions_are_judged_one_after_the_other(
     assert main(["matrix", "--version", "kueue=0.19.2,0.18.4"]) == 0
 
 
+def test_kubernetes_is_its_control_plane(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Red when people have to know what the toolchain calls Kubernetes."""
+    _fake(monkeypatch, {"1.36.2": State.PASS, "1.37.1": State.PASS})
+    assert main(["matrix", "--version", "kubernetes=1.36.2,1.37.1"]) == 0
+    assert "| controlplane 1.36.2 | controlplane 1.37.1 |" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -147,6 +154,7 @@ def test_versions_are_judged_one_after_the_other(
         ("kueue=0.19.2", "give a component and two versions or more"),
         ("kueue=0.19.2,0.19.2", "give a component and two versions or more"),
         ("kueue=0.19.2,9.9.9", "kueue cannot be built at version 9.9.9: there are"),
+        ("kubernetes=1.36.2,1.38.0", "cannot be built at version 1.38.0: there are 1.36.2, 1.37.1; nearest is 1.37.1"),
         ("kueu=0.19.2,0.18.4", "no component is called 'kueu'"),
     ],
 )

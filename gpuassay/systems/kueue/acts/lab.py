@@ -12,6 +12,7 @@ from gpuassay.record import facts
 from gpuassay.scenarios.lab import Lab
 from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts.floor import Floor, Own, Plan, fake
+from gpuassay.systems.kueue.judge.series_versions import BUILD
 from gpuassay.systems.kueue.objects import queues as kueue
 from gpuassay.workloads import core
 
@@ -117,11 +118,11 @@ class KueueLab(Lab):
         self.samples += [{"at": at, "source": "kueue", "label": label, **row} for row in self.kueue.metrics()]
 
     def scrape_own(self, label: str) -> None:
-        """Keep under `label` what Kueue's metrics say of this scenario's queues, and when its process started."""
+        """Keep under `label` what Kueue's metrics say of this scenario's queues, of its version and of its start."""
         at = time.time_ns()
         mine = [
             row for row in self.kueue.metrics()
-            if row["name"] == "process_start_time_seconds"
+            if row["name"] in ("process_start_time_seconds", BUILD)
             or (not row["name"].endswith("_bucket") and any(self.token in str(one) for one in row["labels"].values()))
         ]  # fmt: skip
         self.samples += [{"at": at, "source": "kueue", "label": label, **row} for row in mine]

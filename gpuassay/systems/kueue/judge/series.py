@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from gpuassay.record.metrics import Samples
-from gpuassay.systems.kueue.judge import series_counted, series_held
+from gpuassay.systems.kueue.judge import series_counted, series_held, series_versions
 from gpuassay.systems.kueue.judge.rest import Rest
 from gpuassay.systems.kueue.judge.tally import Tally
 from gpuassay.systems.kueue.readings import END, KueueRecording
@@ -32,8 +32,9 @@ def findings(recording: KueueRecording) -> list[str]:
     if not recording.at_rest or END not in {row["label"] for row in recording.samples()}:
         return []
     page, rest = recording.metrics(END), Rest(recording)
-    restarted = _restarted(recording, page)
-    held = [one for one in series_held.tallies(rest) if not restarted or one.name not in NOT_AFTER_RESTART]
+    restarted, version = _restarted(recording, page), series_versions.minor(page)
+    told = series_versions.as_told(series_held.tallies(rest), version)
+    held = [one for one in told if not restarted or one.name not in NOT_AFTER_RESTART]
     found = [one for tally in held for one in _compare(page, tally)]
     if not restarted:
         found += [one for tally in series_counted.tallies(recording, rest) for one in _compare(page, tally)]
