@@ -41,9 +41,14 @@ def add(subparsers: SubParsers) -> None:
         "--rights", action="store_true",
         help="print a ClusterRole that suffices to install, check and remove them, and change nothing",
     )  # fmt: skip
-    parser.add_argument(
+    anew = parser.add_mutually_exclusive_group()
+    anew.add_argument(
         "--reinstall", action="store_true", help="what is ours is removed and installed anew; never somebody else's"
     )
+    anew.add_argument(
+        "--upgrade", action="store_true",
+        help="what is ours is taken to the version that is asked for, in its place: what uses it goes on",
+    )  # fmt: skip
     parser.add_argument(
         "--source", action="append", default=[], metavar="NAME=SOURCE", type=text,
         help="a folder of manifests, or a chart (folder, archive, URL, OCI reference), for a component",
@@ -61,8 +66,9 @@ def add(subparsers: SubParsers) -> None:
         help="credentials for the images' registries, a file such as ~/.docker/config.json",
     )  # fmt: skip
     parser.add_argument(
-        "--asset", action="append", default=[], metavar="NAME=DIR", type=text, help="programs that you bring"
-    )
+        "--asset", action="append", default=[], metavar="NAME=DIR|NAME@VERSION", type=text,
+        help="programs that you bring; another version, whose chart is taken",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -73,10 +79,11 @@ def run(options: argparse.Namespace) -> int:
     from gpuassay.provision.plan import Wanted, plan
     from gpuassay.provision.registry import component
     from gpuassay.provision.remove import remove
+    from gpuassay.provision.upgrade import upgrade
 
     asked = [component(name) for name in dict.fromkeys(options.components)]
     wishes = _wishes(options, asked)
-    wanted = [Wanted(one, wishes[one.name], options.reinstall) for one in asked]
+    wanted = [Wanted(one, wishes[one.name], options.reinstall, options.upgrade) for one in asked]
     with site(options) as at:
         if options.rights:
             _print_rights(at, wanted)
@@ -88,7 +95,9 @@ def run(options: argparse.Namespace) -> int:
                 continue
             if step.remove_first:
                 _told(remove(at, one).left_by_upstream, one)
-            if step.install:
+            if step.upgrade:
+                print(f"{one.name}: {upgrade(at, one, known.wish)}", flush=True)
+            elif step.install:
                 print(f"{one.name}: {_installed(at, known, keep=options.keep_failed)}", flush=True)
             else:
                 use(at, one)

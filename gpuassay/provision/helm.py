@@ -93,6 +93,21 @@ class Helm:
         """Create its objects and run its hooks; that it works is for the caller to see."""
         self._run("install", chart.release, self._source(chart), "--create-namespace", *_arguments(chart), values=chart)
 
+    def upgrade(self, chart: Chart) -> None:
+        """Take a release to another chart; what a try that was killed has left pending is forgotten first.
+
+        Helm holds a lock of its own by a release's status, `pending-upgrade`, which outlives it.
+
+        Raises:
+            ClusterError: there is no such release, its installation has not come to its end, or helm refuses.
+        """
+        api, mine = self._cluster.api, f"owner=helm,name={chart.release}"
+        if not api.list("Secret", chart.namespace, f"{mine},status in (deployed,superseded,failed)"):
+            raise ClusterError(f"there is no release {chart.release} whose installation has come to its end")
+        for one in api.list("Secret", chart.namespace, f"{mine},status in (pending-upgrade,pending-rollback)"):
+            api.delete("Secret", str(one["metadata"]["name"]), chart.namespace)
+        self._run("upgrade", chart.release, self._source(chart), *_arguments(chart), values=chart)
+
     def uninstall(self, release: str, namespace: str) -> None:
         """Remove a release; one that is gone is fine."""
         self._run("uninstall", release, "--namespace", namespace, "--ignore-not-found")

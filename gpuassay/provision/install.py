@@ -98,13 +98,13 @@ def use(site: Target, provided: Provided) -> None:
 def _install(site: Target, provided: Provided, wish: Wish) -> Installation:
     objects = Objects(site.cluster.api)
     refuse(provided, objects)
-    content, helm, ours, wanted = _content(site, provided, wish, objects)
+    content, helm, ours, wanted = content_of(site, provided, wish, objects)
     package = content.package
     if package and package.namespace != provided.namespace:
         provided = replace(provided, namespace=package.namespace)
         refuse(provided, objects)
     rights.refuse_without(site.cluster.api, provided, rights.needed(provided, content, wanted, objects))
-    refs = [_ref(one, provided, wanted, objects) for one in wanted]
+    refs = [ref_of(one, provided, wanted, objects) for one in wanted]
     if package:
         refs.insert(len(ours), package.starts)
     _refuse_there(provided, objects, refs)
@@ -114,18 +114,18 @@ def _install(site: Target, provided: Provided, wish: Wish) -> Installation:
     inventory.write(site.cluster.api, noted)
     if noted.namespace_is_ours:
         _make_namespace(site, provided)
-    _apply(site, ours, noted.applied[: len(ours)])
+    apply(site, ours, noted.applied[: len(ours)])
     if package:
         _start(site, provided, package)
     if helm and content.chart:
         helm.install(content.chart)
-    _mark(site, provided, refs, wish)
+    mark(site, provided, refs, wish)
     await_working(site, _as_wished(provided, refs, objects) if wish.mirror or wish.pull_secret else provided)
     _tell(site, provided, noted, content)
     return Installation(noted.version, noted.namespace, noted.how, noted.run)
 
 
-def _content(
+def content_of(
     site: Target, provided: Provided, wish: Wish, objects: Objects
 ) -> tuple[Content, Helm | None, list[Manifest], list[Manifest]]:
     """What is installed, by whom, what of it we apply, and all of it, each in order."""
@@ -146,7 +146,7 @@ def needed(site: Target, provided: Provided, wish: Wish) -> list[Right]:
         ClusterError: there is no such installation.
     """
     objects = Objects(site.cluster.api)
-    content, _, _, wanted = _content(site, provided, wish, objects)
+    content, _, _, wanted = content_of(site, provided, wish, objects)
     return rights.needed(provided, content, wanted, objects)
 
 
@@ -172,7 +172,7 @@ def _refuse_there(provided: Provided, objects: Objects, refs: Sequence[Ref]) -> 
         )
 
 
-def _ref(one: Manifest, provided: Provided, wanted: Sequence[Manifest], objects: Objects) -> Ref:
+def ref_of(one: Manifest, provided: Provided, wanted: Sequence[Manifest], objects: Objects) -> Ref:
     """The object that a manifest stands for: what is namespaced and says no namespace goes into the component's."""
     key = (one["apiVersion"], one["kind"])
     served = objects.kinds.get(key)
@@ -215,7 +215,7 @@ def _inventory(
     return Inventory(
         component=provided.name,
         run=site.run,
-        version=content.version or _version(wanted, provided.name),
+        version=content.version or version_of(wanted, provided.name),
         namespace=provided.namespace,
         namespace_is_ours=objects.get(Ref("v1", "Namespace", "", provided.namespace)) is None,
         how=f"{olm.HOW}{content.package.name}" if content.package else _how(chart, applied),
@@ -232,7 +232,7 @@ def _how(chart: Chart | None, applied: Sequence[Ref]) -> str:
     return " and ".join(words)
 
 
-def _version(wanted: Sequence[Manifest], name: str) -> str:
+def version_of(wanted: Sequence[Manifest], name: str) -> str:
     """What the objects say of their version: the tag of the first image called after the component, or of the first."""
     found = [image(one) for each in wanted for one in dig(each, "spec", "template", "spec", "containers", default=[])]
     own = [(at, tag) for at, tag in found if name in at.rpartition("/")[2]]
@@ -254,7 +254,8 @@ def _make_namespace(site: Target, provided: Provided) -> None:
             raise
 
 
-def _apply(site: Target, wanted: Sequence[Manifest], refs: Sequence[Ref]) -> None:
+def apply(site: Target, wanted: Sequence[Manifest], refs: Sequence[Ref]) -> None:
+    """Apply what we make ourselves, in order, and wait until the kinds that it defines are served."""
     objects = Objects(site.cluster.api)
     for one, ref in zip(wanted, refs, strict=True):
         if objects.kind(ref) is None:  # its definition has just been made
@@ -282,14 +283,14 @@ def _start(site: Target, provided: Provided, package: Package) -> None:
         return olm.problem(api, package)
 
     await_working(site, replace(provided, problem=problem))
-    _apply(site, [olm.example(site.cluster.api, package)], [package.starts])
+    apply(site, [olm.example(site.cluster.api, package)], [package.starts])
 
 
 def _marks(site: Target, provided: Provided) -> dict[str, str]:
     return {labels.RUN: site.run, labels.COMPONENT: provided.name}
 
 
-def _mark(site: Target, provided: Provided, refs: Sequence[Ref], wish: Wish) -> None:
+def mark(site: Target, provided: Provided, refs: Sequence[Ref], wish: Wish) -> None:
     """Put the run's label on everything, the mirror into the names of images, and credentials beside them."""
     objects = Objects(site.cluster.api)
     side_by_side(lambda ref: objects.patch(ref, {"metadata": {"labels": _marks(site, provided)}}), refs)

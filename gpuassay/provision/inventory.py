@@ -127,17 +127,8 @@ def write(api: Api, one: Inventory) -> None:
     Raises:
         ClusterError: another run has it, or is about to.
     """
-    marks = {labels.RUN: one.run, labels.COMPONENT: one.component}
     try:
-        keep(api, one.run, {
-            "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {"name": one.component, "namespace": NAMESPACE, "labels": marks},
-            "data": {"format": FORMAT, **{name: str(getattr(one, name)) for name in _TEXTS},
-                     "namespace_is_ours": str(one.namespace_is_ours).lower(), "nodes": json.dumps(one.nodes)},
-            "binaryData": {"refs": _packed([msgspec.to_builtins(ref) for ref in one.refs]),
-                           "applied": _packed([msgspec.to_builtins(ref) for ref in one.applied]),
-                           "before": _packed(sorted(one.before))},
-        })  # fmt: skip
+        keep(api, one.run, _body(one))
     except ApiRefused as refused:
         if refused.status != 409:
             raise
@@ -148,6 +139,25 @@ def write(api: Api, one: Inventory) -> None:
             f"{one.component} is being provisioned by run {other.run if other else 'another'}: wait for it, or "
             f"gpuassay remove {one.component}"
         ) from None
+
+
+def amend(api: Api, one: Inventory) -> None:
+    """Write anew what is noted of a component that is ours."""
+    body = _body(one)
+    api.patch("ConfigMap", one.component, {part: body[part] for part in ("data", "binaryData")}, namespace=NAMESPACE)
+
+
+def _body(one: Inventory) -> Manifest:
+    marks = {labels.RUN: one.run, labels.COMPONENT: one.component}
+    return {
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": one.component, "namespace": NAMESPACE, "labels": marks},
+        "data": {"format": FORMAT, **{name: str(getattr(one, name)) for name in _TEXTS},
+                 "namespace_is_ours": str(one.namespace_is_ours).lower(), "nodes": json.dumps(one.nodes)},
+        "binaryData": {"refs": _packed([msgspec.to_builtins(ref) for ref in one.refs]),
+                       "applied": _packed([msgspec.to_builtins(ref) for ref in one.applied]),
+                       "before": _packed(sorted(one.before))},
+    }  # fmt: skip
 
 
 _TEXTS = ("component", "run", "version", "namespace", "how", "release")

@@ -21,11 +21,13 @@ class Step:
         words: for people.
         remove_first: ours is removed before.
         install: it is installed.
+        upgrade: ours is taken to another version in its place.
     """
 
     words: str
     remove_first: bool = False
     install: bool = False
+    upgrade: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,13 @@ class Wanted:
         provided: the component.
         wish: how it is to be installed.
         reinstall: ours is installed anew.
+        upgrade: ours is taken to another version in its place.
     """
 
     provided: Provided
     wish: Wish
     reinstall: bool = False
+    upgrade: bool = False
 
 
 def plan(wanted: Sequence[Wanted], objects: Objects, assets: Assets) -> list[tuple[Wanted, Step]]:
@@ -53,9 +57,10 @@ def plan(wanted: Sequence[Wanted], objects: Objects, assets: Assets) -> list[tup
     refuse_doubled(all_of_it, objects)
     found: list[tuple[Wanted, Step]] = []
     for one in wanted:
-        step = decide(one.provided, objects, reinstall=one.reinstall, wanted=all_of_it)
-        known = replace(one, wish=informed(one.wish, all_of_it, objects)) if step.install else one
-        if step.install:
+        step = decide(one.provided, objects, reinstall=one.reinstall, upgrade=one.upgrade, wanted=all_of_it)
+        made = step.install or step.upgrade
+        known = replace(one, wish=informed(one.wish, all_of_it, objects)) if made else one
+        if made:
             known.provided.content(assets, known.wish)
         found.append((known, step))
     return found
@@ -68,21 +73,31 @@ def informed(wish: Wish, wanted: Sequence[Provided], objects: Objects) -> Wish:
     return replace(wish, beside=frozenset(one.name for one in wanted) | there, groups=groups)
 
 
-def decide(provided: Provided, objects: Objects, *, reinstall: bool = False, wanted: Sequence[Provided] = ()) -> Step:
+def decide(
+    provided: Provided,
+    objects: Objects,
+    *,
+    reinstall: bool = False,
+    upgrade: bool = False,
+    wanted: Sequence[Provided] = (),
+) -> Step:
     """What to do about a component that is wanted, as others are in the same go.
 
     Raises:
-        ClusterError: it cannot be installed, or is somebody else's and is to be replaced.
+        ClusterError: it cannot be installed, or is somebody else's and is to be replaced or upgraded.
     """
     there = found(provided, objects)
     if there is None:
         if provided.after.isdisjoint(one.name for one in wanted):
             refuse(provided, objects)
         return Step("will be installed", install=True)
-    if not reinstall:
+    if not reinstall and not upgrade:
         return Step(f"used as it is, {there}")
     if not there.run:
-        raise ClusterError(f"{provided.title} is {there}: what somebody else has installed is not replaced")
+        done = "upgraded" if upgrade else "replaced"
+        raise ClusterError(f"{provided.title} is {there}: what somebody else has installed is not {done}")
+    if upgrade:
+        return Step(f"will be upgraded, it is {there}", upgrade=True)
     return Step(f"will be installed anew, it is {there}", remove_first=True, install=True)
 
 

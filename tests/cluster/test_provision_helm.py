@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from gpuassay.cluster.api import Api
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.provision.helm import Chart, Helm
@@ -112,3 +114,41 @@ def test_values_that_are_none_are_told_in_one_line(real: Helm, tmp_path: Path, c
     with pytest.raises(ClusterError, match=rf"^helm template failed \(1\): .*{words}") as refused:
         real.render(Chart(str(tmp_path / "chart"), "it", "there", {}, files=(theirs,)))
     assert "\n" not in str(refused.value) and str(theirs) in str(refused.value)
+
+
+class Releases:
+    """Helm's own Secrets on a cluster, by name, with the status that each is of."""
+
+    def __init__(self, **statuses: str) -> None:
+        self.statuses = statuses
+
+    def list(self, kind: str, namespace: str, label_selector: str) -> list[dict[str, object]]:
+        """Those whose status the selector names."""
+        assert (kind, namespace) == ("Secret", "there") and label_selector.startswith("owner=helm,name=it,")
+        wanted = label_selector.partition("(")[2].rstrip(")").split(",")
+        return [{"metadata": {"name": name}} for name, status in self.statuses.items() if status in wanted]
+
+    def delete(self, kind: str, name: str, namespace: str) -> None:
+        """It is gone."""
+        assert (kind, namespace) == ("Secret", "there")
+        del self.statuses[name]
+
+
+def test_what_a_killed_upgrade_has_left_pending_is_forgotten(program: Path, tmp_path: Path) -> None:
+    """Red when helm's lock of a killed upgrade stands in the way of the next, or a sound revision is forgotten."""
+    program.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/asked\n')
+    one = helm(tmp_path)
+    releases = Releases(v1="superseded", v2="deployed", v3="pending-upgrade")
+    one._cluster.api = cast("Api", releases)  # pyright: ignore[reportPrivateUsage]
+    one.upgrade(CHART)
+    assert releases.statuses == {"v1": "superseded", "v2": "deployed"}
+    assert (tmp_path / "asked").read_text().startswith("upgrade it some/chart --namespace there ")
+
+
+def test_an_installation_that_was_not_finished_is_not_upgraded(program: Path, tmp_path: Path) -> None:
+    """Red when helm is asked to upgrade what it has never installed."""
+    program.write_text("#!/bin/sh\nexit 1\n")
+    one = helm(tmp_path)
+    one._cluster.api = cast("Api", Releases(v1="pending-install"))  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(ClusterError, match=r"^there is no release it whose installation has come to its end$"):
+        one.upgrade(CHART)

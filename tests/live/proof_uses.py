@@ -23,15 +23,18 @@ PLACE = "default"
 KUEUE = "kueue.x-k8s.io/v1beta2"
 
 
-def kueue_manifests(folder: Path) -> Sequence[str]:
-    """Upstream's manifests, as `kubectl apply -k config/default` has them."""
-    at = folder / "kueue"
+def kueue_manifests(folder: Path, version: str = "") -> Sequence[str]:
+    """Upstream's manifests, as `kubectl apply -k config/default` has them; of another version with its own image."""
+    assets = Assets().at("kueue", version) if version else Assets()
+    at = folder / f"kueue{version}"
     if not at.exists():
         at.mkdir()
         kustomize = toolchain.programs("kustomize", Assets()).path("kustomize")
-        source = toolchain.module_dir("kueue", MODULE, Assets()) / "config" / "default"
+        source = toolchain.module_dir("kueue", MODULE, assets) / "config" / "default"
         done = subprocess.run([kustomize, "build", source], capture_output=True, text=True, timeout=SECONDS, check=True)
-        (at / "kueue.yaml").write_text(done.stdout)
+        branch = "release-" + ".".join(version.split(".")[:2])
+        text = done.stdout.replace("kueue/kueue:main", f"kueue/kueue:{branch}") if version else done.stdout
+        (at / "kueue.yaml").write_text(text)
     return ("--source", f"kueue={at}")
 
 

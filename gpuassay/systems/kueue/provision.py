@@ -18,7 +18,7 @@ from gpuassay.provision.objects import Objects, Ref
 from gpuassay.provision.source import objects_of
 from gpuassay.systems.kueue.component.installation import MODULE
 from gpuassay.systems.kueue.component.profiles import NAMESPACE
-from gpuassay.toolchain import Assets, catalogue
+from gpuassay.toolchain import Assets
 
 GROUP = "kueue.x-k8s.io"
 MANAGER = "kueue-controller-manager"
@@ -63,7 +63,7 @@ def content(assets: Assets, wish: Wish) -> Content:
         return Content(objects=objects)
     source = wish.source or str(toolchain.module_dir("kueue", MODULE, assets) / "charts" / "kueue")
     chart = Chart(source, RELEASE, NAMESPACE, {}, tuple(wish.values), wish.version)
-    version = "" if wish.source else catalogue.component("kueue").version
+    version = "" if wish.source else assets.component("kueue").version
     return Content(chart=chart, version=version)
 
 
