@@ -1,8 +1,8 @@
 """The endpoint picker is replaced while streams run, as an upgrade of its Deployment does (-m upgrade).
 
-Its new process is of the same version: a second one is not built here. The old one is asked to end (SIGTERM) before the
-new one is started, as a Deployment with strategy Recreate does; the pool says FailOpen, so that no request has a reason
-to fail in the gap.
+llm-d's is replaced by its own version, the only one that can be built; that of the inference extension by its next. The
+old one is asked to end (SIGTERM) before the new one is started, as a Deployment with strategy Recreate does; the pool
+says FailOpen, so that no request has a reason to fail in the gap.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gpuassay import MUST, SHOULD, Measure, Note, behaviour, known_defect, scenario
+from gpuassay import MUST, SHOULD, Measure, Note, behaviour
 from gpuassay.load.plan import ClosedLoop
 from gpuassay.presence import must_have
 from gpuassay.systems.llmd import notes
@@ -27,6 +27,7 @@ from gpuassay.systems.llmd.judge import churn, routing
 from gpuassay.systems.llmd.objects.prompts import prompt_set
 from gpuassay.systems.llmd.readings import RoutingRecording
 from gpuassay.systems.llmd.rows import RequestRow
+from suites.variants import Deviation, per_variant
 
 pytestmark = pytest.mark.upgrade
 
@@ -43,10 +44,28 @@ ENDS_WITHIN = 15.0
 GAP = Note("gap", dict[str, int], "when the old picker was asked to end and when the new one served, monotonic ns")
 
 
-@scenario(system="routing", timeout=90)
-def picker_replaced(lab: RoutingLab) -> None:
+REPLACED = Note("replaced", list[str], "version of the picker before and after")
+PICKERS = {"llm-d": set[str](), "gaie-1.4.0": {"program:gaie-epp", "program:gaie-epp@1.4.0"}}
+"""Which picker is replaced, and what that takes."""
+
+
+def _known(behaviour: str, _: str) -> Deviation | None:
+    if behaviour != "llmd.upgrade.no-request-lost":
+        return None
+    return Deviation(
+        tuple(PICKERS), FULL_DUPLEX, "in full-duplex mode Envoy fails open only once it has noticed that the picker is "
+        "gone", shows=r"begun without a picker: .*http-500", racy=True,
+    )  # fmt: skip
+
+
+@per_variant(PICKERS, _known, system="routing", timeout=90)
+def picker_replaced(lab: RoutingLab, variant: str) -> None:
     """160 streams, 8 at a time; meanwhile the picker is replaced; then 16 prompts are cached behind it, and asked."""
-    arm = Arm(replicas=REPLICAS, cache=Cache(), latency=LATENCY, failure_mode="FailOpen")
+    upgraded = variant != "llm-d"
+    arm = Arm(
+        profile="approximate" if upgraded else "precise", picker=variant, replicas=REPLICAS, cache=Cache(),
+        latency=LATENCY, failure_mode="FailOpen",
+    )  # fmt: skip
     with opened(lab, arm) as site:
         prompts = {prompt.label: prompt for prompt in prompt_set([96] * 12, seed=181)}
         order = list(itertools.islice(itertools.cycle(prompts), STREAMS))
@@ -61,6 +80,10 @@ def picker_replaced(lab: RoutingLab) -> None:
             assert process is not None
             lab.note_under(GAP, "asked to end", time.monotonic_ns())
             process.stop(ENDS_WITHIN)
+            older = picker.version
+            if upgraded:
+                picker.become("gaie")
+            lab.note(REPLACED, [older, picker.version])
             picker.start()
             lab.note_under(GAP, "serves", time.monotonic_ns())
             running.result()
@@ -97,10 +120,6 @@ def test_streams_under_way_finish(picker_replaced: RoutingRecording, measure: Me
     assert not routing.failure_findings(under_way)
 
 
-@known_defect(
-    FULL_DUPLEX, "in full-duplex mode Envoy fails open only once it has noticed that the picker is gone",
-    shows=r"begun without a picker: .*http-500", racy=True,
-)  # fmt: skip
 @behaviour(
     "llmd.upgrade.no-request-lost", level=MUST, spec=FAIL_OPEN, mutant="gateway-hurries",
     red_when="a stream is refused, cut or answered twice because its endpoint picker is replaced",
@@ -142,8 +161,9 @@ def test_the_new_picker_is_asked(picker_replaced: RoutingRecording) -> None:
     "llmd.upgrade.hits-again", level=MUST, spec=PRECISE, mutant="picker-random", timed=True,
     red_when="the new endpoint picker does not learn what model servers cache from then on",
 )  # fmt: skip
-def test_prefixes_are_hit_again(picker_replaced: RoutingRecording, measure: Measure) -> None:
+def test_prefixes_are_hit_again(picker_replaced_llm_d: RoutingRecording, measure: Measure) -> None:
     """Of 16 prompts that are cached behind the new picker's back at least 15 go to the replica that has them."""
-    score = routing.direct_warm(picker_replaced.asks("after"), picker_replaced.note(notes.WARMED), REPLICAS)
+    recording = picker_replaced_llm_d
+    score = routing.direct_warm(recording.asks("after"), recording.note(notes.WARMED), REPLICAS)
     measure.value(found=score.hits, asked=score.asks)
     assert not routing.direct_warm_findings(score)

@@ -92,7 +92,7 @@ SYSTEM = System(
             _open,
             width=3,  # a scenario starts some ten processes of its own
             programs=("controlplane", "kwok", "llmd-epp", "llmd-sim"),
-            extra=("gaie-epp", "lwepp", "pd-sidecar", "istio"),
+            extra=("gaie-epp", "gaie-epp@1.4.0", "lwepp", "pd-sidecar", "istio"),
         ),
     ),
     pool_of=lambda _: POOL,

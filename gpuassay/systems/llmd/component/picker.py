@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from gpuassay import toolchain
 from gpuassay.cluster.base import Cluster
 from gpuassay.cluster.errors import ClusterError
 from gpuassay.cluster.ports import free_ports
@@ -59,6 +60,9 @@ IMPLEMENTATIONS = {
     for one in (
         Implementation("llm-d", "llmd-epp", "epp", True, "llm-d's endpoint picker", _COMMON),
         Implementation("gaie", "gaie-epp", "epp", True, "endpoint picker of the inference extension", _COMMON),
+        Implementation(
+            "gaie-1.4.0", "gaie-epp@1.4.0", "epp", True, "the same, of the release before, for upgrades", _COMMON
+        ),
         Implementation(
             "light", "lwepp", "lwepp", False, "light endpoint picker: round robin, requests without a body only",
             ("--secure-serving=false", "--health-checking"), "NONE",
@@ -161,6 +165,18 @@ class Picker(OneProcess):
 
         identity = kubeconfig(self._cluster, account, self._namespace, self._folder)
         return self.sibling(account, env={"KUBECONFIG": str(identity)})
+
+    def become(self, other: str) -> None:
+        """From its next start on it is another implementation, with the same flags and configuration: an upgrade.
+
+        Raises:
+            gpuassay.toolchain.ToolchainError: its program is not there.
+            ClusterError: there is no such implementation.
+        """
+        chosen = implementation(other)
+        programs = toolchain.programs(chosen.component, self._cluster.assets)
+        self.implementation, self.version = chosen, programs.version
+        self.child.command[0] = programs.path(chosen.program)
 
     @property
     def target(self) -> str:
