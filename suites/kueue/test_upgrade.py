@@ -49,9 +49,9 @@ The control plane is upgraded from the suite's own version to the minor release 
 def deaths(seed: int) -> list[notes.BrokenOff]:
     """Tries that are killed: while manifests are applied, before the new manager is ready, and about when it is."""
     dice = random.Random(f"killed upgrade {seed}")
-    spans = ((0.0, 0.5), (0.5, 4.0))
+    spans = ((0.2, 1.0), (1.0, 5.0))
     half = notes.BrokenOff(round(dice.uniform(0.2, 0.9), 2), 0)
-    return [half, *(notes.BrokenOff(1, round(dice.uniform(*span) + 0.01, 2)) for span in spans)]
+    return [half, *(notes.BrokenOff(1, round(dice.uniform(*span), 2)) for span in spans)]
 
 
 DEATHS = {KILLED: deaths(18)}
