@@ -21,7 +21,7 @@ from tests.cluster.conftest import need_programs
 ROOT = Path(__file__).parents[2]
 FOREIGN = Path(__file__).parent / "foreign"
 KUEUE = ("kueue", "controlplane", "kustomize", "kwok")
-LIMIT = 500
+LIMIT = 900
 
 pytestmark = pytest.mark.timeout(LIMIT)
 
