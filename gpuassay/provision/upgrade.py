@@ -7,20 +7,12 @@ from dataclasses import replace
 
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.manifest import Manifest, dig
-from gpuassay.provision import inventory, rights
+from gpuassay.provision import inventory, rights, rollout
 from gpuassay.provision.component import Installation, Provided, Wish
 from gpuassay.provision.install import Target, apply, await_working, content_of, mark, ref_of, version_of
 from gpuassay.provision.inventory import Inventory
 from gpuassay.provision.objects import Objects, Ref
 from gpuassay.toolchain.catalogue import release
-
-ROLLED = {
-    "Deployment": ("replicas", "updatedReplicas", "replicas"),
-    "StatefulSet": ("replicas", "updatedReplicas", "replicas"),
-    "DaemonSet": ("desiredNumberScheduled", "updatedNumberScheduled", "currentNumberScheduled"),
-}
-"""Fields of the status of what rolls out: how many pods there are to be, are new, and are there, old ones included."""
 
 
 def upgrade(site: Target, provided: Provided, wish: Wish) -> Installation:
@@ -62,7 +54,7 @@ def _upgrade(site: Target, provided: Provided, wish: Wish) -> Installation:
     mark(same_run, provided, refs, wish)
 
     def problem(cluster: Api) -> str:
-        return behind(Objects(cluster), refs) or provided.problem(cluster)
+        return rollout.unfinished(Objects(cluster), refs) or provided.problem(cluster)
 
     await_working(site, replace(provided, problem=problem))
     return Installation(noted.version, noted.namespace, noted.how, noted.run)
@@ -87,20 +79,3 @@ def amended(old: Inventory, version: str, refs: Sequence[Ref], applied: Sequence
         return list({ref.key: ref for ref in (*one, *other)}.values())
 
     return replace(old, version=version, refs=both(old.refs, refs), applied=both(old.applied, applied))
-
-
-def behind(objects: Objects, refs: Sequence[Ref]) -> str:
-    """Why what is to run is not yet what was written last; "" where it is, and no older pod is left."""
-    for ref in refs:
-        if ref.kind in ROLLED and (why := _behind(objects.get(ref) or {}, ROLLED[ref.kind])):
-            return f"{ref}: {why}"
-    return ""
-
-
-def _behind(found: Manifest, fields: tuple[str, str, str]) -> str:
-    status: Manifest = dig(found, "status", default={})
-    if not found or status.get("observedGeneration") != found["metadata"].get("generation"):
-        return "its controller has not looked at it yet"
-    number = status.get(fields[0], 0) if "desired" in fields[0] else dig(found, "spec", "replicas", default=1)
-    updated, there = status.get(fields[1], 0), status.get(fields[2], 0)
-    return "" if updated == there == number else f"{updated} of {number} pods are of the new version, {there} are there"

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.manifest import Manifest
 from gpuassay.provision.component import Installation, Wish
 from gpuassay.provision.inventory import Inventory
 from gpuassay.provision.objects import Objects, Ref
 from gpuassay.provision.plan import decide
 from gpuassay.provision.registry import component
-from gpuassay.provision.upgrade import amended, behind, refuse_downgrade
+from gpuassay.provision.upgrade import amended, refuse_downgrade
 from gpuassay.toolchain import Assets
 
 OLD, BOTH, NEW = (Ref("v1", "ConfigMap", "there", name) for name in ("old", "both", "new"))
-MANAGER = Ref("apps/v1", "Deployment", "there", "manager")
-AGENT = Ref("apps/v1", "DaemonSet", "there", "agent")
 
 
 def test_what_either_version_makes_is_noted_once_and_what_was_before_stays() -> None:
@@ -39,43 +35,6 @@ def test_a_later_version_and_a_second_try_are_taken(old: str, new: str) -> None:
 def test_a_downgrade_is_refused_in_one_line() -> None:
     with pytest.raises(ClusterError, match=r"^from v0\.19\.2 to v0\.18\.4 is a downgrade.*--reinstall"):
         refuse_downgrade("v0.19.2", "v0.18.4")
-
-
-def _objects(kind: str, generation: int = 2, wanted: int = 1, **status: int) -> Objects:
-    stored: Manifest = {"metadata": {"generation": generation}, "spec": {"replicas": wanted}, "status": status}
-
-    def get(ref: Ref) -> Manifest | None:
-        return stored if ref.kind == kind else None
-
-    return cast("Objects", SimpleNamespace(get=get))
-
-
-SETTLED = {"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1}
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({}, ""),
-        ({"observedGeneration": 1}, "has not looked at it yet"),
-        ({"updatedReplicas": 0}, "0 of 1 pods are of the new version, 1 are there"),
-        ({"replicas": 2}, "1 of 1 pods are of the new version, 2 are there"),
-    ],
-)
-def test_a_deployment_is_behind_until_only_new_pods_are_there(changed: dict[str, int], said: str) -> None:
-    """Red when an upgrade is told done while the old manager still runs."""
-    found = behind(_objects("Deployment", **(SETTLED | changed)), [OLD, MANAGER])
-    assert said in found and bool(found) is bool(said)
-
-
-def test_a_daemon_set_is_behind_until_each_node_has_its_new_pod() -> None:
-    status = {"observedGeneration": 2, "desiredNumberScheduled": 2, "currentNumberScheduled": 2}
-    assert "1 of 2 pods" in behind(_objects("DaemonSet", updatedNumberScheduled=1, **status), [AGENT])
-    assert behind(_objects("DaemonSet", updatedNumberScheduled=2, **status), [AGENT]) == ""
-
-
-def test_what_is_not_there_is_behind() -> None:
-    assert "has not looked" in behind(_objects("DaemonSet"), [MANAGER])
 
 
 @pytest.mark.parametrize(
