@@ -12,7 +12,7 @@ from gpuassay.workloads import core
 RUN = "https://kueue.sigs.k8s.io/docs/tasks/run"
 
 
-@scenario(needs={"jobset", "jobset-controller"}, timeout=120)
+@scenario(needs={"jobset", "jobset-controller", "gpu-nodes"}, timeout=120)
 def job_set_run(lab: KueueLab) -> None:
     """A JobSet of a leader and two workers takes the three GPUs of a queue for a second; a Job for all three waits."""
     queue = lab.queue(gpus=3)
@@ -43,7 +43,7 @@ def test_a_job_set_that_has_ended_frees_its_quota(job_set_run: KueueRecording) -
     assert not found, "\n".join([*found, job_set_run.timeline_text()])
 
 
-@scenario(needs={"leader-worker-set", "lws-controller"}, timeout=120)
+@scenario(needs={"leader-worker-set", "lws-controller", "gpu-nodes"}, timeout=120)
 def leader_worker_set_run(lab: KueueLab) -> None:
     """A LeaderWorkerSet of one group of two pods takes both GPUs of a queue, a Job waits, the set is deleted."""
     queue = lab.queue(gpus=2)

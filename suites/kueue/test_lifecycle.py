@@ -34,7 +34,7 @@ OWN = {"kubernetes.io/arch": "amd64"}
 TOLERATION = {"key": "gpuassay.io/spot", "operator": "Exists", "effect": "NoSchedule"}
 
 
-@scenario()
+@scenario(needs={"gpu-nodes"})
 def life(lab: KueueLab) -> None:
     """Two jobs wait in a held queue, are released, run and end; then one that needs the whole quota is created."""
     flavor = lab.flavor("steered", node_labels=STEER, tolerations=[TOLERATION])

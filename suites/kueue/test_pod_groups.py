@@ -35,7 +35,7 @@ def _pod(recording: KueueRecording, name: str) -> Timeline:
     return recording.timelines("Pod")[name]
 
 
-@scenario()
+@scenario(needs={"gpu-nodes"})
 def group_completed_late(lab: KueueLab) -> None:
     """Two of a group's three pods are created, then a job that needs the whole quota, after its end the third pod."""
     queue = lab.queue(gpus=3)
@@ -124,7 +124,7 @@ def test_an_excess_pod_is_deleted(group_too_large: KueueRecording) -> None:
     assert all(bound(pods[name].final) for name in ("first", "second")), f"the pair does not run\n{story}"
 
 
-@scenario()
+@scenario(needs={"gpu-nodes"})
 def group_of_two_shapes(lab: KueueLab) -> None:
     """A group of a pod without GPU and two with two GPUs each runs to its end."""
     queue = lab.queue(gpus=4)

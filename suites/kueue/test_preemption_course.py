@@ -27,7 +27,7 @@ def _hold(lab: KueueLab, queue: Queue, name: str, gpus: int = 1, priority: int =
 # --- the whole way, with Jobs ----------------------------------------------------------------------------------------
 
 
-@scenario()
+@scenario(needs={"gpu-nodes"})
 def jobs_preempted(lab: KueueLab) -> None:
     """A Job of two pods fills a queue; a Job of higher priority preempts it, runs briefly and finishes."""
     queue = lab.queue(gpus=2, preemption=LOWER)

@@ -34,7 +34,7 @@ def _by_hand(lab: KueueLab, name: str, queue: str, count: int = 1, **requests: i
     lab.create(kueue.workload(name, lab.namespace, queue, [kueue.pod_set(count=count, requests=requests)]))
 
 
-@scenario()
+@scenario(needs={"gpu-nodes"})
 def burst(lab: KueueLab) -> None:
     """Ten jobs for fifteen GPUs are created at once in a queue of five."""
     queue = lab.queue(gpus=5)
