@@ -22,11 +22,15 @@ def _workloads(recording: KueueRecording) -> dict[str, Timeline]:
 
 
 def _owned(recording: KueueRecording, kind: str) -> list[Timeline]:
-    """Workloads of owners of a kind."""
+    """Workloads that owners of a kind had: Kueue before 0.18 takes the owner off one that is scaled to zero."""
     return [
         one
         for one in _workloads(recording).values()
-        if any(owner["kind"] == kind for owner in dig(one.final, "metadata", "ownerReferences", default=[]))
+        if any(
+            owner["kind"] == kind
+            for event in one.events
+            for owner in dig(event.object, "metadata", "ownerReferences", default=[])
+        )
     ]
 
 
