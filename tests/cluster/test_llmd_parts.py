@@ -85,7 +85,7 @@ def test_unknown_profiles_places_and_plugins_are_named() -> None:
         ({"cache": Cache(blocks=0)}, "reads KV-cache events: give the replicas a cache"),
         ({"picker": "light"}, "picker 'light' reads no configuration: its profile is 'built-in'"),
         ({"profile": "built-in"}, "is for a picker that reads no configuration; 'llm-d' does"),
-        ({"picker": "heavy"}, "no endpoint picker is called 'heavy'; there are llm-d, gaie, light"),
+        ({"picker": "heavy"}, "no endpoint picker is called 'heavy'; there are llm-d, gaie, gaie-1.4.0, light"),
         ({"profile": "prefill-decode"}, "0 of 8 replicas as prefill servers .* needs some of both kinds"),
         ({"prefillers": 2}, "2 of 8 replicas as prefill servers with profile 'precise'"),
         ({"events": "pigeon"}, "events='pigeon' is none of"),

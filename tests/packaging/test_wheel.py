@@ -188,7 +188,7 @@ def test_names_that_nobody_knows_are_one_line(foreign: Installed) -> None:
     suite = foreign.place / "suite" / "test_numbers.py"
     good = suite.read_text()
     for before, after, words in (
-        ('mutant="wish-lost"', 'mutant="wish-losd"', "no mutant is called 'wish-losd'; did you mean wish-lost?"),
+        ('mutant="wish-lost"', 'mutant="wish-losd"', "no mutant is called 'wish-losd'; did you mean wish-lost"),
         ('@scenario(system="numbered")', '@scenario(system="numbered", needs={"numberd"})',
          "scenario numbers.three: no cluster has a capability called 'numberd'; did you mean 'numbered'?"),
     ):  # fmt: skip
