@@ -47,17 +47,12 @@ def _hidden(api: Api, kind: str) -> list[str]:
     try:
         api.raw(f"{kind_of(kind).path()}?limit=1")
     except ApiRefused as e:
-        group, plural = _place(kind)
-        if e.denied and allowed(api, Right(group, plural, "create")):
+        served = kind_of(kind)
+        if e.denied and allowed(api, Right(served.version.rpartition("/")[0], served.plural, "create")):
             return [f"{kind}: whether any is left cannot be seen, this identity may not {e.denied}"]
         if e.status not in (403, 404, 405):
             raise
     return []
-
-
-def _place(kind: str) -> tuple[str, str]:
-    group, slash, _ = kind_of(kind).version.partition("/")
-    return group if slash else "", kind_of(kind).plural
 
 
 def _find(api: Api, run_id: str, kind: str) -> list[Found]:

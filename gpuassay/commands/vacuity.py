@@ -7,13 +7,13 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuassay import resources
 from gpuassay.arguments import place, text
 from gpuassay.record.pack import RunError, open_run
+from gpuassay.scratch import scratch
 from gpuassay.session import bundled
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def run(options: argparse.Namespace) -> int:
     if options.exhibit and not stored.is_dir():
         raise RunError(f"{stored}: --exhibit writes into a run directory; name one")
     opened = open_run(stored)
-    with tempfile.TemporaryDirectory(prefix="gpuassay-vacuity-") as folder:
-        judged = judge(opened, Path(folder), options)
+    with scratch("vacuity") as folder:
+        judged = judge(opened, folder / "runs", options)  # `latest` is made beside a folder of runs
     if not judged:
         print(f"gpuassay: {stored}: nothing that holds was judged; is something selected?", file=sys.stderr)
         return 2

@@ -120,7 +120,7 @@ def _install(site: Target, provided: Provided, wish: Wish) -> Installation:
     if helm and content.chart:
         helm.install(content.chart)
     mark(site, provided, refs, wish)
-    await_working(site, _as_wished(provided, refs, objects) if wish.mirror or wish.pull_secret else provided)
+    await_working(site, on_newest_pods(provided, refs, objects) if wish.mirror or wish.pull_secret else provided)
     _tell(site, provided, noted, content)
     return Installation(noted.version, noted.namespace, noted.how, noted.run)
 
@@ -301,8 +301,8 @@ def mark(site: Target, provided: Provided, refs: Sequence[Ref], wish: Wish) -> N
             name_it(objects, ref)
 
 
-def _as_wished(provided: Provided, refs: Sequence[Ref], objects: Objects) -> Provided:
-    """The component, which works once the pods do whose images and credentials have just been changed."""
+def on_newest_pods(provided: Provided, refs: Sequence[Ref], objects: Objects) -> Provided:
+    """The component, which works once all its pods are as their templates say now."""
 
     def problem(api: Api) -> str:
         return provided.problem(api) or rollout.unfinished(objects, refs)

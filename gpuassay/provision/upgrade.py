@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ClusterError
-from gpuassay.provision import inventory, rights, rollout
+from gpuassay.provision import inventory, rights
 from gpuassay.provision.component import Installation, Provided, Wish
-from gpuassay.provision.install import Target, apply, await_working, content_of, mark, ref_of, version_of
+from gpuassay.provision.install import (
+    Target,
+    apply,
+    await_working,
+    content_of,
+    mark,
+    on_newest_pods,
+    ref_of,
+    version_of,
+)
 from gpuassay.provision.inventory import Inventory
 from gpuassay.provision.objects import Objects, Ref
 from gpuassay.toolchain.catalogue import release
@@ -52,11 +60,7 @@ def _upgrade(site: Target, provided: Provided, wish: Wish) -> Installation:
     if helm and content.chart:
         helm.upgrade(content.chart)
     mark(same_run, provided, refs, wish)
-
-    def problem(cluster: Api) -> str:
-        return rollout.unfinished(Objects(cluster), refs) or provided.problem(cluster)
-
-    await_working(site, replace(provided, problem=problem))
+    await_working(site, on_newest_pods(provided, refs, objects))
     return Installation(noted.version, noted.namespace, noted.how, noted.run)
 
 

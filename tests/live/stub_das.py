@@ -35,9 +35,9 @@ STARTS = Ref(VERSION, "DASOperator", NAMESPACE, "cluster")
 OPERATOR = "das-operator"
 
 
-def manifests(folder: Path, *, certificate: bool = True) -> Path:
+def manifests(folder: Path) -> Path:
     """A folder as DAS's `deploy/` is, with definitions, the operator, and a certificate of its own for its webhook."""
-    at = folder / f"das-{certificate}"
+    at = folder / "das"
     if at.exists():
         return at
     at.mkdir()
@@ -57,7 +57,7 @@ def manifests(folder: Path, *, certificate: bool = True) -> Path:
     }  # fmt: skip
     kinds = ("DASOperator", "NodeAccelerator", "AllocationClaim")
     found = [*(definition(GROUP, "v1alpha1", kind, "Namespaced") for kind in kinds), deployment]
-    (at / "all.yaml").write_text(yaml.safe_dump_all([*found, *([secret] if certificate else [])]))
+    (at / "all.yaml").write_text(yaml.safe_dump_all([*found, secret]))
     return at
 
 
