@@ -24,10 +24,12 @@ from gpuassay.systems.kueue import component as kueue
 from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts.lab import KueueLab
 from gpuassay.systems.kueue.component import Kueue
+from gpuassay.systems.kueue.component.backlog import worked_off
 from gpuassay.systems.kueue.options import CHOSEN, WALKS
 from gpuassay.systems.kueue.readings import END, LOG, RESTARTED
 from gpuassay.systems.kueue.system import CONTROL_PLANE, FLOORS, FRAMEWORKS, MAIN, PLACES
 from gpuassay.toolchain.catalogue import AT, release
+from gpuassay.waiting import WaitTimeout
 
 if TYPE_CHECKING:
     from gpuassay.cluster.base import Cluster
@@ -39,6 +41,8 @@ NODES = 40
 """Fake nodes of 8 GPUs: more than all concurrent scenarios together can fill."""
 FEW_NODES = 4
 """Likewise, for the one scenario of an upgrade."""
+BACKLOG_SECONDS = 30.0
+"""For which a restarted Kueue may work off what it found on the cluster; a second is usual."""
 UPGRADING = "https://kueue.sigs.k8s.io/docs/installation/#upgrading"
 """What Kueue documents of upgrades."""
 
@@ -99,8 +103,17 @@ class KueueEnvironment(Environment):
         lab.note(notes.RESTARTED, time.time_ns())
         self.kueue.stop()
         self.kueue.start()
+        with suppress(WaitTimeout):  # that something is never worked off is for the page to show
+            lab.until(partial(self._worked_off, lab), "Kueue has worked off what it found", timeout=BACKLOG_SECONDS)
         super().settle(lab, quiet, settled)
         lab.scrape_own(RESTARTED)
+
+    def _worked_off(self, lab: KueueLab) -> bool:
+        try:
+            page = self.kueue.metrics()
+        except ClusterError:
+            return False
+        return worked_off(page, {kind: len(lab.objects(kind)) for kind in ("ClusterQueue", "LocalQueue", "Workload")})
 
     def set_profile(self, profile: str) -> str | None:
         """Bring Kueue into a configuration profile."""
