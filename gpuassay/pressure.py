@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,9 @@ OWN_WINDOW = 2.0
 """s after which `OwnClock` looks again at who had the CPUs."""
 SLOWEST = 0.2
 """Rate of `OwnClock` when others have them all: a wait takes five times as long at the most."""
+
+_WINDOWS: deque[tuple[float, float]] = deque(maxlen=4096)
+"""Of each look of `OwnClock`: when (s of CLOCK_MONOTONIC), and others' share of the CPU time since the one before."""
 
 SHORTEST = 0.5
 """s between two readings below which a share of CPU time is not told: times are counted in hundredths of a second."""
@@ -114,7 +117,17 @@ class OwnClock:
 
 def _others_since(before: Reading) -> tuple[Reading, float]:
     now = read()
-    return now, shares(before, now)["others_cpu_share"] or 0.0
+    others = shares(before, now)["others_cpu_share"] or 0.0
+    _WINDOWS.append((now.at, others))
+    return now, others
+
+
+def burst(before: Reading) -> float | None:
+    """Largest share (0..1) of the CPU time that others had between two looks of `OwnClock` since `before`.
+
+    A mean over a recording hides a neighbour that was there for some seconds of it. None where no look was that young.
+    """
+    return max((others for at, others in _WINDOWS.copy() if at > before.at), default=None)
 
 
 def _stall_us() -> int | None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -79,3 +80,12 @@ def test_own_time_goes_as_fast_as_we_get_cpus(monkeypatch: pytest.MonkeyPatch, o
         told.append(clock())
     assert told == sorted(told), "time went backwards"
     assert told[-1] - began == pytest.approx(20 * rate, abs=pressure.OWN_WINDOW)
+
+
+def test_the_worst_moments_of_a_recording_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when a neighbour that was there before a recording counts, or one for a moment of it does not."""
+    windows = deque([(9.0, 0.9), (12.0, 0.1), (14.0, 0.6), (16.0, 0.0)])
+    monkeypatch.setattr("gpuassay.pressure._WINDOWS", windows)
+    assert pressure.burst(Reading(10, 0, 0, 0)) == 0.6
+    assert pressure.burst(Reading(15, 0, 0, 0)) == 0.0
+    assert pressure.burst(Reading(20, 0, 0, 0)) is None

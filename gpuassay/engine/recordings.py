@@ -95,7 +95,5 @@ def _pressure(environment: Environment, began: Beginning) -> dict[str, float | N
 
     The cluster under test may run on this very machine then (kind, minikube): waiting for a CPU still tells.
     """
-    shares = dict(pressure.shares(began.pressure))
-    if not environment.ours:
-        shares["others_cpu_share"] = None
-    return shares
+    shares = {**pressure.shares(began.pressure), "others_cpu_burst": pressure.burst(began.pressure)}
+    return shares if environment.ours else {**shares, "others_cpu_share": None, "others_cpu_burst": None}

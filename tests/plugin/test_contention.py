@@ -38,7 +38,14 @@ def states(suite: SmallSuite) -> dict[str, Any]:
     return {line["behaviour"].rpartition(".")[2]: line for line in suite.run().verdicts.values()}
 
 
-@pytest.mark.parametrize("pressure", [{"others_cpu_share": 0.6}, {"others_cpu_share": 0.0, "cpu_stall_share": 0.97}])
+@pytest.mark.parametrize(
+    "pressure",
+    [
+        {"others_cpu_share": 0.6},
+        {"others_cpu_share": 0.05, "others_cpu_burst": 0.5},
+        {"others_cpu_share": 0.0, "cpu_stall_share": 0.97},
+    ],
+)
 def test_on_a_contended_machine_only_what_no_delay_explains_is_refuted(
     suite: SmallSuite, pressure: dict[str, float]
 ) -> None:
@@ -54,7 +61,7 @@ def test_on_a_contended_machine_only_what_no_delay_explains_is_refuted(
 
 def test_on_a_quiet_machine_lateness_is_a_finding(suite: SmallSuite) -> None:
     """Red if a slow system is excused although nobody took its CPUs."""
-    pressed(suite, others_cpu_share=0.02, cpu_stall_share=0.5)
+    pressed(suite, others_cpu_share=0.02, others_cpu_burst=0.2, cpu_stall_share=0.5)
     assert {name: one["state"] for name, one in states(suite).items()} == {
         "late": "FAIL", "wrong": "FAIL", "good": "PASS",
     }  # fmt: skip
