@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuassay.arguments import place, text
+from gpuassay.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,8 +58,8 @@ def run(options: argparse.Namespace) -> int:
 
     name, versions = _asked(options.version)
     found: dict[str, Sequence[Verdict]] = {}
-    with tempfile.TemporaryDirectory(prefix="gpuassay-matrix-") as scratch:
-        base = (options.runs or Path(scratch)).absolute()
+    with scratch("matrix") as spare:
+        base = (options.runs or spare).absolute()
         for version in versions:
             print(f"judging {name} {version}", file=sys.stderr)
             found[f"{name} {version}"] = _judged(name, version, base / f"{name}-{version}", options.arguments)

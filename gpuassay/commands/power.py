@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gpuassay import resources
 from gpuassay.arguments import place
 from gpuassay.record.pack import RunError, open_run
+from gpuassay.scratch import scratch
 from gpuassay.session import bundled
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def run(options: argparse.Namespace) -> int:
     opened = open_run(options.stored)
     found = measured(_verdicts(opened))
     if not found:
-        with tempfile.TemporaryDirectory(prefix="gpuassay-power-") as folder:
-            found = measured(_judged_again(opened, Path(folder)))
+        with scratch("power") as folder:
+            found = measured(_judged_again(opened, folder))
     if not found:
         raise RunError(
             f"{options.stored}: nothing was measured in two rounds or more, so no spread is known; play more rounds"

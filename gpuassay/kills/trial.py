@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+
+from gpuassay.scratch import scratch
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def trial(mutant: str, tests: Sequence[str], markers: str) -> Trial:
     pytest's own variable, PYTEST_ADDOPTS, hands it any other option.
     """
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="gpuassay-mutant-") as place:
+    with scratch("mutant") as place:
         command = [
             sys.executable,
             "-m",
@@ -43,10 +43,10 @@ def trial(mutant: str, tests: Sequence[str], markers: str) -> Trial:
             "--mutant",
             mutant,
             "--run-dir",
-            f"{place}/runs",
+            str(place / "runs"),
         ]
         done = subprocess.run([*command, "-m", markers, *tests], capture_output=True, text=True, check=False)
-        verdicts = sorted(Path(place, "runs").glob("*/verdicts.jsonl"))
+        verdicts = sorted((place / "runs").glob("*/verdicts.jsonl"))
         lines = [json.loads(line) for line in verdicts[0].read_text().splitlines()] if verdicts else []
     states = {str(line["behaviour"]): str(line["state"]) for line in lines}
     return Trial(states, time.monotonic() - began, done.stdout[-3000:] + done.stderr[-1000:])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from gpuassay.toolchain import build, cache, golang, installed
+from gpuassay.toolchain import build, buildinfo, cache, golang, installed
 from gpuassay.toolchain.assets import Assets
 from gpuassay.toolchain.component import Component
 from gpuassay.toolchain.errors import ToolchainError
@@ -160,7 +160,7 @@ def _from_user(component: Component, brought: Mapping[str, tuple[Path, str]]) ->
 def _told_version(component: Component, brought: Mapping[str, tuple[Path, str]]) -> str:
     teller = {"controlplane": "kube-apiserver", "kwok": "kwok"}.get(component.name, "")
     if teller not in brought:
-        return "unknown"
+        return next((told for at, _ in brought.values() if (told := buildinfo.version_of(at))), "unknown")
     try:
         done = subprocess.run(
             [brought[teller][0], "--version"], capture_output=True, text=True, timeout=30, check=False

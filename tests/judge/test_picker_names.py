@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay.systems.llmd.versions import NAMES, RENAMED, picker_names
+from gpuassay.systems.llmd.versions import NAMES, RENAMED, gates_taken, picker_names
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,20 @@ def test_a_known_version_has_its_own_names(version: str, group: str, header: str
 def test_the_gate_that_the_router_refuses_is_not_among_its_gates() -> None:
     assert "prepareDataPlugins" in picker_names("0.7.1").gates
     assert "prepareDataPlugins" not in picker_names("0.10.0").gates
+
+
+@pytest.mark.parametrize(
+    ("version", "taken"),
+    [
+        ("v0.7.1", ["prepareDataPlugins", "flowControl", "somebodysOwn"]),
+        ("v0.10.0", ["flowControl", "somebodysOwn"]),
+        ("v0.11.0", ["prepareDataPlugins", "flowControl", "somebodysOwn"]),
+        ("unknown", ["prepareDataPlugins", "flowControl", "somebodysOwn"]),
+    ],
+)
+def test_only_a_gate_that_a_known_version_refuses_is_left_out(version: str, taken: list[str]) -> None:
+    """Red when a picker refuses to start for a gate of another release, or loses one that somebody asked for."""
+    assert gates_taken(version, ["prepareDataPlugins", "flowControl", "somebodysOwn"]) == taken
 
 
 def test_an_unknown_version_is_refused_in_one_line() -> None:

@@ -12,6 +12,7 @@ from gpuassay import toolchain
 from gpuassay.cluster.base import Cluster
 from gpuassay.manifest import Manifest, dig
 from gpuassay.provision.objects import Objects, Ref
+from gpuassay.systems.kueue.component.image import RELEASED, STAGING
 from gpuassay.systems.kueue.component.installation import MODULE
 from gpuassay.systems.llmd.provision import NAMESPACE, SERVICE
 from gpuassay.systems.slices.component.das_cluster import SCHEDULER
@@ -24,7 +25,7 @@ KUEUE = "kueue.x-k8s.io/v1beta2"
 
 
 def kueue_manifests(folder: Path, version: str = "") -> Sequence[str]:
-    """Upstream's manifests, as `kubectl apply -k config/default` has them; of another version with its own image."""
+    """Upstream's manifests, as `kubectl apply -k config/default` has them; with a `version`, its release's image."""
     assets = Assets().at("kueue", version) if version else Assets()
     at = folder / f"kueue{version}"
     if not at.exists():
@@ -32,8 +33,7 @@ def kueue_manifests(folder: Path, version: str = "") -> Sequence[str]:
         kustomize = toolchain.programs("kustomize", Assets()).path("kustomize")
         source = toolchain.module_dir("kueue", MODULE, assets) / "config" / "default"
         done = subprocess.run([kustomize, "build", source], capture_output=True, text=True, timeout=SECONDS, check=True)
-        branch = "release-" + ".".join(version.split(".")[:2])
-        text = done.stdout.replace("kueue/kueue:main", f"kueue/kueue:{branch}") if version else done.stdout
+        text = done.stdout.replace(f"{STAGING}:main", f"{RELEASED}:v{version}") if version else done.stdout
         (at / "kueue.yaml").write_text(text)
     return ("--source", f"kueue={at}")
 

@@ -104,7 +104,7 @@ def kill(cluster: Cluster, asked: Sequence[str]) -> float:
     return moment
 
 
-@pytest.mark.parametrize("how", ["chart"])
+@pytest.mark.parametrize("how", ["chart", "manifests"])
 def test_a_killed_upgrade_is_finished_by_a_second_try(yours: Cluster, tmp_path: Path, how: str) -> None:
     """Red when a killed upgrade costs a job its quota or its pod, cannot be tried again, or leaves something."""
     before = everything(yours)
@@ -135,7 +135,7 @@ def _killed_and_finished(yours: Cluster, newer: Sequence[str]) -> None:
     assert f"v{NEW}" in call(yours, "status")
 
 
-@pytest.mark.parametrize("how", ["chart"])
+@pytest.mark.parametrize("how", ["chart", "manifests"])
 def test_a_killed_upgrade_is_cleared_away(yours: Cluster, tmp_path: Path, how: str) -> None:
     """Red when a removal does not find what either of the two versions has made."""
     before = everything(yours)

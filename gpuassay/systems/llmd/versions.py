@@ -6,6 +6,7 @@ their own (`judge.metrics`), since they carry their names with them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gpuassay.provision.component import Renamed
@@ -57,13 +58,28 @@ def picker_names(version: str) -> PickerNames:
     Raises:
         LookupError: nobody has read that release; one line says which are known, and what to do.
     """
-    minor = ".".join(version.removeprefix("v").split(".")[:2])
+    minor = _minor(version)
     if minor not in NAMES:
         raise LookupError(
             f"what llm-d's endpoint picker {version} calls its API groups and headers is not known here, only that of "
             f"{', '.join(NAMES)}: add it to {__name__}.NAMES from its source"
         )
     return NAMES[minor]
+
+
+def gates_taken(version: str, asked: Sequence[str]) -> list[str]:
+    """Of the feature gates of a configuration those that a picker of this version does not refuse.
+
+    A gate that another release knows and this one does not is left out: what it stood for is always on, or gone. Of a
+    version that nobody has read, all stay: it says itself what it does not know.
+    """
+    names = NAMES.get(_minor(version))
+    known = frozenset[str]().union(*(one.gates for one in NAMES.values()))
+    return [one for one in asked if names is None or one in names.gates or one not in known]
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.removeprefix("v").split(".")[:2])
 
 
 _ISSUE = "https://github.com/llm-d/llm-d-router/issues/1449"

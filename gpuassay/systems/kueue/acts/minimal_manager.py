@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from gpuassay.manifest import Manifest
 from gpuassay.record.live import LiveView
 from gpuassay.record.process import live_recorder
 from gpuassay.record.resources import KUEUE, Resource
+from gpuassay.scratch import scratch
 from gpuassay.systems.kueue.acts.workload_driver import Mimic
 from gpuassay.systems.kueue.component.installation import MODULE
 from gpuassay.systems.kueue.objects import mixes
@@ -131,17 +131,17 @@ def run_upstream(on: Minimal, document: Manifest, generated: Generated, token: s
     """
     programs = toolchain.programs("kueue-perf", on.cluster.assets)
     on.view.register(token, [queue.name for queue in generated.queues])
-    with tempfile.TemporaryDirectory(prefix="gpuassay-runner-") as place:
-        configuration = Path(place) / "generator.yaml"
+    with scratch("runner") as place:
+        configuration = place / "generator.yaml"
         configuration.write_text(yaml.safe_dump(document))
         done = subprocess.run(
             [
-                programs.path("runner"), "--o", place, "--generatorConfig", str(configuration),
+                programs.path("runner"), "--o", str(place), "--generatorConfig", str(configuration),
                 "--timeout", f"{timeout:.0f}s",
             ],
             # without PROJECT_DIR it looks for a Makefile and panics
             env=inherited() | {"KUBECONFIG": str(on.cluster.kubeconfig), "PROJECT_DIR": f"{place}/x"},
             capture_output=True, text=True, timeout=timeout + 120, check=False,
         )  # fmt: skip
-        if done.returncode != 0 or not (Path(place) / "summary.yaml").exists():
+        if done.returncode != 0 or not (place / "summary.yaml").exists():
             raise ClusterError(f"Kueue's runner failed: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")

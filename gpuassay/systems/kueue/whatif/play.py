@@ -5,7 +5,6 @@ A Workload that is admitted ends after its run time divided by the speed; one th
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from gpuassay.cluster.parallel import side_by_side
 from gpuassay.manifest import Manifest, dig, is_true, name_of
 from gpuassay.record.live import LiveView
 from gpuassay.record.process import live_recorder
+from gpuassay.scratch import scratch
 from gpuassay.systems.kueue import component
 from gpuassay.systems.kueue.acts.minimal_manager import WORKLOAD_PATHS
 from gpuassay.systems.kueue.acts.workload_driver import Mimic
@@ -63,9 +63,9 @@ class _StillError(Exception):
 def control_plane(directory: Path | None, profile: str, assets: Assets) -> Generator[tuple[Cluster, str]]:
     """A control plane with Kueue for the length of a `with` block, and Kueue's version."""
     with (
-        tempfile.TemporaryDirectory(prefix="gpuassay-whatif-") as spare,
+        scratch("whatif") as spare,
         embedded(
-            directory=directory or Path(spare) / "cluster", assets=assets, nodes=0, audit=False, performance=True
+            directory=directory or spare / "cluster", assets=assets, nodes=0, audit=False, performance=True
         ) as cluster,
         component.install(cluster, profile) as installed,
     ):
@@ -86,8 +86,8 @@ def play(
         str(one["metadata"]["namespace"]) for one in setup.of_kind("LocalQueue").values()
     }
     with (
-        tempfile.TemporaryDirectory(prefix="gpuassay-whatif-") as place,
-        live_recorder(cluster.kubeconfig, Path(place) / "spool", resources=WORKLOAD_PATHS) as view,
+        scratch("whatif") as place,
+        live_recorder(cluster.kubeconfig, place / "spool", resources=WORKLOAD_PATHS) as view,
     ):
         view.register(TOKEN, spaces)
         _create(cluster, setup, handed, spaces)

@@ -272,7 +272,7 @@ def _build(cluster: Cluster, folder: Path, namespace: str, arm: Arm) -> Routing:
         picker = Picker(
             cluster, chosen, pickers.path(chosen.program), pickers.version, folder, pool=arm.pool,
             namespace=namespace, ports=(grpc_port, health, metrics), verbosity=arm.verbosity,
-            configuration=picker_configuration(arm, places) if chosen.configurable else None,
+            configuration=picker_configuration(arm, places, pickers.version) if chosen.configurable else None,
             extra=arm.picker_flags, env=arm.picker_env,
         )  # fmt: skip
     envoy = front.gateway(cluster, folder, namespace, arm, picker, at_gateway, own[: arm.replicas])

@@ -13,6 +13,7 @@ from gpuassay.systems.llmd.component import gateway_of as front
 from gpuassay.systems.llmd.component import profiles, vllm
 from gpuassay.systems.llmd.component.simulator import Replica, Sidecar, simulator
 from gpuassay.systems.llmd.component.spec import VLLM, Arm
+from gpuassay.systems.llmd.versions import gates_taken
 
 SCORER = "precise-prefix-cache-scorer"
 
@@ -76,8 +77,10 @@ def _engines(
     return found, [Component(VLLM, program.version, program.source)]
 
 
-def picker_configuration(arm: Arm, places: dict[str, str]) -> dict[str, Any]:
+def picker_configuration(arm: Arm, places: dict[str, str], version: str) -> dict[str, Any]:
     """What the arm's picker reads; an engine's blocks are not as small as the simulator's.
+
+    Feature gates that a known `version` of llm-d's picker would refuse are left out: there, they are always on.
 
     Raises:
         ClusterError: no such profile, or it lacks what is to be changed.
@@ -90,4 +93,7 @@ def picker_configuration(arm: Arm, places: dict[str, str]) -> dict[str, Any]:
         if arm.change_picker is not None:
             arm.change_picker(parsed)
 
-    return profiles.configuration(arm.profile, places, change)
+    made = profiles.configuration(arm.profile, places, change)
+    if asked := made.get("featureGates"):
+        made["featureGates"] = gates_taken(version, asked)
+    return made

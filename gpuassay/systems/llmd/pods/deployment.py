@@ -44,6 +44,7 @@ from gpuassay.systems.llmd.pods.parts import (
     PodTokenizer,
 )
 from gpuassay.systems.llmd.pods.program import Place, PodChild
+from gpuassay.toolchain import catalogue
 
 EVENT_SECONDS = 45.0
 """How long KV-cache events may take to flow: publishers on a cluster dial anew only now and then."""
@@ -267,7 +268,8 @@ def _picker(place: Place, arm: Arm, tokenizer: str) -> PodPicker:
     """The picker, with the ServiceAccount and the rights that upstream documents."""
     chosen = implementation(arm.picker)
     places = {"MODEL": arm.model, "EVENTS": f"tcp://0.0.0.0:{EVENTS}", "TOKENIZER": f"{tokenizer}:{TOKENS}"}
-    configuration = picker_configuration(arm, places) if chosen.configurable else None
+    version = catalogue.component(chosen.component).version
+    configuration = picker_configuration(arm, places, version) if chosen.configurable else None
     made = PodPicker(place, chosen, arm, configuration)
     rules = [*rbac.documented(chosen, place.cluster.assets), ELECTS]
     for one in rbac.objects(NAME, place.namespace, rules):
