@@ -1,7 +1,8 @@
 """What a Go program says of itself: the module that it was built from, and its version. No Go is needed.
 
 Every program that Go has linked holds it (https://pkg.go.dev/debug/buildinfo; the form of Go 1.18 and later). The
-version is that of a release where the source was a module, or a checkout of its tag; else nothing is known.
+version is the one that the project's Makefile links in, or that of a release where the source was a module or a
+checkout of its tag; else nothing is known.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ _MAGIC = b"\xff Go buildinf:"
 _ALIGNED = 16
 _HEADER = 32
 _STRINGS_INLINE = 2
-_MODULE = re.compile(r"^mod\t(?P<module>\S+)\t(?P<version>v\S+)", re.MULTILINE)
+_MODULE = re.compile(r"^mod\t\S+\t(?P<version>v\d\S*)", re.MULTILINE)
+_STAMP = re.compile(r"^build\t-ldflags=.*-X[ =]\S*(?i:version)\S*=(?P<version>v\d+\.\d+\.\d+[^\s\"']*)", re.MULTILINE)
+"""A version that a project's own Makefile has linked in, under whatever name: `-X .../version.BuildRef=v0.10.0`."""
 
 
 def version_of(program: Path) -> str | None:
@@ -25,7 +28,8 @@ def version_of(program: Path) -> str | None:
         except (ValueError, OSError):  # empty, or nothing that can be mapped
             return None
         with body:
-            found = _MODULE.search(_module_text(body))
+            text = _module_text(body)
+            found = _STAMP.search(text) or _MODULE.search(text)
     return found["version"] if found else None
 
 

@@ -7,12 +7,13 @@ being named here. Every run sends a sample, the same each time; `--full` sends a
 from __future__ import annotations
 
 from gpuassay import MUST, SHOULD, Note, behaviour, known_defect, scenario
+from gpuassay.hostile import answers as hostile
+from gpuassay.hostile.sending import OFFERED, TRIED, Tried, sample
 from gpuassay.presence import must_have
 from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts import workloads as byhand
-from gpuassay.systems.kueue.acts.hostile import OFFERED, TRIED, Attacker, Tried, all_cases, sample
+from gpuassay.systems.kueue.acts.hostile import Attacker, all_cases
 from gpuassay.systems.kueue.acts.lab import KueueLab
-from gpuassay.systems.kueue.judge import hostile
 from gpuassay.systems.kueue.options import WALKS
 from gpuassay.systems.kueue.readings import KueueRecording
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from gpuassay.systems.kueue.acts.hostile import Tried, sample
-from gpuassay.systems.kueue.judge import hostile as judge
+from gpuassay.hostile import answers as judge
+from gpuassay.hostile import cases as generated
+from gpuassay.hostile.cases import Case
+from gpuassay.hostile.sending import Tried, sample
 from gpuassay.systems.kueue.objects import hostile
 
 SCHEMA: dict[str, Any] = {
@@ -34,7 +36,7 @@ HEALTHY = {"kind": "K", "metadata": {"name": "x"}, "value": 1, "spec": {"policy"
 
 def test_every_field_of_the_schema_gets_hostile_values() -> None:
     """Red when a field is not tried, or one that is not the user's is."""
-    cases = list(hostile.cases("K", SCHEMA, HEALTHY))
+    cases = list(generated.cases("K", SCHEMA, HEALTHY))
     fields = {one.field for one in cases}
     assert fields == {
         "value",
@@ -46,18 +48,18 @@ def test_every_field_of_the_schema_gets_hostile_values() -> None:
         "spec.template",
     }
     assert {one.value for one in cases if one.field == "spec.policy"} == {"", "Nonsense", "Hold"}
-    assert {one.value for one in cases if one.field == "spec.groups.0.quota"} == set(hostile.QUANTITIES)
+    assert {one.value for one in cases if one.field == "spec.groups.0.quota"} == set(generated.QUANTITIES)
 
 
 def test_a_case_changes_its_field_alone() -> None:
     """Red when something else changes, or the healthy object itself does."""
-    case = hostile.Case("K", ("spec", "groups", 0, "quota"), "-1")
+    case = Case("K", ("spec", "groups", 0, "quota"), "-1")
     assert case.put(HEALTHY) == HEALTHY | {"spec": {"policy": "None", "groups": [{"quota": "-1"}]}}
     assert HEALTHY["spec"] == {"policy": "None", "groups": [{"quota": "1"}]}
-    assert hostile.Case("K", ("spec", "policy"), None).put(HEALTHY)["spec"] == {"groups": [{"quota": "1"}]}
-    assert hostile.Case("K", ("spec", "new", "deep"), 1).put(HEALTHY)["spec"]["new"] == {"deep": 1}
+    assert Case("K", ("spec", "policy"), None).put(HEALTHY)["spec"] == {"groups": [{"quota": "1"}]}
+    assert Case("K", ("spec", "new", "deep"), 1).put(HEALTHY)["spec"]["new"] == {"deep": 1}
     with pytest.raises(LookupError, match="plain value"):
-        hostile.Case("K", ("value", "below"), 1).put(HEALTHY)
+        Case("K", ("value", "below"), 1).put(HEALTHY)
 
 
 @pytest.mark.parametrize("kind", hostile.KINDS)
@@ -69,7 +71,7 @@ def test_there_is_a_healthy_object_of_every_kind(kind: str) -> None:
 
 def test_samples_are_the_same_each_time_and_of_every_kind() -> None:
     """Red when a run cannot be repeated, or a kind is left out."""
-    cases = [hostile.Case(kind, ("spec",), number) for kind in hostile.KINDS for number in range(100)]
+    cases = [Case(kind, ("spec",), number) for kind in hostile.KINDS for number in range(100)]
     one = sample(cases, 80, 1)
     assert one == sample(cases, 80, 1) != sample(cases, 80, 2)
     assert {case.kind for case in one} == set(hostile.KINDS) and len(one) == 80

@@ -66,3 +66,17 @@ def test_an_event_announces_every_whole_block(form: Any) -> None:
     told = described([b"kv@1.2.3.4:5@m", (7).to_bytes(8, "big"), batch(form(stored(prompt)))], 0)
     assert (told["kinds"], told["blocks"], told["sequence"]) == ({"BlockStored": 1}, 4, 7)
     assert len(stored(prompt)[3]) == 4 * BLOCK
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"followed": True}, []),
+        ({"followed": True, "alive": False}, ["NaN: the picker ended"]),
+        ({"detail": "no model"}, ["NaN: the picker does not heed a rewrite that is made then (no model)"]),
+        ({"followed": False}, ["NaN: the picker does not heed a rewrite that is made then (unchanged)"]),
+    ],
+)
+def test_an_object_after_which_nothing_is_heeded_is_named(more: dict[str, object], told: list[str]) -> None:
+    """Red when a picker that has ended, or gone deaf, passes."""
+    assert judge.heeded_findings([row(**more)]) == told

@@ -47,3 +47,12 @@ def followed_findings(rows: Sequence[NeighbourRow]) -> list[str]:
 def said_findings(rows: Sequence[NeighbourRow]) -> list[str]:
     """Faults of which neither the picker's log nor its metrics say anything."""
     return [f"{row.fault}: neither log nor metrics tell" for row in rows if not row.said and not row.counted]
+
+
+def heeded_findings(rows: Sequence[NeighbourRow]) -> list[str]:
+    """Objects beside which the picker ended, or heeded no other any more."""
+    return [
+        f"{row.fault}: the picker "
+        + ("ended" if not row.alive else f"does not heed a rewrite that is made then ({row.detail or 'unchanged'})")
+        for row in rows if not (row.alive and row.followed)
+    ]  # fmt: skip

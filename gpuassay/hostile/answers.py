@@ -11,7 +11,7 @@ from typing import Protocol
 
 
 class Answered(Protocol):
-    """A request and its answer, as `acts.hostile.Tried` has them."""
+    """A request and its answer, as `gpuassay.hostile.sending.Tried` has them."""
 
     @property
     def what(self) -> str:
