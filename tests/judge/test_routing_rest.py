@@ -252,6 +252,7 @@ def test_silence_is_found() -> None:
         ("vllm:num_requests_waiting", True, False, False),
         ("inference_pool_per_pod_queue_size", False, False, False),
         ("inference_pool_average_queue_size", False, False, False),
+        ("llm_d_epp_std_dev_running_requests", False, False, False),
         ("go_sched_goroutines_running_goroutines", False, False, False),
         ("inference_objective_request_error_total", False, False, True),
         ("llm_d_epp_datalayer_extract_errors_total", False, True, False),

@@ -16,7 +16,7 @@ def blob(modules: str, flags: int = INLINE) -> bytes:
 
     def string(text: str) -> bytes:
         body, length = text.encode(), len(text.encode())
-        low = []
+        low: list[int] = []
         while length >= 0x80:
             low.append(length & 0x7F | 0x80)
             length >>= 7

@@ -106,10 +106,9 @@ class Attacker:
 
     def _ask(self, wave: str, *, objective: str | None = None, model: str | None = None) -> RequestRow:
         """One request that the object concerns; it may be refused."""
-        return pick(
-            self.site, wave, [self._prompt()], headers={OBJECTIVE_HEADER: objective} if objective else None,
-            **({"model": model} if model else {}),
-        )[0]  # fmt: skip
+        headers = {OBJECTIVE_HEADER: objective} if objective else None
+        asked: dict[str, Any] = {"model": model} if model else {}
+        return pick(self.site, wave, [self._prompt()], headers=headers, **asked)[0]
 
     def _prompt(self) -> Prompt:
         return synthetic(f"hostile{self._number}", 40, 4711)

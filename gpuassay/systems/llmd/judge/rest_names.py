@@ -16,7 +16,7 @@ _FAILED = re.compile(r"(?<!request_)(error|panic|failure)s?_total$|ext_proc_(str
 _UNSEEN = ("_bucket", "_seconds_sum", "_time_sum", "_per_cx_sum", "_per_cx_count")
 _OF_REQUESTS = re.compile(r"request|_rq_|ext_proc_stream")
 _LIVE = re.compile(r"running|waiting|in_?flight|pending|rq_active|streams_active|queue_(size|bytes)|active_requests")
-_OF_LIMITS = re.compile(r"max|limit|capacity|average|seconds|ratio|lora|remaining|per_pod|per_endpoint")
+_OF_LIMITS = re.compile(r"max|limit|capacity|average|std_dev|seconds|ratio|lora|remaining|per_pod|per_endpoint")
 """Gauges that a word of `_LIVE` names, and that are no number of live things, or repeat what a model server says."""
 
 
