@@ -219,6 +219,14 @@ def test_two_faults_are_both_named() -> None:
     assert case.diagnosis().faults == {judge.TOKENIZER_DEAD, judge.GATE_MISSING}
 
 
+def test_a_version_without_the_gate_lacks_none() -> None:
+    """Red when a newer picker is blamed for a feature gate that it would refuse."""
+    case = Case()
+    case.facts["configuration"].pop("featureGates")
+    case.facts["version"] = "v0.10.0"
+    assert not case.diagnosis().faults
+
+
 def test_twins_may_split_where_nobody_speculates() -> None:
     """Without speculative indexing in the configuration, split twins are no symptom."""
     case = Case()

@@ -74,6 +74,7 @@ def episode(site: Deployment, name: str, began: Mark, *, arm: str = "arm") -> No
             for one in site.replicas
         ],
         "configuration": picker.configuration,
+        "version": picker.version,
         "log": kept[-60:],
         "picker_alive": picker.child.alive,
         "tokens": {"picker": _tokens_of_service(site), "server": _tokens_of_server(site)},

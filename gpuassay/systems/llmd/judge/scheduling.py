@@ -6,7 +6,7 @@ events, the picker's log and configuration, and what tokenization service and mo
 without a cause is a finding of its own (`UNEXPLAINED`); a cause is named whether or not luck hid its symptom.
 
 An episode (`notes.EPISODES`): `arm` (whose events count), `began_ns` and `ended_ns` (ns since the epoch),
-`replicas` (each with `name`, `topic`), `configuration` of the picker and the lines of its `log` since replicas were
+`replicas` (each with `name`, `topic`), `configuration` and `version` of the picker, and the lines of its `log` since replicas were
 warmed (`msg`, `error`), `tokens` (`picker`, `server`: the ids that both make of one text, None where nobody answers).
 """
 
@@ -22,6 +22,7 @@ from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.scheduling_picks import apart_findings
 from gpuassay.systems.llmd.readings import RoutingRecording
+from gpuassay.systems.llmd.versions import gates_taken
 from gpuassay.systems.llmd.rows import KvEvent
 
 TOPIC_WITHOUT_PORT = "topic-without-port"
@@ -211,8 +212,9 @@ def _unknown(given: Mapping[str, Any], known: Mapping[str, Any], path: str) -> l
 
 def _gate(facts: _Facts, events: Sequence[KvEvent], warmed: Mapping[str, str]) -> dict[str, str]:
     """Speculative indexing that is asked for, and the gate that it needs."""
-    configuration = facts["configuration"]
-    if _speculates(configuration) and GATE not in configuration.get("featureGates", []):
+    configuration, version = facts["configuration"], str(facts.get("version", ""))
+    needed = GATE in gates_taken(version, [GATE])  # a newer picker refuses it, and speculates without
+    if needed and _speculates(configuration) and GATE not in configuration.get("featureGates", []):
         return {GATE_MISSING: f"speculativeIndexing is on and does nothing without the feature gate {GATE}"}
     return {}
 
