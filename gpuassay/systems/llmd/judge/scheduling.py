@@ -6,8 +6,9 @@ events, the picker's log and configuration, and what tokenization service and mo
 without a cause is a finding of its own (`UNEXPLAINED`); a cause is named whether or not luck hid its symptom.
 
 An episode (`notes.EPISODES`): `arm` (whose events count), `began_ns` and `ended_ns` (ns since the epoch),
-`replicas` (each with `name`, `topic`), `configuration` and `version` of the picker, and the lines of its `log` since replicas were
-warmed (`msg`, `error`), `tokens` (`picker`, `server`: the ids that both make of one text, None where nobody answers).
+`replicas` (each with `name`, `topic`), `configuration` and `version` of the picker, and the lines of its `log` since
+replicas were warmed (`msg`, `error`), `tokens` (`picker`, `server`: the ids that both make of one text, None where
+nobody answers).
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from gpuassay.systems.llmd import notes
 from gpuassay.systems.llmd.judge import routing
 from gpuassay.systems.llmd.judge.scheduling_picks import apart_findings
 from gpuassay.systems.llmd.readings import RoutingRecording
-from gpuassay.systems.llmd.versions import gates_taken
 from gpuassay.systems.llmd.rows import KvEvent
+from gpuassay.systems.llmd.versions import gates_taken
 
 TOPIC_WITHOUT_PORT = "topic-without-port"
 TOPIC_UNKNOWN = "topic-unknown"
