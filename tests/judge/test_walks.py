@@ -119,12 +119,44 @@ def test_kinds_know_no_names() -> None:
     assert len(kinds([one, "Workload w003 got quota that there was not: 4"])) == 2
 
 
-def test_the_head_in_the_scheduler_s_hand_is_no_finding() -> None:
-    """Red when a count that lacks one waiting Workload accuses after edits, or one that lacks two does not."""
-    recording = left(cluster_queue(2), notes={"edited_in_use": True})
-    series = "kueue_pending_workloads of cluster_queue=q tells {}, recount gives 5"
-    restart = "a restart of Kueue moved kueue_pending_workloads{{cluster_queue=q}} from {} to 5"
-    for text in (series, restart, "ClusterQueue q counts pendingWorkloads={}, recount gives 5"):
-        assert edits.news(recording, [text.format(4), text.format(3)]) == [text.format(3)]
-    other = "ClusterQueue q counts reservingWorkloads=4, recount gives 5"
-    assert edits.news(recording, [other]) == [other]
+STRICT = (cluster_queue(2, name="s", strategy="StrictFIFO"), local_queue(name="ls", cq="s"), wanting("w", queue="ls"))
+WAITS = "a restart of Kueue changed Workload {}: {} became {}"
+REASON = '{{"conditions": {{"QuotaReserved": {{"reason": "{}"}}}}}}'
+
+
+@pytest.mark.parametrize(
+    "finding",
+    [
+        "kueue_pending_workloads of cluster_queue={cq} tells {told}, recount gives 5",
+        "kueue_local_queue_pending_workloads of name={lq}, namespace=ns tells {told}, recount gives 5",
+        "a restart of Kueue moved kueue_pending_workloads{{cluster_queue={cq}}} from {told} to 5",
+        "ClusterQueue {cq} counts pendingWorkloads={told}, recount gives 5",
+        "LocalQueue {lq} counts pendingWorkloads={told}, recount gives 5",
+    ],
+)
+def test_the_head_of_a_strict_queue_in_the_scheduler_s_hand_is_no_finding(finding: str) -> None:
+    """Red when a count that lacks one waiting Workload accuses after edits, or of another queue, or two, does not."""
+    strict = (
+        cluster_queue(2, name="s", strategy="StrictFIFO"),
+        local_queue(name="ls", cq="s"),
+        wanting("w", queue="ls"),
+    )
+    recording = left(*strict, cluster_queue(2), local_queue(), wanting("v"), notes={"edited_in_use": True})
+    mine = finding.format(cq="s", lq="ls", told=4)
+    others = [finding.format(cq="s", lq="ls", told=3), finding.format(cq="cq", lq="lq", told=4)]
+    assert edits.news(recording, [mine, *others]) == others
+    nobody_waits = left(*STRICT[:2], notes={"edited_in_use": True})
+    assert edits.news(nobody_waits, [mine]) == [mine]
+
+
+def test_the_reason_of_a_strict_queue_s_head_may_change() -> None:
+    """Red when a Workload of another queue may, or a count of another kind."""
+    strict = (
+        cluster_queue(2, name="s", strategy="StrictFIFO"),
+        local_queue(name="ls", cq="s"),
+        wanting("w", queue="ls"),
+    )
+    recording = left(*strict, cluster_queue(2), local_queue(), wanting("v"), notes={"edited_in_use": True})
+    changed = [WAITS.format(name, REASON.format("Pending"), REASON.format("Inadmissible")) for name in ("w", "v")]
+    other = "ClusterQueue s counts reservingWorkloads=4, recount gives 5"
+    assert edits.news(recording, [*changed, other]) == [changed[1], other]
