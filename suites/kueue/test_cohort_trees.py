@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuassay import MUST, Note, behaviour, scenario
+from gpuassay import MUST, Note, behaviour, known_defect, scenario
 from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts import workloads as byhand
 from gpuassay.systems.kueue.acts.lab import KueueLab
@@ -94,10 +94,16 @@ def test_a_tree_keeps_its_quotas_and_wastes_none(hierarchy: KueueRecording) -> N
     assert sharing_findings(hierarchy) == [], hierarchy.timeline_text()
 
 
+REVIVED = 8.0
+"""Seconds for a queue whose cohort is sound again to admit: eight of Kueue's batches, of a second each."""
+TOUCHED = Note("touched", bool, "whether the queue admitted only once it was changed itself", default=False)
+
+
 @scenario()
 def cycle(lab: KueueLab) -> None:
     """A queue in a cycle of two cohorts and a queue outside of it each get a workload, then the cycle is removed."""
     lab.note(notes.EXPECTED_ERRORS, ["cohort has a cycle"])
+    lab.note(notes.EDITED_IN_USE, True)
     ring, other = lab.unique("ring"), lab.unique("other")
     lab.create(kueue.cohort(ring, parent=other))
     lab.create(kueue.cohort(other, parent=ring))
@@ -108,7 +114,9 @@ def cycle(lab: KueueLab) -> None:
     lab.observe_admitted("elsewhere")
     lab.mark("mended")
     lab.patch("Cohort", other, {"spec": {"parentName": None}})
-    lab.observe_admitted("in-the-ring")
+    if not lab.observe(lambda: lab.has("Admitted", "in-the-ring"), "in-the-ring admitted", timeout=REVIVED):
+        lab.patch("ClusterQueue", caught.name, {"metadata": {"annotations": {"gpuassay.io/touched": "true"}}})
+        lab.note(TOUCHED, lab.observe_admitted("in-the-ring"))
 
 
 def admitted_at(recording: KueueRecording, name: str) -> int | None:
@@ -140,6 +148,11 @@ def test_a_cycle_does_not_stop_others(cycle: KueueRecording) -> None:
     assert at is not None and at < mended, cycle.timeline_text()
 
 
+@known_defect(
+    "https://github.com/kubernetes-sigs/kueue/pull/13774",
+    "a ClusterQueue that was left out for the cycle comes back with its own next event alone, which may have been",
+    shows="the ClusterQueue admits only once it is changed itself", racy=True,
+)  # fmt: skip
 @behaviour(
     "kueue.cohorts.cycle-can-be-mended", level=MUST, spec=COHORT,
     red_when="queues still admit nothing after their cohort cycle was removed", mutant="requests-doubled",
@@ -147,11 +160,16 @@ def test_a_cycle_does_not_stop_others(cycle: KueueRecording) -> None:
 def test_a_mended_cycle_admits_again(cycle: KueueRecording) -> None:
     """When a cohort cycle is removed, the workload that was pending in its queue is admitted."""
     assert holding(cycle, "caught") == ["in-the-ring"], cycle.timeline_text()
+    text = (
+        f"after the cycle was removed, the ClusterQueue admits only once it is changed itself\n{cycle.timeline_text()}"
+    )
+    assert not cycle.note(TOUCHED), text
 
 
 @scenario()
 def shrinking(lab: KueueLab) -> None:
     """Two borrowers use 2 own and 2 borrowed GPUs; then one's lender leaves the cohort and the other's is deleted."""
+    lab.note(notes.EDITED_IN_USE, True)
     flavor = lab.flavor()
     for case in BORROWERS:
         cohort = lab.unique(case)

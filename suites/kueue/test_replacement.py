@@ -1,4 +1,8 @@
-"""Pod groups of which a pod is missing: they wait for its replacement, not for quota."""
+"""Pod groups of which a pod is missing: they wait for its replacement, not for quota.
+
+Both known defects need the group to be parked when its pod is lost. Where Kueue looks at its parked Workloads once more
+in just that second, it finds the group incomplete and leaves it out, as it should.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +64,7 @@ def pod_of_waiting_group_replaced(lab: KueueLab) -> None:
 
 @known_defect(
     known.COUNTED_INCOMPLETE, "a Workload that is in a queue already stays there when it turns out to lack pods",
-    shows="ClusterQueue \\S+ counts 1 Workloads as waiting for quota that wait for replacement pods",
+    shows="ClusterQueue \\S+ counts 1 Workloads as waiting for quota that wait for replacement pods", racy=True,
 )  # fmt: skip
 @behaviour(
     "kueue.pod-groups.incomplete-not-counted", level=SHOULD, spec=GROUPS, timed=True,
@@ -77,7 +81,7 @@ def test_a_group_that_lost_a_pod_is_not_counted(pod_of_waiting_group_deleted: Ku
 
 @known_defect(
     known.ADMITTED_INCOMPLETE, "a Workload that is in a queue already is admitted, whatever it lacks by then",
-    shows=incomplete.WITHOUT,
+    shows=incomplete.WITHOUT, racy=True,
 )  # fmt: skip
 @behaviour(
     "kueue.pod-groups.incomplete-waits", level=MUST, spec=GROUPS, mutant="pod-group-lost",

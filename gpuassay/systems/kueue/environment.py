@@ -96,6 +96,7 @@ class KueueEnvironment(Environment):
         super().settle(lab, quiet, settled)
         if not isinstance(lab, KueueLab) or lab.installed is None or not self.kueue.running:
             return  # a scenario may leave Kueue stopped
+        lab.note(notes.STARTED, self.kueue.started_ns)
         with suppress(ClusterError):
             lab.scrape_own(END)
         if not (lab.has_kueue_alone or CHOSEN.restarts) or not lab.noted(facts.AT_REST):

@@ -14,6 +14,10 @@ QUEUES = Note("queues", dict[str, str], "name of each ClusterQueue, by what the 
 QUOTA_CHANGED = Note("quota_changed", list[str], "ClusterQueues whose quota is changed on the way", default=[])
 EXPECTED_ERRORS = Note("expected_errors", list[str], "what Kueue may log as an error here, as expressions", default=[])
 CONFIGURATION_KNOWN = Note("configuration_known", bool, "whether Kueue's configuration is the profile's", default=True)
+STARTED = Note(
+    "kueue_started_at", int, "when the Kueue that was asked at the end was started, ns since the epoch; 0: unknown",
+    default=0,
+)  # fmt: skip
 RESTARTED = Note("restarted_at", int, "when Kueue was restarted after the scenario, ns since the epoch", default=0)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from gpuassay.waiting import WaitTimeout, wait
 NAME = "kueue"
 READY_TIMEOUT = 60.0
 METRICS_TIMEOUT = 15.0
+CONTROLLERS_TIMEOUT = 10.0
 PORT_ATTEMPTS = 4
 
 
@@ -71,6 +74,8 @@ class Kueue:
             write_private(self._folder / "certificates" / name, content)
         self._ports: tuple[int, int, int] | None = None
         self._started_at = 0
+        self.started_ns = 0
+        """When it was started last, ns since the epoch; its own metrics tell it by a clock that may be a second off."""
         self._scraper: Scraper | None = None
         self._http = requests.Session()
         self._http.trust_env = False
@@ -128,6 +133,7 @@ class Kueue:
         body = merged(self.profile.configuration(), own)
         self.configuration.write_text(json.dumps(body, indent=1))  # JSON is YAML
         self._started_at = self.log_path.stat().st_size if self.log_path.exists() else 0
+        self.started_ns = time.time_ns()
         self._scraper = Scraper(self.cluster.api, metrics)
         self.cluster.supervisor.forget(NAME)
         return self.cluster.supervisor.start(
@@ -153,6 +159,7 @@ class Kueue:
         done = ("ok", "ended")
         answer = wait(look, done.__contains__, what="Kueue to be ready", timeout=READY_TIMEOUT, delay=0.03)
         if answer == "ok":
+            self._await_controllers(process)
             return True
         lines, _ = self.log_lines(self._started_at)
         self.cluster.supervisor.forget(NAME)
@@ -161,6 +168,23 @@ class Kueue:
         why = logs.complaint(lines) or "(it printed nothing)"
         end = f"profile {self.profile.name!r}, exit code {process.exit_code}"
         raise ClusterError(f"Kueue refuses to start ({end}): {why}")
+
+    def _await_controllers(self, process: Process) -> None:
+        """Wait until every controller works: Kueue calls itself ready when its webhooks answer, up to a second before.
+
+        What is created in between may be decided on without what was created before it: a cohort that nobody has read.
+        """
+
+        def lagging() -> bool:
+            lines, _ = self.log_lines(self._started_at)
+            begun, working = (
+                {line.get("logger") for line in lines if line.get("msg") == msg}
+                for msg in ("Starting EventSource", "Starting workers")
+            )
+            return process.alive and not (begun and begun <= working)
+
+        with suppress(WaitTimeout):  # a Kueue that words it otherwise is as ready as it says
+            wait(lagging, lambda late: not late, what="Kueue's controllers", timeout=CONTROLLERS_TIMEOUT, delay=0.05)
 
     def stop(self, grace: float = 1.0) -> None:
         """Stop the manager; webhooks stay, so jobs and pods are refused until it runs again.
