@@ -22,7 +22,7 @@ suite: setup ## prove queueing, routing and (as root) slicing on embedded cluste
 	$(PY) -m gpuassay demo; \
 	else exit $$code; fi
 
-paper: setup ## decide the paper's claims (planned for 35 minutes on two quiet cores, resumable) and write docs/paper
+paper: setup ## decide the paper's claims (31 minutes on two quiet cores, resumable) and write docs/paper
 	@$(PY) -m gpuassay paper $(ARGS)
 
 test: lint types unit ## lint, format, types, imports, spelling, then all tests
