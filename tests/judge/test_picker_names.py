@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gpuassay.systems.llmd.versions import NAMES, RENAMED, gates_taken, picker_names
+from gpuassay.systems.llmd.provision import RENAMED
+from gpuassay.systems.llmd.versions import NAMES, gates_taken, picker_names
 
 
 @pytest.mark.parametrize(

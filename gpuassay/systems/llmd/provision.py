@@ -17,7 +17,7 @@ from gpuassay.cluster.access_review import Right
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused, ClusterError
 from gpuassay.manifest import Manifest, dig
-from gpuassay.provision.component import Content, Installation, Provided, Wish
+from gpuassay.provision.component import Content, Installation, Provided, Renamed, Wish
 from gpuassay.provision.helm import Chart
 from gpuassay.provision.objects import Objects, Ref
 from gpuassay.provision.source import objects_of
@@ -26,7 +26,7 @@ from gpuassay.systems.llmd import provision_route
 from gpuassay.systems.llmd.component import crds, profiles
 from gpuassay.systems.llmd.component.images import PICKER
 from gpuassay.systems.llmd.component.served import APP, NAME, PORT, deployment, model_of, read
-from gpuassay.systems.llmd.versions import POOL_GROUP, RENAMED, X_GROUP
+from gpuassay.systems.llmd.versions import NAMES, POOL_GROUP, X_GROUP
 from gpuassay.toolchain import Assets, catalogue
 
 NAMESPACE = "llm-d-routing"
@@ -36,6 +36,17 @@ RELEASE = "llmd"
 SERVICE = f"{RELEASE}-epp"
 """The chart's name for the picker's Deployment and Service; the gateway is a port of that Service."""
 GATEWAY_PORT = 8081
+_ISSUE = "https://github.com/llm-d/llm-d-router/issues/1449"
+_POOLS = "https://gateway-api-inference-extension.sigs.k8s.io/guides/ga-migration/"
+_NEWER = "llm-d's endpoint picker from 0.10 on"
+
+RENAMED = (
+    Renamed("inferenceobjectives", NAMES["0.7"].group, NAMES["0.10"].group, _NEWER, _ISSUE),
+    Renamed("inferencemodelrewrites", NAMES["0.7"].group, NAMES["0.10"].group, _NEWER, _ISSUE),
+    Renamed("inferencepools", X_GROUP, POOL_GROUP, "a gateway that knows InferencePool v1", _POOLS),
+)
+"""Kinds of routing that a cluster may have twice after an upgrade."""
+
 POOL_GROUPS = (POOL_GROUP, X_GROUP)
 FILE = "gpuassay.yaml"
 """The picker's configuration beside the chart's own, in the chart's ConfigMap."""

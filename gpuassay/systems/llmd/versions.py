@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gpuassay.provision.component import Renamed
-
 X_GROUP = "inference.networking.x-k8s.io"
 POOL_GROUP = "inference.networking.k8s.io"
 LLMD_GROUP = "llm-d.ai"
@@ -80,15 +78,3 @@ def gates_taken(version: str, asked: Sequence[str]) -> list[str]:
 
 def _minor(version: str) -> str:
     return ".".join(version.removeprefix("v").split(".")[:2])
-
-
-_ISSUE = "https://github.com/llm-d/llm-d-router/issues/1449"
-_POOLS = "https://gateway-api-inference-extension.sigs.k8s.io/guides/ga-migration/"
-_NEWER = f"llm-d's endpoint picker from {next(minor for minor, one in NAMES.items() if one is _ROUTER)} on"
-
-RENAMED = (
-    Renamed("inferenceobjectives", _BEFORE.group, _ROUTER.group, _NEWER, _ISSUE),
-    Renamed("inferencemodelrewrites", _BEFORE.group, _ROUTER.group, _NEWER, _ISSUE),
-    Renamed("inferencepools", X_GROUP, POOL_GROUP, "a gateway that knows InferencePool v1", _POOLS),
-)
-"""Kinds of routing that a cluster may have twice after an upgrade."""
