@@ -7,42 +7,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Protocol
+
+import msgspec
+
+from gpuassay.record.notes import Note
 
 
-class Answered(Protocol):
-    """A request and its answer, as `gpuassay.hostile.sending.Tried` has them."""
+class Tried(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One request.
 
-    @property
-    def what(self) -> str:
-        """Kind, and what was done."""
-        ...
+    Attributes:
+        what: kind, and whether it was created or changed.
+        field: path of the field that got the value.
+        value: as JSON, cut to 60 characters.
+        status: of the answer; 0: none came; 200: accepted.
+        message: of a refusal.
+    """
 
-    @property
-    def field(self) -> str:
-        """Path of the field with the hostile value; "" where there was none."""
-        ...
+    what: str
+    field: str
+    value: str
+    status: int
+    message: str = ""
 
-    @property
-    def value(self) -> str:
-        """The value, as JSON."""
-        ...
 
-    @property
-    def status(self) -> int:
-        """HTTP status; 0: no answer."""
-        ...
-
-    @property
-    def message(self) -> str:
-        """Of a refusal."""
-        ...
-
+TRIED = Note("hostile_tried", list[Tried], "every hostile request, and what was answered", default=[])
+OFFERED = Note("hostile_offered", int, "how many hostile values the schemas give", default=0)
 
 _PANIC = re.compile(r"panic|runtime error|nil pointer|Observed a panic|goroutine \d+", re.IGNORECASE)
 
 
-def unanswered(tried: Iterable[Answered]) -> list[str]:
+def unanswered(tried: Iterable[Tried]) -> list[str]:
     """Requests that got no answer, an error of the server's, or a panic."""
     return [
         f"{one.what}, {one.field} = {one.value}: {one.status or 'no answer'} {one.message[:300]}"
@@ -51,7 +46,7 @@ def unanswered(tried: Iterable[Answered]) -> list[str]:
     ]
 
 
-def unnamed(tried: Iterable[Answered]) -> list[str]:
+def unnamed(tried: Iterable[Tried]) -> list[str]:
     """Refusals that do not say which field is at fault."""
     return [
         f"{one.what}, {one.field} = {one.value}: {one.status} {one.message[:300]}"
@@ -60,7 +55,7 @@ def unnamed(tried: Iterable[Answered]) -> list[str]:
     ]
 
 
-def broken(tried: Iterable[Answered]) -> list[str]:
+def broken(tried: Iterable[Tried]) -> list[str]:
     """Healthy requests that were refused: something before them has left its mark."""
     return [f"{one.what}: {one.status} {one.message[:300]}" for one in tried if not one.field and one.status != 200]
 

@@ -7,39 +7,15 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from gpuassay.cluster.api import Api
 from gpuassay.cluster.errors import ApiRefused, NotAnswered
+from gpuassay.hostile.answers import Tried
 from gpuassay.hostile.cases import Case
 from gpuassay.manifest import Manifest, dig
-from gpuassay.record.notes import Note
 
 CONFLICT = 409
 WRITES = 20
 """Attempts to change an object before another writer is taken to be faster for ever."""
-
-
-class Tried(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One request.
-
-    Attributes:
-        what: kind, and whether it was created or changed.
-        field: path of the field that got the value.
-        value: as JSON, cut to 60 characters.
-        status: of the answer; 0: none came; 200: accepted.
-        message: of a refusal.
-    """
-
-    what: str
-    field: str
-    value: str
-    status: int
-    message: str = ""
-
-
-TRIED = Note("hostile_tried", list[Tried], "every hostile request, and what was answered", default=[])
-OFFERED = Note("hostile_offered", int, "how many hostile values the schemas give", default=0)
 
 
 def send(what: str, case: Case | None, request: Callable[[], object]) -> Tried:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from gpuassay import MUST, SHOULD, Note, behaviour, known_defect, scenario
 from gpuassay.hostile import answers as hostile
-from gpuassay.hostile.sending import OFFERED, TRIED, Tried, sample
+from gpuassay.hostile.answers import OFFERED, TRIED, Tried
+from gpuassay.hostile.sending import sample
 from gpuassay.presence import must_have
 from gpuassay.systems.kueue import notes
 from gpuassay.systems.kueue.acts import workloads as byhand

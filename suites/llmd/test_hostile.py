@@ -10,7 +10,8 @@ from __future__ import annotations
 import pytest
 
 from gpuassay import MUST, behaviour
-from gpuassay.hostile.sending import OFFERED, sample
+from gpuassay.hostile.answers import OFFERED
+from gpuassay.hostile.sending import sample
 from gpuassay.presence import must_have
 from gpuassay.systems.llmd.acts.deployment import opened
 from gpuassay.systems.llmd.acts.hostile import Attacker, all_cases
@@ -35,7 +36,7 @@ def hostile_objects(lab: RoutingLab, picker: str) -> None:
 
 
 @behaviour(
-    "llmd.hostile.borne", level=MUST, spec=API, mutant="rewrites-lost",
+    "llmd.hostile.borne", level=MUST, spec=API, timed=True, mutant="rewrites-lost",
     red_when="an object that the API takes ends the picker, or keeps it from heeding a healthy one that is made next",
 )  # fmt: skip
 @pytest.mark.parametrize("kind", [POOL, OBJECTIVE, REWRITE])

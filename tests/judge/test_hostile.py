@@ -8,8 +8,9 @@ import pytest
 
 from gpuassay.hostile import answers as judge
 from gpuassay.hostile import cases as generated
+from gpuassay.hostile.answers import Tried
 from gpuassay.hostile.cases import Case
-from gpuassay.hostile.sending import Tried, sample
+from gpuassay.hostile.sending import sample
 from gpuassay.systems.kueue.objects import hostile
 
 SCHEMA: dict[str, Any] = {

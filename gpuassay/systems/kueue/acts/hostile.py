@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import repeat
 
+from gpuassay.hostile.answers import TRIED, Tried
 from gpuassay.hostile.cases import Case, cases
-from gpuassay.hostile.sending import TRIED, Tried, schemas, send, write_over
+from gpuassay.hostile.sending import schemas, send, write_over
 from gpuassay.manifest import Manifest
 from gpuassay.scenarios.lab import CLUSTER_SCOPED
 from gpuassay.systems.kueue.acts.lab import KueueLab

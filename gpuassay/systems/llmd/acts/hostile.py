@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gpuassay.hostile.answers import TRIED, Tried
 from gpuassay.hostile.cases import Case, cases
-from gpuassay.hostile.sending import TRIED, Tried, schemas, send, write_over
+from gpuassay.hostile.sending import schemas, send, write_over
 from gpuassay.manifest import Manifest
 from gpuassay.systems.llmd.acts.scheduling import pick, place
 from gpuassay.systems.llmd.component import crds
